@@ -1,0 +1,77 @@
+//! Instants with the local offset that was in force, and the texts that they appear as.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use jiff::Timestamp;
+use jiff::tz::{Offset, TimeZone};
+use serde::{Deserialize, Serialize};
+
+/// An instant in UTC, with the offset of local time at its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct LocalTime {
+    /// Microseconds since 1970 in UTC.
+    pub unix_micros: i64,
+    /// Seconds that local time is ahead of UTC.
+    pub offset_secs: i32,
+}
+
+impl LocalTime {
+    /// Now, in the time zone of the system.
+    #[must_use]
+    pub fn now() -> Self {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let unix_micros = i64::try_from(since.as_micros()).unwrap_or(i64::MAX);
+        let offset = Timestamp::from_microsecond(unix_micros).map(|instant| TimeZone::system().to_offset(instant));
+        Self { unix_micros, offset_secs: offset.map_or(0, Offset::seconds) }
+    }
+
+    /// The instant this many seconds later.
+    #[must_use]
+    pub const fn plus_secs(self, secs: i64) -> Self {
+        Self { unix_micros: self.unix_micros.saturating_add(secs.saturating_mul(1_000_000)), ..self }
+    }
+
+    /// `YYYYMMDD_HHMMSS` in local time, as in the names of snapshots.
+    #[must_use]
+    pub fn stamp(&self) -> String {
+        self.format("%Y%m%d_%H%M%S")
+    }
+
+    /// `YYYY-MM-DD HH:MM:SS` in local time.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        self.format("%Y-%m-%d %H:%M:%S")
+    }
+
+    /// ISO 8601 in local time without an offset, with microseconds: what the documented metadata has.
+    #[must_use]
+    pub fn iso_naive(&self) -> String {
+        self.format("%Y-%m-%dT%H:%M:%S%.6f")
+    }
+
+    /// RFC 3339 with the local offset.
+    #[must_use]
+    pub fn rfc3339(&self) -> String {
+        self.format("%Y-%m-%dT%H:%M:%S%:z")
+    }
+
+    fn format(&self, format: &str) -> String {
+        let instant = Timestamp::from_microsecond(self.unix_micros).unwrap_or(Timestamp::UNIX_EPOCH);
+        let offset = Offset::from_seconds(self.offset_secs).unwrap_or(Offset::UTC);
+        instant.to_zoned(offset.to_time_zone()).strftime(format).to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_local() {
+        let time = LocalTime { unix_micros: 1_760_092_200_123_456, offset_secs: 7200 };
+        assert_eq!(time.stamp(), "20251010_123000");
+        assert_eq!(time.iso_naive(), "2025-10-10T12:30:00.123456");
+        assert_eq!(time.rfc3339(), "2025-10-10T12:30:00+02:00");
+        assert_eq!(time.plus_secs(2).to_text(), "2025-10-10 12:30:02");
+    }
+}

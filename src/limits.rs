@@ -1,0 +1,94 @@
+//! Every bound of the engine as one constant: sizes, counts, queue lengths.
+//!
+//! A queue, cache, loop or allocation whose size could come from input is bounded by a constant in this file. The
+//! file holds numbers only.
+
+/// Length of every id, in bytes.
+pub const ID_BYTES: usize = 32;
+
+/// Smallest chunk that a repository may be configured for, in bytes.
+pub const CHUNK_BYTES_MIN: u32 = 256;
+/// Largest chunk that a repository may be configured for, in bytes.
+pub const CHUNK_BYTES_MAX: u32 = 512 << 10;
+
+/// Raw bytes of new chunks that a solid block collects before it is encoded.
+pub const BLOCK_BYTES_TARGET: usize = 512 << 10;
+/// Largest raw length of a block that a reader accepts, in bytes: a full block and one chunk more.
+pub const BLOCK_BYTES_MAX: usize = BLOCK_BYTES_TARGET + CHUNK_BYTES_MAX as usize;
+/// Most chunks in one block.
+pub const BLOCK_CHUNKS_MAX: usize = 4_096;
+/// Most bases of one delta block.
+pub const BLOCK_BASES_MAX: usize = 4_096;
+/// Most blocks to decode before a delta block can be decoded.
+pub const DELTA_DEPTH_MAX: u8 = 8;
+
+/// A pack is closed when it has reached this length, in bytes.
+pub const PACK_BYTES_TARGET: u64 = 32 << 20;
+/// Longest pack that a reader accepts, in bytes.
+pub const PACK_BYTES_MAX: u64 = 1 << 30;
+/// Most blocks in one pack.
+pub const PACK_BLOCKS_MAX: usize = 1 << 20;
+/// A pack is closed when it holds this many chunks, which bounds its directory in memory.
+pub const PACK_CHUNKS_TARGET: usize = 1 << 16;
+
+/// A running transaction writes an index segment after this many new chunks.
+pub const SEGMENT_CHUNKS_TARGET: usize = 1 << 16;
+/// Segments of one size tier that may stand before they are merged into one.
+pub const SEGMENTS_PER_TIER: usize = 4;
+/// A tier of segments holds up to this many times the chunks of the tier below.
+pub const SEGMENT_TIER_FACTOR: u64 = 4;
+/// Most segments that a repository is opened with.
+pub const SEGMENTS_MAX: usize = 65_536;
+/// Most bits of the first-level table of a segment.
+pub const FANOUT_BITS_MAX: u32 = 16;
+
+/// Largest `config` object, in bytes.
+pub const CONFIG_BYTES_MAX: u64 = 1 << 20;
+/// Largest snapshot manifest, in bytes.
+pub const MANIFEST_BYTES_MAX: usize = 64 << 20;
+/// Most problems that a component's manifest lists; the rest are counted.
+pub const PROBLEMS_MAX: usize = 1_000;
+
+/// Longest encoded tree node, in bytes.
+pub const NODE_BYTES_MAX: usize = 8 << 20;
+/// Extended attributes of one entry together, in bytes.
+pub const XATTRS_BYTES_MAX: usize = 4 << 20;
+/// Longest name of a directory entry, in bytes.
+pub const NAME_BYTES_MAX: usize = 4_096;
+/// Deepest nesting of directories that is read or written.
+pub const TREE_DEPTH_MAX: usize = 2_100;
+/// Chunks that a node lists itself; a longer list is stored as content.
+pub const CONTENT_CHUNKS_DIRECT: usize = 256;
+/// Deepest nesting of chunk lists.
+pub const CONTENT_DEPTH_MAX: u8 = 6;
+/// Most data runs of a sparse file that are recorded; a file with more is stored without holes.
+pub const SPARSE_RUNS_MAX: usize = 65_536;
+
+/// Bytes that the reading side of a backup collects before it hands them on.
+pub const BATCH_BYTES: usize = 1 << 20;
+/// Batches that may be on their way between reading and storing.
+pub const BATCHES_IN_FLIGHT: usize = 6;
+/// Entries of trees that one batch carries at most.
+pub const BATCH_STEPS_MAX: usize = 4_096;
+/// Blocks that may be on their way between encoding and the pack.
+pub const BLOCKS_IN_FLIGHT: usize = 8;
+
+/// Decoded blocks that a reader keeps, in bytes.
+pub const BLOCK_CACHE_BYTES: usize = 24 << 20;
+/// Chunks of file content that a restore plans before it writes them.
+pub const RESTORE_CHUNKS_MAX: usize = 32_768;
+/// Files that a restore holds open before it finishes them.
+pub const RESTORE_FILES_MAX: usize = 512;
+
+/// Bytes of plain input in one member-free block of parallel gzip.
+pub const GZIP_BLOCK_BYTES: usize = 1 << 20;
+
+/// Longest line of a dump's COPY statement that is understood, in bytes.
+pub const COPY_STATEMENT_BYTES_MAX: usize = 1 << 20;
+/// Most standard error of a child process that is kept, in bytes.
+pub const STDERR_BYTES_MAX: usize = 16 << 10;
+
+const _: () = assert!((BLOCK_BYTES_MAX as u64) < PACK_BYTES_TARGET);
+// A batch holds what is left uncut of the last one and at least one read more.
+const _: () = assert!(2 * CHUNK_BYTES_MAX as usize <= BATCH_BYTES);
+const _: () = assert!(PACK_BYTES_MAX <= u32::MAX as u64);
