@@ -8,3 +8,5 @@ pub mod fields;
 pub mod id;
 pub mod limits;
 pub mod progress;
+
+pub mod storage;
