@@ -10,3 +10,5 @@ pub mod limits;
 pub mod progress;
 
 pub mod storage;
+
+pub mod chunk;
