@@ -12,3 +12,5 @@ pub mod progress;
 pub mod storage;
 
 pub mod chunk;
+
+pub mod pack;

@@ -1,0 +1,211 @@
+//! Blocks in memory: collecting chunks, compressing them together, and getting the plaintext back.
+//!
+//! Data that does not compress is found from samples before time is spent on all of it, and is stored as it is.
+
+use crate::chunk::ChunkRef;
+use crate::id::{ChunkId, PackId};
+use crate::limits::{BLOCK_BYTES_TARGET, BLOCK_CHUNKS_MAX};
+
+use super::{Encoding, Error};
+
+/// The zstd level of every block.
+const LEVEL: i32 = 3;
+/// A block whose samples and whole shrink by less than this share of 1,000 is stored as it is.
+const GAIN_MIN_PERMILLE: usize = 30;
+const SAMPLES: usize = 4;
+const SAMPLE_BYTES: usize = 4 << 10;
+/// Blocks below this length are compressed without sampling.
+const SAMPLED_BYTES_MIN: usize = 64 << 10;
+
+/// New chunks in the order of the stream, on their way to be encoded together.
+#[derive(Debug, Default)]
+pub struct RawBlock {
+    bytes: Vec<u8>,
+    chunks: Vec<ChunkRef>,
+}
+
+impl RawBlock {
+    /// Appends a chunk.
+    pub fn push(&mut self, id: ChunkId, plaintext: &[u8]) {
+        if self.bytes.capacity() == 0 {
+            self.bytes.reserve_exact(BLOCK_BYTES_TARGET);
+        }
+        let len_bytes = u32::try_from(plaintext.len()).expect("a chunk is at most CHUNK_BYTES_MAX long");
+        self.bytes.extend_from_slice(plaintext);
+        self.chunks.push(ChunkRef { id, len_bytes });
+    }
+
+    /// Whether a chunk of `next_bytes` more would make the block too large.
+    #[must_use]
+    pub fn is_full(&self, next_bytes: usize) -> bool {
+        !self.chunks.is_empty()
+            && (self.bytes.len() + next_bytes > BLOCK_BYTES_TARGET || self.chunks.len() >= BLOCK_CHUNKS_MAX)
+    }
+
+    /// Whether there is no chunk in it.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.chunks.is_empty()
+    }
+
+    /// Takes the block, leaving an empty one.
+    #[must_use]
+    pub fn take(&mut self) -> Self {
+        std::mem::take(self)
+    }
+}
+
+/// A block as it will lie in a pack.
+#[derive(Debug)]
+pub struct EncodedBlock {
+    /// How the payload is made.
+    pub encoding: Encoding,
+    /// The bytes to store.
+    pub payload: Vec<u8>,
+    /// Length of the plaintext in bytes.
+    pub raw_bytes: u32,
+    /// The chunks, in the order of their plaintext.
+    pub chunks: Vec<ChunkRef>,
+}
+
+/// Compresses blocks; one for each thread.
+pub struct BlockEncoder {
+    compressor: zstd::bulk::Compressor<'static>,
+    sampler: zstd::bulk::Compressor<'static>,
+}
+
+impl std::fmt::Debug for BlockEncoder {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("BlockEncoder")
+    }
+}
+
+impl BlockEncoder {
+    /// A new encoder.
+    ///
+    /// # Errors
+    /// [`Error::Compress`] when there is no memory for the compressor.
+    pub fn new() -> Result<Self, Error> {
+        let compressor = zstd::bulk::Compressor::new(LEVEL).map_err(Error::Compress)?;
+        let sampler = zstd::bulk::Compressor::new(1).map_err(Error::Compress)?;
+        Ok(Self { compressor, sampler })
+    }
+
+    /// Encodes a block.
+    ///
+    /// # Errors
+    /// [`Error::Compress`] when the compressor fails.
+    pub fn encode(&mut self, block: RawBlock) -> Result<EncodedBlock, Error> {
+        let RawBlock { bytes, chunks } = block;
+        let raw_bytes = u32::try_from(bytes.len()).expect("a block is at most BLOCK_BYTES_MAX long");
+        if self.looks_compressible(&bytes)? {
+            let payload = self.compressor.compress(&bytes).map_err(Error::Compress)?;
+            if gains(bytes.len(), payload.len()) {
+                return Ok(EncodedBlock { encoding: Encoding::Zstd, payload, raw_bytes, chunks });
+            }
+        }
+        Ok(EncodedBlock { encoding: Encoding::Raw, payload: bytes, raw_bytes, chunks })
+    }
+
+    fn looks_compressible(&mut self, bytes: &[u8]) -> Result<bool, Error> {
+        if bytes.len() < SAMPLED_BYTES_MIN {
+            return Ok(true);
+        }
+        let distance = bytes.len() / SAMPLES;
+        let mut compressed = 0;
+        for part in bytes.chunks_exact(distance) {
+            let sample = part.get(..SAMPLE_BYTES).unwrap_or(part);
+            compressed += self.sampler.compress(sample).map_err(Error::Compress)?.len();
+        }
+        Ok(gains(SAMPLES * SAMPLE_BYTES, compressed))
+    }
+}
+
+fn gains(plain_bytes: usize, compressed_bytes: usize) -> bool {
+    compressed_bytes * 1_000 < plain_bytes * (1_000 - GAIN_MIN_PERMILLE)
+}
+
+/// Decompresses blocks; one for each thread.
+pub struct BlockDecoder {
+    decompressor: zstd::bulk::Decompressor<'static>,
+}
+
+impl std::fmt::Debug for BlockDecoder {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("BlockDecoder")
+    }
+}
+
+impl BlockDecoder {
+    /// A new decoder.
+    ///
+    /// # Errors
+    /// [`Error::Compress`] when there is no memory for the decompressor.
+    pub fn new() -> Result<Self, Error> {
+        let decompressor = zstd::bulk::Decompressor::new().map_err(Error::Compress)?;
+        Ok(Self { decompressor })
+    }
+
+    /// The plaintext of a payload, exactly `raw_bytes` long. `pack` and `offset` name the block in errors.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] when it does not decode to that length, [`Error::UnknownEncoding`].
+    pub fn decode(
+        &mut self,
+        encoding: Encoding,
+        payload: Vec<u8>,
+        raw_bytes: u32,
+        (pack, offset): (PackId, u64),
+    ) -> Result<Vec<u8>, Error> {
+        let raw_bytes = raw_bytes as usize;
+        let plaintext = match encoding {
+            Encoding::Raw => payload,
+            Encoding::Zstd => self.decompressor.decompress(&payload, raw_bytes).map_err(|_| Error::Damaged {
+                pack,
+                offset,
+                what: "the block does not decompress",
+            })?,
+            Encoding::Delta => return Err(Error::UnknownEncoding { pack, offset, encoding: encoding.number() }),
+        };
+        if plaintext.len() != raw_bytes {
+            return Err(Error::Damaged { pack, offset, what: "the block has another length than its entry says" });
+        }
+        Ok(plaintext)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn encode(plaintext: &[u8]) -> EncodedBlock {
+        let mut block = RawBlock::default();
+        block.push(ChunkId::of(plaintext), plaintext);
+        BlockEncoder::new().expect("encoder").encode(block).expect("encode")
+    }
+
+    #[test]
+    fn text_is_compressed_and_noise_is_stored_raw() {
+        let text = "a line of a dump\n".repeat(10_000);
+        let encoded = encode(text.as_bytes());
+        assert_eq!(encoded.encoding, Encoding::Zstd);
+        assert!(encoded.payload.len() < text.len() / 20);
+        let place = (PackId::of(b""), 0);
+        let decoder =
+            BlockDecoder::new().expect("decoder").decode(Encoding::Zstd, encoded.payload, encoded.raw_bytes, place);
+        assert_eq!(decoder.expect("decode"), text.as_bytes());
+
+        let mut noise = vec![0; 300_000];
+        crate::id::expand_key(&[3; 32], &mut noise);
+        let encoded = encode(&noise);
+        assert_eq!((encoded.encoding, encoded.payload == noise), (Encoding::Raw, true));
+    }
+
+    #[test]
+    fn a_frame_that_declares_more_than_its_entry_is_refused() {
+        let bomb = zstd::bulk::compress(&vec![0; 10 << 20], 3).expect("compress");
+        let place = (PackId::of(b""), 0);
+        let result = BlockDecoder::new().expect("decoder").decode(Encoding::Zstd, bomb, 1000, place);
+        assert!(matches!(result, Err(Error::Damaged { .. })));
+    }
+}

@@ -1,0 +1,71 @@
+//! Packs: files of blocks, each block one or more chunks encoded together.
+//!
+//! A pack describes itself twice, in the header of each block and in the directory at its end, and is named by the
+//! BLAKE3 of the whole file. This floor moves bytes between packs and plaintext; it does not know which chunks are
+//! wanted or who refers to them.
+
+mod block;
+mod layout;
+mod reader;
+mod writer;
+
+pub use block::{BlockDecoder, BlockEncoder, EncodedBlock, RawBlock};
+pub use layout::{BlockEntry, Directory, Encoding, PackKind};
+pub use reader::{BlockPlace, PackReader, check_chunk, key, read_block};
+pub use writer::{FinishedPack, PackWriter};
+
+use crate::id::{ChunkId, PackId};
+use crate::storage;
+
+/// A pack could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Bytes of the pack are not what a pack has at this place.
+    #[error("pack {pack} is damaged at byte {offset}: {what}")]
+    Damaged {
+        /// The pack.
+        pack: PackId,
+        /// Where in the file.
+        offset: u64,
+        /// What is wrong there.
+        what: &'static str,
+    },
+    /// A chunk's plaintext has another id than the one it is listed under.
+    #[error("pack {pack} is damaged at byte {offset}: chunk {chunk} has other content")]
+    WrongChunk {
+        /// The pack.
+        pack: PackId,
+        /// Where the payload of the chunk's block begins in the file.
+        offset: u64,
+        /// The chunk that was expected.
+        chunk: ChunkId,
+    },
+    /// The block is encoded in a way that this version cannot decode.
+    #[error("pack {pack} holds a block of encoding {encoding} at byte {offset}, which this version cannot read")]
+    UnknownEncoding {
+        /// The pack.
+        pack: PackId,
+        /// Where in the file.
+        offset: u64,
+        /// The number of the encoding.
+        encoding: u8,
+    },
+    /// The compressor refused.
+    #[error("cannot compress a block")]
+    Compress(#[source] std::io::Error),
+    /// The storage failed.
+    #[error(transparent)]
+    Storage(#[from] storage::Error),
+}
+
+impl Error {
+    /// Whether this says that the repository is damaged, and not that it cannot be used at the moment.
+    #[must_use]
+    pub const fn is_damage(&self) -> bool {
+        match self {
+            Self::Damaged { .. } | Self::WrongChunk { .. } => true,
+            Self::Storage(source) => source.is_damage(),
+            Self::UnknownEncoding { .. } | Self::Compress(_) => false,
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! Reading packs: one block, the directory, or every byte.
+
+use crate::chunk::ChunkRef;
+use crate::id::{ChunkId, FileHasher, IdScheme, PackId, checksum};
+use crate::limits::{BLOCK_BYTES_MAX, PACK_BYTES_MAX};
+use crate::storage::{Area, Key, Storage};
+
+use super::layout::{
+    BLOCK_HEADER_BYTES, BlockEntry, Directory, Encoding, FOOTER_BYTES, HEADER_BYTES, block_prefix_bytes,
+    decode_block_header, decode_block_lists, decode_end, decode_footer, decode_header,
+};
+use super::{BlockDecoder, Error};
+
+/// The storage key of a pack.
+#[must_use]
+pub fn key(id: PackId) -> Key {
+    Key::new(Area::Packs, id.to_string())
+}
+
+/// Where a block's payload lies and how to decode it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct BlockPlace {
+    /// The pack.
+    pub pack: PackId,
+    /// Where the payload begins in the pack.
+    pub payload_offset: u64,
+    /// Length of the payload in bytes.
+    pub stored_bytes: u32,
+    /// Length of the plaintext in bytes.
+    pub raw_bytes: u32,
+    /// Number of the encoding.
+    pub encoding: u8,
+}
+
+/// The plaintext of a block. Its chunks are not checked against their ids.
+///
+/// # Errors
+/// [`Error::Storage`], [`Error::Damaged`], [`Error::UnknownEncoding`].
+pub fn read_block(storage: &dyn Storage, decoder: &mut BlockDecoder, place: &BlockPlace) -> Result<Vec<u8>, Error> {
+    let (pack, offset) = (place.pack, place.payload_offset);
+    let encoding = Encoding::from_number(place.encoding).ok_or(Error::UnknownEncoding {
+        pack,
+        offset,
+        encoding: place.encoding,
+    })?;
+    if place.stored_bytes as usize > BLOCK_BYTES_MAX || place.raw_bytes as usize > BLOCK_BYTES_MAX {
+        return Err(Error::Damaged { pack, offset, what: "the index gives the block an impossible length" });
+    }
+    let mut payload = vec![0; place.stored_bytes as usize];
+    storage.get_range(&key(pack), offset, &mut payload)?;
+    decoder.decode(encoding, payload, place.raw_bytes, (pack, offset))
+}
+
+/// Reads a pack as a whole.
+#[derive(Debug)]
+pub struct PackReader<'a> {
+    storage: &'a dyn Storage,
+    id: PackId,
+    len_bytes: u64,
+}
+
+impl<'a> PackReader<'a> {
+    /// A reader of the pack `id`.
+    ///
+    /// # Errors
+    /// [`Error::Storage`] when it is missing, [`Error::Damaged`] when its length is impossible.
+    pub fn open(storage: &'a dyn Storage, id: PackId) -> Result<Self, Error> {
+        let len_bytes = storage.stat(&key(id))?;
+        let reader = Self { storage, id, len_bytes };
+        if len_bytes < (HEADER_BYTES + FOOTER_BYTES) as u64 {
+            return Err(reader.damaged(0, "it is too short"));
+        }
+        if len_bytes > PACK_BYTES_MAX {
+            return Err(reader.damaged(0, "it is too long"));
+        }
+        Ok(reader)
+    }
+
+    /// Length of the file in bytes.
+    #[must_use]
+    pub const fn len_bytes(&self) -> u64 {
+        self.len_bytes
+    }
+
+    /// The directory, checked by its own checksum.
+    ///
+    /// # Errors
+    /// [`Error::Storage`], [`Error::Damaged`].
+    pub fn directory(&self) -> Result<Directory, Error> {
+        let mut header = [0; HEADER_BYTES];
+        self.read(0, &mut header)?;
+        let kind = decode_header(&header).ok_or_else(|| self.damaged(0, "the header is not one of a pack"))?;
+        let mut footer = [0; FOOTER_BYTES];
+        let footer_offset = self.len_bytes - FOOTER_BYTES as u64;
+        self.read(footer_offset, &mut footer)?;
+        let footer = decode_footer(&footer, self.len_bytes)
+            .ok_or_else(|| self.damaged(footer_offset, "the footer is not one of a pack"))?;
+        let mut bytes = vec![0; footer.directory_bytes + FOOTER_BYTES];
+        self.read(footer.directory_offset, &mut bytes)?;
+        let directory = decode_end(footer, &bytes)
+            .ok_or_else(|| self.damaged(footer.directory_offset, "the directory does not match its checksum"))?;
+        if directory.kind != kind {
+            return Err(self.damaged(0, "the header and the directory name different kinds"));
+        }
+        Ok(directory)
+    }
+
+    /// Reads every byte of the pack and compares the whole with its name. `each_piece` hears the length of every piece.
+    ///
+    /// # Errors
+    /// [`Error::Storage`], [`Error::Damaged`] when the bytes are not those that were written.
+    pub fn check_name(&self, mut each_piece: impl FnMut(u64)) -> Result<(), Error> {
+        let mut hasher = FileHasher::new();
+        let mut piece = vec![0; 1 << 20];
+        let mut offset = 0;
+        while offset < self.len_bytes {
+            let len = usize::try_from(self.len_bytes - offset).map_or(piece.len(), |left| left.min(piece.len()));
+            let target = piece.get_mut(..len).expect("the length was bounded by the buffer");
+            self.read(offset, target)?;
+            hasher.update(target);
+            offset += len as u64;
+            each_piece(len as u64);
+        }
+        if hasher.finish() == *self.id.as_bytes() {
+            return Ok(());
+        }
+        Err(self.first_damage().unwrap_or_else(|| self.damaged(0, "the file does not match its name")))
+    }
+
+    /// Decodes a block and checks each of its chunks; returns the plaintext.
+    ///
+    /// # Errors
+    /// [`Error::Storage`], [`Error::Damaged`], [`Error::WrongChunk`], [`Error::UnknownEncoding`].
+    pub fn check_block(&self, decoder: &mut BlockDecoder, ids: IdScheme, block: &BlockEntry) -> Result<Vec<u8>, Error> {
+        let place = BlockPlace {
+            pack: self.id,
+            payload_offset: block.payload_offset(),
+            stored_bytes: block.stored_bytes,
+            raw_bytes: block.raw_bytes,
+            encoding: block.encoding.number(),
+        };
+        let plaintext = read_block(self.storage, decoder, &place)?;
+        let mut rest = plaintext.as_slice();
+        for chunk in &block.chunks {
+            let split = rest.split_at_checked(chunk.len_bytes as usize);
+            let (bytes, after) = split.ok_or_else(|| self.damaged(place.payload_offset, "its chunks are too long"))?;
+            if ids.chunk_id(bytes) != chunk.id {
+                return Err(Error::WrongChunk { pack: self.id, offset: place.payload_offset, chunk: chunk.id });
+            }
+            rest = after;
+        }
+        Ok(plaintext)
+    }
+
+    /// Finds the blocks by their own headers, without the directory, and recomputes their chunks.
+    ///
+    /// # Errors
+    /// [`Error::Storage`], [`Error::Damaged`] at the first block that is not whole.
+    pub fn scan(&self, decoder: &mut BlockDecoder, ids: IdScheme) -> Result<Directory, Error> {
+        let mut header = [0; HEADER_BYTES];
+        self.read(0, &mut header)?;
+        let kind = decode_header(&header).ok_or_else(|| self.damaged(0, "the header is not one of a pack"))?;
+        let mut blocks = Vec::new();
+        let mut offset = HEADER_BYTES as u64;
+        while let Some(block) = self.scan_block(decoder, ids, offset)? {
+            offset = block.end();
+            blocks.push(block);
+        }
+        Ok(Directory { kind, blocks })
+    }
+
+    /// The block at `offset`, or `None` when no block begins there.
+    fn scan_block(&self, decoder: &mut BlockDecoder, ids: IdScheme, offset: u64) -> Result<Option<BlockEntry>, Error> {
+        let mut bytes = [0; BLOCK_HEADER_BYTES];
+        if offset + BLOCK_HEADER_BYTES as u64 > self.len_bytes {
+            return Ok(None);
+        }
+        self.read(offset, &mut bytes)?;
+        let Some(header) = decode_block_header(&bytes) else { return Ok(None) };
+        let prefix_bytes = block_prefix_bytes(header.chunks.into(), header.bases.into());
+        let mut lists = vec![0; prefix_bytes - BLOCK_HEADER_BYTES];
+        self.read(offset + BLOCK_HEADER_BYTES as u64, &mut lists)?;
+        let (lengths, bases) = decode_block_lists(header, &lists)
+            .ok_or_else(|| self.damaged(offset, "the lengths of its chunks do not add up"))?;
+        let mut payload = vec![0; header.stored_bytes as usize];
+        self.read(offset + prefix_bytes as u64, &mut payload)?;
+        if checksum(&payload) != header.checksum {
+            return Err(self.damaged(offset, "the block does not match its checksum"));
+        }
+        let plaintext = decoder.decode(header.encoding, payload, header.raw_bytes, (self.id, offset))?;
+        let mut rest = plaintext.as_slice();
+        let mut chunks = Vec::with_capacity(lengths.len());
+        for len_bytes in lengths {
+            let (bytes, after) = rest.split_at(len_bytes as usize);
+            chunks.push(ChunkRef { id: ids.chunk_id(bytes), len_bytes });
+            rest = after;
+        }
+        let offset = u32::try_from(offset).map_err(|_| self.damaged(offset, "it is too long"))?;
+        let (stored_bytes, raw_bytes) = (header.stored_bytes, header.raw_bytes);
+        let (encoding, depth) = (header.encoding, header.depth);
+        Ok(Some(BlockEntry { offset, stored_bytes, raw_bytes, encoding, depth, chunks, bases }))
+    }
+
+    /// Where the first difference from what was written lies, as far as the checksums tell.
+    fn first_damage(&self) -> Option<Error> {
+        let directory = match self.directory() {
+            Ok(directory) => directory,
+            Err(error) => return Some(error),
+        };
+        let mut decoder = BlockDecoder::new().ok()?;
+        let ids = IdScheme::plain();
+        directory.blocks.iter().find_map(|block| match self.scan_block(&mut decoder, ids, block.offset.into()) {
+            Ok(Some(found)) if found == *block => None,
+            Ok(_) => Some(self.damaged(block.offset.into(), "the block is not the one that the directory lists")),
+            Err(error) => Some(error),
+        })
+    }
+
+    fn read(&self, offset: u64, target: &mut [u8]) -> Result<(), Error> {
+        Ok(self.storage.get_range(&key(self.id), offset, target)?)
+    }
+
+    const fn damaged(&self, offset: u64, what: &'static str) -> Error {
+        Error::Damaged { pack: self.id, offset, what }
+    }
+}
+
+/// The plaintext of a chunk within that of its block, once its id has been found to be right.
+///
+/// # Errors
+/// [`Error::WrongChunk`] when it is not; [`Error::Damaged`] when the block has no such bytes.
+pub fn check_chunk<'a>(
+    ids: IdScheme,
+    place: &BlockPlace,
+    plaintext: &'a [u8],
+    chunk: ChunkId,
+    range: std::ops::Range<usize>,
+) -> Result<&'a [u8], Error> {
+    let (pack, offset) = (place.pack, place.payload_offset);
+    let what = "the index points outside the block";
+    let bytes = plaintext.get(range).ok_or(Error::Damaged { pack, offset, what })?;
+    if ids.chunk_id(bytes) == chunk { Ok(bytes) } else { Err(Error::WrongChunk { pack, offset, chunk }) }
+}
