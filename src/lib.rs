@@ -14,3 +14,5 @@ pub mod storage;
 pub mod chunk;
 
 pub mod pack;
+
+pub mod index;

@@ -1,0 +1,120 @@
+//! Building a segment in memory from the directories of packs.
+//!
+//! The caller bounds how many packs go into one segment.
+
+use crate::id::{PackId, SegmentId};
+use crate::pack::Directory;
+use crate::storage::{PutMode, Storage};
+
+use super::layout::{BlockRecord, ChunkRecord, Counts, PackRecord, fanout_slot};
+use super::{Error, Segment, key};
+
+/// Collects packs for one segment.
+#[derive(Debug, Default)]
+pub struct SegmentBuilder {
+    packs: Vec<PackRecord>,
+    blocks: Vec<BlockRecord>,
+    bases: Vec<u8>,
+    base_count: u32,
+    chunks: Vec<ChunkRecord>,
+}
+
+impl SegmentBuilder {
+    /// Adds a pack with everything in it.
+    ///
+    /// # Panics
+    /// When more is added than a segment can number, which the bound on its chunks excludes.
+    pub fn add(&mut self, id: PackId, len_bytes: u64, directory: &Directory) {
+        let pack = number(self.packs.len());
+        self.packs.push(PackRecord { id, len_bytes, kind: directory.kind.number() });
+        for entry in &directory.blocks {
+            let block = number(self.blocks.len());
+            self.blocks.push(BlockRecord {
+                pack,
+                payload_offset: u32::try_from(entry.payload_offset()).expect("a pack is shorter than 4 GiB"),
+                stored_bytes: entry.stored_bytes,
+                raw_bytes: entry.raw_bytes,
+                encoding: entry.encoding.number(),
+                depth: entry.depth,
+                bases: u16::try_from(entry.bases.len()).expect("a block has at most BLOCK_BASES_MAX bases"),
+                base_first: self.base_count,
+            });
+            for base in &entry.bases {
+                self.bases.extend_from_slice(base.as_bytes());
+                self.base_count += 1;
+            }
+            let mut offset = 0;
+            for chunk in &entry.chunks {
+                self.chunks.push(ChunkRecord { id: chunk.id, block, offset, len_bytes: chunk.len_bytes });
+                offset += chunk.len_bytes;
+            }
+        }
+    }
+
+    /// Chunks that have been added.
+    #[must_use]
+    pub fn chunk_count(&self) -> usize {
+        self.chunks.len()
+    }
+
+    /// Whether nothing has been added.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.packs.is_empty()
+    }
+
+    /// Writes the segment and opens it.
+    ///
+    /// # Errors
+    /// [`Error::Storage`].
+    pub fn write(self, storage: &dyn Storage) -> Result<Segment, Error> {
+        let bytes = self.build();
+        let id = SegmentId::of(&bytes);
+        storage.put(&key(id), &bytes, PutMode::SameContent)?;
+        drop(bytes);
+        Segment::open(storage, id)
+    }
+
+    fn build(mut self) -> Vec<u8> {
+        self.chunks.sort_unstable_by_key(|chunk| (chunk.id, chunk.block, chunk.offset));
+        let chunk_count = number(self.chunks.len());
+        let counts = Counts {
+            packs: number(self.packs.len()),
+            blocks: number(self.blocks.len()),
+            bases: self.base_count,
+            chunks: chunk_count,
+            fanout_bits: Counts::fanout_bits_for(chunk_count),
+        };
+        let mut bytes = Vec::with_capacity(counts.tables().end);
+        bytes.extend_from_slice(&counts.encode());
+        self.packs.iter().for_each(|pack| pack.encode(&mut bytes));
+        self.blocks.iter().for_each(|block| block.encode(&mut bytes));
+        bytes.extend_from_slice(&self.bases);
+        let mut per_slot = vec![0_u32; 1 << counts.fanout_bits];
+        for chunk in &self.chunks {
+            count_slot(&mut per_slot, fanout_slot(&chunk.id, counts.fanout_bits));
+        }
+        encode_fanout(&per_slot, &mut bytes);
+        self.chunks.iter().for_each(|chunk| chunk.encode(&mut bytes));
+        assert_eq!(bytes.len(), counts.tables().end, "the segment has the length that its header gives");
+        bytes
+    }
+}
+
+/// Counts one more chunk in a slot of the fan-out.
+pub(super) fn count_slot(per_slot: &mut [u32], slot: usize) {
+    *per_slot.get_mut(slot).expect("the fan-out has a slot for every prefix") += 1;
+}
+
+/// The fan-out as running sums: entry `n` is the number of chunks in the slots up to and including `n`.
+pub(super) fn encode_fanout(per_slot: &[u32], bytes: &mut Vec<u8>) {
+    let mut sum = 0_u32;
+    for count in per_slot {
+        sum += count;
+        bytes.extend_from_slice(&sum.to_le_bytes());
+    }
+}
+
+pub(super) fn number(count: usize) -> u32 {
+    u32::try_from(count).expect("a segment has fewer than 2^32 records of each kind")
+}

@@ -1,0 +1,333 @@
+//! Merging segments in tiers, so that they stay few: a stream from the mapped inputs to one new file.
+//!
+//! A pack that several inputs list is taken from the first. Memory is bounded by the number of packs, not of chunks.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashSet};
+use std::sync::Arc;
+
+use crate::id::{FileHasher, SegmentId};
+use crate::limits::{SEGMENT_CHUNKS_TARGET, SEGMENT_TIER_FACTOR, SEGMENTS_PER_TIER};
+use crate::storage::{Area, PutMode, Storage, Upload};
+
+use super::builder::{count_slot, encode_fanout, number};
+use super::layout::{BlockRecord, ChunkRecord, Counts, fanout_slot};
+use super::{Error, Segment, key};
+
+/// What a merge did.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Merged {
+    /// The segments that were written.
+    pub written: Vec<SegmentId>,
+    /// The segments that the written ones replace, and that are gone.
+    pub replaced: Vec<SegmentId>,
+}
+
+/// Merges every tier that has too many segments. The inputs are deleted once their merge is durable, so whoever has
+/// them open can go on reading, and whoever lists the index sees each chunk at least once.
+///
+/// # Errors
+/// [`Error::Storage`]; [`Error::Damaged`] when an input does not match its name, and then nothing is deleted.
+pub fn merge_full_tiers(storage: &dyn Storage, segments: &[Arc<Segment>]) -> Result<Merged, Error> {
+    let mut merged = Merged::default();
+    let mut tiers: Vec<Vec<&Arc<Segment>>> = Vec::new();
+    for segment in segments {
+        let tier = tier_of(segment.chunk_count());
+        tiers.resize_with(tiers.len().max(tier + 1), Vec::new);
+        tiers[tier].push(segment);
+    }
+    // A full tier takes the smaller ones with it, rather than have them merged again soon.
+    let Some(highest) = tiers.iter().rposition(|tier| tier.len() > SEGMENTS_PER_TIER) else { return Ok(merged) };
+    let inputs: Vec<&Segment> = tiers[..=highest].iter().flatten().map(AsRef::as_ref).collect();
+    for input in &inputs {
+        input.check_name()?;
+    }
+    let written = merge(storage, &inputs)?;
+    for input in inputs {
+        if input.id() != written {
+            storage.delete(&key(input.id()))?;
+            merged.replaced.push(input.id());
+        }
+    }
+    merged.written.push(written);
+    Ok(merged)
+}
+
+fn tier_of(chunks: u32) -> usize {
+    let smallest = SEGMENT_CHUNKS_TARGET as u64 / 16;
+    let mut bound = smallest;
+    let mut tier = 0;
+    while u64::from(chunks) > bound {
+        bound *= SEGMENT_TIER_FACTOR;
+        tier += 1;
+    }
+    tier
+}
+
+/// For each pack of an input: how far its numbers move, or that it is left out.
+#[derive(Clone, Copy)]
+struct Moved {
+    pack: u32,
+    block_shift: i64,
+    base_shift: i64,
+}
+
+struct Input<'a> {
+    segment: &'a Segment,
+    moved: Vec<Option<Moved>>,
+}
+
+impl Input<'_> {
+    fn block(&self, block: u32) -> Result<Option<(BlockRecord, Moved)>, Error> {
+        let record = self.segment.block(block).ok_or_else(|| self.damaged())?;
+        let moved = self.moved.get(record.pack as usize).ok_or_else(|| self.damaged())?;
+        Ok(moved.map(|moved| (record, moved)))
+    }
+
+    /// The record of a chunk with the new number of its block, or `None` when its pack is left out.
+    fn chunk(&self, chunk: u32) -> Result<Option<ChunkRecord>, Error> {
+        let mut record = self.segment.chunk(chunk).ok_or_else(|| self.damaged())?;
+        let Some((_, moved)) = self.block(record.block)? else { return Ok(None) };
+        record.block = shift(record.block, moved.block_shift);
+        Ok(Some(record))
+    }
+
+    fn damaged(&self) -> Error {
+        Error::Damaged { segment: self.segment.id().to_string(), what: "a record points outside its table" }
+    }
+}
+
+fn shift(value: u32, by: i64) -> u32 {
+    u32::try_from(i64::from(value) + by).expect("a segment has fewer than 2^32 records of each kind")
+}
+
+fn merge(storage: &dyn Storage, segments: &[&Segment]) -> Result<SegmentId, Error> {
+    let mut out = Output { upload: storage.upload(Area::Index)?, hasher: FileHasher::new(), buffer: Vec::new() };
+    let (inputs, mut counts) = plan(segments)?;
+    let bits = Counts::fanout_bits_for(segments.iter().map(|segment| segment.chunk_count()).sum());
+    let mut per_slot = vec![0; 1 << bits];
+    for input in &inputs {
+        for chunk in 0..input.segment.chunk_count() {
+            if let Some(record) = input.chunk(chunk)? {
+                count_slot(&mut per_slot, fanout_slot(&record.id, bits));
+                counts.chunks += 1;
+            }
+        }
+    }
+    counts.fanout_bits = bits;
+    out.buffer.extend_from_slice(&counts.encode());
+    write_tables(&inputs, &mut out)?;
+    encode_fanout(&per_slot, &mut out.buffer);
+    write_chunks(&inputs, &mut out)?;
+    let (id, len_bytes) = out.finish()?;
+    assert_eq!(len_bytes, counts.tables().end as u64, "the segment has the length that its header gives");
+    Ok(id)
+}
+
+/// Numbers the packs, blocks and bases of the output.
+fn plan<'a>(segments: &[&'a Segment]) -> Result<(Vec<Input<'a>>, Counts), Error> {
+    let mut seen = HashSet::new();
+    let mut counts = Counts::default();
+    let mut inputs = Vec::with_capacity(segments.len());
+    for segment in segments {
+        let mut input = Input { segment, moved: Vec::new() };
+        for pack in 0..segment.counts().packs {
+            let record = segment.pack(pack).ok_or_else(|| input.damaged())?;
+            let fresh = seen.insert(record.id);
+            let moved = Moved { pack: counts.packs, block_shift: i64::MIN, base_shift: 0 };
+            input.moved.push(fresh.then_some(moved));
+            counts.packs += u32::from(fresh);
+        }
+        for block in 0..segment.counts().blocks {
+            let record = segment.block(block).ok_or_else(|| input.damaged())?;
+            let Some(Some(moved)) = input.moved.get_mut(record.pack as usize) else { continue };
+            // The blocks of a pack follow one another, so that one shift serves them all.
+            if moved.block_shift == i64::MIN {
+                moved.block_shift = i64::from(counts.blocks) - i64::from(block);
+                moved.base_shift = i64::from(counts.bases) - i64::from(record.base_first);
+            }
+            counts.blocks += 1;
+            counts.bases += u32::from(record.bases);
+        }
+        inputs.push(input);
+    }
+    Ok((inputs, counts))
+}
+
+fn write_tables(inputs: &[Input<'_>], out: &mut Output) -> Result<(), Error> {
+    for input in inputs {
+        for (pack, moved) in input.moved.iter().enumerate() {
+            if moved.is_some() {
+                input.segment.pack(number(pack)).ok_or_else(|| input.damaged())?.encode(&mut out.buffer);
+            }
+        }
+    }
+    for input in inputs {
+        for block in 0..input.segment.block_count() {
+            let Some((mut record, moved)) = input.block(block)? else { continue };
+            record.pack = moved.pack;
+            record.base_first = shift(record.base_first, moved.base_shift);
+            record.encode(&mut out.buffer);
+            out.drain()?;
+        }
+    }
+    for input in inputs {
+        for block in 0..input.segment.block_count() {
+            let Some((record, _)) = input.block(block)? else { continue };
+            for base in record.base_first..record.base_first + u32::from(record.bases) {
+                let base = input.segment.base(base).ok_or_else(|| input.damaged())?;
+                out.buffer.extend_from_slice(base.as_bytes());
+            }
+            out.drain()?;
+        }
+    }
+    Ok(())
+}
+
+fn write_chunks(inputs: &[Input<'_>], out: &mut Output) -> Result<(), Error> {
+    let mut next = vec![0_u32; inputs.len()];
+    let mut heads = BinaryHeap::new();
+    let mut advance = |heads: &mut BinaryHeap<_>, number: usize| -> Result<(), Error> {
+        while next[number] < inputs[number].segment.chunk_count() {
+            let chunk = next[number];
+            next[number] += 1;
+            if let Some(record) = inputs[number].chunk(chunk)? {
+                heads.push(Reverse((record.id, record.block, record.offset, record.len_bytes, number)));
+                break;
+            }
+        }
+        Ok(())
+    };
+    for number in 0..inputs.len() {
+        advance(&mut heads, number)?;
+    }
+    while let Some(Reverse((id, block, offset, len_bytes, number))) = heads.pop() {
+        ChunkRecord { id, block, offset, len_bytes }.encode(&mut out.buffer);
+        out.drain()?;
+        advance(&mut heads, number)?;
+    }
+    Ok(())
+}
+
+struct Output {
+    upload: Box<dyn Upload>,
+    hasher: FileHasher,
+    buffer: Vec<u8>,
+}
+
+impl Output {
+    const BUFFER_BYTES: usize = 256 << 10;
+
+    fn drain(&mut self) -> Result<(), Error> {
+        if self.buffer.len() >= Self::BUFFER_BYTES { self.flush() } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> Result<(), Error> {
+        self.hasher.update(&self.buffer);
+        self.upload.write(&self.buffer)?;
+        self.buffer.clear();
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<(SegmentId, u64), Error> {
+        self.flush()?;
+        let id = SegmentId::from_bytes(self.hasher.finish());
+        let len_bytes = self.hasher.len_bytes();
+        self.upload.finish(&key(id), PutMode::SameContent)?;
+        Ok((id, len_bytes))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chunk::ChunkRef;
+    use crate::id::{ChunkId, PackId};
+    use crate::index::{Index, SegmentBuilder};
+    use crate::pack::{BlockEntry, Directory, Encoding, PackKind};
+    use crate::storage::MemoryStorage;
+
+    fn id(number: u32) -> ChunkId {
+        ChunkId::of(&number.to_le_bytes())
+    }
+
+    /// A pack of two blocks with ten chunks each, the second with two bases.
+    fn pack(number: u32) -> (PackId, Directory) {
+        let block = |offset: u32, first: u32, bases: Vec<ChunkId>| {
+            let chunks = (first..first + 10).map(|number| ChunkRef { id: id(number), len_bytes: 100 + number % 7 });
+            let chunks: Vec<ChunkRef> = chunks.collect();
+            let raw_bytes = chunks.iter().map(|chunk| chunk.len_bytes).sum();
+            BlockEntry {
+                offset,
+                stored_bytes: 50 + number,
+                raw_bytes,
+                encoding: Encoding::Zstd,
+                depth: 0,
+                chunks,
+                bases,
+            }
+        };
+        let first = block(40, number * 20, vec![]);
+        let end = u32::try_from(first.end()).expect("a small pack");
+        let second = block(end, number * 20 + 10, vec![id(1), id(number)]);
+        (PackId::of(&number.to_le_bytes()), Directory { kind: PackKind::Data, blocks: vec![first, second] })
+    }
+
+    fn write(storage: &MemoryStorage, packs: &[u32]) {
+        let mut builder = SegmentBuilder::default();
+        for number in packs {
+            let (id, directory) = pack(*number);
+            builder.add(id, 1000 + u64::from(*number), &directory);
+        }
+        builder.write(storage).expect("memory can be written");
+    }
+
+    #[test]
+    fn everything_is_found_at_its_place_after_a_merge() {
+        let storage = MemoryStorage::default();
+        // A pack that two writers listed stands in two segments.
+        for packs in [&[0, 1][..], &[2], &[3, 1], &[4, 5, 6], &[7]] {
+            write(&storage, packs);
+        }
+        let before = Index::open(&storage).expect("open");
+        let merged = merge_full_tiers(&storage, before.segments()).expect("merge");
+        assert_eq!((merged.written.len(), merged.replaced.len()), (1, 5));
+
+        let after = Index::open(&storage).expect("open");
+        assert_eq!((after.segments().len(), after.chunk_count(), after.packs().len()), (1, 8 * 20, 8));
+        assert_eq!(after.packs(), before.packs());
+        for number in 0..8 * 20 {
+            let place = |index: &Index| {
+                let location = index.lookup(&id(number)).expect("listed");
+                (location.offset, location.len_bytes, index.place(location.block_key()).expect("a block"))
+            };
+            assert_eq!(place(&before), place(&after), "chunk {number}");
+        }
+        assert!(after.lookup(&id(8 * 20)).is_none());
+        let bases = after.segments().iter().map(|segment| segment.counts().bases).sum::<u32>();
+        assert_eq!(bases, 8 * 2);
+        assert!(after.segments().iter().all(|segment| segment.check_name().is_ok()));
+        let last = after.segments().first().expect("one segment").base(bases - 1).expect("a base");
+        assert!((0..8).any(|number| last == id(number)));
+    }
+
+    #[test]
+    fn few_segments_stay_and_a_damaged_one_is_never_merged() {
+        let storage = MemoryStorage::default();
+        for number in 0..4 {
+            write(&storage, &[number]);
+        }
+        let index = Index::open(&storage).expect("open");
+        assert_eq!(merge_full_tiers(&storage, index.segments()).expect("nothing to do"), Merged::default());
+
+        write(&storage, &[4]);
+        let index = Index::open(&storage).expect("open");
+        let object = key(index.segments().first().expect("five segments").id());
+        let mut bytes = storage.get(&object, 1 << 20).expect("get");
+        *bytes.last_mut().expect("not empty") ^= 1;
+        storage.overwrite(&object, bytes);
+        let index = Index::open(&storage).expect("the header is whole");
+        assert!(merge_full_tiers(&storage, index.segments()).expect_err("a damaged input").is_damage());
+        assert_eq!(Index::open(&storage).expect("open").segments().len(), 5);
+    }
+}

@@ -1,0 +1,244 @@
+//! The index: where each chunk lies, as a set of immutable sorted segments that are mapped and never loaded.
+//!
+//! Opening costs the headers of the segments, whatever their size. A segment lists each of its packs whole. Which
+//! chunks are in use is not known here.
+
+mod builder;
+mod layout;
+mod merge;
+mod pending;
+mod segment;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+pub use builder::SegmentBuilder;
+pub use merge::{Merged, merge_full_tiers};
+pub use pending::Pending;
+pub use segment::{ListedPack, Segment};
+
+use crate::id::{ChunkId, PackId, SegmentId};
+use crate::limits::SEGMENTS_MAX;
+use crate::pack::BlockPlace;
+use crate::storage::{self, Area, Key, Storage};
+
+/// The index could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Bytes of a segment are not what a segment has at this place.
+    #[error("index segment {segment} is damaged: {what}")]
+    Damaged {
+        /// The name of the segment.
+        segment: String,
+        /// What is wrong.
+        what: &'static str,
+    },
+    /// There are more segments than any repository should have.
+    #[error("the index has {0} segments, more than this version opens")]
+    TooMany(usize),
+    /// The storage failed.
+    #[error(transparent)]
+    Storage(#[from] storage::Error),
+}
+
+impl Error {
+    /// Whether this says that the repository is damaged, and not that it cannot be used at the moment.
+    #[must_use]
+    pub const fn is_damage(&self) -> bool {
+        match self {
+            Self::Damaged { .. } => true,
+            Self::Storage(source) => source.is_damage(),
+            Self::TooMany(_) => false,
+        }
+    }
+}
+
+/// Where a chunk lies: a block of a segment and a range of the block's plaintext.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Location {
+    segment: u32,
+    block: u32,
+    /// Where the chunk begins in the plaintext of the block.
+    pub offset: u32,
+    /// Length of the chunk in bytes.
+    pub len_bytes: u32,
+}
+
+/// A block by its place in the index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct BlockKey {
+    segment: u32,
+    block: u32,
+}
+
+impl Location {
+    /// The block that holds the chunk.
+    #[must_use]
+    pub const fn block_key(&self) -> BlockKey {
+        BlockKey { segment: self.segment, block: self.block }
+    }
+
+    /// The chunk's bytes within the plaintext of its block.
+    #[must_use]
+    pub const fn range(&self) -> std::ops::Range<usize> {
+        self.offset as usize..self.offset as usize + self.len_bytes as usize
+    }
+}
+
+/// Chunks of one index, a bit each. A segment that is added later is not covered.
+#[derive(Debug)]
+pub struct ChunkSet {
+    starts: Vec<usize>,
+    bits: Vec<u64>,
+}
+
+/// The storage key of a segment.
+#[must_use]
+pub fn key(id: SegmentId) -> Key {
+    Key::new(Area::Index, id.to_string())
+}
+
+/// All segments of a repository as they were when it was opened, and those added since.
+#[derive(Debug, Clone, Default)]
+pub struct Index {
+    segments: Vec<Arc<Segment>>,
+    damaged: Vec<String>,
+    broken: HashSet<PackId>,
+}
+
+impl Index {
+    /// Opens the segments of a storage. A segment that cannot be opened is left out and listed by [`Index::damaged`],
+    /// so that everything that the others know can still be read.
+    ///
+    /// # Errors
+    /// [`Error::Storage`] when the storage cannot be listed, [`Error::TooMany`].
+    pub fn open(storage: &dyn Storage) -> Result<Self, Error> {
+        // A segment may be merged into another between the listing and the opening: look again then.
+        for _ in 0..8 {
+            let listed = storage.list(Area::Index)?;
+            if listed.len() > SEGMENTS_MAX {
+                return Err(Error::TooMany(listed.len()));
+            }
+            if let Some(index) = Self::open_listed(storage, &listed)? {
+                return Ok(index);
+            }
+        }
+        Err(Error::Damaged { segment: "listing".to_owned(), what: "segments vanish while they are opened" })
+    }
+
+    fn open_listed(storage: &dyn Storage, listed: &[storage::Listed]) -> Result<Option<Self>, Error> {
+        let mut index = Self::default();
+        for object in listed {
+            let Ok(id) = object.name.parse::<SegmentId>() else {
+                index.damaged.push(object.name.clone());
+                continue;
+            };
+            match Segment::open(storage, id) {
+                Ok(segment) => index.segments.push(Arc::new(segment)),
+                Err(error) if matches!(&error, Error::Storage(source) if source.is_missing()) => return Ok(None),
+                Err(Error::Damaged { .. }) => index.damaged.push(object.name.clone()),
+                Err(error) => return Err(error),
+            }
+        }
+        // The largest first: it answers most look-ups.
+        index.segments.sort_by_key(|segment| std::cmp::Reverse(segment.chunk_count()));
+        Ok(Some(index))
+    }
+
+    /// Adds a segment that has been written since.
+    pub fn add(&mut self, segment: Segment) {
+        self.segments.push(Arc::new(segment));
+    }
+
+    /// The segments that are open.
+    #[must_use]
+    pub fn segments(&self) -> &[Arc<Segment>] {
+        &self.segments
+    }
+
+    /// Names of objects in the index that are no readable segments.
+    #[must_use]
+    pub fn damaged(&self) -> &[String] {
+        &self.damaged
+    }
+
+    /// Finds chunks in these packs no more: they are missing or cut short.
+    pub fn avoid(&mut self, broken: HashSet<PackId>) {
+        self.broken = broken;
+    }
+
+    /// Whether something that the index should find is lost.
+    #[must_use]
+    pub fn is_degraded(&self) -> bool {
+        !self.broken.is_empty() || !self.damaged.is_empty()
+    }
+
+    /// The packs that are avoided.
+    #[must_use]
+    pub const fn broken(&self) -> &HashSet<PackId> {
+        &self.broken
+    }
+
+    /// Where a chunk lies, or `None` when no segment knows it.
+    #[must_use]
+    pub fn lookup(&self, id: &ChunkId) -> Option<Location> {
+        self.locations(id).next()
+    }
+
+    /// Every place where a chunk lies: it may have been stored twice by writers side by side, or again after damage.
+    pub fn locations<'a>(&'a self, id: &'a ChunkId) -> impl Iterator<Item = Location> + 'a {
+        let hits = self.segments.iter().enumerate().filter_map(|(number, segment)| {
+            let (_, hit) = segment.lookup(id)?;
+            let segment = u32::try_from(number).expect("the number of segments is bounded");
+            Some(Location { segment, block: hit.block, offset: hit.offset, len_bytes: hit.len_bytes })
+        });
+        hits.filter(|location| {
+            self.broken.is_empty()
+                || self.place(location.block_key()).is_some_and(|place| !self.broken.contains(&place.pack))
+        })
+    }
+
+    /// A set of chunks of this index with nothing in it: one bit for each.
+    #[must_use]
+    pub fn chunk_set(&self) -> ChunkSet {
+        let mut starts = Vec::with_capacity(self.segments.len());
+        let mut sum = 0;
+        for segment in &self.segments {
+            starts.push(sum);
+            sum += segment.chunk_count() as usize;
+        }
+        ChunkSet { starts, bits: vec![0; sum.div_ceil(64)] }
+    }
+
+    /// Puts a chunk into a set; `false` when it was in it, or is not in the index.
+    pub fn insert(&self, set: &mut ChunkSet, id: &ChunkId) -> bool {
+        let hit = self.segments.iter().zip(&set.starts).find_map(|(segment, start)| {
+            let (number, _) = segment.lookup(id)?;
+            Some(start + number as usize)
+        });
+        let Some(ordinal) = hit else { return false };
+        let Some(word) = set.bits.get_mut(ordinal / 64) else { return false };
+        let bit = 1 << (ordinal % 64);
+        let fresh = *word & bit == 0;
+        *word |= bit;
+        fresh
+    }
+
+    /// Where the payload of a block lies and how it is encoded; `None` when the segment is damaged there.
+    #[must_use]
+    pub fn place(&self, block: BlockKey) -> Option<BlockPlace> {
+        self.segments.get(block.segment as usize)?.place(block.block)
+    }
+
+    /// All packs that the segments list.
+    #[must_use]
+    pub fn packs(&self) -> HashMap<PackId, ListedPack> {
+        self.segments.iter().flat_map(|segment| segment.packs()).map(|pack| (pack.id, pack)).collect()
+    }
+
+    /// Chunks that all segments list together.
+    #[must_use]
+    pub fn chunk_count(&self) -> u64 {
+        self.segments.iter().map(|segment| u64::from(segment.chunk_count())).sum()
+    }
+}

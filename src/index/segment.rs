@@ -1,0 +1,197 @@
+//! One segment, mapped into memory: look-ups by binary search, nothing parsed ahead.
+//!
+//! Only complete, synced, immutable files of the repository are mapped. A file that someone cuts short under the map
+//! would kill the process, which is why nothing else ever is. Every access is checked, so a damaged segment gives
+//! wrong answers at worst, and those are found by the ids of the chunks.
+
+use std::fs::File;
+use std::io;
+
+use crate::id::{ChunkId, PackId, SegmentId};
+use crate::pack::BlockPlace;
+use crate::storage::{self, Storage};
+
+use super::layout::{
+    BLOCK_BYTES, BlockRecord, CHUNK_BYTES, ChunkRecord, Counts, FANOUT_BYTES, PACK_BYTES, PackRecord, Tables,
+    fanout_slot,
+};
+use super::{Error, key};
+
+/// A pack as a segment lists it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ListedPack {
+    /// The name of the pack.
+    pub id: PackId,
+    /// Length of the file in bytes.
+    pub len_bytes: u64,
+    /// Number of the pack's kind.
+    pub kind: u8,
+}
+
+#[derive(Debug)]
+enum Bytes {
+    Mapped(memmap2::Mmap),
+    Owned(Vec<u8>),
+}
+
+impl std::ops::Deref for Bytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Mapped(map) => map,
+            Self::Owned(bytes) => bytes,
+        }
+    }
+}
+
+/// An open segment.
+#[derive(Debug)]
+pub struct Segment {
+    id: SegmentId,
+    bytes: Bytes,
+    counts: Counts,
+    tables: Tables,
+}
+
+impl Segment {
+    /// Opens the segment `id`, reading its header only.
+    ///
+    /// # Errors
+    /// [`Error::Storage`], [`Error::Damaged`] when header or length are wrong.
+    pub fn open(storage: &dyn Storage, id: SegmentId) -> Result<Self, Error> {
+        let object = key(id);
+        let len_bytes = storage.stat(&object)?;
+        let bytes = match storage.local_root() {
+            Some(root) => map(&root.join(object.path())).map_err(|source| match source.kind() {
+                io::ErrorKind::NotFound => storage::Error::Missing { object: object.path() },
+                _ => storage::Error::Io { action: "map", object: object.path(), source },
+            })?,
+            None => Bytes::Owned(storage.get(&object, len_bytes)?),
+        };
+        let counts = Counts::decode(&bytes).ok_or_else(|| damaged(id, "the header is not one of a segment"))?;
+        let tables = counts.tables();
+        if tables.end != bytes.len() {
+            return Err(damaged(id, "its length does not fit its header"));
+        }
+        Ok(Self { id, bytes, counts, tables })
+    }
+
+    /// The name of the segment.
+    #[must_use]
+    pub const fn id(&self) -> SegmentId {
+        self.id
+    }
+
+    /// Length of the file in bytes.
+    #[must_use]
+    pub fn len_bytes(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+
+    /// Chunks that the segment lists.
+    #[must_use]
+    pub const fn chunk_count(&self) -> u32 {
+        self.counts.chunks
+    }
+
+    /// Blocks that the segment lists.
+    #[must_use]
+    pub const fn block_count(&self) -> u32 {
+        self.counts.blocks
+    }
+
+    /// The packs that the segment lists.
+    pub fn packs(&self) -> impl Iterator<Item = ListedPack> + '_ {
+        (0..self.counts.packs).filter_map(|number| {
+            let PackRecord { id, len_bytes, kind } = self.pack(number)?;
+            Some(ListedPack { id, len_bytes, kind })
+        })
+    }
+
+    /// Compares the whole file with its name.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] when a byte is not as it was written.
+    pub fn check_name(&self) -> Result<(), Error> {
+        if SegmentId::of(&self.bytes) == self.id {
+            return Ok(());
+        }
+        Err(damaged(self.id, "the file does not match its name"))
+    }
+
+    /// Number and record of a chunk: binary search within its entry of the fan-out.
+    pub(super) fn lookup(&self, id: &ChunkId) -> Option<(u32, ChunkRecord)> {
+        let slot = fanout_slot(id, self.counts.fanout_bits);
+        let mut low = if slot == 0 { 0 } else { self.fanout(slot - 1)? };
+        let mut high = self.fanout(slot)?.min(self.counts.chunks);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let bytes = self.record(self.tables.chunks, middle, CHUNK_BYTES)?;
+            match bytes.first_chunk()?.cmp(id.as_bytes()) {
+                std::cmp::Ordering::Less => low = middle + 1,
+                std::cmp::Ordering::Greater => high = middle,
+                std::cmp::Ordering::Equal => return Some((middle, ChunkRecord::decode(bytes)?)),
+            }
+        }
+        None
+    }
+
+    pub(super) fn place(&self, block: u32) -> Option<BlockPlace> {
+        let block = self.block(block)?;
+        Some(BlockPlace {
+            pack: self.pack(block.pack)?.id,
+            payload_offset: block.payload_offset.into(),
+            stored_bytes: block.stored_bytes,
+            raw_bytes: block.raw_bytes,
+            encoding: block.encoding,
+        })
+    }
+
+    pub(super) const fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    pub(super) fn pack(&self, number: u32) -> Option<PackRecord> {
+        PackRecord::decode(self.numbered(self.tables.packs, number, self.counts.packs, PACK_BYTES)?)
+    }
+
+    pub(super) fn block(&self, number: u32) -> Option<BlockRecord> {
+        BlockRecord::decode(self.numbered(self.tables.blocks, number, self.counts.blocks, BLOCK_BYTES)?)
+    }
+
+    pub(super) fn base(&self, number: u32) -> Option<ChunkId> {
+        let bytes = self.numbered(self.tables.bases, number, self.counts.bases, crate::limits::ID_BYTES)?;
+        Some(ChunkId::from_bytes(*bytes.first_chunk()?))
+    }
+
+    pub(super) fn chunk(&self, number: u32) -> Option<ChunkRecord> {
+        ChunkRecord::decode(self.numbered(self.tables.chunks, number, self.counts.chunks, CHUNK_BYTES)?)
+    }
+
+    fn fanout(&self, slot: usize) -> Option<u32> {
+        let bytes = self.bytes.get(self.tables.fanout + slot * FANOUT_BYTES..)?;
+        bytes.first_chunk().map(|entry| u32::from_le_bytes(*entry))
+    }
+
+    fn numbered(&self, table: usize, number: u32, count: u32, record_bytes: usize) -> Option<&[u8]> {
+        if number < count { self.record(table, number, record_bytes) } else { None }
+    }
+
+    fn record(&self, table: usize, number: u32, record_bytes: usize) -> Option<&[u8]> {
+        let start = table + number as usize * record_bytes;
+        self.bytes.get(start..start + record_bytes)
+    }
+}
+
+#[expect(unsafe_code, reason = "mapping a file is unsafe; segments are immutable once they are named")]
+fn map(path: &std::path::Path) -> io::Result<Bytes> {
+    let file = File::open(path)?;
+    // SAFETY: the repository writes a segment completely before it is named and never changes it afterwards.
+    let map = unsafe { memmap2::MmapOptions::new().map(&file) }?;
+    Ok(Bytes::Mapped(map))
+}
+
+fn damaged(id: SegmentId, what: &'static str) -> Error {
+    Error::Damaged { segment: id.to_string(), what }
+}
