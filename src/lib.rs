@@ -16,3 +16,5 @@ pub mod chunk;
 pub mod pack;
 
 pub mod index;
+
+pub mod repo;

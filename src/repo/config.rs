@@ -1,0 +1,181 @@
+//! The object `config`: what a program must know before it touches anything else in the repository.
+//!
+//! JSON with a checksum over the bytes of its body, so that a person can read it and a flipped bit is seen.
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::Error;
+use crate::chunk::ChunkSizes;
+use crate::id::RepositoryId;
+use crate::limits::CONFIG_BYTES_MAX;
+use crate::storage::{Key, PutMode, Storage};
+
+const MAGIC: &str = "larder repository";
+/// The format that this program reads and writes.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// Feature flags that a program must know for an operation.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Features {
+    /// Needed to read.
+    pub read: Vec<String>,
+    /// Needed to add snapshots.
+    pub write: Vec<String>,
+    /// Needed to delete.
+    pub delete: Vec<String>,
+}
+
+/// The settings of a repository.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The random name of the repository.
+    pub id: RepositoryId,
+    /// The sizes of its chunks.
+    pub chunk_sizes: ChunkSizes,
+    /// What a program must know.
+    pub features: Features,
+    /// The encryption of the repository; only `none` so far.
+    pub encryption: Encryption,
+}
+
+/// How a repository is encrypted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Encryption {
+    /// Not at all.
+    None,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Envelope {
+    magic: String,
+    version: u32,
+    checksum: String,
+    body: Box<RawValue>,
+}
+
+impl Config {
+    /// Settings for a new repository.
+    ///
+    /// # Errors
+    /// [`Error::Random`] when the system gives no random bytes.
+    pub fn new() -> Result<Self, Error> {
+        let id = RepositoryId::random().map_err(|source| Error::Random { source })?;
+        let features = Features::default();
+        Ok(Self { id, chunk_sizes: ChunkSizes::DEFAULT, features, encryption: Encryption::None })
+    }
+
+    /// Reads the config; `None` when there is none.
+    ///
+    /// # Errors
+    /// [`Error::BadConfig`], [`Error::NewerVersion`], [`Error::UnknownFeature`], [`Error::Storage`].
+    pub fn read(storage: &dyn Storage) -> Result<Option<Self>, Error> {
+        let key = Key::config();
+        let bytes = match storage.get(&key, CONFIG_BYTES_MAX) {
+            Err(error) if error.is_missing() => return Ok(None),
+            result => result?,
+        };
+        let place = storage.local_root().map_or_else(|| key.path(), |root| root.join(key.path()).display().to_string());
+        let bad = |why: String| Error::BadConfig { place: place.clone(), why };
+        let envelope: Envelope =
+            serde_json::from_slice(&bytes).map_err(|_| bad("it is not the JSON that larder writes".to_owned()))?;
+        if envelope.magic != MAGIC {
+            return Err(bad("its magic is another".to_owned()));
+        }
+        if envelope.version > FORMAT_VERSION {
+            return Err(Error::NewerVersion { found: envelope.version, known: FORMAT_VERSION });
+        }
+        if checksum(&envelope.body) != envelope.checksum {
+            return Err(bad("it does not match its checksum".to_owned()));
+        }
+        let config: Self = serde_json::from_str(envelope.body.get()).map_err(|error| bad(error.to_string()))?;
+        refuse_unknown("read", &config.features.read)?;
+        Ok(Some(config))
+    }
+
+    /// Writes the config of a new repository.
+    ///
+    /// # Errors
+    /// [`Error::Storage`]; it says [`is_exists`](crate::storage::Error::is_exists) when another process was faster.
+    pub fn write(&self, storage: &dyn Storage) -> Result<(), Error> {
+        let body = serde_json::value::to_raw_value(self).expect("the config is plain data");
+        let envelope = Envelope { magic: MAGIC.to_owned(), version: FORMAT_VERSION, checksum: checksum(&body), body };
+        let mut bytes = serde_json::to_vec(&envelope).expect("the envelope is plain data");
+        bytes.push(b'\n');
+        Ok(storage.put(&Key::config(), &bytes, PutMode::Exclusive)?)
+    }
+
+    /// Refuses to write where a feature that writing needs is not known.
+    ///
+    /// # Errors
+    /// [`Error::UnknownFeature`].
+    pub fn check_writable(&self) -> Result<(), Error> {
+        refuse_unknown("write to", &self.features.write)
+    }
+}
+
+/// This version knows no features yet.
+fn refuse_unknown(operation: &'static str, needed: &[String]) -> Result<(), Error> {
+    match needed.first() {
+        Some(feature) => Err(Error::UnknownFeature { operation, feature: feature.clone() }),
+        None => Ok(()),
+    }
+}
+
+fn checksum(body: &RawValue) -> String {
+    RepositoryId::of(body.get().as_bytes()).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::MemoryStorage;
+
+    fn written() -> (MemoryStorage, Vec<u8>) {
+        let storage = MemoryStorage::default();
+        Config::new().expect("config").write(&storage).expect("write");
+        let bytes = storage.get(&Key::config(), CONFIG_BYTES_MAX).expect("get");
+        (storage, bytes)
+    }
+
+    #[test]
+    fn round_trips_and_is_never_replaced() {
+        let storage = MemoryStorage::default();
+        assert!(Config::read(&storage).expect("read").is_none());
+        let config = Config::new().expect("config");
+        config.write(&storage).expect("write");
+        assert_eq!(Config::read(&storage).expect("read"), Some(config.clone()));
+        assert!(matches!(config.write(&storage), Err(Error::Storage(error)) if error.is_exists()));
+    }
+
+    #[test]
+    fn every_flipped_bit_of_the_body_is_refused() {
+        let (storage, bytes) = written();
+        let body = bytes.windows(6).position(|window| window == b"\"body\"").expect("a body");
+        for position in body..bytes.len() - 1 {
+            let mut damaged = bytes.clone();
+            damaged[position] ^= 1;
+            storage.overwrite(&Key::config(), damaged);
+            assert!(Config::read(&storage).is_err(), "byte {position}");
+        }
+    }
+
+    #[test]
+    fn newer_versions_and_unknown_features_are_refused_by_name() {
+        let (storage, bytes) = written();
+        let text = String::from_utf8(bytes).expect("JSON");
+        storage.overwrite(&Key::config(), text.replace("\"version\":1", "\"version\":9").into_bytes());
+        assert!(matches!(Config::read(&storage), Err(Error::NewerVersion { found: 9, .. })));
+
+        let mut config = Config::new().expect("config");
+        config.features.write.push("time-travel".to_owned());
+        let storage = MemoryStorage::default();
+        config.write(&storage).expect("write");
+        let config = Config::read(&storage).expect("reading needs no feature").expect("a config");
+        let error = config.check_writable().expect_err("writing needs one");
+        assert!(error.to_string().contains("time-travel"));
+    }
+}

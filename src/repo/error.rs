@@ -1,0 +1,91 @@
+//! What can go wrong with a repository as a whole.
+
+use crate::id::ChunkId;
+use crate::{index, pack, storage};
+
+/// An operation on a repository failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no repository at this place.
+    #[error("there is no repository in {place}")]
+    NotFound {
+        /// Where it was looked for.
+        place: String,
+    },
+    /// The `config` object is there and is none of ours.
+    #[error("{place} is not the config of a larder repository: {why}")]
+    BadConfig {
+        /// Where it lies.
+        place: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The repository was made by a newer version.
+    #[error("the repository has format version {found}, and this program knows versions up to {known}")]
+    NewerVersion {
+        /// The version of the repository.
+        found: u32,
+        /// The newest version that this program knows.
+        known: u32,
+    },
+    /// The repository needs something of its programs that this one does not have.
+    #[error("to {operation} this repository a program needs the feature '{feature}', which this one does not know")]
+    UnknownFeature {
+        /// What was to be done.
+        operation: &'static str,
+        /// The feature.
+        feature: String,
+    },
+    /// Another process holds the lock for too long.
+    #[error("the repository in {place} is locked by another process")]
+    Locked {
+        /// Where it lies.
+        place: String,
+    },
+    /// The lock file cannot be used.
+    #[error("cannot lock {place}")]
+    Lock {
+        /// The lock file.
+        place: String,
+        /// Why it failed.
+        source: std::io::Error,
+    },
+    /// The system gave no random bytes for the name of a new repository.
+    #[error("cannot make a random name for the repository")]
+    Random {
+        /// Why it failed.
+        source: std::io::Error,
+    },
+    /// A chunk is listed by no segment of the index.
+    #[error("chunk {chunk} is in no pack that the index lists")]
+    MissingChunk {
+        /// The chunk.
+        chunk: ChunkId,
+    },
+    /// A pack failed.
+    #[error(transparent)]
+    Pack(#[from] pack::Error),
+    /// The index failed.
+    #[error(transparent)]
+    Index(#[from] index::Error),
+    /// The storage failed.
+    #[error(transparent)]
+    Storage(#[from] storage::Error),
+    /// A thread of a transaction ended without a word, which only a defect of the program can cause.
+    #[error("a writing thread stopped unexpectedly")]
+    WriterStopped,
+}
+
+impl Error {
+    /// Whether this says that the repository is damaged, and not that it cannot be used at the moment.
+    #[must_use]
+    pub const fn is_damage(&self) -> bool {
+        match self {
+            Self::MissingChunk { .. } | Self::BadConfig { .. } => true,
+            Self::Pack(source) => source.is_damage(),
+            Self::Index(source) => source.is_damage(),
+            Self::Storage(source) => source.is_damage(),
+            _ => false,
+        }
+    }
+}

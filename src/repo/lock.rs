@@ -1,0 +1,156 @@
+//! Locks between processes: `flock` on files below `locks/`, which the kernel releases however a process ends.
+//!
+//! Backups, restores and verifications share the repository; only deleting excludes them. No clock, host name or
+//! process number decides anything.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rustix::fs::{FlockOperation, flock};
+
+use super::Error;
+
+/// How long a command waits for another one before it gives up.
+const PATIENCE: Duration = Duration::from_secs(30);
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// A held lock; dropping it releases it.
+#[derive(Debug)]
+pub struct Lock {
+    file: File,
+}
+
+impl Lock {
+    /// Takes the repository's lock together with others who share it, waiting for one who excludes them.
+    ///
+    /// `None` where the lock file cannot be made because the file system is read-only: nobody can change anything.
+    ///
+    /// # Errors
+    /// [`Error::Locked`] after thirty seconds, [`Error::Lock`].
+    pub fn shared(root: &Path) -> Result<Option<Self>, Error> {
+        Self::take(root, FlockOperation::NonBlockingLockShared)
+    }
+
+    /// Takes the repository's lock for itself, waiting for everyone else.
+    ///
+    /// # Errors
+    /// [`Error::Locked`] after thirty seconds, [`Error::Lock`].
+    pub fn exclusive(root: &Path) -> Result<Option<Self>, Error> {
+        Self::take(root, FlockOperation::NonBlockingLockExclusive)
+    }
+
+    /// Runs `work` when nobody else uses the repository at this moment, and goes on sharing the lock.
+    ///
+    /// # Errors
+    /// Those of `work`; [`Error::Lock`].
+    pub fn if_alone(&self, root: &Path, work: impl FnOnce() -> Result<(), Error>) -> Result<(), Error> {
+        let failed =
+            |source: rustix::io::Errno| Error::Lock { place: root.display().to_string(), source: source.into() };
+        match flock(&self.file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {
+                let result = work();
+                flock(&self.file, FlockOperation::LockShared).map_err(failed)?;
+                result
+            }
+            // A failed conversion may have lost the shared lock, so it is taken again.
+            Err(rustix::io::Errno::WOULDBLOCK) => flock(&self.file, FlockOperation::LockShared).map_err(failed),
+            Err(errno) => Err(failed(errno)),
+        }
+    }
+
+    /// Reserves a snapshot's name until the lock is dropped; `None` when another process holds it.
+    ///
+    /// # Errors
+    /// [`Error::Lock`].
+    pub fn reserve(root: &Path, name: &str) -> Result<Option<Self>, Error> {
+        let (file, place) = open_lock_file(root, name)?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Some(Self { file })),
+            Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
+            Err(errno) => Err(Error::Lock { place, source: errno.into() }),
+        }
+    }
+
+    /// Removes the files of reservations that nobody holds. The caller is alone.
+    pub(super) fn sweep_reservations(root: &Path) {
+        let Ok(entries) = std::fs::read_dir(root.join("locks")) else { return };
+        for entry in entries.flatten().filter(|entry| entry.file_name() != "repository") {
+            // Best effort: a file that stays does no harm.
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
+
+    fn take(root: &Path, operation: FlockOperation) -> Result<Option<Self>, Error> {
+        let (file, place) = match open_lock_file(root, "repository") {
+            Err(Error::Lock { source, .. }) if source.kind() == io::ErrorKind::ReadOnlyFilesystem => return Ok(None),
+            opened => opened?,
+        };
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match flock(&file, operation) {
+                Ok(()) => return Ok(Some(Self { file })),
+                Err(rustix::io::Errno::WOULDBLOCK) if Instant::now() < deadline => std::thread::sleep(PAUSE),
+                Err(rustix::io::Errno::WOULDBLOCK) => return Err(Error::Locked { place: root.display().to_string() }),
+                Err(errno) => return Err(Error::Lock { place, source: errno.into() }),
+            }
+        }
+    }
+}
+
+fn open_lock_file(root: &Path, name: &str) -> Result<(File, String), Error> {
+    let folder = root.join("locks");
+    let path = folder.join(name);
+    let place = path.display().to_string();
+    let failed = |source| Error::Lock { place: place.clone(), source };
+    match DirBuilder::new().mode(0o700).create(&folder) {
+        Err(error) if !folder.is_dir() => return Err(failed(error)),
+        _ => {}
+    }
+    let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
+    let file = match opened {
+        // Somebody who may only read can still take a lock on a file that is there.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            File::open(&path).map_err(|_| failed(error))?
+        }
+        opened => opened.map_err(failed)?,
+    };
+    Ok((file, place))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_reserved_once_and_free_again_after_the_drop() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let first = Lock::reserve(folder.path(), "name").expect("reserve");
+        assert!(first.is_some());
+        assert!(Lock::reserve(folder.path(), "name").expect("reserve").is_none());
+        drop(first);
+        assert!(Lock::reserve(folder.path(), "name").expect("reserve").is_some());
+    }
+
+    #[test]
+    fn work_that_must_be_alone_is_left_out_when_others_share() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let lock = Lock::shared(folder.path()).expect("lock").expect("writable");
+        let mut runs = 0;
+        lock.if_alone(folder.path(), || {
+            runs += 1;
+            Ok(())
+        })
+        .expect("alone");
+        let other = Lock::shared(folder.path()).expect("lock");
+        lock.if_alone(folder.path(), || {
+            runs += 1;
+            Ok(())
+        })
+        .expect("not alone");
+        drop(other);
+        assert_eq!(runs, 1);
+    }
+}

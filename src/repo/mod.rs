@@ -1,0 +1,193 @@
+//! The repository: packs, index and manifests in one storage, opened under a lock.
+//!
+//! Manifests are bytes here, and chunks have no meaning: this floor knows no trees, files or components.
+
+mod config;
+mod error;
+mod lock;
+mod read;
+mod transaction;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+pub use config::{Config, Encryption, FORMAT_VERSION, Features};
+pub use error::Error;
+pub use lock::Lock;
+pub use read::{ChunkData, ChunkReader};
+pub use transaction::{Adopted, Finished, Stored, Transaction};
+
+use crate::chunk::{Chunker, Gear};
+use crate::id::IdScheme;
+use crate::index::Index;
+use crate::limits::MANIFEST_BYTES_MAX;
+use crate::storage::{Area, Key, PutMode, Storage};
+
+/// An open repository. Holds the shared lock as long as it lives.
+#[derive(Debug)]
+pub struct Repository {
+    storage: Arc<dyn Storage>,
+    config: Config,
+    lock: Option<Lock>,
+}
+
+impl Repository {
+    /// Opens a repository that is there. Only `config` is read.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::BadConfig`], [`Error::NewerVersion`], [`Error::UnknownFeature`],
+    /// [`Error::Locked`], [`Error::Storage`].
+    pub fn open(storage: Arc<dyn Storage>) -> Result<Self, Error> {
+        let config =
+            Config::read(storage.as_ref())?.ok_or_else(|| Error::NotFound { place: place(storage.as_ref()) })?;
+        let lock = match storage.local_root() {
+            Some(root) => Lock::shared(&root)?,
+            None => None,
+        };
+        Ok(Self { storage, config, lock })
+    }
+
+    /// Opens a repository, and makes it first where there is none.
+    ///
+    /// # Errors
+    /// Those of [`Repository::open`] without [`Error::NotFound`].
+    pub fn open_or_create(storage: Arc<dyn Storage>) -> Result<Self, Error> {
+        if Config::read(storage.as_ref())?.is_none() {
+            match Config::new()?.write(storage.as_ref()) {
+                // Another process made it at the same moment: theirs is as good as ours. It may even have taken our
+                // unfinished file for one that a killed process left.
+                Err(Error::Storage(error)) if error.is_exists() || error.is_missing() => {}
+                result => result?,
+            }
+        }
+        Self::open(storage)
+    }
+
+    /// The settings of the repository.
+    #[must_use]
+    pub const fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The storage that holds the repository.
+    #[must_use]
+    pub fn storage(&self) -> &dyn Storage {
+        self.storage.as_ref()
+    }
+
+    /// How chunks are named.
+    #[must_use]
+    pub const fn ids(&self) -> IdScheme {
+        IdScheme::plain()
+    }
+
+    /// Finds the ends of chunks with the sizes of the repository.
+    #[must_use]
+    pub fn chunker(&self) -> Chunker {
+        Chunker::new(self.config.chunk_sizes, Gear::public())
+    }
+
+    /// The folder of the repository, where it is a local one.
+    #[must_use]
+    pub fn local_root(&self) -> Option<PathBuf> {
+        self.storage.local_root()
+    }
+
+    /// Opens the index as it is now.
+    ///
+    /// # Errors
+    /// [`Error::Index`].
+    pub fn index(&self) -> Result<Index, Error> {
+        Ok(Index::open(self.storage.as_ref())?)
+    }
+
+    /// A reader of chunks with an index and a cache of its own.
+    ///
+    /// # Errors
+    /// [`Error::Index`], [`Error::Pack`].
+    pub fn reader(&self) -> Result<ChunkReader, Error> {
+        ChunkReader::new(Arc::clone(&self.storage), Arc::new(self.index()?), self.ids())
+    }
+
+    /// A reader of chunks that shares an index.
+    ///
+    /// # Errors
+    /// [`Error::Pack`].
+    pub fn reader_with(&self, index: &Arc<Index>) -> Result<ChunkReader, Error> {
+        ChunkReader::new(Arc::clone(&self.storage), Arc::clone(index), self.ids())
+    }
+
+    /// The names of all manifests, in no order.
+    ///
+    /// # Errors
+    /// [`Error::Storage`].
+    pub fn manifest_names(&self) -> Result<Vec<String>, Error> {
+        Ok(self.storage.list(Area::Snapshots)?.into_iter().map(|listed| listed.name).collect())
+    }
+
+    /// The bytes of a manifest.
+    ///
+    /// # Errors
+    /// [`Error::Storage`].
+    pub fn read_manifest(&self, name: &str) -> Result<Vec<u8>, Error> {
+        Ok(self.storage.get(&Key::new(Area::Snapshots, name), MANIFEST_BYTES_MAX as u64)?)
+    }
+
+    /// Reserves the name of a snapshot that is about to be made; `None` when it is taken or about to be. What killed
+    /// processes left unfinished is removed first, when nobody else is at work.
+    ///
+    /// # Errors
+    /// [`Error::Lock`], [`Error::Storage`].
+    pub fn reserve(&self, name: &str) -> Result<Option<Reservation>, Error> {
+        if let (Some(lock), Some(root)) = (&self.lock, self.storage.local_root()) {
+            lock.if_alone(&root, || {
+                Lock::sweep_reservations(&root);
+                Ok(self.storage.sweep()?)
+            })?;
+        }
+        let lock = match self.storage.local_root() {
+            Some(root) => match Lock::reserve(&root, name)? {
+                Some(lock) => Some(lock),
+                None => return Ok(None),
+            },
+            None => None,
+        };
+        match self.storage.stat(&Key::new(Area::Snapshots, name)) {
+            Ok(_) => Ok(None),
+            Err(error) if error.is_missing() => Ok(Some(Reservation { name: name.to_owned(), _lock: lock })),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Begins to add to the repository.
+    ///
+    /// # Errors
+    /// [`Error::UnknownFeature`], [`Error::Index`], [`Error::Storage`].
+    pub fn begin(&self) -> Result<Transaction<'_>, Error> {
+        self.config.check_writable()?;
+        Transaction::begin(self)
+    }
+
+    fn write_manifest(&self, reservation: &Reservation, bytes: &[u8]) -> Result<(), Error> {
+        Ok(self.storage.put(&Key::new(Area::Snapshots, &reservation.name), bytes, PutMode::Exclusive)?)
+    }
+}
+
+/// The name of a snapshot to come, held against other processes.
+#[derive(Debug)]
+pub struct Reservation {
+    name: String,
+    _lock: Option<Lock>,
+}
+
+impl Reservation {
+    /// The reserved name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+fn place(storage: &dyn Storage) -> String {
+    storage.local_root().map_or_else(|| "this storage".to_owned(), |root| root.display().to_string())
+}
