@@ -18,3 +18,5 @@ pub mod pack;
 pub mod index;
 
 pub mod repo;
+
+pub mod model;

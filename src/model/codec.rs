@@ -1,0 +1,141 @@
+//! Nodes and manifests as bytes: bincode 2 in its `standard()` configuration, bounded, trailing bytes refused.
+//!
+//! The only file that names bincode. `docs/format.md` writes the encoding down, and the golden bytes in the tests hold
+//! it there, because the crate is no longer maintained.
+
+use bincode::config::{Configuration, Limit, LittleEndian, Varint, standard};
+use bincode::serde::{decode_from_slice, encode_into_std_write};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::{Error, Node, Snapshot};
+use crate::id::ChunkId;
+use crate::limits::{ID_BYTES, MANIFEST_BYTES_MAX, NODE_BYTES_MAX};
+
+const MANIFEST_MAGIC: [u8; 8] = *b"larder/s";
+const MANIFEST_VERSION: u16 = 1;
+const MANIFEST_HEADER_BYTES: usize = 8 + 2;
+
+type Bounded<const LIMIT: usize> = Configuration<LittleEndian, Varint, Limit<LIMIT>>;
+
+const fn bounded<const LIMIT: usize>() -> Bounded<LIMIT> {
+    standard().with_limit::<LIMIT>()
+}
+
+fn encode<T: Serialize>(value: &T, target: &mut Vec<u8>) {
+    encode_into_std_write(value, target, standard()).expect("encoding plain data into memory cannot fail");
+}
+
+fn decode<T: DeserializeOwned, const LIMIT: usize>(bytes: &[u8], what: &'static str) -> Result<T, Error> {
+    let decoded = decode_from_slice::<T, _>(bytes, bounded::<LIMIT>());
+    let (value, used) = decoded.map_err(|error| Error::Damaged { what, why: error.to_string() })?;
+    if used != bytes.len() {
+        return Err(Error::Damaged { what, why: format!("{} bytes follow it", bytes.len() - used) });
+    }
+    Ok(value)
+}
+
+/// Appends the bytes of a node.
+pub(super) fn encode_node(node: &Node, target: &mut Vec<u8>) {
+    encode(node, target);
+}
+
+/// The node with exactly these bytes.
+pub(super) fn decode_node(bytes: &[u8]) -> Result<Node, Error> {
+    decode::<Node, NODE_BYTES_MAX>(bytes, "tree")
+}
+
+/// The object that a manifest is stored as: magic, version, body, BLAKE3 of all of it.
+#[must_use]
+pub fn encode_snapshot(snapshot: &Snapshot) -> Vec<u8> {
+    let mut bytes = MANIFEST_MAGIC.to_vec();
+    bytes.extend_from_slice(&MANIFEST_VERSION.to_le_bytes());
+    encode(snapshot, &mut bytes);
+    let sum = ChunkId::of(&bytes);
+    bytes.extend_from_slice(sum.as_bytes());
+    bytes
+}
+
+/// The manifest that an object holds.
+///
+/// # Errors
+/// [`Error::Damaged`], [`Error::NewerVersion`].
+pub fn decode_snapshot(bytes: &[u8]) -> Result<Snapshot, Error> {
+    let damaged = |why: &str| Error::Damaged { what: "manifest", why: why.to_owned() };
+    let (covered, sum) = bytes.split_last_chunk::<ID_BYTES>().ok_or_else(|| damaged("it is too short"))?;
+    let (header, body) =
+        covered.split_first_chunk::<MANIFEST_HEADER_BYTES>().ok_or_else(|| damaged("it is too short"))?;
+    let (magic, version) = header.split_at(MANIFEST_MAGIC.len());
+    if magic != MANIFEST_MAGIC {
+        return Err(damaged("its magic is another"));
+    }
+    if ChunkId::of(covered).as_bytes() != sum {
+        return Err(damaged("it does not match its checksum"));
+    }
+    if version != MANIFEST_VERSION.to_le_bytes() {
+        let found = version.first_chunk().map_or(0, |version| u16::from_le_bytes(*version));
+        return Err(Error::NewerVersion { what: "manifest", found });
+    }
+    let snapshot = decode::<Snapshot, MANIFEST_BYTES_MAX>(body, "manifest")?;
+    snapshot.components.iter().filter_map(|component| component.root.as_ref()).try_for_each(Node::validate)?;
+    Ok(snapshot)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chunk::ChunkRef;
+    use crate::model::{ByteString, Content, FileTime, NodeKind};
+
+    fn node() -> Node {
+        let content =
+            Content { len_bytes: 300, depth: 0, chunks: vec![ChunkRef { id: ChunkId::of(b"x"), len_bytes: 300 }] };
+        Node {
+            name: ByteString(b"caf\xe9".to_vec()),
+            mode: 0o644,
+            uid: 1000,
+            gid: 70_000,
+            user: "u".to_owned(),
+            group: String::new(),
+            mtime: FileTime { secs: -1, nanos: 5 },
+            ctime: FileTime { secs: 2, nanos: 0 },
+            size_bytes: 300,
+            inode: 9,
+            device: 1,
+            links: 1,
+            xattrs: Vec::new(),
+            changed: false,
+            kind: NodeKind::File { content, holes: Vec::new() },
+        }
+    }
+
+    #[test]
+    fn golden_bytes_of_a_node() {
+        let mut bytes = Vec::new();
+        encode_node(&node(), &mut bytes);
+        let hex = crate::id::hex(&bytes);
+        // name, mode, uid, gid, user, group, mtime (zigzag), ctime, size, inode, device, links, xattrs, changed, kind
+        let head = "04636166e9fba401fbe803fc7011010001750001050400fb2c01090101000000";
+        let content = format!("fb2c010001{}fb2c01", ChunkId::of(b"x"));
+        assert_eq!(hex, format!("{head}{content}00"));
+        assert_eq!(decode_node(&bytes).expect("own bytes"), node());
+    }
+
+    #[test]
+    fn short_and_long_bytes_are_refused() {
+        let mut bytes = Vec::new();
+        encode_node(&node(), &mut bytes);
+        for len in 0..bytes.len() {
+            assert!(decode_node(&bytes[..len]).is_err(), "{len} bytes");
+        }
+        bytes.push(0);
+        assert!(decode_node(&bytes).is_err());
+    }
+
+    #[test]
+    fn a_length_that_is_not_there_allocates_nothing() {
+        let mut bytes = vec![0xfd];
+        bytes.extend_from_slice(&u64::MAX.to_le_bytes());
+        assert!(decode_node(&bytes).is_err());
+    }
+}

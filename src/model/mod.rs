@@ -1,0 +1,76 @@
+//! What snapshots mean: nodes, trees, contents, manifests, and walks over them.
+//!
+//! Everything is read in streams, so that a directory of a million entries and a file of a terabyte need no more
+//! memory than small ones.
+
+mod bytes;
+mod codec;
+mod content;
+mod diff;
+mod node;
+mod path;
+mod snapshot;
+mod tree;
+mod walk;
+
+pub use bytes::ByteString;
+pub use codec::{decode_snapshot, encode_snapshot};
+pub use content::{ChunkList, Content, ContentBytes, ContentReader, ContentWriter};
+pub use diff::{Change, Difference, diff};
+pub use node::{FileTime, Hole, Node, NodeKind, Xattr};
+pub use path::{ComponentName, NameError, SnapshotName, SnapshotPath, resolve, show_path};
+pub use snapshot::{
+    Component, ComponentKind, Consistency, DatabaseFacts, Problems, Snapshot, SnapshotKind, Status, TableRows,
+};
+pub use tree::{TreeReader, TreeWriter};
+pub use walk::{Step, Walk};
+
+use crate::repo;
+
+/// A snapshot could not be understood.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Stored bytes do not mean what they should.
+    #[error("the {what} is damaged: {why}")]
+    Damaged {
+        /// The kind of thing.
+        what: &'static str,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The thing was written by a newer version.
+    #[error("the {what} has version {found}, which this program cannot read")]
+    NewerVersion {
+        /// The kind of thing.
+        what: &'static str,
+        /// Its version.
+        found: u16,
+    },
+    /// Something is larger than a bound of this program.
+    #[error("the {what} is larger than this program allows")]
+    TooLarge {
+        /// The kind of thing.
+        what: &'static str,
+    },
+    /// A path names nothing in the snapshot.
+    #[error("'{path}' is not in the snapshot")]
+    NotFound {
+        /// The path.
+        path: String,
+    },
+    /// The repository failed.
+    #[error(transparent)]
+    Repo(#[from] repo::Error),
+}
+
+impl Error {
+    /// Whether this says that the repository is damaged, and not that it cannot be used at the moment.
+    #[must_use]
+    pub const fn is_damage(&self) -> bool {
+        match self {
+            Self::Damaged { .. } => true,
+            Self::Repo(source) => source.is_damage(),
+            _ => false,
+        }
+    }
+}

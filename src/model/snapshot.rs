@@ -1,0 +1,244 @@
+//! Manifests: what one run backed up, from where, and how well.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{ComponentName, Node, SnapshotName};
+use crate::clock::LocalTime;
+use crate::limits::PROBLEMS_MAX;
+
+/// Which components a run was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SnapshotKind {
+    /// All of them.
+    Full,
+    /// The database alone.
+    Database,
+    /// The directories alone.
+    Files,
+    /// Some by name.
+    Selected,
+    /// A stream that was piped in.
+    Stream,
+    /// What a restore was about to replace.
+    Safety,
+}
+
+/// Whether everything that was asked for is in the snapshot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// It is.
+    Complete,
+    /// Some component has errors.
+    Partial,
+}
+
+/// What kind of source a component comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ComponentKind {
+    /// A directory.
+    Directory,
+    /// A PostgreSQL database.
+    Database,
+    /// A Docker volume.
+    Volume,
+    /// The output of a command, or standard input.
+    Stream,
+}
+
+/// How consistent the parts of a component are with one another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Consistency {
+    /// One transaction of the database.
+    Dumped,
+    /// Its writers were stopped.
+    Stopped,
+    /// Its writers were paused.
+    Paused,
+    /// Its writers went on.
+    Live,
+}
+
+/// Problems of a component: the first ones as text, all of them counted.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problems {
+    /// The first ones.
+    pub messages: Vec<String>,
+    /// How many there were.
+    pub count: u64,
+}
+
+impl Problems {
+    /// Adds one.
+    pub fn push(&mut self, message: String) {
+        self.count += 1;
+        if self.messages.len() < PROBLEMS_MAX {
+            self.messages.push(message);
+        }
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+}
+
+/// Rows of one table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableRows {
+    /// Schema and table as the dump writes them, quoted where needed.
+    pub table: String,
+    /// Rows in the dump.
+    pub rows: u64,
+}
+
+/// What a database component has beyond its files.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DatabaseFacts {
+    /// Name of the database.
+    pub name: String,
+    /// Version of the server.
+    pub server_version: String,
+    /// Version of the program that dumped.
+    pub dump_version: String,
+    /// Size on the server in bytes.
+    pub size_bytes: u64,
+    /// Character encoding.
+    pub encoding: String,
+    /// Collation.
+    pub collate: String,
+    /// Character classification.
+    pub ctype: String,
+    /// Owner.
+    pub owner: String,
+    /// Extensions with their versions.
+    pub extensions: BTreeMap<String, String>,
+    /// Rows of each table, counted in the dump as it passed.
+    pub tables: Vec<TableRows>,
+    /// Settings and privileges of the database itself, as SQL with `:DBNAME` for its quoted name.
+    pub properties: Vec<String>,
+}
+
+/// One part of the system in a snapshot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Component {
+    /// Its name.
+    pub name: ComponentName,
+    /// What it comes from.
+    pub kind: ComponentKind,
+    /// Where that was: a path, a database, a command.
+    pub source: String,
+    /// What was saved; `None` when nothing could be.
+    pub root: Option<Node>,
+    /// Regular files.
+    pub files: u64,
+    /// Their length in bytes.
+    pub bytes: u64,
+    /// Bytes that were read, which unchanged files are not.
+    pub bytes_read: u64,
+    /// Bytes of chunks that the repository did not have.
+    pub bytes_new: u64,
+    /// Bytes that they take in packs.
+    pub bytes_stored: u64,
+    /// Time that it took.
+    pub millis: u64,
+    /// How consistent it is.
+    pub consistency: Consistency,
+    /// What is missing or wrong in it.
+    pub errors: Problems,
+    /// What a reader should know although nothing is wrong.
+    pub notes: Problems,
+    /// What only a database has.
+    pub database: Option<DatabaseFacts>,
+    /// What only a volume has: driver, labels, options and containers as they will be defined there.
+    pub volume: Option<BTreeMap<String, String>>,
+}
+
+impl Component {
+    /// A component of which nothing has been saved yet.
+    #[must_use]
+    pub fn new(name: ComponentName, kind: ComponentKind, source: String, consistency: Consistency) -> Self {
+        Self {
+            name,
+            kind,
+            source,
+            root: None,
+            files: 0,
+            bytes: 0,
+            bytes_read: 0,
+            bytes_new: 0,
+            bytes_stored: 0,
+            millis: 0,
+            consistency,
+            errors: Problems::default(),
+            notes: Problems::default(),
+            database: None,
+            volume: None,
+        }
+    }
+
+    /// `complete`, `partial` or `failed`.
+    #[must_use]
+    pub const fn status_text(&self) -> &'static str {
+        match (&self.root, self.errors.is_empty()) {
+            (None, _) => "failed",
+            (Some(_), true) => "complete",
+            (Some(_), false) => "partial",
+        }
+    }
+}
+
+/// The manifest of one run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// Its name.
+    pub name: SnapshotName,
+    /// When the run began.
+    pub time: LocalTime,
+    /// The host that it ran on.
+    pub host: String,
+    /// Version of the program.
+    pub program: String,
+    /// The snapshot that unchanged files were compared with.
+    pub parent: Option<SnapshotName>,
+    /// Words that the user gave it.
+    pub tags: Vec<String>,
+    /// Whether the user asked for it to be kept whatever the retention says.
+    pub pinned: bool,
+    /// What was asked for.
+    pub kind: SnapshotKind,
+    /// Whether all of that is there.
+    pub status: Status,
+    /// Time that the run took.
+    pub millis: u64,
+    /// Its components.
+    pub components: Vec<Component>,
+}
+
+impl Snapshot {
+    /// The component with this name.
+    #[must_use]
+    pub fn component(&self, name: &str) -> Option<&Component> {
+        self.components.iter().find(|component| component.name.as_str() == name)
+    }
+
+    /// Everything that is missing or wrong, with the component that it concerns.
+    pub fn errors(&self) -> impl Iterator<Item = String> + '_ {
+        let with_name = |component: &Component, message: &str| format!("{}: {message}", component.name);
+        self.components.iter().flat_map(move |component| {
+            component.errors.messages.iter().map(move |message| with_name(component, message))
+        })
+    }
+
+    /// Length of all files in bytes.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.components.iter().map(|component| component.bytes).sum()
+    }
+}
