@@ -20,3 +20,5 @@ pub mod index;
 pub mod repo;
 
 pub mod model;
+
+pub mod source;

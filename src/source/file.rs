@@ -1,0 +1,257 @@
+//! Reading one regular file: its data without the holes, and whether it held still meanwhile.
+
+use std::fs::{File, Metadata, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rustix::fs::{OFlags, SeekFrom, seek};
+
+use crate::limits::SPARSE_RUNS_MAX;
+use crate::model::Hole;
+
+/// The unit that the operating system counts the blocks of a file in.
+const SECTOR_BYTES: u64 = 512;
+/// The coarsest tick that file systems on Linux take their times from.
+const CLOCK_TICK: Duration = Duration::from_millis(10);
+
+/// What happened to a file while it was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stability {
+    /// Nothing: what was read is the file.
+    Stable,
+    /// It grew: what was read is how it began.
+    Grew,
+    /// It was written to, cut short or replaced: what was read may never have been the file.
+    Changed,
+}
+
+/// A regular file that is being read.
+#[derive(Debug)]
+pub struct FileReader {
+    path: PathBuf,
+    file: File,
+    opened: SystemTime,
+    before: Metadata,
+    runs: Vec<(u64, u64)>,
+    run: usize,
+    position: u64,
+    /// Where the file ended before its time.
+    cut_short: Option<u64>,
+}
+
+impl FileReader {
+    /// Opens the file at `path`, never through a link.
+    ///
+    /// # Errors
+    /// Those of the operating system; `InvalidInput` when there is no regular file any more.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
+        let open = |flags: OFlags| {
+            let custom = i32::try_from(flags.bits()).unwrap_or(0);
+            OpenOptions::new().read(true).custom_flags(custom).open(path)
+        };
+        // Reading should not change the access time; only the owner may ask for that.
+        let file = match open(flags | OFlags::NOATIME) {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => open(flags)?,
+            opened => opened?,
+        };
+        let opened = SystemTime::now();
+        let before = file.metadata()?;
+        if !before.is_file() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file any more"));
+        }
+        let mut reader = Self {
+            path: path.to_owned(),
+            file,
+            opened,
+            before,
+            runs: Vec::new(),
+            run: 0,
+            position: 0,
+            cut_short: None,
+        };
+        reader.runs = reader.data_runs();
+        reader.rewind();
+        Ok(reader)
+    }
+
+    /// The metadata of the file as it was when it was opened.
+    #[must_use]
+    pub const fn metadata(&self) -> &Metadata {
+        &self.before
+    }
+
+    /// Length of the file, as far as it could be read.
+    #[must_use]
+    pub fn size_bytes(&self) -> u64 {
+        self.cut_short.unwrap_or(self.before.len())
+    }
+
+    /// The holes of the file.
+    #[must_use]
+    pub fn holes(&self) -> Vec<Hole> {
+        let size = self.size_bytes();
+        let runs = self.runs.iter().copied().take_while(|(start, _)| *start < size);
+        let mut holes = Vec::new();
+        let mut end = 0;
+        for (start, stop) in runs.chain([(size, size)]) {
+            if start > end {
+                holes.push(Hole { offset: end, len_bytes: start - end });
+            }
+            end = stop;
+        }
+        holes
+    }
+
+    /// Reads the next bytes of data, holes left out; 0 at the end.
+    ///
+    /// # Errors
+    /// Those of the operating system.
+    pub fn read(&mut self, target: &mut [u8]) -> io::Result<usize> {
+        while let Some((_, end)) = self.runs.get(self.run).copied() {
+            let left = usize::try_from(end - self.position).unwrap_or(usize::MAX);
+            if left == 0 {
+                self.run += 1;
+                self.position = self.runs.get(self.run).map_or(0, |(start, _)| *start);
+                continue;
+            }
+            let len = left.min(target.len());
+            let target = target.get_mut(..len).expect("bounded by its own length");
+            let read = self.file.read_at(target, self.position)?;
+            if read == 0 {
+                self.cut_short = Some(self.position);
+                self.run = self.runs.len();
+            }
+            self.position += read as u64;
+            return Ok(read);
+        }
+        Ok(0)
+    }
+
+    /// Whether the file was touched so shortly before it was opened that the clock of the file system could not tell
+    /// another write from that one.
+    #[must_use]
+    pub fn is_fresh(&self) -> bool {
+        let changed = UNIX_EPOCH + Duration::new(self.before.ctime().try_into().unwrap_or(0), nanos(&self.before));
+        self.opened.duration_since(changed).is_ok_and(|age| age < CLOCK_TICK)
+    }
+
+    /// What happened to the file since it was opened.
+    ///
+    /// # Errors
+    /// Those of the operating system.
+    pub fn stability(&self) -> io::Result<Stability> {
+        let after = self.file.metadata()?;
+        let replaced = match std::fs::symlink_metadata(&self.path) {
+            Ok(now) => (now.ino(), now.dev()) != (self.before.ino(), self.before.dev()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => true,
+            Err(error) => return Err(error),
+        };
+        let same = |metadata: &Metadata| (metadata.len(), metadata.mtime(), metadata.mtime_nsec());
+        Ok(if replaced || self.cut_short.is_some() || after.len() < self.before.len() {
+            Stability::Changed
+        } else if same(&after) == same(&self.before) {
+            Stability::Stable
+        } else if after.len() > self.before.len() {
+            Stability::Grew
+        } else {
+            Stability::Changed
+        })
+    }
+
+    fn rewind(&mut self) {
+        self.run = 0;
+        self.position = self.runs.first().map_or(0, |(start, _)| *start);
+    }
+
+    /// The runs of data as the file system tells them; one run where it cannot tell or there are too many.
+    fn data_runs(&self) -> Vec<(u64, u64)> {
+        let len = self.before.len();
+        let whole = if len == 0 { Vec::new() } else { vec![(0, len)] };
+        if self.before.blocks().saturating_mul(SECTOR_BYTES) >= len {
+            return whole;
+        }
+        let mut runs = Vec::new();
+        let mut position = 0;
+        while position < len {
+            let start = match seek(&self.file, SeekFrom::Data(position)) {
+                Ok(start) if start < len => start,
+                Ok(_) | Err(rustix::io::Errno::NXIO) => break,
+                Err(_) => return whole,
+            };
+            let Ok(end) = seek(&self.file, SeekFrom::Hole(start)) else { return whole };
+            let end = end.min(len);
+            if end <= start || runs.len() >= SPARSE_RUNS_MAX {
+                return whole;
+            }
+            runs.push((start, end));
+            position = end;
+        }
+        runs
+    }
+}
+
+fn nanos(metadata: &Metadata) -> u32 {
+    u32::try_from(metadata.ctime_nsec()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    fn read_all(reader: &mut FileReader) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let mut buffer = [0; 1000];
+        loop {
+            match reader.read(&mut buffer).expect("read") {
+                0 => return bytes,
+                len => bytes.extend_from_slice(&buffer[..len]),
+            }
+        }
+    }
+
+    #[test]
+    fn growing_is_told_from_being_cut_short_and_being_replaced() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let path = folder.path().join("log");
+        std::fs::write(&path, b"one\n").expect("write");
+
+        let mut reader = FileReader::open(&path).expect("open");
+        let mut file = OpenOptions::new().append(true).open(&path).expect("open");
+        assert_eq!(read_all(&mut reader), b"one\n");
+        assert_eq!(reader.stability().expect("stat"), Stability::Stable);
+        file.write_all(b"two\n").expect("append");
+        assert_eq!(reader.stability().expect("stat"), Stability::Grew);
+
+        let mut reader = FileReader::open(&path).expect("open");
+        file.set_len(3).expect("cut");
+        assert_eq!(read_all(&mut reader), b"one");
+        assert_eq!(reader.stability().expect("stat"), Stability::Changed);
+
+        let reader = FileReader::open(&path).expect("open");
+        std::fs::write(folder.path().join("new"), b"one").expect("write");
+        std::fs::rename(folder.path().join("new"), &path).expect("rename");
+        assert_eq!(reader.stability().expect("stat"), Stability::Changed);
+    }
+
+    #[test]
+    fn holes_are_found_and_left_out() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let path = folder.path().join("sparse");
+        let file = File::create(&path).expect("create");
+        file.set_len(10 << 20).expect("grow");
+        file.write_all_at(&[7; 4096], 4 << 20).expect("write");
+        file.sync_all().expect("sync");
+        let mut reader = FileReader::open(&path).expect("open");
+        let holes = reader.holes();
+        let hole_bytes: u64 = holes.iter().map(|hole| hole.len_bytes).sum();
+        let data = read_all(&mut reader);
+        assert_eq!(hole_bytes + data.len() as u64, 10 << 20);
+        assert!(data.len() < 1 << 20, "{} bytes of data", data.len());
+        assert!(data.windows(4096).any(|window| window == [7; 4096]));
+    }
+}

@@ -1,0 +1,141 @@
+//! Where a backup reads from: directories, streams, databases.
+//!
+//! A source shows what it has to a [`Visitor`], in the order of names, and reports what it could not read. It does not
+//! know what is stored, or whether anything is.
+
+mod dir;
+mod exclude;
+mod file;
+mod metadata;
+pub mod postgres;
+mod stream;
+
+use std::io::{self, Read};
+use std::path::Path;
+
+pub use dir::DirSource;
+pub use exclude::{CACHE_TAG_NAME, Excludes, UNFINISHED_PREFIX, is_cache_tag};
+pub use file::{FileReader, Stability};
+pub use metadata::{Owners, made_node, read_xattrs};
+pub use stream::{ChildStream, CommandSource};
+pub(crate) use stream::{read_bounded, status_text};
+
+use crate::model::Node;
+use crate::progress::Cancelled;
+
+/// Whoever is shown things does not want to see more: the work was interrupted, or storing failed.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("the backup was stopped")]
+pub struct Stop;
+
+impl From<Cancelled> for Stop {
+    fn from(_: Cancelled) -> Self {
+        Self
+    }
+}
+
+/// Receives what a source shows. A source begins with one root: a directory with everything in it, or a stream.
+pub trait Visitor {
+    /// A directory begins; what follows lies in it until [`Visitor::leave`].
+    fn enter(&mut self, node: Node, path: &Path) -> Result<(), Stop>;
+
+    /// The directory ends.
+    fn leave(&mut self) -> Result<(), Stop>;
+
+    /// A regular file, whose attributes and content are read only when they are needed.
+    fn file(&mut self, node: Node, path: &Path) -> Result<(), Stop>;
+
+    /// An entry without content: a link, a pipe, a device.
+    fn special(&mut self, node: Node, path: &Path) -> Result<(), Stop>;
+
+    /// A file that is made of a stream. An error of the reader ends the component.
+    ///
+    /// # Errors
+    /// [`Error::Stop`], and [`Error::Stream`] with the reader's error.
+    fn stream(&mut self, node: Node, reader: &mut dyn Read) -> Result<(), Error>;
+
+    /// Something is missing from the backup.
+    fn error(&mut self, message: String);
+
+    /// Something is worth knowing and not wrong.
+    fn note(&mut self, message: String);
+}
+
+/// A source could not be read at all, or not to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The root of a directory cannot be read.
+    #[error("cannot read {path}")]
+    Root {
+        /// The root.
+        path: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// The root is no directory.
+    #[error("{path} is not a directory")]
+    NotADirectory {
+        /// The root.
+        path: String,
+    },
+    /// A pattern of the excludes cannot be understood.
+    #[error("the exclude pattern '{pattern}' is not valid: {why}")]
+    Pattern {
+        /// The pattern.
+        pattern: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A stream broke.
+    #[error("cannot read from {what}")]
+    Stream {
+        /// What it came from.
+        what: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// A program cannot be started.
+    #[error("cannot run {program}")]
+    Start {
+        /// The program.
+        program: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// A program ended with an error.
+    #[error("{program} failed with {status}{}", stderr_suffix(.stderr))]
+    Failed {
+        /// The program.
+        program: String,
+        /// How it ended.
+        status: String,
+        /// What it said.
+        stderr: String,
+    },
+    /// A program ended well and what it wrote is not complete.
+    #[error("the output of {program} is not complete: {why}")]
+    Incomplete {
+        /// The program.
+        program: String,
+        /// What is missing.
+        why: &'static str,
+    },
+    /// A program that is needed is not installed, or too old.
+    #[error("no {program} of version {major} or newer is installed here")]
+    NoProgram {
+        /// The program.
+        program: &'static str,
+        /// The version that the server needs.
+        major: u32,
+    },
+    /// The settings of a connection cannot be used.
+    #[error("the database settings cannot be used: {0}")]
+    Settings(String),
+    /// The visitor does not want more.
+    #[error(transparent)]
+    Stop(#[from] Stop),
+}
+
+fn stderr_suffix(stderr: &str) -> String {
+    if stderr.is_empty() { String::new() } else { format!(": {}", stderr.lines().collect::<Vec<_>>().join("; ")) }
+}

@@ -1,0 +1,211 @@
+//! Counts the rows of each table in a plain dump while it passes, and sees whether the dump reaches its end.
+
+use std::io::{self, Read};
+
+use memchr::memchr;
+
+use super::quoting::Quoting;
+use crate::limits::COPY_STATEMENT_BYTES_MAX;
+use crate::model::TableRows;
+
+const DATA_COMMENT: &[u8] = b"-- Data for Name: ";
+const COPY_START: &[u8] = b"COPY ";
+const COPY_END: &[u8] = b" FROM stdin;";
+const ALL_STRINGS_ESCAPE: &[u8] = b"SET standard_conforming_strings = off;";
+const DUMP_END: &[u8] = b"-- PostgreSQL database dump complete";
+/// Bytes of a line that are looked at outside of COPY statements.
+const LINE_START_BYTES: usize = 64;
+
+/// A reader that passes a dump on unchanged and counts.
+#[derive(Debug)]
+pub struct CopyCounter<R> {
+    reader: R,
+    state: State,
+    /// The beginning of the current line, or of a COPY statement that spans lines.
+    line: Vec<u8>,
+    quoting: Quoting,
+    /// Whether the current line began outside of strings, quoted names and comments.
+    outside: bool,
+    tables: Vec<TableRows>,
+    bytes: u64,
+    complete: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Among statements.
+    Statements,
+    /// After the comment that announces the data of a table.
+    Announced,
+    /// Within a COPY statement.
+    Copy,
+    /// Among the rows of a table.
+    Rows,
+}
+
+impl<R: Read> CopyCounter<R> {
+    /// Counts what `reader` gives.
+    pub fn new(reader: R) -> Self {
+        Self {
+            reader,
+            state: State::Statements,
+            line: Vec::new(),
+            quoting: Quoting::default(),
+            outside: true,
+            tables: Vec::new(),
+            bytes: 0,
+            complete: false,
+        }
+    }
+
+    /// Whether the dump said that it is complete, after the last row.
+    #[must_use]
+    pub const fn is_complete(&self) -> bool {
+        self.complete
+    }
+
+    /// Bytes that have passed.
+    #[must_use]
+    pub const fn bytes_passed(&self) -> u64 {
+        self.bytes
+    }
+
+    /// The rows of each table, in the order of the dump; and the reader.
+    #[must_use]
+    pub fn finish(self) -> (Vec<TableRows>, R) {
+        (self.tables, self.reader)
+    }
+
+    fn look(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let end = memchr(b'\n', bytes);
+            let (part, rest) = bytes.split_at(end.map_or(bytes.len(), |end| end + 1));
+            bytes = rest;
+            let text = part.strip_suffix(b"\n").unwrap_or(part);
+            let bound =
+                if self.state == State::Copy || self.line.starts_with(COPY_START) || text.starts_with(COPY_START) {
+                    COPY_STATEMENT_BYTES_MAX
+                } else {
+                    LINE_START_BYTES
+                };
+            if self.state != State::Rows {
+                self.quoting.advance(part);
+            }
+            let room = bound.saturating_sub(self.line.len()).min(text.len());
+            self.line.extend_from_slice(text.get(..room).unwrap_or_default());
+            if end.is_some() {
+                self.end_line();
+                self.outside = self.quoting.is_outside();
+            }
+        }
+    }
+
+    fn end_line(&mut self) {
+        match self.state {
+            State::Rows if self.line == b"\\." => self.state = State::Statements,
+            State::Rows => {
+                if let Some(table) = self.tables.last_mut() {
+                    table.rows += 1;
+                }
+            }
+            // What a string or the body of a function says is no statement.
+            State::Statements if !self.outside => {}
+            State::Statements if self.line.starts_with(DATA_COMMENT) => self.state = State::Announced,
+            State::Statements if self.line == ALL_STRINGS_ESCAPE => self.quoting.all_strings_escape(),
+            State::Statements => self.complete = self.complete || self.line == DUMP_END,
+            State::Announced if self.line.starts_with(COPY_START) => {
+                self.state = State::Copy;
+                return self.end_copy_line();
+            }
+            // The comment is followed by its last line and an empty one; anything else was not a table's data.
+            State::Announced if !self.line.is_empty() && self.line != b"--" => self.state = State::Statements,
+            State::Announced => {}
+            State::Copy => return self.end_copy_line(),
+        }
+        self.line.clear();
+    }
+
+    /// A quoted name may contain line feeds, so a COPY statement ends where it says so.
+    fn end_copy_line(&mut self) {
+        let statement = self.line.strip_suffix(COPY_END);
+        if let Some(table) = statement.and_then(|statement| table_of(statement.get(COPY_START.len()..)?)) {
+            self.tables.push(TableRows { table: String::from_utf8_lossy(table).into_owned(), rows: 0 });
+            self.state = State::Rows;
+            self.line.clear();
+        } else if self.line.len() >= COPY_STATEMENT_BYTES_MAX {
+            self.state = State::Statements;
+            self.line.clear();
+        } else {
+            self.line.push(b'\n');
+        }
+    }
+}
+
+impl<R: Read> Read for CopyCounter<R> {
+    fn read(&mut self, target: &mut [u8]) -> io::Result<usize> {
+        let len = self.reader.read(target)?;
+        self.bytes += len as u64;
+        self.look(target.get(..len).unwrap_or_default());
+        Ok(len)
+    }
+}
+
+/// The table in `schema.table (columns)`, with quotes as they are.
+fn table_of(statement: &[u8]) -> Option<&[u8]> {
+    let mut quoted = false;
+    let end = statement.iter().position(|byte| {
+        quoted ^= *byte == b'"';
+        !quoted && *byte == b' '
+    });
+    statement.get(..end.unwrap_or(statement.len())).filter(|table| !table.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DUMP: &str = "--\n-- PostgreSQL database dump\n--\n\nCREATE FUNCTION f() AS $x$\n\
+        -- Data for Name: fake; Type: TABLE DATA; Schema: public; Owner: o\n--\n\nCOPY public.fake (a) FROM stdin;\n\
+        -- PostgreSQL database dump complete\nit's\n$x$;\n\
+        --\n-- Data for Name: a; Type: TABLE DATA; Schema: public; Owner: o\n--\n\n\
+        COPY public.a (id, text) FROM stdin;\n1\tone\n2\t-- PostgreSQL database dump complete\n3\t\\\\.\n\\.\n\n\n\
+        --\n-- Data for Name: W eird; Type: TABLE DATA; Schema: public; Owner: o\n--\n\n\
+        COPY public.\"W (e\nird\" (id) FROM stdin;\n\n\\.\n\n\
+        --\n-- Data for Name: none; Type: TABLE DATA; Schema: public; Owner: o\n--\n\n\
+        COPY public.none  FROM stdin;\n\\.\n\n\
+        --\n-- PostgreSQL database dump complete\n--\n\n";
+
+    fn count(dump: &str, piece: usize) -> (Vec<(String, u64)>, bool) {
+        let mut counter = CopyCounter::new(dump.as_bytes());
+        let mut buffer = vec![0; piece];
+        let mut passed = Vec::new();
+        loop {
+            let len = counter.read(&mut buffer).expect("reading from memory");
+            if len == 0 {
+                break;
+            }
+            passed.extend_from_slice(&buffer[..len]);
+        }
+        assert_eq!(passed, dump.as_bytes());
+        let complete = counter.is_complete();
+        (counter.finish().0.into_iter().map(|table| (table.table, table.rows)).collect(), complete)
+    }
+
+    #[test]
+    fn rows_are_counted_however_the_dump_is_cut_into_pieces() {
+        let expected =
+            [("public.a".to_owned(), 3), ("public.\"W (e\nird\"".to_owned(), 1), ("public.none".to_owned(), 0)];
+        for piece in [1, 2, 7, 64, 100_000] {
+            let (tables, complete) = count(DUMP, piece);
+            assert_eq!(tables, expected, "in pieces of {piece}");
+            assert!(complete);
+        }
+    }
+
+    #[test]
+    fn a_dump_that_is_cut_off_is_not_complete() {
+        for len in 0..DUMP.rfind("-- PostgreSQL database dump complete").expect("an end") + 10 {
+            assert!(!count(&DUMP[..len], 50).1, "{len} bytes");
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! A database as a source: a plain dump and the cluster's roles, as the files of a directory.
+
+use std::io::Read;
+use std::process::Command;
+
+use super::{Connection, CopyCounter, Tools, psql};
+use crate::clock::LocalTime;
+use crate::id::{derive_secret, hex};
+use crate::model::{Content, DatabaseFacts, NodeKind};
+use crate::progress::Progress;
+use crate::source::{ChildStream, Error, Visitor, made_node};
+
+/// The dump within the component.
+pub const DUMP_FILE: &str = "database.sql";
+/// The roles and tablespaces of the cluster within the component, without passwords.
+pub const GLOBALS_FILE: &str = "globals.sql";
+
+const RESTRICT_KEY_CHARS: usize = 63;
+
+/// A database that is to be backed up.
+#[derive(Debug)]
+pub struct DumpSource {
+    connection: Connection,
+    secret: [u8; 32],
+}
+
+impl DumpSource {
+    /// The database of a connection. `secret` belongs to the repository; it makes the dump's only random line the same
+    /// on every night and unknown to the server.
+    #[must_use]
+    pub const fn new(connection: Connection, secret: [u8; 32]) -> Self {
+        Self { connection, secret }
+    }
+
+    /// The connection.
+    #[must_use]
+    pub const fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// Shows dump and roles to `visitor`, and returns what is worth knowing about them.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] when the server cannot be reached or a program fails, [`Error::Incomplete`] when the dump does
+    /// not reach its end, [`Error::NoProgram`], [`Error::Stop`].
+    pub fn visit(
+        &self,
+        name: &str,
+        time: LocalTime,
+        visitor: &mut dyn Visitor,
+        progress: &dyn Progress,
+    ) -> Result<DatabaseFacts, Error> {
+        let (mut facts, server_major) = self.facts()?;
+        let tools = Tools::for_server(server_major)?;
+        facts.dump_version.clone_from(&tools.dump_version);
+        let root = made_node(name, NodeKind::Directory { tree: Content::default() }, time);
+        visitor.enter(root, std::path::Path::new(""))?;
+        let file =
+            |name: &str| made_node(name, NodeKind::File { content: Content::default(), holes: Vec::new() }, time);
+
+        let stream = ChildStream::start(self.dump_command(&tools), progress)?;
+        let mut counter = CopyCounter::new(stream);
+        visitor.stream(file(DUMP_FILE), &mut counter)?;
+        let (complete, bytes) = (counter.is_complete(), counter.bytes_passed());
+        let (tables, stream) = counter.finish();
+        stream.finish()?;
+        let incomplete = |why| Error::Incomplete { program: "pg_dump".to_owned(), why };
+        if bytes == 0 {
+            return Err(incomplete("it is empty"));
+        }
+        if !complete {
+            return Err(incomplete("the line that ends a dump is missing"));
+        }
+        facts.tables = tables;
+        self.globals(&tools, progress, &mut |reader| visitor.stream(file(GLOBALS_FILE), reader)).or_else(|error| {
+            match error {
+                Error::Failed { .. } | Error::Start { .. } => {
+                    visitor.note(format!("roles were not saved: {error}"));
+                    Ok(())
+                }
+                error => Err(error),
+            }
+        })?;
+        visitor.leave()?;
+        Ok(facts)
+    }
+
+    fn dump_command(&self, tools: &Tools) -> Command {
+        let mut command = Command::new(&tools.dump);
+        command.args(["--format=plain", "--no-password"]);
+        if tools.has_restrict_key() {
+            let subject =
+                format!("{}/{}", self.connection.host.as_deref().unwrap_or_default(), self.connection.database);
+            let key = derive_secret("larder 2026 pg_dump restrict key", &self.secret, subject.as_bytes());
+            let mut key = hex(&key);
+            key.truncate(RESTRICT_KEY_CHARS);
+            command.arg(format!("--restrict-key={key}"));
+        }
+        self.connection.apply(&mut command);
+        command
+    }
+
+    /// Roles are small: they are read whole, so that a failure leaves no half file behind.
+    fn globals(
+        &self,
+        tools: &Tools,
+        progress: &dyn Progress,
+        store: &mut dyn FnMut(&mut dyn Read) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let mut command = Command::new(&tools.dump_all);
+        command.args(["--globals-only", "--no-role-passwords", "--no-password"]);
+        self.connection.apply(&mut command);
+        command.env_remove("PGDATABASE").arg("--database").arg(&self.connection.database);
+        let mut stream = ChildStream::start(command, progress)?;
+        let mut bytes = Vec::new();
+        let read = stream.read_to_end(&mut bytes);
+        read.map_err(|source| Error::Stream { what: "pg_dumpall".to_owned(), source })?;
+        stream.finish()?;
+        let text: Vec<u8> = repeatable_lines(&bytes);
+        store(&mut text.as_slice())
+    }
+
+    fn facts(&self) -> Result<(DatabaseFacts, u32), Error> {
+        let rows = psql(&self.connection, FACTS_SQL)?;
+        let mut facts = DatabaseFacts { name: self.connection.database.clone(), ..DatabaseFacts::default() };
+        let mut server_major = 0;
+        for row in rows {
+            let mut fields = row.into_iter().skip(1);
+            let (kind, first) = (fields.next().unwrap_or_default(), fields.next().unwrap_or_default());
+            let second = fields.next().unwrap_or_default();
+            match kind.as_str() {
+                "version" => facts.server_version = first,
+                "version_num" => server_major = first.parse::<u32>().unwrap_or(0) / 10_000,
+                "size" => facts.size_bytes = first.parse().unwrap_or(0),
+                "encoding" => facts.encoding = first,
+                "collate" => facts.collate = first,
+                "ctype" => facts.ctype = first,
+                "owner" => facts.owner = first,
+                "extension" => drop(facts.extensions.insert(first, second)),
+                "property" => facts.properties.push(first),
+                _ => {}
+            }
+        }
+        Ok((facts, server_major))
+    }
+}
+
+/// The random token of `\restrict` is of no use in roles and would change every night.
+fn repeatable_lines(bytes: &[u8]) -> Vec<u8> {
+    let kept = bytes.split_inclusive(|byte| *byte == b'\n');
+    let kept = kept.filter(|line| !line.starts_with(b"\\restrict ") && !line.starts_with(b"\\unrestrict "));
+    kept.flatten().copied().collect()
+}
+
+/// One row per fact: its kind, and one or two values. One statement, so that the rows can be told apart.
+const FACTS_SQL: &str = "
+WITH this AS (SELECT * FROM pg_database WHERE datname = current_database()),
+settings AS (
+    SELECT setrole, split_part(setting, '=', 1) AS name, substr(setting, strpos(setting, '=') + 1) AS value
+    FROM pg_db_role_setting CROSS JOIN LATERAL unnest(setconfig) AS setting
+    WHERE setdatabase = (SELECT oid FROM this)
+),
+quoted AS (
+    -- Lists of names are quoted in the setting itself.
+    SELECT setrole, name, CASE WHEN name IN ('search_path', 'temp_tablespaces', 'session_preload_libraries',
+        'shared_preload_libraries', 'local_preload_libraries', 'unix_socket_directories')
+        THEN value ELSE quote_literal(value) END AS value
+    FROM settings
+)
+SELECT 1 AS part, 'version' AS kind, current_setting('server_version') AS first, '' AS second
+UNION ALL SELECT 1, 'version_num', current_setting('server_version_num'), ''
+UNION ALL SELECT 1, 'size', pg_database_size(current_database())::text, ''
+UNION ALL SELECT 1, 'encoding', pg_encoding_to_char(encoding), '' FROM this
+UNION ALL SELECT 1, 'collate', datcollate::text, '' FROM this
+UNION ALL SELECT 1, 'ctype', datctype::text, '' FROM this
+UNION ALL SELECT 1, 'owner', pg_get_userbyid(datdba)::text, '' FROM this
+UNION ALL SELECT 2, 'extension', extname::text, extversion FROM pg_extension
+UNION ALL SELECT 3, 'property', CASE WHEN setrole = 0 THEN format('ALTER DATABASE :DBNAME SET %I TO %s', name, value)
+    ELSE format('ALTER ROLE %I IN DATABASE :DBNAME SET %I TO %s', pg_get_userbyid(setrole), name, value) END, ''
+    FROM quoted
+UNION ALL SELECT 3, 'property', format('ALTER DATABASE :DBNAME CONNECTION LIMIT %s', datconnlimit), ''
+    FROM this WHERE datconnlimit >= 0
+UNION ALL SELECT 3, 'property', format('COMMENT ON DATABASE :DBNAME IS %L', shobj_description(oid, 'pg_database')), ''
+    FROM this WHERE shobj_description(oid, 'pg_database') IS NOT NULL
+UNION ALL SELECT 4, 'property', 'REVOKE ALL ON DATABASE :DBNAME FROM PUBLIC', '' FROM this WHERE datacl IS NOT NULL
+UNION ALL SELECT 5, 'property', format('GRANT %s ON DATABASE :DBNAME TO %s%s', privilege_type,
+    CASE WHEN grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(grantee)) END,
+    CASE WHEN is_grantable THEN ' WITH GRANT OPTION' ELSE '' END), ''
+    FROM this CROSS JOIN LATERAL aclexplode(datacl) WHERE grantee <> datdba
+ORDER BY 1, 2, 3;
+";

@@ -1,0 +1,14 @@
+//! PostgreSQL as a source: its connection, its programs, its dump.
+//!
+//! Passwords travel in the environment of the child processes, never in their arguments.
+
+mod connection;
+mod copy;
+mod dump;
+mod quoting;
+mod tools;
+
+pub use connection::Connection;
+pub use copy::CopyCounter;
+pub use dump::{DUMP_FILE, DumpSource, GLOBALS_FILE};
+pub use tools::{Tools, find_server_programs, psql};

@@ -1,0 +1,120 @@
+//! PostgreSQL's own programs: finding those that fit the server, and asking the server through `psql`.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use super::Connection;
+use crate::source::Error;
+use crate::source::stream::{read_bounded, status_text};
+
+/// Where packages put the programs of each version.
+const VERSIONED: &str = "/usr/lib/postgresql";
+const FIELD_SEPARATOR: char = '\u{1f}';
+const RECORD_SEPARATOR: char = '\u{1e}';
+
+/// The client programs for one server.
+#[derive(Debug, Clone)]
+pub struct Tools {
+    /// `pg_dump`.
+    pub dump: PathBuf,
+    /// Its version.
+    pub dump_version: String,
+    /// `pg_dumpall`.
+    pub dump_all: PathBuf,
+    /// `psql`.
+    pub psql: PathBuf,
+}
+
+impl Tools {
+    /// The programs of the oldest installed version that is not older than the server.
+    ///
+    /// # Errors
+    /// [`Error::NoProgram`].
+    pub fn for_server(server_major: u32) -> Result<Self, Error> {
+        let mut folders: Vec<(u32, PathBuf)> = versioned_folders();
+        folders.sort();
+        let fitting = folders.into_iter().filter(|(major, _)| *major >= server_major).map(|(_, folder)| folder);
+        for folder in fitting.map(Some).chain([None]) {
+            let program = |name: &str| folder.as_ref().map_or_else(|| PathBuf::from(name), |folder| folder.join(name));
+            let Some(dump_version) = version_of(&program("pg_dump")) else { continue };
+            if major_of(&dump_version).is_some_and(|major| major >= server_major) {
+                let [dump, dump_all, psql] = ["pg_dump", "pg_dumpall", "psql"].map(program);
+                return Ok(Self { dump, dump_version, dump_all, psql });
+            }
+        }
+        Err(Error::NoProgram { program: "pg_dump", major: server_major })
+    }
+
+    /// Whether `pg_dump` can be given the token of its `\restrict` command.
+    #[must_use]
+    pub fn has_restrict_key(&self) -> bool {
+        let help = Command::new(&self.dump).arg("--help").output();
+        help.is_ok_and(|help| String::from_utf8_lossy(&help.stdout).contains("--restrict-key"))
+    }
+}
+
+/// The folder with `initdb` and `postgres` of the newest version that is installed.
+#[must_use]
+pub fn find_server_programs() -> Option<PathBuf> {
+    let mut folders = versioned_folders();
+    folders.sort();
+    let packaged = folders.into_iter().rev().map(|(_, folder)| folder);
+    let on_path =
+        std::env::var_os("PATH").map(|path| std::env::split_paths(&path).collect::<Vec<_>>()).unwrap_or_default();
+    packaged.chain(on_path).find(|folder| folder.join("initdb").exists() && folder.join("postgres").exists())
+}
+
+fn versioned_folders() -> Vec<(u32, PathBuf)> {
+    let Ok(entries) = std::fs::read_dir(VERSIONED) else { return Vec::new() };
+    let folder = |entry: std::fs::DirEntry| {
+        let major = entry.file_name().to_str()?.parse().ok()?;
+        Some((major, entry.path().join("bin")))
+    };
+    entries.flatten().filter_map(folder).collect()
+}
+
+fn version_of(program: &Path) -> Option<String> {
+    let output = Command::new(program).arg("--version").output().ok()?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    text.split_whitespace().find(|word| word.starts_with(|first: char| first.is_ascii_digit())).map(str::to_owned)
+}
+
+fn major_of(version: &str) -> Option<u32> {
+    version.split(|char: char| !char.is_ascii_digit()).next()?.parse().ok()
+}
+
+/// Runs SQL in `psql` and returns the fields of each row. Only one of its statements may have rows, because `psql` does
+/// not separate the rows of one from those of the next. An error of any statement is an error.
+///
+/// # Errors
+/// [`Error::Start`], [`Error::Failed`].
+pub fn psql(connection: &Connection, sql: &str) -> Result<Vec<Vec<String>>, Error> {
+    let program = Tools::for_server(0).map_or_else(|_| PathBuf::from("psql"), |tools| tools.psql);
+    let mut command = Command::new(&program);
+    command.args(["-X", "-w", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1", "-f", "-"]);
+    command.arg("-F").arg(FIELD_SEPARATOR.to_string()).arg("-R").arg(RECORD_SEPARATOR.to_string());
+    connection.apply(&mut command);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let name = program.display().to_string();
+    let mut child = command.spawn().map_err(|source| Error::Start { program: name.clone(), source })?;
+    let mut input = child.stdin.take().expect("the input is piped");
+    let stderr = child.stderr.take().expect("the errors are piped");
+    let (written, errors, output) = std::thread::scope(|scope| {
+        let errors = scope.spawn(|| read_bounded(stderr));
+        let writer = scope.spawn(move || input.write_all(sql.as_bytes()));
+        let output = child.wait_with_output();
+        (writer.join(), errors.join().unwrap_or_default(), output)
+    });
+    let output = output.map_err(|source| Error::Stream { what: name.clone(), source })?;
+    if !output.status.success() {
+        return Err(Error::Failed { program: "psql".to_owned(), status: status_text(output.status), stderr: errors });
+    }
+    if let Ok(Err(source)) = written {
+        return Err(Error::Stream { what: name, source });
+    }
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let text = text.trim_end_matches(['\n', RECORD_SEPARATOR]);
+    let records = text.split(RECORD_SEPARATOR).filter(|record| !record.is_empty());
+    Ok(records.map(|record| record.split(FIELD_SEPARATOR).map(str::to_owned).collect()).collect())
+}
