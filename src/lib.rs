@@ -22,3 +22,5 @@ pub mod repo;
 pub mod model;
 
 pub mod source;
+
+pub mod sink;

@@ -1,0 +1,295 @@
+//! Loading a dump into a fresh database, proving its rows, and putting it into the place of the old one.
+//!
+//! The old database serves until the new one is complete; renaming both is one transaction.
+
+use std::io::{self, Read, Write};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use super::Error;
+use crate::clock::LocalTime;
+use crate::model::{DatabaseFacts, TableRows};
+use crate::source::postgres::{Connection, Tools, psql};
+use crate::source::{self, read_bounded, status_text};
+
+/// Databases that a connection can be made to while others are renamed.
+const MAINTENANCE: [&str; 2] = ["postgres", "template1"];
+const COPY_BUFFER_BYTES: usize = 64 << 10;
+const RENAME_TRIES: u32 = 50;
+const RENAME_PAUSE: Duration = Duration::from_millis(100);
+
+/// A fresh database that a dump is loaded into. Dropped unless it is put in place.
+#[derive(Debug)]
+pub struct LoadedDatabase {
+    maintenance: Connection,
+    name: String,
+}
+
+/// A connection to the same server that does not use the database itself.
+///
+/// # Errors
+/// [`Error::Database`] when the server cannot be reached.
+pub fn maintenance(connection: &Connection) -> Result<Connection, Error> {
+    let mut last = None;
+    for name in MAINTENANCE.into_iter().filter(|name| *name != connection.database) {
+        let candidate = connection.with_database(name);
+        match psql(&candidate, "SELECT 1") {
+            Ok(_) => return Ok(candidate),
+            Err(error) => last = Some(error),
+        }
+    }
+    let source = last.unwrap_or_else(|| source::Error::Settings("no maintenance database".to_owned()));
+    Err(Error::Database { action: format!("reach the server of {connection}"), source })
+}
+
+/// Whether the server has a database of this name.
+///
+/// # Errors
+/// [`Error::Database`].
+pub fn exists(maintenance: &Connection, name: &str) -> Result<bool, Error> {
+    let sql = format!("SELECT 1 FROM pg_database WHERE datname = {}", literal(name));
+    Ok(!run(maintenance, "look for the database", &sql)?.is_empty())
+}
+
+impl LoadedDatabase {
+    /// Creates an empty database beside the one that the facts describe. Roles that the snapshot names and the server
+    /// lacks are made from `globals`, without passwords.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub fn create(
+        maintenance: Connection,
+        facts: &DatabaseFacts,
+        suffix: &str,
+        globals: &str,
+    ) -> Result<(Self, Vec<String>), Error> {
+        let roles = create_missing_roles(&maintenance, globals)?;
+        let name = beside(&facts.name, suffix);
+        let owner = if role_exists(&maintenance, &facts.owner)? {
+            format!(" OWNER {}", ident(&facts.owner))
+        } else {
+            String::new()
+        };
+        let plain = format!("CREATE DATABASE {} TEMPLATE template0{owner}", ident(&name));
+        let full = format!(
+            "{plain} ENCODING {} LC_COLLATE {} LC_CTYPE {}",
+            literal(&facts.encoding),
+            literal(&facts.collate),
+            literal(&facts.ctype)
+        );
+        let action = format!("create the database {name}");
+        if run(&maintenance, &action, &full).is_err() {
+            // The locale of the old server may be unknown here: its encoding is what the data needs.
+            let encoded = format!("{plain} ENCODING {} LC_COLLATE 'C' LC_CTYPE 'C'", literal(&facts.encoding));
+            run(&maintenance, &action, &encoded)?;
+        }
+        Ok((Self { maintenance, name }, roles))
+    }
+
+    /// The name of the fresh database.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Loads a dump in one transaction. The first error ends it.
+    ///
+    /// # Errors
+    /// [`Error::Database`] with what `psql` said; [`Error::Io`] when the dump cannot be read.
+    pub fn load(&self, dump: &mut dyn Read) -> Result<(), Error> {
+        let action = || format!("load the dump into the database {}", self.name);
+        let failed = |source| Error::Database { action: action(), source };
+        let tools = Tools::for_server(0).map_err(failed)?;
+        let mut command = Command::new(&tools.psql);
+        command.args(["-X", "-w", "-q", "-v", "ON_ERROR_STOP=1", "--single-transaction", "-f", "-"]);
+        self.maintenance.with_database(&self.name).apply(&mut command);
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let start = |source| failed(source::Error::Start { program: "psql".to_owned(), source });
+        let mut child = command.spawn().map_err(start)?;
+        let mut input = child.stdin.take().expect("the input is piped");
+        let stderr = child.stderr.take().expect("the errors are piped");
+        let errors = std::thread::spawn(move || read_bounded(stderr));
+        let fed = feed(dump, &mut input);
+        if fed.is_err() {
+            // Without an end, the transaction must not be committed.
+            let _ = child.kill();
+        }
+        drop(input);
+        let status = child.wait().map_err(start)?;
+        let stderr = errors.join().unwrap_or_default();
+        match fed {
+            Err(Feed::Read(source)) => Err(Error::io("read", "the dump", source)),
+            _ if status.success() && fed.is_ok() => Ok(()),
+            _ => Err(failed(source::Error::Failed { program: "psql".to_owned(), status: status_text(status), stderr })),
+        }
+    }
+
+    /// Compares the rows of each table with the snapshot.
+    ///
+    /// # Errors
+    /// [`Error::Rows`] for the first table that differs; [`Error::Database`].
+    pub fn check_rows(&self, facts: &DatabaseFacts) -> Result<(), Error> {
+        let connection = self.maintenance.with_database(&self.name);
+        let count =
+            |(number, table): (usize, &TableRows)| format!("SELECT {number}, count(*) FROM ONLY {}", table.table);
+        let counts: Vec<String> = facts.tables.iter().enumerate().map(count).collect();
+        if counts.is_empty() {
+            return Ok(());
+        }
+        let sql = format!("SET search_path = '';\n{} ORDER BY 1", counts.join("\nUNION ALL "));
+        let rows = run(&connection, "count the rows that were loaded", &sql)?;
+        for (number, table) in facts.tables.iter().enumerate() {
+            let found = rows.get(number).and_then(|row| row.get(1)).cloned().unwrap_or_default();
+            if found != table.rows.to_string() {
+                return Err(Error::Rows { table: table.table.clone(), expected: table.rows, found });
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives the database its settings and privileges, renames it to the snapshot's name, and drops the old one.
+    ///
+    /// # Errors
+    /// [`Error::Database`]; the old database serves on then.
+    pub fn put_in_place(self, facts: &DatabaseFacts) -> Result<(), Error> {
+        for property in &facts.properties {
+            let sql = property.replace(":DBNAME", &ident(&self.name));
+            run(&self.maintenance, "give the database its settings", &sql)?;
+        }
+        let target = facts.name.as_str();
+        let old = beside(target, "old");
+        let had_old = exists(&self.maintenance, target)?;
+        if had_old {
+            self.swap(target, &old)?;
+        } else {
+            let sql = format!("ALTER DATABASE {} RENAME TO {}", ident(&self.name), ident(target));
+            run(&self.maintenance, &format!("rename the database to {target}"), &sql)?;
+        }
+        let maintenance = self.maintenance.clone();
+        // It has another name now and must not be dropped.
+        std::mem::forget(self);
+        if had_old {
+            let sql = format!("DROP DATABASE {} WITH (FORCE)", ident(&old));
+            run(&maintenance, &format!("drop the replaced database, which is now called {old}"), &sql)?;
+        }
+        Ok(())
+    }
+
+    fn swap(&self, target: &str, old: &str) -> Result<(), Error> {
+        let allow = |allowed: bool| format!("ALTER DATABASE {} ALLOW_CONNECTIONS {allowed}", ident(target));
+        let action = format!("put the restored database in the place of {target}");
+        run(&self.maintenance, &action, &allow(false))?;
+        let terminate = format!(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname IN ({}, {}) AND pid <> pg_backend_pid()",
+            literal(target),
+            literal(&self.name)
+        );
+        let rename = format!(
+            "BEGIN; ALTER DATABASE {} RENAME TO {}; ALTER DATABASE {} RENAME TO {}; COMMIT;",
+            ident(target),
+            ident(old),
+            ident(&self.name),
+            ident(target)
+        );
+        // Connections take a moment to end, and the server refuses to rename until they have.
+        let mut renamed = Ok(Vec::new());
+        for _ in 0..RENAME_TRIES {
+            renamed =
+                run(&self.maintenance, &action, &terminate).and_then(|_| run(&self.maintenance, &action, &rename));
+            if renamed.is_ok() {
+                break;
+            }
+            std::thread::sleep(RENAME_PAUSE);
+        }
+        if renamed.is_err() {
+            run(&self.maintenance, "let connections to the database in again", &allow(true))?;
+        }
+        renamed.map(drop)
+    }
+}
+
+impl Drop for LoadedDatabase {
+    fn drop(&mut self) {
+        // What is left behind when this fails has a name that says what it is.
+        let _ = psql(&self.maintenance, &format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", ident(&self.name)));
+    }
+}
+
+enum Feed {
+    Read(io::Error),
+    Write,
+}
+
+fn feed(dump: &mut dyn Read, input: &mut dyn Write) -> Result<(), Feed> {
+    let mut buffer = vec![0; COPY_BUFFER_BYTES];
+    loop {
+        let len = match dump.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(len) => len,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(Feed::Read(error)),
+        };
+        // `psql` has ended with an error and says itself with which.
+        input.write_all(buffer.get(..len).unwrap_or_default()).map_err(|_| Feed::Write)?;
+    }
+}
+
+/// Runs those statements of `globals` that concern roles the server lacks. Returns the names of the roles.
+fn create_missing_roles(maintenance: &Connection, globals: &str) -> Result<Vec<String>, Error> {
+    let rows = run(maintenance, "list the roles", "SELECT quote_ident(rolname) FROM pg_roles")?;
+    let known: Vec<&str> = rows.iter().filter_map(|row| row.first().map(String::as_str)).collect();
+    let mut created = Vec::new();
+    for line in globals.lines() {
+        let Some(role) = line.strip_prefix("CREATE ROLE ").and_then(|rest| rest.strip_suffix(';')) else { continue };
+        if known.contains(&role) {
+            continue;
+        }
+        run(maintenance, &format!("create the role {role}"), line)?;
+        let alter = format!("ALTER ROLE {role} ");
+        for statement in globals.lines().filter(|line| line.starts_with(&alter)) {
+            run(maintenance, &format!("set up the role {role}"), statement)?;
+        }
+        created.push(role.to_owned());
+    }
+    Ok(created)
+}
+
+fn role_exists(maintenance: &Connection, role: &str) -> Result<bool, Error> {
+    let sql = format!("SELECT 1 FROM pg_roles WHERE rolname = {}", literal(role));
+    Ok(!run(maintenance, "look for the owner", &sql)?.is_empty())
+}
+
+fn run(connection: &Connection, action: &str, sql: &str) -> Result<Vec<Vec<String>>, Error> {
+    psql(connection, sql).map_err(|source| Error::Database { action: action.to_owned(), source })
+}
+
+/// A name for a database beside another one, unique to this moment and within PostgreSQL's 63 bytes.
+fn beside(name: &str, suffix: &str) -> String {
+    let tail = format!("_larder_{suffix}_{}_{}", LocalTime::now().stamp(), std::process::id());
+    let mut head = name.to_owned();
+    while head.len() + tail.len() > 63 {
+        head.pop();
+    }
+    head + &tail
+}
+
+fn ident(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+fn literal(text: &str) -> String {
+    format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_beside_a_database_fit_and_quoting_holds() {
+        let name = beside(&"ä".repeat(40), "old");
+        assert!(name.len() <= 63 && name.contains("_larder_old_"), "{name}");
+        assert_eq!(ident("a\"b"), "\"a\"\"b\"");
+        assert_eq!(literal("it's \\"), "E'it''s \\\\'");
+    }
+}
