@@ -2,6 +2,44 @@
 //!
 //! The modules are floors: each uses only those before it in this list, and `tests/layers.rs` holds them to it.
 //! `docs/architecture.md` walks through them, `docs/format.md` has every byte that they write.
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use larder::model::SnapshotKind;
+//! use larder::pipeline::backup::{self, BackupOptions, ComponentSource, Origin};
+//! use larder::pipeline::restore::{self, Destination, RestoreJob, RestoreOptions};
+//! use larder::progress::Silent;
+//! use larder::repo::Repository;
+//! use larder::source::{DirSource, Excludes};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = tempfile::tempdir()?;
+//! # let (models, backups, target) = (folder.path().join("models"), folder.path().join("backups"), folder.path().join("target"));
+//! # std::fs::create_dir(&models)?;
+//! # std::fs::write(models.join("filter.pkl"), b"weights")?;
+//! let storage = larder::storage::open(&backups.to_string_lossy());
+//! let repository = Repository::open_or_create(Arc::from(storage))?;
+//!
+//! let origin = Origin::Directory(DirSource::new(&models, Excludes::default()));
+//! let sources = [ComponentSource { name: "models".parse()?, origin }];
+//! let options = BackupOptions {
+//!     kind: SnapshotKind::Files,
+//!     host: "example".to_owned(),
+//!     program: "example".to_owned(),
+//!     tags: Vec::new(),
+//!     read_back: true,
+//! };
+//! let report = backup::run(&repository, backup::reserve(&repository)?, &sources, &options, &Silent)?;
+//!
+//! let component = report.snapshot.component("models").ok_or("it was just saved")?;
+//! let jobs = [RestoreJob { component, destination: Destination::Folder(target.clone()) }];
+//! let results = restore::run(&repository, &report.snapshot, &jobs, RestoreOptions::default(), &Silent)?;
+//! assert!(results.iter().all(|result| result.failed.is_empty()));
+//! assert_eq!(std::fs::read(target.join("models/filter.pkl"))?, b"weights");
+//! # Ok(())
+//! # }
+//! ```
 
 pub mod clock;
 pub mod fields;
@@ -24,3 +62,5 @@ pub mod model;
 pub mod source;
 
 pub mod sink;
+
+pub mod pipeline;

@@ -1,0 +1,123 @@
+//! The storing side: takes hashed batches in order, stores what is new, and builds contents and trees.
+
+use super::batch::{Batch, Ending, HashedBatch, Step};
+use crate::chunk::ChunkRef;
+use crate::id::ChunkId;
+use crate::model::{ChunkList, Component, Hole, Node, NodeKind, TreeWriter};
+use crate::pack::PackKind;
+use crate::pipeline::Error;
+use crate::repo::Transaction;
+
+/// What became of one component.
+#[derive(Debug, Default)]
+pub(super) struct Outcome {
+    root: Option<Node>,
+    bytes_new: u64,
+    ending: Ending,
+}
+
+impl Outcome {
+    /// Writes it into the component's manifest.
+    pub(super) fn fill(self, component: &mut Component) {
+        let Ending { failed, errors, notes, files, bytes, bytes_read, millis, database } = self.ending;
+        component.root = if failed { None } else { self.root };
+        component.files = files;
+        component.bytes = bytes;
+        component.bytes_read = bytes_read;
+        component.bytes_new = self.bytes_new;
+        component.millis = millis;
+        component.errors = errors;
+        component.notes = notes;
+        component.database = database;
+    }
+}
+
+pub(super) struct Assembler<'t, 'r> {
+    transaction: &'t mut Transaction<'r>,
+    outcomes: Vec<Outcome>,
+    open: Vec<(Node, TreeWriter)>,
+    list: ChunkList,
+}
+
+impl<'t, 'r> Assembler<'t, 'r> {
+    pub(super) fn new(transaction: &'t mut Transaction<'r>) -> Self {
+        Self { transaction, outcomes: Vec::new(), open: Vec::new(), list: ChunkList::default() }
+    }
+
+    /// Takes the next batch in, and gives its buffer back.
+    pub(super) fn take(&mut self, batch: HashedBatch) -> Result<Batch, Error> {
+        let (mut batch, ids) = batch.wait().ok_or_else(|| Error::Refused("a hashing thread stopped".to_owned()))?;
+        let steps = std::mem::take(&mut batch.steps);
+        let mut next_chunk = 0;
+        for step in steps {
+            match step {
+                Step::Begin { number } => {
+                    self.transaction.set_account(number)?;
+                    self.outcomes.push(Outcome::default());
+                    self.open.clear();
+                    self.list = ChunkList::default();
+                }
+                Step::Enter(node) => self.open.push((*node, TreeWriter::default())),
+                Step::Leave => self.leave()?,
+                Step::Entry(node) => self.add(*node)?,
+                Step::Chunks { count } => {
+                    for number in next_chunk..next_chunk + count {
+                        let id = *ids.get(number).expect("every chunk of a batch was hashed");
+                        self.chunk(id, batch.chunk(number))?;
+                    }
+                    next_chunk += count;
+                }
+                Step::Restart => self.list = ChunkList::default(),
+                Step::File { node, holes } => self.file(*node, holes)?,
+                Step::End(mut ending) => {
+                    let notes = std::mem::take(&mut self.outcome().ending.notes);
+                    notes.messages.into_iter().for_each(|note| ending.notes.push(note));
+                    self.outcome().ending = *ending;
+                }
+            }
+        }
+        Ok(batch)
+    }
+
+    /// What became of the components that were begun.
+    pub(super) fn finish(self) -> Vec<Outcome> {
+        self.outcomes
+    }
+
+    fn outcome(&mut self) -> &mut Outcome {
+        self.outcomes.last_mut().expect("steps come after the beginning of a component")
+    }
+
+    fn chunk(&mut self, id: ChunkId, plaintext: &[u8]) -> Result<(), Error> {
+        let len_bytes = u32::try_from(plaintext.len()).expect("a chunk is at most CHUNK_BYTES_MAX long");
+        if self.transaction.store(PackKind::Data, id, plaintext)? {
+            self.outcome().bytes_new += u64::from(len_bytes);
+        }
+        Ok(self.list.push(self.transaction, ChunkRef { id, len_bytes })?)
+    }
+
+    fn file(&mut self, mut node: Node, holes: Vec<Hole>) -> Result<(), Error> {
+        let content = std::mem::take(&mut self.list).finish(self.transaction)?;
+        let hole_bytes: u64 = holes.iter().map(|hole| hole.len_bytes).sum();
+        assert_eq!(content.len_bytes + hole_bytes, node.size_bytes, "what was read of a file adds up to its size");
+        node.kind = NodeKind::File { content, holes };
+        self.add(node)
+    }
+
+    fn leave(&mut self) -> Result<(), Error> {
+        let (mut node, writer) = self.open.pop().expect("a directory ends after it began");
+        let tree = writer.finish(self.transaction)?;
+        node.kind = NodeKind::Directory { tree };
+        self.add(node)
+    }
+
+    fn add(&mut self, node: Node) -> Result<(), Error> {
+        match self.open.last_mut() {
+            Some((_, writer)) if writer.follows(&node.name) => writer.push(self.transaction, &node)?,
+            // A directory that is changed while it is listed can show a name twice.
+            Some(_) => self.outcome().ending.notes.push(format!("'{}' was listed twice", node.name.to_text())),
+            None => self.outcome().root = Some(node),
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,224 @@
+//! One night's backup: sources are read on one thread, hashed and encoded on rayon's, put together on the caller's.
+//!
+//! Reading runs ahead by a bounded number of batches, so memory depends neither on files nor on the repository.
+
+mod assemble;
+mod batch;
+mod parent;
+mod plan;
+mod reader;
+
+use std::time::Instant;
+
+pub use plan::{ComponentPlan, plan};
+
+use assemble::{Assembler, Outcome};
+use batch::{Batch, HashedBatch};
+use parent::Parents;
+use reader::BatchReader;
+
+use super::{Error, lookup};
+use crate::clock::LocalTime;
+use crate::limits::BATCHES_IN_FLIGHT;
+use crate::model::encode_snapshot;
+use crate::model::{
+    Component, ComponentKind, ComponentName, Consistency, Snapshot, SnapshotKind, SnapshotName, Status,
+};
+use crate::progress::{self, Progress};
+use crate::repo::{Adopted, Repository, Reservation, Stored, Transaction};
+use crate::source::postgres::DumpSource;
+use crate::source::{CommandSource, DirSource};
+
+/// How many seconds a name may move to be free.
+const NAME_TRIES: i64 = 120;
+
+/// Where the data of a component comes from.
+#[derive(Debug)]
+pub enum Origin {
+    /// A directory.
+    Directory(DirSource),
+    /// A database.
+    Database(Box<DumpSource>),
+    /// A command or standard input.
+    Command(CommandSource),
+}
+
+/// A component that is to be backed up.
+#[derive(Debug)]
+pub struct ComponentSource {
+    /// Its name in the snapshot.
+    pub name: ComponentName,
+    /// Where its data comes from.
+    pub origin: Origin,
+}
+
+impl ComponentSource {
+    fn empty_component(&self) -> Component {
+        let (kind, source, consistency) = match &self.origin {
+            Origin::Directory(directory) => {
+                (ComponentKind::Directory, directory.root().display().to_string(), Consistency::Live)
+            }
+            Origin::Database(dump) => (ComponentKind::Database, dump.connection().to_string(), Consistency::Dumped),
+            Origin::Command(command) => (ComponentKind::Stream, command.describe(), Consistency::Dumped),
+        };
+        Component::new(self.name.clone(), kind, source, consistency)
+    }
+}
+
+/// What a backup needs to know beside its sources.
+#[derive(Debug, Clone)]
+pub struct BackupOptions {
+    /// What the snapshot is called a backup of.
+    pub kind: SnapshotKind,
+    /// The host to name in the manifest.
+    pub host: String,
+    /// The program to name in the manifest.
+    pub program: String,
+    /// Words to find it by.
+    pub tags: Vec<String>,
+    /// Read every pack back when the snapshot stands.
+    pub read_back: bool,
+}
+
+/// What a backup did.
+#[derive(Debug)]
+pub struct BackupReport {
+    /// The manifest of the snapshot.
+    pub snapshot: Snapshot,
+    /// What was written.
+    pub stored: Stored,
+    /// What was taken over from interrupted runs.
+    pub adopted: Adopted,
+}
+
+/// Reserves the name of a snapshot that begins now: the first second from now on that no other snapshot has.
+///
+/// # Errors
+/// [`Error::Repo`]; [`Error::Refused`] when the next two minutes are taken.
+pub fn reserve(repository: &Repository) -> Result<(Reservation, LocalTime), Error> {
+    let now = LocalTime::now();
+    for secs in 0..NAME_TRIES {
+        let time = now.plus_secs(secs);
+        if let Some(reservation) = repository.reserve(SnapshotName::at(time).as_str())? {
+            return Ok((reservation, time));
+        }
+    }
+    Err(Error::Refused("the names of the next two minutes are all taken by other snapshots".to_owned()))
+}
+
+/// Backs up the sources as one snapshot with the reserved name.
+///
+/// A source that fails makes the snapshot partial; only when all fail is nothing written.
+///
+/// # Errors
+/// [`Error::NothingSaved`], [`Error::Cancelled`], [`Error::Repo`].
+pub fn run(
+    repository: &Repository,
+    (reservation, time): (Reservation, LocalTime),
+    sources: &[ComponentSource],
+    options: &BackupOptions,
+    progress: &dyn Progress,
+) -> Result<BackupReport, Error> {
+    let started = Instant::now();
+    let transaction = repository.begin()?;
+    let adopted = transaction.adopted();
+    let parents = Parents::find(repository, &transaction, sources)?;
+    let parent = parents.newest().cloned();
+    let (components, transaction) = read_all(transaction, parents, sources, time, progress)?;
+    if progress.cancelled() {
+        // What was stored so far is made durable, so that the next run need not store it again.
+        transaction.finish()?;
+        progress::check(progress)?;
+        return Err(Error::Cancelled(progress::Cancelled));
+    }
+    let finished = transaction.finish()?;
+    let mut snapshot = Snapshot {
+        name: reservation.name().parse().map_err(|error| Error::Refused(format!("{error}")))?,
+        time,
+        host: options.host.clone(),
+        program: options.program.clone(),
+        parent,
+        tags: options.tags.clone(),
+        pinned: false,
+        kind: options.kind,
+        status: Status::Complete,
+        millis: millis_since(started),
+        components,
+    };
+    for (component, bytes) in snapshot.components.iter_mut().zip(&finished.stored().account_bytes) {
+        component.bytes_stored = *bytes;
+    }
+    if snapshot.components.iter().all(|component| component.root.is_none()) {
+        return Err(Error::NothingSaved { errors: snapshot.errors().collect() });
+    }
+    if snapshot.components.iter().any(|component| !component.errors.is_empty()) {
+        snapshot.status = Status::Partial;
+    }
+    let manifest = encode_snapshot(&snapshot);
+    finished.commit(&reservation, &manifest)?;
+    if let Err(error) = finished.merge_segments() {
+        progress.note(&format!("the index could not be tidied up: {error}"));
+    }
+    if options.read_back {
+        progress.begin("checking what was written", Some(finished.pack_bytes()));
+        finished.read_back(progress)?;
+    }
+    let mut stored = finished.stored().clone();
+    stored.total_bytes += manifest.len() as u64;
+    Ok(BackupReport { snapshot, stored, adopted })
+}
+
+/// Joins the reading thread and this one through batches that are hashed in between.
+fn read_all<'a>(
+    mut transaction: Transaction<'a>,
+    parents: Parents,
+    sources: &[ComponentSource],
+    time: LocalTime,
+    progress: &dyn Progress,
+) -> Result<(Vec<Component>, Transaction<'a>), Error> {
+    let (hashed_sender, hashed) = crossbeam_channel::bounded::<HashedBatch>(BATCHES_IN_FLIGHT);
+    let (free_sender, free) = crossbeam_channel::bounded(BATCHES_IN_FLIGHT);
+    for _ in 0..BATCHES_IN_FLIGHT {
+        free_sender.send(Batch::new()).expect("the channel has room for every batch");
+    }
+    let chunker = transaction.chunker().clone();
+    let ids = transaction.ids();
+    let outcomes = std::thread::scope(|scope| -> Result<Vec<Outcome>, Error> {
+        let reading = scope.spawn(move || {
+            let mut reader = BatchReader::new(chunker, ids, (free, hashed_sender), parents, progress);
+            for (number, source) in sources.iter().enumerate() {
+                if reader.component(number, source, time).is_err() {
+                    break;
+                }
+            }
+        });
+        let mut assembler = Assembler::new(&mut transaction);
+        // The reader stops when the channels close, so the result is looked at when it has ended.
+        let assembled = hashed.iter().try_for_each(|batch| {
+            let batch = assembler.take(batch)?;
+            // The reader is gone when it was interrupted.
+            drop(free_sender.send(batch));
+            Ok::<(), Error>(())
+        });
+        drop((hashed, free_sender));
+        reading.join().map_err(|_| Error::Refused("the reading thread stopped unexpectedly".to_owned()))?;
+        assembled.map(|()| assembler.finish())
+    })?;
+    let mut components: Vec<Component> = sources.iter().map(ComponentSource::empty_component).collect();
+    for (component, outcome) in components.iter_mut().zip(outcomes) {
+        outcome.fill(component);
+    }
+    Ok((components, transaction))
+}
+
+fn millis_since(started: Instant) -> u64 {
+    u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The newest snapshot that has each component.
+fn newest_with<'a>(snapshots: &'a lookup::Snapshots, name: &ComponentName) -> Option<(&'a Snapshot, &'a Component)> {
+    snapshots.snapshots.iter().find_map(|snapshot| {
+        let component = snapshot.component(name.as_str()).filter(|component| component.root.is_some())?;
+        Some((snapshot, component))
+    })
+}

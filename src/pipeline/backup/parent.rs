@@ -1,0 +1,130 @@
+//! What the parent snapshots have, walked in step with the sources, so that unchanged files are not opened.
+
+use std::collections::HashMap;
+
+use super::{ComponentSource, newest_with};
+use crate::model::{ContentReader, Node, NodeKind, SnapshotName, TreeReader};
+use crate::pipeline::{Error, lookup};
+use crate::repo::{ChunkReader, Repository, Transaction};
+
+/// The newest saved root of each component.
+#[derive(Debug, Default)]
+pub(super) struct Parents {
+    reader: Option<ChunkReader>,
+    roots: HashMap<String, (Node, u64)>,
+    newest: Option<SnapshotName>,
+    levels: Vec<Level>,
+}
+
+/// One open directory of the parent: its nodes, and the next one that has not been passed.
+#[derive(Debug)]
+struct Level {
+    nodes: Option<TreeReader>,
+    next: Option<Node>,
+}
+
+impl Parents {
+    /// Looks for the parents of the sources.
+    pub(super) fn find(
+        repository: &Repository,
+        transaction: &Transaction<'_>,
+        sources: &[ComponentSource],
+    ) -> Result<Self, Error> {
+        Self::with_reader(repository, transaction.reader()?, sources)
+    }
+
+    /// The parents as they are now, for a run that stores nothing.
+    pub(super) fn find_for_plan(repository: &Repository, sources: &[ComponentSource]) -> Result<Self, Error> {
+        Self::with_reader(repository, repository.reader()?, sources)
+    }
+
+    fn with_reader(repository: &Repository, reader: ChunkReader, sources: &[ComponentSource]) -> Result<Self, Error> {
+        let mut parents = Self { reader: Some(reader), ..Self::default() };
+        let snapshots = lookup::snapshots(repository)?;
+        let mut times = Vec::new();
+        for source in sources {
+            let Some((snapshot, component)) = newest_with(&snapshots, &source.name) else { continue };
+            if let Some(root) = &component.root {
+                parents.roots.insert(source.name.to_string(), (root.clone(), component.bytes));
+                times.push((snapshot.time, snapshot.name.clone()));
+            }
+        }
+        parents.newest = times.into_iter().max().map(|(_, name)| name);
+        Ok(parents)
+    }
+
+    /// The newest snapshot that is a parent of anything.
+    pub(super) const fn newest(&self) -> Option<&SnapshotName> {
+        self.newest.as_ref()
+    }
+
+    /// Length of a component's files in its parent.
+    pub(super) fn bytes_of(&self, component: &str) -> Option<u64> {
+        self.roots.get(component).map(|(_, bytes)| *bytes)
+    }
+
+    /// Goes to the root of a component, forgetting where the last one was left. Returns the root.
+    pub(super) fn begin(&mut self, component: &str) -> Option<Node> {
+        self.levels.clear();
+        let root = self.roots.get(component).map(|(root, _)| root.clone());
+        self.enter(root.as_ref());
+        root
+    }
+
+    /// Goes into a directory of the current one, which the parent may not have.
+    pub(super) fn enter(&mut self, directory: Option<&Node>) {
+        let nodes = match directory.map(|node| &node.kind) {
+            Some(NodeKind::Directory { tree }) => TreeReader::new(tree.clone()).ok(),
+            _ => None,
+        };
+        let mut level = Level { nodes, next: None };
+        level.advance(self.reader.as_mut());
+        self.levels.push(level);
+    }
+
+    /// Goes back to the directory around the current one.
+    pub(super) fn leave(&mut self) {
+        self.levels.pop();
+    }
+
+    /// Whether everything of a file is in the repository. It is, unless packs or segments were lost; then a file that
+    /// has lost something counts as changed, so that it is read and stored again.
+    pub(super) fn is_whole(&mut self, node: &Node) -> bool {
+        let (Some(reader), NodeKind::File { content, .. }) = (&mut self.reader, &node.kind) else { return false };
+        if !reader.index().is_degraded() {
+            return true;
+        }
+        let Ok(mut chunks) = ContentReader::new(content.clone()) else { return false };
+        loop {
+            match chunks.next(reader) {
+                Ok(Some(chunk)) if reader.index().lookup(&chunk.id).is_some() => {}
+                Ok(None) => return true,
+                Ok(Some(_)) | Err(_) => return false,
+            }
+        }
+    }
+
+    /// The node of this name in the current directory. Names are asked for in ascending order.
+    pub(super) fn find_node(&mut self, name: &[u8]) -> Option<Node> {
+        let level = self.levels.last_mut()?;
+        while level.next.as_ref().is_some_and(|node| *node.name < *name) {
+            level.advance(self.reader.as_mut());
+        }
+        let found = level.next.take_if(|node| *node.name == *name)?;
+        level.advance(self.reader.as_mut());
+        Some(found)
+    }
+}
+
+impl Level {
+    /// A parent that cannot be read any further has nothing more: its files count as new and are read.
+    fn advance(&mut self, reader: Option<&mut ChunkReader>) {
+        self.next = match (&mut self.nodes, reader) {
+            (Some(nodes), Some(reader)) => nodes.next(reader).ok().flatten(),
+            _ => None,
+        };
+        if self.next.is_none() {
+            self.nodes = None;
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! What a backup would do: which components, how much of them, how much of it changed. Nothing is read or written.
+
+use std::io::Read;
+use std::path::Path;
+
+use super::parent::Parents;
+use super::{ComponentSource, Origin};
+use crate::model::{ComponentKind, Node, Problems};
+use crate::pipeline::Error;
+use crate::progress::{self, Progress};
+use crate::repo::Repository;
+use crate::source::postgres::psql;
+use crate::source::{self, Stop, Visitor};
+
+/// What would be done with one component.
+#[derive(Debug)]
+pub struct ComponentPlan {
+    /// Its name.
+    pub name: String,
+    /// What it comes from.
+    pub kind: ComponentKind,
+    /// Where that is.
+    pub source: String,
+    /// Regular files.
+    pub files: u64,
+    /// Their length in bytes; for a database its size on the server.
+    pub bytes: u64,
+    /// Bytes that would be read: those of files that are new or changed.
+    pub bytes_to_read: u64,
+    /// What would go wrong.
+    pub errors: Problems,
+}
+
+/// Plans a backup of the sources. `repository` is `None` where there is none yet.
+///
+/// # Errors
+/// [`Error::Repo`], [`Error::Cancelled`].
+pub fn plan(
+    repository: Option<&Repository>,
+    sources: &[ComponentSource],
+    progress: &dyn Progress,
+) -> Result<Vec<ComponentPlan>, Error> {
+    let mut parents = match repository {
+        Some(repository) => Some(Parents::find_for_plan(repository, sources)?),
+        None => None,
+    };
+    let mut plans = Vec::new();
+    for source in sources {
+        let component = source.empty_component();
+        let mut plan = ComponentPlan {
+            name: source.name.to_string(),
+            kind: component.kind,
+            source: component.source,
+            files: 0,
+            bytes: 0,
+            bytes_to_read: 0,
+            errors: Problems::default(),
+        };
+        match &source.origin {
+            Origin::Directory(directory) => {
+                let root = parents.as_mut().map(|parents| parents.begin(source.name.as_str()));
+                let at_root = root.is_some();
+                let mut visitor = Planner { plan: &mut plan, parents: parents.as_mut(), at_root, progress };
+                match directory.visit(source.name.as_str(), &mut visitor) {
+                    Err(source::Error::Stop(_)) => progress::check(progress)?,
+                    Err(error) => plan.errors.push(error.to_string()),
+                    Ok(()) => {}
+                }
+            }
+            Origin::Database(dump) => match psql(dump.connection(), "SELECT pg_database_size(current_database())") {
+                Ok(rows) => {
+                    plan.bytes = rows.first().and_then(|row| row.first()?.parse().ok()).unwrap_or(0);
+                    plan.bytes_to_read = plan.bytes;
+                }
+                Err(error) => plan.errors.push(error.to_string()),
+            },
+            Origin::Command(_) => {}
+        }
+        plans.push(plan);
+    }
+    Ok(plans)
+}
+
+struct Planner<'a> {
+    plan: &'a mut ComponentPlan,
+    parents: Option<&'a mut Parents>,
+    at_root: bool,
+    progress: &'a dyn Progress,
+}
+
+impl Visitor for Planner<'_> {
+    fn enter(&mut self, node: Node, _path: &Path) -> Result<(), Stop> {
+        progress::check(self.progress)?;
+        if let Some(parents) = &mut self.parents
+            && !std::mem::replace(&mut self.at_root, false)
+        {
+            let parent = parents.find_node(&node.name);
+            parents.enter(parent.as_ref());
+        }
+        Ok(())
+    }
+
+    fn leave(&mut self) -> Result<(), Stop> {
+        if let Some(parents) = &mut self.parents {
+            parents.leave();
+        }
+        Ok(())
+    }
+
+    fn file(&mut self, node: Node, _path: &Path) -> Result<(), Stop> {
+        self.plan.files += 1;
+        self.plan.bytes += node.size_bytes;
+        let parent = self.parents.as_mut().and_then(|parents| parents.find_node(&node.name));
+        if !parent.is_some_and(|parent| parent.is_unchanged(&node)) {
+            self.plan.bytes_to_read += node.size_bytes;
+        }
+        Ok(())
+    }
+
+    fn special(&mut self, _node: Node, _path: &Path) -> Result<(), Stop> {
+        Ok(())
+    }
+
+    fn stream(&mut self, _node: Node, _reader: &mut dyn Read) -> Result<(), source::Error> {
+        Ok(())
+    }
+
+    fn error(&mut self, message: String) {
+        self.plan.errors.push(message);
+    }
+
+    fn note(&mut self, _message: String) {}
+}

@@ -1,0 +1,327 @@
+//! The reading side: shown the sources, it opens what changed, cuts it, and sends it on in batches.
+
+use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::Instant;
+
+use crossbeam_channel::{Receiver, Sender};
+
+use super::batch::{Batch, Ending, HashedBatch, Step};
+use super::parent::Parents;
+use super::{ComponentSource, Origin, millis_since};
+use crate::chunk::Chunker;
+use crate::clock::LocalTime;
+use crate::id::IdScheme;
+use crate::model::{DatabaseFacts, FileTime, Node, show_path};
+use crate::progress::{self, Progress};
+use crate::source::{self, FileReader, Stability, Stop, Visitor, read_xattrs};
+
+/// Bytes that are read at once: enough to be cheap, few enough to be cut while they are in the cache.
+const READ_BYTES: usize = 256 << 10;
+/// How often a file that changes meanwhile is read.
+const READ_TRIES: u32 = 2;
+
+/// Why a content could not be read to its end.
+enum FeedError {
+    Stop(Stop),
+    Read(io::Error),
+}
+
+impl From<Stop> for FeedError {
+    fn from(stop: Stop) -> Self {
+        Self::Stop(stop)
+    }
+}
+
+/// Whether the root of the current component has been shown.
+enum Root {
+    ToCome(Option<Box<Node>>),
+    Passed,
+}
+
+pub(super) struct BatchReader<'a> {
+    chunker: Chunker,
+    ids: IdScheme,
+    free: Receiver<Batch>,
+    sender: Sender<HashedBatch>,
+    batch: Batch,
+    parents: Parents,
+    /// The root of the component is still to come; this is its parent.
+    root: Root,
+    ending: Ending,
+    progress: &'a dyn Progress,
+}
+
+impl<'a> BatchReader<'a> {
+    pub(super) fn new(
+        chunker: Chunker,
+        ids: IdScheme,
+        (free, sender): (Receiver<Batch>, Sender<HashedBatch>),
+        parents: Parents,
+        progress: &'a dyn Progress,
+    ) -> Self {
+        let batch = Batch::new();
+        let ending = Ending::default();
+        Self { chunker, ids, free, sender, batch, parents, root: Root::Passed, ending, progress }
+    }
+
+    /// Reads one component. What goes wrong with it is told at its end; an error says that the run is over.
+    pub(super) fn component(&mut self, number: usize, source: &ComponentSource, time: LocalTime) -> Result<(), Stop> {
+        let started = Instant::now();
+        let name = source.name.as_str();
+        self.progress.begin(name, self.expected_bytes(source));
+        self.step(Step::Begin { number })?;
+        self.ending = Ending::default();
+        self.root = Root::ToCome(self.parents.begin(name).map(Box::new));
+        let result = self.read(source, time);
+        if let Err(error) = &result {
+            if matches!(error, source::Error::Stop(_)) {
+                return Err(Stop);
+            }
+            self.ending.failed = true;
+            self.ending.errors.push(with_causes(error));
+        }
+        let mut ending = std::mem::take(&mut self.ending);
+        ending.database = result.ok().flatten();
+        ending.millis = millis_since(started);
+        self.step(Step::End(Box::new(ending)))?;
+        self.send()
+    }
+
+    fn read(&mut self, source: &ComponentSource, time: LocalTime) -> Result<Option<DatabaseFacts>, source::Error> {
+        let name = source.name.as_str();
+        let progress = self.progress;
+        match &source.origin {
+            Origin::Directory(directory) => directory.visit(name, self).map(|()| None),
+            Origin::Database(dump) => dump.visit(name, time, self, progress).map(Some),
+            Origin::Command(command) => command.visit(name, time, self, progress).map(|()| None),
+        }
+    }
+
+    fn expected_bytes(&self, source: &ComponentSource) -> Option<u64> {
+        if let Some(bytes) = self.parents.bytes_of(source.name.as_str()) {
+            return Some(bytes);
+        }
+        match &source.origin {
+            Origin::Directory(directory) if self.progress.wants_totals() => Some(directory.count_bytes()),
+            _ => None,
+        }
+    }
+
+    /// The node of the parent that stands where this one is shown.
+    fn parent_node(&mut self, name: &[u8]) -> Option<Node> {
+        match std::mem::replace(&mut self.root, Root::Passed) {
+            Root::ToCome(parent) => parent.map(|parent| *parent),
+            Root::Passed => self.parents.find_node(name),
+        }
+    }
+
+    fn step(&mut self, step: Step) -> Result<(), Stop> {
+        self.batch.steps.push(step);
+        if self.batch.is_full() { self.send() } else { Ok(()) }
+    }
+
+    /// Sends the batch and goes on in a free one, which begins with the bytes that are not cut yet.
+    fn send(&mut self) -> Result<(), Stop> {
+        progress::check(self.progress)?;
+        if self.batch.is_empty() {
+            return Ok(());
+        }
+        let mut next = self.free.recv().map_err(|_| Stop)?;
+        next.clear();
+        let uncut = self.batch.uncut();
+        next.buffer.get_mut(..uncut.len()).expect("a batch is longer than a chunk").copy_from_slice(uncut);
+        next.filled = uncut.len();
+        let batch = std::mem::replace(&mut self.batch, next);
+        self.sender.send(batch.hash(self.ids)).map_err(|_| Stop)
+    }
+
+    /// Cuts everything that `read` gives into chunks of the current file, and returns its length.
+    fn feed(&mut self, read: &mut dyn FnMut(&mut [u8]) -> io::Result<usize>) -> Result<u64, FeedError> {
+        let mut total = 0;
+        loop {
+            if self.batch.is_full() {
+                self.send()?;
+            }
+            let end = (self.batch.filled + READ_BYTES).min(self.batch.buffer.len());
+            let target = self.batch.buffer.get_mut(self.batch.filled..end).expect("filled lies within the buffer");
+            let len = match read(target) {
+                Ok(len) => len,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => {
+                    self.batch.filled = self.batch.cut;
+                    return Err(FeedError::Read(error));
+                }
+            };
+            self.batch.filled += len;
+            total += len as u64;
+            self.progress.advance(len as u64);
+            while let Some(chunk_len) = self.chunker.cut(self.batch.uncut(), len == 0) {
+                self.batch.add_chunk(chunk_len);
+            }
+            if len == 0 {
+                self.ending.bytes_read += total;
+                return Ok(total);
+            }
+        }
+    }
+
+    /// Reads a file until it holds still, and sends it.
+    fn read_file(&mut self, node: &mut Node, path: &Path) -> Result<(), Stop> {
+        for attempt in 1..=READ_TRIES {
+            let mut file = match FileReader::open(path) {
+                Ok(file) => file,
+                Err(error) => return self.unreadable(path, &error),
+            };
+            update_from(node, file.metadata());
+            match self.feed(&mut |target| file.read(target)) {
+                Ok(_) => {}
+                Err(FeedError::Stop(stop)) => return Err(stop),
+                Err(FeedError::Read(error)) => return self.unreadable(path, &error),
+            }
+            let stability = match file.stability() {
+                Ok(stability) => stability,
+                Err(error) => return self.unreadable(path, &error),
+            };
+            match stability {
+                // A write within the same tick of the clock would leave no trace, so the file is read again next time.
+                Stability::Stable => node.changed = file.is_fresh(),
+                Stability::Changed if attempt < READ_TRIES => {
+                    self.step(Step::Restart)?;
+                    continue;
+                }
+                Stability::Grew => {
+                    node.changed = true;
+                    self.ending
+                        .notes
+                        .push(format!("{} grew while it was read: it is saved as it was before", show(path)));
+                }
+                Stability::Changed => {
+                    node.changed = true;
+                    self.ending.errors.push(format!("{} changed while it was read, twice", show(path)));
+                }
+            }
+            node.size_bytes = file.size_bytes();
+            return self.send_file(node, file.holes());
+        }
+        Ok(())
+    }
+
+    fn send_file(&mut self, node: &Node, holes: Vec<crate::model::Hole>) -> Result<(), Stop> {
+        self.ending.files += 1;
+        self.ending.bytes += node.size_bytes;
+        self.step(Step::File { node: Box::new(node.clone()), holes })
+    }
+
+    fn unreadable(&mut self, path: &Path, error: &io::Error) -> Result<(), Stop> {
+        let message = format!("cannot read {}: {error}", show(path));
+        if error.kind() == io::ErrorKind::NotFound {
+            self.ending.notes.push(format!("{} vanished before it was read", show(path)));
+        } else {
+            self.ending.errors.push(message);
+        }
+        self.step(Step::Restart)
+    }
+
+    fn load_xattrs(&mut self, node: &mut Node, path: &Path) {
+        match read_xattrs(path) {
+            Ok(xattrs) => node.xattrs = xattrs,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => self.ending.errors.push(format!("cannot read the attributes of {}: {error}", show(path))),
+        }
+    }
+}
+
+impl Visitor for BatchReader<'_> {
+    fn enter(&mut self, mut node: Node, path: &Path) -> Result<(), Stop> {
+        let is_root = matches!(self.root, Root::ToCome(_));
+        let parent = self.parent_node(&node.name);
+        if !is_root {
+            self.parents.enter(parent.as_ref());
+        }
+        match parent {
+            Some(parent) if parent.is_directory() && parent.ctime == node.ctime && parent.inode == node.inode => {
+                node.xattrs = parent.xattrs;
+            }
+            _ if path.as_os_str().is_empty() => {}
+            _ => self.load_xattrs(&mut node, path),
+        }
+        self.step(Step::Enter(Box::new(node)))
+    }
+
+    fn leave(&mut self) -> Result<(), Stop> {
+        self.parents.leave();
+        self.step(Step::Leave)
+    }
+
+    fn file(&mut self, mut node: Node, path: &Path) -> Result<(), Stop> {
+        if let Some(parent) = self.parent_node(&node.name)
+            && parent.is_unchanged(&node)
+            && self.parents.is_whole(&parent)
+        {
+            node.kind = parent.kind;
+            node.xattrs = parent.xattrs;
+            self.ending.files += 1;
+            self.ending.bytes += node.size_bytes;
+            self.progress.advance(node.size_bytes);
+            return self.step(Step::Entry(Box::new(node)));
+        }
+        self.load_xattrs(&mut node, path);
+        self.read_file(&mut node, path)
+    }
+
+    fn special(&mut self, mut node: Node, path: &Path) -> Result<(), Stop> {
+        self.load_xattrs(&mut node, path);
+        self.step(Step::Entry(Box::new(node)))
+    }
+
+    fn stream(&mut self, mut node: Node, reader: &mut dyn Read) -> Result<(), source::Error> {
+        self.root = Root::Passed;
+        match self.feed(&mut |target| reader.read(target)) {
+            Ok(bytes) => node.size_bytes = bytes,
+            Err(FeedError::Stop(stop)) => return Err(stop.into()),
+            Err(FeedError::Read(_)) if self.progress.cancelled() => return Err(Stop.into()),
+            Err(FeedError::Read(source)) => {
+                return Err(source::Error::Stream { what: node.name.to_text(), source });
+            }
+        }
+        Ok(self.send_file(&node, Vec::new())?)
+    }
+
+    fn error(&mut self, message: String) {
+        self.ending.errors.push(message);
+    }
+
+    fn note(&mut self, message: String) {
+        self.ending.notes.push(message);
+    }
+}
+
+/// What was opened may be another file than the one that was listed.
+fn update_from(node: &mut Node, metadata: &std::fs::Metadata) {
+    let nanos = |value| u32::try_from(value).unwrap_or(0);
+    node.mode = metadata.mode() & 0o7777;
+    node.uid = metadata.uid();
+    node.gid = metadata.gid();
+    node.mtime = FileTime { secs: metadata.mtime(), nanos: nanos(metadata.mtime_nsec()) };
+    node.ctime = FileTime { secs: metadata.ctime(), nanos: nanos(metadata.ctime_nsec()) };
+    node.size_bytes = metadata.len();
+    node.inode = metadata.ino();
+    node.links = metadata.nlink();
+}
+
+fn show(path: &Path) -> String {
+    use std::os::unix::ffi::OsStrExt;
+    show_path(path.as_os_str().as_bytes())
+}
+
+fn with_causes(error: &source::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}

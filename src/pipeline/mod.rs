@@ -1,0 +1,18 @@
+//! What Larder does, as one function for each job: back up, restore, export, verify, look things up.
+//!
+//! Options go in, a report comes out. Nothing is printed and no environment is read.
+
+pub mod backup;
+mod error;
+pub mod export;
+pub mod find;
+pub mod lookup;
+mod metadata;
+mod presence;
+pub mod restore;
+pub mod stats;
+mod stream;
+pub mod verify;
+
+pub use error::Error;
+pub use stream::write_content;

@@ -1,0 +1,113 @@
+//! What waits until a group of files has been filled, and how it is finished: in order, one entry at a time.
+
+use std::collections::BTreeSet;
+
+use super::tree::{TreeRestore, fail, fail_all, missing_target};
+use super::{ComponentRestore, with_causes};
+use crate::model::{Node, show_path};
+use crate::pipeline::Error;
+use crate::progress::{self, Progress};
+use crate::sink::{self, Existing};
+
+/// What is to be done with an entry when its group has been written.
+pub(super) enum Waiting {
+    File { path: Vec<u8>, temporary: Vec<u8>, node: Box<Node>, file: usize, in_the_way: bool },
+    Link { first: Vec<u8>, path: Vec<u8> },
+    Directory { path: Vec<u8>, node: Box<Node>, extra: BTreeSet<Vec<u8>> },
+}
+
+impl TreeRestore<'_> {
+    /// Fills the files of the group and finishes everything that waited for them, in order.
+    pub(super) fn finish_group(&mut self, result: &mut ComponentRestore, progress: &dyn Progress) -> Result<(), Error> {
+        self.writer.write(progress);
+        let interrupted = progress::check(progress);
+        for waiting in std::mem::take(&mut self.waiting) {
+            let (path, finished) = match waiting {
+                Waiting::File { path, temporary, node, file, in_the_way } => {
+                    if interrupted.is_err() {
+                        let _ = self.beneath()?.remove(&temporary);
+                        continue;
+                    }
+                    let cleared = if in_the_way { self.clear(&path) } else { Ok(()) };
+                    let finished = cleared.and_then(|()| self.finish_file(&path, &temporary, &node, file, result));
+                    if finished.is_err() {
+                        // The error that led here is the one to tell.
+                        let _ = self.beneath()?.remove(&temporary);
+                    }
+                    if finished.is_err() {
+                        if node.links > 1 {
+                            self.failed_links.insert(path.clone());
+                        }
+                        result.written -= 1;
+                        result.bytes_written -= node.size_bytes;
+                    }
+                    (path, finished)
+                }
+                _ if interrupted.is_err() => continue,
+                Waiting::Link { first, path } => {
+                    let linked = if self.failed_links.contains(&first) {
+                        Err(Error::Refused(format!("the file that it is linked to failed: {}", show_path(&first))))
+                    } else {
+                        self.make_link(&first, &path)
+                    };
+                    (path, linked)
+                }
+                Waiting::Directory { path, node, extra } => {
+                    let finished = self.finish_directory(&path, &node, extra, result);
+                    (path, finished)
+                }
+            };
+            if let Err(error) = finished {
+                result.damaged |= error.is_damage();
+                fail(result, &path, &with_causes(&error));
+            }
+        }
+        self.writer.forget_files();
+        Ok(interrupted?)
+    }
+
+    fn finish_file(
+        &mut self,
+        path: &[u8],
+        temporary: &[u8],
+        node: &Node,
+        file: usize,
+        result: &mut ComponentRestore,
+    ) -> Result<(), Error> {
+        if let Some(error) = self.writer.take_failure(file) {
+            return Err(error);
+        }
+        let failures = self.attributes.apply(self.writer.file(file).file(), node);
+        fail_all(result, path, failures);
+        Ok(self.beneath()?.put_in_place(temporary, path)?)
+    }
+
+    fn make_link(&mut self, first: &[u8], path: &[u8]) -> Result<(), Error> {
+        if self.look(path)?.as_ref().is_some_and(Existing::is_directory) {
+            self.clear(path)?;
+        }
+        Ok(self.beneath()?.make_hard_link(first, path)?)
+    }
+
+    fn finish_directory(
+        &mut self,
+        path: &[u8],
+        node: &Node,
+        extra: BTreeSet<Vec<u8>>,
+        result: &mut ComponentRestore,
+    ) -> Result<(), Error> {
+        let attributes = self.attributes;
+        for name in extra {
+            // Where something could not be restored, nothing is taken away either.
+            if result.failed.is_empty() {
+                let path = sink::join(path, &name);
+                let beneath = self.beneath.as_mut().ok_or_else(missing_target)?;
+                result.removed += u64::from(self.left_out.remove_others(beneath, &path)?);
+            }
+        }
+        let directory = self.beneath()?.directory(path)?;
+        let failures = attributes.apply(&directory, node);
+        fail_all(result, path, failures);
+        Ok(())
+    }
+}

@@ -1,0 +1,203 @@
+//! Giving a snapshot back: into the live system, or into a folder.
+//!
+//! What is needed is proven to be in the repository before anything is touched, files that match are left alone, and
+//! every file is replaced in one step.
+
+mod compare;
+mod database;
+mod finish;
+mod left_out;
+mod safety;
+mod tree;
+mod writer;
+
+use std::path::PathBuf;
+
+pub use compare::same_content;
+pub use database::{DatabaseRestore, TestServer, load_and_count};
+pub use safety::safety_snapshot;
+pub use tree::TreeOptions;
+
+use tree::TreeRestore;
+
+use super::Error;
+pub use super::presence::LostPath;
+use super::presence::Presence;
+use crate::model::{Component, Snapshot};
+use crate::progress::Progress;
+use crate::repo::Repository;
+use crate::source::Excludes;
+use crate::source::postgres::Connection;
+
+/// Where a component goes.
+#[derive(Debug, Clone)]
+pub enum Destination {
+    /// Its own directory in the live system, which is made equal to it.
+    Live {
+        /// The directory.
+        folder: PathBuf,
+        /// What a backup of it leaves out, and a restore leaves alone therefore.
+        excludes: Excludes,
+    },
+    /// An entry of its name in this folder. What else is there stays.
+    Folder(PathBuf),
+    /// The live database.
+    Database(Connection),
+}
+
+/// A component and where it goes.
+#[derive(Debug, Clone)]
+pub struct RestoreJob<'a> {
+    /// The component.
+    pub component: &'a Component,
+    /// Its destination.
+    pub destination: Destination,
+}
+
+/// How to restore.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RestoreOptions {
+    /// Leave files that the snapshot does not have.
+    pub keep_extra: bool,
+    /// Touch nothing, and say what would be done.
+    pub dry_run: bool,
+}
+
+/// What was done with one component.
+#[derive(Debug, Default)]
+pub struct ComponentRestore {
+    /// Its name.
+    pub name: String,
+    /// Where it went, as text.
+    pub destination: String,
+    /// Entries that were made or replaced, or would be.
+    pub written: u64,
+    /// Bytes of files that were written, or would be.
+    pub bytes_written: u64,
+    /// Files that matched already.
+    pub unchanged: u64,
+    /// Entries that were removed, or would be.
+    pub removed: u64,
+    /// What could not be restored: path and cause.
+    pub failed: Vec<(String, String)>,
+    /// Whether one of the causes is damage of the repository.
+    pub damaged: bool,
+    /// What a reader should know.
+    pub notes: Vec<String>,
+    /// What a database restore did.
+    pub database: Option<DatabaseRestore>,
+}
+
+/// Restores components of a snapshot, each as far as it goes.
+///
+/// # Errors
+/// Those that concern the whole: [`Error::Repo`], [`Error::Cancelled`]. Everything else is in the result.
+pub fn run(
+    repository: &Repository,
+    snapshot: &Snapshot,
+    jobs: &[RestoreJob<'_>],
+    options: RestoreOptions,
+    progress: &dyn Progress,
+) -> Result<Vec<ComponentRestore>, Error> {
+    let mut presence = Presence::new(repository)?;
+    let mut planned = Vec::new();
+    progress.begin("proving that everything is there", None);
+    for job in jobs {
+        let lost = presence.lost(job.component, &mut 0, progress)?;
+        planned.push((job, lost));
+    }
+    // Databases first: they are the likeliest to refuse, and the rest is then as it was.
+    planned.sort_by_key(|(job, _)| !matches!(job.destination, Destination::Database(_)));
+    let mut results = Vec::new();
+    for (job, lost) in planned {
+        let name = job.component.name.as_str();
+        progress.begin(&format!("restoring {name}"), Some(job.component.bytes));
+        let mut result = ComponentRestore { name: name.to_owned(), ..ComponentRestore::default() };
+        let outcome = restore_component(repository, snapshot, job, &lost, options, &mut result, progress);
+        match outcome {
+            Err(Error::Cancelled(cancelled)) => return Err(cancelled.into()),
+            Err(error) => {
+                result.damaged |= error.is_damage();
+                result.failed.push((name.to_owned(), with_causes(&error)));
+            }
+            Ok(()) => {}
+        }
+        results.push(result);
+    }
+    Ok(results)
+}
+
+fn restore_component(
+    repository: &Repository,
+    snapshot: &Snapshot,
+    job: &RestoreJob<'_>,
+    lost: &[LostPath],
+    options: RestoreOptions,
+    result: &mut ComponentRestore,
+    progress: &dyn Progress,
+) -> Result<(), Error> {
+    let component = job.component;
+    let tree_options = |make_equal| TreeOptions { make_equal, dry_run: options.dry_run };
+    let root = component.root.as_ref().ok_or_else(|| {
+        Error::Refused(format!("{} has no {}: it could not be saved that night", snapshot.name, component.name))
+    })?;
+    match &job.destination {
+        Destination::Live { folder, excludes } => {
+            result.destination = folder.display().to_string();
+            if !root.is_directory() {
+                return Err(Error::Refused(format!(
+                    "{} is a stream and has no place of its own: use --target",
+                    component.name
+                )));
+            }
+            if !component.errors.is_empty() && !options.keep_extra {
+                // What could not be read that night is missing from the snapshot, and was not missing from the system.
+                result.notes.push("nothing was removed, because the snapshot of it is not complete".to_owned());
+            }
+            let options = tree_options(!options.keep_extra && component.errors.is_empty());
+            TreeRestore::live(repository, (folder, excludes.clone()), options, lost)?
+                .run(component, root, result, progress)
+        }
+        Destination::Folder(folder) => {
+            result.destination = folder.join(component.name.as_str()).display().to_string();
+            let options = tree_options(false);
+            TreeRestore::into_folder(repository, folder, options, lost)?.run(component, root, result, progress)
+        }
+        Destination::Database(connection) => {
+            result.destination = connection.to_string();
+            database::restore(repository, component, connection, lost, options.dry_run, result, progress)
+        }
+    }
+}
+
+/// Restores a component into a folder that was made for it, without comparing with anything.
+///
+/// # Errors
+/// [`Error::Refused`] with the first path that failed; those of [`run`].
+pub(super) fn into_fresh_folder(
+    repository: &Repository,
+    component: &Component,
+    folder: &std::path::Path,
+    progress: &dyn Progress,
+) -> Result<ComponentRestore, Error> {
+    let mut result = ComponentRestore { name: component.name.to_string(), ..ComponentRestore::default() };
+    if let Some(root) = &component.root {
+        let options = TreeOptions::default();
+        TreeRestore::into_folder(repository, folder, options, &[])?.run(component, root, &mut result, progress)?;
+    }
+    Ok(result)
+}
+
+/// An error with all of its causes in one line.
+pub(super) fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let next = error.to_string();
+        if !text.ends_with(&next) {
+            text = format!("{text}: {next}");
+        }
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,45 @@
+//! The snapshot of what a restore is about to replace.
+
+use crate::model::{Snapshot, SnapshotKind};
+use crate::pipeline::Error;
+use crate::pipeline::backup::{self, BackupOptions, ComponentSource, Origin};
+use crate::progress::Progress;
+use crate::repo::Repository;
+use crate::sink::postgres::{exists, maintenance};
+
+/// Takes a snapshot of those sources that are there; `None` when none is.
+///
+/// # Errors
+/// [`Error::NotSafe`] when something that is there cannot be saved; those of [`backup::run`].
+pub fn safety_snapshot(
+    repository: &Repository,
+    sources: Vec<ComponentSource>,
+    options: &BackupOptions,
+    progress: &dyn Progress,
+) -> Result<Option<Snapshot>, Error> {
+    let mut present = Vec::new();
+    for source in sources {
+        let is_there = match &source.origin {
+            Origin::Directory(directory) => directory.root().exists(),
+            Origin::Database(dump) => {
+                let connection = dump.connection();
+                exists(&maintenance(connection)?, &connection.database)?
+            }
+            Origin::Command(_) => false,
+        };
+        if is_there {
+            present.push(source);
+        }
+    }
+    if present.is_empty() {
+        return Ok(None);
+    }
+    let name = backup::reserve(repository)?;
+    let options = BackupOptions { kind: SnapshotKind::Safety, ..options.clone() };
+    let report = backup::run(repository, name, &present, &options, progress)?;
+    let error = report.snapshot.errors().next();
+    match error {
+        Some(error) => Err(Error::NotSafe { error, name: report.snapshot.name.to_string() }),
+        None => Ok(Some(report.snapshot)),
+    }
+}

@@ -1,0 +1,453 @@
+//! Restoring one tree below a root that nothing can leave.
+//!
+//! Entries are visited in order; files are collected into groups, filled together, and then put in place one by one, with
+//! the directories around them finished last.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::path::Path;
+
+use super::compare::same_content;
+use super::finish::Waiting;
+use super::left_out::LeftOut;
+use super::writer::ChunkWriter;
+use super::{ComponentRestore, with_causes};
+use crate::limits::{RESTORE_CHUNKS_MAX, RESTORE_FILES_MAX};
+use crate::model::{Component, ContentReader, Node, NodeKind, Step, Walk, show_path};
+use crate::pipeline::Error;
+use crate::pipeline::presence::LostPath;
+use crate::progress::{self, Progress};
+use crate::repo::{ChunkReader, Repository};
+use crate::sink::{self, Attributes, Beneath, Existing, FileTarget};
+use crate::source::Excludes;
+
+/// Most entries that wait for their group.
+const WAITING_MAX: usize = 8 * RESTORE_FILES_MAX;
+
+/// How a tree is restored.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct TreeOptions {
+    /// Remove what the snapshot does not have.
+    pub make_equal: bool,
+    /// Touch nothing.
+    pub dry_run: bool,
+}
+
+/// A directory that is being restored.
+struct Open {
+    node: Node,
+    /// Names that stand there and that the snapshot has not shown yet.
+    extra: BTreeSet<Vec<u8>>,
+}
+
+pub(super) struct TreeRestore<'a> {
+    repository: &'a Repository,
+    reader: ChunkReader,
+    pub(super) writer: ChunkWriter<'a>,
+    /// `None` when the root is missing and nothing may be made.
+    pub(super) beneath: Option<Beneath>,
+    /// What stands before every path below the root: nothing, or the component's name in a folder.
+    base: Option<Vec<u8>>,
+    options: TreeOptions,
+    lost: HashSet<Vec<u8>>,
+    pub(super) attributes: Attributes,
+    open: Vec<Open>,
+    pub(super) waiting: Vec<Waiting>,
+    /// What a backup leaves out is never removed.
+    pub(super) left_out: LeftOut,
+    /// Files with several names whose first one could not be restored.
+    pub(super) failed_links: HashSet<Vec<u8>>,
+    /// Where the first name of each file with several names was restored, and how many are still to come.
+    links: HashMap<(u64, u64), (Vec<u8>, u64)>,
+}
+
+impl<'a> TreeRestore<'a> {
+    /// Into the directory itself, which becomes the root of the component.
+    pub(super) fn live(
+        repository: &'a Repository,
+        (folder, excludes): (&Path, Excludes),
+        options: TreeOptions,
+        lost: &[LostPath],
+    ) -> Result<Self, Error> {
+        let mut restore = Self::new(repository, folder, None, options, lost)?;
+        restore.left_out = LeftOut::new(excludes);
+        Ok(restore)
+    }
+
+    /// Into an entry of the component's name in the folder.
+    pub(super) fn into_folder(
+        repository: &'a Repository,
+        folder: &Path,
+        options: TreeOptions,
+        lost: &[LostPath],
+    ) -> Result<Self, Error> {
+        Self::new(repository, folder, Some(Vec::new()), options, lost)
+    }
+
+    fn new(
+        repository: &'a Repository,
+        root: &Path,
+        base: Option<Vec<u8>>,
+        options: TreeOptions,
+        lost: &[LostPath],
+    ) -> Result<Self, Error> {
+        let shown = root.display().to_string();
+        let beneath = if options.dry_run && !root.exists() {
+            None
+        } else {
+            if !options.dry_run {
+                std::fs::create_dir_all(root).map_err(|source| sink::Error::io("create", shown, source))?;
+            }
+            let mut beneath = Beneath::open(root)?;
+            beneath.guard(repository.local_root().as_deref());
+            Some(beneath)
+        };
+        let reader = repository.reader()?;
+        let writer = ChunkWriter::new(repository, reader.index().clone());
+        let lost = lost.iter().map(|lost| lost.path.clone()).collect();
+        Ok(Self {
+            repository,
+            reader,
+            writer,
+            beneath,
+            base,
+            options,
+            lost,
+            attributes: Attributes::default(),
+            open: Vec::new(),
+            waiting: Vec::new(),
+            left_out: LeftOut::default(),
+            failed_links: HashSet::new(),
+            links: HashMap::new(),
+        })
+    }
+
+    /// Restores everything below `root`. What fails is told in `result`, and the rest goes on.
+    pub(super) fn run(
+        mut self,
+        component: &Component,
+        root: &Node,
+        result: &mut ComponentRestore,
+        progress: &dyn Progress,
+    ) -> Result<(), Error> {
+        let name = component.name.as_str().as_bytes();
+        let mut walk = Walk::new(root.clone(), name);
+        loop {
+            if progress.cancelled() {
+                // Takes the temporary files away.
+                return self.finish_group(result, progress);
+            }
+            match walk.next(&mut self.reader) {
+                Ok(None) => break,
+                Ok(Some(Step::Leave)) => self.leave(walk.path(), name, result),
+                Ok(Some(Step::Entry(node))) => {
+                    if self.lost.contains(walk.path()) {
+                        result.damaged = true;
+                        fail(result, walk.path(), "its data is lost: `larder verify` says more");
+                        self.keep(walk.path());
+                        if node.is_directory() {
+                            walk.skip();
+                        }
+                        continue;
+                    }
+                    let is_directory = node.is_directory();
+                    let path = self.target_path(walk.path(), name);
+                    if let Err(error) = self.entry(&path, walk.path(), *node, result, progress) {
+                        if matches!(error, Error::Cancelled(_)) {
+                            continue;
+                        }
+                        result.damaged |= error.is_damage();
+                        fail(result, walk.path(), &with_causes(&error));
+                        self.keep(walk.path());
+                        if is_directory {
+                            walk.skip();
+                        }
+                    }
+                }
+                Err(error) => {
+                    result.damaged |= error.is_damage();
+                    fail(result, walk.path(), &with_causes(&error));
+                    // What the walk has left because it cannot be read is left as it is.
+                    self.open.truncate(walk.depth());
+                }
+            }
+            if self.writer.open_files() >= RESTORE_FILES_MAX
+                || self.writer.planned() >= RESTORE_CHUNKS_MAX
+                || self.waiting.len() >= WAITING_MAX
+            {
+                self.finish_group(result, progress)?;
+            }
+        }
+        self.finish_group(result, progress)?;
+        match &self.beneath {
+            Some(beneath) if !self.options.dry_run => Ok(beneath.sync()?),
+            _ => Ok(()),
+        }
+    }
+
+    /// The path below the root for a path of the walk, which begins with the component's name.
+    fn target_path(&self, walk_path: &[u8], name: &[u8]) -> Vec<u8> {
+        match self.base {
+            Some(_) => walk_path.to_vec(),
+            None => walk_path.get(name.len() + 1..).unwrap_or_default().to_vec(),
+        }
+    }
+
+    /// An entry of the snapshot that cannot be restored is no reason to remove what stands in its place.
+    fn keep(&mut self, path: &[u8]) {
+        let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+        if let Some(open) = self.open.last_mut() {
+            open.extra.remove(name);
+        }
+    }
+
+    pub(super) fn look(&mut self, path: &[u8]) -> Result<Option<Existing>, Error> {
+        match &mut self.beneath {
+            Some(beneath) => Ok(beneath.look(path)?),
+            None => Ok(None),
+        }
+    }
+
+    pub(super) fn beneath(&mut self) -> Result<&mut Beneath, Error> {
+        self.beneath.as_mut().ok_or_else(missing_target)
+    }
+
+    fn is_left_out(&mut self, path: &[u8], existing: Option<&Existing>) -> bool {
+        self.beneath.as_mut().is_some_and(|beneath| self.left_out.covers(beneath, path, existing))
+    }
+
+    fn entry(
+        &mut self,
+        path: &[u8],
+        walk_path: &[u8],
+        node: Node,
+        result: &mut ComponentRestore,
+        progress: &dyn Progress,
+    ) -> Result<(), Error> {
+        self.keep(walk_path);
+        if node.is_directory() {
+            return self.enter(path, node, result);
+        }
+        if let Some(identity) = node.hard_link_identity() {
+            if let Some((first, _)) = self.links.get(&identity) {
+                let first = first.clone();
+                self.forget_link(identity);
+                return self.link(first, path, result);
+            }
+            self.links.insert(identity, (path.to_vec(), node.links - 1));
+        }
+        let existing = self.look(path)?;
+        match node.kind {
+            NodeKind::File { .. } => {
+                let restored = self.file(path, &node, existing, result, progress);
+                if restored.is_err()
+                    && let Some(identity) = node.hard_link_identity()
+                {
+                    self.links.remove(&identity);
+                }
+                restored
+            }
+            NodeKind::Socket => {
+                result
+                    .notes
+                    .push(format!("{}: a socket is made by the program that listens on it", show_path(walk_path)));
+                Ok(())
+            }
+            _ => self.special(path, &node, existing.as_ref(), result),
+        }
+    }
+
+    fn enter(&mut self, path: &[u8], node: Node, result: &mut ComponentRestore) -> Result<(), Error> {
+        let at_root = path.is_empty();
+        let existing = if at_root { None } else { self.look(path)? };
+        let stands =
+            if at_root { self.beneath.is_some() } else { existing.as_ref().is_some_and(Existing::is_directory) };
+        let mut extra = BTreeSet::new();
+        if stands {
+            if self.options.make_equal && (at_root || !self.is_left_out(path, existing.as_ref())) {
+                extra.extend(self.beneath()?.names(path)?);
+            }
+        } else {
+            result.written += 1;
+            if !self.options.dry_run {
+                if existing.is_some() {
+                    self.beneath()?.remove(path)?;
+                }
+                self.beneath()?.make_directory(path)?;
+            }
+        }
+        self.open.push(Open { node, extra });
+        Ok(())
+    }
+
+    fn leave(&mut self, walk_path: &[u8], name: &[u8], result: &mut ComponentRestore) {
+        let Some(Open { node, extra }) = self.open.pop() else { return };
+        let path = self.target_path(walk_path, name);
+        if self.options.dry_run {
+            for name in extra {
+                let path = sink::join(&path, &name);
+                let existing = self.look(&path).ok().flatten();
+                result.removed += u64::from(!self.is_left_out(&path, existing.as_ref()));
+            }
+        } else {
+            self.waiting.push(Waiting::Directory { path, node: Box::new(node), extra });
+        }
+    }
+
+    fn file(
+        &mut self,
+        path: &[u8],
+        node: &Node,
+        existing: Option<Existing>,
+        result: &mut ComponentRestore,
+        progress: &dyn Progress,
+    ) -> Result<(), Error> {
+        let in_the_way = existing.as_ref().is_some_and(Existing::is_directory);
+        let candidate = existing
+            .filter(|existing| existing.is_file_of(node.size_bytes) && (node.links > 1 || !existing.has_other_names()));
+        if candidate.is_some() {
+            let ids = self.repository.ids();
+            let file = self.beneath()?.open_file(path)?;
+            if same_content(&mut self.reader, ids, &file, node)? {
+                result.unchanged += 1;
+                progress.advance(node.size_bytes);
+                if !self.options.dry_run {
+                    let failures = self.attributes.apply(&file, node);
+                    fail_all(result, path, failures);
+                }
+                return Ok(());
+            }
+        }
+        result.written += 1;
+        result.bytes_written += node.size_bytes;
+        if self.options.dry_run {
+            return Ok(());
+        }
+        self.write_file((path, in_the_way), node, result, progress)
+    }
+
+    /// Takes away the directory that stands where something else is to be, unless a backup leaves out some of it.
+    pub(super) fn clear(&mut self, path: &[u8]) -> Result<(), Error> {
+        let beneath = self.beneath.as_mut().ok_or_else(missing_target)?;
+        if self.left_out.covers_any(beneath, path)? {
+            let shown = beneath.show(path);
+            let why = "is in the way and holds something that backups leave out, so it stays";
+            return Err(Error::Refused(format!("{shown} {why}")));
+        }
+        Ok(beneath.remove(path)?)
+    }
+
+    /// Plans a file; `in_the_way` says that a directory stands in its place.
+    fn write_file(
+        &mut self,
+        (path, in_the_way): (&[u8], bool),
+        node: &Node,
+        result: &mut ComponentRestore,
+        progress: &dyn Progress,
+    ) -> Result<(), Error> {
+        let NodeKind::File { content, .. } = &node.kind else { return Ok(()) };
+        let beneath = self.beneath()?;
+        let (file, temporary) = beneath.temporary_file(path)?;
+        let shown = beneath.show(path);
+        let filled = FileTarget::new(file, node).map_err(|source| sink::Error::io("write", shown, source).into());
+        let planned = filled.and_then(|target| {
+            let file = self.writer.add_file(target);
+            let mut chunks = ContentReader::new(content.clone())?;
+            let mut offset = 0;
+            while let Some(chunk) = chunks.next(&mut self.reader)? {
+                self.writer.add_chunk(file, offset, chunk)?;
+                offset += u64::from(chunk.len_bytes);
+                if self.writer.planned() >= RESTORE_CHUNKS_MAX {
+                    self.writer.write(progress);
+                    progress::check(progress)?;
+                }
+            }
+            Ok(file)
+        });
+        match planned {
+            Ok(file) => {
+                let (path, node) = (path.to_vec(), Box::new(node.clone()));
+                self.waiting.push(Waiting::File { path, temporary, node, file, in_the_way });
+                Ok(())
+            }
+            Err(error) => {
+                result.written -= 1;
+                result.bytes_written -= node.size_bytes;
+                // The error that led here is the one to tell.
+                let _ = self.beneath()?.remove(&temporary);
+                Err(error)
+            }
+        }
+    }
+
+    fn special(
+        &mut self,
+        path: &[u8],
+        node: &Node,
+        existing: Option<&Existing>,
+        result: &mut ComponentRestore,
+    ) -> Result<(), Error> {
+        let same = match (&node.kind, existing) {
+            (_, None) => false,
+            (NodeKind::Symlink { target }, Some(_)) => self.beneath()?.link_target(path)?.as_ref() == Some(&target.0),
+            (_, Some(existing)) => existing.is_same_special(node),
+        };
+        result.unchanged += u64::from(same);
+        result.written += u64::from(!same);
+        if self.options.dry_run {
+            return Ok(());
+        }
+        if existing.is_some_and(Existing::is_directory) {
+            self.clear(path)?;
+        }
+        let attributes = self.attributes;
+        let beneath = self.beneath()?;
+        if !same {
+            beneath.make_special(path, node)?;
+        }
+        let (directory, name) = beneath.parent(path)?;
+        let failures = attributes.apply_special(&directory, name, node);
+        fail_all(result, path, failures);
+        Ok(())
+    }
+
+    fn link(&mut self, first: Vec<u8>, path: &[u8], result: &mut ComponentRestore) -> Result<(), Error> {
+        let identity = |existing: Option<Existing>| existing.map(|existing| existing.identity());
+        let (first_identity, here) = (identity(self.look(&first)?), identity(self.look(path)?));
+        // A first name whose file is still being written will be another inode.
+        let being_written =
+            self.waiting.iter().any(|waiting| matches!(waiting, Waiting::File { path, .. } if *path == first));
+        if here.is_some() && here == first_identity && !being_written {
+            result.unchanged += 1;
+            return Ok(());
+        }
+        result.written += 1;
+        if !self.options.dry_run {
+            self.waiting.push(Waiting::Link { first, path: path.to_vec() });
+        }
+        Ok(())
+    }
+
+    fn forget_link(&mut self, identity: (u64, u64)) {
+        if let Some((_, left)) = self.links.get_mut(&identity) {
+            *left = left.saturating_sub(1);
+            if *left == 0 {
+                self.links.remove(&identity);
+            }
+        }
+    }
+}
+
+pub(super) fn missing_target() -> Error {
+    Error::Refused("the target is missing".to_owned())
+}
+
+pub(super) fn fail_all(result: &mut ComponentRestore, path: &[u8], failures: sink::NotApplied) {
+    for failure in failures {
+        fail(result, path, &failure);
+    }
+}
+
+pub(super) fn fail(result: &mut ComponentRestore, path: &[u8], why: &str) {
+    let shown = if path.is_empty() { result.name.clone() } else { show_path(path) };
+    result.failed.push((shown, why.to_owned()));
+}

@@ -1,0 +1,151 @@
+//! Filling files with their chunks: sorted by block, decoded in parallel, each block once.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::chunk::ChunkRef;
+use crate::id::ChunkId;
+use crate::index::{Index, Location};
+use crate::model;
+use crate::pack::{self, BlockDecoder};
+use crate::pipeline::Error;
+use crate::progress::Progress;
+use crate::repo::{self, Repository};
+use crate::sink::{self, FileTarget};
+
+/// More threads than this only make more memory.
+const THREADS_MAX: usize = 8;
+
+struct Write {
+    location: Location,
+    chunk: ChunkId,
+    file: usize,
+    offset: u64,
+}
+
+/// Chunks that are to be written, and the files that they belong to.
+pub(super) struct ChunkWriter<'a> {
+    repository: &'a Repository,
+    index: Arc<Index>,
+    files: Vec<Arc<FileTarget>>,
+    writes: Vec<Write>,
+    failures: HashMap<usize, Error>,
+}
+
+impl<'a> ChunkWriter<'a> {
+    pub(super) fn new(repository: &'a Repository, index: Arc<Index>) -> Self {
+        Self { repository, index, files: Vec::new(), writes: Vec::new(), failures: HashMap::new() }
+    }
+
+    /// Adds a file; its number is good until the next [`ChunkWriter::forget_files`].
+    pub(super) fn add_file(&mut self, file: FileTarget) -> usize {
+        self.files.push(Arc::new(file));
+        self.files.len() - 1
+    }
+
+    /// The file with this number.
+    pub(super) fn file(&self, number: usize) -> &FileTarget {
+        self.files.get(number).expect("numbers come from add_file")
+    }
+
+    /// Plans to write a chunk at an offset of a file's content.
+    pub(super) fn add_chunk(&mut self, file: usize, offset: u64, chunk: ChunkRef) -> Result<(), model::Error> {
+        let location = self.index.lookup(&chunk.id).ok_or(repo::Error::MissingChunk { chunk: chunk.id })?;
+        self.writes.push(Write { location, chunk: chunk.id, file, offset });
+        Ok(())
+    }
+
+    /// Chunks that are planned.
+    pub(super) fn planned(&self) -> usize {
+        self.writes.len()
+    }
+
+    /// Files that are open.
+    pub(super) fn open_files(&self) -> usize {
+        self.files.len()
+    }
+
+    /// Writes everything that is planned.
+    pub(super) fn write(&mut self, progress: &dyn Progress) {
+        let mut writes = std::mem::take(&mut self.writes);
+        writes.sort_unstable_by_key(|write| (write.location, write.file, write.offset));
+        let blocks: Vec<&[Write]> = writes.chunk_by(|a, b| a.location.block_key() == b.location.block_key()).collect();
+        let next = AtomicUsize::new(0);
+        let failures = Mutex::new(Vec::new());
+        let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(THREADS_MAX);
+        let work = || {
+            let mut decoder = BlockDecoder::new();
+            while let Some(block) = blocks.get(next.fetch_add(1, Ordering::Relaxed)) {
+                if progress.cancelled() {
+                    return;
+                }
+                let failed = self.write_block(block, &mut decoder, progress);
+                failures.lock().unwrap_or_else(PoisonError::into_inner).extend(failed);
+            }
+        };
+        std::thread::scope(|scope| {
+            for _ in 1..threads.min(blocks.len()) {
+                scope.spawn(work);
+            }
+            work();
+        });
+        self.failures.extend(failures.into_inner().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Why a file could not be filled, if so.
+    pub(super) fn take_failure(&mut self, file: usize) -> Option<Error> {
+        self.failures.remove(&file)
+    }
+
+    /// Closes all files.
+    pub(super) fn forget_files(&mut self) {
+        self.files.clear();
+        self.failures.clear();
+    }
+
+    /// Decodes a block and writes its chunks; returns the files that failed and why.
+    fn write_block(
+        &self,
+        writes: &[Write],
+        decoder: &mut Result<BlockDecoder, pack::Error>,
+        progress: &dyn Progress,
+    ) -> Vec<(usize, Error)> {
+        let all_failed = |error: fn(ChunkId) -> model::Error| {
+            writes.iter().map(|write| (write.file, error(write.chunk).into())).collect()
+        };
+        let missing = |chunk| repo::Error::MissingChunk { chunk }.into();
+        let Some(place) = writes.first().and_then(|write| self.index.place(write.location.block_key())) else {
+            return all_failed(missing);
+        };
+        let Ok(decoder) = decoder else { return all_failed(missing) };
+        let mut failed = Vec::new();
+        let plaintext = pack::read_block(self.repository.storage(), decoder, &place);
+        for write in writes {
+            let ids = self.repository.ids();
+            let checked = plaintext
+                .as_ref()
+                .ok()
+                .map(|plaintext| pack::check_chunk(ids, &place, plaintext, write.chunk, write.location.range()));
+            let written = match checked {
+                Some(Ok(bytes)) => self.put(write, bytes),
+                // Perhaps the chunk was stored a second time; otherwise this says what is wrong with the first.
+                _ => self
+                    .repository
+                    .reader_with(&self.index)
+                    .and_then(|mut reader| reader.read(write.chunk))
+                    .map_or_else(|error| Err(error.into()), |data| self.put(write, &data)),
+            };
+            match written {
+                Ok(()) => progress.advance(write.location.len_bytes.into()),
+                Err(error) => failed.push((write.file, error)),
+            }
+        }
+        failed
+    }
+
+    fn put(&self, write: &Write, bytes: &[u8]) -> Result<(), Error> {
+        let written = self.file(write.file).write_at(write.offset, bytes);
+        written.map_err(|source| sink::Error::io("write", "a restored file", source).into())
+    }
+}

@@ -1,0 +1,160 @@
+//! Proof that snapshots can be restored: their structure, every byte of their packs, or a restore itself.
+
+mod data;
+mod test_restore;
+
+pub use test_restore::{ComponentTest, TestDatabase, test_restore};
+
+use super::presence::Presence;
+use super::restore::with_causes;
+use super::{Error, lookup};
+use crate::model::Snapshot;
+use crate::progress::Progress;
+use crate::repo::Repository;
+
+/// Affected paths that a report lists; the rest are counted.
+const AFFECTED_MAX: usize = 1_000;
+
+/// How much to prove.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct VerifyOptions {
+    /// Read every byte of the packs and decode every block.
+    pub read_data: bool,
+    /// Read only this share of the packs, chosen anew each time.
+    pub subset_percent: Option<f64>,
+}
+
+/// Something that is not as it was written.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Damage {
+    /// The object or path that it concerns.
+    pub object: String,
+    /// What is wrong.
+    pub what: String,
+}
+
+/// What a verification found.
+#[derive(Debug, Default)]
+pub struct VerifyReport {
+    /// Names of the snapshots that were looked at.
+    pub snapshots: Vec<String>,
+    /// Entries of their trees.
+    pub entries: u64,
+    /// Packs that the index lists.
+    pub packs: u64,
+    /// Packs that were read.
+    pub packs_read: u64,
+    /// Bytes that were read.
+    pub bytes_read: u64,
+    /// Objects that are damaged.
+    pub damage: Vec<Damage>,
+    /// Files of snapshots that cannot be restored: snapshot, path and cause.
+    pub affected: Vec<(String, Damage)>,
+    /// How many there are beyond those listed.
+    pub affected_more: u64,
+    /// What is odd and harmless.
+    pub notes: Vec<String>,
+}
+
+impl VerifyReport {
+    /// Whether nothing is damaged.
+    #[must_use]
+    pub const fn is_clean(&self) -> bool {
+        self.damage.is_empty() && self.affected.is_empty()
+    }
+
+    fn damaged(&mut self, object: impl Into<String>, what: impl Into<String>) {
+        self.damage.push(Damage { object: object.into(), what: what.into() });
+    }
+}
+
+/// Verifies one snapshot, or all of them and everything else in the repository when none is given.
+///
+/// # Errors
+/// [`Error::Repo`] when the storage cannot be used, [`Error::Cancelled`]. Damage is in the report.
+pub fn verify(
+    repository: &Repository,
+    snapshot: Option<&Snapshot>,
+    options: VerifyOptions,
+    progress: &dyn Progress,
+) -> Result<VerifyReport, Error> {
+    let mut report = VerifyReport::default();
+    progress.begin("reading the index", None);
+    let snapshots = match snapshot {
+        Some(snapshot) => vec![snapshot.clone()],
+        None => all_snapshots(repository, &mut report)?,
+    };
+    let mut presence = Presence::new(repository)?;
+    check_index(repository, &presence, snapshot.is_none(), &mut report);
+    let damaged = if options.read_data {
+        let only = snapshot.map(|snapshot| data::packs_of(repository, snapshot, progress)).transpose()?;
+        data::read(repository, only.as_ref(), options.subset_percent, &mut report, progress)?
+    } else {
+        Vec::new()
+    };
+    presence.add_damaged(damaged);
+    progress.begin("walking the snapshots", None);
+    for snapshot in &snapshots {
+        report.snapshots.push(snapshot.name.to_string());
+        walk(snapshot, &mut presence, &mut report, progress)?;
+    }
+    report.damage.sort();
+    report.damage.dedup();
+    Ok(report)
+}
+
+fn all_snapshots(repository: &Repository, report: &mut VerifyReport) -> Result<Vec<Snapshot>, Error> {
+    let found = lookup::snapshots(repository)?;
+    for (name, error) in &found.unreadable {
+        report.damaged(format!("snapshots/{name}"), with_causes(error));
+    }
+    Ok(found.snapshots)
+}
+
+/// Checks the segments, and with `packs` also that every pack is there that they list. One snapshot may need none of
+/// those that are not, and what it needs is looked for in its trees.
+fn check_index(repository: &Repository, presence: &Presence, packs: bool, report: &mut VerifyReport) {
+    let index = presence.index();
+    for name in index.damaged() {
+        report.damaged(format!("index/{name}"), "it is not a segment");
+    }
+    for segment in index.segments() {
+        if let Err(error) = segment.check_name() {
+            report.damaged(format!("index/{}", segment.id()), with_causes(&error));
+        }
+    }
+    let listed = index.packs();
+    report.packs = listed.len() as u64;
+    if !packs {
+        return;
+    }
+    for pack in presence.index().broken() {
+        let what = match repository.storage().stat(&crate::pack::key(*pack)) {
+            Ok(found) => {
+                let expected = listed.get(pack).map_or(0, |pack| pack.len_bytes);
+                format!("it has {found} bytes where the index lists {expected}")
+            }
+            Err(_) => "it is missing".to_owned(),
+        };
+        report.damaged(crate::pack::key(*pack).path(), what);
+    }
+}
+
+fn walk(
+    snapshot: &Snapshot,
+    presence: &mut Presence,
+    report: &mut VerifyReport,
+    progress: &dyn Progress,
+) -> Result<(), Error> {
+    for component in &snapshot.components {
+        for lost in presence.lost(component, &mut report.entries, progress)? {
+            let what = with_causes(&lost.cause);
+            if report.affected.len() < AFFECTED_MAX {
+                report.affected.push((snapshot.name.to_string(), Damage { object: lost.shown(), what }));
+            } else {
+                report.affected_more += 1;
+            }
+        }
+    }
+    Ok(())
+}
