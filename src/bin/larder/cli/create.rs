@@ -1,0 +1,312 @@
+//! `larder create`: one night's backup.
+
+use std::ffi::OsString;
+
+use clap::{Args, ValueEnum};
+use larder::model::{Component, ComponentName, Snapshot, SnapshotKind, Status};
+use larder::pipeline::backup::{self, BackupOptions, BackupReport, ComponentPlan, ComponentSource, Origin};
+use larder::pipeline::lookup;
+use larder::repo::Repository;
+use larder::source::CommandSource;
+use serde_json::{Value, json};
+
+use super::{Context, check_names, split_names};
+use crate::config::DATABASE;
+use crate::console::{line, warning};
+use crate::failure::{Exit, UsageError};
+use crate::table::{Align, Table};
+use crate::units::{count, seconds, size, span};
+
+/// Problems that are printed for each component; the manifest has more.
+const PROBLEMS_SHOWN: usize = 10;
+
+/// Back up the system as a new snapshot.
+///
+/// Takes the database (from DATABASE_URL, POSTGRES_DB and its companions, or larder.toml) and the directories. One that
+/// fails makes the snapshot partial and the exit status 3; the others are saved.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  larder create\n  larder create --components database,models --tag before-upgrade\n  \
+    larder create --command crm -- mysqldump --single-transaction crm"
+)]
+pub(super) struct CreateArguments {
+    /// What to back up: everything, the database alone, or the directories alone.
+    #[arg(long = "type", value_enum, default_value_t = Type::Full)]
+    what: Type,
+    /// Only these components, separated by commas.
+    #[arg(long, value_name = "A,B", conflicts_with = "what")]
+    components: Vec<String>,
+    /// A word to find the snapshot by; may be repeated.
+    #[arg(long = "tag", value_name = "TAG")]
+    tags: Vec<String>,
+    /// Accepted for the scripts of other tools; data is always compressed where that helps.
+    #[arg(long, hide = true)]
+    no_compress: bool,
+    /// Do not read back what was written.
+    #[arg(long)]
+    no_verify: bool,
+    /// Say what would be backed up, and write nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// Save standard input as the component NAME.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["what", "components", "command"])]
+    stdin: Option<String>,
+    /// Save the output of a command as the component NAME; the command follows `--`.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["what", "components"], requires = "words")]
+    command: Option<String>,
+    /// The command and its arguments.
+    #[arg(last = true, value_name = "CMD", requires = "command")]
+    words: Vec<OsString>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Type {
+    Full,
+    Database,
+    Files,
+}
+
+impl CreateArguments {
+    pub(super) fn run(&self, context: &Context<'_>) -> anyhow::Result<Exit> {
+        context.progress.stop_cleanly()?;
+        if self.dry_run {
+            let repository = match context.repository() {
+                Ok(repository) => Some(repository),
+                Err(error) if is_not_found(&error) => None,
+                Err(error) => return Err(error),
+            };
+            let (sources, _) = self.sources(context, repository.as_ref())?;
+            let plans = backup::plan(repository.as_ref(), &sources, &context.progress)?;
+            context.progress.end();
+            return Ok(print_plan(context, &plans));
+        }
+        // What is asked for is looked at before anything is made.
+        self.sources(context, None)?;
+        let repository = context.repository_or_new()?;
+        let (sources, kind) = self.sources(context, Some(&repository))?;
+        let (reservation, time) = backup::reserve(&repository)?;
+        let title = format!("Creating comprehensive system backup: {}", reservation.name());
+        if context.output.is_json() {
+            line(&title);
+        } else {
+            context.output.line(&title);
+        }
+        context.output.flush();
+        let options = BackupOptions { tags: self.tags.clone(), read_back: !self.no_verify, ..options(kind) };
+        let report = backup::run(&repository, (reservation, time), &sources, &options, &context.progress);
+        context.progress.end();
+        let report = report?;
+        print_problems(&report.snapshot);
+        if context.output.is_json() {
+            context.output.json(&to_json(&report));
+        } else {
+            print_summary(context, &report);
+        }
+        Ok(if report.snapshot.status == Status::Complete { Exit::Done } else { Exit::Partial })
+    }
+
+    /// What to back up. Without a repository it is only checked that there is something.
+    fn sources(
+        &self,
+        context: &Context<'_>,
+        repository: Option<&Repository>,
+    ) -> anyhow::Result<(Vec<ComponentSource>, SnapshotKind)> {
+        if let Some((name, command)) = self.stream() {
+            let name = name.parse::<ComponentName>().map_err(|error| UsageError::new(error.to_string()))?;
+            return Ok((vec![ComponentSource { name, origin: Origin::Command(command) }], SnapshotKind::Stream));
+        }
+        let settings = &context.settings;
+        let wanted = split_names(&self.components);
+        check_names(&wanted, &settings.names(), "in the configuration")?;
+        let (names, kind) = if wanted.is_empty() {
+            let directories = present_directories(context, repository)?;
+            let database = settings.database.iter().map(|_| DATABASE.to_owned());
+            match self.what {
+                Type::Full => (database.chain(directories).collect(), SnapshotKind::Full),
+                Type::Files => (directories, SnapshotKind::Files),
+                Type::Database => (database.collect(), SnapshotKind::Database),
+            }
+        } else {
+            (wanted, SnapshotKind::Selected)
+        };
+        if names.is_empty() {
+            let message = match self.what {
+                Type::Database => "no database is configured",
+                _ => "there is nothing to back up here",
+            };
+            let advice = "set DATABASE_URL, write a larder.toml, or give the directory of the system with -C";
+            return Err(UsageError::with_advice(message, advice).into());
+        }
+        Ok((context.sources(repository, &names)?, kind))
+    }
+
+    fn stream(&self) -> Option<(&String, CommandSource)> {
+        let stdin = self.stdin.as_ref().map(|name| (name, CommandSource::Stdin));
+        stdin.or_else(|| self.command.as_ref().map(|name| (name, CommandSource::Command(self.words.clone()))))
+    }
+}
+
+/// The directories that the user named, and of the default ones those that are there or were there in an earlier
+/// snapshot, so that one that vanished is noticed.
+fn present_directories(context: &Context<'_>, repository: Option<&Repository>) -> anyhow::Result<Vec<String>> {
+    let earlier = match repository {
+        Some(repository) => lookup::snapshots(repository)?.snapshots,
+        None => Vec::new(),
+    };
+    let known = |name: &str| earlier.iter().any(|snapshot| snapshot.component(name).is_some());
+    let present = context
+        .settings
+        .directories
+        .iter()
+        .filter(|directory| directory.configured || directory.path.exists() || known(directory.name.as_str()));
+    Ok(present.map(|directory| directory.name.to_string()).collect())
+}
+
+/// Options for a backup by this program on this host.
+pub(super) fn options(kind: SnapshotKind) -> BackupOptions {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned();
+    let program = concat!("larder ", env!("CARGO_PKG_VERSION")).to_owned();
+    BackupOptions { kind, host, program, tags: Vec::new(), read_back: true }
+}
+
+fn is_not_found(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(larder::repo::Error::NotFound { .. }))
+}
+
+fn print_plan(context: &Context<'_>, plans: &[ComponentPlan]) -> Exit {
+    if context.output.is_json() {
+        let components = plans.iter().map(|plan| {
+            json!({
+                "name": plan.name, "kind": plan.kind, "source": plan.source, "files": plan.files, "bytes": plan.bytes,
+                "bytes_to_read": plan.bytes_to_read, "errors": plan.errors.messages,
+            })
+        });
+        context.output.json(&json!({ "dry_run": true, "components": components.collect::<Vec<_>>() }));
+    } else {
+        let columns = [
+            ("component", Align::Left),
+            ("files", Align::Right),
+            ("size", Align::Right),
+            ("to read", Align::Right),
+            ("from", Align::Left),
+        ];
+        let mut table = Table::new(&columns);
+        for plan in plans {
+            let sizes = [plan.files.to_string(), size(plan.bytes), size(plan.bytes_to_read)];
+            table.row([vec![plan.name.clone()], sizes.to_vec(), vec![plan.source.clone()]].concat());
+        }
+        table.lines().iter().for_each(|line| context.output.line(line));
+        context.output.line("Dry run: nothing was written.");
+    }
+    let problems = plans.iter().flat_map(|plan| plan.errors.messages.iter().map(move |message| (&plan.name, message)));
+    let mut exit = Exit::Done;
+    for (name, message) in problems {
+        warning(&format!("{name}: {message}"));
+        exit = Exit::Partial;
+    }
+    exit
+}
+
+fn print_problems(snapshot: &Snapshot) {
+    for component in &snapshot.components {
+        for (problems, word) in [(&component.errors, "error"), (&component.notes, "note")] {
+            for message in problems.messages.iter().take(PROBLEMS_SHOWN) {
+                line(&format!("{word}: {}: {message}", component.name));
+            }
+            let more = problems.count.saturating_sub(PROBLEMS_SHOWN as u64);
+            if more > 0 {
+                line(&format!("{word}: {}: {more} more, see `larder show {}`", component.name, snapshot.name));
+            }
+        }
+    }
+}
+
+fn print_summary(context: &Context<'_>, report: &BackupReport) {
+    let snapshot = &report.snapshot;
+    let columns = [
+        ("component", Align::Left),
+        ("status", Align::Left),
+        ("files", Align::Right),
+        ("size", Align::Right),
+        ("read", Align::Right),
+        ("new", Align::Right),
+        ("stored", Align::Right),
+        ("time", Align::Right),
+    ];
+    let mut table = Table::new(&columns);
+    for component in &snapshot.components {
+        table.row(vec![
+            component.name.to_string(),
+            component.status_text().to_owned(),
+            component.files.to_string(),
+            size(component.bytes),
+            size(component.bytes_read),
+            size(component.bytes_new),
+            size(component.bytes_stored),
+            span(component.millis),
+        ]);
+    }
+    table.lines().iter().for_each(|line| context.output.line(line));
+    if report.adopted.packs > 0 {
+        let packs = count(report.adopted.packs, "pack", "packs");
+        context.output.line(&format!("Taken over from an interrupted run: {packs}, {}.", size(report.adopted.bytes)));
+    }
+    let rows: u64 = databases(snapshot).flat_map(|facts| &facts.tables).map(|table| table.rows).sum();
+    if let Some(tables) = databases(snapshot).map(|facts| facts.tables.len() as u64).reduce(|a, b| a + b) {
+        context.output.line(&format!(
+            "Counted {} in {}.",
+            count(rows, "row", "rows"),
+            count(tables, "table", "tables")
+        ));
+    }
+    let word = if snapshot.status == Status::Complete { "complete" } else { "PARTIAL" };
+    context.output.line(&format!(
+        "Snapshot {} is {word}: {} in {}, {} added to the repository.",
+        snapshot.name,
+        size(snapshot.bytes()),
+        span(snapshot.millis),
+        size(report.stored.total_bytes)
+    ));
+}
+
+fn databases(snapshot: &Snapshot) -> impl Iterator<Item = &larder::model::DatabaseFacts> {
+    snapshot.components.iter().filter_map(|component| component.database.as_ref())
+}
+
+fn to_json(report: &BackupReport) -> Value {
+    let snapshot = &report.snapshot;
+    json!({
+        "name": snapshot.name,
+        "time": snapshot.time.rfc3339(),
+        "type": snapshot.kind,
+        "status": snapshot.status,
+        "parent": snapshot.parent,
+        "tags": snapshot.tags,
+        "seconds": seconds(snapshot.millis),
+        "bytes": snapshot.bytes(),
+        "bytes_added": report.stored.total_bytes,
+        "adopted_bytes": report.adopted.bytes,
+        "components": snapshot.components.iter().map(component_json).collect::<Vec<_>>(),
+    })
+}
+
+/// A component as every command shows it in JSON.
+pub(super) fn component_json(component: &Component) -> Value {
+    json!({
+        "name": component.name,
+        "kind": component.kind,
+        "source": component.source,
+        "status": component.status_text(),
+        "consistency": component.consistency,
+        "files": component.files,
+        "bytes": component.bytes,
+        "bytes_read": component.bytes_read,
+        "bytes_new": component.bytes_new,
+        "bytes_stored": component.bytes_stored,
+        "seconds": seconds(component.millis),
+        "errors": component.errors.messages,
+        "errors_count": component.errors.count,
+        "notes": component.notes.messages,
+        "database": component.database,
+    })
+}

@@ -1,0 +1,109 @@
+//! `larder list`: the snapshots, newest first.
+
+use clap::Args;
+use larder::model::{Snapshot, Status};
+use larder::pipeline::lookup;
+use serde_json::{Value, json};
+
+use super::create::component_json;
+use super::{Context, warn_unreadable};
+use crate::failure::Exit;
+use crate::table::{Align, Table};
+use crate::units::{seconds, size, span};
+
+/// List the snapshots, newest first.
+#[derive(Debug, Args)]
+pub(super) struct ListArguments {
+    /// Show the components of each snapshot too.
+    #[arg(long)]
+    show_details: bool,
+}
+
+impl ListArguments {
+    pub(super) fn run(&self, context: &Context<'_>) -> anyhow::Result<Exit> {
+        let found = lookup::snapshots(&context.repository()?)?;
+        let exit = if warn_unreadable(&found) { Exit::Damage } else { Exit::Done };
+        if context.output.is_json() {
+            context.output.json(&found.snapshots.iter().map(snapshot_json).collect());
+            return Ok(exit);
+        }
+        if found.snapshots.is_empty() {
+            context.output.line("There are no snapshots yet.");
+            return Ok(exit);
+        }
+        // Scripts take the name from the second column, so no column before it may be empty or have spaces.
+        let columns = [
+            ("status", Align::Left),
+            ("name", Align::Left),
+            ("time", Align::Left),
+            ("type", Align::Left),
+            ("size", Align::Right),
+            ("new", Align::Right),
+            ("stored", Align::Right),
+            ("took", Align::Right),
+            ("tags", Align::Left),
+        ];
+        let mut table = Table::new(&columns);
+        for snapshot in &found.snapshots {
+            table.row(row(snapshot));
+        }
+        let lines = table.lines();
+        let (heading, rows) = lines.split_first().map_or((None, &[][..]), |(heading, rows)| (Some(heading), rows));
+        if let Some(heading) = heading {
+            context.output.line(heading);
+        }
+        for (text, snapshot) in rows.iter().zip(&found.snapshots) {
+            context.output.line(text);
+            if self.show_details {
+                print_components(context, snapshot);
+            }
+        }
+        Ok(exit)
+    }
+}
+
+fn row(snapshot: &Snapshot) -> Vec<String> {
+    let sum = |value: fn(&larder::model::Component) -> u64| size(snapshot.components.iter().map(value).sum());
+    vec![
+        if snapshot.status == Status::Complete { "complete" } else { "partial" }.to_owned(),
+        snapshot.name.to_string(),
+        snapshot.time.to_text(),
+        format!("{:?}", snapshot.kind).to_lowercase(),
+        size(snapshot.bytes()),
+        sum(|component| component.bytes_new),
+        sum(|component| component.bytes_stored),
+        span(snapshot.millis),
+        snapshot.tags.join(","),
+    ]
+}
+
+fn print_components(context: &Context<'_>, snapshot: &Snapshot) {
+    for component in &snapshot.components {
+        let (name, status) = (component.name.as_str(), component.status_text());
+        let sizes = format!(
+            "{:>10}  new {:>10}  stored {:>10}",
+            size(component.bytes),
+            size(component.bytes_new),
+            size(component.bytes_stored)
+        );
+        context.output.line(&format!("    {name:<24} {status:<9} {:>7} files {sizes}", component.files));
+    }
+}
+
+/// A snapshot as every command shows it in JSON.
+pub(super) fn snapshot_json(snapshot: &Snapshot) -> Value {
+    json!({
+        "name": snapshot.name,
+        "time": snapshot.time.rfc3339(),
+        "host": snapshot.host,
+        "program": snapshot.program,
+        "type": snapshot.kind,
+        "status": snapshot.status,
+        "parent": snapshot.parent,
+        "tags": snapshot.tags,
+        "pinned": snapshot.pinned,
+        "seconds": seconds(snapshot.millis),
+        "bytes": snapshot.bytes(),
+        "components": snapshot.components.iter().map(component_json).collect::<Vec<_>>(),
+    })
+}

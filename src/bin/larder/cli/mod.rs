@@ -1,0 +1,203 @@
+//! The commands, one file each, and what they share: arguments, opening the repository, finding a snapshot.
+
+mod cat;
+mod completions;
+mod create;
+mod diff;
+mod export;
+mod find;
+mod list;
+mod ls;
+mod man;
+mod restore;
+mod show;
+mod stats;
+mod verify;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::{Args, Parser, Subcommand};
+use larder::model::{Snapshot, SnapshotPath};
+use larder::pipeline::backup::{ComponentSource, Origin};
+use larder::pipeline::lookup;
+use larder::repo::Repository;
+use larder::source::DirSource;
+use larder::source::postgres::DumpSource;
+
+use crate::config::{DATABASE, Settings};
+use crate::console::{ConsoleProgress, Verbosity, line, warning};
+use crate::failure::{Exit, UsageError};
+use crate::output::Output;
+
+/// Backs up a whole running system every night as one named snapshot, and gives any night back.
+///
+/// A system is a PostgreSQL database and some directories (models, config, outputs and logs, unless larder.toml names
+/// others). The first `larder create` makes the repository.
+#[derive(Debug, Parser)]
+#[command(name = "larder", version, max_term_width = 100)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) global: GlobalArguments,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Options of every command.
+#[derive(Debug, Args)]
+pub(crate) struct GlobalArguments {
+    /// The directory of the system, where larder.toml, the repository and the directories are looked for.
+    #[arg(short = 'C', value_name = "DIR", default_value = ".", global = true, hide_default_value = true)]
+    pub(crate) directory: PathBuf,
+    /// The repository [default: backups].
+    #[arg(long, value_name = "DIR", env = "LARDER_BACKUP_DIR", global = true)]
+    pub(crate) backup_dir: Option<PathBuf>,
+    /// The configuration file [default: larder.toml, where there is one].
+    #[arg(long, value_name = "FILE", global = true)]
+    pub(crate) config: Option<PathBuf>,
+    /// Print one JSON document on standard output.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// No progress.
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+    /// Say what is being done, and how much memory it took.
+    #[arg(short, long, global = true)]
+    pub(crate) verbose: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Create(create::CreateArguments),
+    List(list::ListArguments),
+    Show(show::ShowArguments),
+    Ls(ls::LsArguments),
+    Cat(cat::CatArguments),
+    Diff(diff::DiffArguments),
+    Find(find::FindArguments),
+    Restore(restore::RestoreArguments),
+    Export(export::ExportArguments),
+    Verify(verify::VerifyArguments),
+    Stats(stats::StatsArguments),
+    Completions(completions::CompletionsArguments),
+    Man(man::ManArguments),
+}
+
+/// Runs the command.
+pub(crate) fn run(arguments: &Arguments, output: &Output) -> anyhow::Result<Exit> {
+    let global = &arguments.global;
+    let exit = match &arguments.command {
+        Command::Create(command) => command.run(&Context::new(global, output)?),
+        Command::List(command) => command.run(&Context::new(global, output)?),
+        Command::Show(command) => command.run(&Context::new(global, output)?),
+        Command::Ls(command) => command.run(&Context::new(global, output)?),
+        Command::Cat(command) => command.run(&Context::new(global, output)?),
+        Command::Diff(command) => command.run(&Context::new(global, output)?),
+        Command::Find(command) => command.run(&Context::new(global, output)?),
+        Command::Restore(command) => command.run(&Context::new(global, output)?),
+        Command::Export(command) => command.run(&Context::new(global, output)?),
+        Command::Verify(command) => command.run(&Context::new(global, output)?),
+        Command::Stats(command) => command.run(&Context::new(global, output)?),
+        Command::Completions(command) => Ok(command.run(output)),
+        Command::Man(command) => command.run(output),
+    };
+    output.flush();
+    if global.verbose {
+        report_memory();
+    }
+    exit
+}
+
+/// Says how much memory the process has had at most, where the system tells.
+fn report_memory() {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    if let Some(peak) = status.lines().find_map(|line| line.strip_prefix("VmHWM:")) {
+        line(&format!("peak memory: {}", peak.trim()));
+    }
+}
+
+/// What a command works with.
+struct Context<'a> {
+    settings: Settings,
+    output: &'a Output,
+    progress: ConsoleProgress,
+}
+
+impl<'a> Context<'a> {
+    fn new(global: &GlobalArguments, output: &'a Output) -> anyhow::Result<Self> {
+        let verbosity = match (global.quiet, global.verbose) {
+            (true, _) => Verbosity::Quiet,
+            (false, true) => Verbosity::Verbose,
+            (false, false) => Verbosity::Normal,
+        };
+        Ok(Self { settings: Settings::load(global)?, output, progress: ConsoleProgress::new(verbosity) })
+    }
+
+    /// Opens the repository, which must be there.
+    fn repository(&self) -> anyhow::Result<Repository> {
+        let storage = larder::storage::open(&self.settings.backup_dir.to_string_lossy());
+        Ok(Repository::open(Arc::from(storage))?)
+    }
+
+    /// Opens the repository, and makes it where there is none.
+    fn repository_or_new(&self) -> anyhow::Result<Repository> {
+        let storage = larder::storage::open(&self.settings.backup_dir.to_string_lossy());
+        Ok(Repository::open_or_create(Arc::from(storage))?)
+    }
+
+    /// The sources of the named components, in the order of the settings.
+    fn sources(&self, repository: Option<&Repository>, names: &[String]) -> anyhow::Result<Vec<ComponentSource>> {
+        let mut sources = Vec::new();
+        if let Some(connection) = self.settings.database.as_ref().filter(|_| names.iter().any(|name| name == DATABASE))
+        {
+            let secret = repository.map_or([0; 32], |repository| *repository.config().id.as_bytes());
+            let dump = DumpSource::new(connection.clone(), secret);
+            sources.push(ComponentSource { name: DATABASE.parse()?, origin: Origin::Database(Box::new(dump)) });
+        }
+        let repository_root = repository.and_then(Repository::local_root);
+        for directory in &self.settings.directories {
+            if names.iter().any(|name| name == directory.name.as_str()) {
+                let source = DirSource::new(&directory.path, directory.excludes.clone());
+                let origin = Origin::Directory(source.forbidding(repository_root.as_deref()));
+                sources.push(ComponentSource { name: directory.name.clone(), origin });
+            }
+        }
+        Ok(sources)
+    }
+}
+
+/// Splits `NAME:PATH`, finds the snapshot, and gives both.
+fn snapshot_and_path(repository: &Repository, text: &str) -> anyhow::Result<(Snapshot, SnapshotPath)> {
+    let (name, path) = text.split_once(':').unwrap_or((text, ""));
+    Ok((lookup::snapshot(repository, name)?, SnapshotPath::new(path.as_bytes())))
+}
+
+/// Splits a list of names at commas.
+fn split_names(lists: &[String]) -> Vec<String> {
+    let parts = lists.iter().flat_map(|list| list.split(',')).map(str::trim);
+    parts.filter(|part| !part.is_empty()).map(str::to_owned).collect()
+}
+
+/// Refuses names that are not among those known.
+fn check_names(names: &[String], known: &[String], place: &str) -> anyhow::Result<()> {
+    match names.iter().find(|name| !known.contains(name)) {
+        None => Ok(()),
+        Some(unknown) => {
+            let message = format!("there is no component '{unknown}' {place}");
+            let advice = if known.is_empty() {
+                "name one in larder.toml".to_owned()
+            } else {
+                format!("one of {}", known.join(", "))
+            };
+            Err(UsageError::with_advice(message, advice).into())
+        }
+    }
+}
+
+/// Tells of manifests that cannot be read; says whether there are any.
+fn warn_unreadable(found: &lookup::Snapshots) -> bool {
+    for (name, error) in &found.unreadable {
+        warning(&format!("the manifest of {name} cannot be read: {error}"));
+    }
+    !found.unreadable.is_empty()
+}

@@ -1,0 +1,255 @@
+//! `larder restore`: a snapshot back into the live system, or into a folder.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use larder::model::{Component, ComponentKind, Snapshot, SnapshotKind};
+use larder::pipeline::lookup;
+use larder::pipeline::restore::{self, ComponentRestore, Destination, RestoreJob, RestoreOptions, safety_snapshot};
+use larder::repo::Repository;
+use serde_json::{Value, json};
+
+use super::create::options;
+use super::{Context, split_names};
+use crate::console::{confirm, line, warning};
+use crate::failure::{Exit, UsageError};
+use crate::units::{count, size};
+
+/// Failures that are printed for each component.
+const FAILURES_SHOWN: usize = 20;
+
+/// Restore a snapshot into the live system, or with --target into a folder.
+///
+/// The live system is first saved as a snapshot of its own. Directories are made equal to the snapshot. The database
+/// is loaded beside the old one, its rows are counted, and only then does it take its place.
+#[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
+#[command(after_help = "Examples:\n  larder restore latest --dry-run\n  larder restore system_backup_20251010_103000 \
+    --components database,models\n  larder restore latest --target /tmp/look")]
+pub(super) struct RestoreArguments {
+    /// The snapshot: its name, the beginning of it, or `latest`.
+    name: String,
+    /// Only these components, separated by commas.
+    #[arg(long, value_name = "A,B")]
+    components: Vec<String>,
+    /// Restore into this folder, where each component becomes an entry of its name. What else is there stays.
+    #[arg(long, value_name = "DIR")]
+    target: Option<PathBuf>,
+    /// Touch nothing, and say what would be done.
+    #[arg(long)]
+    dry_run: bool,
+    /// Do not ask.
+    #[arg(long)]
+    force: bool,
+    /// Do not save what is replaced.
+    #[arg(long)]
+    no_snapshot: bool,
+    /// Leave files that the snapshot does not have.
+    #[arg(long)]
+    keep_extra: bool,
+}
+
+impl RestoreArguments {
+    pub(super) fn run(&self, context: &Context<'_>) -> anyhow::Result<Exit> {
+        let repository = context.repository()?;
+        let snapshot = lookup::snapshot(&repository, &self.name)?;
+        let components = lookup::components(&snapshot, &split_names(&self.components))?;
+        let (jobs, left_out) = self.jobs(context, &components)?;
+        let live = self.target.is_none() && !self.dry_run;
+        if live && !self.force {
+            ask(&snapshot, &jobs)?;
+        }
+        context.progress.stop_cleanly()?;
+        let safety = if live && !self.no_snapshot { save(context, &repository, &jobs)? } else { None };
+        let options = RestoreOptions { keep_extra: self.keep_extra, dry_run: self.dry_run };
+        let results = restore::run(&repository, &snapshot, &jobs, options, &context.progress);
+        context.progress.end();
+        let results = results?;
+        if context.output.is_json() {
+            context.output.json(&json!({
+                "name": snapshot.name,
+                "dry_run": self.dry_run,
+                "safety_snapshot": safety.as_ref().map(|safety| &safety.name),
+                "components": results.iter().map(to_json).collect::<Vec<_>>(),
+                "left_out": left_out,
+            }));
+        } else {
+            print_results(context, &snapshot, &results, (left_out.len(), self.dry_run));
+        }
+        for name in &left_out {
+            warning(&format!("{} has no {name}: it could not be saved that night", snapshot.name));
+        }
+        results.iter().for_each(print_failures);
+        Ok(exit(&results, !left_out.is_empty()))
+    }
+
+    /// What goes where, and the components that the snapshot does not have.
+    fn jobs<'a>(
+        &self,
+        context: &Context<'_>,
+        components: &[&'a Component],
+    ) -> anyhow::Result<(Vec<RestoreJob<'a>>, Vec<String>)> {
+        let mut jobs = Vec::new();
+        let mut left_out = Vec::new();
+        for component in components {
+            if component.root.is_none() {
+                left_out.push(component.name.to_string());
+                continue;
+            }
+            let destination = match &self.target {
+                Some(target) => Destination::Folder(target.clone()),
+                None => Self::live_destination(context, component)?,
+            };
+            jobs.push(RestoreJob { component, destination });
+        }
+        Ok((jobs, left_out))
+    }
+
+    fn live_destination(context: &Context<'_>, component: &Component) -> anyhow::Result<Destination> {
+        let name = component.name.as_str();
+        match component.kind {
+            ComponentKind::Database => {
+                let connection = context.settings.database.clone().ok_or_else(|| {
+                    UsageError::with_advice(
+                        "no database is configured to restore into",
+                        "set DATABASE_URL, or leave the database out with --components, or use --target DIR",
+                    )
+                })?;
+                Ok(Destination::Database(connection))
+            }
+            ComponentKind::Directory => {
+                let directory = context.settings.directory(name).ok_or_else(|| {
+                    let message = format!("the configuration has no directory '{name}' to restore into");
+                    UsageError::with_advice(message, "name it in larder.toml, or use --target DIR")
+                })?;
+                Ok(Destination::Live { folder: directory.path.clone(), excludes: directory.excludes.clone() })
+            }
+            ComponentKind::Stream | ComponentKind::Volume => {
+                let message = format!("'{name}' is a stream and has no place of its own");
+                Err(UsageError::with_advice(message, "use --target DIR, or `larder cat`").into())
+            }
+        }
+    }
+}
+
+fn ask(snapshot: &Snapshot, jobs: &[RestoreJob<'_>]) -> anyhow::Result<()> {
+    line(&format!("{} of {} replaces:", snapshot.name, snapshot.time.to_text()));
+    for job in jobs {
+        let place = match &job.destination {
+            Destination::Live { folder, .. } | Destination::Folder(folder) => folder.display().to_string(),
+            Destination::Database(connection) => connection.to_string(),
+        };
+        line(&format!("  {} ({place})", job.component.name));
+    }
+    match confirm("Are you sure you want to continue?") {
+        Some(true) => Ok(()),
+        Some(false) => Err(UsageError::new("nothing was restored").into()),
+        None => Err(UsageError::with_advice(
+            "nobody is there to confirm the restore",
+            "`--force` restores without a question",
+        )
+        .into()),
+    }
+}
+
+fn save(context: &Context<'_>, repository: &Repository, jobs: &[RestoreJob<'_>]) -> anyhow::Result<Option<Snapshot>> {
+    let names: Vec<String> = jobs.iter().map(|job| job.component.name.to_string()).collect();
+    let sources = context.sources(Some(repository), &names)?;
+    let safety = safety_snapshot(repository, sources, &options(SnapshotKind::Safety), &context.progress);
+    context.progress.end();
+    let safety = safety?;
+    if let Some(safety) = &safety {
+        line(&format!("What is replaced is saved as {}.", safety.name));
+    }
+    Ok(safety)
+}
+
+fn exit(results: &[ComponentRestore], incomplete: bool) -> Exit {
+    let failed = results.iter().filter(|result| !result.failed.is_empty()).count();
+    if results.iter().any(|result| result.damaged) {
+        Exit::Damage
+    } else if failed == 0 && !incomplete {
+        Exit::Done
+    } else if failed == results.len() && results.iter().all(|result| result.written == 0 && result.unchanged == 0) {
+        Exit::Failed
+    } else {
+        Exit::Partial
+    }
+}
+
+fn print_results(
+    context: &Context<'_>,
+    snapshot: &Snapshot,
+    results: &[ComponentRestore],
+    (left_out, dry_run): (usize, bool),
+) {
+    let would = if dry_run { "would be " } else { "" };
+    for result in results {
+        let text = match &result.database {
+            Some(database) => {
+                let tables = count(database.tables, "table", "tables");
+                let rows = count(database.rows, "row", "rows");
+                let place = if database.replaced { "in the place of the old one" } else { "as a new database" };
+                let roles = if database.roles_created.is_empty() {
+                    String::new()
+                } else {
+                    format!("; made without passwords: {}", database.roles_created.join(", "))
+                };
+                format!("{tables} with {rows} {would}loaded {place}{roles}")
+            }
+            None if result.written == 0 && result.unchanged == 0 && !result.failed.is_empty() => {
+                "nothing was restored".to_owned()
+            }
+            None if result.written == 0 && result.removed == 0 && result.failed.is_empty() => {
+                format!("as in the snapshot already, {} looked at", count(result.unchanged, "entry", "entries"))
+            }
+            None => {
+                let written = count(result.written, "entry", "entries");
+                let bytes = size(result.bytes_written);
+                format!(
+                    "{written} ({bytes}) {would}written, {} left as they were, {} {would}removed",
+                    result.unchanged, result.removed
+                )
+            }
+        };
+        context.output.line(&format!("{:<12} {text}", result.name));
+        result.notes.iter().for_each(|note| line(&format!("note: {}: {note}", result.name)));
+    }
+    let failed = left_out + results.iter().filter(|result| !result.failed.is_empty()).count();
+    context.output.line(&match (dry_run, failed) {
+        (true, _) => "Dry run: nothing was touched.".to_owned(),
+        (false, 0) => format!("{} is restored.", snapshot.name),
+        (false, failed) => format!(
+            "{} is NOT fully restored: {} failed.",
+            snapshot.name,
+            count(failed as u64, "component", "components")
+        ),
+    });
+}
+
+fn print_failures(result: &ComponentRestore) {
+    for (path, why) in result.failed.iter().take(FAILURES_SHOWN) {
+        let place = if *path == result.name { String::new() } else { format!("{path}: ") };
+        crate::console::error(&format!("{}: {place}{why}", result.name));
+    }
+    if result.failed.len() > FAILURES_SHOWN {
+        crate::console::error(&format!("{}: {} more", result.name, result.failed.len() - FAILURES_SHOWN));
+    }
+}
+
+fn to_json(result: &ComponentRestore) -> Value {
+    json!({
+        "name": result.name,
+        "destination": result.destination,
+        "status": if result.failed.is_empty() { "complete" } else if result.written + result.unchanged > 0 { "partial" } else { "failed" },
+        "written": result.written,
+        "bytes_written": result.bytes_written,
+        "unchanged": result.unchanged,
+        "removed": result.removed,
+        "failed": result.failed.iter().map(|(path, why)| json!({ "path": path, "error": why })).collect::<Vec<_>>(),
+        "tables": result.database.as_ref().map(|database| database.tables),
+        "rows": result.database.as_ref().map(|database| database.rows),
+        "roles_created": result.database.as_ref().map(|database| &database.roles_created),
+        "notes": result.notes,
+    })
+}

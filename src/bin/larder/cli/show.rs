@@ -1,0 +1,79 @@
+//! `larder show`: everything that the manifest of a snapshot says.
+
+use clap::Args;
+use larder::model::Component;
+use larder::pipeline::lookup;
+
+use super::Context;
+use super::list::snapshot_json;
+use crate::failure::Exit;
+use crate::units::{count, size, span};
+
+/// Show everything that is known of a snapshot.
+#[derive(Debug, Args)]
+pub(super) struct ShowArguments {
+    /// The snapshot: its name, the beginning of it, or `latest`.
+    name: String,
+}
+
+impl ShowArguments {
+    pub(super) fn run(&self, context: &Context<'_>) -> anyhow::Result<Exit> {
+        let snapshot = lookup::snapshot(&context.repository()?, &self.name)?;
+        let output = context.output;
+        if output.is_json() {
+            output.json(&snapshot_json(&snapshot));
+            return Ok(Exit::Done);
+        }
+        let parent = snapshot.parent.as_ref().map_or("none", |parent| parent.as_str());
+        output.line(&format!("{}", snapshot.name));
+        output.line(&format!("  time     {}", snapshot.time.rfc3339()));
+        output.line(&format!("  status   {}", format!("{:?}", snapshot.status).to_lowercase()));
+        output.line(&format!("  type     {}", format!("{:?}", snapshot.kind).to_lowercase()));
+        output.line(&format!("  host     {}", snapshot.host));
+        output.line(&format!("  program  {}", snapshot.program));
+        output.line(&format!("  parent   {parent}"));
+        if !snapshot.tags.is_empty() {
+            output.line(&format!("  tags     {}", snapshot.tags.join(", ")));
+        }
+        output.line(&format!("  size     {} in {}", size(snapshot.bytes()), span(snapshot.millis)));
+        for component in &snapshot.components {
+            print_component(context, component);
+        }
+        Ok(Exit::Done)
+    }
+}
+
+fn print_component(context: &Context<'_>, component: &Component) {
+    let output = context.output;
+    output.line("");
+    output.line(&format!(
+        "{} ({}, {})",
+        component.name,
+        component.status_text(),
+        format!("{:?}", component.consistency).to_lowercase()
+    ));
+    output.line(&format!("  from     {}", component.source));
+    let files = count(component.files, "file", "files");
+    output.line(&format!("  size     {} in {files}", size(component.bytes)));
+    output.line(&format!("  read     {}", size(component.bytes_read)));
+    output.line(&format!("  new      {}, stored in {}", size(component.bytes_new), size(component.bytes_stored)));
+    output.line(&format!("  took     {}", span(component.millis)));
+    if let Some(facts) = &component.database {
+        output.line(&format!("  server   PostgreSQL {}, dumped by {}", facts.server_version, facts.dump_version));
+        output.line(&format!("  database {} of {}, {} on the server", facts.name, facts.owner, size(facts.size_bytes)));
+        output.line(&format!("  encoding {}, collation {}", facts.encoding, facts.collate));
+        let extensions: Vec<String> =
+            facts.extensions.iter().map(|(name, version)| format!("{name} {version}")).collect();
+        output.line(&format!("  extensions {}", extensions.join(", ")));
+        for table in &facts.tables {
+            output.line(&format!("  {:>12} rows  {}", table.rows, table.table));
+        }
+    }
+    for (problems, word) in [(&component.errors, "error"), (&component.notes, "note")] {
+        problems.messages.iter().for_each(|message| output.line(&format!("  {word}: {message}")));
+        let more = problems.count - problems.messages.len() as u64;
+        if more > 0 {
+            output.line(&format!("  {word}: {more} more"));
+        }
+    }
+}

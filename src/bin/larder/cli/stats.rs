@@ -1,0 +1,83 @@
+//! `larder stats`: what the repository, or one snapshot of it, takes.
+
+use clap::Args;
+use larder::pipeline::{lookup, stats};
+use serde_json::json;
+
+use super::{Context, warn_unreadable};
+use crate::failure::Exit;
+use crate::table::{Align, Table};
+use crate::units::size;
+
+/// Show what the repository takes and what it holds.
+#[derive(Debug, Args)]
+pub(super) struct StatsArguments {
+    /// A snapshot, to show what it refers to.
+    name: Option<String>,
+}
+
+impl StatsArguments {
+    pub(super) fn run(&self, context: &Context<'_>) -> anyhow::Result<Exit> {
+        match &self.name {
+            Some(name) => snapshot(context, name),
+            None => repository(context),
+        }
+    }
+}
+
+fn repository(context: &Context<'_>) -> anyhow::Result<Exit> {
+    let repository = context.repository()?;
+    let found = lookup::snapshots(&repository)?;
+    let exit = if warn_unreadable(&found) { Exit::Damage } else { Exit::Done };
+    let stats = stats::repository(&repository, &found.snapshots)?;
+    let stored = stats.stored_bytes();
+    let ratio = if stored == 0 { 0.0 } else { stats.bytes_in_snapshots as f64 / stored as f64 };
+    if context.output.is_json() {
+        context.output.json(&json!({
+            "snapshots": stats.snapshots,
+            "bytes_in_snapshots": stats.bytes_in_snapshots,
+            "stored_bytes": stored,
+            "ratio": ratio,
+            "data_packs": stats.data_packs.0, "data_pack_bytes": stats.data_packs.1,
+            "tree_packs": stats.tree_packs.0, "tree_pack_bytes": stats.tree_packs.1,
+            "segments": stats.segments.0, "segment_bytes": stats.segments.1,
+            "manifest_bytes": stats.manifest_bytes,
+            "chunks": stats.chunks,
+        }));
+        return Ok(exit);
+    }
+    let mut table = Table::new(&[("stored", Align::Left), ("objects", Align::Right), ("size", Align::Right)]);
+    let rows = [
+        ("data packs", stats.data_packs),
+        ("tree packs", stats.tree_packs),
+        ("index segments", stats.segments),
+        ("manifests", (stats.snapshots, stats.manifest_bytes)),
+    ];
+    for (name, (objects, bytes)) in rows {
+        table.row(vec![name.to_owned(), objects.to_string(), size(bytes)]);
+    }
+    table.row(vec!["together".to_owned(), String::new(), size(stored)]);
+    table.lines().iter().for_each(|line| context.output.line(line));
+    context.output.line("");
+    context.output.line(&format!("Total backups: {}", stats.snapshots));
+    context
+        .output
+        .line(&format!("As full copies they would take {}: {ratio:.1} times as much.", size(stats.bytes_in_snapshots)));
+    Ok(exit)
+}
+
+fn snapshot(context: &Context<'_>, name: &str) -> anyhow::Result<Exit> {
+    let repository = context.repository()?;
+    let snapshot = lookup::snapshot(&repository, name)?;
+    let stats = stats::snapshot(&repository, &snapshot, &context.progress)?;
+    if context.output.is_json() {
+        context.output.json(&json!({
+            "name": snapshot.name, "bytes": snapshot.bytes(), "entries": stats.entries, "chunks": stats.chunks,
+            "chunk_bytes": stats.chunk_bytes,
+        }));
+        return Ok(Exit::Done);
+    }
+    context.output.line(&format!("{}: {} entries, {}", snapshot.name, stats.entries, size(snapshot.bytes())));
+    context.output.line(&format!("  {} different chunks of {} together", stats.chunks, size(stats.chunk_bytes)));
+    Ok(Exit::Done)
+}

@@ -1,0 +1,142 @@
+//! The file `larder.toml`. Unknown keys are refused by name.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use larder::source::postgres::Connection;
+use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserializer, Error, MapAccess, Visitor};
+
+use super::read_password;
+use crate::failure::UsageError;
+
+/// The whole file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct File {
+    pub(super) backup_dir: Option<PathBuf>,
+    pub(super) directories: Option<BTreeMap<String, DirectoryEntry>>,
+    pub(super) database: Option<Database>,
+}
+
+/// A directory: its path, or a table.
+#[derive(Debug)]
+pub(super) enum DirectoryEntry {
+    Path(PathBuf),
+    Table(DirectoryTable),
+}
+
+/// By hand, so that an unknown key in the table is named.
+impl<'de> Deserialize<'de> for DirectoryEntry {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(EntryVisitor)
+    }
+}
+
+struct EntryVisitor;
+
+impl<'de> Visitor<'de> for EntryVisitor {
+    type Value = DirectoryEntry;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a path, or a table with `path` and `exclude`")
+    }
+
+    fn visit_str<E: Error>(self, path: &str) -> Result<DirectoryEntry, E> {
+        Ok(DirectoryEntry::Path(PathBuf::from(path)))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<DirectoryEntry, A::Error> {
+        DirectoryTable::deserialize(MapAccessDeserializer::new(map)).map(DirectoryEntry::Table)
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DirectoryTable {
+    path: PathBuf,
+    #[serde(default)]
+    exclude: Vec<String>,
+}
+
+impl DirectoryEntry {
+    pub(super) fn path(&self) -> &Path {
+        match self {
+            Self::Path(path) => path,
+            Self::Table(table) => &table.path,
+        }
+    }
+
+    pub(super) fn exclude(&self) -> &[String] {
+        match self {
+            Self::Path(_) => &[],
+            Self::Table(table) => &table.exclude,
+        }
+    }
+}
+
+/// How to reach the database.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Database {
+    url: Option<String>,
+    host: Option<String>,
+    port: Option<u16>,
+    name: Option<String>,
+    user: Option<String>,
+    password_file: Option<PathBuf>,
+}
+
+impl Database {
+    /// The connection. A relative password file lies below `base`.
+    pub(super) fn connection(&self, base: &Path) -> anyhow::Result<Connection> {
+        let password = self.password_file.as_ref().map(|path| read_password(&base.join(path))).transpose()?;
+        let Some(url) = &self.url else {
+            let database = self.name.clone().ok_or_else(|| UsageError::new("[database] needs `url` or `name`"))?;
+            let (host, port, user) = (self.host.clone(), self.port, self.user.clone());
+            return Ok(Connection { host, port, user, password, database, variables: Vec::new() });
+        };
+        if self.host.is_some() || self.port.is_some() || self.name.is_some() || self.user.is_some() {
+            return Err(UsageError::new("[database] has both `url` and single settings: keep one of them").into());
+        }
+        let mut connection =
+            Connection::from_url(url).map_err(|error| UsageError::new(format!("[database] url: {error}")))?;
+        connection.password = password.or(connection.password);
+        Ok(connection)
+    }
+}
+
+impl File {
+    /// The settings in a text; the error names the key and the line.
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        let file: Self = toml::from_str(text).map_err(|error| one_line(text, &error))?;
+        Ok(file)
+    }
+}
+
+fn one_line(text: &str, error: &toml::de::Error) -> String {
+    let line = error.span().map(|span| text.get(..span.start).unwrap_or_default().matches('\n').count() + 1);
+    let message = error.message().replace('\n', " ");
+    line.map_or_else(|| message.clone(), |line| format!("line {line}: {message}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_documented_keys_are_read_and_others_refused_by_name() {
+        let text = "backup_dir = \"b\"\n[directories]\nmodels = \"m\"\n[directories.logs]\npath = \"l\"\nexclude = [\"*.tmp\"]\n\
+            [database]\nname = \"d\"\nport = 5\n";
+        let file = File::parse(text).expect("valid");
+        let directories = file.directories.expect("directories");
+        assert_eq!(directories["logs"].exclude(), ["*.tmp"]);
+        assert_eq!(directories["models"].path(), Path::new("m"));
+        let error = File::parse("[directories.logs]\npath = \"l\"\nexclud = []\n").expect_err("a wrong key");
+        assert!(error.contains("line 3") && error.contains("exclud"), "{error}");
+        let error = File::parse("backup_dir = \"b\"\n[databse]\nname = \"x\"\n").expect_err("a wrong key");
+        assert!(error.contains("line 2") && error.contains("databse"), "{error}");
+    }
+}

@@ -1,0 +1,125 @@
+//! Standard error and the keyboard: progress, warnings, questions. Standard output belongs to results.
+
+use std::io::{BufRead, IsTerminal, Write, stderr, stdin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use larder::progress::Progress;
+use signal_hook::consts::{SIGINT, SIGTERM};
+
+use crate::failure::Exit;
+
+const TICK: Duration = Duration::from_millis(120);
+
+/// How much to say beside results.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Verbosity {
+    Quiet,
+    Normal,
+    Verbose,
+}
+
+/// Prints an error.
+pub(crate) fn error(text: &str) {
+    line(&format!("error: {text}"));
+}
+
+/// Prints what to do about an error.
+pub(crate) fn advice(text: &str) {
+    line(&format!("  try: {text}"));
+}
+
+/// Prints a warning.
+pub(crate) fn warning(text: &str) {
+    line(&format!("warning: {text}"));
+}
+
+/// Prints a line.
+pub(crate) fn line(text: &str) {
+    // There is nobody to tell when standard error is gone.
+    let _ = writeln!(stderr(), "{text}");
+}
+
+/// Asks a question that only `yes` or `y` answers; `None` where nobody can be asked.
+pub(crate) fn confirm(question: &str) -> Option<bool> {
+    if !stdin().is_terminal() || !stderr().is_terminal() {
+        return None;
+    }
+    let _ = write!(stderr(), "{question} (yes/no): ");
+    let mut answer = String::new();
+    stdin().lock().read_line(&mut answer).ok()?;
+    Some(matches!(answer.trim().to_ascii_lowercase().as_str(), "yes" | "y"))
+}
+
+/// Progress on a terminal as a bar with rate and time left, elsewhere as a line for each phase.
+pub(crate) struct ConsoleProgress {
+    verbosity: Verbosity,
+    bar: ProgressBar,
+    interrupted: Arc<AtomicBool>,
+}
+
+impl ConsoleProgress {
+    /// Progress that says as much as `verbosity` wants.
+    pub(crate) fn new(verbosity: Verbosity) -> Self {
+        let interrupted = Arc::new(AtomicBool::new(false));
+        let shown = stderr().is_terminal() && verbosity != Verbosity::Quiet;
+        let target = if shown { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        Self { verbosity, bar: ProgressBar::with_draw_target(None, target), interrupted }
+    }
+
+    /// Takes over SIGINT and SIGTERM: the first asks the work to stop, the second ends the process at once.
+    pub(crate) fn stop_cleanly(&self) -> anyhow::Result<()> {
+        for signal in [SIGINT, SIGTERM] {
+            let twice = Arc::clone(&self.interrupted);
+            signal_hook::flag::register_conditional_shutdown(signal, Exit::Interrupted as i32, twice)?;
+            signal_hook::flag::register(signal, Arc::clone(&self.interrupted))?;
+        }
+        Ok(())
+    }
+
+    /// Removes the bar, so that what follows stands alone.
+    pub(crate) fn end(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+impl Progress for ConsoleProgress {
+    fn begin(&self, phase: &str, total_bytes: Option<u64>) {
+        if self.bar.is_hidden() {
+            if self.verbosity != Verbosity::Quiet {
+                line(&format!("{phase} …"));
+            }
+            return;
+        }
+        self.bar.reset();
+        let template = match total_bytes {
+            Some(total) => {
+                self.bar.set_length(total);
+                "{msg:32} {bar:24} {bytes:>11} of {total_bytes:<11} {bytes_per_sec:>12}  {eta:>4} left"
+            }
+            None => "{msg:32} {spinner} {bytes:>11} {bytes_per_sec:>12}",
+        };
+        let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+        self.bar.set_style(style.progress_chars("=> "));
+        self.bar.set_message(phase.to_owned());
+        self.bar.enable_steady_tick(TICK);
+    }
+
+    fn advance(&self, bytes: u64) {
+        self.bar.inc(bytes);
+    }
+
+    fn note(&self, message: &str) {
+        self.bar.suspend(|| warning(message));
+    }
+
+    fn wants_totals(&self) -> bool {
+        !self.bar.is_hidden()
+    }
+
+    fn cancelled(&self) -> bool {
+        self.interrupted.load(Ordering::Relaxed)
+    }
+}

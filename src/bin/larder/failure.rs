@@ -1,0 +1,128 @@
+//! How a command ends: exit statuses, and what an error tells its reader to do.
+
+use std::process::ExitCode;
+
+use larder::pipeline::Error;
+use larder::{progress, repo, sink, source, storage};
+
+use crate::console;
+
+/// How a command ended. The numbers are documented.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exit {
+    Done = 0,
+    Failed = 1,
+    Usage = 2,
+    Partial = 3,
+    Damage = 4,
+    Locked = 5,
+    NoSuchSnapshot = 6,
+    Interrupted = 130,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// A command was used in a way that cannot work.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub(crate) struct UsageError {
+    message: String,
+    advice: Option<String>,
+}
+
+impl UsageError {
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), advice: None }
+    }
+
+    pub(crate) fn with_advice(message: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self { message: message.into(), advice: Some(advice.into()) }
+    }
+}
+
+/// Prints an error with its causes and what to do about it.
+pub(crate) fn report(error: &anyhow::Error) -> Exit {
+    let mut text = String::new();
+    for cause in error.chain() {
+        let cause = cause.to_string();
+        // A transparent wrapper repeats what its source says.
+        if !text.ends_with(&cause) {
+            if !text.is_empty() {
+                text.push_str(": ");
+            }
+            text.push_str(&cause);
+        }
+    }
+    let (exit, advice) = classify(error);
+    console::error(&text);
+    if let Some(advice) = advice {
+        console::advice(advice);
+    }
+    exit
+}
+
+fn classify(error: &anyhow::Error) -> (Exit, Option<&str>) {
+    if let Some(usage) = error.downcast_ref::<UsageError>() {
+        return (Exit::Usage, usage.advice.as_deref());
+    }
+    if let Some(error) = error.downcast_ref::<Error>() {
+        return classify_pipeline(error);
+    }
+    if let Some(error) = error.downcast_ref::<repo::Error>() {
+        return classify_repo(error);
+    }
+    match error.downcast_ref::<source::Error>() {
+        Some(source::Error::Settings(_) | source::Error::Pattern { .. }) => (Exit::Usage, None),
+        _ => (Exit::Failed, None),
+    }
+}
+
+fn classify_pipeline(error: &Error) -> (Exit, Option<&'static str>) {
+    match error {
+        Error::NoSuchSnapshot { .. } => (Exit::NoSuchSnapshot, Some("`larder list` shows the snapshots there are")),
+        Error::NoSnapshots => (Exit::NoSuchSnapshot, Some("`larder create` makes the first one")),
+        Error::Ambiguous { .. } => (Exit::NoSuchSnapshot, Some("give more of the name")),
+        Error::NoSuchComponent { .. } => (Exit::Usage, None),
+        Error::Path { .. } | Error::Model(larder::model::Error::NotFound { .. }) => {
+            (Exit::Failed, Some("`larder ls NAME` shows what a snapshot has"))
+        }
+        Error::NothingSaved { .. } => (Exit::Failed, Some("nothing was written; earlier snapshots are as they were")),
+        Error::Cancelled(progress::Cancelled) => {
+            (Exit::Interrupted, Some("nothing is lost: run the command again, and it goes on from what is there"))
+        }
+        Error::NotSafe { .. } => {
+            (Exit::Failed, Some("mend that, or restore with `--no-snapshot`; nothing was touched"))
+        }
+        Error::Repo(error) => classify_repo(error),
+        Error::Sink(sink::Error::Database { .. } | sink::Error::Rows { .. }) => {
+            (Exit::Failed, Some("look whether the server runs and the settings are right; the database is as it was"))
+        }
+        error if error.is_damage() => (Exit::Damage, Some("`larder verify --read-data` shows all that is damaged")),
+        _ => (Exit::Failed, None),
+    }
+}
+
+fn classify_repo(error: &repo::Error) -> (Exit, Option<&'static str>) {
+    match error {
+        repo::Error::Locked { .. } => (Exit::Locked, Some("wait for the other command to end, then try again")),
+        repo::Error::NotFound { .. } => {
+            (Exit::Failed, Some("`larder create` makes it; `--backup-dir` or `-C` name another place"))
+        }
+        repo::Error::NewerVersion { .. } | repo::Error::UnknownFeature { .. } => {
+            (Exit::Failed, Some("use a newer larder"))
+        }
+        repo::Error::BadConfig { .. } => {
+            (Exit::Damage, Some("if this folder belongs to another program, name another with `--backup-dir`"))
+        }
+        repo::Error::Storage(storage::Error::Full { .. })
+        | repo::Error::Pack(larder::pack::Error::Storage(storage::Error::Full { .. })) => {
+            (Exit::Failed, Some("make room and run the command again: what was stored so far is used"))
+        }
+        error if error.is_damage() => (Exit::Damage, Some("`larder verify --read-data` shows all that is damaged")),
+        _ => (Exit::Failed, None),
+    }
+}

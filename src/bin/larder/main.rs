@@ -1,0 +1,22 @@
+//! The command line of Larder: reads arguments, configuration and signals, calls the library, and speaks to people.
+
+mod cli;
+mod config;
+mod console;
+mod failure;
+mod output;
+mod table;
+mod units;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let arguments = cli::Arguments::parse();
+    let output = output::Output::new(arguments.global.json);
+    match cli::run(&arguments, &output) {
+        Ok(exit) => exit.into(),
+        Err(error) => failure::report(&error).into(),
+    }
+}
