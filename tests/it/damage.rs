@@ -1,0 +1,270 @@
+//! Damage of every kind of object: it is found and named, nothing wrong is given out, and the rest still comes back.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::support::{DAMAGE, System, noise};
+
+const DATA_BYTES: usize = 300_000;
+
+/// What happens to an object.
+#[derive(Debug, Clone, Copy)]
+enum Harm {
+    /// The byte at this share of the length, in thousandths, has a bit flipped.
+    Flip(usize),
+    /// So many thousandths of it are left.
+    Cut(usize),
+    /// Its last byte is missing.
+    CutByte,
+    Remove,
+}
+
+const FLIPS: [Harm; 6] =
+    [Harm::Flip(0), Harm::Flip(10), Harm::Flip(250), Harm::Flip(500), Harm::Flip(900), Harm::Flip(1000)];
+const CUTS: [Harm; 4] = [Harm::Cut(0), Harm::Cut(500), Harm::CutByte, Harm::Remove];
+
+/// An object that is harmed until it is dropped.
+struct Harmed {
+    path: PathBuf,
+    bytes: Vec<u8>,
+}
+
+impl Harmed {
+    fn new(path: &Path, harm: Harm) -> Self {
+        let bytes = fs::read(path).expect("read the object");
+        let mut changed = bytes.clone();
+        match harm {
+            Harm::Flip(share) => changed[(bytes.len() - 1) * share / 1000] ^= 0x10,
+            Harm::Cut(share) => changed.truncate(bytes.len() * share / 1000),
+            Harm::CutByte => changed.truncate(bytes.len() - 1),
+            Harm::Remove => {}
+        }
+        fs::remove_file(path).expect("remove the object");
+        if !matches!(harm, Harm::Remove) {
+            fs::write(path, changed).expect("write the object");
+        }
+        Self { path: path.to_owned(), bytes }
+    }
+}
+
+impl Drop for Harmed {
+    fn drop(&mut self) {
+        fs::write(&self.path, &self.bytes).expect("write the object back");
+    }
+}
+
+/// Two nights, each with a data pack of its own: `models/old` is of the first one, everything else of the second one.
+struct Nights {
+    system: System,
+    first: String,
+    second: String,
+    old_pack: PathBuf,
+    tree_packs: Vec<PathBuf>,
+}
+
+fn nights() -> Nights {
+    let system = System::new();
+    system.write("models/old", noise(DATA_BYTES, 1));
+    let first = system.create();
+    let old_pack = system.packs().into_iter().find(|pack| is_data(pack)).expect("a data pack");
+    system.write("models/new", noise(DATA_BYTES, 2));
+    system.write("config/settings", "a = 1\n");
+    let second = system.create();
+    let tree_packs: Vec<PathBuf> = system.packs().into_iter().filter(|pack| !is_data(pack)).collect();
+    assert!(!tree_packs.is_empty());
+    Nights { system, first, second, old_pack, tree_packs }
+}
+
+fn is_data(pack: &Path) -> bool {
+    pack.metadata().expect("metadata").len() > DATA_BYTES as u64 / 2
+}
+
+/// The name of an object as messages have it.
+fn object_name(system: &System, path: &Path) -> String {
+    let relative = path.strip_prefix(system.path("backups")).expect("an object");
+    relative.to_string_lossy().into_owned()
+}
+
+#[test]
+fn every_harm_to_a_pack_is_found_and_named() {
+    let Nights { system, old_pack, tree_packs, .. } = nights();
+    for pack in tree_packs.iter().chain([&old_pack]) {
+        for harm in FLIPS.iter().chain(&CUTS) {
+            let harmed = Harmed::new(pack, *harm);
+            let run = system.run(&["verify", "--all", "--read-data"]);
+            assert_eq!(run.code, Some(DAMAGE), "{harm:?} of {}: {run:?}", pack.display());
+            run.ended(DAMAGE).shows(&object_name(&system, pack));
+            drop(harmed);
+        }
+    }
+    system.ok(&["verify", "--all", "--read-data"]);
+}
+
+#[test]
+fn a_restore_never_gives_out_wrong_bytes() {
+    let Nights { system, old_pack, .. } = nights();
+    let (old, new) = (noise(DATA_BYTES, 1), noise(DATA_BYTES, 2));
+    let out = system.path("out").to_string_lossy().into_owned();
+    for harm in FLIPS.iter().chain(&CUTS) {
+        let _ = fs::remove_dir_all(&out);
+        system.write("out/models/old", "mine");
+        system.write("out/models/other", "mine too");
+        let harmed = Harmed::new(&old_pack, *harm);
+        let run = system.run(&["restore", "latest", "--target", &out]);
+        drop(harmed);
+        let restored = system.read("out/models/old") == old;
+        // What is not needed for reading may be damaged; everything in the middle is needed.
+        let spared = matches!(harm, Harm::Flip(0 | 10 | 1000));
+        assert!(spared || run.code == Some(DAMAGE), "{harm:?}: {run:?}");
+        if run.code == Some(DAMAGE) {
+            run.says("models/old");
+            assert!(
+                restored || system.read("out/models/old") == b"mine",
+                "{harm:?} left neither the one nor the other"
+            );
+        } else {
+            run.ended(0);
+            assert!(restored, "{harm:?}");
+        }
+        assert!(system.read("out/models/new") == new, "{harm:?}: what is not touched comes back");
+        assert_eq!(system.read("out/config/settings"), b"a = 1\n", "{harm:?}");
+        assert_eq!(system.read("out/models/other"), b"mine too", "{harm:?}");
+        assert_eq!(
+            fs::read_dir(system.path("out/models")).expect("list").count(),
+            3,
+            "{harm:?}: nothing is left behind"
+        );
+    }
+}
+
+#[test]
+fn a_live_restore_leaves_alone_what_it_cannot_give_back() {
+    let Nights { system, old_pack, tree_packs, .. } = nights();
+    system.write("models/old", "as it is now");
+    let _harmed = Harmed::new(&old_pack, Harm::Remove);
+    let run = system.run(&["restore", "latest", "--force", "--no-snapshot"]);
+    run.ended(DAMAGE).says("models/old");
+    assert_eq!(system.read("models/old"), b"as it is now");
+    for pack in &tree_packs {
+        for harm in [Harm::Flip(300), Harm::Cut(500), Harm::Remove] {
+            let _harmed = Harmed::new(pack, harm);
+            system.run(&["restore", "latest", "--force", "--no-snapshot"]);
+            assert!(system.exists("models/old") && system.exists("models/new"), "a lost tree is no reason to delete");
+            assert!(system.exists("config/settings"), "a lost tree is no reason to delete");
+        }
+    }
+}
+
+#[test]
+fn a_lost_tree_is_named_and_other_components_come_back() {
+    let Nights { system, second, tree_packs, .. } = nights();
+    let out = system.path("out").to_string_lossy().into_owned();
+    let mut named = 0;
+    for pack in &tree_packs {
+        for harm in [Harm::Cut(500), Harm::Remove] {
+            let _ = fs::remove_dir_all(&out);
+            let _harmed = Harmed::new(pack, harm);
+            let run = system.run(&["restore", &second, "--target", &out]);
+            if run.code != Some(0) {
+                run.ended(DAMAGE);
+                named += usize::from(run.stderr.contains("models") || run.stderr.contains("config"));
+            }
+        }
+    }
+    assert!(named > 0, "the last night needs at least one of the tree packs");
+}
+
+#[test]
+fn a_lost_pack_is_stored_again_by_the_next_backup() {
+    let Nights { system, first, old_pack, .. } = nights();
+    fs::remove_file(&old_pack).expect("remove");
+    let report = system.json(&["create"]);
+    assert_eq!(report["status"], "complete", "{report}");
+    let new = report["components"].as_array().expect("components").iter();
+    let new: u64 = new.map(|component| component["bytes_new"].as_u64().expect("bytes")).sum();
+    assert_eq!(new, DATA_BYTES as u64, "exactly what was lost is stored again: {report}");
+    let out = system.path("out").to_string_lossy().into_owned();
+    for name in ["latest", &first] {
+        let _ = fs::remove_dir_all(&out);
+        system.ok(&["restore", name, "--target", &out]);
+        assert!(system.read("out/models/old") == noise(DATA_BYTES, 1), "{name}");
+    }
+}
+
+#[test]
+fn every_harm_to_a_segment_is_found_and_mended_by_the_next_backup() {
+    let system = System::new();
+    system.write("models/old", noise(DATA_BYTES, 1));
+    let name = system.create();
+    let segments = system.objects("index/");
+    assert_eq!(segments.len(), 1);
+    let segment = &segments[0];
+    for harm in FLIPS.iter().chain(&CUTS) {
+        let harmed = Harmed::new(segment, *harm);
+        let run = system.run(&["verify", "--all", "--read-data"]);
+        assert_eq!(run.code, Some(DAMAGE), "{harm:?}: {run:?}");
+        // A segment that is gone can only be told by what it listed.
+        let lost = if matches!(harm, Harm::Remove) { "models".to_owned() } else { object_name(&system, segment) };
+        run.shows(&lost);
+        drop(harmed);
+    }
+    system.ok(&["verify", "--all", "--read-data"]);
+    fs::remove_file(segment).expect("remove");
+    let report = system.json(&["create"]);
+    assert!(report["adopted_bytes"].as_u64().expect("bytes") > DATA_BYTES as u64, "{report}");
+    system.ok(&["verify", "--all", "--read-data"]);
+    system.ok(&["restore", &name, "--target", &system.path("out").to_string_lossy()]);
+    assert!(system.read("out/models/old") == noise(DATA_BYTES, 1));
+}
+
+#[test]
+fn every_harm_to_a_manifest_is_found_and_named() {
+    let Nights { system, first, second, .. } = nights();
+    let manifest = system.path("backups/snapshots").join(&second);
+    for harm in FLIPS.iter().chain(&CUTS) {
+        let harmed = Harmed::new(&manifest, *harm);
+        if matches!(harm, Harm::Remove) {
+            system.run(&["restore", &second, "--target", &system.path("out").to_string_lossy()]).ended(6).says(&second);
+        } else {
+            system.run(&["verify", "--all", "--read-data"]).ended(DAMAGE).shows(&format!("snapshots/{second}"));
+            system
+                .run(&["restore", &second, "--target", &system.path("out").to_string_lossy()])
+                .ended(DAMAGE)
+                .says(&second);
+            system.run(&["restore", "latest", "--target", &system.path("out").to_string_lossy()]).ended(DAMAGE);
+            assert!(!system.exists("out"), "{harm:?}: nothing is touched");
+            system.run(&["list"]).ended(DAMAGE).shows(&first).says(&second);
+        }
+        system.ok(&["restore", &first, "--dry-run", "--target", &system.path("out").to_string_lossy()]);
+        drop(harmed);
+    }
+    // Backups go on beside a damaged manifest.
+    let _harmed = Harmed::new(&manifest, Harm::Flip(500));
+    system.write("models/third", "3");
+    system.create();
+}
+
+#[test]
+fn every_harm_to_the_config_is_refused() {
+    let Nights { system, .. } = nights();
+    let config = system.path("backups/config");
+    for harm in FLIPS.iter().chain(&CUTS) {
+        if matches!(harm, Harm::Remove) {
+            continue;
+        }
+        let harmed = Harmed::new(&config, *harm);
+        let damaged = fs::read(&config).expect("read");
+        for arguments in [&["verify", "--all", "--read-data"][..], &["list"], &["create"]] {
+            let run = system.run(arguments);
+            // The last byte ends the line and says nothing.
+            if !matches!(harm, Harm::Flip(1000) | Harm::CutByte) {
+                assert_eq!(run.code, Some(DAMAGE), "{harm:?}, {arguments:?}: {run:?}");
+                run.ended(DAMAGE).says("config");
+            }
+        }
+        assert!(fs::read(&config).expect("read") == damaged, "nobody overwrites what was found");
+        drop(harmed);
+    }
+    let _harmed = Harmed::new(&config, Harm::Remove);
+    system.run(&["list"]).ended(1).says("there is no repository");
+}

@@ -1,0 +1,11 @@
+//! The program from outside: every test drives the real binary on folders of its own.
+
+mod crash;
+mod damage;
+mod limits;
+mod metadata;
+mod restore_safety;
+mod sources;
+mod streams;
+mod support;
+mod usage;

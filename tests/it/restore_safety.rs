@@ -1,0 +1,290 @@
+//! A restore never leaves its target: not through links that stand there, and not through names in a snapshot.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::sync::Arc;
+
+use larder::clock::LocalTime;
+use larder::model::{
+    ByteString, Component, ComponentKind, Consistency, Content, FileTime, Node, NodeKind, Snapshot, SnapshotKind,
+    Status, TreeWriter, encode_snapshot,
+};
+use larder::pipeline::backup;
+use larder::repo::{Repository, Transaction};
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::support::{DAMAGE, Run, System, files_below, noise};
+
+fn outside(system: &System) {
+    system.write("outside/precious", "precious");
+}
+
+fn assert_outside_is_untouched(system: &System) {
+    assert_eq!(files_below(&system.path("outside")), [system.path("outside/precious")]);
+    assert_eq!(system.read("outside/precious"), b"precious");
+}
+
+#[test]
+fn links_in_the_target_are_replaced_and_never_followed() {
+    let system = System::new();
+    outside(&system);
+    system.write("models/sub/precious", "from the snapshot");
+    system.write("models/file", "from the snapshot");
+    system.create();
+    let out = system.path("out").to_string_lossy().into_owned();
+    for link in ["out/models", "out/models/sub", "out/models/sub/precious", "out/models/file"] {
+        let _ = fs::remove_dir_all(&out);
+        let target = if link.ends_with("precious") || link.ends_with("file") { "outside/precious" } else { "outside" };
+        fs::create_dir_all(system.path(link).parent().expect("a parent")).expect("create");
+        symlink(system.path(target), system.path(link)).expect("link");
+        system.run(&["restore", "latest", "--target", &out]).ended(0);
+        assert_outside_is_untouched(&system);
+        assert_eq!(system.read("out/models/sub/precious"), b"from the snapshot", "{link}");
+        assert!(!system.path(link).is_symlink(), "{link}");
+    }
+}
+
+#[test]
+fn links_in_the_live_system_are_replaced_and_never_followed() {
+    let system = System::new();
+    outside(&system);
+    system.write("models/sub/file", "from the snapshot");
+    system.create();
+    fs::remove_dir_all(system.path("models/sub")).expect("remove");
+    symlink(system.path("outside"), system.path("models/sub")).expect("link");
+    symlink(system.path("outside"), system.path("models/extra")).expect("link");
+    system.ok(&["restore", "latest", "--force"]);
+    assert_outside_is_untouched(&system);
+    assert_eq!(system.read("models/sub/file"), b"from the snapshot");
+    assert!(!system.path("models/sub").is_symlink() && !system.exists("models/extra"));
+}
+
+#[test]
+fn a_folder_that_is_gone_comes_back_and_needs_no_safety_snapshot() {
+    let system = System::with_model("one");
+    let first = system.create();
+    fs::remove_dir_all(system.path("models")).expect("remove");
+    let dry = system.json(&["restore", &first, "--dry-run"]);
+    assert_eq!(dry["components"][0]["written"], 2, "{dry}");
+    assert!(!system.exists("models"));
+    let report = system.json(&["restore", &first, "--force"]);
+    assert!(report["safety_snapshot"].is_null(), "{report}");
+    assert_eq!(system.read("models/one"), b"one");
+}
+
+#[test]
+fn an_interrupted_restore_leaves_whole_files_only() {
+    const FILES: u64 = 8;
+    let system = System::new();
+    let old = |number| noise(20 << 20, number);
+    for number in 0..FILES {
+        system.write(format!("models/{number}"), old(number));
+    }
+    let first = system.create();
+    for number in 0..FILES {
+        system.write(format!("models/{number}"), format!("new {number}"));
+    }
+    let is_temporary = |path: &PathBuf| path.to_string_lossy().contains(".larder-restore-");
+    let temporary = || files_below(&system.path("models")).into_iter().filter(is_temporary).count();
+    for signal in [Signal::TERM, Signal::KILL] {
+        let arguments = ["restore", &first, "--force", "--no-snapshot"];
+        let mut child = system.command(&arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("start");
+        while temporary() == 0 {
+            assert!(child.try_wait().expect("wait").is_none(), "the restore ended before it wrote anything");
+            std::thread::yield_now();
+        }
+        kill_process(Pid::from_child(&child), signal).expect("signal");
+        let run = Run::from_output(&child.wait_with_output().expect("wait"));
+        if signal == Signal::TERM {
+            run.ended(130).says("interrupted");
+            assert_eq!(temporary(), 0, "an interrupted restore tidies up");
+        }
+        for number in 0..FILES {
+            let found = system.read(format!("models/{number}"));
+            assert!(found == format!("new {number}").into_bytes() || found == old(number), "{number} is neither");
+        }
+    }
+    system.ok(&["restore", &first, "--force", "--no-snapshot"]);
+    assert_eq!(temporary(), 0);
+    for number in 0..FILES {
+        assert!(system.read(format!("models/{number}")) == old(number));
+    }
+}
+
+#[test]
+fn what_changed_its_kind_is_restored() {
+    let system = System::new();
+    system.write("models/a", "a file");
+    system.write("models/b/inner", "in a folder");
+    system.write("models/c/inner", "in a folder");
+    symlink("a", system.path("models/d")).expect("link");
+    let first = system.create();
+    let kinds = |system: &System| {
+        for name in ["models/a", "models/d"] {
+            fs::remove_file(system.path(name)).expect("remove");
+        }
+        for name in ["models/b", "models/c"] {
+            fs::remove_dir_all(system.path(name)).expect("remove");
+        }
+    };
+    kinds(&system);
+    system.write("models/a/deep/er", "in a folder now");
+    system.write("models/b", "a file now");
+    symlink("/nowhere", system.path("models/c")).expect("link");
+    system.write("models/d/inner", "in a folder now");
+    let second = system.create();
+    assert_ne!(system.json(&["diff", &first, &second])["changes"].as_array().map(Vec::len), Some(0));
+    for _ in 0..2 {
+        system.ok(&["restore", &first, "--force", "--no-snapshot"]);
+        assert_eq!(
+            (system.read("models/a"), system.read("models/b/inner")),
+            (b"a file".to_vec(), b"in a folder".to_vec())
+        );
+        assert_eq!(
+            (system.read("models/c/inner"), system.read("models/d")),
+            (b"in a folder".to_vec(), b"a file".to_vec())
+        );
+        assert!(system.path("models/d").is_symlink() && !system.path("models/c").is_symlink());
+        system.ok(&["restore", &second, "--force", "--no-snapshot"]);
+        assert_eq!(system.read("models/a/deep/er"), b"in a folder now");
+        assert_eq!(
+            (system.read("models/b"), system.read("models/d/inner")),
+            (b"a file now".to_vec(), b"in a folder now".to_vec())
+        );
+        assert!(system.path("models/c").is_symlink());
+    }
+}
+
+fn node(name: &[u8], mode: u32, kind: NodeKind) -> Node {
+    let time = FileTime { secs: 1_000_000_000, nanos: 0 };
+    let (uid, gid) = (rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw());
+    Node {
+        name: ByteString::from(name),
+        mode,
+        uid,
+        gid,
+        user: String::new(),
+        group: String::new(),
+        mtime: time,
+        ctime: time,
+        size_bytes: 0,
+        inode: 1,
+        device: 1,
+        links: 1,
+        xattrs: Vec::new(),
+        changed: false,
+        kind,
+    }
+}
+
+fn file(name: &[u8]) -> Node {
+    node(name, 0o644, NodeKind::File { content: Content::default(), holes: Vec::new() })
+}
+
+fn directory(transaction: &mut Transaction<'_>, name: &[u8], entries: &[Node]) -> Node {
+    let mut writer = TreeWriter::default();
+    for entry in entries {
+        writer.push(transaction, entry).expect("push");
+    }
+    let tree = writer.finish(transaction).expect("finish");
+    node(name, 0o755, NodeKind::Directory { tree })
+}
+
+/// Writes a snapshot whose component `models` has what `entries` gives.
+fn craft(system: &System, entries: impl FnOnce(&mut Transaction<'_>) -> Vec<Node>) -> String {
+    let storage = larder::storage::open(&system.path("backups").to_string_lossy());
+    let repository = Repository::open_or_create(Arc::from(storage)).expect("repository");
+    let (reservation, time) = backup::reserve(&repository).expect("a name");
+    let mut transaction = repository.begin().expect("begin");
+    let entries = entries(&mut transaction);
+    let root = directory(&mut transaction, b"models", &entries);
+    let finished = transaction.finish().expect("finish");
+    let name = "models".parse().expect("a name");
+    let mut component = Component::new(name, ComponentKind::Directory, "models".to_owned(), Consistency::Live);
+    component.root = Some(root);
+    let snapshot = snapshot(reservation.name(), time, component);
+    finished.commit(&reservation, &encode_snapshot(&snapshot)).expect("commit");
+    snapshot.name.to_string()
+}
+
+fn snapshot(name: &str, time: LocalTime, component: Component) -> Snapshot {
+    Snapshot {
+        name: name.parse().expect("a name"),
+        time,
+        host: "host".to_owned(),
+        program: "a test".to_owned(),
+        parent: None,
+        tags: Vec::new(),
+        pinned: false,
+        kind: SnapshotKind::Full,
+        status: Status::Complete,
+        millis: 0,
+        components: vec![component],
+    }
+}
+
+/// Restores a crafted snapshot in every way; all of them refuse, and nothing appears but below the targets.
+fn assert_refused(system: &System, name: &str, what: &str) {
+    fs::create_dir_all(system.path("box/out")).expect("create");
+    let out = system.path("box/out").to_string_lossy().into_owned();
+    let run = system.run(&["restore", name, "--target", &out]);
+    assert_eq!(run.code, Some(DAMAGE), "{what}: {run:?}");
+    system.run(&["restore", name, "--force", "--no-snapshot"]).ended(DAMAGE);
+    system.run(&["verify", name]).ended(DAMAGE);
+    let exported = system.run(&["export", name, "--to", &out]);
+    assert_ne!(exported.code, Some(0), "{what}: {exported:?}");
+    let stray = |path: &std::path::Path| path.file_name().is_some_and(|name| name == "escaped");
+    let found: Vec<_> = files_below(&system.path("")).into_iter().filter(|path| stray(path)).collect();
+    assert!(found.is_empty(), "{what}: {found:?}");
+    assert_eq!(system.read("models/mine"), b"mine", "{what}: a tree that cannot be right deletes nothing");
+}
+
+#[test]
+fn crafted_names_are_refused() {
+    for name in [&b".."[..], b".", b"../escaped", b"a/escaped", b"/tmp/escaped", b"a\0b"] {
+        let system = System::new();
+        system.write("models/mine", "mine");
+        let snapshot = craft(&system, |_| vec![file(name)]);
+        assert_refused(&system, &snapshot, &String::from_utf8_lossy(name));
+    }
+}
+
+#[test]
+fn crafted_folders_are_refused() {
+    for name in [&b".."[..], b".", b"../..", b"a/.."] {
+        let system = System::new();
+        system.write("models/mine", "mine");
+        let snapshot = craft(&system, |transaction| {
+            let folder = directory(transaction, name, &[file(b"escaped")]);
+            vec![folder]
+        });
+        assert_refused(&system, &snapshot, &String::from_utf8_lossy(name));
+    }
+}
+
+#[test]
+fn a_crafted_link_is_not_gone_through() {
+    let system = System::new();
+    outside(&system);
+    system.write("models/mine", "mine");
+    let target = system.path("outside").to_string_lossy().into_owned();
+    // A link, and below a folder of nearly its name a file: the names differ, so both are honest entries.
+    let link = NodeKind::Symlink { target: ByteString::from(target.as_bytes()) };
+    let honest = craft(&system, |transaction| {
+        let folder = directory(transaction, b"b", &[file(b"new")]);
+        vec![node(b"a", 0o777, link.clone()), folder]
+    });
+    system.ok(&["restore", &honest, "--target", &system.path("out").to_string_lossy()]);
+    assert!(system.path("out/models/a").is_symlink() && system.exists("out/models/b/new"));
+    assert_outside_is_untouched(&system);
+    // The next snapshot has a folder where the link stands now.
+    let folder = craft(&system, |transaction| {
+        let folder = directory(transaction, b"a", &[file(b"precious")]);
+        vec![folder]
+    });
+    system.ok(&["restore", &folder, "--target", &system.path("out").to_string_lossy()]);
+    assert_outside_is_untouched(&system);
+    assert_eq!(system.read("out/models/a/precious"), b"");
+}

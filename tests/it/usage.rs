@@ -1,0 +1,212 @@
+//! The edges of the program: exit statuses, what is said to people, and what scripts rely on.
+
+use std::fs;
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+use super::support::{DAMAGE, Run, System};
+
+#[test]
+fn names_of_snapshots() {
+    let system = System::with_model("one");
+    let first = system.create();
+    let second = system.create();
+    assert_eq!(system.json(&["show", "latest"])["name"], second.as_str());
+    assert_eq!(system.json(&["show", &first])["name"], first.as_str());
+    system.run(&["show", "system_backup_1999"]).ended(6).says("system_backup_1999").says("larder list");
+    system.run(&["show", "system_backup_"]).ended(6).says(&first).says(&second);
+    for command in ["show", "ls", "restore", "verify", "export", "stats"] {
+        system.run(&[command, "nothing-like-it"]).ended(6).says("nothing-like-it");
+    }
+    system.run(&["cat", "nothing:models/one"]).ended(6);
+    system.run(&["diff", &first, "nothing"]).ended(6);
+    system.run(&["find", "*", "--snapshot", "nothing"]).ended(6);
+}
+
+#[test]
+fn components_paths_and_flags_that_are_not_there() {
+    let system = System::with_model("one");
+    system.create();
+    let target = system.path("out").to_string_lossy().into_owned();
+    system
+        .run(&["restore", "latest", "--components", "modles", "--target", &target])
+        .ended(2)
+        .says("modles")
+        .says("models");
+    assert!(!system.exists("out"), "nothing is touched");
+    system.run(&["create", "--components", "modles"]).ended(2).says("modles").says("models");
+    system.run(&["create", "--type", "database"]).ended(2).says("no database is configured");
+    system.run(&["create", "--no-such-flag"]).ended(2).says("--no-such-flag");
+    system.run(&["no-such-command"]).ended(2).says("no-such-command");
+    system.run(&["verify", "latest", "--subset", "10%"]).ended(2);
+    system.run(&["verify", "latest", "--read-data", "--subset", "0%"]).ended(2);
+    system.run(&["cat", "latest:models/none"]).ended(1).says("models/none");
+    system.run(&["cat", "latest:models"]).ended(1).says("models");
+    system.run(&["ls", "latest:models/none"]).ended(1).says("models/none");
+    let empty: [&str; 0] = [];
+    system.run(&empty).ended(2);
+    let mut elsewhere = Command::new(env!("CARGO_BIN_EXE_larder"));
+    Run::of(elsewhere.args(["-C", "/no/such/folder", "list"])).ended(2).says("/no/such/folder");
+}
+
+#[test]
+fn the_configuration_is_checked() {
+    let system = System::with_model("one");
+    for (text, words) in [
+        (
+            "backup_dir = \"b\"\n\n[directories.models]\npath = \"models\"\nexlude = []\n",
+            &["larder.toml", "line 5", "exlude"][..],
+        ),
+        ("backupdir = \"b\"\n", &["larder.toml", "line 1", "backupdir"]),
+        ("[directories]\nmodels = 3\n", &["line 2"]),
+        ("[directories\n", &["line 1"]),
+        ("[directories]\n\"a/b\" = \"models\"\n", &["a/b"]),
+        ("[directories]\ndatabase = \"models\"\n", &["database"]),
+        ("[directories.models]\npath = \"models\"\nexclude = [\"[\"]\n", &["models", "["]),
+    ] {
+        system.write("larder.toml", text);
+        let run = system.run(&["create"]);
+        words.iter().fold(run.ended(2), |run, word| run.says(word));
+    }
+    assert!(!system.exists("backups") && !system.exists("b"), "nothing was made");
+    fs::remove_file(system.path("larder.toml")).expect("remove");
+    system.run(&["create", "--config", "/no/such.toml"]).ended(2).says("/no/such.toml");
+}
+
+#[test]
+fn where_there_is_no_repository() {
+    let system = System::with_model("one");
+    for arguments in [&["list"][..], &["show", "latest"], &["verify"], &["stats"], &["restore", "latest", "--force"]] {
+        system.run(arguments).ended(1).says("no repository").says("larder create");
+    }
+    assert!(!system.exists("backups"), "looking makes nothing");
+    System::new().run(&["create"]).ended(2).says("nothing to back up");
+    // A dry run makes nothing either.
+    system.ok(&["create", "--dry-run"]);
+    assert!(!system.exists("backups"));
+}
+
+#[test]
+fn a_repository_of_another_time_or_program() {
+    let system = System::with_model("one");
+    system.create();
+    let config = String::from_utf8(system.read("backups/config")).expect("text");
+    let newer = config.replace("\"version\":1", "\"version\":99");
+    assert_ne!(config, newer);
+    system.write("backups/config", &newer);
+    for command in ["list", "create", "verify"] {
+        system.run(&[command]).ended(1).says("99").says("newer");
+    }
+    assert_eq!(system.read("backups/config"), newer.as_bytes());
+
+    let system = System::with_model("one");
+    for foreign in ["[core]\n\trepositoryformatversion = 0\n", "{\"magic\":\"other\"}", ""] {
+        system.write("backups/config", foreign);
+        let run = system.run(&["create"]);
+        assert!(matches!(run.code, Some(2 | DAMAGE)), "{run:?}");
+        run.says("config");
+        assert_eq!(system.read("backups/config"), foreign.as_bytes());
+        assert_eq!(fs::read_dir(system.path("backups")).expect("list").count(), 1, "nothing is added");
+    }
+}
+
+#[test]
+fn a_restore_that_nobody_confirms() {
+    let system = System::with_model("then");
+    system.create();
+    system.write("models/one", "now");
+    system.write("models/two", "new");
+    for arguments in [&["restore", "latest"][..], &["restore", "latest", "--no-snapshot", "--json"]] {
+        system.run(arguments).ended(2).says("--force");
+        assert_eq!((system.read("models/one"), system.read("models/two")), (b"now".to_vec(), b"new".to_vec()));
+    }
+    let run = system.run(&["restore", "latest", "--dry-run"]);
+    run.ended(0).shows("nothing was touched");
+    assert_eq!((system.read("models/one"), system.read("models/two")), (b"now".to_vec(), b"new".to_vec()));
+    assert_eq!(system.json(&["list"]).as_array().map(Vec::len), Some(1), "no safety snapshot either");
+}
+
+#[test]
+fn a_reader_who_leaves_early_is_no_error() {
+    let system = System::new();
+    for number in 0..2_000 {
+        system.write(format!("models/{number:0200}"), "");
+    }
+    system.create();
+    for arguments in [&["list"][..], &["ls", "-r", "latest"], &["show", "latest", "--json"], &["cat", "latest:models"]]
+    {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let child = system.command(arguments).stdout(writer).stderr(Stdio::piped()).spawn().expect("start");
+        let run = Run::from_output(&child.wait_with_output().expect("wait"));
+        if arguments[0] == "cat" {
+            run.ended(1).says("models");
+        } else {
+            run.ended(0);
+            assert_eq!(run.stderr, "", "{arguments:?}");
+        }
+    }
+}
+
+#[test]
+fn the_name_is_found_by_the_scripts_there_are() {
+    let system = System::with_model("one");
+    let title = system.ok(&["create"]).stdout;
+    let title = title.lines().next().expect("a line");
+    let name = title.strip_prefix("Creating comprehensive system backup: ").expect("the name in the first line");
+    let newest = system.ok(&["create", "--tag", "a b"]).stdout;
+    assert!(newest.lines().next().is_some_and(|line| line > title), "names are in the order of time");
+    let script = "\"$0\" -C \"$1\" list | grep system_backup_ | head -1 | awk '{print $2}'";
+    let mut shell = Command::new("sh");
+    shell.args(["-c", script, env!("CARGO_BIN_EXE_larder")]).arg(system.path(""));
+    let run = Run::of(&mut shell);
+    run.ended(0);
+    let found = run.stdout.trim();
+    assert!(found > name && newest.contains(found), "{run:?}");
+    assert_eq!(run.stdout.lines().count(), 1);
+}
+
+#[test]
+fn with_json_there_is_one_document_and_nothing_else() {
+    let system = System::with_model("one");
+    let report = system.json(&["create", "--tag", "night"]);
+    assert_eq!((&report["status"], &report["tags"][0]), (&"complete".into(), &"night".into()));
+    let first = report["name"].as_str().expect("a name").to_owned();
+    system.write("models/two", "two");
+    let second = system.create();
+    let out = system.path("out").to_string_lossy().into_owned();
+    let is_list = |value: &Value, len: usize| assert_eq!(value.as_array().map(Vec::len), Some(len), "{value}");
+    is_list(&system.json(&["list"]), 2);
+    is_list(&system.json(&["list", "--show-details"]), 2);
+    assert_eq!(system.json(&["show", &second])["parent"], first.as_str());
+    is_list(&system.json(&["ls", "latest"]), 1);
+    is_list(&system.json(&["ls", "latest:models"]), 2);
+    is_list(&system.json(&["find", "tw?"]), 1);
+    let difference = system.json(&["diff", &first, &second]);
+    assert_eq!(difference["added"], 1, "{difference}");
+    assert_eq!(system.json(&["verify", "--all", "--read-data"])["ok"], true);
+    assert_eq!(system.json(&["verify", "latest", "--test-restore"])["ok"], true);
+    assert_eq!(system.json(&["stats"])["snapshots"], 2);
+    assert_eq!(system.json(&["stats", "latest"])["name"], second.as_str());
+    assert_eq!(system.json(&["export", "latest", "--to", &out])["name"], second.as_str());
+    assert!(system.exists(format!("out/{second}/metadata.json")));
+    assert_eq!(system.json(&["restore", "latest", "--target", &out])["name"], second.as_str());
+    let live = system.json(&["restore", &first, "--force"]);
+    assert!(live["safety_snapshot"].is_string(), "{live}");
+    assert!(!system.exists("models/two"));
+    assert_eq!(system.json(&["create", "--dry-run"])["dry_run"], true);
+    assert_eq!(system.json(&["restore", "latest", "--dry-run"])["dry_run"], true);
+    assert_eq!(system.run(&["show", "nothing", "--json"]).ended(6).stdout, "");
+}
+
+#[test]
+fn verbose_and_quiet_keep_results_on_standard_output() {
+    let system = System::with_model("one");
+    let quiet = system.ok(&["create", "-q"]);
+    assert_eq!(quiet.stderr, "");
+    let verbose = system.ok(&["verify", "latest", "-v"]);
+    verbose.says("reading the index").shows("OK");
+    assert_eq!(verbose.stdout.lines().count(), 1);
+    system.run(&["list", "-q", "-v"]).ended(2);
+}

@@ -1,0 +1,9 @@
+//! Backups and restores of a real PostgreSQL database together with folders, by the real binary.
+//!
+//! The server is the one that `tests/run` starts and names in `LARDER_TEST_DATABASE_URL`. Every test has a database of
+//! its own there, and folders of its own.
+
+mod dump;
+mod failures;
+mod nights;
+mod support;
