@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::Error;
 use crate::clock::LocalTime;
 use crate::model::{DatabaseFacts, TableRows};
-use crate::source::postgres::{Connection, Tools, psql};
+use crate::source::postgres::{Connection, psql, psql_program};
 use crate::source::{self, read_bounded, status_text};
 
 /// Databases that a connection can be made to while others are renamed.
@@ -99,8 +99,7 @@ impl LoadedDatabase {
     pub fn load(&self, dump: &mut dyn Read) -> Result<(), Error> {
         let action = || format!("load the dump into the database {}", self.name);
         let failed = |source| Error::Database { action: action(), source };
-        let tools = Tools::for_server(0).map_err(failed)?;
-        let mut command = Command::new(&tools.psql);
+        let mut command = Command::new(psql_program());
         command.args(["-X", "-w", "-q", "-v", "ON_ERROR_STOP=1", "--single-transaction", "-f", "-"]);
         self.maintenance.with_database(&self.name).apply(&mut command);
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
@@ -251,7 +250,25 @@ fn create_missing_roles(maintenance: &Connection, globals: &str) -> Result<Vec<S
         }
         created.push(role.to_owned());
     }
+    for statement in memberships(globals, &created) {
+        run(maintenance, "make the roles members of one another", &statement)?;
+    }
     Ok(created)
+}
+
+/// The statements of `globals` that make one of these roles a member of another, or another a member of it. Who granted
+/// it is left out: that role may have another name on this server.
+fn memberships(globals: &str, roles: &[String]) -> Vec<String> {
+    let concerns = |grant: &str| {
+        let Some((role, member)) = grant.split_once(" TO ") else { return false };
+        roles.iter().any(|name| {
+            let rest = member.strip_prefix(name.as_str());
+            name == role || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
+        })
+    };
+    let grants = globals.lines().filter_map(|line| line.strip_prefix("GRANT ")?.strip_suffix(';'));
+    let grants = grants.map(|grant| grant.split_once(" GRANTED BY ").map_or(grant, |(grant, _)| grant));
+    grants.filter(|grant| concerns(grant)).map(|grant| format!("GRANT {grant}")).collect()
 }
 
 fn role_exists(maintenance: &Connection, role: &str) -> Result<bool, Error> {
@@ -284,6 +301,16 @@ fn literal(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn memberships_of_the_roles_that_were_made() {
+        let globals = "CREATE ROLE app;\nGRANT readers TO app GRANTED BY postgres;\nGRANT app TO \"Web User\" WITH ADMIN OPTION;\n\
+            GRANT readers TO app_two;\nGRANT other TO another;\n";
+        let made = ["app".to_owned()];
+        let expected = ["GRANT readers TO app", "GRANT app TO \"Web User\" WITH ADMIN OPTION"];
+        assert_eq!(memberships(globals, &made), expected);
+        assert_eq!(memberships(globals, &["\"Web User\"".to_owned()]), expected[1..]);
+    }
 
     #[test]
     fn names_beside_a_database_fit_and_quoting_holds() {

@@ -39,6 +39,7 @@ fn each_night_comes_back_byte_for_byte() {
     let second = system.create();
     let (second_rows, second_files) = (system.fingerprint(), system.keep_folders("second"));
     assert_ne!(first_rows, second_rows);
+    assert_eq!(system.memberships(), "1", "one of the roles is a member of the other");
     let (first, second) = (text(&first["name"]), text(&second["name"]));
     assert_listed_and_compared(&system, &first, &second);
     let verified = system.larder(&["verify", "latest", "--read-data", "--test-restore"]).exits(0);
@@ -54,6 +55,7 @@ fn each_night_comes_back_byte_for_byte() {
     let roles: Vec<Value> = system.roles().iter().map(|role| Value::from(role.as_str())).collect();
     let created = component(&restored, "database")["roles_created"].as_array().expect("a list").clone();
     assert!(roles.iter().all(|role| created.contains(role)), "{created:?}");
+    assert_eq!(system.memberships(), "1", "and is so again");
     assert_is(&system, &first_rows, &first_files);
 
     for (name, rows, files) in [(&second, &second_rows, &second_files), (&first, &first_rows, &first_files)] {

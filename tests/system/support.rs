@@ -167,6 +167,7 @@ impl System {
     pub(crate) fn documented() -> Self {
         let mut system = Self::bare();
         let [owner, reader] = ["NOLOGIN", "NOLOGIN"].map(|options| system.new_role(options));
+        system.server.sql("postgres", &format!("GRANT {reader} TO {owner}"));
         let mut psql = system.server.psql(&system.database);
         for (variable, value) in [("database", &system.database), ("owner", &owner), ("reader", &reader)] {
             psql.arg("-v").arg(format!("{variable}={value}"));
@@ -281,6 +282,14 @@ impl System {
         for role in &self.roles {
             self.server.sql("postgres", &format!("DROP ROLE IF EXISTS {role}"));
         }
+    }
+
+    /// How many of the roles of this test are members of others of them.
+    pub(crate) fn memberships(&self) -> String {
+        let roles: Vec<String> = self.roles.iter().map(|role| format!("'{role}'::regrole")).collect();
+        let roles = roles.join(", ");
+        let sql = format!("SELECT count(*) FROM pg_auth_members WHERE roleid IN ({roles}) AND member IN ({roles})");
+        self.server.sql("postgres", &sql)
     }
 
     /// Databases that were made beside this one and are still there.

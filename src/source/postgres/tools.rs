@@ -22,8 +22,6 @@ pub struct Tools {
     pub dump_version: String,
     /// `pg_dumpall`.
     pub dump_all: PathBuf,
-    /// `psql`.
-    pub psql: PathBuf,
 }
 
 impl Tools {
@@ -39,8 +37,8 @@ impl Tools {
             let program = |name: &str| folder.as_ref().map_or_else(|| PathBuf::from(name), |folder| folder.join(name));
             let Some(dump_version) = version_of(&program("pg_dump")) else { continue };
             if major_of(&dump_version).is_some_and(|major| major >= server_major) {
-                let [dump, dump_all, psql] = ["pg_dump", "pg_dumpall", "psql"].map(program);
-                return Ok(Self { dump, dump_version, dump_all, psql });
+                let [dump, dump_all] = ["pg_dump", "pg_dumpall"].map(program);
+                return Ok(Self { dump, dump_version, dump_all });
             }
         }
         Err(Error::NoProgram { program: "pg_dump", major: server_major })
@@ -52,6 +50,15 @@ impl Tools {
         let help = Command::new(&self.dump).arg("--help").output();
         help.is_ok_and(|help| String::from_utf8_lossy(&help.stdout).contains("--restrict-key"))
     }
+}
+
+/// The newest `psql` that is installed: it talks to every older server, and understands what every dump says to it.
+#[must_use]
+pub fn psql_program() -> PathBuf {
+    let mut folders = versioned_folders();
+    folders.sort();
+    let packaged = folders.into_iter().rev().map(|(_, folder)| folder.join("psql")).find(|program| program.exists());
+    packaged.unwrap_or_else(|| PathBuf::from("psql"))
 }
 
 /// The folder with `initdb` and `postgres` of the newest version that is installed.
@@ -90,7 +97,7 @@ fn major_of(version: &str) -> Option<u32> {
 /// # Errors
 /// [`Error::Start`], [`Error::Failed`].
 pub fn psql(connection: &Connection, sql: &str) -> Result<Vec<Vec<String>>, Error> {
-    let program = Tools::for_server(0).map_or_else(|_| PathBuf::from("psql"), |tools| tools.psql);
+    let program = psql_program();
     let mut command = Command::new(&program);
     command.args(["-X", "-w", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1", "-f", "-"]);
     command.arg("-F").arg(FIELD_SEPARATOR.to_string()).arg("-R").arg(RECORD_SEPARATOR.to_string());
