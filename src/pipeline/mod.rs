@@ -1,6 +1,6 @@
 //! What Larder does, as one function for each job: back up, restore, export, verify, look things up.
 //!
-//! Options go in, a report comes out. Nothing is printed and no environment is read.
+//! Options go in, a report comes out. Nothing is printed.
 
 pub mod backup;
 mod error;

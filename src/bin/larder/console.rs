@@ -28,7 +28,7 @@ pub(crate) fn error(text: &str) {
 
 /// Prints what to do about an error.
 pub(crate) fn advice(text: &str) {
-    line(&format!("  try: {text}"));
+    line(&format!("  hint: {text}"));
 }
 
 /// Prints a warning.

@@ -31,7 +31,7 @@ const PROBLEMS_SHOWN: usize = 10;
 )]
 pub(super) struct CreateArguments {
     /// What to back up: everything, the database alone, or the directories alone.
-    #[arg(long = "type", value_enum, default_value_t = Type::Full)]
+    #[arg(long = "type", value_name = "TYPE", value_enum, default_value_t = Type::Full)]
     what: Type,
     /// Only these components, separated by commas.
     #[arg(long, value_name = "A,B", conflicts_with = "what")]
