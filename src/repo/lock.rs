@@ -153,4 +153,14 @@ mod tests {
         drop(other);
         assert_eq!(runs, 1);
     }
+    #[test]
+    fn whoever_excludes_others_is_waited_for() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let sharing = |file: &File| flock(file, FlockOperation::NonBlockingLockShared);
+        let exclusive = Lock::exclusive(folder.path()).expect("nobody shares it").expect("writable");
+        let other = File::open(folder.path().join("locks/repository")).expect("the lock file");
+        assert_eq!(sharing(&other), Err(rustix::io::Errno::WOULDBLOCK));
+        drop(exclusive);
+        assert_eq!(sharing(&other), Ok(()));
+    }
 }

@@ -127,12 +127,6 @@ impl<'a> Transaction<'a> {
         Ok(())
     }
 
-    /// Whether a chunk is stored or on its way.
-    #[must_use]
-    pub fn contains(&self, id: &ChunkId) -> bool {
-        self.pending.contains(id) || self.index.lookup(id).is_some()
-    }
-
     /// Stores a chunk unless it is stored already; says whether it was new.
     ///
     /// # Errors
