@@ -21,6 +21,7 @@ pub use node::{FileTime, Hole, Node, NodeKind, Xattr};
 pub use path::{ComponentName, NameError, SnapshotName, SnapshotPath, resolve, show_path};
 pub use snapshot::{
     Component, ComponentKind, Consistency, DatabaseFacts, Problems, Snapshot, SnapshotKind, Status, TableRows,
+    VolumeFacts, VolumeMethod,
 };
 pub use tree::{TreeReader, TreeWriter};
 pub use walk::{Step, Walk};

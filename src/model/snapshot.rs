@@ -123,6 +123,41 @@ pub struct DatabaseFacts {
     pub tables: Vec<TableRows>,
     /// Settings and privileges of the database itself, as SQL with `:DBNAME` for its quoted name.
     pub properties: Vec<String>,
+    /// The container that the server ran in, where it was one.
+    pub container: Option<String>,
+}
+
+/// How the files of a volume were read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum VolumeMethod {
+    /// In the directory of the engine's host that holds the volume, with all metadata.
+    Mountpoint,
+    /// As an archive that the engine makes: times to the second, no extended attributes, no holes.
+    Engine,
+}
+
+/// What a volume component has beyond its files.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VolumeFacts {
+    /// Name of the volume in the engine.
+    pub name: String,
+    /// Its driver.
+    pub driver: String,
+    /// Options of the driver.
+    pub options: BTreeMap<String, String>,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// Names of the containers that mounted it.
+    pub containers: Vec<String>,
+    /// How its files were read.
+    pub method: VolumeMethod,
+    /// Names of the containers that were held while what had changed was read.
+    pub held: Vec<String>,
+    /// How long they were held.
+    pub held_millis: u64,
+    /// Where in the volume the data directory of a PostgreSQL server lies; empty for the root of the volume.
+    pub server_data: Option<String>,
 }
 
 /// One part of the system in a snapshot.
@@ -156,8 +191,8 @@ pub struct Component {
     pub notes: Problems,
     /// What only a database has.
     pub database: Option<DatabaseFacts>,
-    /// What only a volume has: driver, labels, options and containers as they will be defined there.
-    pub volume: Option<BTreeMap<String, String>>,
+    /// What only a volume has.
+    pub volume: Option<VolumeFacts>,
 }
 
 impl Component {
