@@ -8,7 +8,7 @@
 //!
 //! use larder::model::SnapshotKind;
 //! use larder::pipeline::backup::{self, BackupOptions, ComponentSource, Origin};
-//! use larder::pipeline::restore::{self, Destination, RestoreJob, RestoreOptions};
+//! use larder::pipeline::restore::{self, Destination, RestoreJob, RestoreOptions, Safety};
 //! use larder::progress::Silent;
 //! use larder::repo::Repository;
 //! use larder::source::{DirSource, Excludes};
@@ -29,12 +29,13 @@
 //!     program: "example".to_owned(),
 //!     tags: Vec::new(),
 //!     read_back: true,
+//!     keep_held: false,
 //! };
 //! let report = backup::run(&repository, backup::reserve(&repository)?, &sources, &options, &Silent)?;
 //!
 //! let component = report.snapshot.component("models").ok_or("it was just saved")?;
 //! let jobs = [RestoreJob { component, destination: Destination::Folder(target.clone()) }];
-//! let results = restore::run(&repository, &report.snapshot, &jobs, RestoreOptions::default(), &Silent)?;
+//! let results = restore::run(&repository, &report.snapshot, &jobs, Safety::default(), RestoreOptions::default(), &Silent)?;
 //! assert!(results.iter().all(|result| result.failed.is_empty()));
 //! assert_eq!(std::fs::read(target.join("models/filter.pkl"))?, b"weights");
 //! # Ok(())
@@ -58,6 +59,8 @@ pub mod index;
 pub mod repo;
 
 pub mod model;
+
+pub mod docker;
 
 pub mod source;
 

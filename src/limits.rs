@@ -85,6 +85,13 @@ pub const GZIP_BLOCK_BYTES: usize = 1 << 20;
 
 /// Longest line of a dump's COPY statement that is understood, in bytes.
 pub const COPY_STATEMENT_BYTES_MAX: usize = 1 << 20;
+/// Bytes that an archive of the engine may have between the data of two entries: headers, long names, attributes.
+pub const ARCHIVE_HEADERS_BYTES_MAX: u64 = 16 << 20;
+/// Longest path in an archive of the engine, in bytes.
+pub const ARCHIVE_PATH_BYTES_MAX: usize = 64 << 10;
+/// Most names of files that have several in an archive of the engine.
+pub const ARCHIVE_LINKS_MAX: usize = 1 << 20;
+
 /// Most standard error of a child process that is kept, in bytes.
 pub const STDERR_BYTES_MAX: usize = 16 << 10;
 

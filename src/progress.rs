@@ -19,6 +19,9 @@ pub trait Progress: Sync {
         false
     }
 
+    /// Something is under way, or is so no more, that has to be undone before the process ends: it should not be killed.
+    fn hold(&self, _held: bool) {}
+
     /// Whether the work should stop as soon as it safely can.
     fn cancelled(&self) -> bool;
 }

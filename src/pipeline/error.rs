@@ -1,7 +1,7 @@
 //! What can end a job, and the classes of it that a caller answers differently.
 
 use crate::progress::Cancelled;
-use crate::{model, repo, sink, source};
+use crate::{docker, model, repo, sink, source};
 
 /// A job could not be done.
 #[derive(Debug, thiserror::Error)]
@@ -89,6 +89,9 @@ pub enum Error {
     /// The caller asked to stop.
     #[error(transparent)]
     Cancelled(#[from] Cancelled),
+    /// The Docker Engine failed.
+    #[error(transparent)]
+    Docker(#[from] docker::Error),
     /// A source failed.
     #[error(transparent)]
     Source(#[from] source::Error),

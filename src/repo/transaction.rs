@@ -44,6 +44,8 @@ struct Job {
     block: Receiver<Result<EncodedBlock, pack::Error>>,
 }
 
+type PackThread = JoinHandle<Result<Vec<u64>, Error>>;
+
 /// Chunks on their way into the repository.
 pub struct Transaction<'a> {
     repository: &'a Repository,
@@ -55,7 +57,9 @@ pub struct Transaction<'a> {
     chunker: Chunker,
     jobs: Option<Sender<Job>>,
     finished: Receiver<FinishedPack>,
-    writer: Option<JoinHandle<Result<Vec<u64>, Error>>>,
+    writer: Option<PackThread>,
+    /// Bytes in packs for each account, up to the last checkpoint.
+    account_bytes: Vec<u64>,
     packs: Vec<(PackId, u64)>,
     segment_bytes: u64,
 }
@@ -66,13 +70,7 @@ impl<'a> Transaction<'a> {
         let (adopted, broken) = adopt(repository.storage(), &mut index)?;
         // What lies in them is stored again.
         index.avoid(broken);
-        let (jobs, job_queue) = bounded(BLOCKS_IN_FLIGHT);
-        let (finished_sender, finished) = unbounded();
-        let storage = Arc::clone(&repository.storage);
-        let writer = std::thread::Builder::new()
-            .name("packs".to_owned())
-            .spawn(move || write_packs(storage.as_ref(), &job_queue, &finished_sender))
-            .map_err(|_| Error::WriterStopped)?;
+        let (jobs, finished, writer) = start_writer(repository)?;
         Ok(Self {
             repository,
             index,
@@ -81,9 +79,10 @@ impl<'a> Transaction<'a> {
             open: [RawBlock::default(), RawBlock::default()],
             account: 0,
             chunker: repository.chunker(),
-            jobs: Some(jobs),
+            jobs,
             finished,
-            writer: Some(writer),
+            writer,
+            account_bytes: Vec::new(),
             packs: Vec::new(),
             segment_bytes: 0,
         })
@@ -107,7 +106,7 @@ impl<'a> Transaction<'a> {
         &self.chunker
     }
 
-    /// A reader of what was committed before the transaction began.
+    /// A reader of what was committed before the transaction began, or stored before its last checkpoint.
     ///
     /// # Errors
     /// [`Error::Pack`].
@@ -142,21 +141,40 @@ impl<'a> Transaction<'a> {
         Ok(true)
     }
 
+    /// Makes everything durable that was stored so far, so that [`Transaction::reader`] gives it, and goes on.
+    ///
+    /// # Errors
+    /// [`Error::Storage`], [`Error::Pack`], [`Error::Index`].
+    pub fn checkpoint(&mut self) -> Result<(), Error> {
+        self.settle()?;
+        (self.jobs, self.finished, self.writer) = start_writer(self.repository)?;
+        Ok(())
+    }
+
     /// Waits until everything is durable and listed by a segment.
     ///
     /// # Errors
     /// [`Error::Storage`], [`Error::Pack`], [`Error::Index`].
     pub fn finish(mut self) -> Result<Finished<'a>, Error> {
-        self.send_blocks()?;
-        let account_bytes = self.join_writer()?;
-        while let Ok(pack) = self.finished.try_recv() {
-            self.take_finished(pack)?;
-        }
-        self.write_segment()?;
+        self.settle()?;
+        let account_bytes = std::mem::take(&mut self.account_bytes);
         let total_bytes = self.segment_bytes + self.packs.iter().map(|(_, len_bytes)| len_bytes).sum::<u64>();
         let stored = Stored { account_bytes, total_bytes };
         let (index, packs) = (std::mem::take(&mut self.index), std::mem::take(&mut self.packs));
         Ok(Finished { repository: self.repository, index, packs, stored })
+    }
+
+    fn settle(&mut self) -> Result<(), Error> {
+        self.send_blocks()?;
+        let account_bytes = self.join_writer()?;
+        self.account_bytes.resize(self.account_bytes.len().max(account_bytes.len()), 0);
+        for (sum, bytes) in self.account_bytes.iter_mut().zip(account_bytes) {
+            *sum += bytes;
+        }
+        while let Ok(pack) = self.finished.try_recv() {
+            self.take_finished(pack)?;
+        }
+        self.write_segment()
     }
 
     const fn open_block(&mut self, kind: PackKind) -> &mut RawBlock {
@@ -289,6 +307,21 @@ fn encode(block: RawBlock) -> Result<EncodedBlock, pack::Error> {
         };
         encoder.encode(block)
     })
+}
+
+/// The thread that writes packs: its queue, and what comes out of it.
+#[expect(clippy::type_complexity, reason = "three fields of a transaction")]
+fn start_writer(
+    repository: &Repository,
+) -> Result<(Option<Sender<Job>>, Receiver<FinishedPack>, Option<PackThread>), Error> {
+    let (jobs, job_queue) = bounded(BLOCKS_IN_FLIGHT);
+    let (finished_sender, finished) = unbounded();
+    let storage = Arc::clone(&repository.storage);
+    let writer = std::thread::Builder::new()
+        .name("packs".to_owned())
+        .spawn(move || write_packs(storage.as_ref(), &job_queue, &finished_sender))
+        .map_err(|_| Error::WriterStopped)?;
+    Ok((Some(jobs), finished, Some(writer)))
 }
 
 /// Takes encoded blocks in order and puts them into packs of their kind, until the queue ends.

@@ -3,14 +3,13 @@
 //! The old database serves until the new one is complete; renaming both is one transaction.
 
 use std::io::{self, Read, Write};
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use super::Error;
 use crate::clock::LocalTime;
 use crate::model::{DatabaseFacts, TableRows};
+use crate::source;
 use crate::source::postgres::{Connection, psql, psql_program};
-use crate::source::{self, read_bounded, status_text};
 
 /// Databases that a connection can be made to while others are renamed.
 const MAINTENANCE: [&str; 2] = ["postgres", "template1"];
@@ -99,27 +98,29 @@ impl LoadedDatabase {
     pub fn load(&self, dump: &mut dyn Read) -> Result<(), Error> {
         let action = || format!("load the dump into the database {}", self.name);
         let failed = |source| Error::Database { action: action(), source };
-        let mut command = Command::new(psql_program());
-        command.args(["-X", "-w", "-q", "-v", "ON_ERROR_STOP=1", "--single-transaction", "-f", "-"]);
-        self.maintenance.with_database(&self.name).apply(&mut command);
-        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
-        let start = |source| failed(source::Error::Start { program: "psql".to_owned(), source });
-        let mut child = command.spawn().map_err(start)?;
-        let mut input = child.stdin.take().expect("the input is piped");
-        let stderr = child.stderr.take().expect("the errors are piped");
-        let errors = std::thread::spawn(move || read_bounded(stderr));
+        let connection = self.maintenance.with_database(&self.name);
+        let mut program = connection.program(psql_program(&connection.place));
+        program.args(["-X", "-w", "-q", "-o", "/dev/null", "-v", "ON_ERROR_STOP=1", "--single-transaction", "-f", "-"]);
+        let (input, mut process) = program.start(true).map_err(failed)?;
+        let mut input = input.expect("it was started with an input");
         let fed = feed(dump, &mut input);
         if fed.is_err() {
-            // Without an end, the transaction must not be committed.
-            let _ = child.kill();
+            // Without an end, the transaction must not be committed. A program in a container cannot be killed, but its
+            // session can be ended.
+            process.kill();
+            let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = ";
+            let _ = psql(&self.maintenance, &format!("{end}{}", literal(&self.name)));
         }
         drop(input);
-        let status = child.wait().map_err(start)?;
-        let stderr = errors.join().unwrap_or_default();
+        let ended = process.finish();
         match fed {
             Err(Feed::Read(source)) => Err(Error::io("read", "the dump", source)),
-            _ if status.success() && fed.is_ok() => Ok(()),
-            _ => Err(failed(source::Error::Failed { program: "psql".to_owned(), status: status_text(status), stderr })),
+            Ok(()) => ended.map_err(failed),
+            Err(Feed::Write) => {
+                let closed = || io::Error::from(io::ErrorKind::BrokenPipe);
+                let unread = || source::Error::Stream { what: "psql".to_owned(), source: closed() };
+                Err(failed(ended.err().unwrap_or_else(unread)))
+            }
         }
     }
 

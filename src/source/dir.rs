@@ -19,13 +19,15 @@ pub struct DirSource {
     excludes: Excludes,
     /// Device and inode of a directory that is never entered: the repository itself.
     forbidden: Option<(u64, u64)>,
+    /// Whether what marks itself as a cache is shown like everything else.
+    with_caches: bool,
 }
 
 impl DirSource {
     /// The directory `root`. Its existence is checked when it is read.
     #[must_use]
     pub fn new(root: impl Into<PathBuf>, excludes: Excludes) -> Self {
-        Self { root: root.into(), excludes, forbidden: None }
+        Self { root: root.into(), excludes, forbidden: None, with_caches: false }
     }
 
     /// The root of the directory.
@@ -39,6 +41,13 @@ impl DirSource {
     pub fn forbidding(mut self, directory: Option<&Path>) -> Self {
         let metadata = directory.and_then(|directory| std::fs::metadata(directory).ok());
         self.forbidden = metadata.map(|metadata| (metadata.dev(), metadata.ino()));
+        self
+    }
+
+    /// Shows what lies in tagged caches, too.
+    #[must_use]
+    pub const fn with_caches(mut self) -> Self {
+        self.with_caches = true;
         self
     }
 
@@ -147,7 +156,7 @@ impl Walk<'_> {
             return Ok(false);
         }
         let foreign = node.device != self.device;
-        let cache = !foreign && is_tagged_cache(path);
+        let cache = !foreign && !self.source.with_caches && is_tagged_cache(path);
         self.visitor.enter(node, path)?;
         self.depth += 1;
         if foreign {

@@ -1,4 +1,4 @@
-//! Where a backup reads from: directories, streams, databases.
+//! Where a backup reads from: directories, streams, databases, volumes.
 //!
 //! A source shows what it has to a [`Visitor`], in the order of names, and reports what it could not read. It does not
 //! know what is stored, or whether anything is.
@@ -8,7 +8,9 @@ mod exclude;
 mod file;
 mod metadata;
 pub mod postgres;
+mod process;
 mod stream;
+mod volume;
 
 use std::io::{self, Read};
 use std::path::Path;
@@ -17,9 +19,12 @@ pub use dir::DirSource;
 pub use exclude::{CACHE_TAG_NAME, Excludes, UNFINISHED_PREFIX, is_cache_tag};
 pub use file::{FileReader, Stability};
 pub use metadata::{Owners, made_node, read_xattrs};
-pub use stream::{ChildStream, CommandSource};
-pub(crate) use stream::{read_bounded, status_text};
+pub(crate) use process::status_text;
+pub use process::{Place, Process, ProcessInput, Program};
+pub use stream::{CommandSource, Watched};
+pub use volume::{EntryPath, HardLinks, ReadMethod, VolumeSource};
 
+use crate::docker;
 use crate::model::Node;
 use crate::progress::Cancelled;
 
@@ -127,6 +132,35 @@ pub enum Error {
         program: &'static str,
         /// The version that the server needs.
         major: u32,
+    },
+    /// A program that is needed is not in the container.
+    #[error("{program} could not be started: it is not there, or may not be run")]
+    NotInContainer {
+        /// The program and the container.
+        program: String,
+    },
+    /// The Docker Engine failed.
+    #[error(transparent)]
+    Docker(#[from] docker::Error),
+    /// What should be there is not.
+    #[error("{why}")]
+    Missing {
+        /// Why it is not.
+        why: String,
+    },
+    /// A volume cannot be read in the way that was asked for.
+    #[error("the volume {volume} cannot be read at its mount point: {why}")]
+    Unreadable {
+        /// The volume.
+        volume: String,
+        /// Why not.
+        why: &'static str,
+    },
+    /// An archive of the engine is none that an honest engine makes.
+    #[error("the archive of the volume cannot be used: {why}")]
+    Archive {
+        /// What is wrong with it.
+        why: &'static str,
     },
     /// The settings of a connection cannot be used.
     #[error("the database settings cannot be used: {0}")]

@@ -1,84 +1,48 @@
-//! The output of a child process as a source. How the process ends decides whether the output counts.
+//! The output of a command as a source. How the command ends decides whether the output counts.
 
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::AsFd;
-use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-
-use super::{Error, Visitor, made_node};
+use super::process::poll_readable;
+use super::{Error, Place, Process, Program, Visitor, made_node};
 use crate::clock::LocalTime;
-use crate::limits::STDERR_BYTES_MAX;
 use crate::model::{Content, NodeKind};
 use crate::progress::Progress;
 
 /// How often a silent process is looked at for an interruption.
 const POLL: Duration = Duration::from_millis(200);
 
-/// The standard output of a running process.
-///
-/// Reading ends with an error when the caller wants to stop. Dropped before [`ChildStream::finish`], it kills the
-/// process.
-pub struct ChildStream<'a> {
-    program: String,
-    child: Child,
-    output: ChildStdout,
-    stderr: Option<JoinHandle<String>>,
+/// The output of a running process, which ends with an error when the caller wants to stop.
+pub struct Watched<'a> {
+    process: Process,
     progress: &'a dyn Progress,
 }
 
-impl<'a> ChildStream<'a> {
-    /// Starts a process with nothing on its standard input.
+impl<'a> Watched<'a> {
+    /// Starts a program with nothing on its standard input.
     ///
     /// # Errors
-    /// [`Error::Start`].
-    pub fn start(mut command: Command, progress: &'a dyn Progress) -> Result<Self, Error> {
-        let program = command.get_program().to_string_lossy().into_owned();
-        let failed = |source| Error::Start { program: program.clone(), source };
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().map_err(failed)?;
-        let output = child.stdout.take().expect("the output is piped");
-        let stderr = child.stderr.take().map(|stderr| std::thread::spawn(move || read_bounded(stderr)));
-        Ok(Self { program, child, output, stderr, progress })
+    /// [`Error::Start`], [`Error::Docker`].
+    pub fn start(program: &Program, progress: &'a dyn Progress) -> Result<Self, Error> {
+        let (_, process) = program.start(false)?;
+        Ok(Self { process, progress })
     }
 
-    /// Waits for the process to end.
+    /// Waits for the program to end.
     ///
     /// # Errors
-    /// [`Error::Failed`] when it did not end well.
-    pub fn finish(mut self) -> Result<(), Error> {
-        let status = self.child.wait();
-        let status = status.map_err(|source| Error::Stream { what: self.program.clone(), source })?;
-        let stderr = self.stderr.take().and_then(|thread| thread.join().ok()).unwrap_or_default();
-        if status.success() {
-            return Ok(());
-        }
-        Err(Error::Failed { program: self.program.clone(), status: status_text(status), stderr })
+    /// [`Error::Failed`] when it did not end well; [`Error::NotInContainer`].
+    pub fn finish(self) -> Result<(), Error> {
+        self.process.finish()
     }
 }
 
-impl Read for ChildStream<'_> {
+impl Read for Watched<'_> {
     fn read(&mut self, target: &mut [u8]) -> io::Result<usize> {
-        read_watched(&mut self.output, target, self.progress)
-    }
-}
-
-/// Reads what comes, and ends with an error when the caller wants to stop while nothing does.
-fn read_watched(from: &mut (impl Read + AsFd), target: &mut [u8], progress: &dyn Progress) -> io::Result<usize> {
-    let timeout = Timespec { tv_sec: 0, tv_nsec: i64::from(POLL.subsec_nanos()) };
-    loop {
-        if progress.cancelled() {
-            return Err(io::Error::other("interrupted"));
-        }
-        match poll(&mut [PollFd::new(from, PollFlags::IN)], Some(&timeout)) {
-            Ok(0) | Err(rustix::io::Errno::INTR) => {}
-            Ok(_) => return from.read(target),
-            Err(errno) => return Err(errno.into()),
-        }
+        until_cancelled(self.progress, || self.process.read_within(target, POLL))
     }
 }
 
@@ -90,37 +54,22 @@ struct WatchedStdin<'a> {
 
 impl Read for WatchedStdin<'_> {
     fn read(&mut self, target: &mut [u8]) -> io::Result<usize> {
-        read_watched(&mut self.input, target, self.progress)
+        until_cancelled(self.progress, || {
+            if poll_readable(&self.input, POLL)? { self.input.read(target).map(Some) } else { Ok(None) }
+        })
     }
 }
 
-impl Drop for ChildStream<'_> {
-    fn drop(&mut self) {
-        // Both fail harmlessly when the process has been waited for.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+/// Reads until something comes, and ends with an error when the caller wants to stop while nothing does.
+fn until_cancelled(progress: &dyn Progress, mut read: impl FnMut() -> io::Result<Option<usize>>) -> io::Result<usize> {
+    loop {
+        if progress.cancelled() {
+            return Err(io::Error::other("interrupted"));
+        }
+        if let Some(len) = read()? {
+            return Ok(len);
+        }
     }
-}
-
-/// `exit status 3` or `signal 9`.
-pub(crate) fn status_text(status: ExitStatus) -> String {
-    use std::os::unix::process::ExitStatusExt;
-    match (status.code(), status.signal()) {
-        (Some(code), _) => format!("exit status {code}"),
-        (None, Some(signal)) => format!("signal {signal}"),
-        (None, None) => "an unknown status".to_owned(),
-    }
-}
-
-/// What a process says on its standard error, up to a bound; the rest is read and forgotten.
-pub(crate) fn read_bounded(mut from: impl Read) -> String {
-    let mut kept = Vec::new();
-    let mut buffer = [0; 4096];
-    while let Ok(len @ 1..) = from.read(&mut buffer) {
-        let room = STDERR_BYTES_MAX.saturating_sub(kept.len()).min(len);
-        kept.extend_from_slice(buffer.get(..room).unwrap_or_default());
-    }
-    String::from_utf8_lossy(&kept).trim().to_owned()
 }
 
 /// A command whose output is to be backed up, or standard input.
@@ -168,9 +117,9 @@ impl CommandSource {
                 let (program, arguments) = words
                     .split_first()
                     .ok_or(Error::Incomplete { program: "no command".to_owned(), why: "no program was named" })?;
-                let mut command = Command::new(program);
+                let mut command = Program::new(program, Place::Here);
                 command.args(arguments);
-                let mut stream = ChildStream::start(command, progress)?;
+                let mut stream = Watched::start(&command, progress)?;
                 visitor.stream(node, &mut counted.over(&mut stream))?;
                 stream.finish()?;
             }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use larder::progress::Progress;
 use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
 
 use crate::failure::Exit;
 
@@ -58,6 +59,7 @@ pub(crate) struct ConsoleProgress {
     verbosity: Verbosity,
     bar: ProgressBar,
     interrupted: Arc<AtomicBool>,
+    held: Arc<AtomicBool>,
 }
 
 impl ConsoleProgress {
@@ -66,16 +68,21 @@ impl ConsoleProgress {
         let interrupted = Arc::new(AtomicBool::new(false));
         let shown = stderr().is_terminal() && verbosity != Verbosity::Quiet;
         let target = if shown { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        Self { verbosity, bar: ProgressBar::with_draw_target(None, target), interrupted }
+        Self { verbosity, bar: ProgressBar::with_draw_target(None, target), interrupted, held: Arc::default() }
     }
 
-    /// Takes over SIGINT and SIGTERM: the first asks the work to stop, the second ends the process at once.
+    /// Takes over SIGINT and SIGTERM: the first asks the work to stop, the second ends the process at once unless
+    /// something has to be undone before.
     pub(crate) fn stop_cleanly(&self) -> anyhow::Result<()> {
-        for signal in [SIGINT, SIGTERM] {
-            let twice = Arc::clone(&self.interrupted);
-            signal_hook::flag::register_conditional_shutdown(signal, Exit::Interrupted as i32, twice)?;
-            signal_hook::flag::register(signal, Arc::clone(&self.interrupted))?;
-        }
+        let mut signals = Signals::new([SIGINT, SIGTERM])?;
+        let (interrupted, held) = (Arc::clone(&self.interrupted), Arc::clone(&self.held));
+        std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+            for _ in signals.forever() {
+                if interrupted.swap(true, Ordering::Relaxed) && !held.load(Ordering::Relaxed) {
+                    std::process::exit(Exit::Interrupted as i32);
+                }
+            }
+        })?;
         Ok(())
     }
 
@@ -117,6 +124,10 @@ impl Progress for ConsoleProgress {
 
     fn wants_totals(&self) -> bool {
         !self.bar.is_hidden()
+    }
+
+    fn hold(&self, held: bool) {
+        self.held.store(held, Ordering::Relaxed);
     }
 
     fn cancelled(&self) -> bool {

@@ -5,6 +5,7 @@ mod config;
 mod console;
 mod failure;
 mod output;
+mod system;
 mod table;
 mod units;
 

@@ -7,25 +7,36 @@ use crate::model::{ChunkList, Component, Hole, Node, NodeKind, TreeWriter};
 use crate::pack::PackKind;
 use crate::pipeline::Error;
 use crate::repo::Transaction;
+use crate::source::HardLinks;
 
 /// What became of one component.
 #[derive(Debug, Default)]
 pub(super) struct Outcome {
+    /// The number of the component.
+    pub(super) number: usize,
+    /// Whether it was read to its end.
+    pub(super) ended: bool,
     root: Option<Node>,
     bytes_new: u64,
     ending: Ending,
 }
 
 impl Outcome {
+    /// The further names of files that are to be completed.
+    pub(super) fn take_links(&mut self) -> HardLinks {
+        std::mem::take(&mut self.ending.links)
+    }
+
     /// Writes it into the component's manifest.
     pub(super) fn fill(self, component: &mut Component) {
-        let Ending { failed, errors, notes, files, bytes, bytes_read, millis, database } = self.ending;
+        let Ending { failed, errors, notes, files, bytes, bytes_read, millis, database, links: _ } = self.ending;
         component.root = if failed { None } else { self.root };
         component.files = files;
         component.bytes = bytes;
-        component.bytes_read = bytes_read;
-        component.bytes_new = self.bytes_new;
-        component.millis = millis;
+        // A component may be read more than once.
+        component.bytes_read += bytes_read;
+        component.bytes_new += self.bytes_new;
+        component.millis += millis;
         component.errors = errors;
         component.notes = notes;
         component.database = database;
@@ -53,7 +64,7 @@ impl<'t, 'r> Assembler<'t, 'r> {
             match step {
                 Step::Begin { number } => {
                     self.transaction.set_account(number)?;
-                    self.outcomes.push(Outcome::default());
+                    self.outcomes.push(Outcome { number, ..Outcome::default() });
                     self.open.clear();
                     self.list = ChunkList::default();
                 }
@@ -72,7 +83,9 @@ impl<'t, 'r> Assembler<'t, 'r> {
                 Step::End(mut ending) => {
                     let notes = std::mem::take(&mut self.outcome().ending.notes);
                     notes.messages.into_iter().for_each(|note| ending.notes.push(note));
-                    self.outcome().ending = *ending;
+                    let outcome = self.outcome();
+                    outcome.ending = *ending;
+                    outcome.ended = true;
                 }
             }
         }

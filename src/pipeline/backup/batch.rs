@@ -5,6 +5,7 @@ use crossbeam_channel::{Receiver, bounded};
 use crate::id::{ChunkId, IdScheme};
 use crate::limits::{BATCH_BYTES, BATCH_STEPS_MAX};
 use crate::model::{DatabaseFacts, Hole, Node, Problems};
+use crate::source::HardLinks;
 
 /// One step of a component, in order.
 #[derive(Debug)]
@@ -38,6 +39,8 @@ pub(super) struct Ending {
     pub(super) bytes_read: u64,
     pub(super) millis: u64,
     pub(super) database: Option<DatabaseFacts>,
+    /// Further names of files, which are to be completed.
+    pub(super) links: HardLinks,
 }
 
 /// A buffer that is filled by reading, with what the bytes are.

@@ -5,20 +5,25 @@
 mod assemble;
 mod batch;
 mod parent;
+mod passes;
 mod plan;
 mod reader;
+mod relink;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+pub use passes::journal_folder;
 pub use plan::{ComponentPlan, plan};
 
 use assemble::{Assembler, Outcome};
 use batch::{Batch, HashedBatch};
 use parent::Parents;
-use reader::BatchReader;
+use passes::Passes;
+use reader::{BatchReader, Job};
 
 use super::{Error, lookup};
 use crate::clock::LocalTime;
+use crate::docker::{Hold, HoldMethod};
 use crate::limits::BATCHES_IN_FLIGHT;
 use crate::model::encode_snapshot;
 use crate::model::{
@@ -27,7 +32,7 @@ use crate::model::{
 use crate::progress::{self, Progress};
 use crate::repo::{Adopted, Repository, Reservation, Stored, Transaction};
 use crate::source::postgres::DumpSource;
-use crate::source::{CommandSource, DirSource};
+use crate::source::{CommandSource, DirSource, VolumeSource};
 
 /// How many seconds a name may move to be free.
 const NAME_TRIES: i64 = 120;
@@ -41,6 +46,26 @@ pub enum Origin {
     Database(Box<DumpSource>),
     /// A command or standard input.
     Command(CommandSource),
+    /// A Docker volume.
+    Volume(Box<VolumeOrigin>),
+    /// Something that should be there and is not, which makes the snapshot partial.
+    Missing {
+        /// What it would be.
+        kind: ComponentKind,
+        /// Why it is not there.
+        why: String,
+    },
+}
+
+/// A volume, and what is done with the containers that write to it.
+#[derive(Debug)]
+pub struct VolumeOrigin {
+    /// The volume.
+    pub source: VolumeSource,
+    /// How they are held while what has changed is read; `None` when they go on.
+    pub hold: Option<HoldMethod>,
+    /// How long they may be held.
+    pub limit: Duration,
 }
 
 /// A component that is to be backed up.
@@ -60,8 +85,15 @@ impl ComponentSource {
             }
             Origin::Database(dump) => (ComponentKind::Database, dump.connection().to_string(), Consistency::Dumped),
             Origin::Command(command) => (ComponentKind::Stream, command.describe(), Consistency::Dumped),
+            Origin::Volume(volume) => {
+                let name = format!("the volume {}", volume.source.volume().name);
+                (ComponentKind::Volume, name, passes::unheld(volume))
+            }
+            Origin::Missing { kind, .. } => (*kind, "nothing".to_owned(), Consistency::Live),
         };
-        Component::new(self.name.clone(), kind, source, consistency)
+        let mut component = Component::new(self.name.clone(), kind, source, consistency);
+        component.volume = self.volume().map(|volume| volume.source.facts());
+        component
     }
 }
 
@@ -78,6 +110,8 @@ pub struct BackupOptions {
     pub tags: Vec<String>,
     /// Read every pack back when the snapshot stands.
     pub read_back: bool,
+    /// Leave the containers held whose volumes were read: whoever asks for that lets them go on.
+    pub keep_held: bool,
 }
 
 /// What a backup did.
@@ -89,6 +123,8 @@ pub struct BackupReport {
     pub stored: Stored,
     /// What was taken over from interrupted runs.
     pub adopted: Adopted,
+    /// Containers that are still held.
+    pub held: Vec<Hold>,
 }
 
 /// Reserves the name of a snapshot that begins now: the first second from now on that no other snapshot has.
@@ -124,7 +160,9 @@ pub fn run(
     let adopted = transaction.adopted();
     let parents = Parents::find(repository, &transaction, sources)?;
     let parent = parents.newest().cloned();
-    let (components, transaction) = read_all(transaction, parents, sources, time, progress)?;
+    let mut passes = Passes::new(sources, time, &journal_folder(repository), options.keep_held);
+    let transaction = passes.run(transaction, parents, progress)?;
+    let Passes { components, held, .. } = passes;
     if progress.cancelled() {
         // What was stored so far is made durable, so that the next run need not store it again.
         transaction.finish()?;
@@ -165,17 +203,17 @@ pub fn run(
     }
     let mut stored = finished.stored().clone();
     stored.total_bytes += manifest.len() as u64;
-    Ok(BackupReport { snapshot, stored, adopted })
+    Ok(BackupReport { snapshot, stored, adopted, held })
 }
 
 /// Joins the reading thread and this one through batches that are hashed in between.
-fn read_all<'a>(
+fn read_jobs<'a>(
     mut transaction: Transaction<'a>,
     parents: Parents,
-    sources: &[ComponentSource],
+    jobs: Vec<Job<'_>>,
     time: LocalTime,
     progress: &dyn Progress,
-) -> Result<(Vec<Component>, Transaction<'a>), Error> {
+) -> Result<(Vec<Outcome>, Transaction<'a>), Error> {
     let (hashed_sender, hashed) = crossbeam_channel::bounded::<HashedBatch>(BATCHES_IN_FLIGHT);
     let (free_sender, free) = crossbeam_channel::bounded(BATCHES_IN_FLIGHT);
     for _ in 0..BATCHES_IN_FLIGHT {
@@ -186,8 +224,8 @@ fn read_all<'a>(
     let outcomes = std::thread::scope(|scope| -> Result<Vec<Outcome>, Error> {
         let reading = scope.spawn(move || {
             let mut reader = BatchReader::new(chunker, ids, (free, hashed_sender), parents, progress);
-            for (number, source) in sources.iter().enumerate() {
-                if reader.component(number, source, time).is_err() {
+            for mut job in jobs {
+                if reader.component(&mut job, time).is_err() {
                     break;
                 }
             }
@@ -204,11 +242,7 @@ fn read_all<'a>(
         reading.join().map_err(|_| Error::Refused("the reading thread stopped unexpectedly".to_owned()))?;
         assembled.map(|()| assembler.finish())
     })?;
-    let mut components: Vec<Component> = sources.iter().map(ComponentSource::empty_component).collect();
-    for (component, outcome) in components.iter_mut().zip(outcomes) {
-        outcome.fill(component);
-    }
-    Ok((components, transaction))
+    Ok((outcomes, transaction))
 }
 
 fn millis_since(started: Instant) -> u64 {

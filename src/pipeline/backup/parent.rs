@@ -53,6 +53,11 @@ impl Parents {
         Ok(parents)
     }
 
+    /// These roots, and no snapshot.
+    pub(super) fn of_roots(reader: ChunkReader, roots: HashMap<String, (Node, u64)>) -> Self {
+        Self { reader: Some(reader), roots, ..Self::default() }
+    }
+
     /// The newest snapshot that is a parent of anything.
     pub(super) const fn newest(&self) -> Option<&SnapshotName> {
         self.newest.as_ref()

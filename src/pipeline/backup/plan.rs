@@ -10,7 +10,7 @@ use crate::pipeline::Error;
 use crate::progress::{self, Progress};
 use crate::repo::Repository;
 use crate::source::postgres::psql;
-use crate::source::{self, Stop, Visitor};
+use crate::source::{self, DirSource, Stop, Visitor};
 
 /// What would be done with one component.
 #[derive(Debug)]
@@ -57,15 +57,13 @@ pub fn plan(
             errors: Problems::default(),
         };
         match &source.origin {
-            Origin::Directory(directory) => {
-                let root = parents.as_mut().map(|parents| parents.begin(source.name.as_str()));
-                let at_root = root.is_some();
-                let mut visitor = Planner { plan: &mut plan, parents: parents.as_mut(), at_root, progress };
-                match directory.visit(source.name.as_str(), &mut visitor) {
-                    Err(source::Error::Stop(_)) => progress::check(progress)?,
-                    Err(error) => plan.errors.push(error.to_string()),
-                    Ok(()) => {}
+            Origin::Volume(volume) => {
+                if let Some(directory) = volume.source.directory() {
+                    walk(&directory, source.name.as_str(), &mut parents, &mut plan, progress)?;
                 }
+            }
+            Origin::Directory(directory) => {
+                walk(directory, source.name.as_str(), &mut parents, &mut plan, progress)?;
             }
             Origin::Database(dump) => match psql(dump.connection(), "SELECT pg_database_size(current_database())") {
                 Ok(rows) => {
@@ -75,10 +73,29 @@ pub fn plan(
                 Err(error) => plan.errors.push(error.to_string()),
             },
             Origin::Command(_) => {}
+            Origin::Missing { why, .. } => plan.errors.push(why.clone()),
         }
         plans.push(plan);
     }
     Ok(plans)
+}
+
+fn walk(
+    directory: &DirSource,
+    name: &str,
+    parents: &mut Option<Parents>,
+    plan: &mut ComponentPlan,
+    progress: &dyn Progress,
+) -> Result<(), Error> {
+    let root = parents.as_mut().map(|parents| parents.begin(name));
+    let at_root = root.is_some();
+    let mut visitor = Planner { plan, parents: parents.as_mut(), at_root, progress };
+    match directory.visit(name, &mut visitor) {
+        Err(source::Error::Stop(_)) => progress::check(progress)?,
+        Err(error) => plan.errors.push(error.to_string()),
+        Ok(()) => {}
+    }
+    Ok(())
 }
 
 struct Planner<'a> {

@@ -9,13 +9,14 @@ use crossbeam_channel::{Receiver, Sender};
 
 use super::batch::{Batch, Ending, HashedBatch, Step};
 use super::parent::Parents;
-use super::{ComponentSource, Origin, millis_since};
+use super::{ComponentSource, Origin, millis_since, relink};
 use crate::chunk::Chunker;
 use crate::clock::LocalTime;
 use crate::id::IdScheme;
 use crate::model::{DatabaseFacts, FileTime, Node, show_path};
 use crate::progress::{self, Progress};
-use crate::source::{self, FileReader, Stability, Stop, Visitor, read_xattrs};
+use crate::repo::ChunkReader;
+use crate::source::{self, FileReader, HardLinks, Stability, Stop, Visitor, read_xattrs};
 
 /// Bytes that are read at once: enough to be cheap, few enough to be cut while they are in the cache.
 const READ_BYTES: usize = 256 << 10;
@@ -34,6 +35,28 @@ impl From<Stop> for FeedError {
     }
 }
 
+/// Which reading of a component this is.
+#[derive(Debug)]
+pub(super) enum Pass {
+    /// Its writers go on, and it is read again when they are held.
+    First,
+    /// What this reads is what is saved.
+    Last,
+    /// Everything has been read, and names of files are joined.
+    Relink(Box<ChunkReader>, Box<Node>, HardLinks),
+}
+
+/// One reading of one component.
+#[derive(Debug)]
+pub(super) struct Job<'a> {
+    /// The number of the component.
+    pub(super) number: usize,
+    /// Its source.
+    pub(super) source: &'a ComponentSource,
+    /// Which reading it is.
+    pub(super) pass: Pass,
+}
+
 /// Whether the root of the current component has been shown.
 enum Root {
     ToCome(Option<Box<Node>>),
@@ -50,6 +73,8 @@ pub(super) struct BatchReader<'a> {
     /// The root of the component is still to come; this is its parent.
     root: Root,
     ending: Ending,
+    /// Whether files that change meanwhile are read again later.
+    lenient: bool,
     progress: &'a dyn Progress,
 }
 
@@ -63,18 +88,19 @@ impl<'a> BatchReader<'a> {
     ) -> Self {
         let batch = Batch::new();
         let ending = Ending::default();
-        Self { chunker, ids, free, sender, batch, parents, root: Root::Passed, ending, progress }
+        Self { chunker, ids, free, sender, batch, parents, root: Root::Passed, ending, lenient: false, progress }
     }
 
     /// Reads one component. What goes wrong with it is told at its end; an error says that the run is over.
-    pub(super) fn component(&mut self, number: usize, source: &ComponentSource, time: LocalTime) -> Result<(), Stop> {
+    pub(super) fn component(&mut self, job: &mut Job<'_>, time: LocalTime) -> Result<(), Stop> {
         let started = Instant::now();
-        let name = source.name.as_str();
-        self.progress.begin(name, self.expected_bytes(source));
-        self.step(Step::Begin { number })?;
+        let name = job.source.name.as_str();
+        self.progress.begin(name, self.expected_bytes(job.source));
+        self.lenient = matches!(job.pass, Pass::First);
+        self.step(Step::Begin { number: job.number })?;
         self.ending = Ending::default();
         self.root = Root::ToCome(self.parents.begin(name).map(Box::new));
-        let result = self.read(source, time);
+        let result = self.read(job, time);
         if let Err(error) = &result {
             if matches!(error, source::Error::Stop(_)) {
                 return Err(Stop);
@@ -89,14 +115,34 @@ impl<'a> BatchReader<'a> {
         self.send()
     }
 
-    fn read(&mut self, source: &ComponentSource, time: LocalTime) -> Result<Option<DatabaseFacts>, source::Error> {
-        let name = source.name.as_str();
+    fn read(&mut self, job: &mut Job<'_>, time: LocalTime) -> Result<Option<DatabaseFacts>, source::Error> {
+        let name = job.source.name.as_str();
         let progress = self.progress;
-        match &source.origin {
+        if let Pass::Relink(reader, root, links) = &mut job.pass {
+            return relink::show(reader, root, links, self).map(|()| None);
+        }
+        match &job.source.origin {
             Origin::Directory(directory) => directory.visit(name, self).map(|()| None),
             Origin::Database(dump) => dump.visit(name, time, self, progress).map(Some),
             Origin::Command(command) => command.visit(name, time, self, progress).map(|()| None),
+            Origin::Missing { why, .. } => Err(source::Error::Missing { why: why.clone() }),
+            Origin::Volume(volume) => {
+                self.ending.links = volume.source.visit(name, self)?;
+                Ok(None)
+            }
         }
+    }
+
+    /// A directory of a tree that has been stored already.
+    pub(super) fn enter_again(&mut self, node: Node) -> Result<(), Stop> {
+        self.step(Step::Enter(Box::new(node)))
+    }
+
+    /// An entry of a tree that has been stored already, with its content.
+    pub(super) fn again(&mut self, node: Node) -> Result<(), Stop> {
+        self.ending.files += u64::from(node.is_file());
+        self.ending.bytes += node.size_bytes;
+        self.step(Step::Entry(Box::new(node)))
     }
 
     fn expected_bytes(&self, source: &ComponentSource) -> Option<u64> {
@@ -187,6 +233,7 @@ impl<'a> BatchReader<'a> {
             match stability {
                 // A write within the same tick of the clock would leave no trace, so the file is read again next time.
                 Stability::Stable => node.changed = file.is_fresh(),
+                Stability::Grew | Stability::Changed if self.lenient => node.changed = true,
                 Stability::Changed if attempt < READ_TRIES => {
                     self.step(Step::Restart)?;
                     continue;
@@ -241,10 +288,10 @@ impl Visitor for BatchReader<'_> {
             self.parents.enter(parent.as_ref());
         }
         match parent {
+            _ if path.as_os_str().is_empty() => {}
             Some(parent) if parent.is_directory() && parent.ctime == node.ctime && parent.inode == node.inode => {
                 node.xattrs = parent.xattrs;
             }
-            _ if path.as_os_str().is_empty() => {}
             _ => self.load_xattrs(&mut node, path),
         }
         self.step(Step::Enter(Box::new(node)))
@@ -272,7 +319,9 @@ impl Visitor for BatchReader<'_> {
     }
 
     fn special(&mut self, mut node: Node, path: &Path) -> Result<(), Stop> {
-        self.load_xattrs(&mut node, path);
+        if !path.as_os_str().is_empty() {
+            self.load_xattrs(&mut node, path);
+        }
         self.step(Step::Entry(Box::new(node)))
     }
 

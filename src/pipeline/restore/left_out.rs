@@ -12,12 +12,20 @@ use crate::source::{CACHE_TAG_NAME, Excludes, is_cache_tag};
 #[derive(Debug, Default)]
 pub(super) struct LeftOut {
     excludes: Excludes,
+    /// Whether backups save tagged caches.
+    with_caches: bool,
 }
 
 impl LeftOut {
     /// With these excludes; the repository is guarded by [`Beneath`].
     pub(super) const fn new(excludes: Excludes) -> Self {
-        Self { excludes }
+        Self { excludes, with_caches: false }
+    }
+
+    /// Of something whose backups have what is in tagged caches.
+    pub(super) const fn with_caches(mut self) -> Self {
+        self.with_caches = true;
+        self
     }
 
     /// Whether a backup leaves out what stands here.
@@ -26,6 +34,9 @@ impl LeftOut {
             return true;
         }
         let Some(existing) = existing.filter(|existing| existing.is_directory()) else { return false };
+        if self.with_caches {
+            return beneath.is_guarded(existing);
+        }
         let tag = sink::join(path, CACHE_TAG_NAME.as_bytes());
         beneath.is_guarded(existing) || beneath.open_file(&tag).is_ok_and(is_cache_tag)
     }

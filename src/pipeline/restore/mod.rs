@@ -9,6 +9,7 @@ mod finish;
 mod left_out;
 mod safety;
 mod tree;
+mod volume;
 mod writer;
 
 use std::path::PathBuf;
@@ -17,8 +18,11 @@ pub use compare::same_content;
 pub use database::{DatabaseRestore, TestServer, load_and_count};
 pub use safety::safety_snapshot;
 pub use tree::TreeOptions;
+pub use volume::{Safety, VolumeTarget, has_server_data};
 
+use left_out::LeftOut;
 use tree::TreeRestore;
+use volume::{VolumeJob, Volumes};
 
 use super::Error;
 pub use super::presence::LostPath;
@@ -43,6 +47,8 @@ pub enum Destination {
     Folder(PathBuf),
     /// The live database.
     Database(Connection),
+    /// A volume of the engine.
+    Volume(Box<VolumeTarget>),
 }
 
 /// A component and where it goes.
@@ -84,11 +90,14 @@ pub struct ComponentRestore {
     pub damaged: bool,
     /// What a reader should know.
     pub notes: Vec<String>,
+    /// Containers that were stopped for it and started again.
+    pub restarted: Vec<String>,
     /// What a database restore did.
     pub database: Option<DatabaseRestore>,
 }
 
-/// Restores components of a snapshot, each as far as it goes.
+/// Restores components of a snapshot, each as far as it goes, and volumes all or none. `safety` is what a volume was
+/// before, and is put back when its restore fails.
 ///
 /// # Errors
 /// Those that concern the whole: [`Error::Repo`], [`Error::Cancelled`]. Everything else is in the result.
@@ -96,6 +105,7 @@ pub fn run(
     repository: &Repository,
     snapshot: &Snapshot,
     jobs: &[RestoreJob<'_>],
+    safety: Safety,
     options: RestoreOptions,
     progress: &dyn Progress,
 ) -> Result<Vec<ComponentRestore>, Error> {
@@ -109,7 +119,12 @@ pub fn run(
     // Databases first: they are the likeliest to refuse, and the rest is then as it was.
     planned.sort_by_key(|(job, _)| !matches!(job.destination, Destination::Database(_)));
     let mut results = Vec::new();
+    let mut volumes = Vec::new();
     for (job, lost) in planned {
+        if let Destination::Volume(target) = &job.destination {
+            volumes.push(VolumeJob { component: job.component, target, lost });
+            continue;
+        }
         let name = job.component.name.as_str();
         progress.begin(&format!("restoring {name}"), Some(job.component.bytes));
         let mut result = ComponentRestore { name: name.to_owned(), ..ComponentRestore::default() };
@@ -123,6 +138,9 @@ pub fn run(
             Ok(()) => {}
         }
         results.push(result);
+    }
+    if !volumes.is_empty() {
+        results.extend(Volumes { repository, snapshot, options, progress }.restore(&volumes, safety)?);
     }
     Ok(results)
 }
@@ -155,7 +173,7 @@ fn restore_component(
                 result.notes.push("nothing was removed, because the snapshot of it is not complete".to_owned());
             }
             let options = tree_options(!options.keep_extra && component.errors.is_empty());
-            TreeRestore::live(repository, (folder, excludes.clone()), options, lost)?
+            TreeRestore::live(repository, (folder, LeftOut::new(excludes.clone())), options, lost)?
                 .run(component, root, result, progress)
         }
         Destination::Folder(folder) => {
@@ -163,6 +181,7 @@ fn restore_component(
             let options = tree_options(false);
             TreeRestore::into_folder(repository, folder, options, lost)?.run(component, root, result, progress)
         }
+        Destination::Volume(_) => Ok(()),
         Destination::Database(connection) => {
             result.destination = connection.to_string();
             database::restore(repository, component, connection, lost, options.dry_run, result, progress)

@@ -1,13 +1,15 @@
 //! The snapshot of what a restore is about to replace.
 
-use crate::model::{Snapshot, SnapshotKind};
+use super::Safety;
+use crate::model::SnapshotKind;
 use crate::pipeline::Error;
 use crate::pipeline::backup::{self, BackupOptions, ComponentSource, Origin};
 use crate::progress::Progress;
 use crate::repo::Repository;
 use crate::sink::postgres::{exists, maintenance};
 
-/// Takes a snapshot of those sources that are there; `None` when none is.
+/// Takes a snapshot of those sources that are there; of nothing when none is. The containers that were stopped for
+/// volumes stay so.
 ///
 /// # Errors
 /// [`Error::NotSafe`] when something that is there cannot be saved; those of [`backup::run`].
@@ -16,7 +18,7 @@ pub fn safety_snapshot(
     sources: Vec<ComponentSource>,
     options: &BackupOptions,
     progress: &dyn Progress,
-) -> Result<Option<Snapshot>, Error> {
+) -> Result<Safety, Error> {
     let mut present = Vec::new();
     for source in sources {
         let is_there = match &source.origin {
@@ -25,21 +27,23 @@ pub fn safety_snapshot(
                 let connection = dump.connection();
                 exists(&maintenance(connection)?, &connection.database)?
             }
-            Origin::Command(_) => false,
+            Origin::Command(_) | Origin::Missing { .. } => false,
+            // One that is to be made has no source.
+            Origin::Volume(_) => true,
         };
         if is_there {
             present.push(source);
         }
     }
     if present.is_empty() {
-        return Ok(None);
+        return Ok(Safety::default());
     }
     let name = backup::reserve(repository)?;
-    let options = BackupOptions { kind: SnapshotKind::Safety, ..options.clone() };
+    let options = BackupOptions { kind: SnapshotKind::Safety, keep_held: true, ..options.clone() };
     let report = backup::run(repository, name, &present, &options, progress)?;
     let error = report.snapshot.errors().next();
     match error {
         Some(error) => Err(Error::NotSafe { error, name: report.snapshot.name.to_string() }),
-        None => Ok(Some(report.snapshot)),
+        None => Ok(Safety { snapshot: Some(report.snapshot), held: report.held }),
     }
 }

@@ -18,7 +18,6 @@ use crate::pipeline::presence::LostPath;
 use crate::progress::{self, Progress};
 use crate::repo::{ChunkReader, Repository};
 use crate::sink::{self, Attributes, Beneath, Existing, FileTarget};
-use crate::source::Excludes;
 
 /// Most entries that wait for their group.
 const WAITING_MAX: usize = 8 * RESTORE_FILES_MAX;
@@ -64,12 +63,12 @@ impl<'a> TreeRestore<'a> {
     /// Into the directory itself, which becomes the root of the component.
     pub(super) fn live(
         repository: &'a Repository,
-        (folder, excludes): (&Path, Excludes),
+        (folder, left_out): (&Path, LeftOut),
         options: TreeOptions,
         lost: &[LostPath],
     ) -> Result<Self, Error> {
         let mut restore = Self::new(repository, folder, None, options, lost)?;
-        restore.left_out = LeftOut::new(excludes);
+        restore.left_out = left_out;
         Ok(restore)
     }
 

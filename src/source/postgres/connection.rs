@@ -1,11 +1,11 @@
 //! Where a PostgreSQL server is and who asks: from a URL or from single settings, to environment variables.
 
+use std::ffi::OsStr;
 use std::fmt;
-use std::process::Command;
 
 use percent_encoding::percent_decode_str;
 
-use crate::source::Error;
+use crate::source::{Error, Place, Program};
 
 /// URL parameters that libpq knows, and its environment variables for them.
 const PARAMETERS: [(&str, &str); 7] = [
@@ -33,6 +33,8 @@ pub struct Connection {
     pub database: String,
     /// Further settings as environment variables.
     pub variables: Vec<(&'static str, String)>,
+    /// Where the client programs run that connect.
+    pub place: Place,
 }
 
 impl fmt::Debug for Connection {
@@ -43,6 +45,9 @@ impl fmt::Debug for Connection {
 
 impl fmt::Display for Connection {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(container) = self.place.container() {
+            return write!(formatter, "the database {} in the container {container}", self.database);
+        }
         write!(formatter, "postgres://")?;
         if let Some(user) = &self.user {
             write!(formatter, "{user}@")?;
@@ -81,6 +86,7 @@ impl Connection {
             password: password.map(decode).transpose()?,
             database: decode(database)?,
             variables: Vec::new(),
+            place: Place::Here,
         };
         for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
             connection.set_parameter(parameter)?;
@@ -102,21 +108,26 @@ impl Connection {
         Self { database: database.to_owned(), ..self.clone() }
     }
 
-    /// Gives a command everything that it needs to connect, through its environment.
-    pub fn apply(&self, command: &mut Command) {
-        command.env("PGDATABASE", &self.database).env("LC_MESSAGES", "C").env("PGAPPNAME", "larder");
+    /// A client program that has everything that it needs to connect in its environment.
+    #[must_use]
+    pub fn program(&self, name: impl AsRef<OsStr>) -> Program {
+        let mut program = Program::new(name, self.place.clone());
+        program.variable("PGDATABASE", &self.database).variable("LC_MESSAGES", "C").variable("PGAPPNAME", "larder");
         if std::env::var_os("PGCONNECT_TIMEOUT").is_none() {
-            command.env("PGCONNECT_TIMEOUT", "15");
+            program.variable("PGCONNECT_TIMEOUT", "15");
         }
         let port = self.port.map(|port| port.to_string());
         let settings =
             [("PGHOST", &self.host), ("PGPORT", &port), ("PGUSER", &self.user), ("PGPASSWORD", &self.password)];
         for (variable, value) in settings {
             if let Some(value) = value {
-                command.env(variable, value);
+                program.variable(variable, value);
             }
         }
-        command.envs(self.variables.iter().map(|(variable, value)| (variable, value)));
+        for (variable, value) in &self.variables {
+            program.variable(variable, value);
+        }
+        program
     }
 
     fn set_parameter(&mut self, parameter: &str) -> Result<(), Error> {

@@ -1,14 +1,14 @@
 //! A database as a source: a plain dump and the cluster's roles, as the files of a directory.
 
 use std::io::Read;
-use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::{Connection, CopyCounter, Tools, psql};
 use crate::clock::LocalTime;
 use crate::id::{derive_secret, hex};
 use crate::model::{Content, DatabaseFacts, NodeKind};
 use crate::progress::Progress;
-use crate::source::{ChildStream, Error, Visitor, made_node};
+use crate::source::{Error, Place, Program, Visitor, Watched, made_node};
 
 /// The dump within the component.
 pub const DUMP_FILE: &str = "database.sql";
@@ -51,16 +51,17 @@ impl DumpSource {
         progress: &dyn Progress,
     ) -> Result<DatabaseFacts, Error> {
         let (mut facts, server_major) = self.facts()?;
-        let tools = Tools::for_server(server_major)?;
+        let tools = Tools::for_server(server_major, &self.connection.place)?;
         facts.dump_version.clone_from(&tools.dump_version);
         let root = made_node(name, NodeKind::Directory { tree: Content::default() }, time);
         visitor.enter(root, std::path::Path::new(""))?;
         let file =
             |name: &str| made_node(name, NodeKind::File { content: Content::default(), holes: Vec::new() }, time);
 
-        let stream = ChildStream::start(self.dump_command(&tools), progress)?;
+        let session = session_name();
+        let stream = Watched::start(&self.dump_program(&tools, &session), progress)?;
         let mut counter = CopyCounter::new(stream);
-        visitor.stream(file(DUMP_FILE), &mut counter)?;
+        visitor.stream(file(DUMP_FILE), &mut counter).inspect_err(|_| self.end_session(&session))?;
         let (complete, bytes) = (counter.is_complete(), counter.bytes_passed());
         let (tables, stream) = counter.finish();
         stream.finish()?;
@@ -74,7 +75,7 @@ impl DumpSource {
         facts.tables = tables;
         self.globals(&tools, progress, &mut |reader| visitor.stream(file(GLOBALS_FILE), reader)).or_else(|error| {
             match error {
-                Error::Failed { .. } | Error::Start { .. } => {
+                Error::Failed { .. } | Error::Start { .. } | Error::NotInContainer { .. } => {
                     visitor.note(format!("roles were not saved: {error}"));
                     Ok(())
                 }
@@ -85,19 +86,29 @@ impl DumpSource {
         Ok(facts)
     }
 
-    fn dump_command(&self, tools: &Tools) -> Command {
-        let mut command = Command::new(&tools.dump);
-        command.args(["--format=plain", "--no-password"]);
-        if tools.has_restrict_key() {
+    fn dump_program(&self, tools: &Tools, session: &str) -> Program {
+        let mut program = self.connection.program(&tools.dump);
+        program.args(["--format=plain", "--no-password"]).variable("PGAPPNAME", session);
+        // In a container others may see the arguments, and a key that is known is no protection.
+        if self.connection.place == Place::Here && tools.has_restrict_key() {
             let subject =
                 format!("{}/{}", self.connection.host.as_deref().unwrap_or_default(), self.connection.database);
             let key = derive_secret("larder 2026 pg_dump restrict key", &self.secret, subject.as_bytes());
             let mut key = hex(&key);
             key.truncate(RESTRICT_KEY_CHARS);
-            command.arg(format!("--restrict-key={key}"));
+            program.arg(format!("--restrict-key={key}"));
         }
-        self.connection.apply(&mut command);
-        command
+        program
+    }
+
+    /// A `pg_dump` that nobody reads any more cannot be killed from outside of its container, so its session is ended.
+    fn end_session(&self, session: &str) {
+        if self.connection.place.container().is_some() {
+            let sql =
+                format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = '{session}'");
+            // Where this fails too, it goes on to its end and harms nobody.
+            let _ = psql(&self.connection, &sql);
+        }
     }
 
     /// Roles are small: they are read whole, so that a failure leaves no half file behind.
@@ -107,11 +118,10 @@ impl DumpSource {
         progress: &dyn Progress,
         store: &mut dyn FnMut(&mut dyn Read) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        let mut command = Command::new(&tools.dump_all);
-        command.args(["--globals-only", "--no-role-passwords", "--no-password"]);
-        self.connection.apply(&mut command);
-        command.env_remove("PGDATABASE").arg("--database").arg(&self.connection.database);
-        let mut stream = ChildStream::start(command, progress)?;
+        let mut program = self.connection.program(&tools.dump_all);
+        program.args(["--globals-only", "--no-role-passwords", "--no-password"]);
+        program.without_variable("PGDATABASE").args(["--database", &self.connection.database]);
+        let mut stream = Watched::start(&program, progress)?;
         let mut bytes = Vec::new();
         let read = stream.read_to_end(&mut bytes);
         read.map_err(|source| Error::Stream { what: "pg_dumpall".to_owned(), source })?;
@@ -122,7 +132,9 @@ impl DumpSource {
 
     fn facts(&self) -> Result<(DatabaseFacts, u32), Error> {
         let rows = psql(&self.connection, FACTS_SQL)?;
-        let mut facts = DatabaseFacts { name: self.connection.database.clone(), ..DatabaseFacts::default() };
+        let container = self.connection.place.container().map(str::to_owned);
+        let name = self.connection.database.clone();
+        let mut facts = DatabaseFacts { name, container, ..DatabaseFacts::default() };
         let mut server_major = 0;
         for row in rows {
             let mut fields = row.into_iter().skip(1);
@@ -143,6 +155,13 @@ impl DumpSource {
         }
         Ok((facts, server_major))
     }
+}
+
+/// A name for the session of one dump that no other session has.
+fn session_name() -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    format!("larder-{}-{}-{number}", LocalTime::now().stamp(), std::process::id())
 }
 
 /// The random token of `\restrict` is of no use in roles and would change every night.

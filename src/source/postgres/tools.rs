@@ -1,12 +1,10 @@
 //! PostgreSQL's own programs: finding those that fit the server, and asking the server through `psql`.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use super::Connection;
-use crate::source::Error;
-use crate::source::stream::{read_bounded, status_text};
+use crate::source::{Error, Place, Program};
 
 /// Where packages put the programs of each version.
 const VERSIONED: &str = "/usr/lib/postgresql";
@@ -29,7 +27,10 @@ impl Tools {
     ///
     /// # Errors
     /// [`Error::NoProgram`].
-    pub fn for_server(server_major: u32) -> Result<Self, Error> {
+    pub fn for_server(server_major: u32, place: &Place) -> Result<Self, Error> {
+        if place.container().is_some() {
+            return Self::in_container(place);
+        }
         let mut folders: Vec<(u32, PathBuf)> = versioned_folders();
         folders.sort();
         let fitting = folders.into_iter().filter(|(major, _)| *major >= server_major).map(|(_, folder)| folder);
@@ -44,6 +45,15 @@ impl Tools {
         Err(Error::NoProgram { program: "pg_dump", major: server_major })
     }
 
+    /// The server's own programs, which always fit.
+    fn in_container(place: &Place) -> Result<Self, Error> {
+        let [dump, dump_all] = ["pg_dump", "pg_dumpall"].map(PathBuf::from);
+        let mut program = Program::new(&dump, place.clone());
+        let output = program.arg("--version").run(&[])?;
+        let dump_version = version_in(&String::from_utf8_lossy(&output)).unwrap_or_default();
+        Ok(Self { dump, dump_version, dump_all })
+    }
+
     /// Whether `pg_dump` can be given the token of its `\restrict` command.
     #[must_use]
     pub fn has_restrict_key(&self) -> bool {
@@ -52,9 +62,13 @@ impl Tools {
     }
 }
 
-/// The newest `psql` that is installed: it talks to every older server, and understands what every dump says to it.
+/// The newest `psql` that is installed: it talks to every older server, and understands what every dump says to it. In a
+/// container the server's own.
 #[must_use]
-pub fn psql_program() -> PathBuf {
+pub fn psql_program(place: &Place) -> PathBuf {
+    if place.container().is_some() {
+        return PathBuf::from("psql");
+    }
     let mut folders = versioned_folders();
     folders.sort();
     let packaged = folders.into_iter().rev().map(|(_, folder)| folder.join("psql")).find(|program| program.exists());
@@ -83,7 +97,10 @@ fn versioned_folders() -> Vec<(u32, PathBuf)> {
 
 fn version_of(program: &Path) -> Option<String> {
     let output = Command::new(program).arg("--version").output().ok()?;
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    version_in(&String::from_utf8_lossy(&output.stdout))
+}
+
+fn version_in(text: &str) -> Option<String> {
     text.split_whitespace().find(|word| word.starts_with(|first: char| first.is_ascii_digit())).map(str::to_owned)
 }
 
@@ -95,32 +112,13 @@ fn major_of(version: &str) -> Option<u32> {
 /// not separate the rows of one from those of the next. An error of any statement is an error.
 ///
 /// # Errors
-/// [`Error::Start`], [`Error::Failed`].
+/// [`Error::Start`], [`Error::Failed`], [`Error::Docker`].
 pub fn psql(connection: &Connection, sql: &str) -> Result<Vec<Vec<String>>, Error> {
-    let program = psql_program();
-    let mut command = Command::new(&program);
-    command.args(["-X", "-w", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1", "-f", "-"]);
-    command.arg("-F").arg(FIELD_SEPARATOR.to_string()).arg("-R").arg(RECORD_SEPARATOR.to_string());
-    connection.apply(&mut command);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let name = program.display().to_string();
-    let mut child = command.spawn().map_err(|source| Error::Start { program: name.clone(), source })?;
-    let mut input = child.stdin.take().expect("the input is piped");
-    let stderr = child.stderr.take().expect("the errors are piped");
-    let (written, errors, output) = std::thread::scope(|scope| {
-        let errors = scope.spawn(|| read_bounded(stderr));
-        let writer = scope.spawn(move || input.write_all(sql.as_bytes()));
-        let output = child.wait_with_output();
-        (writer.join(), errors.join().unwrap_or_default(), output)
-    });
-    let output = output.map_err(|source| Error::Stream { what: name.clone(), source })?;
-    if !output.status.success() {
-        return Err(Error::Failed { program: "psql".to_owned(), status: status_text(output.status), stderr: errors });
-    }
-    if let Ok(Err(source)) = written {
-        return Err(Error::Stream { what: name, source });
-    }
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let mut program = connection.program(psql_program(&connection.place));
+    program.args(["-X", "-w", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1", "-f", "-"]);
+    program.args(["-F", &FIELD_SEPARATOR.to_string(), "-R", &RECORD_SEPARATOR.to_string()]);
+    let output = program.run(sql.as_bytes())?;
+    let text = String::from_utf8_lossy(&output);
     let text = text.trim_end_matches(['\n', RECORD_SEPARATOR]);
     let records = text.split(RECORD_SEPARATOR).filter(|record| !record.is_empty());
     Ok(records.map(|record| record.split(FIELD_SEPARATOR).map(str::to_owned).collect()).collect())

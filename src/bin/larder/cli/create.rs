@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 
 use clap::{Args, ValueEnum};
-use larder::model::{Component, ComponentName, Snapshot, SnapshotKind, Status};
+use larder::model::{Component, ComponentName, Consistency, Snapshot, SnapshotKind, Status};
 use larder::pipeline::backup::{self, BackupOptions, BackupReport, ComponentPlan, ComponentSource, Origin};
 use larder::pipeline::lookup;
 use larder::repo::Repository;
@@ -11,9 +11,9 @@ use larder::source::CommandSource;
 use serde_json::{Value, json};
 
 use super::{Context, check_names, split_names};
-use crate::config::DATABASE;
 use crate::console::{line, warning};
 use crate::failure::{Exit, UsageError};
+use crate::system::System;
 use crate::table::{Align, Table};
 use crate::units::{count, seconds, size, span};
 
@@ -22,8 +22,9 @@ const PROBLEMS_SHOWN: usize = 10;
 
 /// Back up the system as a new snapshot.
 ///
-/// Takes the database (from DATABASE_URL, POSTGRES_DB and its companions, or larder.toml) and the directories. One that
-/// fails makes the snapshot partial and the exit status 3; the others are saved.
+/// Takes the databases (from DATABASE_URL, POSTGRES_DB and its companions, larder.toml, or the containers of the compose
+/// project), the directories, and the volumes of the project. One that fails makes the snapshot partial and the exit
+/// status 3; the others are saved. `larder plan` says what there is.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  larder create\n  larder create --components database,models --tag before-upgrade\n  \
@@ -69,21 +70,22 @@ enum Type {
 impl CreateArguments {
     pub(super) fn run(&self, context: &Context<'_>) -> anyhow::Result<Exit> {
         context.progress.stop_cleanly()?;
+        let system = context.system()?;
         if self.dry_run {
             let repository = match context.repository() {
                 Ok(repository) => Some(repository),
                 Err(error) if is_not_found(&error) => None,
                 Err(error) => return Err(error),
             };
-            let (sources, _) = self.sources(context, repository.as_ref())?;
+            let (sources, _) = self.sources(&system, repository.as_ref())?;
             let plans = backup::plan(repository.as_ref(), &sources, &context.progress)?;
             context.progress.end();
             return Ok(print_plan(context, &plans));
         }
         // What is asked for is looked at before anything is made.
-        self.sources(context, None)?;
+        self.sources(&system, None)?;
         let repository = context.repository_or_new()?;
-        let (sources, kind) = self.sources(context, Some(&repository))?;
+        let (sources, kind) = self.sources(&system, Some(&repository))?;
         let (reservation, time) = backup::reserve(&repository)?;
         let title = format!("Creating comprehensive system backup: {}", reservation.name());
         if context.output.is_json() {
@@ -108,23 +110,23 @@ impl CreateArguments {
     /// What to back up. Without a repository it is only checked that there is something.
     fn sources(
         &self,
-        context: &Context<'_>,
+        system: &System<'_>,
         repository: Option<&Repository>,
     ) -> anyhow::Result<(Vec<ComponentSource>, SnapshotKind)> {
         if let Some((name, command)) = self.stream() {
             let name = name.parse::<ComponentName>().map_err(|error| UsageError::new(error.to_string()))?;
             return Ok((vec![ComponentSource { name, origin: Origin::Command(command) }], SnapshotKind::Stream));
         }
-        let settings = &context.settings;
         let wanted = split_names(&self.components);
-        check_names(&wanted, &settings.names(), "in the configuration")?;
+        check_names(&wanted, &system.names(), "in the configuration")?;
         let (names, kind) = if wanted.is_empty() {
-            let directories = present_directories(context, repository)?;
-            let database = settings.database.iter().map(|_| DATABASE.to_owned());
+            let directories = present_directories(system, repository)?;
+            let databases = system.databases.iter().map(|database| database.name.to_string());
+            let volumes = system.volumes.iter().map(|volume| volume.name.to_string());
             match self.what {
-                Type::Full => (database.chain(directories).collect(), SnapshotKind::Full),
+                Type::Full => (databases.chain(directories).chain(volumes).collect(), SnapshotKind::Full),
                 Type::Files => (directories, SnapshotKind::Files),
-                Type::Database => (database.collect(), SnapshotKind::Database),
+                Type::Database => (databases.collect(), SnapshotKind::Database),
             }
         } else {
             (wanted, SnapshotKind::Selected)
@@ -137,7 +139,11 @@ impl CreateArguments {
             let advice = "set DATABASE_URL, write a larder.toml, or give the directory of the system with -C";
             return Err(UsageError::with_advice(message, advice).into());
         }
-        Ok((context.sources(repository, &names)?, kind))
+        let mut sources = system.sources(repository, &names)?;
+        if kind == SnapshotKind::Full {
+            sources.extend(vanished(system, repository)?);
+        }
+        Ok((sources, kind))
     }
 
     fn stream(&self) -> Option<(&String, CommandSource)> {
@@ -148,13 +154,13 @@ impl CreateArguments {
 
 /// The directories that the user named, and of the default ones those that are there or were there in an earlier
 /// snapshot, so that one that vanished is noticed.
-fn present_directories(context: &Context<'_>, repository: Option<&Repository>) -> anyhow::Result<Vec<String>> {
+fn present_directories(system: &System<'_>, repository: Option<&Repository>) -> anyhow::Result<Vec<String>> {
     let earlier = match repository {
         Some(repository) => lookup::snapshots(repository)?.snapshots,
         None => Vec::new(),
     };
     let known = |name: &str| earlier.iter().any(|snapshot| snapshot.component(name).is_some());
-    let present = context
+    let present = system
         .settings
         .directories
         .iter()
@@ -162,11 +168,26 @@ fn present_directories(context: &Context<'_>, repository: Option<&Repository>) -
     Ok(present.map(|directory| directory.name.to_string()).collect())
 }
 
+/// What the last full snapshot has of the engine and is not to be found there now, so that it is missed once.
+fn vanished(system: &System<'_>, repository: Option<&Repository>) -> anyhow::Result<Vec<ComponentSource>> {
+    let Some(repository) = repository else { return Ok(Vec::new()) };
+    let snapshots = lookup::snapshots(repository)?.snapshots;
+    let last = snapshots.iter().find(|snapshot| snapshot.kind == SnapshotKind::Full);
+    let missing = system.vanished(last).into_iter().map(|component| {
+        let why = match &system.no_engine {
+            Some(why) => why.clone(),
+            None => format!("the last backup had it from {}, and that is gone", component.source),
+        };
+        ComponentSource { name: component.name, origin: Origin::Missing { kind: component.kind, why } }
+    });
+    Ok(missing.collect())
+}
+
 /// Options for a backup by this program on this host.
 pub(super) fn options(kind: SnapshotKind) -> BackupOptions {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned();
     let program = concat!("larder ", env!("CARGO_PKG_VERSION")).to_owned();
-    BackupOptions { kind, host, program, tags: Vec::new(), read_back: true }
+    BackupOptions { kind, host, program, tags: Vec::new(), read_back: true, keep_held: false }
 }
 
 fn is_not_found(error: &anyhow::Error) -> bool {
@@ -259,6 +280,13 @@ fn print_summary(context: &Context<'_>, report: &BackupReport) {
             count(tables, "table", "tables")
         ));
     }
+    for (component, facts) in snapshot.components.iter().filter_map(|part| Some((part, part.volume.as_ref()?))) {
+        if !facts.held.is_empty() {
+            let how = if component.consistency == Consistency::Stopped { "stopped" } else { "paused" };
+            let names = facts.held.join(", ");
+            context.output.line(&format!("{}: {names} {how} for {}.", component.name, span(facts.held_millis)));
+        }
+    }
     let word = if snapshot.status == Status::Complete { "complete" } else { "PARTIAL" };
     context.output.line(&format!(
         "Snapshot {} is {word}: {} in {}, {} added to the repository.",
@@ -308,5 +336,6 @@ pub(super) fn component_json(component: &Component) -> Value {
         "errors_count": component.errors.count,
         "notes": component.notes.messages,
         "database": component.database,
+        "volume": component.volume,
     })
 }

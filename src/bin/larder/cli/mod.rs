@@ -9,7 +9,9 @@ mod find;
 mod list;
 mod ls;
 mod man;
+mod plan;
 mod restore;
+mod restore_plan;
 mod show;
 mod stats;
 mod verify;
@@ -18,17 +20,18 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand};
+use larder::docker::{Engine, Journal, Purpose};
 use larder::model::{Snapshot, SnapshotPath};
-use larder::pipeline::backup::{ComponentSource, Origin};
+use larder::pipeline::backup::journal_folder;
 use larder::pipeline::lookup;
+use larder::pipeline::restore::ComponentRestore;
 use larder::repo::Repository;
-use larder::source::DirSource;
-use larder::source::postgres::DumpSource;
 
-use crate::config::{DATABASE, Settings};
-use crate::console::{ConsoleProgress, Verbosity, line, warning};
+use crate::config::Settings;
+use crate::console::{ConsoleProgress, Verbosity, advice, line, warning};
 use crate::failure::{Exit, UsageError};
 use crate::output::Output;
+use crate::system::System;
 
 /// Backs up a whole running system every night as one named snapshot, and gives any night back.
 ///
@@ -69,6 +72,7 @@ pub(crate) struct GlobalArguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Create(create::CreateArguments),
+    Plan(plan::PlanArguments),
     List(list::ListArguments),
     Show(show::ShowArguments),
     Ls(ls::LsArguments),
@@ -88,6 +92,7 @@ pub(crate) fn run(arguments: &Arguments, output: &Output) -> anyhow::Result<Exit
     let global = &arguments.global;
     let exit = match &arguments.command {
         Command::Create(command) => command.run(&Context::new(global, output)?),
+        Command::Plan(command) => command.run(&Context::new(global, output)?),
         Command::List(command) => command.run(&Context::new(global, output)?),
         Command::Show(command) => command.run(&Context::new(global, output)?),
         Command::Ls(command) => command.run(&Context::new(global, output)?),
@@ -136,33 +141,67 @@ impl<'a> Context<'a> {
     /// Opens the repository, which must be there.
     fn repository(&self) -> anyhow::Result<Repository> {
         let storage = larder::storage::open(&self.settings.backup_dir.to_string_lossy());
-        Ok(Repository::open(Arc::from(storage))?)
+        let repository = Repository::open(Arc::from(storage))?;
+        self.make_good(&repository);
+        Ok(repository)
     }
 
     /// Opens the repository, and makes it where there is none.
     fn repository_or_new(&self) -> anyhow::Result<Repository> {
         let storage = larder::storage::open(&self.settings.backup_dir.to_string_lossy());
-        Ok(Repository::open_or_create(Arc::from(storage))?)
+        let repository = Repository::open_or_create(Arc::from(storage))?;
+        self.make_good(&repository);
+        Ok(repository)
     }
 
-    /// The sources of the named components, in the order of the settings.
-    fn sources(&self, repository: Option<&Repository>, names: &[String]) -> anyhow::Result<Vec<ComponentSource>> {
-        let mut sources = Vec::new();
-        if let Some(connection) = self.settings.database.as_ref().filter(|_| names.iter().any(|name| name == DATABASE))
-        {
-            let secret = repository.map_or([0; 32], |repository| *repository.config().id.as_bytes());
-            let dump = DumpSource::new(connection.clone(), secret);
-            sources.push(ComponentSource { name: DATABASE.parse()?, origin: Origin::Database(Box::new(dump)) });
+    /// Everything that there is to back up, or to restore into.
+    fn system(&self) -> anyhow::Result<System<'_>> {
+        let system = System::find(&self.settings)?;
+        if let Some(why) = &system.no_engine {
+            warning(&format!("volumes and databases in containers are out of reach: {why}"));
         }
-        let repository_root = repository.and_then(Repository::local_root);
-        for directory in &self.settings.directories {
-            if names.iter().any(|name| name == directory.name.as_str()) {
-                let source = DirSource::new(&directory.path, directory.excludes.clone());
-                let origin = Origin::Directory(source.forbidding(repository_root.as_deref()));
-                sources.push(ComponentSource { name: directory.name.clone(), origin });
+        Ok(system)
+    }
+
+    /// Starts the containers again that a killed restore of the same volumes has left stopped.
+    fn forget_killed_restores(&self, repository: &Repository, results: &[ComponentRestore]) {
+        for (journal, leftover) in Journal::leftovers(&journal_folder(repository)) {
+            let Purpose::Restore { components, .. } = &leftover.purpose else { continue };
+            if !components.iter().all(|name| results.iter().any(|result| result.name == *name)) {
+                continue;
+            }
+            let resumed = Engine::connect(Some(&leftover.host)).and_then(|engine| leftover.resume(&engine));
+            match resumed {
+                Ok(()) => journal.clear(),
+                Err(error) => warning(&format!("containers of a killed restore cannot be started: {error}")),
             }
         }
-        Ok(sources)
+    }
+
+    /// Lets containers go on that a killed command has left held.
+    fn make_good(&self, repository: &Repository) {
+        for (journal, leftover) in Journal::leftovers(&journal_folder(repository)) {
+            let names = leftover.containers.join(", ");
+            if let Purpose::Restore { snapshot, components, safety } = &leftover.purpose {
+                let what = components.join(", ");
+                warning(&format!("a restore of {what} was killed, and {names} are stopped since"));
+                let before = safety.as_ref().map(|name| format!(", or {name} for what was there before"));
+                advice(&format!(
+                    "`larder restore {snapshot} --components {}` writes it again and starts them{}",
+                    components.join(","),
+                    before.unwrap_or_default()
+                ));
+                continue;
+            }
+            let resumed = Engine::connect(Some(&leftover.host)).and_then(|engine| leftover.resume(&engine));
+            match resumed {
+                Ok(()) => {
+                    line(&format!("note: a killed backup held {names}; they go on now"));
+                    journal.clear();
+                }
+                Err(error) => warning(&format!("a killed backup held {names}, and they cannot be let go on: {error}")),
+            }
+        }
     }
 }
 

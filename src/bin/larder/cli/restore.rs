@@ -1,18 +1,22 @@
 //! `larder restore`: a snapshot back into the live system, or into a folder.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
-use larder::model::{Component, ComponentKind, Snapshot, SnapshotKind};
+use larder::model::{Snapshot, SnapshotKind};
 use larder::pipeline::lookup;
-use larder::pipeline::restore::{self, ComponentRestore, Destination, RestoreJob, RestoreOptions, safety_snapshot};
+use larder::pipeline::restore::{
+    self, ComponentRestore, Destination, RestoreJob, RestoreOptions, Safety, safety_snapshot,
+};
 use larder::repo::Repository;
 use serde_json::{Value, json};
 
 use super::create::options;
+use super::restore_plan::Plan;
 use super::{Context, split_names};
 use crate::console::{confirm, line, warning};
 use crate::failure::{Exit, UsageError};
+use crate::system::System;
 use crate::units::{count, size};
 
 /// Failures that are printed for each component.
@@ -20,12 +24,13 @@ const FAILURES_SHOWN: usize = 20;
 
 /// Restore a snapshot into the live system, or with --target into a folder.
 ///
-/// The live system is first saved as a snapshot of its own. Directories are made equal to the snapshot. The database
-/// is loaded beside the old one, its rows are counted, and only then does it take its place.
+/// The live system is first saved as a snapshot of its own. Directories are made equal to the snapshot. A database is
+/// loaded beside the old one, its rows are counted, and only then does it take its place. The containers that use a volume
+/// are stopped while it is written, and started again.
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 #[command(after_help = "Examples:\n  larder restore latest --dry-run\n  larder restore system_backup_20251010_103000 \
-    --components database,models\n  larder restore latest --target /tmp/look")]
+    --components database,models\n  larder restore latest --target /tmp/look\n  larder restore latest --components docker_volume_redis_data --volume redis_data=test_redis_data")]
 pub(super) struct RestoreArguments {
     /// The snapshot: its name, the beginning of it, or `latest`.
     name: String,
@@ -47,88 +52,67 @@ pub(super) struct RestoreArguments {
     /// Leave files that the snapshot does not have.
     #[arg(long)]
     keep_extra: bool,
+    /// Restore the volume OLD of the snapshot into the volume NEW of the engine; may be repeated.
+    #[arg(long = "volume", value_name = "OLD=NEW", value_parser = volume_mapping, conflicts_with = "target")]
+    volumes: Vec<(String, String)>,
+}
+
+fn volume_mapping(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((old, new)) if !old.is_empty() && !new.is_empty() => Ok((old.to_owned(), new.to_owned())),
+        _ => Err("not of the form OLD=NEW".to_owned()),
+    }
 }
 
 impl RestoreArguments {
     pub(super) fn run(&self, context: &Context<'_>) -> anyhow::Result<Exit> {
         let repository = context.repository()?;
         let snapshot = lookup::snapshot(&repository, &self.name)?;
-        let components = lookup::components(&snapshot, &split_names(&self.components))?;
-        let (jobs, left_out) = self.jobs(context, &components)?;
+        let wanted = split_names(&self.components);
+        let components = lookup::components(&snapshot, &wanted)?;
+        let system = if self.target.is_some() { None } else { Some(context.system()?) };
+        let plan = match &system {
+            None => Plan::into_folder(self.target.as_deref().unwrap_or(Path::new(".")), &components),
+            Some(system) => Plan::live(system, &components, &self.volumes, !wanted.is_empty())?,
+        };
         let live = self.target.is_none() && !self.dry_run;
         if live && !self.force {
-            ask(&snapshot, &jobs)?;
+            ask(&snapshot, &plan.jobs)?;
         }
         context.progress.stop_cleanly()?;
-        let safety = if live && !self.no_snapshot { save(context, &repository, &jobs)? } else { None };
+        let mut safety = Safety::default();
+        if let Some(system) = system.as_ref().filter(|_| live && !self.no_snapshot) {
+            safety = save(context, &repository, system, &plan.jobs)?;
+        }
+        let safety_name = safety.snapshot.as_ref().map(|safety| safety.name.clone());
         let options = RestoreOptions { keep_extra: self.keep_extra, dry_run: self.dry_run };
-        let results = restore::run(&repository, &snapshot, &jobs, options, &context.progress);
+        let results = restore::run(&repository, &snapshot, &plan.jobs, safety, options, &context.progress);
         context.progress.end();
         let results = results?;
         if context.output.is_json() {
             context.output.json(&json!({
                 "name": snapshot.name,
                 "dry_run": self.dry_run,
-                "safety_snapshot": safety.as_ref().map(|safety| &safety.name),
+                "safety_snapshot": safety_name,
                 "components": results.iter().map(to_json).collect::<Vec<_>>(),
-                "left_out": left_out,
+                "left_out": plan.left_out,
+                "skipped": plan.skipped.iter().map(|(name, why)| json!({ "name": name, "why": why })).collect::<Vec<_>>(),
             }));
         } else {
-            print_results(context, &snapshot, &results, (left_out.len(), self.dry_run));
+            for (name, why) in &plan.skipped {
+                context.output.line(&format!("{name:<12} left as it is: {why}"));
+            }
+            print_results(context, &snapshot, &results, (plan.left_out.len(), self.dry_run));
         }
-        for name in &left_out {
+        for name in &plan.left_out {
             warning(&format!("{} has no {name}: it could not be saved that night", snapshot.name));
         }
         results.iter().for_each(print_failures);
-        Ok(exit(&results, !left_out.is_empty()))
-    }
-
-    /// What goes where, and the components that the snapshot does not have.
-    fn jobs<'a>(
-        &self,
-        context: &Context<'_>,
-        components: &[&'a Component],
-    ) -> anyhow::Result<(Vec<RestoreJob<'a>>, Vec<String>)> {
-        let mut jobs = Vec::new();
-        let mut left_out = Vec::new();
-        for component in components {
-            if component.root.is_none() {
-                left_out.push(component.name.to_string());
-                continue;
-            }
-            let destination = match &self.target {
-                Some(target) => Destination::Folder(target.clone()),
-                None => Self::live_destination(context, component)?,
-            };
-            jobs.push(RestoreJob { component, destination });
+        let exit = exit(&results, !plan.left_out.is_empty());
+        if live && exit == Exit::Done {
+            context.forget_killed_restores(&repository, &results);
         }
-        Ok((jobs, left_out))
-    }
-
-    fn live_destination(context: &Context<'_>, component: &Component) -> anyhow::Result<Destination> {
-        let name = component.name.as_str();
-        match component.kind {
-            ComponentKind::Database => {
-                let connection = context.settings.database.clone().ok_or_else(|| {
-                    UsageError::with_advice(
-                        "no database is configured to restore into",
-                        "set DATABASE_URL, or leave the database out with --components, or use --target DIR",
-                    )
-                })?;
-                Ok(Destination::Database(connection))
-            }
-            ComponentKind::Directory => {
-                let directory = context.settings.directory(name).ok_or_else(|| {
-                    let message = format!("the configuration has no directory '{name}' to restore into");
-                    UsageError::with_advice(message, "name it in larder.toml, or use --target DIR")
-                })?;
-                Ok(Destination::Live { folder: directory.path.clone(), excludes: directory.excludes.clone() })
-            }
-            ComponentKind::Stream | ComponentKind::Volume => {
-                let message = format!("'{name}' is a stream and has no place of its own");
-                Err(UsageError::with_advice(message, "use --target DIR, or `larder cat`").into())
-            }
-        }
+        Ok(exit)
     }
 }
 
@@ -138,6 +122,12 @@ fn ask(snapshot: &Snapshot, jobs: &[RestoreJob<'_>]) -> anyhow::Result<()> {
         let place = match &job.destination {
             Destination::Live { folder, .. } | Destination::Folder(folder) => folder.display().to_string(),
             Destination::Database(connection) => connection.to_string(),
+            Destination::Volume(target) => {
+                let users = target.users.iter().filter(|user| user.is_up()).map(|user| user.name.as_str());
+                let users = users.collect::<Vec<_>>().join(", ");
+                let stopped = if users.is_empty() { users } else { format!("; stopped meanwhile: {users}") };
+                format!("the volume {}{stopped}", target.name)
+            }
         };
         line(&format!("  {} ({place})", job.component.name));
     }
@@ -152,14 +142,27 @@ fn ask(snapshot: &Snapshot, jobs: &[RestoreJob<'_>]) -> anyhow::Result<()> {
     }
 }
 
-fn save(context: &Context<'_>, repository: &Repository, jobs: &[RestoreJob<'_>]) -> anyhow::Result<Option<Snapshot>> {
-    let names: Vec<String> = jobs.iter().map(|job| job.component.name.to_string()).collect();
-    let sources = context.sources(Some(repository), &names)?;
+/// Saves what is about to be replaced. The users of volumes are stopped for that and stay so.
+fn save(
+    context: &Context<'_>,
+    repository: &Repository,
+    system: &System<'_>,
+    jobs: &[RestoreJob<'_>],
+) -> anyhow::Result<Safety> {
+    let is_volume = |job: &&RestoreJob<'_>| matches!(job.destination, Destination::Volume(_));
+    let names: Vec<String> =
+        jobs.iter().filter(|job| !is_volume(job)).map(|job| job.component.name.to_string()).collect();
+    let mut sources = system.sources(Some(repository), &names)?;
+    for job in jobs {
+        if let Destination::Volume(target) = &job.destination {
+            sources.extend(system.target_source(&job.component.name, target)?);
+        }
+    }
     let safety = safety_snapshot(repository, sources, &options(SnapshotKind::Safety), &context.progress);
     context.progress.end();
     let safety = safety?;
-    if let Some(safety) = &safety {
-        line(&format!("What is replaced is saved as {}.", safety.name));
+    if let Some(snapshot) = &safety.snapshot {
+        line(&format!("What is replaced is saved as {}.", snapshot.name));
     }
     Ok(safety)
 }
@@ -212,7 +215,12 @@ fn print_results(
                 )
             }
         };
-        context.output.line(&format!("{:<12} {text}", result.name));
+        let restarted = if result.restarted.is_empty() {
+            String::new()
+        } else {
+            format!("; restarted: {}", result.restarted.join(", "))
+        };
+        context.output.line(&format!("{:<12} {text}{restarted}", result.name));
         result.notes.iter().for_each(|note| line(&format!("note: {}: {note}", result.name)));
     }
     let failed = left_out + results.iter().filter(|result| !result.failed.is_empty()).count();
@@ -250,6 +258,7 @@ fn to_json(result: &ComponentRestore) -> Value {
         "tables": result.database.as_ref().map(|database| database.tables),
         "rows": result.database.as_ref().map(|database| database.rows),
         "roles_created": result.database.as_ref().map(|database| &database.roles_created),
+        "restarted": result.restarted,
         "notes": result.notes,
     })
 }

@@ -89,8 +89,9 @@ impl VerifyArguments {
             None => lookup::snapshot(repository, "latest")?,
         };
         let folder = tempfile::Builder::new().prefix("larder-test-restore-").tempdir()?;
-        let own = TestDatabase::OwnServer;
-        let database = context.settings.database.clone().map_or(own, TestDatabase::Server);
+        let system = context.system()?;
+        let main = system.databases.iter().find_map(|database| database.connection.as_ref().ok());
+        let database = main.cloned().map_or(TestDatabase::OwnServer, TestDatabase::Server);
         Ok(test_restore(repository, &snapshot, folder.path(), &database, &context.progress)?)
     }
 }

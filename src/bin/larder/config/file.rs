@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
 
-use super::read_password;
+use super::{DatabasePlace, DatabaseSettings, read_password};
 use crate::failure::UsageError;
 
 /// The whole file.
@@ -19,6 +19,55 @@ pub(super) struct File {
     pub(super) backup_dir: Option<PathBuf>,
     pub(super) directories: Option<BTreeMap<String, DirectoryEntry>>,
     pub(super) database: Option<Database>,
+    #[serde(default)]
+    pub(super) docker: Docker,
+    #[serde(default)]
+    pub(super) volumes: BTreeMap<String, Volume>,
+}
+
+/// The Docker Engine and the compose project.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Docker {
+    pub(super) enabled: Option<bool>,
+    pub(super) host: Option<String>,
+    pub(super) project: Option<String>,
+    pub(super) hold_secs: Option<u64>,
+}
+
+/// A volume of the engine.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Volume {
+    pub(super) name: Option<String>,
+    #[serde(default)]
+    pub(super) quiesce: Quiesce,
+    #[serde(default)]
+    pub(super) method: Method,
+    #[serde(default)]
+    pub(super) exclude: Vec<String>,
+    #[serde(default)]
+    pub(super) skip: bool,
+}
+
+/// What is done with the containers that write to a volume.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Quiesce {
+    #[default]
+    Pause,
+    Stop,
+    None,
+}
+
+/// How a volume is read.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Method {
+    #[default]
+    Auto,
+    Mountpoint,
+    Engine,
 }
 
 /// A directory: its path, or a table.
@@ -87,16 +136,35 @@ pub(super) struct Database {
     name: Option<String>,
     user: Option<String>,
     password_file: Option<PathBuf>,
+    container: Option<String>,
+    #[serde(default)]
+    others: Vec<String>,
 }
 
 impl Database {
-    /// The connection. A relative password file lies below `base`.
-    pub(super) fn connection(&self, base: &Path) -> anyhow::Result<Connection> {
+    /// The database and others of its server. A relative password file lies below `base`.
+    pub(super) fn settings(&self, base: &Path) -> anyhow::Result<DatabaseSettings> {
         let password = self.password_file.as_ref().map(|path| read_password(&base.join(path))).transpose()?;
+        let others = self.others.clone();
+        if let Some(container) = &self.container {
+            if self.url.is_some() || self.host.is_some() || self.port.is_some() {
+                let message = "[database] has `container` and says where the server is: keep one of them";
+                return Err(UsageError::new(message).into());
+            }
+            let (name, user) = (self.name.clone(), self.user.clone());
+            let place = DatabasePlace::Container { container: container.clone(), name, user, password };
+            return Ok(DatabaseSettings { place, others });
+        }
+        let place = DatabasePlace::Server(self.connection(password)?);
+        Ok(DatabaseSettings { place, others })
+    }
+
+    fn connection(&self, password: Option<String>) -> anyhow::Result<Connection> {
         let Some(url) = &self.url else {
-            let database = self.name.clone().ok_or_else(|| UsageError::new("[database] needs `url` or `name`"))?;
+            let missing = || UsageError::new("[database] needs `url`, `name` or `container`");
+            let database = self.name.clone().ok_or_else(missing)?;
             let (host, port, user) = (self.host.clone(), self.port, self.user.clone());
-            return Ok(Connection { host, port, user, password, database, variables: Vec::new() });
+            return Ok(Connection { host, port, user, password, database, ..Connection::default() });
         };
         if self.host.is_some() || self.port.is_some() || self.name.is_some() || self.user.is_some() {
             return Err(UsageError::new("[database] has both `url` and single settings: keep one of them").into());

@@ -2,12 +2,15 @@
 
 mod file;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context;
+use larder::docker::HoldMethod;
 use larder::model::ComponentName;
-use larder::source::Excludes;
 use larder::source::postgres::Connection;
+use larder::source::{Excludes, ReadMethod};
 
 use crate::cli::GlobalArguments;
 use crate::failure::UsageError;
@@ -18,6 +21,10 @@ const DEFAULT_BACKUP_DIR: &str = "backups";
 const DEFAULT_DIRECTORIES: [&str; 4] = ["models", "config", "outputs", "logs"];
 /// The name of the database as a component.
 pub(crate) const DATABASE: &str = "database";
+/// What stands before the name of a volume in the name of its component.
+pub(crate) const VOLUME_PREFIX: &str = "docker_volume_";
+/// How long the containers that write to a volume may be held, unless something else is said.
+const DEFAULT_HOLD_LIMIT: Duration = Duration::from_secs(60);
 
 /// A directory that is a component.
 #[derive(Debug, Clone)]
@@ -29,12 +36,61 @@ pub(crate) struct Directory {
     pub(crate) configured: bool,
 }
 
+/// Where the database is.
+#[derive(Debug, Clone)]
+pub(crate) enum DatabasePlace {
+    /// On a server that can be connected to.
+    Server(Connection),
+    /// In a container, which says itself what is not said here.
+    Container { container: String, name: Option<String>, user: Option<String>, password: Option<String> },
+}
+
+/// The database, and others of its server.
+#[derive(Debug, Clone)]
+pub(crate) struct DatabaseSettings {
+    pub(crate) place: DatabasePlace,
+    pub(crate) others: Vec<String>,
+}
+
+/// A volume as the user wants it.
+#[derive(Debug, Clone)]
+pub(crate) struct VolumeSettings {
+    /// Its name in the engine, where it cannot be found by the one that the project gives it.
+    pub(crate) engine_name: Option<String>,
+    pub(crate) hold: Option<HoldMethod>,
+    pub(crate) method: ReadMethod,
+    pub(crate) excludes: Excludes,
+    pub(crate) skip: bool,
+}
+
+impl Default for VolumeSettings {
+    fn default() -> Self {
+        let (method, excludes) = (ReadMethod::Auto, Excludes::default());
+        Self { engine_name: None, hold: Some(HoldMethod::Pause), method, excludes, skip: false }
+    }
+}
+
+/// The engine and the compose project.
+#[derive(Debug, Clone)]
+pub(crate) struct DockerSettings {
+    /// `None`: when there is something to be found.
+    pub(crate) enabled: Option<bool>,
+    pub(crate) host: Option<String>,
+    pub(crate) project: Option<String>,
+    /// How long containers may be held.
+    pub(crate) hold_limit: Duration,
+}
+
 /// Everything that the commands need to know about the system.
 #[derive(Debug)]
 pub(crate) struct Settings {
+    /// The directory of the system.
+    pub(crate) base: PathBuf,
     pub(crate) backup_dir: PathBuf,
     pub(crate) directories: Vec<Directory>,
-    pub(crate) database: Option<Connection>,
+    pub(crate) database: Option<DatabaseSettings>,
+    pub(crate) docker: DockerSettings,
+    pub(crate) volumes: BTreeMap<String, VolumeSettings>,
 }
 
 impl Settings {
@@ -43,28 +99,54 @@ impl Settings {
         if !global.directory.is_dir() {
             return Err(UsageError::new(format!("{} is not a directory", global.directory.display())).into());
         }
-        let base = &std::path::absolute(&global.directory)?;
+        let base = std::path::absolute(&global.directory)?;
         let file = read_file(global)?;
         let backup_dir = global.backup_dir.clone().or_else(|| file.backup_dir.clone());
-        let backup_dir = backup_dir.unwrap_or_else(|| PathBuf::from(DEFAULT_BACKUP_DIR));
-        let directories = directories(&file, base)?;
+        let backup_dir = base.join(backup_dir.unwrap_or_else(|| PathBuf::from(DEFAULT_BACKUP_DIR)));
+        let directories = directories(&file, &base)?;
         let database = match database_from_environment()? {
-            Some(connection) => Some(connection),
-            None => file.database.as_ref().map(|database| database.connection(base)).transpose()?,
+            Some(connection) => {
+                let place = DatabasePlace::Server(connection);
+                Some(DatabaseSettings { place, others: Vec::new() })
+            }
+            None => file.database.as_ref().map(|database| database.settings(&base)).transpose()?,
         };
-        Ok(Self { backup_dir: base.join(backup_dir), directories, database })
+        let volumes = file.volumes.iter().map(|(name, volume)| Ok((name.clone(), volume_settings(name, volume)?)));
+        let volumes = volumes.collect::<anyhow::Result<_>>()?;
+        let docker = docker_settings(file.docker);
+        Ok(Self { base, backup_dir, directories, database, docker, volumes })
     }
 
     /// The directory of this name.
     pub(crate) fn directory(&self, name: &str) -> Option<&Directory> {
         self.directories.iter().find(|directory| directory.name.as_str() == name)
     }
+}
 
-    /// The names of all components that are configured or found.
-    pub(crate) fn names(&self) -> Vec<String> {
-        let database = self.database.iter().map(|_| DATABASE.to_owned());
-        database.chain(self.directories.iter().map(|directory| directory.name.to_string())).collect()
-    }
+fn docker_settings(file: file::Docker) -> DockerSettings {
+    let host = std::env::var("DOCKER_HOST").ok().filter(|host| !host.is_empty());
+    let hold_limit = file.hold_secs.map_or(DEFAULT_HOLD_LIMIT, Duration::from_secs);
+    DockerSettings { enabled: file.enabled, host: host.or(file.host), project: file.project, hold_limit }
+}
+
+fn volume_settings(name: &str, volume: &file::Volume) -> anyhow::Result<VolumeSettings> {
+    let invalid = |error: &dyn std::fmt::Display| UsageError::new(format!("[volumes.{name}]: {error}"));
+    format!("{VOLUME_PREFIX}{name}").parse::<ComponentName>().map_err(|error| invalid(&error))?;
+    Ok(VolumeSettings {
+        engine_name: volume.name.clone(),
+        hold: match volume.quiesce {
+            file::Quiesce::Pause => Some(HoldMethod::Pause),
+            file::Quiesce::Stop => Some(HoldMethod::Stop),
+            file::Quiesce::None => None,
+        },
+        method: match volume.method {
+            file::Method::Auto => ReadMethod::Auto,
+            file::Method::Mountpoint => ReadMethod::Mountpoint,
+            file::Method::Engine => ReadMethod::Engine,
+        },
+        excludes: Excludes::new(&volume.exclude).map_err(|error| invalid(&error))?,
+        skip: volume.skip,
+    })
 }
 
 fn read_file(global: &GlobalArguments) -> anyhow::Result<file::File> {
@@ -93,8 +175,9 @@ fn directories(file: &file::File, base: &Path) -> anyhow::Result<Vec<Directory>>
     for (name, entry) in configured {
         let component =
             name.parse::<ComponentName>().map_err(|error| UsageError::new(format!("[directories]: {error}")))?;
-        if name == DATABASE {
-            return Err(UsageError::new("[directories]: 'database' is the name of the database").into());
+        if name == DATABASE || name.starts_with(VOLUME_PREFIX) {
+            let message = format!("[directories]: '{name}' is the name of a database or a volume");
+            return Err(UsageError::new(message).into());
         }
         let excludes = Excludes::new(entry.exclude())
             .map_err(|error| UsageError::new(format!("[directories.{name}]: {error}")))?;
@@ -120,7 +203,7 @@ fn database_from_environment() -> anyhow::Result<Option<Connection>> {
         user: variable("POSTGRES_USER"),
         password: variable("POSTGRES_PASSWORD"),
         database,
-        variables: Vec::new(),
+        ..Connection::default()
     }))
 }
 

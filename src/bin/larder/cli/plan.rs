@@ -1,0 +1,184 @@
+//! `larder plan`: what `create` would back up, from where, and how. Nothing is changed, not even the repository.
+
+use clap::Args;
+use larder::docker::HoldMethod;
+use larder::model::VolumeMethod;
+use larder::source::VolumeSource;
+use serde_json::{Value, json};
+
+use super::Context;
+use crate::console::warning;
+use crate::failure::Exit;
+use crate::system::System;
+use crate::table::{Align, Table};
+
+/// Show what `create` would back up: which databases, directories and volumes, from where, and which containers would
+/// be paused or stopped for it.
+#[derive(Debug, Args)]
+pub(super) struct PlanArguments {}
+
+/// One component as it would be backed up.
+struct Part {
+    name: String,
+    kind: &'static str,
+    source: String,
+    method: Option<&'static str>,
+    /// `None` for what is no volume.
+    quiesce: Option<&'static str>,
+    containers: Vec<String>,
+    /// The containers that would be held.
+    held: Vec<String>,
+    problem: Option<String>,
+}
+
+impl PlanArguments {
+    #[expect(clippy::unused_self, reason = "commands are run alike")]
+    pub(super) fn run(&self, context: &Context<'_>) -> anyhow::Result<Exit> {
+        let system = context.system()?;
+        let mut parts = databases(&system);
+        parts.extend(directories(&system));
+        parts.extend(volumes(&system)?);
+        let failed = parts.iter().any(|part| part.problem.is_some());
+        if context.output.is_json() {
+            context.output.json(&json!({
+                "project": system.stack.project,
+                "components": parts.iter().map(to_json).collect::<Vec<_>>(),
+            }));
+        } else {
+            print(context, &system, &parts);
+        }
+        for part in &parts {
+            if let Some(problem) = &part.problem {
+                warning(&format!("{}: {problem}", part.name));
+            }
+        }
+        Ok(if failed { Exit::Partial } else { Exit::Done })
+    }
+}
+
+fn databases(system: &System<'_>) -> Vec<Part> {
+    let part = |database: &crate::system::Database| {
+        let (source, containers, problem) = match &database.connection {
+            Ok(connection) => {
+                let container = connection.place.container().map(str::to_owned);
+                (connection.to_string(), container.into_iter().collect(), None)
+            }
+            Err(why) => ("nothing".to_owned(), Vec::new(), Some(why.clone())),
+        };
+        let method = if containers.is_empty() { "connection" } else { "exec" };
+        let name = database.name.to_string();
+        Part {
+            name,
+            kind: "database",
+            source,
+            method: Some(method),
+            quiesce: None,
+            containers,
+            held: Vec::new(),
+            problem,
+        }
+    };
+    system.databases.iter().map(part).collect()
+}
+
+fn directories(system: &System<'_>) -> Vec<Part> {
+    let present =
+        system.settings.directories.iter().filter(|directory| directory.configured || directory.path.exists());
+    let part = |directory: &crate::config::Directory| Part {
+        name: directory.name.to_string(),
+        kind: "directory",
+        source: directory.path.display().to_string(),
+        method: None,
+        quiesce: None,
+        containers: Vec::new(),
+        held: Vec::new(),
+        problem: (!directory.path.is_dir()).then(|| format!("{} is not there", directory.path.display())),
+    };
+    present.map(part).collect()
+}
+
+fn volumes(system: &System<'_>) -> anyhow::Result<Vec<Part>> {
+    let mut parts = Vec::new();
+    for volume in &system.volumes {
+        let quiesce = match volume.settings.hold {
+            Some(HoldMethod::Pause) => "pause",
+            Some(HoldMethod::Stop) => "stop",
+            None => "none",
+        };
+        let mut part = Part {
+            name: volume.name.to_string(),
+            kind: "volume",
+            source: "nothing".to_owned(),
+            method: None,
+            quiesce: Some(quiesce),
+            containers: Vec::new(),
+            held: Vec::new(),
+            problem: None,
+        };
+        match &volume.volume {
+            Err(why) => part.problem = Some(why.clone()),
+            Ok(found) => {
+                part.source.clone_from(&found.name);
+                let users = (system.stack.users(&found.name), system.stack.server_data(&found.name));
+                let (method, excludes) = (volume.settings.method, volume.settings.excludes.clone());
+                match VolumeSource::new(system.engine()?, found.clone(), method, excludes, users) {
+                    Err(error) => part.problem = Some(error.to_string()),
+                    Ok(source) => fill(&mut part, &source, volume.settings.hold.is_some()),
+                }
+            }
+        }
+        parts.push(part);
+    }
+    Ok(parts)
+}
+
+fn fill(part: &mut Part, source: &VolumeSource, holds: bool) {
+    part.method = Some(match source.method() {
+        VolumeMethod::Mountpoint => "mountpoint",
+        VolumeMethod::Engine => "engine",
+    });
+    part.containers = source.containers().iter().map(|container| container.name.clone()).collect();
+    if holds {
+        let writers = source.writers().into_iter().filter(larder::docker::Container::is_up);
+        part.held = writers.map(|container| container.name).collect();
+    }
+}
+
+fn to_json(part: &Part) -> Value {
+    json!({
+        "name": part.name,
+        "kind": part.kind,
+        "source": part.source,
+        "method": part.method,
+        "quiesce": part.quiesce,
+        "containers": part.containers,
+        "held": part.held,
+        "problem": part.problem,
+    })
+}
+
+fn print(context: &Context<'_>, system: &System<'_>, parts: &[Part]) {
+    if let Some(project) = &system.stack.project {
+        context.output.line(&format!("Compose project: {project}"));
+    }
+    if parts.is_empty() {
+        context.output.line("There is nothing to back up here.");
+        return;
+    }
+    let left = Align::Left;
+    let mut table =
+        Table::new(&[("component", left), ("kind", left), ("how", left), ("would be held", left), ("from", left)]);
+    for part in parts {
+        let held = match (part.quiesce, part.held.is_empty()) {
+            (Some("none") | None, _) => "-".to_owned(),
+            (Some(_), true) => "nobody writes".to_owned(),
+            (Some(quiesce), false) => format!("{} ({quiesce})", part.held.join(", ")),
+        };
+        let how = part.method.unwrap_or("-").to_owned();
+        table.row(vec![part.name.clone(), part.kind.to_owned(), how, held, part.source.clone()]);
+    }
+    table.lines().iter().for_each(|line| context.output.line(line));
+    for volume in system.stack.anonymous_volumes() {
+        context.output.line(&format!("Left out, because it has no name: the volume {}", volume.name));
+    }
+}

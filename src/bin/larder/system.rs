@@ -1,0 +1,339 @@
+//! What there is to back up: what the settings name, and what is found in the Docker Engine.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use larder::docker::{self, DatabaseServer, Engine, HoldMethod, Stack};
+use larder::model::{Component, ComponentKind, ComponentName, Snapshot};
+use larder::pipeline::backup::{ComponentSource, Origin, VolumeOrigin};
+use larder::pipeline::restore::VolumeTarget;
+use larder::repo::Repository;
+use larder::source::postgres::{Connection, DumpSource, psql};
+use larder::source::{DirSource, Place, VolumeSource};
+
+use crate::config::{DATABASE, DatabasePlace, Settings, VOLUME_PREFIX, VolumeSettings};
+use crate::failure::UsageError;
+
+/// Databases of a server that nobody has anything in, or that a restore is making.
+const OTHERS_SQL: &str = "SELECT datname FROM pg_database WHERE datallowconn AND NOT datistemplate
+    AND datname <> 'postgres' AND datname NOT LIKE '%\\_larder\\_%' ORDER BY datname";
+const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
+
+/// A database that is a component.
+#[derive(Debug)]
+pub(crate) struct Database {
+    pub(crate) name: ComponentName,
+    /// How to reach it, or why it cannot be reached.
+    pub(crate) connection: Result<Connection, String>,
+}
+
+/// A volume that is a component.
+#[derive(Debug)]
+pub(crate) struct Volume {
+    pub(crate) name: ComponentName,
+    /// As the engine has it, or why it cannot be had.
+    pub(crate) volume: Result<docker::Volume, String>,
+    pub(crate) settings: VolumeSettings,
+}
+
+/// The system with everything that was found.
+#[derive(Debug)]
+pub(crate) struct System<'a> {
+    pub(crate) settings: &'a Settings,
+    engine: Option<Arc<Engine>>,
+    pub(crate) stack: Stack,
+    pub(crate) databases: Vec<Database>,
+    pub(crate) volumes: Vec<Volume>,
+    /// Why there is no engine although one was to be expected.
+    pub(crate) no_engine: Option<String>,
+}
+
+impl<'a> System<'a> {
+    /// Looks at the settings and asks the engine.
+    pub(crate) fn find(settings: &'a Settings) -> anyhow::Result<Self> {
+        let mut system = Self {
+            settings,
+            engine: None,
+            stack: Stack::default(),
+            databases: Vec::new(),
+            volumes: Vec::new(),
+            no_engine: None,
+        };
+        match system.ask_engine() {
+            Ok(()) => {}
+            Err(error @ docker::Error::Address { .. }) => return Err(UsageError::new(error.to_string()).into()),
+            Err(error) => system.no_engine = Some(error.to_string()).filter(|_| system.expects_engine()),
+        }
+        system.find_databases();
+        system.find_volumes();
+        Ok(system)
+    }
+
+    fn ask_engine(&mut self) -> Result<(), docker::Error> {
+        let docker = &self.settings.docker;
+        let nothing_there = docker.host.is_none() && !Path::new(DEFAULT_SOCKET).exists() && !self.expects_engine();
+        if docker.enabled == Some(false) || nothing_there {
+            return Ok(());
+        }
+        let engine = Engine::connect(docker.host.as_deref())?;
+        self.stack = Stack::find(&engine, &self.settings.base, docker.project.as_deref())?;
+        self.engine = Some(Arc::new(engine));
+        Ok(())
+    }
+
+    /// Whether something was said, or lies there, that an engine is needed for.
+    fn expects_engine(&self) -> bool {
+        let settings = self.settings;
+        let in_container =
+            matches!(settings.database.as_ref().map(|database| &database.place), Some(DatabasePlace::Container { .. }));
+        let said = settings.docker.enabled == Some(true) || settings.docker.project.is_some();
+        settings.docker.enabled != Some(false)
+            && (said
+                || in_container
+                || !settings.volumes.is_empty()
+                || settings.docker.host.is_some()
+                || Stack::is_compose_directory(&settings.base))
+    }
+
+    /// The engine.
+    pub(crate) fn engine(&self) -> anyhow::Result<Arc<Engine>> {
+        self.engine.clone().ok_or_else(|| {
+            let why = self.no_engine.clone().unwrap_or_else(|| "no Docker Engine was looked for".to_owned());
+            UsageError::with_advice(why, "start the engine, or say where it is with DOCKER_HOST").into()
+        })
+    }
+
+    fn find_databases(&mut self) {
+        let mut found = Vec::new();
+        match &self.settings.database {
+            Some(database) => {
+                let main = match &database.place {
+                    DatabasePlace::Server(connection) => Ok(connection.clone()),
+                    DatabasePlace::Container { container, name, user, password } => {
+                        self.in_container(container).map(|mut connection| {
+                            connection.database = name.clone().unwrap_or(connection.database);
+                            connection.user = user.clone().or(connection.user);
+                            connection.password = password.clone().or(connection.password);
+                            connection
+                        })
+                    }
+                };
+                found.push((DATABASE.to_owned(), main.clone()));
+                for other in &database.others {
+                    let connection = main.clone().map(|connection| connection.with_database(other));
+                    found.push((format!("{DATABASE}_{other}"), connection));
+                }
+            }
+            None => {
+                let mut servers = self.stack.servers();
+                servers.sort_by(|a, b| service_of(a).cmp(service_of(b)));
+                for (number, server) in servers.iter().enumerate() {
+                    let name =
+                        if number == 0 { DATABASE.to_owned() } else { format!("{DATABASE}_{}", service_of(server)) };
+                    let connection = self.connection_of(server);
+                    for other in others_of(&connection) {
+                        found.push((format!("{name}_{other}"), Ok(connection.with_database(&other))));
+                    }
+                    found.push((name, Ok(connection)));
+                }
+            }
+        }
+        found.sort_by(|(a, _), (b, _)| a.cmp(b));
+        self.databases = found
+            .into_iter()
+            .filter_map(|(name, connection)| {
+                let name = component_name(&name)?;
+                Some(Database { name, connection })
+            })
+            .collect();
+    }
+
+    fn in_container(&self, name: &str) -> Result<Connection, String> {
+        if let Some(why) = &self.no_engine {
+            return Err(why.clone());
+        }
+        let container = self.stack.container(name).ok_or_else(|| format!("there is no container '{name}'"))?;
+        Ok(self.connection_of(&DatabaseServer::of(container)))
+    }
+
+    fn connection_of(&self, server: &DatabaseServer) -> Connection {
+        let place = self.engine.as_ref().map_or(Place::Here, |engine| Place::Container {
+            engine: Arc::clone(engine),
+            name: server.container.name.clone(),
+        });
+        let (user, password) = (Some(server.user.clone()), server.password.clone());
+        Connection { user, password, database: server.database.clone(), place, ..Connection::default() }
+    }
+
+    fn find_volumes(&mut self) {
+        let mut found: Vec<Volume> = Vec::new();
+        for (short, volume) in self.stack.volumes() {
+            let settings = self.settings.volumes.get(&short).cloned().unwrap_or_default();
+            let renamed = |(name, other): (&String, &VolumeSettings)| {
+                *name != short && other.engine_name.as_deref() == Some(&volume.name)
+            };
+            let skipped = settings.skip || settings.engine_name.is_some() || self.settings.volumes.iter().any(renamed);
+            if let Some(name) = component_name(&format!("{VOLUME_PREFIX}{short}")).filter(|_| !skipped) {
+                found.push(Volume { name, volume: Ok(volume.clone()), settings });
+            }
+        }
+        for (short, settings) in self.settings.volumes.iter().filter(|(_, settings)| !settings.skip) {
+            let Some(name) = component_name(&format!("{VOLUME_PREFIX}{short}")) else { continue };
+            if found.iter().any(|volume| volume.name == name) {
+                continue;
+            }
+            let engine_name = settings.engine_name.as_deref().unwrap_or(short);
+            let missing = || match &self.no_engine {
+                Some(why) => why.clone(),
+                None => format!("there is no volume '{engine_name}'"),
+            };
+            let volume = self.stack.volume(engine_name).cloned().ok_or_else(missing);
+            found.push(Volume { name, volume, settings: settings.clone() });
+        }
+        found.sort_by(|a, b| a.name.cmp(&b.name));
+        self.volumes = found;
+    }
+
+    /// The names of all components that are configured or found.
+    pub(crate) fn names(&self) -> Vec<String> {
+        let databases = self.databases.iter().map(|database| database.name.to_string());
+        let directories = self.settings.directories.iter().map(|directory| directory.name.to_string());
+        databases.chain(directories).chain(self.volumes.iter().map(|volume| volume.name.to_string())).collect()
+    }
+
+    /// Components of an earlier snapshot that only an engine has and that are not found now.
+    pub(crate) fn vanished(&self, earlier: Option<&Snapshot>) -> Vec<Component> {
+        let names = self.names();
+        let is_lost = |component: &&Component| {
+            let of_engine = component.kind == ComponentKind::Volume
+                || component.database.as_ref().is_some_and(|facts| facts.container.is_some());
+            let skipped = self.settings.docker.enabled == Some(false)
+                || component
+                    .name
+                    .as_str()
+                    .strip_prefix(VOLUME_PREFIX)
+                    .is_some_and(|short| self.settings.volumes.get(short).is_some_and(|settings| settings.skip));
+            of_engine
+                && !skipped
+                && component.root.is_some()
+                && !names.iter().any(|name| name == component.name.as_str())
+        };
+        earlier.map(|snapshot| snapshot.components.iter().filter(is_lost).cloned().collect()).unwrap_or_default()
+    }
+
+    /// The sources of the named components: databases, directories, volumes.
+    pub(crate) fn sources(
+        &self,
+        repository: Option<&Repository>,
+        names: &[String],
+    ) -> anyhow::Result<Vec<ComponentSource>> {
+        let wanted = |name: &ComponentName| names.iter().any(|wanted| wanted == name.as_str());
+        let mut sources = Vec::new();
+        let secret = repository.map_or([0; 32], |repository| *repository.config().id.as_bytes());
+        for database in self.databases.iter().filter(|database| wanted(&database.name)) {
+            let origin = match &database.connection {
+                Ok(connection) => Origin::Database(Box::new(DumpSource::new(connection.clone(), secret))),
+                Err(why) => Origin::Missing { kind: ComponentKind::Database, why: why.clone() },
+            };
+            sources.push(ComponentSource { name: database.name.clone(), origin });
+        }
+        let repository_root = repository.and_then(Repository::local_root);
+        for directory in self.settings.directories.iter().filter(|directory| wanted(&directory.name)) {
+            let source = DirSource::new(&directory.path, directory.excludes.clone());
+            let origin = Origin::Directory(source.forbidding(repository_root.as_deref()));
+            sources.push(ComponentSource { name: directory.name.clone(), origin });
+        }
+        for volume in self.volumes.iter().filter(|volume| wanted(&volume.name)) {
+            let origin = match &volume.volume {
+                Ok(found) => self.volume_origin(found, &volume.settings)?,
+                Err(why) => Origin::Missing { kind: ComponentKind::Volume, why: why.clone() },
+            };
+            sources.push(ComponentSource { name: volume.name.clone(), origin });
+        }
+        Ok(sources)
+    }
+
+    /// A volume as a source, with the containers that are to be held for it.
+    pub(crate) fn volume_origin(&self, volume: &docker::Volume, settings: &VolumeSettings) -> anyhow::Result<Origin> {
+        let users = (self.stack.users(&volume.name), self.stack.server_data(&volume.name));
+        let excludes = settings.excludes.clone();
+        let source = match VolumeSource::new(self.engine()?, volume.clone(), settings.method, excludes, users) {
+            Ok(source) => source,
+            Err(error) => return Ok(Origin::Missing { kind: ComponentKind::Volume, why: error.to_string() }),
+        };
+        let limit = self.settings.docker.hold_limit;
+        Ok(Origin::Volume(Box::new(VolumeOrigin { source, hold: settings.hold, limit })))
+    }
+
+    /// What a restore into a volume replaces; `None` when the volume is still to be made.
+    pub(crate) fn target_source(
+        &self,
+        name: &ComponentName,
+        target: &VolumeTarget,
+    ) -> anyhow::Result<Option<ComponentSource>> {
+        let Some(volume) = target.engine.volume(&target.name)? else { return Ok(None) };
+        let hold = Some(HoldMethod::Stop);
+        let settings = VolumeSettings { hold, method: target.method, ..VolumeSettings::default() };
+        let origin = self.volume_origin(&volume, &settings)?;
+        Ok(Some(ComponentSource { name: name.clone(), origin }))
+    }
+
+    /// Where a volume component goes: into the volume that it was made from, or into another one.
+    pub(crate) fn volume_target(&self, component: &Component, other: Option<&str>) -> anyhow::Result<VolumeTarget> {
+        let engine = self.engine()?;
+        let short = component.name.as_str().strip_prefix(VOLUME_PREFIX).unwrap_or(component.name.as_str());
+        let settings = self.settings.volumes.get(short).cloned().unwrap_or_default();
+        let own = self.volumes.iter().find(|volume| volume.name == component.name);
+        let own = own.and_then(|volume| volume.volume.as_ref().ok()).map(|volume| volume.name.clone());
+        let saved = || component.volume.as_ref().map(|facts| facts.name.clone());
+        let name = other.map(str::to_owned).or(own).or_else(saved).unwrap_or_else(|| self.stack.full_name(short));
+        let renamed = component.volume.as_ref().is_some_and(|facts| facts.name != name) && other.is_some();
+        let users = self.stack.users(&name);
+        let (excludes, method) = (settings.excludes, settings.method);
+        Ok(VolumeTarget { engine, name, renamed, users, excludes, method })
+    }
+
+    /// How to reach the database that a component was made from.
+    pub(crate) fn connection(&self, component: &Component) -> anyhow::Result<Connection> {
+        if let Some(database) = self.databases.iter().find(|database| database.name == component.name) {
+            return database.connection.clone().map_err(|why| UsageError::new(why).into());
+        }
+        // It may be gone from its server.
+        let facts = component.database.as_ref();
+        let main = self.databases.iter().find_map(|database| database.connection.as_ref().ok());
+        let from_container = facts.and_then(|facts| Some((facts, facts.container.as_deref()?)));
+        if let Some((facts, container)) = from_container
+            && let Ok(connection) = self.in_container(container)
+        {
+            return Ok(connection.with_database(&facts.name));
+        }
+        let other = component.name.as_str() != DATABASE;
+        if let (Some(facts), Some(main), true) = (facts, main, other) {
+            return Ok(main.with_database(&facts.name));
+        }
+        let message = match &self.no_engine {
+            Some(why) => format!("no database is there to restore {} into: {why}", component.name),
+            None => format!("no database is configured or found to restore {} into", component.name),
+        };
+        let advice =
+            "set DATABASE_URL, start the database's container, leave it out with --components, or use --target DIR";
+        Err(UsageError::with_advice(message, advice).into())
+    }
+}
+
+fn service_of(server: &DatabaseServer) -> &str {
+    server.container.service().unwrap_or(&server.container.name)
+}
+
+/// The other databases of a server that runs.
+fn others_of(connection: &Connection) -> Vec<String> {
+    let rows = psql(connection, OTHERS_SQL).unwrap_or_default();
+    let names = rows.into_iter().filter_map(|row| row.into_iter().next());
+    names.filter(|name| *name != connection.database).collect()
+}
+
+/// The name of a component; what may not be in one becomes `-`.
+fn component_name(text: &str) -> Option<ComponentName> {
+    let fits = |char: char| char.is_ascii_alphanumeric() || matches!(char, '_' | '-' | '.');
+    text.chars().map(|char| if fits(char) { char } else { '-' }).collect::<String>().parse().ok()
+}

@@ -1,0 +1,145 @@
+//! What is known of a container: how it is made, what it mounts, what it is doing.
+
+use std::collections::HashMap;
+
+use bollard::models::{ContainerInspectResponse, HealthStatusEnum, MountPoint};
+
+/// Label of the compose project that a container or volume belongs to.
+const DEPENDS_ON: &str = "com.docker.compose.depends_on";
+const SERVICE: &str = "com.docker.compose.service";
+
+/// What a container is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Its processes run.
+    Running,
+    /// Its processes are frozen.
+    Paused,
+    /// It ended and is started again and again.
+    Restarting,
+    /// It does not run.
+    Stopped,
+}
+
+/// A volume in a container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mount {
+    /// Name of the volume.
+    pub volume: String,
+    /// Where the container has it.
+    pub destination: String,
+    /// Whether the container may write to it.
+    pub writable: bool,
+}
+
+/// A container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Container {
+    /// Its id.
+    pub id: String,
+    /// Its name, without a slash.
+    pub name: String,
+    /// The image as it was named.
+    pub image: String,
+    /// Program and arguments.
+    pub command: Vec<String>,
+    /// Its environment.
+    pub variables: HashMap<String, String>,
+    /// Its labels.
+    pub labels: HashMap<String, String>,
+    /// What it is doing.
+    pub state: State,
+    /// Whether it says that it is well; `None` when nobody asks it.
+    pub healthy: Option<bool>,
+    /// The volumes that it mounts.
+    pub mounts: Vec<Mount>,
+    /// When it was made.
+    pub created: String,
+}
+
+impl Container {
+    /// The service of the compose project that it runs.
+    #[must_use]
+    pub fn service(&self) -> Option<&str> {
+        self.labels.get(SERVICE).map(String::as_str)
+    }
+
+    /// The services that have to run before this one, as Compose notes them.
+    #[must_use]
+    pub fn depends_on(&self) -> Vec<&str> {
+        let list = self.labels.get(DEPENDS_ON).map_or("", String::as_str);
+        list.split(',').filter_map(|entry| entry.split(':').next()).filter(|name| !name.is_empty()).collect()
+    }
+
+    /// How it mounts a volume.
+    #[must_use]
+    pub fn mount(&self, volume: &str) -> Option<&Mount> {
+        self.mounts.iter().find(|mount| mount.volume == volume)
+    }
+
+    /// Whether it has processes that run or wait to go on.
+    #[must_use]
+    pub const fn is_up(&self) -> bool {
+        matches!(self.state, State::Running | State::Paused | State::Restarting)
+    }
+
+    /// Whether one of the programs is what it starts, or what its entry point starts.
+    #[must_use]
+    pub fn runs(&self, programs: &[&str]) -> bool {
+        let name = |word: &String| word.rsplit('/').next().unwrap_or_default().to_owned();
+        self.command.iter().take(2).map(name).any(|name| programs.contains(&name.as_str()))
+    }
+
+    /// `postgres` of `registry:5000/library/postgres:15-alpine@sha256:…`.
+    #[must_use]
+    pub fn image_name(&self) -> &str {
+        let name = self.image.rsplit('/').next().unwrap_or_default();
+        name.split([':', '@']).next().unwrap_or_default()
+    }
+
+    /// The first of these variables that has a value.
+    #[must_use]
+    pub fn variable(&self, names: &[&str]) -> Option<&str> {
+        names.iter().find_map(|name| self.variables.get(*name)).map(String::as_str).filter(|value| !value.is_empty())
+    }
+}
+
+impl From<ContainerInspectResponse> for Container {
+    fn from(found: ContainerInspectResponse) -> Self {
+        let config = found.config.unwrap_or_default();
+        let state = found.state.unwrap_or_default();
+        let is = |flag: Option<bool>| flag == Some(true);
+        let health = state.health.and_then(|health| health.status);
+        let variables = config.env.unwrap_or_default();
+        let variables =
+            variables.iter().filter_map(|entry| entry.split_once('=')).map(|(a, b)| (a.to_owned(), b.to_owned()));
+        let program = found.path.into_iter();
+        Self {
+            id: found.id.unwrap_or_default(),
+            name: found.name.unwrap_or_default().trim_start_matches('/').to_owned(),
+            image: config.image.unwrap_or_default(),
+            command: program.chain(found.args.unwrap_or_default()).collect(),
+            variables: variables.collect(),
+            labels: config.labels.unwrap_or_default(),
+            state: match () {
+                () if is(state.paused) => State::Paused,
+                () if is(state.restarting) => State::Restarting,
+                () if is(state.running) => State::Running,
+                () => State::Stopped,
+            },
+            healthy: match health {
+                Some(HealthStatusEnum::HEALTHY) => Some(true),
+                Some(HealthStatusEnum::STARTING | HealthStatusEnum::UNHEALTHY) => Some(false),
+                _ => None,
+            },
+            mounts: found.mounts.unwrap_or_default().into_iter().filter_map(volume_mount).collect(),
+            created: found.created.map(|time| time.to_string()).unwrap_or_default(),
+        }
+    }
+}
+
+fn volume_mount(mount: MountPoint) -> Option<Mount> {
+    let volume = mount.name.filter(|name| !name.is_empty())?;
+    let destination = mount.destination.unwrap_or_default();
+    Some(Mount { volume, destination, writable: mount.rw.unwrap_or(true) })
+}

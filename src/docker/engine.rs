@@ -1,0 +1,292 @@
+//! One engine: the connection to it, and everything that is asked of it in one call.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::future::Future;
+use std::path::Path;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use bollard::models::{ContainerInspectResponse, VolumeCreateRequest};
+use bollard::query_parameters::{
+    ListContainersOptions, ListVolumesOptions, RemoveContainerOptions, RemoveVolumeOptions, StartContainerOptions,
+    StopContainerOptions,
+};
+use bollard::{API_DEFAULT_VERSION, Docker};
+use tokio::runtime::{Builder, Runtime};
+
+use super::{Container, Error};
+
+/// Where an engine listens when nobody says otherwise.
+const DEFAULT_HOST: &str = "unix:///var/run/docker.sock";
+/// How long an answer may take. Stopping a container may take its own time besides.
+const TIMEOUT: Duration = Duration::from_secs(120);
+/// An archive is answered when the last byte of it has arrived.
+const UPLOAD_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
+/// How long a container may take to end when it is asked to, before it is killed.
+const STOP_SECS: i32 = 60;
+
+/// A volume as the engine lists it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Volume {
+    /// Its name.
+    pub name: String,
+    /// Its driver.
+    pub driver: String,
+    /// Where the engine's host has it.
+    pub mountpoint: String,
+    /// Options of the driver.
+    pub options: HashMap<String, String>,
+    /// Its labels.
+    pub labels: HashMap<String, String>,
+}
+
+/// A connection to an engine.
+pub struct Engine {
+    pub(super) docker: Docker,
+    pub(super) runtime: Runtime,
+    host: String,
+    same_host: OnceLock<bool>,
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Engine({})", self.host)
+    }
+}
+
+impl Engine {
+    /// Connects to the engine at this address, `unix://PATH` or `tcp://HOST:PORT`; without one at the local socket.
+    ///
+    /// # Errors
+    /// [`Error::Address`], [`Error::Unreachable`], [`Error::Forbidden`].
+    pub fn connect(host: Option<&str>) -> Result<Self, Error> {
+        let host = host.unwrap_or(DEFAULT_HOST).to_owned();
+        let unreachable = |why: String| Error::Unreachable { host: host.clone(), why };
+        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        let runtime = runtime.map_err(|error| unreachable(error.to_string()))?;
+        let secs = TIMEOUT.as_secs();
+        let docker = match host.split_once("://") {
+            Some(("unix", path)) => {
+                check_socket(&host, path)?;
+                Docker::connect_with_unix(path, secs, API_DEFAULT_VERSION)
+            }
+            Some(("tcp" | "http", address)) => {
+                Docker::connect_with_http(&format!("tcp://{address}"), secs, API_DEFAULT_VERSION)
+            }
+            _ => {
+                let why = "unix:// and tcp:// are; an SSH tunnel can bring a remote socket here";
+                return Err(Error::Address { host, why });
+            }
+        };
+        let docker = docker.map_err(|error| unreachable(error.to_string()))?;
+        let engine = Self { docker, runtime, host, same_host: OnceLock::new() };
+        engine
+            .runtime
+            .block_on(engine.docker.version())
+            .map_err(|error| Error::Unreachable { host: engine.host.clone(), why: reason(&error) })?;
+        Ok(engine)
+    }
+
+    /// Its address.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// Whether the engine runs on this host, so that paths that it tells of are paths here.
+    #[must_use]
+    pub fn is_on_this_host(&self) -> bool {
+        *self.same_host.get_or_init(|| {
+            let Some(_) = self.host.strip_prefix("unix://") else { return false };
+            let Ok(info) = self.block("describe itself", self.docker.info()) else { return false };
+            let here = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+            let root = info.docker_root_dir.unwrap_or_default();
+            info.name.as_deref() == Some(here.trim()) && !root.is_empty() && Path::new(&root).is_dir()
+        })
+    }
+
+    /// All containers, those that do not run too, in the order in which they were made.
+    ///
+    /// # Errors
+    /// [`Error::Refused`], [`Error::Broken`].
+    pub fn containers(&self) -> Result<Vec<Container>, Error> {
+        let options = ListContainersOptions { all: true, ..Default::default() };
+        let listed = self.block("list its containers", self.docker.list_containers(Some(options)))?;
+        let mut containers = Vec::new();
+        for id in listed.into_iter().filter_map(|container| container.id) {
+            match self.inspect(&id) {
+                Ok(container) => containers.push(Container::from(container)),
+                // Removed since the listing.
+                Err(error) if error.is_missing() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        containers.sort_by(|a, b| (&a.created, &a.name).cmp(&(&b.created, &b.name)));
+        Ok(containers)
+    }
+
+    /// One container by name or id.
+    ///
+    /// # Errors
+    /// [`Error::Refused`], [`Error::Broken`].
+    pub fn container(&self, name: &str) -> Result<Container, Error> {
+        self.inspect(name).map(Container::from)
+    }
+
+    fn inspect(&self, name: &str) -> Result<ContainerInspectResponse, Error> {
+        self.block(&format!("look at the container {name}"), self.docker.inspect_container(name, None))
+    }
+
+    /// All volumes.
+    ///
+    /// # Errors
+    /// [`Error::Refused`], [`Error::Broken`].
+    pub fn volumes(&self) -> Result<Vec<Volume>, Error> {
+        let listed = self.block("list its volumes", self.docker.list_volumes(None::<ListVolumesOptions>))?;
+        let mut volumes: Vec<Volume> = listed.volumes.unwrap_or_default().into_iter().map(Volume::from).collect();
+        volumes.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(volumes)
+    }
+
+    /// One volume; `None` when there is none of this name.
+    ///
+    /// # Errors
+    /// [`Error::Refused`], [`Error::Broken`].
+    pub fn volume(&self, name: &str) -> Result<Option<Volume>, Error> {
+        match self.block(&format!("look at the volume {name}"), self.docker.inspect_volume(name)) {
+            Ok(volume) => Ok(Some(volume.into())),
+            Err(error) if error.is_missing() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Makes a volume.
+    ///
+    /// # Errors
+    /// [`Error::Refused`], [`Error::Broken`].
+    pub fn create_volume(
+        &self,
+        name: &str,
+        driver: &str,
+        options: HashMap<String, String>,
+        labels: HashMap<String, String>,
+    ) -> Result<Volume, Error> {
+        let request = VolumeCreateRequest {
+            name: Some(name.to_owned()),
+            driver: Some(driver.to_owned()),
+            driver_opts: Some(options),
+            labels: Some(labels),
+            ..Default::default()
+        };
+        self.block(&format!("create the volume {name}"), self.docker.create_volume(request)).map(Volume::from)
+    }
+
+    /// Removes a volume that no container uses.
+    ///
+    /// # Errors
+    /// [`Error::Refused`], [`Error::Broken`].
+    pub fn remove_volume(&self, name: &str) -> Result<(), Error> {
+        let removed = self.docker.remove_volume(name, None::<RemoveVolumeOptions>);
+        self.block(&format!("remove the volume {name}"), removed)
+    }
+
+    /// Freezes the processes of a container.
+    ///
+    /// # Errors
+    /// [`Error::Refused`], [`Error::Broken`].
+    pub fn pause(&self, container: &str) -> Result<(), Error> {
+        self.block(&format!("pause the container {container}"), self.docker.pause_container(container))
+    }
+
+    /// Lets the processes of a container go on.
+    ///
+    /// # Errors
+    /// [`Error::Refused`], [`Error::Broken`].
+    pub fn unpause(&self, container: &str) -> Result<(), Error> {
+        self.block(&format!("unpause the container {container}"), self.docker.unpause_container(container))
+    }
+
+    /// Ends a container in order.
+    ///
+    /// # Errors
+    /// [`Error::Refused`], [`Error::Broken`].
+    pub fn stop(&self, container: &str) -> Result<(), Error> {
+        let options = StopContainerOptions { t: Some(STOP_SECS), ..Default::default() };
+        self.block(&format!("stop the container {container}"), self.docker.stop_container(container, Some(options)))
+    }
+
+    /// Starts a container.
+    ///
+    /// # Errors
+    /// [`Error::Refused`], [`Error::Broken`].
+    pub fn start(&self, container: &str) -> Result<(), Error> {
+        let started = self.docker.start_container(container, None::<StartContainerOptions>);
+        self.block(&format!("start the container {container}"), started)
+    }
+
+    /// Removes a container, whatever it is doing.
+    ///
+    /// # Errors
+    /// [`Error::Refused`], [`Error::Broken`].
+    pub fn remove_container(&self, container: &str) -> Result<(), Error> {
+        let options = RemoveContainerOptions { force: true, ..Default::default() };
+        let removed = self.docker.remove_container(container, Some(options));
+        self.block(&format!("remove the container {container}"), removed)
+    }
+
+    /// The same connection, with time for long uploads.
+    pub(super) fn patient(&self) -> Docker {
+        self.docker.clone().with_timeout(UPLOAD_TIMEOUT)
+    }
+
+    pub(super) fn block<T>(
+        &self,
+        action: &str,
+        call: impl Future<Output = Result<T, bollard::errors::Error>>,
+    ) -> Result<T, Error> {
+        self.runtime.block_on(call).map_err(|error| failed(action, &error))
+    }
+}
+
+impl From<bollard::models::Volume> for Volume {
+    fn from(volume: bollard::models::Volume) -> Self {
+        let bollard::models::Volume { name, driver, mountpoint, options, labels, .. } = volume;
+        Self { name, driver, mountpoint, options, labels }
+    }
+}
+
+/// Tells a socket that is missing from one that is forbidden, which the client does not.
+fn check_socket(host: &str, path: &str) -> Result<(), Error> {
+    match std::os::unix::net::UnixStream::connect(path) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+            Err(Error::Forbidden { host: host.to_owned() })
+        }
+        Err(error) => Err(Error::Unreachable { host: host.to_owned(), why: error.to_string() }),
+    }
+}
+
+pub(super) fn failed(action: &str, error: &bollard::errors::Error) -> Error {
+    let action = action.to_owned();
+    match error {
+        bollard::errors::Error::DockerResponseServerError { status_code, message } => {
+            Error::Refused { action, why: message.trim().to_owned(), missing: *status_code == 404 }
+        }
+        error => Error::Broken { action, why: reason(error) },
+    }
+}
+
+/// An error with its causes, without the repetitions.
+fn reason(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let next = error.to_string();
+        if !text.ends_with(&next) {
+            text = format!("{text}: {next}");
+        }
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,249 @@
+//! Holding containers still while their volumes are read or written, and letting them go on whatever happens.
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Container, Engine, Error, Journal, Leftover, Purpose, State};
+
+/// How often containers that start are looked at.
+const READY_PAUSE: Duration = Duration::from_millis(100);
+
+/// How containers are held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum HoldMethod {
+    /// Their processes are frozen.
+    Pause,
+    /// They are ended, and started again.
+    Stop,
+}
+
+/// Containers that are held. Dropped, they go on.
+#[derive(Debug)]
+pub struct Hold {
+    engine: Arc<Engine>,
+    method: HoldMethod,
+    /// In the order in which they go on: those first that others depend on.
+    containers: Vec<Container>,
+    journal: Option<Journal>,
+    since: Instant,
+}
+
+impl Hold {
+    /// Holds those of the containers that run. Their names are written to a journal in `folder` first.
+    ///
+    /// # Errors
+    /// [`Error::Io`], [`Error::Refused`], [`Error::Broken`]; those that were held already go on then.
+    pub fn begin(
+        engine: &Arc<Engine>,
+        containers: &[Container],
+        method: HoldMethod,
+        purpose: Purpose,
+        folder: &Path,
+    ) -> Result<Self, Error> {
+        let mut containers: Vec<Container> = containers.to_vec();
+        // One that is frozen is not ours to wake; it writes nothing meanwhile. To write its volume it has to end.
+        containers.retain(|container| match method {
+            HoldMethod::Pause => matches!(container.state, State::Running | State::Restarting),
+            HoldMethod::Stop => container.is_up(),
+        });
+        let containers = in_order(containers);
+        let names = containers.iter().map(|container| container.name.clone()).collect();
+        let entry = Leftover { host: engine.host().to_owned(), purpose, method, containers: names };
+        let journal = if containers.is_empty() { None } else { Some(Journal::write(folder, &entry)?) };
+        let mut hold =
+            Self { engine: Arc::clone(engine), method, containers: Vec::new(), journal, since: Instant::now() };
+        for container in containers.into_iter().rev() {
+            // Let go of even when the call fails: the engine may have done it all the same.
+            hold.containers.insert(0, container.clone());
+            match method {
+                HoldMethod::Pause => engine.pause(&container.id)?,
+                HoldMethod::Stop => engine.stop(&container.id)?,
+            }
+        }
+        Ok(hold)
+    }
+
+    /// Names of the containers that are held.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        self.containers.iter().map(|container| container.name.clone()).collect()
+    }
+
+    /// How long they have been held.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.since.elapsed()
+    }
+
+    /// Lets the containers go on, in order.
+    ///
+    /// # Errors
+    /// [`Error::Refused`], [`Error::Broken`] for the first that cannot; the others go on all the same, and the journal
+    /// stays.
+    pub fn release(mut self) -> Result<(), Error> {
+        self.let_go()
+    }
+
+    /// Goes on holding for another purpose, which the journal says from now on.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; the containers go on then.
+    pub fn turn_to(mut self, purpose: Purpose, folder: &Path) -> Result<Self, Error> {
+        if !self.containers.is_empty() {
+            let host = self.engine.host().to_owned();
+            let entry = Leftover { host, purpose, method: self.method, containers: self.names() };
+            let journal = Journal::write(folder, &entry)?;
+            if let Some(before) = self.journal.replace(journal) {
+                before.clear();
+            }
+        }
+        Ok(self)
+    }
+
+    /// Leaves the containers as they are, with the journal that says so.
+    pub fn keep(mut self) {
+        self.containers.clear();
+        self.journal = None;
+    }
+
+    fn let_go(&mut self) -> Result<(), Error> {
+        let mut first = Ok(());
+        for container in std::mem::take(&mut self.containers) {
+            let gone_on = resume(&self.engine, &container.id, self.method);
+            if first.is_ok() {
+                first = gone_on;
+            }
+        }
+        if first.is_ok()
+            && let Some(journal) = self.journal.take()
+        {
+            journal.clear();
+        }
+        first
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        // The journal stays when this fails, and the next command tries again.
+        let _ = self.let_go();
+    }
+}
+
+/// Lets go of what a journal names. One that is gone needs nothing.
+///
+/// # Errors
+/// [`Error::Refused`], [`Error::Broken`].
+pub(super) fn resume(engine: &Engine, container: &str, method: HoldMethod) -> Result<(), Error> {
+    let found = match engine.container(container) {
+        Err(error) if error.is_missing() => return Ok(()),
+        found => found?,
+    };
+    match (method, found.state) {
+        (HoldMethod::Pause, State::Paused) => engine.unpause(&found.id),
+        (HoldMethod::Stop, State::Stopped) => engine.start(&found.id),
+        _ => Ok(()),
+    }
+}
+
+impl Leftover {
+    /// Lets the containers go on that a killed process held.
+    ///
+    /// # Errors
+    /// [`Error::Refused`], [`Error::Broken`] for the first that cannot.
+    pub fn resume(&self, engine: &Engine) -> Result<(), Error> {
+        let mut first = Ok(());
+        for container in &self.containers {
+            let gone_on = resume(engine, container, self.method);
+            if first.is_ok() {
+                first = gone_on;
+            }
+        }
+        first
+    }
+}
+
+impl Engine {
+    /// Waits until containers run, and are well where they say whether they are.
+    ///
+    /// # Errors
+    /// [`Error::NotReady`]; [`Error::Refused`], [`Error::Broken`].
+    pub fn wait_ready(&self, containers: &[String], limit: Duration, stop: &dyn Fn() -> bool) -> Result<(), Error> {
+        let deadline = Instant::now() + limit;
+        loop {
+            let mut waiting = None;
+            for name in containers {
+                let container = self.container(name)?;
+                if container.state != State::Running || container.healthy == Some(false) {
+                    let what = if container.state == State::Running { "is not well" } else { "does not run" };
+                    waiting = Some(format!("the container {name} {what}"));
+                    break;
+                }
+            }
+            match waiting {
+                None => return Ok(()),
+                Some(what) if Instant::now() >= deadline || stop() => {
+                    return Err(Error::NotReady { secs: limit.as_secs(), what });
+                }
+                Some(_) => std::thread::sleep(READY_PAUSE),
+            }
+        }
+    }
+}
+
+/// Those first that others depend on, otherwise in the order in which they were made, as Compose makes them.
+fn in_order(mut containers: Vec<Container>) -> Vec<Container> {
+    containers.sort_by(|a, b| (&a.created, &a.name).cmp(&(&b.created, &b.name)));
+    let mut ordered: Vec<Container> = Vec::new();
+    while !containers.is_empty() {
+        let waiting: HashSet<String> =
+            containers.iter().filter_map(|container| container.service().map(str::to_owned)).collect();
+        let own = |container: &Container, name: &str| container.service() == Some(name);
+        let free = containers.iter().position(|container| {
+            container.depends_on().iter().all(|name| own(container, name) || !waiting.contains(*name))
+        });
+        // A circle has no beginning: the oldest one is as good as any.
+        ordered.push(containers.remove(free.unwrap_or(0)));
+    }
+    ordered
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+
+    fn container(service: &str, created: &str, depends_on: &str) -> Container {
+        let label = |name: &str, value: &str| (format!("com.docker.compose.{name}"), value.to_owned());
+        Container {
+            id: service.to_owned(),
+            name: service.to_owned(),
+            image: String::new(),
+            command: Vec::new(),
+            variables: HashMap::new(),
+            labels: HashMap::from([label("service", service), label("depends_on", depends_on)]),
+            state: State::Running,
+            healthy: None,
+            mounts: Vec::new(),
+            created: created.to_owned(),
+        }
+    }
+
+    #[test]
+    fn what_others_depend_on_goes_on_first() {
+        let order = |containers: Vec<Container>| -> Vec<String> {
+            in_order(containers).into_iter().map(|container| container.name).collect()
+        };
+        let web = container("web", "1", "worker:service_started:true,postgres:service_healthy:false");
+        let worker = container("worker", "2", "postgres:service_healthy:false,elsewhere:service_started:false");
+        let postgres = container("postgres", "3", "");
+        assert_eq!(order(vec![web, worker, postgres]), ["postgres", "worker", "web"]);
+        assert_eq!(order(vec![container("b", "2", ""), container("a", "1", "")]), ["a", "b"]);
+        assert_eq!(order(vec![container("a", "1", "b"), container("b", "2", "a")]), ["a", "b"]);
+    }
+}

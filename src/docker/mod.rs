@@ -1,0 +1,96 @@
+//! The Docker Engine: its containers and volumes, programs that run in containers, archives of what volumes hold.
+//!
+//! Calls block; what is asynchronous underneath stays on this floor. It knows nothing of snapshots: who is paused and
+//! what is read is decided above.
+
+mod archive;
+mod container;
+mod engine;
+mod exec;
+mod helper;
+mod hold;
+mod journal;
+pub mod redis;
+mod stack;
+
+use std::io;
+
+pub use archive::{Archive, ArchiveEntry, EntryKind, Upload};
+pub use container::{Container, Mount, State};
+pub use engine::{Engine, Volume};
+pub use exec::{Exec, ExecInput, ExecOptions, ExecOutput};
+pub use helper::{Helper, VOLUME_FOLDER};
+pub use hold::{Hold, HoldMethod};
+pub use journal::{Journal, Leftover, Purpose};
+pub use stack::{DatabaseServer, Stack};
+
+/// The engine could not do something.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No engine answers.
+    #[error("no Docker Engine answers at {host}: {why}")]
+    Unreachable {
+        /// Where it was looked for.
+        host: String,
+        /// Why it cannot be reached.
+        why: String,
+    },
+    /// The engine's socket is not for this user.
+    #[error("the Docker Engine at {host} may not be used by this user")]
+    Forbidden {
+        /// Its address.
+        host: String,
+    },
+    /// The engine's address is of a kind that is not supported.
+    #[error("'{host}' is not the address of a Docker Engine that can be used: {why}")]
+    Address {
+        /// The address.
+        host: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// The engine refused.
+    #[error("the Docker Engine cannot {action}: {why}")]
+    Refused {
+        /// What it was asked for.
+        action: String,
+        /// What it said.
+        why: String,
+        /// Whether what it was asked about is not there.
+        missing: bool,
+    },
+    /// The connection to the engine broke.
+    #[error("the Docker Engine went away while it was to {action}: {why}")]
+    Broken {
+        /// What was going on.
+        action: String,
+        /// What happened.
+        why: String,
+    },
+    /// Containers are not as they should be after a time.
+    #[error("after {secs} s {what}")]
+    NotReady {
+        /// How long it was waited for.
+        secs: u64,
+        /// What is not as it should be.
+        what: String,
+    },
+    /// A file of ours cannot be written or read.
+    #[error("cannot {action} {path}")]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        path: String,
+        /// Why it failed.
+        source: io::Error,
+    },
+}
+
+impl Error {
+    /// Whether what was asked about is not there.
+    #[must_use]
+    pub const fn is_missing(&self) -> bool {
+        matches!(self, Self::Refused { missing: true, .. })
+    }
+}

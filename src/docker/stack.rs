@@ -1,0 +1,272 @@
+//! The compose project of a directory: its containers and volumes, and which of them are databases.
+
+use std::path::Path;
+
+use super::{Container, Engine, Error, Volume};
+
+const PROJECT: &str = "com.docker.compose.project";
+const WORKING_DIRECTORY: &str = "com.docker.compose.project.working_dir";
+const VOLUME: &str = "com.docker.compose.volume";
+/// Helpers mount volumes and are nobody's users.
+const HELPER: &str = "larder.helper";
+/// Files that say that a directory is a compose project.
+const COMPOSE_FILES: [&str; 4] = ["compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml"];
+/// Images that run a PostgreSQL server and may not say where its data directory is.
+const POSTGRES_IMAGES: [&str; 5] = ["postgres", "postgresql", "postgis", "pgvector", "timescaledb"];
+const POSTGRES_DATA: &str = "/var/lib/postgresql/data";
+
+/// A PostgreSQL server in a container, and what its environment says of it.
+#[derive(Debug, Clone)]
+pub struct DatabaseServer {
+    /// The container.
+    pub container: Container,
+    /// The role that its image made.
+    pub user: String,
+    /// The password of that role, where it is not in a file.
+    pub password: Option<String>,
+    /// The database that its image made.
+    pub database: String,
+}
+
+impl DatabaseServer {
+    /// What the environment of a container says, whether it runs PostgreSQL or not.
+    #[must_use]
+    pub fn of(container: &Container) -> Self {
+        let variable = |names: &[&str]| container.variable(names).map(str::to_owned);
+        let user = variable(&["POSTGRES_USER", "POSTGRESQL_USERNAME"]).unwrap_or_else(|| "postgres".to_owned());
+        let database = variable(&["POSTGRES_DB", "POSTGRESQL_DATABASE"]).unwrap_or_else(|| user.clone());
+        let password = variable(&["POSTGRES_PASSWORD", "POSTGRESQL_PASSWORD"]);
+        Self { container: container.clone(), user, password, database }
+    }
+
+    /// The path of the server's data directory within a volume: empty for the root, `None` when it is elsewhere.
+    #[must_use]
+    pub fn data_in(&self, volume: &str) -> Option<String> {
+        let mount = self.container.mount(volume)?;
+        let data = self.container.variable(&["PGDATA"]).unwrap_or(POSTGRES_DATA);
+        let below = data.strip_prefix(mount.destination.trim_end_matches('/'))?;
+        (below.is_empty() || below.starts_with('/')).then(|| below.trim_matches('/').to_owned())
+    }
+}
+
+/// What an engine has, seen from one directory.
+#[derive(Debug, Clone, Default)]
+pub struct Stack {
+    /// The name of the compose project; `None` when the directory is none.
+    pub project: Option<String>,
+    containers: Vec<Container>,
+    volumes: Vec<Volume>,
+}
+
+impl Stack {
+    /// Looks for the project that was started in `directory`, or for the one that is named.
+    ///
+    /// # Errors
+    /// [`Error::Refused`], [`Error::Broken`].
+    pub fn find(engine: &Engine, directory: &Path, project: Option<&str>) -> Result<Self, Error> {
+        let mut containers = engine.containers()?;
+        containers.retain(|container| !container.labels.contains_key(HELPER));
+        let mut stack = Self { project: project.map(str::to_owned), containers, volumes: engine.volumes()? };
+        if stack.project.is_none() {
+            stack.project = stack.project_of(directory);
+        }
+        Ok(stack)
+    }
+
+    /// Whether a directory has a file that Compose reads.
+    #[must_use]
+    pub fn is_compose_directory(directory: &Path) -> bool {
+        COMPOSE_FILES.iter().any(|file| directory.join(file).is_file())
+    }
+
+    fn project_of(&self, directory: &Path) -> Option<String> {
+        let real = directory.canonicalize().unwrap_or_else(|_| directory.to_owned());
+        let is_here = |container: &&Container| {
+            container.labels.get(WORKING_DIRECTORY).is_some_and(|path| {
+                let path = Path::new(path);
+                path == directory || path.canonicalize().is_ok_and(|path| path == real)
+            })
+        };
+        if let Some(container) = self.containers.iter().find(is_here) {
+            return container.labels.get(PROJECT).cloned();
+        }
+        // After `compose down` only volumes are left, and their project has the name that Compose gives by default.
+        if !Self::is_compose_directory(directory) {
+            return None;
+        }
+        let default = default_project(&real)?;
+        let known = |labels: &std::collections::HashMap<String, String>| labels.get(PROJECT) == Some(&default);
+        let found = self.containers.iter().any(|container| known(&container.labels))
+            || self.volumes.iter().any(|volume| known(&volume.labels));
+        found.then_some(default)
+    }
+
+    /// The containers of the project.
+    pub fn containers(&self) -> impl Iterator<Item = &Container> {
+        let is_ours =
+            |container: &&Container| self.project.is_some() && container.labels.get(PROJECT) == self.project.as_ref();
+        self.containers.iter().filter(is_ours)
+    }
+
+    /// A container by its name, or by its service in the project.
+    #[must_use]
+    pub fn container(&self, name: &str) -> Option<&Container> {
+        let by_name = self.containers.iter().find(|container| container.name == name || container.id == name);
+        by_name.or_else(|| self.containers().find(|container| container.service() == Some(name)))
+    }
+
+    /// The project's volumes that have a name, with the names that the project gives them; also those that its
+    /// containers mount and it did not make.
+    #[must_use]
+    pub fn volumes(&self) -> Vec<(String, &Volume)> {
+        let mut found: Vec<(String, &Volume)> = Vec::new();
+        for volume in &self.volumes {
+            let ours = self.project.is_some() && volume.labels.get(PROJECT) == self.project.as_ref();
+            let used = self.containers().any(|container| container.mount(&volume.name).is_some());
+            if ours || (used && !is_anonymous(volume)) {
+                found.push((self.short_name(volume), volume));
+            }
+        }
+        found.sort_by(|(a, _), (b, _)| a.cmp(b));
+        found
+    }
+
+    /// Volumes of the project that have no name to be found by again.
+    #[must_use]
+    pub fn anonymous_volumes(&self) -> Vec<&Volume> {
+        let used = |volume: &&Volume| self.containers().any(|container| container.mount(&volume.name).is_some());
+        self.volumes.iter().filter(|volume| is_anonymous(volume)).filter(used).collect()
+    }
+
+    fn short_name(&self, volume: &Volume) -> String {
+        let ours = self.project.is_some() && volume.labels.get(PROJECT) == self.project.as_ref();
+        let label = volume.labels.get(VOLUME).filter(|_| ours);
+        label.unwrap_or(&volume.name).clone()
+    }
+
+    /// The volume that a name means: `redis_data` is the one that the project calls so, before one of just that name.
+    #[must_use]
+    pub fn volume(&self, name: &str) -> Option<&Volume> {
+        let of_project = self.volumes().into_iter().find(|(short, _)| short == name).map(|(_, volume)| volume);
+        of_project.or_else(|| self.volumes.iter().find(|volume| volume.name == name))
+    }
+
+    /// The name that the engine has for a volume that the project would make.
+    #[must_use]
+    pub fn full_name(&self, name: &str) -> String {
+        self.project.as_ref().map_or_else(|| name.to_owned(), |project| format!("{project}_{name}"))
+    }
+
+    /// All containers that mount a volume, of other projects too.
+    #[must_use]
+    pub fn users(&self, volume: &str) -> Vec<Container> {
+        self.containers.iter().filter(|container| container.mount(volume).is_some()).cloned().collect()
+    }
+
+    /// The containers that may write to a volume.
+    #[must_use]
+    pub fn writers(&self, volume: &str) -> Vec<Container> {
+        let mut writers = self.users(volume);
+        writers.retain(|container| container.mount(volume).is_some_and(|mount| mount.writable));
+        writers
+    }
+
+    /// The PostgreSQL servers of the project, by image, program or `larder.database` label.
+    #[must_use]
+    pub fn servers(&self) -> Vec<DatabaseServer> {
+        self.containers().filter(|container| is_postgres(container)).map(DatabaseServer::of).collect()
+    }
+
+    /// The server whose data directory lies in a volume, and where in it.
+    #[must_use]
+    pub fn server_data(&self, volume: &str) -> Option<String> {
+        let users = self.users(volume);
+        users.iter().filter(|user| is_postgres(user)).find_map(|user| DatabaseServer::of(user).data_in(volume))
+    }
+}
+
+fn is_postgres(container: &Container) -> bool {
+    match container.labels.get("larder.database").map(String::as_str) {
+        Some("false") => return false,
+        Some(_) => return true,
+        None => {}
+    }
+    container.variable(&["PGDATA"]).is_some()
+        || container.runs(&["postgres"])
+        || POSTGRES_IMAGES.contains(&container.image_name())
+}
+
+/// Volumes that were made for a container without a name have 64 hexadecimal digits for one.
+fn is_anonymous(volume: &Volume) -> bool {
+    volume.name.len() == 64 && volume.name.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// The name that Compose gives to the project of a directory: lower case, letters, digits, `_` and `-`.
+fn default_project(directory: &Path) -> Option<String> {
+    let name = directory.file_name()?.to_str()?.to_lowercase();
+    let kept: String = name
+        .chars()
+        .filter(|char| char.is_ascii_lowercase() || char.is_ascii_digit() || matches!(char, '_' | '-'))
+        .collect();
+    let trimmed = kept.trim_start_matches(['_', '-']);
+    (!trimmed.is_empty()).then(|| trimmed.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+    use crate::docker::{Mount, State, redis};
+
+    fn container(image: &str, command: &[&str], variables: &[(&str, &str)]) -> Container {
+        let owned = |(a, b): &(&str, &str)| ((*a).to_owned(), (*b).to_owned());
+        Container {
+            id: "1".to_owned(),
+            name: "c".to_owned(),
+            image: image.to_owned(),
+            command: command.iter().map(|word| (*word).to_owned()).collect(),
+            variables: variables.iter().map(owned).collect(),
+            labels: HashMap::new(),
+            state: State::Running,
+            healthy: None,
+            mounts: vec![Mount {
+                volume: "v".to_owned(),
+                destination: "/var/lib/postgresql".to_owned(),
+                writable: true,
+            }],
+            created: String::new(),
+        }
+    }
+
+    #[test]
+    fn servers_are_told_from_their_clients() {
+        for image in ["postgres", "docker.io/library/postgres:15-alpine", "registry:5000/pgvector:pg16@sha256:00"] {
+            assert!(is_postgres(&container(image, &["docker-entrypoint.sh"], &[])), "{image}");
+        }
+        assert!(is_postgres(&container("own", &["docker-entrypoint.sh", "postgres"], &[])));
+        assert!(is_postgres(&container("own", &["sh"], &[("PGDATA", "/data")])));
+        for image in ["postgrest/postgrest", "prometheuscommunity/postgres-exporter:1", "dpage/pgadmin4"] {
+            assert!(!is_postgres(&container(image, &["run", "-h", "postgres"], &[("POSTGRES_DB", "x")])), "{image}");
+        }
+        assert!(redis::is_redis(&container("redis:7-alpine", &["docker-entrypoint.sh", "redis-server"], &[])));
+        assert!(!redis::is_redis(&container("oliver006/redis_exporter", &["/redis_exporter"], &[])));
+    }
+
+    #[test]
+    fn the_data_directory_is_found_within_its_volume() {
+        let data = |variables: &[(&str, &str)]| DatabaseServer::of(&container("postgres", &[], variables)).data_in("v");
+        assert_eq!(data(&[]).as_deref(), Some("data"));
+        assert_eq!(data(&[("PGDATA", "/var/lib/postgresql/18/docker")]).as_deref(), Some("18/docker"));
+        assert_eq!(data(&[("PGDATA", "/var/lib/postgresql")]).as_deref(), Some(""));
+        assert_eq!(data(&[("PGDATA", "/var/lib/postgresql-other")]), None);
+    }
+
+    #[test]
+    fn projects_are_called_as_compose_calls_them() {
+        let name = |path: &str| default_project(Path::new(path));
+        assert_eq!(name("/srv/My App.2").as_deref(), Some("myapp2"));
+        assert_eq!(name("/srv/_cti-scraper_x").as_deref(), Some("cti-scraper_x"));
+        assert_eq!(name("/"), None);
+    }
+}

@@ -1,0 +1,370 @@
+//! In which order components are read, and which containers are held meanwhile.
+//!
+//! Everything is read once while all containers go on. Then, group by group, the containers that write to volumes are
+//! held while what has changed in those volumes is read. A volume that the engine archives is read only then.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use super::assemble::Outcome;
+use super::parent::Parents;
+use super::reader::{Job, Pass};
+use super::{ComponentSource, Origin, VolumeOrigin, read_jobs};
+use crate::clock::LocalTime;
+use crate::docker::{Container, Hold, HoldMethod, Purpose, redis};
+use crate::model::{Component, Consistency, Node, VolumeMethod};
+use crate::pipeline::Error;
+use crate::progress::Progress;
+use crate::repo::{Repository, Transaction};
+use crate::source::HardLinks;
+
+/// Where the containers are noted that a process holds: in the repository, so that the next command finds it.
+#[must_use]
+pub fn journal_folder(repository: &Repository) -> PathBuf {
+    const FOLDER: &str = "held";
+    repository.local_root().unwrap_or_else(|| std::env::temp_dir().join("larder")).join(FOLDER)
+}
+
+/// Volumes whose writers have to be held together.
+struct Group {
+    numbers: Vec<usize>,
+    writers: Vec<Container>,
+    method: HoldMethod,
+    limit: Duration,
+}
+
+pub(super) struct Passes<'a> {
+    pub(super) sources: &'a [ComponentSource],
+    pub(super) components: Vec<Component>,
+    pub(super) time: LocalTime,
+    pub(super) journals: PathBuf,
+    /// Containers stay held when the backup is done, for who asked for it.
+    pub(super) keep_held: bool,
+    pub(super) held: Vec<Hold>,
+    links: HashMap<usize, HardLinks>,
+    /// What is worth knowing of components before they are read.
+    notes: Vec<(usize, String)>,
+}
+
+impl<'a> Passes<'a> {
+    pub(super) fn new(sources: &'a [ComponentSource], time: LocalTime, journals: &Path, keep_held: bool) -> Self {
+        let components = sources.iter().map(ComponentSource::empty_component).collect();
+        let journals = journals.to_owned();
+        Self {
+            sources,
+            components,
+            time,
+            journals,
+            keep_held,
+            held: Vec::new(),
+            links: HashMap::new(),
+            notes: Vec::new(),
+        }
+    }
+
+    /// Reads everything. An error means that the run is over; what goes wrong with a component is in its manifest.
+    pub(super) fn run<'t>(
+        &mut self,
+        mut transaction: Transaction<'t>,
+        parents: Parents,
+        progress: &dyn Progress,
+    ) -> Result<Transaction<'t>, Error> {
+        let groups = self.groups();
+        self.save_servers(&groups, progress);
+        let in_group = |number: &usize| groups.iter().any(|group| group.numbers.contains(number));
+        let mut jobs = Vec::new();
+        for (number, source) in self.sources.iter().enumerate() {
+            match source.volume() {
+                Some(volume) if in_group(&number) => {
+                    // An archive is always whole: reading it twice would not make the second time shorter.
+                    if volume.source.method() == VolumeMethod::Mountpoint {
+                        jobs.push(Job { number, source, pass: Pass::First });
+                    }
+                }
+                _ => jobs.push(Job { number, source, pass: Pass::Last }),
+            }
+        }
+        transaction = self.read(transaction, parents, jobs, progress)?;
+        if !groups.is_empty() {
+            transaction.checkpoint()?;
+        }
+        for group in groups {
+            if progress.cancelled() {
+                return Ok(transaction);
+            }
+            transaction = self.read_held(transaction, &group, progress)?;
+        }
+        let transaction = self.join_names(transaction, progress)?;
+        for (number, note) in std::mem::take(&mut self.notes) {
+            if let Some(component) = self.components.get_mut(number) {
+                component.notes.push(note);
+            }
+        }
+        Ok(transaction)
+    }
+
+    /// The volumes with writers that run, those together that share one.
+    fn groups(&self) -> Vec<Group> {
+        let mut groups: Vec<Group> = Vec::new();
+        for (number, source) in self.sources.iter().enumerate() {
+            let Some((volume, method)) = source.volume().and_then(|volume| Some((volume, volume.hold?))) else {
+                continue;
+            };
+            let mut writers = volume.source.writers();
+            if method == HoldMethod::Stop && self.keep_held {
+                writers = volume.source.containers().to_vec();
+            }
+            writers.retain(Container::is_up);
+            if writers.is_empty() {
+                continue;
+            }
+            let mut group = Group { numbers: vec![number], writers, method, limit: volume.limit };
+            let shared = |other: &Group| other.writers.iter().any(|writer| group.writers.contains(writer));
+            let (joined, others): (Vec<Group>, Vec<Group>) = groups.into_iter().partition(shared);
+            groups = others;
+            for other in joined {
+                group.numbers.extend(other.numbers);
+                group.writers.extend(other.writers);
+                group.method = group.method.max(other.method);
+                group.limit = group.limit.max(other.limit);
+            }
+            group.writers.sort_by(|a, b| a.id.cmp(&b.id));
+            group.writers.dedup_by(|a, b| a.id == b.id);
+            group.numbers.sort_unstable();
+            groups.push(group);
+        }
+        groups.sort_by_key(|group| group.numbers.first().copied());
+        groups
+    }
+
+    /// Has Redis servers write down what they have. One that cannot leaves what it wrote last.
+    fn save_servers(&mut self, groups: &[Group], progress: &dyn Progress) {
+        for group in groups {
+            let Some((number, volume)) = group.numbers.first().and_then(|n| Some((*n, self.volume(*n)?))) else {
+                continue;
+            };
+            let engine = volume.source.engine().clone();
+            for server in group.writers.iter().filter(|writer| redis::is_redis(writer)) {
+                progress.begin(&format!("{} is saving", server.name), None);
+                if let Err(error) = redis::save(&engine, server, group.limit) {
+                    let note = format!("what was in the memory of {} may be missing: {error}", server.name);
+                    self.notes.push((number, note));
+                }
+            }
+        }
+    }
+
+    fn volume(&self, number: usize) -> Option<&'a VolumeOrigin> {
+        self.sources.get(number).and_then(ComponentSource::volume)
+    }
+
+    fn read<'t>(
+        &mut self,
+        transaction: Transaction<'t>,
+        parents: Parents,
+        jobs: Vec<Job<'a>>,
+        progress: &dyn Progress,
+    ) -> Result<Transaction<'t>, Error> {
+        let (outcomes, transaction) = read_jobs(transaction, parents, jobs, self.time, progress)?;
+        for outcome in outcomes.into_iter().filter(|outcome| outcome.ended) {
+            self.take(outcome);
+        }
+        Ok(transaction)
+    }
+
+    fn take(&mut self, mut outcome: Outcome) {
+        let number = outcome.number;
+        let links = outcome.take_links();
+        if !links.is_empty() {
+            self.links.insert(number, links);
+        }
+        if let Some(component) = self.components.get_mut(number) {
+            outcome.fill(component);
+        }
+    }
+
+    /// Reads what has changed in the volumes of a group while their writers are held.
+    fn read_held<'t>(
+        &mut self,
+        transaction: Transaction<'t>,
+        group: &Group,
+        progress: &dyn Progress,
+    ) -> Result<Transaction<'t>, Error> {
+        let Some(engine) =
+            group.numbers.first().and_then(|number| self.volume(*number)).map(|volume| volume.source.engine())
+        else {
+            return Ok(transaction);
+        };
+        let parents = self.parents(&transaction, group)?;
+        progress.hold(true);
+        let held = Hold::begin(engine, &group.writers, group.method, Purpose::Backup, &self.journals);
+        let held = match held {
+            Ok(held) => held,
+            Err(error) => {
+                progress.hold(false);
+                return self.read_unheld(transaction, group, &error.to_string(), progress);
+            }
+        };
+        let limited = Limited { progress, end: Instant::now() + group.limit };
+        let jobs = self.jobs(group, |component| component.errors.is_empty() || component.root.is_some());
+        let read = self.read(transaction, parents, jobs, &limited);
+        let timed_out = limited.is_over() && !progress.cancelled();
+        let elapsed = held.elapsed();
+        let names = held.names();
+        let released = if self.keep_held && read.is_ok() && !timed_out {
+            self.held.push(held);
+            Ok(())
+        } else {
+            let released = held.release();
+            progress.hold(false);
+            released
+        };
+        let transaction = read?;
+        if let Err(error) = released {
+            let what = format!("a container could not go on, and the next command tries again: {error}");
+            self.fail(group, &what);
+        }
+        if timed_out {
+            let secs = group.limit.as_secs();
+            return self.read_unheld(
+                transaction,
+                group,
+                &format!("it takes longer than the {secs} s allowed"),
+                progress,
+            );
+        }
+        let consistency = match group.method {
+            HoldMethod::Pause => Consistency::Paused,
+            HoldMethod::Stop => Consistency::Stopped,
+        };
+        for component in self.components_of(group) {
+            component.consistency = consistency;
+            if let Some(facts) = &mut component.volume {
+                facts.held.clone_from(&names);
+                facts.held_millis = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
+            }
+        }
+        Ok(transaction)
+    }
+
+    /// Keeps what could be read while the writers went on, which is not to be trusted.
+    fn read_unheld<'t>(
+        &mut self,
+        mut transaction: Transaction<'t>,
+        group: &Group,
+        why: &str,
+        progress: &dyn Progress,
+    ) -> Result<Transaction<'t>, Error> {
+        let parents = self.parents(&transaction, group)?;
+        let jobs = self.jobs(group, |component| component.root.is_none() && component.errors.is_empty());
+        if !jobs.is_empty() {
+            transaction = self.read(transaction, parents, jobs, progress)?;
+        }
+        self.fail(group, &format!("it was saved while containers wrote to it, because they could not be held: {why}"));
+        Ok(transaction)
+    }
+
+    fn components_of(&mut self, group: &Group) -> impl Iterator<Item = &mut Component> {
+        let components = self.components.iter_mut().enumerate();
+        components.filter(|(number, _)| group.numbers.contains(number)).map(|(_, component)| component)
+    }
+
+    fn fail(&mut self, group: &Group, what: &str) {
+        for component in self.components_of(group) {
+            component.consistency = Consistency::Live;
+            component.errors.push(what.to_owned());
+        }
+    }
+
+    fn jobs(&self, group: &Group, wanted: impl Fn(&Component) -> bool) -> Vec<Job<'a>> {
+        let numbers = group.numbers.iter().filter(|number| self.components.get(**number).is_some_and(&wanted));
+        let job =
+            |number: &usize| self.sources.get(*number).map(|source| Job { number: *number, source, pass: Pass::Last });
+        numbers.filter_map(job).collect()
+    }
+
+    /// What was read while the containers went on: files that are as they were then are not read again.
+    fn parents(&self, transaction: &Transaction<'_>, group: &Group) -> Result<Parents, Error> {
+        let components = group.numbers.iter().filter_map(|number| self.components.get(*number));
+        let root =
+            |component: &Component| Some((component.name.to_string(), (component.root.clone()?, component.bytes)));
+        let roots: HashMap<String, (Node, u64)> = components.filter_map(root).collect();
+        Ok(Parents::of_roots(transaction.reader()?, roots))
+    }
+
+    /// Completes the further names of files in volumes that were read as archives.
+    fn join_names<'t>(
+        &mut self,
+        mut transaction: Transaction<'t>,
+        progress: &dyn Progress,
+    ) -> Result<Transaction<'t>, Error> {
+        if self.links.is_empty() || progress.cancelled() {
+            return Ok(transaction);
+        }
+        transaction.checkpoint()?;
+        for (number, links) in std::mem::take(&mut self.links) {
+            let (Some(source), Some(component)) = (self.sources.get(number), self.components.get(number)) else {
+                continue;
+            };
+            let Some(root) = component.root.clone() else { continue };
+            let (errors, notes) = (component.errors.clone(), component.notes.clone());
+            let pass = Pass::Relink(Box::new(transaction.reader()?), Box::new(root), links);
+            let parents = Parents::of_roots(transaction.reader()?, HashMap::new());
+            transaction = self.read(transaction, parents, vec![Job { number, source, pass }], progress)?;
+            if let Some(component) = self.components.get_mut(number) {
+                errors.messages.into_iter().for_each(|message| component.errors.push(message));
+                component.notes = notes;
+            }
+        }
+        Ok(transaction)
+    }
+}
+
+/// Progress that asks to stop when a time is over.
+struct Limited<'a> {
+    progress: &'a dyn Progress,
+    end: Instant,
+}
+
+impl Limited<'_> {
+    fn is_over(&self) -> bool {
+        Instant::now() >= self.end
+    }
+}
+
+impl Progress for Limited<'_> {
+    fn begin(&self, phase: &str, total_bytes: Option<u64>) {
+        self.progress.begin(phase, total_bytes);
+    }
+
+    fn advance(&self, bytes: u64) {
+        self.progress.advance(bytes);
+    }
+
+    fn note(&self, message: &str) {
+        self.progress.note(message);
+    }
+
+    fn wants_totals(&self) -> bool {
+        self.progress.wants_totals()
+    }
+
+    fn cancelled(&self) -> bool {
+        self.progress.cancelled() || self.is_over()
+    }
+}
+
+/// What a volume's consistency is before anybody was held for it.
+pub(super) fn unheld(volume: &VolumeOrigin) -> Consistency {
+    if volume.source.writers().iter().any(Container::is_up) { Consistency::Live } else { Consistency::Stopped }
+}
+
+impl ComponentSource {
+    pub(super) const fn volume(&self) -> Option<&VolumeOrigin> {
+        match &self.origin {
+            Origin::Volume(volume) => Some(volume),
+            _ => None,
+        }
+    }
+}

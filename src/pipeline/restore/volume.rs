@@ -1,0 +1,285 @@
+//! Volumes of a live stack: their containers are stopped, the volumes written in place, and the containers started again
+//! in the order of their dependencies. When anything fails, what was there before is put back first.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::left_out::LeftOut;
+use super::tree::TreeRestore;
+use super::{ComponentRestore, LostPath, RestoreOptions, TreeOptions, with_causes};
+use crate::docker::{self, Container, Engine, Hold, HoldMethod, Purpose};
+use crate::model::{Component, Snapshot, VolumeFacts};
+use crate::pipeline::Error;
+use crate::pipeline::backup::journal_folder;
+use crate::progress::{Progress, Silent, check};
+use crate::repo::Repository;
+use crate::source::{Excludes, ReadMethod, VolumeSource};
+
+/// How long containers may take to be well after they were started.
+const READY_LIMIT: Duration = Duration::from_secs(60);
+/// Labels that make a volume part of a compose project.
+const COMPOSE_LABELS: &str = "com.docker.compose.";
+
+/// A volume that is to be made as a snapshot has it.
+#[derive(Debug, Clone)]
+pub struct VolumeTarget {
+    /// The engine.
+    pub engine: Arc<Engine>,
+    /// The name of the volume in the engine.
+    pub name: String,
+    /// Whether it is another volume than the one that was saved, and no part of its project therefore.
+    pub renamed: bool,
+    /// The containers that mount it, which are stopped meanwhile.
+    pub users: Vec<Container>,
+    /// What backups leave out, and a restore leaves alone therefore.
+    pub excludes: Excludes,
+    /// How it is written.
+    pub method: ReadMethod,
+}
+
+/// What is put back when a restore of volumes fails, and the containers that its making has left stopped.
+#[derive(Debug, Default)]
+pub struct Safety {
+    /// The snapshot of what was there before.
+    pub snapshot: Option<Snapshot>,
+    /// Containers that are stopped already.
+    pub held: Vec<Hold>,
+}
+
+/// A volume to restore, with what is lost of it.
+pub(super) struct VolumeJob<'a> {
+    pub(super) component: &'a Component,
+    pub(super) target: &'a VolumeTarget,
+    pub(super) lost: Vec<LostPath>,
+}
+
+pub(super) struct Volumes<'a> {
+    pub(super) repository: &'a Repository,
+    pub(super) snapshot: &'a Snapshot,
+    pub(super) options: RestoreOptions,
+    pub(super) progress: &'a dyn Progress,
+}
+
+impl Volumes<'_> {
+    /// Restores the volumes, all or none of them.
+    pub(super) fn restore(&self, jobs: &[VolumeJob<'_>], safety: Safety) -> Result<Vec<ComponentRestore>, Error> {
+        let mut results: Vec<ComponentRestore> = jobs.iter().map(result_of).collect();
+        if self.options.dry_run {
+            for (job, result) in jobs.iter().zip(&mut results) {
+                let outcome = self.write(job, result, self.progress);
+                note_failure(outcome, result);
+            }
+            return Ok(results);
+        }
+        // Nothing is stopped for what cannot be done.
+        for (job, result) in jobs.iter().zip(&mut results) {
+            if let Some(lost) = job.lost.first() {
+                result.damaged = true;
+                let why = format!("{} is lost, so the volume stays as it is", lost.shown());
+                result.failed.push((result.name.clone(), why));
+            }
+        }
+        if results.iter().any(|result| !result.failed.is_empty()) {
+            return Ok(results);
+        }
+        self.progress.hold(true);
+        let outcome = self.restore_held(jobs, &mut results, safety);
+        self.progress.hold(false);
+        outcome?;
+        check(self.progress)?;
+        Ok(results)
+    }
+
+    fn restore_held(
+        &self,
+        jobs: &[VolumeJob<'_>],
+        results: &mut [ComponentRestore],
+        safety: Safety,
+    ) -> Result<(), Error> {
+        let holds = self.hold(jobs, safety.held, safety.snapshot.as_ref())?;
+        let stopped: Vec<String> = holds.iter().flat_map(Hold::names).collect();
+        let mut made = Vec::new();
+        for (job, result) in jobs.iter().zip(&mut *results) {
+            let outcome =
+                self.make(job.target, job.component, &mut made).and_then(|()| self.write(job, result, self.progress));
+            note_failure(outcome, result);
+            if !result.failed.is_empty() {
+                break;
+            }
+        }
+        let failed = results.iter().any(|result| !result.failed.is_empty()) || self.progress.cancelled();
+        if failed && !self.put_back(jobs, results, safety.snapshot.as_ref(), &made) {
+            holds.into_iter().for_each(Hold::keep);
+            let text = "the containers stay stopped, because their volumes are not whole";
+            results.iter_mut().for_each(|result| result.notes.push(format!("{text}: {}", stopped.join(", "))));
+            return Ok(());
+        }
+        self.start(holds, jobs, results, &stopped);
+        Ok(())
+    }
+
+    /// Stops everything that uses the volumes, unless it is stopped already.
+    fn hold(&self, jobs: &[VolumeJob<'_>], held: Vec<Hold>, safety: Option<&Snapshot>) -> Result<Vec<Hold>, Error> {
+        let folder = journal_folder(self.repository);
+        let purpose = || Purpose::Restore {
+            snapshot: self.snapshot.name.to_string(),
+            components: jobs.iter().map(|job| job.component.name.to_string()).collect(),
+            safety: safety.map(|safety| safety.name.to_string()),
+        };
+        let known: Vec<String> = held.iter().flat_map(Hold::names).collect();
+        let mut holds = Vec::new();
+        for hold in held {
+            holds.push(hold.turn_to(purpose(), &folder)?);
+        }
+        let mut by_engine: HashMap<&str, (&Arc<Engine>, Vec<Container>)> = HashMap::new();
+        for job in jobs {
+            let (_, users) =
+                by_engine.entry(job.target.engine.host()).or_insert_with(|| (&job.target.engine, Vec::new()));
+            let others = job.target.users.iter().filter(|user| !known.contains(&user.name));
+            users.extend(others.cloned());
+        }
+        for (engine, mut users) in by_engine.into_values() {
+            users.sort_by(|a, b| a.id.cmp(&b.id));
+            users.dedup_by(|a, b| a.id == b.id);
+            self.progress.begin("stopping the containers that use the volumes", None);
+            holds.push(Hold::begin(engine, &users, HoldMethod::Stop, purpose(), &folder)?);
+        }
+        Ok(holds)
+    }
+
+    /// Makes the volume where there is none.
+    fn make(&self, target: &VolumeTarget, component: &Component, made: &mut Vec<String>) -> Result<(), Error> {
+        if target.engine.volume(&target.name)?.is_some() {
+            return Ok(());
+        }
+        let facts = facts(component)?;
+        let mut labels: HashMap<String, String> = facts.labels.clone().into_iter().collect();
+        labels.retain(|name, _| !target.renamed || !name.starts_with(COMPOSE_LABELS));
+        let options = facts.options.clone().into_iter().collect();
+        target.engine.create_volume(&target.name, &facts.driver, options, labels)?;
+        made.push(target.name.clone());
+        Ok(())
+    }
+
+    /// Makes the volume equal to the component.
+    fn write(&self, job: &VolumeJob<'_>, result: &mut ComponentRestore, progress: &dyn Progress) -> Result<(), Error> {
+        let (component, target) = (job.component, job.target);
+        let Some(root) = &component.root else { return Ok(()) };
+        progress.begin(&format!("restoring {}", component.name), Some(component.bytes));
+        let make_equal = !self.options.keep_extra && component.errors.is_empty();
+        let options = TreeOptions { make_equal, dry_run: self.options.dry_run };
+        let Some(volume) = target.engine.volume(&target.name)? else {
+            // Only when nothing may be touched.
+            result.written = component.files;
+            result.bytes_written = component.bytes;
+            return Ok(());
+        };
+        let users = (target.users.clone(), None);
+        let source =
+            VolumeSource::new(Arc::clone(&target.engine), volume, target.method, target.excludes.clone(), users)?;
+        match source.directory() {
+            Some(directory) => {
+                let left_out = LeftOut::new(target.excludes.clone()).with_caches();
+                TreeRestore::live(self.repository, (directory.root(), left_out), options, &job.lost)?
+                    .run(component, root, result, progress)
+            }
+            None => Err(Error::Refused("through the engine".to_owned())),
+        }
+    }
+
+    /// Puts back what was there before. Says whether the volumes are whole.
+    fn put_back(
+        &self,
+        jobs: &[VolumeJob<'_>],
+        results: &mut [ComponentRestore],
+        safety: Option<&Snapshot>,
+        made: &[String],
+    ) -> bool {
+        let mut whole = true;
+        for (job, result) in jobs.iter().zip(results) {
+            let untouched = result.written == 0 && result.removed == 0 && result.failed.is_empty();
+            if made.contains(&job.target.name) {
+                // Nothing was there before.
+                whole &= job.target.engine.remove_volume(&job.target.name).is_ok();
+                continue;
+            }
+            if untouched {
+                continue;
+            }
+            let before = safety.and_then(|safety| safety.component(job.component.name.as_str()));
+            let Some(before) = before.filter(|component| component.root.is_some()) else {
+                whole = false;
+                continue;
+            };
+            let mut put_back = result_of(job);
+            let back = VolumeJob { component: before, target: job.target, lost: Vec::new() };
+            let options = RestoreOptions { keep_extra: false, dry_run: false };
+            // It is finished even when the user wants to stop: nothing may stay half-written.
+            let outcome = Volumes { options, progress: &Silent, ..*self }.write(&back, &mut put_back, &Silent);
+            note_failure(outcome, &mut put_back);
+            match put_back.failed.first() {
+                None => result.notes.push("what was there before was put back".to_owned()),
+                Some((path, why)) => {
+                    whole = false;
+                    result.failed.push((path.clone(), format!("what was there before could not be put back: {why}")));
+                }
+            }
+        }
+        whole
+    }
+
+    /// Starts the containers and waits until they are well.
+    fn start(&self, holds: Vec<Hold>, jobs: &[VolumeJob<'_>], results: &mut [ComponentRestore], stopped: &[String]) {
+        let Some(engine) = jobs.first().map(|job| Arc::clone(&job.target.engine)) else { return };
+        self.progress.begin("starting the containers again", None);
+        let mut failures: Vec<String> = Vec::new();
+        for hold in holds {
+            failures.extend(hold.release().err().map(|error| error.to_string()));
+        }
+        if failures.is_empty() {
+            let ready = engine.wait_ready(stopped, READY_LIMIT, &|| self.progress.cancelled());
+            failures.extend(ready.err().map(|error| error.to_string()));
+        }
+        for (job, result) in jobs.iter().zip(results) {
+            let users = job.target.users.iter().filter(|user| stopped.contains(&user.name));
+            result.restarted = users.map(|user| user.name.clone()).collect();
+            result.failed.extend(failures.iter().map(|failure| (result.name.clone(), failure.clone())));
+        }
+    }
+}
+
+/// Whether a volume has the data of a PostgreSQL server to start from, at this path within it.
+///
+/// # Errors
+/// [`Error::Docker`].
+pub fn has_server_data(engine: &Arc<Engine>, volume: &str, data: &str) -> Result<bool, Error> {
+    let Some(found) = engine.volume(volume)? else { return Ok(false) };
+    let source =
+        VolumeSource::new(Arc::clone(engine), found, ReadMethod::Auto, Excludes::default(), (Vec::new(), None))?;
+    let marker = Path::new(data).join("PG_VERSION");
+    match source.directory() {
+        Some(directory) => Ok(directory.root().join(marker).exists()),
+        None => Ok(docker::Helper::create(engine, volume)?.has(&marker.to_string_lossy())?),
+    }
+}
+
+fn facts(component: &Component) -> Result<&VolumeFacts, Error> {
+    component.volume.as_ref().ok_or_else(|| Error::Refused(format!("{} is no volume", component.name)))
+}
+
+fn result_of(job: &VolumeJob<'_>) -> ComponentRestore {
+    ComponentRestore {
+        name: job.component.name.to_string(),
+        destination: format!("the volume {}", job.target.name),
+        ..ComponentRestore::default()
+    }
+}
+
+fn note_failure(outcome: Result<(), Error>, result: &mut ComponentRestore) {
+    if let Err(error) = outcome {
+        result.damaged |= error.is_damage();
+        result.failed.push((result.name.clone(), with_causes(&error)));
+    }
+}

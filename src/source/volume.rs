@@ -1,0 +1,265 @@
+//! A Docker volume as a source: the directory that holds it, or an archive that the engine makes of it.
+//!
+//! Both show the same tree. An archive has no extended attributes but those of the `security` class, no holes, no
+//! sockets, and times to the second; a note says so.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::{DirSource, Error, Excludes, Visitor};
+use crate::docker::{Archive, ArchiveEntry, Container, Engine, EntryKind, Helper, Volume};
+use crate::limits::ARCHIVE_LINKS_MAX;
+use crate::model::{ByteString, Content, FileTime, Node, NodeKind, VolumeFacts, VolumeMethod, Xattr};
+
+const LOCAL_DRIVER: &str = "local";
+
+/// Names that lead from the root of a volume to an entry.
+pub type EntryPath = Vec<Vec<u8>>;
+/// The further names of files, each with the first one. Their nodes are to be completed when the first are stored.
+pub type HardLinks = BTreeMap<EntryPath, EntryPath>;
+
+/// How a volume is to be read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ReadMethod {
+    /// Where it lies if that is possible, else through the engine.
+    #[default]
+    Auto,
+    /// Where it lies.
+    Mountpoint,
+    /// Through the engine.
+    Engine,
+}
+
+/// A volume that is to be backed up.
+#[derive(Debug)]
+pub struct VolumeSource {
+    engine: Arc<Engine>,
+    volume: Volume,
+    method: VolumeMethod,
+    excludes: Excludes,
+    containers: Vec<Container>,
+    server_data: Option<String>,
+}
+
+impl VolumeSource {
+    /// The volume, which `containers` mount. `server_data` is where in it a PostgreSQL server keeps its data.
+    ///
+    /// # Errors
+    /// [`Error::Unreadable`] when it cannot be read in the way that was asked for.
+    pub fn new(
+        engine: Arc<Engine>,
+        volume: Volume,
+        method: ReadMethod,
+        excludes: Excludes,
+        (containers, server_data): (Vec<Container>, Option<String>),
+    ) -> Result<Self, Error> {
+        let method = match (method, reason_against_mountpoint(&engine, &volume)) {
+            (ReadMethod::Engine, _) | (ReadMethod::Auto, Some(_)) => VolumeMethod::Engine,
+            (ReadMethod::Auto | ReadMethod::Mountpoint, None) => VolumeMethod::Mountpoint,
+            (ReadMethod::Mountpoint, Some(why)) => return Err(Error::Unreadable { volume: volume.name, why }),
+        };
+        Ok(Self { engine, volume, method, excludes, containers, server_data })
+    }
+
+    /// The engine that has it.
+    #[must_use]
+    pub const fn engine(&self) -> &Arc<Engine> {
+        &self.engine
+    }
+
+    /// The volume.
+    #[must_use]
+    pub const fn volume(&self) -> &Volume {
+        &self.volume
+    }
+
+    /// How it is read.
+    #[must_use]
+    pub const fn method(&self) -> VolumeMethod {
+        self.method
+    }
+
+    /// The containers that mount it.
+    #[must_use]
+    pub fn containers(&self) -> &[Container] {
+        &self.containers
+    }
+
+    /// The containers that may write to it.
+    #[must_use]
+    pub fn writers(&self) -> Vec<Container> {
+        let writes = |container: &&Container| container.mount(&self.volume.name).is_some_and(|mount| mount.writable);
+        self.containers.iter().filter(writes).cloned().collect()
+    }
+
+    /// What the manifest says of it, before anybody was held.
+    #[must_use]
+    pub fn facts(&self) -> VolumeFacts {
+        let sorted = |map: &std::collections::HashMap<String, String>| map.clone().into_iter().collect();
+        VolumeFacts {
+            name: self.volume.name.clone(),
+            driver: self.volume.driver.clone(),
+            options: sorted(&self.volume.options),
+            labels: sorted(&self.volume.labels),
+            containers: self.containers.iter().map(|container| container.name.clone()).collect(),
+            method: self.method,
+            held: Vec::new(),
+            held_millis: 0,
+            server_data: self.server_data.clone(),
+        }
+    }
+
+    /// The directory that holds it, where it is read there.
+    #[must_use]
+    pub fn directory(&self) -> Option<DirSource> {
+        let directory = || DirSource::new(&self.volume.mountpoint, self.excludes.clone()).with_caches();
+        (self.method == VolumeMethod::Mountpoint).then(directory)
+    }
+
+    /// Shows everything to `visitor`; the root is called `name`. Returns what is still to be linked.
+    ///
+    /// # Errors
+    /// [`Error::Root`], [`Error::Docker`], [`Error::Archive`], [`Error::Stream`], [`Error::Stop`].
+    pub fn visit(&self, name: &str, visitor: &mut dyn Visitor) -> Result<HardLinks, Error> {
+        if let Some(directory) = self.directory() {
+            return directory.visit(name, visitor).map(|()| HardLinks::new());
+        }
+        visitor.note(
+            "read through the engine: times to the second, without extended attributes, holes and sockets".to_owned(),
+        );
+        let helper = Helper::create(&self.engine, &self.volume.name)?;
+        read_archive(&mut helper.archive(), name, &self.excludes, visitor)
+    }
+}
+
+/// Why a volume cannot be read in the directory that holds it.
+fn reason_against_mountpoint(engine: &Engine, volume: &Volume) -> Option<&'static str> {
+    if volume.driver != LOCAL_DRIVER {
+        return Some("its driver is not 'local'");
+    }
+    if !rustix::process::geteuid().is_root() {
+        return Some("only root may read the directories of volumes");
+    }
+    if !engine.is_on_this_host() {
+        return Some("the engine runs on another host");
+    }
+    let path = Path::new(&volume.mountpoint);
+    let device = |path: &Path| path.metadata().map(|metadata| metadata.dev());
+    match (device(path), path.parent().map(device)) {
+        (Err(_), _) => Some("its directory is not to be found on this host"),
+        // Such a volume is somewhere else, and its directory is empty as long as no container uses it.
+        (Ok(own), Some(Ok(around))) if own == around && !volume.options.is_empty() => {
+            Some("it has options and is not mounted now")
+        }
+        _ => None,
+    }
+}
+
+/// Shows the entries of an archive, which come in the order of their names.
+fn read_archive(
+    archive: &mut Archive,
+    name: &str,
+    excludes: &Excludes,
+    visitor: &mut dyn Visitor,
+) -> Result<HardLinks, Error> {
+    let mut links = HardLinks::new();
+    let mut open: Option<EntryPath> = None;
+    let mut last = EntryPath::new();
+    let mut skipped: Option<EntryPath> = None;
+    while let Some(mut entry) = archive.next_entry()? {
+        let path = std::mem::take(&mut entry.path);
+        let Some(parent_len) = path.len().checked_sub(1) else {
+            if open.is_some() || entry.kind != EntryKind::Directory {
+                return Err(Error::Archive { why: "its root is not its first entry, or no directory" });
+            }
+            visitor.enter(node_of(name.as_bytes(), &entry), Path::new(""))?;
+            open = Some(EntryPath::new());
+            continue;
+        };
+        let Some(open) = &mut open else {
+            return Err(Error::Archive { why: "it does not begin with the root" });
+        };
+        if path <= last {
+            return Err(Error::Archive { why: "its entries are not in order" });
+        }
+        last.clone_from(&path);
+        let (parent, own_name) = (path.get(..parent_len).unwrap_or_default(), path.last().cloned().unwrap_or_default());
+        if skipped.as_ref().is_some_and(|skipped| path.starts_with(skipped)) {
+            continue;
+        }
+        while !parent.starts_with(open) {
+            open.pop();
+            visitor.leave()?;
+        }
+        if open != parent {
+            return Err(Error::Archive { why: "it has an entry without the directory around it" });
+        }
+        let joined = path.join(&b'/');
+        if excludes.matches(Path::new(<std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(&joined))) {
+            skipped = Some(path);
+            continue;
+        }
+        let node = node_of(&own_name, &entry);
+        match entry.kind {
+            EntryKind::Directory => {
+                visitor.enter(node, Path::new(""))?;
+                *open = path;
+            }
+            EntryKind::File => visitor.stream(node, archive as &mut dyn Read)?,
+            EntryKind::HardLink(target) => {
+                if links.len() >= ARCHIVE_LINKS_MAX {
+                    return Err(Error::Archive { why: "it has more hard links than this program follows" });
+                }
+                links.insert(path, target);
+                visitor.special(node, Path::new(""))?;
+            }
+            _ => visitor.special(node, Path::new(""))?,
+        }
+    }
+    let Some(open) = open else { return Err(Error::Archive { why: "it is empty" }) };
+    for _ in 0..=open.len() {
+        visitor.leave()?;
+    }
+    Ok(links)
+}
+
+fn node_of(name: &[u8], entry: &ArchiveEntry) -> Node {
+    let (secs, nanos) = entry.mtime;
+    let time = FileTime { secs, nanos };
+    let device = |major: u32, minor: u32| rustix::fs::makedev(major, minor);
+    let xattr =
+        |(name, value): &(Vec<u8>, Vec<u8>)| Xattr { name: ByteString(name.clone()), value: ByteString(value.clone()) };
+    let mut xattrs: Vec<Xattr> = entry.xattrs.iter().map(xattr).collect();
+    xattrs.sort_by(|a, b| a.name.cmp(&b.name));
+    xattrs.dedup_by(|a, b| a.name == b.name);
+    Node {
+        name: ByteString::from(name),
+        mode: entry.mode,
+        uid: entry.uid,
+        gid: entry.gid,
+        user: entry.user.clone(),
+        group: entry.group.clone(),
+        mtime: time,
+        ctime: time,
+        size_bytes: 0,
+        inode: 0,
+        device: 0,
+        links: 1,
+        xattrs,
+        changed: false,
+        kind: match &entry.kind {
+            // A further name of a file stays empty until the first one is known.
+            EntryKind::File | EntryKind::HardLink(_) => {
+                NodeKind::File { content: Content::default(), holes: Vec::new() }
+            }
+            EntryKind::Directory => NodeKind::Directory { tree: Content::default() },
+            EntryKind::Symlink(target) => NodeKind::Symlink { target: ByteString(target.clone()) },
+            EntryKind::Fifo => NodeKind::Fifo,
+            EntryKind::CharDevice(major, minor) => NodeKind::CharDevice { number: device(*major, *minor) },
+            EntryKind::BlockDevice(major, minor) => NodeKind::BlockDevice { number: device(*major, *minor) },
+        },
+    }
+}
