@@ -55,6 +55,8 @@ pub struct Container {
     pub mounts: Vec<Mount>,
     /// When it was made.
     pub created: String,
+    /// When it was started last.
+    pub started: String,
 }
 
 impl Container {
@@ -133,6 +135,7 @@ impl From<ContainerInspectResponse> for Container {
                 _ => None,
             },
             mounts: found.mounts.unwrap_or_default().into_iter().filter_map(volume_mount).collect(),
+            started: state.started_at.unwrap_or_default(),
             created: found.created.map(|time| time.to_string()).unwrap_or_default(),
         }
     }

@@ -19,12 +19,10 @@ use super::{Container, Error};
 
 /// Where an engine listens when nobody says otherwise.
 const DEFAULT_HOST: &str = "unix:///var/run/docker.sock";
-/// How long an answer may take. Stopping a container may take its own time besides.
+/// How long an answer may take.
 const TIMEOUT: Duration = Duration::from_secs(120);
-/// An archive is answered when the last byte of it has arrived.
-const UPLOAD_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
-/// How long a container may take to end when it is asked to, before it is killed.
-const STOP_SECS: i32 = 60;
+/// An archive is answered when the last byte of it has arrived, a stop when the container has ended.
+const LONG_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A volume as the engine lists it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -207,13 +205,14 @@ impl Engine {
         self.block(&format!("unpause the container {container}"), self.docker.unpause_container(container))
     }
 
-    /// Ends a container in order.
+    /// Ends a container in order. After the time that it was made with, ten seconds by default, it is killed.
     ///
     /// # Errors
     /// [`Error::Refused`], [`Error::Broken`].
     pub fn stop(&self, container: &str) -> Result<(), Error> {
-        let options = StopContainerOptions { t: Some(STOP_SECS), ..Default::default() };
-        self.block(&format!("stop the container {container}"), self.docker.stop_container(container, Some(options)))
+        let stopped = self.patient();
+        let stopped = stopped.stop_container(container, None::<StopContainerOptions>);
+        self.block(&format!("stop the container {container}"), stopped)
     }
 
     /// Starts a container.
@@ -235,9 +234,9 @@ impl Engine {
         self.block(&format!("remove the container {container}"), removed)
     }
 
-    /// The same connection, with time for long uploads.
+    /// The same connection, with time for long work.
     pub(super) fn patient(&self) -> Docker {
-        self.docker.clone().with_timeout(UPLOAD_TIMEOUT)
+        self.docker.clone().with_timeout(LONG_TIMEOUT)
     }
 
     pub(super) fn block<T>(

@@ -1,6 +1,6 @@
 //! Holding containers still while their volumes are read or written, and letting them go on whatever happens.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,6 +11,8 @@ use super::{Container, Engine, Error, Journal, Leftover, Purpose, State};
 
 /// How often containers that start are looked at.
 const READY_PAUSE: Duration = Duration::from_millis(100);
+/// How long a container has to run to be taken for well, when it does not say itself whether it is.
+const SETTLED: Duration = Duration::from_secs(2);
 
 /// How containers are held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -168,26 +170,40 @@ impl Leftover {
 }
 
 impl Engine {
-    /// Waits until containers run, and are well where they say whether they are.
+    /// Waits until containers say that they are well, or have run for a while where they say nothing.
     ///
     /// # Errors
     /// [`Error::NotReady`]; [`Error::Refused`], [`Error::Broken`].
     pub fn wait_ready(&self, containers: &[String], limit: Duration, stop: &dyn Fn() -> bool) -> Result<(), Error> {
-        let deadline = Instant::now() + limit;
+        let begun = Instant::now();
+        let mut seen: HashMap<String, (String, Instant)> = HashMap::new();
         loop {
             let mut waiting = None;
             for name in containers {
                 let container = self.container(name)?;
-                if container.state != State::Running || container.healthy == Some(false) {
-                    let what = if container.state == State::Running { "is not well" } else { "does not run" };
-                    waiting = Some(format!("the container {name} {what}"));
-                    break;
+                let (started, since) =
+                    seen.entry(container.id.clone()).or_insert_with(|| (container.started.clone(), Instant::now()));
+                if container.state != State::Running || *started != container.started {
+                    (*started, *since) = (container.started.clone(), Instant::now());
                 }
+                let what = match (container.state, container.healthy) {
+                    (State::Running, Some(true)) => continue,
+                    (State::Running, None) if since.elapsed() >= SETTLED => continue,
+                    (State::Running, None) => "has only just been started",
+                    (State::Running, Some(false)) => "says that it is not well",
+                    // One that has ended and is not started again will not become well.
+                    (State::Stopped, _) if begun.elapsed() >= SETTLED => {
+                        let what = format!("the container {name} does not run");
+                        return Err(Error::NotReady { secs: begun.elapsed().as_secs(), what });
+                    }
+                    _ => "does not run",
+                };
+                waiting = Some(format!("the container {name} {what}"));
             }
             match waiting {
                 None => return Ok(()),
-                Some(what) if Instant::now() >= deadline || stop() => {
-                    return Err(Error::NotReady { secs: limit.as_secs(), what });
+                Some(what) if begun.elapsed() >= limit || stop() => {
+                    return Err(Error::NotReady { secs: begun.elapsed().as_secs(), what });
                 }
                 Some(_) => std::thread::sleep(READY_PAUSE),
             }
@@ -214,8 +230,6 @@ fn in_order(mut containers: Vec<Container>) -> Vec<Container> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
-
     use super::*;
 
     fn container(service: &str, created: &str, depends_on: &str) -> Container {
@@ -231,6 +245,7 @@ mod tests {
             healthy: None,
             mounts: Vec::new(),
             created: created.to_owned(),
+            started: String::new(),
         }
     }
 

@@ -236,6 +236,7 @@ mod tests {
                 writable: true,
             }],
             created: String::new(),
+            started: String::new(),
         }
     }
 
