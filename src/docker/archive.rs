@@ -1,33 +1,31 @@
-//! The archive of a volume as it arrives from the engine, and the one that is sent there.
+//! The archive of a volume as it arrives from the engine.
 //!
 //! What arrives is not trusted: every path lies below the volume, every length is bounded, and an archive that ends
 //! without its end mark is not complete. Nothing is ever unpacked here.
 
-use std::future::Future;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures_util::StreamExt;
 use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 use tokio::runtime::Handle;
-use tokio::sync::mpsc::{Receiver, Sender, channel};
-use tokio::task::JoinHandle;
+use tokio::sync::mpsc::Receiver;
 use tokio_tar::EntryType;
 
-use super::engine::failed;
 use super::{Error, VOLUME_FOLDER};
 use crate::limits::{ARCHIVE_HEADERS_BYTES_MAX, ARCHIVE_PATH_BYTES_MAX, XATTRS_BYTES_MAX};
 
 const BLOCK_BYTES: u64 = 512;
 const XATTR_PREFIX: &str = "SCHILY.xattr.";
-/// Bytes that are sent to the engine at once.
-const PART_BYTES: usize = 128 << 10;
 
 type Entry = tokio_tar::Entry<tokio_tar::Archive<Incoming>>;
+/// Parts of an archive on their way.
 pub(super) type Parts = Receiver<io::Result<Bytes>>;
+/// How many may be.
+pub(super) const PARTS_IN_FLIGHT: usize = 32;
 
 /// What an entry is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,9 +85,6 @@ pub struct Archive {
 }
 
 impl Archive {
-    /// Parts that may be on their way.
-    pub(super) const PARTS_IN_FLIGHT: usize = 32;
-
     pub(super) fn new(runtime: Handle, parts: Parts, action: &str) -> Self {
         let feed = Feed { parts, pending: Bytes::new(), allowed: 0, zeros: 0 };
         let feed = Arc::new(Mutex::new(feed));
@@ -303,70 +298,132 @@ fn names(path: &[u8]) -> Result<Vec<Vec<u8>>, String> {
     Ok(names)
 }
 
-/// An archive that is sent to the engine while it is written.
-pub struct Upload {
-    runtime: Handle,
-    action: String,
-    parts: Option<Sender<io::Result<Bytes>>>,
-    buffer: BytesMut,
-    call: Option<JoinHandle<Result<(), bollard::errors::Error>>>,
-}
+#[cfg(test)]
+mod tests {
+    use tokio::sync::mpsc::channel;
 
-impl Upload {
-    pub(super) fn new<F>(runtime: Handle, action: &str, call: impl FnOnce(Parts) -> F) -> Self
-    where
-        F: Future<Output = Result<(), bollard::errors::Error>> + Send + 'static,
-    {
-        let (sender, receiver) = channel::<io::Result<Bytes>>(Archive::PARTS_IN_FLIGHT);
-        let call = runtime.spawn(call(receiver));
-        let buffer = BytesMut::with_capacity(PART_BYTES);
-        Self { runtime, action: action.to_owned(), parts: Some(sender), buffer, call: Some(call) }
+    use super::*;
+
+    /// The archive of these bytes, which arrive in small parts.
+    fn with_archive<T>(bytes: &[u8], work: impl FnOnce(&mut Archive) -> T) -> T {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().expect("a runtime");
+        let (sender, parts) = channel(4);
+        let bytes = Bytes::copy_from_slice(bytes);
+        runtime.spawn(async move {
+            for part in bytes.chunks(1000) {
+                if sender.send(Ok(Bytes::copy_from_slice(part))).await.is_err() {
+                    return;
+                }
+            }
+        });
+        work(&mut Archive::new(runtime.handle().clone(), parts, "test"))
     }
 
-    /// Sends what is left and waits until the engine has unpacked everything.
-    ///
-    /// # Errors
-    /// [`Error::Refused`] with what the engine said, [`Error::Broken`].
-    pub fn finish(mut self) -> Result<(), Error> {
-        let sent = self.flush();
-        self.parts = None;
-        self.outcome()?;
-        sent.map_err(|error| Error::Broken { action: self.action.clone(), why: error.to_string() })
+    fn entries(bytes: &[u8]) -> Result<Vec<(ArchiveEntry, Vec<u8>)>, String> {
+        with_archive(bytes, |archive| {
+            let mut found = Vec::new();
+            while let Some(entry) = archive.next_entry().map_err(|error| error.to_string())? {
+                let mut data = Vec::new();
+                Read::by_ref(archive).take(1 << 20).read_to_end(&mut data).map_err(|error| error.to_string())?;
+                found.push((entry, data));
+            }
+            Ok(found)
+        })
     }
 
-    /// Breaks the archive off, so that the engine sees that it is not complete. Returns what the engine said before
-    /// that, if it was the one that failed.
-    pub fn abort(mut self) -> Option<Error> {
-        let ended_before = self.parts.as_ref().is_none_or(Sender::is_closed);
-        if let Some(parts) = self.parts.take() {
-            let _ = parts.blocking_send(Err(io::Error::other("the archive was broken off")));
+    fn header(name: &str, kind: u8, size: u64) -> Vec<u8> {
+        let mut header = tokio_tar::Header::new_ustar();
+        let field = header.as_ustar_mut().expect("of this kind");
+        field.name[..name.len()].copy_from_slice(name.as_bytes());
+        header.set_entry_type(EntryType::new(kind));
+        header.set_size(size);
+        header.set_mode(0o640);
+        header.set_uid(5);
+        header.set_gid(6);
+        header.set_mtime(7);
+        header.set_cksum();
+        header.as_bytes().to_vec()
+    }
+
+    fn file(name: &str, data: &[u8]) -> Vec<u8> {
+        padded(header(name, b'0', data.len() as u64), data)
+    }
+
+    fn pax(records: &[u8]) -> Vec<u8> {
+        padded(header("pax", b'x', records.len() as u64), records)
+    }
+
+    /// A record, whose length counts its own digits.
+    fn record(key: &str, value: &[u8]) -> Vec<u8> {
+        let rest = [b" ", key.as_bytes(), b"=", value, b"\n"].concat();
+        let digits = if rest.len() + 2 < 100 { 2 } else { 3 };
+        [(rest.len() + digits).to_string().as_bytes(), &rest].concat()
+    }
+
+    fn padded(mut bytes: Vec<u8>, data: &[u8]) -> Vec<u8> {
+        bytes.extend_from_slice(data);
+        bytes.resize(bytes.len().next_multiple_of(512), 0);
+        bytes
+    }
+
+    fn archive(parts: &[Vec<u8>]) -> Vec<u8> {
+        [parts.concat(), vec![0; 1024]].concat()
+    }
+
+    #[test]
+    fn entries_come_with_what_pax_records_say() {
+        let attribute = record("SCHILY.xattr.user.a", b"b\nc\0d=e");
+        let records = [record("uid", b"3000"), record("mtime", b"-1.25000001"), attribute].concat();
+        let bytes = archive(&[header("v/", b'5', 0), pax(&records), file("v/a", &[1; 5000]), file("v/b", b"")]);
+        let found = entries(&bytes).expect("a good archive");
+        let (root, _) = &found[0];
+        assert_eq!((root.path.len(), &root.kind, root.mode, root.uid), (0, &EntryKind::Directory, 0o640, 5));
+        let (first, data) = &found[1];
+        assert_eq!((first.path.as_slice(), first.uid, first.gid), ([b"a".to_vec()].as_slice(), 3000, 6));
+        assert_eq!((first.mtime, data.as_slice()), ((-2, 749_999_990), [1; 5000].as_slice()));
+        assert_eq!(first.xattrs, [(b"user.a".to_vec(), b"b\nc\0d=e".to_vec())]);
+        assert_eq!((found[2].0.mtime, found.len()), ((7, 0), 3));
+    }
+
+    #[test]
+    fn paths_that_lead_out_of_the_volume_are_refused() {
+        for name in ["/v/a", "v/../a", "v/./a", "v//a", "a", "../v/a", "vv/a", ""] {
+            let error = entries(&archive(&[header("v/", b'5', 0), file(name, b"x")])).expect_err(name);
+            assert!(error.contains("not below the volume"), "{name}: {error}");
         }
-        self.outcome().err().filter(|_| ended_before)
+        let mut link = header("v/l", b'1', 0);
+        link[157..163].copy_from_slice(b"../etc");
+        let mut fixed = tokio_tar::Header::from_byte_slice(&link).clone();
+        fixed.set_cksum();
+        assert!(entries(&archive(&[fixed.as_bytes().to_vec()])).is_err(), "a hard link out of the volume");
     }
 
-    fn outcome(&mut self) -> Result<(), Error> {
-        let Some(call) = self.call.take() else { return Ok(()) };
-        let broken = |why: String| Error::Broken { action: self.action.clone(), why };
-        let ended = self.runtime.block_on(call).map_err(|error| broken(error.to_string()))?;
-        ended.map_err(|error| failed(&self.action, &error))
-    }
-}
-
-impl Write for Upload {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.buffer.extend_from_slice(bytes);
-        if self.buffer.len() >= PART_BYTES {
-            self.flush()?;
+    #[test]
+    fn an_archive_that_ends_early_is_not_complete() {
+        let whole = archive(&[header("v/", b'5', 0), file("v/zeros", &[0; 4096])]);
+        assert!(entries(&whole).is_ok());
+        for len in [511, 512, 700, 1024, 2048, 3072, 4096, 5120, 5121] {
+            assert!(entries(&whole[..len]).is_err(), "{len} of {} bytes", whole.len());
         }
-        Ok(bytes.len())
     }
 
-    fn flush(&mut self) -> io::Result<()> {
-        if self.buffer.is_empty() {
-            return Ok(());
+    #[test]
+    fn headers_without_end_and_odd_records_are_refused() {
+        let (owner, size) = (record("uid", b"evil"), record("size", b"-12"));
+        for records in [b"5 a\n", &b"99999999999999999999 a=b\n"[..], &owner, &size, b"x\n"] {
+            assert!(entries(&archive(&[pax(records), file("v/a", b"x")])).is_err(), "{records:?}");
         }
-        let part = self.buffer.split().freeze();
-        let parts = self.parts.as_ref().ok_or_else(|| io::Error::from(io::ErrorKind::BrokenPipe))?;
-        parts.blocking_send(Ok(part)).map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))
+        // Ten gigabytes of a name, of which only some arrive before it is given up.
+        let mut endless = header("v/l", b'L', 10 << 30);
+        endless.resize(64 << 20, b'a');
+        let error = entries(&endless).expect_err("a name without end");
+        assert!(error.contains("more between its entries"), "{error}");
+        let sparse = [("major", "1"), ("minor", "0"), ("realsize", "10000000000"), ("name", "v/s")];
+        let sparse = sparse.map(|(key, value)| record(&format!("GNU.sparse.{key}"), value.as_bytes())).concat();
+        let map = padded(b"1\n10000000000\n0\n".to_vec(), b"");
+        let error = entries(&archive(&[pax(&sparse), file("v/s", &map)])).expect_err("a sparse file");
+        assert!(error.contains("sparse"), "{error}");
+        assert!(entries(&archive(&[header("v/s", b'S', 0)])).is_err(), "an old sparse file");
+        assert!(entries(&archive(&[file("v/a", b"x"), vec![9; 512]])).is_err(), "no header at all");
     }
 }

@@ -15,9 +15,10 @@ use bollard::query_parameters::{
 use bytes::Bytes;
 use futures_util::TryStreamExt;
 
-use super::archive::{Archive, Upload};
+use super::archive::{Archive, PARTS_IN_FLIGHT};
 use super::engine::failed;
-use super::{Engine, Error};
+use super::owner::{is_gone, owner};
+use super::{Engine, Error, Upload};
 
 /// Where the volume is in the helper: the first part of every path in its archives.
 pub const VOLUME_FOLDER: &str = "v";
@@ -74,7 +75,7 @@ impl Helper {
     /// Everything in the volume, as the engine reads it.
     #[must_use]
     pub fn archive(&self) -> Archive {
-        let (sender, receiver) = tokio::sync::mpsc::channel(Archive::PARTS_IN_FLIGHT);
+        let (sender, receiver) = tokio::sync::mpsc::channel(PARTS_IN_FLIGHT);
         let (docker, id) = (self.engine.docker.clone(), self.id.clone());
         self.engine.runtime.spawn(async move {
             let options = DownloadFromContainerOptions { path: format!("/{VOLUME_FOLDER}") };
@@ -162,45 +163,5 @@ fn remove_orphans(engine: &Engine) {
         {
             let _ = engine.remove_container(&id);
         }
-    }
-}
-
-/// What tells this process from every other one of this host: its number and when it was started.
-fn owner() -> String {
-    let pid = std::process::id();
-    format!("{}/{pid}/{}", hostname(), started(pid).unwrap_or_default())
-}
-
-fn is_gone(owner: &str) -> bool {
-    let mut parts = owner.rsplitn(3, '/');
-    let (Some(start), Some(Ok(pid)), Some(host)) = (parts.next(), parts.next().map(str::parse), parts.next()) else {
-        return false;
-    };
-    host == hostname() && started(pid).as_deref() != Some(start)
-}
-
-fn hostname() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned()
-}
-
-/// The start of a process in ticks since the host was started: the 22nd field, the 20th after the name in brackets.
-fn started(pid: u32) -> Option<String> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let (_, fields) = stat.rsplit_once(") ")?;
-    fields.split(' ').nth(19).map(str::to_owned)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_helper_of_a_process_that_runs_is_left_alone() {
-        let own = owner();
-        assert!(!is_gone(&own));
-        let (rest, _) = own.rsplit_once('/').expect("three parts");
-        assert!(is_gone(&format!("{rest}/1")), "another process has had the same number");
-        assert!(!is_gone(&format!("elsewhere/{own}")), "of another host nothing is known");
-        assert!(!is_gone("made by hand"));
     }
 }

@@ -10,12 +10,15 @@ mod exec;
 mod helper;
 mod hold;
 mod journal;
+mod owner;
 pub mod redis;
 mod stack;
+mod throwaway;
+mod upload;
 
 use std::io;
 
-pub use archive::{Archive, ArchiveEntry, EntryKind, Upload};
+pub use archive::{Archive, ArchiveEntry, EntryKind};
 pub use container::{Container, Mount, State};
 pub use engine::{Engine, Volume};
 pub use exec::{Exec, ExecInput, ExecOptions, ExecOutput};
@@ -23,6 +26,8 @@ pub use helper::{Helper, VOLUME_FOLDER};
 pub use hold::{Hold, HoldMethod};
 pub use journal::{Journal, Leftover, Purpose};
 pub use stack::{DatabaseServer, Stack};
+pub use throwaway::ThrowawayVolume;
+pub use upload::Upload;
 
 /// The engine could not do something.
 #[derive(Debug, thiserror::Error)]

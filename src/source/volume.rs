@@ -39,6 +39,8 @@ pub struct VolumeSource {
     engine: Arc<Engine>,
     volume: Volume,
     method: VolumeMethod,
+    /// Why it is not read where it lies.
+    why_engine: Option<&'static str>,
     excludes: Excludes,
     containers: Vec<Container>,
     server_data: Option<String>,
@@ -56,12 +58,13 @@ impl VolumeSource {
         excludes: Excludes,
         (containers, server_data): (Vec<Container>, Option<String>),
     ) -> Result<Self, Error> {
-        let method = match (method, reason_against_mountpoint(&engine, &volume)) {
-            (ReadMethod::Engine, _) | (ReadMethod::Auto, Some(_)) => VolumeMethod::Engine,
-            (ReadMethod::Auto | ReadMethod::Mountpoint, None) => VolumeMethod::Mountpoint,
+        let (method, why_engine) = match (method, reason_against_mountpoint(&engine, &volume)) {
+            (ReadMethod::Engine, _) => (VolumeMethod::Engine, Some("the configuration says so")),
+            (ReadMethod::Auto, Some(why)) => (VolumeMethod::Engine, Some(why)),
+            (ReadMethod::Auto | ReadMethod::Mountpoint, None) => (VolumeMethod::Mountpoint, None),
             (ReadMethod::Mountpoint, Some(why)) => return Err(Error::Unreadable { volume: volume.name, why }),
         };
-        Ok(Self { engine, volume, method, excludes, containers, server_data })
+        Ok(Self { engine, volume, method, why_engine, excludes, containers, server_data })
     }
 
     /// The engine that has it.
@@ -127,9 +130,10 @@ impl VolumeSource {
         if let Some(directory) = self.directory() {
             return directory.visit(name, visitor).map(|()| HardLinks::new());
         }
-        visitor.note(
-            "read through the engine: times to the second, without extended attributes, holes and sockets".to_owned(),
-        );
+        let why = self.why_engine.unwrap_or_default();
+        visitor.note(format!(
+            "read through the engine because {why}: times to the second, no extended attributes, holes or sockets"
+        ));
         let helper = Helper::create(&self.engine, &self.volume.name)?;
         read_archive(&mut helper.archive(), name, &self.excludes, visitor)
     }

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use larder::pipeline::Error;
-use larder::{progress, repo, sink, source, storage};
+use larder::{docker, progress, repo, sink, source, storage};
 
 use crate::console;
 
@@ -75,7 +75,11 @@ fn classify(error: &anyhow::Error) -> (Exit, Option<&str>) {
     if let Some(error) = error.downcast_ref::<repo::Error>() {
         return classify_repo(error);
     }
+    if let Some(error) = error.downcast_ref::<docker::Error>() {
+        return (Exit::Failed, docker_advice(error));
+    }
     match error.downcast_ref::<source::Error>() {
+        Some(source::Error::Docker(error)) => (Exit::Failed, docker_advice(error)),
         Some(source::Error::Settings(_) | source::Error::Pattern { .. }) => (Exit::Usage, None),
         _ => (Exit::Failed, None),
     }
@@ -98,11 +102,21 @@ fn classify_pipeline(error: &Error) -> (Exit, Option<&'static str>) {
             (Exit::Failed, Some("mend that, or restore with `--no-snapshot`; nothing was touched"))
         }
         Error::Repo(error) => classify_repo(error),
+        Error::Docker(error) | Error::Source(source::Error::Docker(error)) => (Exit::Failed, docker_advice(error)),
         Error::Sink(sink::Error::Database { .. } | sink::Error::Rows { .. }) => {
             (Exit::Failed, Some("look whether the server runs and the settings are right; the database is as it was"))
         }
         error if error.is_damage() => (Exit::Damage, Some("`larder verify --read-data` shows all that is damaged")),
         _ => (Exit::Failed, None),
+    }
+}
+
+const fn docker_advice(error: &docker::Error) -> Option<&'static str> {
+    match error {
+        docker::Error::Unreachable { .. } => Some("start the engine, or say where it is with DOCKER_HOST"),
+        docker::Error::Forbidden { .. } => Some("run as root, or as a member of the group that owns the socket"),
+        docker::Error::NotReady { .. } => Some("`docker logs` of the container says why"),
+        _ => None,
     }
 }
 

@@ -1,12 +1,5 @@
 //! A database component: into the live server, or into a scratch database that proves it.
 
-use std::fs;
-use std::os::unix::fs::{PermissionsExt, chown};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-
-use tempfile::TempDir;
-
 use super::{ComponentRestore, LostPath};
 use crate::model::{self, Component, DatabaseFacts, Node, NodeKind, TreeReader};
 use crate::pipeline::Error;
@@ -15,8 +8,7 @@ use crate::progress::{Progress, check};
 use crate::repo::{ChunkReader, Repository};
 use crate::sink;
 use crate::sink::postgres::{LoadedDatabase, exists, maintenance};
-use crate::source;
-use crate::source::postgres::{Connection, DUMP_FILE, GLOBALS_FILE, find_server_programs, psql};
+use crate::source::postgres::{Connection, DUMP_FILE, GLOBALS_FILE, psql};
 
 /// What a restore of a database did.
 #[derive(Debug, Default)]
@@ -160,101 +152,4 @@ pub fn load_and_count(
         let _ = psql(&maintenance, &format!("DROP ROLE {role}"));
     }
     outcome.map(|()| counts(saved.facts))
-}
-
-/// A PostgreSQL server of its own in a temporary folder, on a socket there. Stopped and removed when dropped.
-#[derive(Debug)]
-pub struct TestServer {
-    programs: PathBuf,
-    folder: TempDir,
-    user: Option<(u32, u32)>,
-}
-
-impl TestServer {
-    /// Starts a server with the programs that are installed here.
-    ///
-    /// # Errors
-    /// [`Error::Sink`] when none are installed or it does not start.
-    pub fn start() -> Result<Self, Error> {
-        let unusable = |why: String| Error::Sink(sink::Error::Unusable(why));
-        let programs = find_server_programs().ok_or_else(|| {
-            unusable("no database server was named, and no PostgreSQL is installed here to start one".to_owned())
-        })?;
-        let failed = |source| Error::Sink(sink::Error::io("create", "a temporary folder", source));
-        let folder = tempfile::Builder::new().prefix("larder-pg-").tempdir().map_err(failed)?;
-        // PostgreSQL refuses to run as root.
-        let user = rustix::process::geteuid().is_root().then(unprivileged_user);
-        if let Some((uid, gid)) = user {
-            chown(folder.path(), Some(uid), Some(gid)).map_err(failed)?;
-        }
-        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).map_err(failed)?;
-        let server = Self { programs, folder, user };
-        server
-            .run("initdb", &["-A", "trust", "-U", "postgres", "-E", "UTF8", "--locale=C", "--no-sync", "-D", "data"])?;
-        let options = format!("-k {} -h '' -c fsync=off -c full_page_writes=off", server.folder.path().display());
-        server.run("pg_ctl", &["-D", "data", "-l", "log", "-w", "-o", &options, "start"])?;
-        Ok(server)
-    }
-
-    /// How to reach it.
-    #[must_use]
-    pub fn connection(&self) -> Connection {
-        Connection {
-            host: Some(self.folder.path().display().to_string()),
-            user: Some("postgres".to_owned()),
-            database: "postgres".to_owned(),
-            port: Some(5432),
-            ..Connection::default()
-        }
-    }
-
-    fn run(&self, program: &str, arguments: &[&str]) -> Result<(), Error> {
-        let failed =
-            |source| Error::Sink(sink::Error::Database { action: "start a PostgreSQL server".to_owned(), source });
-        let log = fs::File::create(self.folder.path().join(format!("{program}.out")));
-        let log = log.map_err(|source| Error::Sink(sink::Error::io("write", "a temporary file", source)))?;
-        let mut command = Command::new(self.programs.join(program));
-        command
-            .args(arguments)
-            .current_dir(self.folder.path())
-            .env("LC_ALL", "C")
-            .env_remove("PGDATA")
-            .env_remove("PGPORT");
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::from(log));
-        if let Some((uid, gid)) = self.user {
-            use std::os::unix::process::CommandExt;
-            command.uid(uid).gid(gid);
-        }
-        let status =
-            command.status().map_err(|source| failed(source::Error::Start { program: program.to_owned(), source }))?;
-        if status.success() {
-            return Ok(());
-        }
-        let stderr = last_lines(&self.folder.path().join(format!("{program}.out")));
-        Err(failed(source::Error::Failed { program: program.to_owned(), status: source::status_text(status), stderr }))
-    }
-}
-
-impl Drop for TestServer {
-    fn drop(&mut self) {
-        // The folder goes with it, so a server that does not stop in time loses nothing of worth.
-        let _ = self.run("pg_ctl", &["-D", "data", "-w", "-m", "immediate", "stop"]);
-    }
-}
-
-fn last_lines(path: &Path) -> String {
-    let text = fs::read_to_string(path).unwrap_or_default();
-    let lines: Vec<&str> = text.lines().collect();
-    lines.get(lines.len().saturating_sub(5)..).unwrap_or_default().join("\n")
-}
-
-/// User and group of `postgres`, or of `nobody` where there is none.
-fn unprivileged_user() -> (u32, u32) {
-    const NOBODY: (u32, u32) = (65_534, 65_534);
-    let Ok(passwd) = fs::read_to_string("/etc/passwd") else { return NOBODY };
-    let entry = passwd.lines().find_map(|line| {
-        let mut fields = line.strip_prefix("postgres:")?.split(':').skip(1);
-        Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
-    });
-    entry.unwrap_or(NOBODY)
 }

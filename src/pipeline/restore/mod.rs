@@ -8,6 +8,7 @@ mod database;
 mod finish;
 mod left_out;
 mod safety;
+mod server;
 mod tree;
 mod volume;
 mod writer;
@@ -15,8 +16,9 @@ mod writer;
 use std::path::PathBuf;
 
 pub use compare::same_content;
-pub use database::{DatabaseRestore, TestServer, load_and_count};
+pub use database::{DatabaseRestore, load_and_count};
 pub use safety::safety_snapshot;
+pub use server::TestServer;
 pub use tree::TreeOptions;
 pub use volume::{Safety, VolumeTarget, has_server_data};
 
@@ -187,6 +189,29 @@ fn restore_component(
             database::restore(repository, component, connection, lost, options.dry_run, result, progress)
         }
     }
+}
+
+/// Restores a component as this folder, which is empty.
+///
+/// # Errors
+/// Those of [`run`].
+pub(super) fn as_fresh_folder(
+    repository: &Repository,
+    component: &Component,
+    folder: &std::path::Path,
+    progress: &dyn Progress,
+) -> Result<ComponentRestore, Error> {
+    let mut result = ComponentRestore { name: component.name.to_string(), ..ComponentRestore::default() };
+    if let Some(root) = &component.root {
+        let options = TreeOptions::default();
+        TreeRestore::live(repository, (folder, LeftOut::default()), options, &[])?.run(
+            component,
+            root,
+            &mut result,
+            progress,
+        )?;
+    }
+    Ok(result)
 }
 
 /// Restores a component into a folder that was made for it, without comparing with anything.

@@ -1,17 +1,22 @@
-//! Proof by restoring: files into a temporary folder, the database into a scratch database, both compared.
+//! Proof by restoring: files into a temporary folder or volume, databases into scratch databases, all compared.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
-use crate::model::{Component, Snapshot, Step, Walk, show_path};
+use crate::docker::{Engine, ThrowawayVolume};
+use crate::model::{Component, Snapshot, Step, VolumeFacts, Walk, show_path};
 use crate::pipeline::Error;
 use crate::pipeline::restore::{
-    DatabaseRestore, TestServer, into_fresh_folder, load_and_count, same_content, with_causes,
+    ComponentRestore, DatabaseRestore, TestServer, as_fresh_folder, into_fresh_folder, load_and_count, same_content,
+    with_causes,
 };
 use crate::progress::{self, Progress};
 use crate::repo::Repository;
-use crate::sink::Beneath;
+use crate::sink::{self, Beneath};
 use crate::source::postgres::Connection;
+use crate::source::{Excludes, ReadMethod, VolumeSource};
 
 /// Where a scratch database may be made.
 #[derive(Debug, Clone)]
@@ -33,6 +38,10 @@ pub struct ComponentTest {
     pub bytes: u64,
     /// Tables and rows that were loaded and compared.
     pub database: Option<DatabaseRestore>,
+    /// Whether PostgreSQL started on what was restored; `None` where that was not tried.
+    pub server_started: Option<bool>,
+    /// What is worth knowing.
+    pub notes: Vec<String>,
     /// What is wrong.
     pub errors: Vec<String>,
     /// Whether one of the errors is damage of the repository.
@@ -41,15 +50,26 @@ pub struct ComponentTest {
     pub millis: u64,
 }
 
-/// Restores the components into throwaway places below `folder` and compares them with the snapshot.
+/// Throwaway places to restore into.
+#[derive(Debug)]
+pub struct TestPlaces<'a> {
+    /// A temporary folder.
+    pub folder: &'a Path,
+    /// Where scratch databases are made.
+    pub database: TestDatabase,
+    /// The engine that makes temporary volumes; without one, volumes are restored into the folder, and nothing is
+    /// started on them.
+    pub engine: Option<Arc<Engine>>,
+}
+
+/// Restores the components into throwaway places and compares them with the snapshot.
 ///
 /// # Errors
 /// [`Error::Cancelled`]. What fails is in the result.
 pub fn test_restore(
     repository: &Repository,
     snapshot: &Snapshot,
-    folder: &Path,
-    database: &TestDatabase,
+    places: &TestPlaces<'_>,
     progress: &dyn Progress,
 ) -> Result<Vec<ComponentTest>, Error> {
     let mut tests = Vec::new();
@@ -61,14 +81,21 @@ pub fn test_restore(
             files: 0,
             bytes: 0,
             database: None,
+            server_started: None,
+            notes: Vec::new(),
             errors: Vec::new(),
             damaged: false,
             millis: 0,
         };
         let outcome = if component.database.is_some() {
-            test_database(repository, component, database, progress).map(|restored| test.database = Some(restored))
+            test_database(repository, component, &places.database, progress)
+                .map(|restored| test.database = Some(restored))
+        } else if let (Some(facts), Some(engine)) = (&component.volume, &places.engine) {
+            test_volume(repository, (component, facts), engine, &mut test, progress)
         } else {
-            test_files(repository, component, folder, &mut test, progress)
+            let restored = into_fresh_folder(repository, component, places.folder, progress);
+            let own = places.folder.join(component.name.as_str());
+            restored.and_then(|restored| test_files(repository, (component, restored), &own, &mut test, progress))
         };
         match outcome {
             Err(Error::Cancelled(cancelled)) => return Err(cancelled.into()),
@@ -99,20 +126,65 @@ fn test_database(
     }
 }
 
-fn test_files(
+/// Restores a volume into a temporary one, compares it, and starts PostgreSQL on it where it holds its data.
+fn test_volume(
     repository: &Repository,
-    component: &Component,
-    folder: &Path,
+    (component, facts): (&Component, &VolumeFacts),
+    engine: &Arc<Engine>,
     test: &mut ComponentTest,
     progress: &dyn Progress,
 ) -> Result<(), Error> {
-    let restored = into_fresh_folder(repository, component, folder, progress)?;
+    let throwaway = ThrowawayVolume::create(engine)?;
+    let (volume, excludes, users) = (throwaway.volume().clone(), Excludes::default(), (Vec::new(), None));
+    let source = VolumeSource::new(Arc::clone(engine), volume, ReadMethod::Auto, excludes, users)?;
+    let temporary = tempfile::Builder::new().prefix("larder-drill-").tempdir();
+    let temporary = temporary.map_err(|source| sink::Error::io("create", "a temporary folder", source))?;
+    let directory = source.directory().map(|directory| directory.root().to_owned());
+    // A server does not run as root, and must be able to reach its data.
+    let place = directory.filter(|directory| facts.server_data.is_none() || everyone_reaches(directory));
+    let place = place.unwrap_or_else(|| {
+        test.notes
+            .push("restored into a temporary folder, because its files could not be reached in a volume".to_owned());
+        temporary.path().to_owned()
+    });
+    let restored = as_fresh_folder(repository, component, &place, progress)?;
+    test_files(repository, (component, restored), &place, test, progress)?;
+    let Some(data) = facts.server_data.as_ref().filter(|_| test.errors.is_empty()) else { return Ok(()) };
+    match TestServer::start_on(&place.join(data))? {
+        Some(server) => {
+            drop(server);
+            test.server_started = Some(true);
+        }
+        None => test.notes.push("PostgreSQL was not started on it: its version is not installed here".to_owned()),
+    }
+    Ok(())
+}
+
+/// Whether all directories around a path may be passed by everyone.
+fn everyone_reaches(path: &Path) -> bool {
+    let passable = |directory: &Path| directory.metadata().is_ok_and(|metadata| metadata.mode() & 0o001 != 0);
+    path.ancestors().skip(1).all(passable)
+}
+
+/// Compares what was restored at `root` with the component.
+fn test_files(
+    repository: &Repository,
+    (component, restored): (&Component, ComponentRestore),
+    root: &Path,
+    test: &mut ComponentTest,
+    progress: &dyn Progress,
+) -> Result<(), Error> {
     test.damaged |= restored.damaged;
     test.errors.extend(restored.failed.iter().map(|(path, why)| format!("{path}: {why}")));
-    let Some(root) = component.root.clone() else { return Ok(()) };
+    let Some(node) = component.root.clone() else { return Ok(()) };
+    // A stream is a file, which lies in the folder itself.
+    let (folder, base) = match node.is_directory() {
+        true => (root, component.name.as_str().len() + 1),
+        false => (root.parent().unwrap_or(root), 0),
+    };
     let mut beneath = Beneath::open(folder)?;
     let mut reader = repository.reader()?;
-    let mut walk = Walk::new(root, component.name.as_str().as_bytes());
+    let mut walk = Walk::new(node, component.name.as_str().as_bytes());
     while let Some(step) = walk.next(&mut reader)? {
         progress::check(progress)?;
         let Step::Entry(node) = step else { continue };
@@ -121,7 +193,7 @@ fn test_files(
         }
         test.files += 1;
         test.bytes += node.size_bytes;
-        let same = match beneath.open_file(walk.path()) {
+        let same = match beneath.open_file(walk.path().get(base..).unwrap_or_default()) {
             Ok(file) => {
                 let right_length = file.metadata().is_ok_and(|metadata| metadata.len() == node.size_bytes);
                 right_length && same_content(&mut reader, repository.ids(), &file, &node)?

@@ -11,4 +11,4 @@ mod tools;
 pub use connection::Connection;
 pub use copy::CopyCounter;
 pub use dump::{DUMP_FILE, DumpSource, GLOBALS_FILE};
-pub use tools::{Tools, find_server_programs, psql, psql_program};
+pub use tools::{Tools, find_server_programs, psql, psql_program, server_programs_of};

@@ -86,6 +86,18 @@ pub fn find_server_programs() -> Option<PathBuf> {
     packaged.chain(on_path).find(|folder| folder.join("initdb").exists() && folder.join("postgres").exists())
 }
 
+/// The folder with the server's programs of one major version.
+#[must_use]
+pub fn server_programs_of(major: &str) -> Option<PathBuf> {
+    let mut folders = versioned_folders().into_iter().filter(|(found, _)| found.to_string() == major);
+    let packaged = folders.next().map(|(_, folder)| folder).filter(|folder| folder.join("postgres").exists());
+    packaged.or_else(|| {
+        let folder = find_server_programs()?;
+        let version = version_of(&folder.join("postgres"))?;
+        (major_of(&version)?.to_string() == major).then_some(folder)
+    })
+}
+
 fn versioned_folders() -> Vec<(u32, PathBuf)> {
     let Ok(entries) = std::fs::read_dir(VERSIONED) else { return Vec::new() };
     let folder = |entry: std::fs::DirEntry| {

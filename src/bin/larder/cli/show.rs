@@ -1,7 +1,7 @@
 //! `larder show`: everything that the manifest of a snapshot says.
 
 use clap::Args;
-use larder::model::Component;
+use larder::model::{Component, VolumeMethod};
 use larder::pipeline::lookup;
 
 use super::Context;
@@ -67,6 +67,23 @@ fn print_component(context: &Context<'_>, component: &Component) {
         output.line(&format!("  extensions {}", extensions.join(", ")));
         for table in &facts.tables {
             output.line(&format!("  {:>12} rows  {}", table.rows, table.table));
+        }
+    }
+    if let Some(facts) = &component.volume {
+        let method = match facts.method {
+            VolumeMethod::Mountpoint => "at its mount point",
+            VolumeMethod::Engine => "through the engine",
+        };
+        output.line(&format!("  volume   {}, driver {}, read {method}", facts.name, facts.driver));
+        if !facts.containers.is_empty() {
+            output.line(&format!("  used by  {}", facts.containers.join(", ")));
+        }
+        if !facts.held.is_empty() {
+            output.line(&format!("  held     {} for {}", facts.held.join(", "), span(facts.held_millis)));
+        }
+        if let Some(data) = &facts.server_data {
+            let place = if data.is_empty() { "in its root" } else { data };
+            output.line(&format!("  holds    the data directory of PostgreSQL, {place}"));
         }
     }
     for (problems, word) in [(&component.errors, "error"), (&component.notes, "note")] {

@@ -1,10 +1,15 @@
 //! `larder verify`: proof that snapshots can be restored.
 
+use std::time::{Duration, Instant};
+
 use clap::Args;
 use larder::model::Snapshot;
 use larder::pipeline::lookup;
-use larder::pipeline::verify::{ComponentTest, TestDatabase, VerifyOptions, VerifyReport, test_restore, verify};
+use larder::pipeline::verify::{
+    ComponentTest, TestDatabase, TestPlaces, VerifyOptions, VerifyReport, test_restore, verify,
+};
 use larder::repo::Repository;
+use larder::sink::postgres::maintenance;
 use serde_json::{Value, json};
 
 use super::Context;
@@ -12,6 +17,8 @@ use crate::console::line;
 use crate::failure::{Exit, UsageError};
 use crate::units::{count, seconds, size, span};
 
+/// How long a recovery of the whole system may take.
+const DRILL_TARGET: Duration = Duration::from_secs(30 * 60);
 /// Damaged files that are printed.
 const AFFECTED_SHOWN: usize = 50;
 
@@ -22,7 +29,7 @@ const AFFECTED_SHOWN: usize = 50;
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  larder verify latest\n  larder verify --all --read-data\n  larder verify --all --read-data --subset 10%\n  \
-    larder verify latest --test-restore"
+    larder verify latest --test-restore\n  larder verify latest --drill"
 )]
 pub(super) struct VerifyArguments {
     /// The snapshot; without a name, everything.
@@ -40,6 +47,10 @@ pub(super) struct VerifyArguments {
     /// Restore into throwaway places and compare: files into a temporary folder, the database into a scratch database.
     #[arg(long)]
     test_restore: bool,
+    /// Restore everything into throwaway places as --test-restore does, volumes into temporary volumes, start PostgreSQL on
+    /// its restored data where it is installed here, and compare the time with the half hour that a recovery may take.
+    #[arg(long)]
+    drill: bool,
 }
 
 fn percent(text: &str) -> Result<f64, String> {
@@ -54,14 +65,20 @@ impl VerifyArguments {
         let snapshot = self.name.as_ref().map(|name| lookup::snapshot(&repository, name)).transpose()?;
         let options = VerifyOptions { read_data: self.read_data, subset_percent: self.subset };
         let report = verify(&repository, snapshot.as_ref(), options, &context.progress)?;
-        let tests = if self.test_restore { self.test(context, &repository, snapshot)? } else { Vec::new() };
+        let started = Instant::now();
+        let tests =
+            if self.test_restore || self.drill { self.test(context, &repository, snapshot)? } else { Vec::new() };
+        let drill = self.drill.then(|| started.elapsed());
         context.progress.end();
         if context.output.is_json() {
-            context.output.json(&to_json(&report, &tests));
+            context.output.json(&to_json(&report, &tests, drill));
         } else {
             print_report(context, &report);
             for test in &tests {
                 print_test(context, test);
+            }
+            if let Some(took) = drill {
+                print_drill(context, &tests, took);
             }
         }
         Ok(if !report.is_clean() || tests.iter().any(|test| test.damaged) {
@@ -90,9 +107,13 @@ impl VerifyArguments {
         };
         let folder = tempfile::Builder::new().prefix("larder-test-restore-").tempdir()?;
         let system = context.system()?;
-        let main = system.databases.iter().find_map(|database| database.connection.as_ref().ok());
-        let database = main.cloned().map_or(TestDatabase::OwnServer, TestDatabase::Server);
-        Ok(test_restore(repository, &snapshot, folder.path(), &database, &context.progress)?)
+        let mut servers = system.databases.iter().filter_map(|database| database.connection.as_ref().ok());
+        // A drill is for the day when the server is gone: it goes on without one.
+        let server = servers.find(|connection| !self.drill || maintenance(connection).is_ok());
+        let database = server.cloned().map_or(TestDatabase::OwnServer, TestDatabase::Server);
+        let engine = system.engine().ok().filter(|_| self.drill);
+        let places = TestPlaces { folder: folder.path(), database, engine };
+        Ok(test_restore(repository, &snapshot, &places, &context.progress)?)
     }
 }
 
@@ -132,18 +153,47 @@ fn print_test(context: &Context<'_>, test: &ComponentTest) {
         None => format!("{} ({}) restored and compared", count(test.files, "file", "files"), size(test.bytes)),
     };
     let verdict = if test.errors.is_empty() { "OK" } else { "FAILED" };
-    context.output.line(&format!("{verdict}: test restore of {}: {what} in {}.", test.name, span(test.millis)));
+    let server = if test.server_started == Some(true) { ", PostgreSQL started on it" } else { "" };
+    context.output.line(&format!("{verdict}: test restore of {}: {what}{server} in {}.", test.name, span(test.millis)));
+    test.notes.iter().for_each(|note| line(&format!("note: {}: {note}", test.name)));
     for error in &test.errors {
         context.output.line(&format!("  {error}"));
     }
 }
 
-fn to_json(report: &VerifyReport, tests: &[ComponentTest]) -> Value {
+fn print_drill(context: &Context<'_>, tests: &[ComponentTest], took: Duration) {
+    let failed = tests.iter().filter(|test| !test.errors.is_empty()).count() as u64;
+    let verdict = match (failed, took <= DRILL_TARGET) {
+        (0, true) => "OK: drill",
+        (0, false) => "TOO SLOW: drill",
+        _ => "FAILED: drill",
+    };
+    let components = count(tests.len() as u64, "component", "components");
+    let took = span(u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
+    let minutes = DRILL_TARGET.as_secs() / 60;
+    context
+        .output
+        .line(&format!("{verdict}: {components} in {took}, {failed} failed; a recovery may take {minutes} min."));
+}
+
+fn drill_json(tests: &[ComponentTest], took: Duration) -> Value {
+    json!({
+        "ok": tests.iter().all(|test| test.errors.is_empty()),
+        "seconds": took.as_secs_f64(),
+        "target_seconds": DRILL_TARGET.as_secs(),
+        "within_target": took <= DRILL_TARGET,
+    })
+}
+
+fn to_json(report: &VerifyReport, tests: &[ComponentTest], drill: Option<Duration>) -> Value {
+    let drill = drill.map(|took| drill_json(tests, took));
     let tests = tests.iter().map(|test| {
         json!({
             "name": test.name, "files": test.files, "bytes": test.bytes, "errors": test.errors,
             "tables": test.database.as_ref().map(|database| database.tables),
             "rows": test.database.as_ref().map(|database| database.rows),
+            "server_started": test.server_started,
+            "notes": test.notes,
             "seconds": seconds(test.millis),
         })
     });
@@ -163,5 +213,6 @@ fn to_json(report: &VerifyReport, tests: &[ComponentTest]) -> Value {
         "lost_more": report.affected_more,
         "notes": report.notes,
         "test_restore": tests.collect::<Vec<_>>(),
+        "drill": drill,
     })
 }

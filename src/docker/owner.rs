@@ -1,0 +1,42 @@
+//! Who made something in the engine that is to be gone when its process is.
+
+/// What tells this process from every other one of this host: its number and when it was started.
+pub(super) fn owner() -> String {
+    let pid = std::process::id();
+    format!("{}/{pid}/{}", hostname(), started(pid).unwrap_or_default())
+}
+
+/// Whether the process that made something on this host has ended.
+pub(super) fn is_gone(owner: &str) -> bool {
+    let mut parts = owner.rsplitn(3, '/');
+    let (Some(start), Some(Ok(pid)), Some(host)) = (parts.next(), parts.next().map(str::parse), parts.next()) else {
+        return false;
+    };
+    host == hostname() && started(pid).as_deref() != Some(start)
+}
+
+fn hostname() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned()
+}
+
+/// The start of a process in ticks since the host was started: the 22nd field, the 20th after the name in brackets.
+fn started(pid: u32) -> Option<String> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, fields) = stat.rsplit_once(") ")?;
+    fields.split(' ').nth(19).map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_process_made_is_its_own_while_it_runs() {
+        let own = owner();
+        assert!(!is_gone(&own));
+        let (rest, _) = own.rsplit_once('/').expect("three parts");
+        assert!(is_gone(&format!("{rest}/1")), "another process has had the same number");
+        assert!(!is_gone(&format!("elsewhere/{own}")), "of another host nothing is known");
+        assert!(!is_gone("made by hand"));
+    }
+}
