@@ -12,6 +12,7 @@ mod hold;
 mod journal;
 mod owner;
 pub mod redis;
+mod remove;
 mod stack;
 mod throwaway;
 mod upload;

@@ -41,6 +41,7 @@ impl Upload {
     /// [`Error::Refused`] with what the engine said, [`Error::Broken`].
     pub fn finish(mut self) -> Result<(), Error> {
         let sent = self.flush();
+        // The end of the parts is the end of the archive.
         self.parts = None;
         self.outcome()?;
         sent.map_err(|error| Error::Broken { action: self.action.clone(), why: error.to_string() })
@@ -50,10 +51,15 @@ impl Upload {
     /// that, if it was the one that failed.
     pub fn abort(mut self) -> Option<Error> {
         let ended_before = self.parts.as_ref().is_none_or(Sender::is_closed);
+        self.break_off();
+        self.outcome().err().filter(|_| ended_before)
+    }
+
+    fn break_off(&mut self) {
         if let Some(parts) = self.parts.take() {
+            // An engine that has ended the call is not told.
             let _ = parts.blocking_send(Err(io::Error::other("the archive was broken off")));
         }
-        self.outcome().err().filter(|_| ended_before)
     }
 
     fn outcome(&mut self) -> Result<(), Error> {
@@ -80,5 +86,13 @@ impl Write for Upload {
         let part = self.buffer.split().freeze();
         let parts = self.parts.as_ref().ok_or_else(|| io::Error::from(io::ErrorKind::BrokenPipe))?;
         parts.blocking_send(Ok(part)).map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))
+    }
+}
+
+impl Drop for Upload {
+    fn drop(&mut self) {
+        // The engine must have stopped unpacking before anybody else writes there.
+        self.break_off();
+        let _ = self.outcome();
     }
 }

@@ -1,22 +1,26 @@
 //! The documented folder of a snapshot: rendered beside its place and renamed when it is complete.
 
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::Error;
 use super::metadata::{Rendered, render};
 use super::restore::{into_fresh_folder, with_causes};
 use super::stream::ContentStream;
+use super::{Error, archive};
 use crate::id::hex;
 use crate::model::{self, Component, Node, NodeKind, Snapshot, SnapshotPath, resolve};
 use crate::progress::{self, Progress};
 use crate::repo::Repository;
-use crate::sink::{self, GzipWriter};
+use crate::sink::{self, GzipWriter, Holes};
 use crate::source::postgres::DUMP_FILE;
 
+/// Where the archives of volumes lie in the folder.
+const VOLUMES_FOLDER: &str = "docker_volumes";
+/// What stands before the name of a volume in the name of its component.
+const VOLUME_PREFIX: &str = "docker_volume_";
 const METADATA_FILE: &str = "metadata.json";
 const COPY_BUFFER_BYTES: usize = 256 << 10;
 
@@ -36,6 +40,8 @@ pub struct ExportReport {
     pub bytes: u64,
     /// Components that the snapshot does not have and that are left out therefore.
     pub left_out: Vec<String>,
+    /// What is worth knowing.
+    pub notes: Vec<String>,
 }
 
 /// Renders a snapshot as the folder of its name in `parent`.
@@ -60,16 +66,19 @@ pub fn export(
     let partial =
         tempfile::Builder::new().prefix(&prefix).tempdir_in(parent).map_err(|source| failed("create", source))?;
     let mut rendered = Vec::new();
-    let mut left_out = Vec::new();
+    let mut report = ExportReport { path: path.clone(), bytes: 0, left_out: Vec::new(), notes: Vec::new() };
     for component in &snapshot.components {
         let Some(root) = &component.root else {
-            left_out.push(component.name.to_string());
+            report.left_out.push(component.name.to_string());
             continue;
         };
         progress.begin(&format!("exporting {}", component.name), Some(component.bytes));
         let entry = if component.database.is_some() {
             let node = resolve(&mut repository.reader()?, snapshot, &dump_path(component))?;
             file(repository, &node, partial.path(), DUMP_FILE, options.compress, progress)?
+        } else if let Some(facts) = &component.volume {
+            let folder = partial.path();
+            volume(repository, (component, root, &facts.name), folder, options.compress, &mut report.notes, progress)?
         } else if root.is_directory() {
             directory(repository, component, partial.path(), progress)?
         } else {
@@ -87,9 +96,10 @@ pub fn export(
     // Its folder has another name now, and there is nothing to remove.
     drop(partial.keep());
     let bytes = rendered.iter().map(|(_, entry)| match entry {
-        Rendered::File { bytes, .. } | Rendered::Directory { bytes, .. } => *bytes,
+        Rendered::File { bytes, .. } | Rendered::Directory { bytes, .. } | Rendered::Volume { bytes, .. } => *bytes,
     });
-    Ok(ExportReport { path, bytes: bytes.sum(), left_out })
+    report.bytes = bytes.sum();
+    Ok(report)
 }
 
 fn dump_path(component: &Component) -> SnapshotPath {
@@ -107,6 +117,38 @@ fn directory(
         return Err(Error::NotRendered { path: path.clone(), why: why.clone(), damaged: result.damaged });
     }
     Ok(Rendered::Directory { files: component.files, bytes: component.bytes })
+}
+
+/// Writes the archive of a volume, compressed if so wanted, and hashes what lies there in the end.
+fn volume(
+    repository: &Repository,
+    (component, root, engine_name): (&Component, &Node, &str),
+    folder: &Path,
+    compress: bool,
+    notes: &mut Vec<String>,
+    progress: &dyn Progress,
+) -> Result<Rendered, Error> {
+    let name = component.name.as_str();
+    let short = name.strip_prefix(VOLUME_PREFIX).unwrap_or(name);
+    let filename = format!("{VOLUMES_FOLDER}/{short}.tar{}", if compress { ".gz" } else { "" });
+    let failed = |source| Error::from(sink::Error::io("write", filename.clone(), source));
+    make_folder(&folder.join(VOLUMES_FOLDER)).map_err(failed)?;
+    let target = HashingFile::create(&folder.join(&filename)).map_err(failed)?;
+    let (target, sockets) = if compress {
+        let gzip = GzipWriter::new(target).map_err(failed)?;
+        let (gzip, sockets) = archive::write(repository, root, ".", (gzip, Holes::Mapped), progress)?;
+        (gzip.finish().map_err(failed)?, sockets)
+    } else {
+        let target = BufWriter::with_capacity(COPY_BUFFER_BYTES, target);
+        let (target, sockets) = archive::write(repository, root, ".", (target, Holes::Mapped), progress)?;
+        (target.into_inner().map_err(|error| failed(error.into_error()))?, sockets)
+    };
+    if sockets > 0 {
+        notes.push(format!("{name}: archives have no sockets, and it has {sockets}"));
+    }
+    let HashingFile { hasher, bytes, .. } = target;
+    let (volume, sha256) = (engine_name.to_owned(), hex(&hasher.finalize()));
+    Ok(Rendered::Volume { volume, filename, bytes, sha256, compressed: compress })
 }
 
 /// Writes a file, compressed if so wanted, and hashes what lies there in the end.
@@ -183,6 +225,11 @@ impl Write for HashingFile {
     fn flush(&mut self) -> io::Result<()> {
         self.file.flush()
     }
+}
+
+fn make_folder(folder: &Path) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
 fn sync(folder: &Path) -> io::Result<()> {

@@ -14,6 +14,8 @@ const MEBIBYTE: f64 = 1_048_576.0;
 pub(super) enum Rendered {
     /// A compressed or plain file.
     File { filename: String, bytes: u64, sha256: String, compressed: bool },
+    /// The archive of a volume.
+    Volume { volume: String, filename: String, bytes: u64, sha256: String, compressed: bool },
     /// A directory.
     Directory { files: u64, bytes: u64 },
 }
@@ -57,6 +59,19 @@ fn component_value(component: &Component, path: &str, entry: &Rendered) -> (Valu
             if let (Some(database), Some(fields)) = (&component.database, value.as_object_mut()) {
                 fields.insert("database_size".to_owned(), json!(pretty_size(database.size_bytes)));
             }
+            (value, size_mb)
+        }
+        Rendered::Volume { volume, filename, bytes, sha256, compressed } => {
+            let size_mb = *bytes as f64 / MEBIBYTE;
+            let value = json!({
+                "volume": volume,
+                "filename": filename,
+                "filepath": format!("{path}/{filename}"),
+                "size_mb": size_mb,
+                "checksum": sha256,
+                "compressed": compressed,
+                "errors": component.errors.messages,
+            });
             (value, size_mb)
         }
         Rendered::Directory { files, bytes } => {

@@ -2,6 +2,7 @@
 //!
 //! Options go in, a report comes out. Nothing is printed.
 
+mod archive;
 pub mod backup;
 mod error;
 pub mod export;

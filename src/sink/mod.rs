@@ -2,6 +2,7 @@
 //!
 //! A sink knows nodes and bytes; where they come from is not known here.
 
+mod archive;
 mod attributes;
 mod beneath;
 mod file;
@@ -10,6 +11,7 @@ pub mod postgres;
 
 use std::io;
 
+pub use archive::{Holes, TarWriter};
 pub use attributes::{Attributes, NotApplied};
 pub(crate) use beneath::join;
 pub use beneath::{Beneath, Existing};

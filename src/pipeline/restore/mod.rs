@@ -9,6 +9,7 @@ mod finish;
 mod left_out;
 mod safety;
 mod server;
+mod through_engine;
 mod tree;
 mod volume;
 mod writer;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::left_out::LeftOut;
+use super::through_engine;
 use super::tree::TreeRestore;
 use super::{ComponentRestore, LostPath, RestoreOptions, TreeOptions, with_causes};
 use crate::docker::{self, Container, Engine, Hold, HoldMethod, Purpose};
@@ -185,7 +186,7 @@ impl Volumes<'_> {
                 TreeRestore::live(self.repository, (directory.root(), left_out), options, &job.lost)?
                     .run(component, root, result, progress)
             }
-            None => Err(Error::Refused("through the engine".to_owned())),
+            None => through_engine::write(self.repository, component, target, options, result, progress),
         }
     }
 

@@ -8,11 +8,11 @@ use larder::pipeline::lookup;
 use serde_json::json;
 
 use super::Context;
-use crate::console::warning;
+use crate::console::{line, warning};
 use crate::failure::Exit;
 use crate::units::size;
 
-/// Write a snapshot as a folder: the dump, the directories, and metadata.json with checksums.
+/// Write a snapshot as a folder: the dump, the directories, an archive of each volume, and metadata.json with checksums.
 #[derive(Debug, Args)]
 pub(super) struct ExportArguments {
     /// The snapshot: its name, the beginning of it, or `latest`.
@@ -34,12 +34,14 @@ impl ExportArguments {
         let report = export(&repository, &snapshot, &self.to, options, &context.progress);
         context.progress.end();
         let report = report?;
+        report.notes.iter().for_each(|note| line(&format!("note: {note}")));
         for name in &report.left_out {
             warning(&format!("{} has no {name}: it could not be saved that night", snapshot.name));
         }
         if context.output.is_json() {
             context.output.json(&json!({
                 "name": snapshot.name, "path": report.path, "bytes": report.bytes, "left_out": report.left_out,
+                "notes": report.notes,
             }));
         } else {
             context.output.line(&format!("{} ({})", report.path.display(), size(report.bytes)));

@@ -1,0 +1,93 @@
+//! The tree of a volume as a tar archive: for an exported folder, or for an engine that unpacks it.
+
+use std::collections::HashMap;
+use std::io::{self, Read, Write};
+
+use super::Error;
+use super::stream::ContentStream;
+use crate::model::{self, Node, NodeKind, Step, Walk};
+use crate::progress::{self, Progress};
+use crate::repo::{ChunkReader, Repository};
+use crate::sink::{self, Holes, TarWriter};
+
+/// Writes everything below `root` into `target`; paths begin with `prefix`. Returns how many sockets were left out.
+///
+/// # Errors
+/// [`Error::NotRendered`] for a file that cannot be read, [`Error::Model`], [`Error::Sink`], [`Error::Cancelled`].
+pub(super) fn write<W: Write>(
+    repository: &Repository,
+    root: &Node,
+    prefix: &str,
+    (target, holes): (W, Holes),
+    progress: &dyn Progress,
+) -> Result<(W, u64), Error> {
+    let mut archive = TarWriter::new(target, holes);
+    let (mut walker, mut reader) = (repository.reader()?, repository.reader()?);
+    let mut walk = Walk::new(root.clone(), prefix.as_bytes());
+    let mut links: HashMap<(u64, u64), (Vec<u8>, u64)> = HashMap::new();
+    let mut sockets = 0;
+    while let Some(step) = walk.next(&mut walker)? {
+        progress::check(progress)?;
+        let Step::Entry(node) = step else { continue };
+        let path = walk.path();
+        if let Some(identity) = node.hard_link_identity() {
+            if let Some((first, left)) = links.get_mut(&identity) {
+                archive.append_link(path, &node, first).map_err(|source| failed(path, source))?;
+                *left -= 1;
+                if *left == 0 {
+                    links.remove(&identity);
+                }
+                continue;
+            }
+            links.insert(identity, (path.to_vec(), node.links - 1));
+        }
+        sockets += u64::from(!append(&mut archive, path, &node, &mut reader, progress)?);
+    }
+    let target = archive.finish().map_err(|source| failed(prefix.as_bytes(), source))?;
+    Ok((target, sockets))
+}
+
+fn append<W: Write>(
+    archive: &mut TarWriter<W>,
+    path: &[u8],
+    node: &Node,
+    reader: &mut ChunkReader,
+    progress: &dyn Progress,
+) -> Result<bool, Error> {
+    let appended = match &node.kind {
+        NodeKind::File { content, .. } => {
+            let stream = ContentStream::new(content, reader)?;
+            archive.append(path, node, &mut Counted { stream, progress })
+        }
+        _ => archive.append(path, node, &mut io::empty()),
+    };
+    appended.map_err(|source| if progress.cancelled() { progress::Cancelled.into() } else { failed(path, source) })
+}
+
+/// What the repository cannot give is told from what the target cannot take.
+fn failed(path: &[u8], source: io::Error) -> Error {
+    let path = model::show_path(path);
+    match source.downcast::<model::Error>() {
+        Ok(error) => {
+            let damaged = error.is_damage();
+            Error::NotRendered { path, why: super::restore::with_causes(&error), damaged }
+        }
+        Err(source) => sink::Error::io("write", path, source).into(),
+    }
+}
+
+struct Counted<'a> {
+    stream: ContentStream<'a>,
+    progress: &'a dyn Progress,
+}
+
+impl Read for Counted<'_> {
+    fn read(&mut self, target: &mut [u8]) -> io::Result<usize> {
+        if self.progress.cancelled() {
+            return Err(io::Error::other("interrupted"));
+        }
+        let len = self.stream.read(target)?;
+        self.progress.advance(len as u64);
+        Ok(len)
+    }
+}

@@ -1,0 +1,131 @@
+//! Writing a volume that only the engine reaches: as an archive that it unpacks.
+//!
+//! An archive takes nothing away, so what the snapshot does not have is removed first: where no container knows the
+//! volume by making it anew, else by the `rm` of a container that mounts it.
+
+use std::ffi::OsStr;
+use std::io::BufWriter;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use super::{ComponentRestore, TreeOptions, VolumeTarget};
+use crate::docker::{EntryKind, Helper, VOLUME_FOLDER, Volume};
+use crate::model::{Component, NodeKind, Step, Walk};
+use crate::pipeline::{Error, archive};
+use crate::progress::{self, Progress};
+use crate::repo::Repository;
+use crate::sink::Holes;
+
+const BUFFER_BYTES: usize = 128 << 10;
+
+/// What stands in a volume and is not in a component.
+#[derive(Default)]
+struct Extra {
+    paths: Vec<Vec<u8>>,
+    /// Whether there is something that has to stay although the component does not have it.
+    excluded: bool,
+}
+
+/// Makes the volume have what the component has.
+pub(super) fn write(
+    repository: &Repository,
+    component: &Component,
+    target: &VolumeTarget,
+    options: TreeOptions,
+    result: &mut ComponentRestore,
+    progress: &dyn Progress,
+) -> Result<(), Error> {
+    let Some(root) = &component.root else { return Ok(()) };
+    let extra = match options.make_equal {
+        true => extra_entries(repository, component, target, progress)?,
+        false => Extra::default(),
+    };
+    result.removed = extra.paths.len() as u64;
+    result.written = component.files;
+    result.bytes_written = component.bytes;
+    if options.dry_run {
+        return Ok(());
+    }
+    remove(target, &extra)?;
+    let helper = Helper::create(&target.engine, &target.name)?;
+    let mut upload = helper.upload();
+    let target = (BufWriter::with_capacity(BUFFER_BYTES, &mut upload), Holes::Filled);
+    let written = archive::write(repository, root, VOLUME_FOLDER, target, progress).and_then(|(target, sockets)| {
+        target.into_inner().map_err(|error| Error::Refused(error.to_string()))?;
+        Ok(sockets)
+    });
+    match written {
+        Ok(sockets) => {
+            if sockets > 0 {
+                let text = "sockets are made by the programs that listen on them, and were left out";
+                result.notes.push(format!("{text}: {sockets}"));
+            }
+            Ok(upload.finish()?)
+        }
+        // Where the engine has given up, it says why.
+        Err(error) => Err(upload.abort().map_or(error, Error::from)),
+    }
+}
+
+/// What stands in the volume and the component does not have, without what lies in directories that are named
+/// themselves. Both are walked in the order of their names.
+fn extra_entries(
+    repository: &Repository,
+    component: &Component,
+    target: &VolumeTarget,
+    progress: &dyn Progress,
+) -> Result<Extra, Error> {
+    let Some(root) = component.root.clone() else { return Ok(Extra::default()) };
+    let helper = Helper::create(&target.engine, &target.name)?;
+    let mut standing = helper.archive();
+    let mut reader = repository.reader()?;
+    let mut walk = Walk::new(root, b"");
+    let mut wanted: Option<(Vec<Vec<u8>>, bool)> = None;
+    let mut ended = false;
+    let mut excluded = false;
+    let mut extra: Vec<Vec<Vec<u8>>> = Vec::new();
+    while let Some(entry) = standing.next_entry()? {
+        progress::check(progress)?;
+        if extra.last().is_some_and(|last| entry.path.starts_with(last)) {
+            continue;
+        }
+        while !ended && wanted.as_ref().is_none_or(|(path, _)| *path < entry.path) {
+            match walk.next(&mut reader)? {
+                None => ended = true,
+                Some(Step::Leave) => {}
+                Some(Step::Entry(node)) => {
+                    let path = walk.path().split(|byte| *byte == b'/').skip(1).map(<[u8]>::to_vec).collect();
+                    wanted = Some((path, matches!(node.kind, NodeKind::Directory { .. })));
+                }
+            }
+        }
+        let is_directory = entry.kind == EntryKind::Directory;
+        // An entry of another kind would not be replaced by unpacking over it.
+        let stays = wanted.as_ref().is_some_and(|(path, directory)| *path == entry.path && *directory == is_directory);
+        let joined = entry.path.join(&b'/');
+        if target.excludes.matches(Path::new(OsStr::from_bytes(&joined))) {
+            excluded = true;
+        } else if !stays {
+            extra.push(entry.path);
+        }
+    }
+    Ok(Extra { paths: extra.into_iter().map(|path| path.join(&b'/')).collect(), excluded })
+}
+
+fn remove(target: &VolumeTarget, extra: &Extra) -> Result<(), Error> {
+    if extra.paths.is_empty() {
+        return Ok(());
+    }
+    if let Some(user) = target.users.first() {
+        return Ok(target.engine.remove_from_volume(&target.name, user, &extra.paths)?);
+    }
+    if extra.excluded {
+        let why = "has entries that are excluded, and others that cannot be removed without a container that mounts it";
+        return Err(Error::Refused(format!("the volume {} {why}", target.name)));
+    }
+    let Some(volume) = target.engine.volume(&target.name)? else { return Ok(()) };
+    let Volume { name, driver, options, labels, .. } = volume;
+    target.engine.remove_volume(&name)?;
+    target.engine.create_volume(&name, &driver, options, labels)?;
+    Ok(())
+}
