@@ -22,7 +22,7 @@ pub use metadata::{Owners, made_node, read_xattrs};
 pub(crate) use process::status_text;
 pub use process::{Place, Process, ProcessInput, Program};
 pub use stream::{CommandSource, Watched};
-pub use volume::{EntryPath, HardLinks, ReadMethod, VolumeSource};
+pub use volume::{EntryPath, HardLinks, ReadMethod, VolumeSource, VolumeUse};
 
 use crate::docker;
 use crate::model::Node;

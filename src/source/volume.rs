@@ -33,6 +33,17 @@ pub enum ReadMethod {
     Engine,
 }
 
+/// What is known of a volume beside itself.
+#[derive(Debug, Clone, Default)]
+pub struct VolumeUse {
+    /// The containers that mount it.
+    pub containers: Vec<Container>,
+    /// Where in it a PostgreSQL server keeps its data.
+    pub server_data: Option<String>,
+    /// Whether its containers are stopped while it is read. A volume with options is unmounted then.
+    pub is_stopped: bool,
+}
+
 /// A volume that is to be backed up.
 #[derive(Debug)]
 pub struct VolumeSource {
@@ -42,12 +53,13 @@ pub struct VolumeSource {
     /// Why it is not read where it lies.
     why_engine: Option<&'static str>,
     excludes: Excludes,
-    containers: Vec<Container>,
-    server_data: Option<String>,
+    usage: VolumeUse,
+    /// Device and inode of the directory that holds it, where it is read there.
+    identity: Option<(u64, u64)>,
 }
 
 impl VolumeSource {
-    /// The volume, which `containers` mount. `server_data` is where in it a PostgreSQL server keeps its data.
+    /// The volume as the engine has it now.
     ///
     /// # Errors
     /// [`Error::Unreadable`] when it cannot be read in the way that was asked for.
@@ -56,15 +68,16 @@ impl VolumeSource {
         volume: Volume,
         method: ReadMethod,
         excludes: Excludes,
-        (containers, server_data): (Vec<Container>, Option<String>),
+        usage: VolumeUse,
     ) -> Result<Self, Error> {
-        let (method, why_engine) = match (method, reason_against_mountpoint(&engine, &volume)) {
+        let (method, why_engine) = match (method, reason_against_mountpoint(&engine, &volume, usage.is_stopped)) {
             (ReadMethod::Engine, _) => (VolumeMethod::Engine, Some("the configuration says so")),
             (ReadMethod::Auto, Some(why)) => (VolumeMethod::Engine, Some(why)),
             (ReadMethod::Auto | ReadMethod::Mountpoint, None) => (VolumeMethod::Mountpoint, None),
             (ReadMethod::Mountpoint, Some(why)) => return Err(Error::Unreadable { volume: volume.name, why }),
         };
-        Ok(Self { engine, volume, method, why_engine, excludes, containers, server_data })
+        let identity = identity_of(Path::new(&volume.mountpoint)).filter(|_| method == VolumeMethod::Mountpoint);
+        Ok(Self { engine, volume, method, why_engine, excludes, usage, identity })
     }
 
     /// The engine that has it.
@@ -88,14 +101,14 @@ impl VolumeSource {
     /// The containers that mount it.
     #[must_use]
     pub fn containers(&self) -> &[Container] {
-        &self.containers
+        &self.usage.containers
     }
 
     /// The containers that may write to it.
     #[must_use]
     pub fn writers(&self) -> Vec<Container> {
         let writes = |container: &&Container| container.mount(&self.volume.name).is_some_and(|mount| mount.writable);
-        self.containers.iter().filter(writes).cloned().collect()
+        self.usage.containers.iter().filter(writes).cloned().collect()
     }
 
     /// What the manifest says of it, before anybody was held.
@@ -107,11 +120,11 @@ impl VolumeSource {
             driver: self.volume.driver.clone(),
             options: sorted(&self.volume.options),
             labels: sorted(&self.volume.labels),
-            containers: self.containers.iter().map(|container| container.name.clone()).collect(),
+            containers: self.usage.containers.iter().map(|container| container.name.clone()).collect(),
             method: self.method,
             held: Vec::new(),
             held_millis: 0,
-            server_data: self.server_data.clone(),
+            server_data: self.usage.server_data.clone(),
         }
     }
 
@@ -122,13 +135,23 @@ impl VolumeSource {
         (self.method == VolumeMethod::Mountpoint).then(directory)
     }
 
+    /// A volume that was unmounted shows an empty directory, which must not be taken for it.
+    fn check_mounted(&self) -> Result<(), Error> {
+        if identity_of(Path::new(&self.volume.mountpoint)) == self.identity {
+            return Ok(());
+        }
+        Err(Error::Missing { why: format!("the volume {} was unmounted while it was to be read", self.volume.name) })
+    }
+
     /// Shows everything to `visitor`; the root is called `name`. Returns what is still to be linked.
     ///
     /// # Errors
     /// [`Error::Root`], [`Error::Docker`], [`Error::Archive`], [`Error::Stream`], [`Error::Stop`].
     pub fn visit(&self, name: &str, visitor: &mut dyn Visitor) -> Result<HardLinks, Error> {
         if let Some(directory) = self.directory() {
-            return directory.visit(name, visitor).map(|()| HardLinks::new());
+            self.check_mounted()?;
+            directory.visit(name, visitor)?;
+            return self.check_mounted().map(|()| HardLinks::new());
         }
         let why = self.why_engine.unwrap_or_default();
         visitor.note(format!(
@@ -139,8 +162,12 @@ impl VolumeSource {
     }
 }
 
+fn identity_of(path: &Path) -> Option<(u64, u64)> {
+    path.metadata().ok().map(|metadata| (metadata.dev(), metadata.ino()))
+}
+
 /// Why a volume cannot be read in the directory that holds it.
-fn reason_against_mountpoint(engine: &Engine, volume: &Volume) -> Option<&'static str> {
+fn reason_against_mountpoint(engine: &Engine, volume: &Volume, is_stopped: bool) -> Option<&'static str> {
     if volume.driver != LOCAL_DRIVER {
         return Some("its driver is not 'local'");
     }
@@ -154,6 +181,7 @@ fn reason_against_mountpoint(engine: &Engine, volume: &Volume) -> Option<&'stati
     let device = |path: &Path| path.metadata().map(|metadata| metadata.dev());
     match (device(path), path.parent().map(device)) {
         (Err(_), _) => Some("its directory is not to be found on this host"),
+        _ if is_stopped && !volume.options.is_empty() => Some("it has options and is not mounted while nobody uses it"),
         // Such a volume is somewhere else, and its directory is empty as long as no container uses it.
         (Ok(own), Some(Ok(around))) if own == around && !volume.options.is_empty() => {
             Some("it has options and is not mounted now")

@@ -9,7 +9,7 @@ use larder::pipeline::backup::{ComponentSource, Origin, VolumeOrigin};
 use larder::pipeline::restore::VolumeTarget;
 use larder::repo::Repository;
 use larder::source::postgres::{Connection, DumpSource, psql};
-use larder::source::{DirSource, Place, VolumeSource};
+use larder::source::{self, DirSource, Place, VolumeSource, VolumeUse};
 
 use crate::config::{DATABASE, DatabasePlace, Settings, VOLUME_PREFIX, VolumeSettings};
 use crate::failure::UsageError;
@@ -255,14 +255,27 @@ impl<'a> System<'a> {
 
     /// A volume as a source, with the containers that are to be held for it.
     pub(crate) fn volume_origin(&self, volume: &docker::Volume, settings: &VolumeSettings) -> anyhow::Result<Origin> {
-        let users = (self.stack.users(&volume.name), self.stack.server_data(&volume.name));
-        let excludes = settings.excludes.clone();
-        let source = match VolumeSource::new(self.engine()?, volume.clone(), settings.method, excludes, users) {
+        let source = match self.volume_source(volume, settings)? {
             Ok(source) => source,
             Err(error) => return Ok(Origin::Missing { kind: ComponentKind::Volume, why: error.to_string() }),
         };
         let limit = self.settings.docker.hold_limit;
         Ok(Origin::Volume(Box::new(VolumeOrigin { source, hold: settings.hold, limit })))
+    }
+
+    /// A volume as a source, or why it cannot be read as the settings say.
+    pub(crate) fn volume_source(
+        &self,
+        volume: &docker::Volume,
+        settings: &VolumeSettings,
+    ) -> anyhow::Result<Result<VolumeSource, source::Error>> {
+        let usage = VolumeUse {
+            containers: self.stack.users(&volume.name),
+            server_data: self.stack.server_data(&volume.name),
+            is_stopped: settings.hold == Some(HoldMethod::Stop),
+        };
+        let excludes = settings.excludes.clone();
+        Ok(VolumeSource::new(self.engine()?, volume.clone(), settings.method, excludes, usage))
     }
 
     /// What a restore into a volume replaces; `None` when the volume is still to be made.

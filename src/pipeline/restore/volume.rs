@@ -16,7 +16,7 @@ use crate::pipeline::Error;
 use crate::pipeline::backup::journal_folder;
 use crate::progress::{Progress, Silent, check};
 use crate::repo::Repository;
-use crate::source::{Excludes, ReadMethod, VolumeSource};
+use crate::source::{Excludes, ReadMethod, VolumeSource, VolumeUse};
 
 /// How long containers may take to be well after they were started.
 const READY_LIMIT: Duration = Duration::from_secs(60);
@@ -177,9 +177,9 @@ impl Volumes<'_> {
             result.bytes_written = component.bytes;
             return Ok(());
         };
-        let users = (target.users.clone(), None);
+        let usage = VolumeUse { is_stopped: true, ..VolumeUse::default() };
         let source =
-            VolumeSource::new(Arc::clone(&target.engine), volume, target.method, target.excludes.clone(), users)?;
+            VolumeSource::new(Arc::clone(&target.engine), volume, target.method, target.excludes.clone(), usage)?;
         match source.directory() {
             Some(directory) => {
                 let left_out = LeftOut::new(target.excludes.clone()).with_caches();
@@ -257,8 +257,8 @@ impl Volumes<'_> {
 /// [`Error::Docker`].
 pub fn has_server_data(engine: &Arc<Engine>, volume: &str, data: &str) -> Result<bool, Error> {
     let Some(found) = engine.volume(volume)? else { return Ok(false) };
-    let source =
-        VolumeSource::new(Arc::clone(engine), found, ReadMethod::Auto, Excludes::default(), (Vec::new(), None))?;
+    let (method, excludes) = (ReadMethod::Auto, Excludes::default());
+    let source = VolumeSource::new(Arc::clone(engine), found, method, excludes, VolumeUse::default())?;
     let marker = Path::new(data).join("PG_VERSION");
     match source.directory() {
         Some(directory) => Ok(directory.root().join(marker).exists()),

@@ -16,7 +16,7 @@ use crate::progress::{self, Progress};
 use crate::repo::Repository;
 use crate::sink::{self, Beneath};
 use crate::source::postgres::Connection;
-use crate::source::{Excludes, ReadMethod, VolumeSource};
+use crate::source::{Excludes, ReadMethod, VolumeSource, VolumeUse};
 
 /// Where a scratch database may be made.
 #[derive(Debug, Clone)]
@@ -135,8 +135,8 @@ fn test_volume(
     progress: &dyn Progress,
 ) -> Result<(), Error> {
     let throwaway = ThrowawayVolume::create(engine)?;
-    let (volume, excludes, users) = (throwaway.volume().clone(), Excludes::default(), (Vec::new(), None));
-    let source = VolumeSource::new(Arc::clone(engine), volume, ReadMethod::Auto, excludes, users)?;
+    let (volume, excludes, usage) = (throwaway.volume().clone(), Excludes::default(), VolumeUse::default());
+    let source = VolumeSource::new(Arc::clone(engine), volume, ReadMethod::Auto, excludes, usage)?;
     let temporary = tempfile::Builder::new().prefix("larder-drill-").tempdir();
     let temporary = temporary.map_err(|source| sink::Error::io("create", "a temporary folder", source))?;
     let directory = source.directory().map(|directory| directory.root().to_owned());

@@ -119,9 +119,7 @@ fn volumes(system: &System<'_>) -> anyhow::Result<Vec<Part>> {
             Err(why) => part.problem = Some(why.clone()),
             Ok(found) => {
                 part.source.clone_from(&found.name);
-                let users = (system.stack.users(&found.name), system.stack.server_data(&found.name));
-                let (method, excludes) = (volume.settings.method, volume.settings.excludes.clone());
-                match VolumeSource::new(system.engine()?, found.clone(), method, excludes, users) {
+                match system.volume_source(found, &volume.settings)? {
                     Err(error) => part.problem = Some(error.to_string()),
                     Ok(source) => fill(&mut part, &source, volume.settings.hold.is_some()),
                 }

@@ -1,0 +1,133 @@
+//! What can be wrong with an engine, a container or a volume, and that nothing is lost for it.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::support::{Stack, component, noise, run, text};
+
+#[test]
+fn an_engine_that_is_down_is_named_and_the_rest_is_saved() {
+    let stack = Stack::bare();
+    stack.configure("[volumes.redis_data]\n[database]\ncontainer = \"cti_postgres\"\n");
+    let failed = run(stack.command(&["create", "--json"]).env("DOCKER_HOST", "unix:///nonexistent/socket")).exits(3);
+    assert!(failed.stderr.contains("/nonexistent/socket"), "{}", failed.stderr);
+    let night = failed.json();
+    for name in ["database", "docker_volume_redis_data"] {
+        let part = component(&night, name);
+        assert_eq!(part["status"], "failed", "{part}");
+        assert!(part["errors"][0].as_str().is_some_and(|error| error.contains("no Docker Engine")), "{part}");
+    }
+    assert_eq!(component(&night, "config")["status"], "complete");
+    let refused = run(stack.command(&["plan"]).env("DOCKER_HOST", "ssh://somewhere")).exits(2);
+    assert!(refused.stderr.contains("ssh://somewhere"), "{}", refused.stderr);
+}
+
+/// What an engine had is missed when it does not answer on the next night, although nothing names it.
+#[test]
+fn volumes_that_vanish_with_their_engine_are_missed() {
+    let stack = Stack::bare();
+    stack.start_redis("redis_data");
+    stack.create();
+    let night =
+        run(stack.command(&["create", "--json"]).env("DOCKER_HOST", "unix:///nonexistent/socket")).exits(3).json();
+    assert_eq!(component(&night, "docker_volume_redis_data")["status"], "failed");
+}
+
+#[test]
+fn a_socket_that_may_not_be_used_is_no_missing_engine() {
+    let stack = Stack::bare();
+    stack.configure("[volumes.redis_data]\n");
+    let folder =
+        tempfile::Builder::new().permissions(std::fs::Permissions::from_mode(0o755)).tempdir().expect("a folder");
+    let socket = folder.path().join("socket");
+    let _listener = std::os::unix::net::UnixListener::bind(&socket).expect("bound");
+    std::fs::set_permissions(&socket, std::fs::Permissions::from_mode(0o600)).expect("the socket is ours");
+    let public = folder.path().join("larder");
+    std::fs::copy(env!("CARGO_BIN_EXE_larder"), &public).expect("copied");
+    let system = folder.path().join("app");
+    std::fs::create_dir(&system).expect("the folder is ours");
+    std::fs::write(system.join("larder.toml"), "[volumes.redis_data]\n").expect("the folder is ours");
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]).arg(&public);
+    command.env("DOCKER_HOST", format!("unix://{}", socket.display())).arg("-C").arg(&system).arg("plan");
+    let refused = run(&mut command).exits(3);
+    assert!(refused.stderr.contains("may not be used by this user"), "{}", refused.stderr);
+}
+
+#[test]
+fn a_database_that_cannot_be_dumped_fails_alone() {
+    let stack = Stack::full();
+    stack.configure("[database]\ncontainer = \"cti_postgres\"\nname = \"cti\"\nuser = \"nobody_such\"\n");
+    let night = stack.larder(&["create", "--json"]).exits(3).json();
+    assert!(component(&night, "database")["errors"][0].as_str().is_some_and(|error| error.contains("nobody_such")));
+    assert_eq!(component(&night, "docker_volume_redis_data")["status"], "complete");
+
+    stack.configure("[database]\ncontainer = \"cti_redis\"\nname = \"cti\"\n");
+    stack.docker(&["stop", "--time", "1", &stack.container("cti_redis")]).exits(0);
+    let night = stack.larder(&["create", "--json"]).exits(3).json();
+    let error = component(&night, "database")["errors"][0].to_string();
+    assert!(error.contains("not running") && error.contains(&stack.container("cti_redis")), "{error}");
+    let redis = component(&night, "docker_volume_redis_data");
+    assert_eq!((&redis["status"], &redis["consistency"]), (&"complete".into(), &"stopped".into()), "{redis}");
+    assert_eq!(stack.state("cti_redis"), "exited", "it is not started by a backup");
+}
+
+#[test]
+fn a_container_without_the_programs_is_named() {
+    let stack = Stack::bare();
+    stack.create_volume("x", &[]);
+    let volume = stack.volume("x");
+    let path = ["--env", "PATH=/nowhere", "--env", "PGDATA=/nowhere", "--env", "POSTGRES_USER=cti"];
+    stack.start("bare", (&volume, "/x"), &path, &["/bin/sleep", "600"]);
+    let night = stack.larder(&["create", "--json"]).exits(3).json();
+    let error = component(&night, "database")["errors"][0].to_string();
+    assert!(error.contains("psql") && error.contains(&stack.container("bare")), "{error}");
+    stack.docker(&["kill", &stack.container("bare")]).exits(0);
+}
+
+/// A restore that fills its volume fails, puts back what was there, and starts the container again.
+#[test]
+fn a_restore_that_fails_puts_back_what_was_there() {
+    let stack = Stack::bare();
+    stack.start_models();
+    stack.write("ollama_data", "large.bin", &noise(40 << 20, 1));
+    let name = text(&stack.create()["name"]);
+    stack.docker(&["rm", "--force", &stack.container("ollama")]).exits(0);
+    let disk = SmallDisk::mount(&stack.path("../disk"));
+    let device = format!("device={}", disk.path.display());
+    stack.create_volume("small", &["--opt", "type=none", "--opt", "o=bind", "--opt", &device]);
+    let volume = stack.volume("small");
+    stack.start("holder", (&volume, "/models"), &["--user", "0:0", "--stop-signal", "KILL"], &["/bin/sleep", "600"]);
+    stack.exec("holder", &["sh", "-c", "echo precious > /models/kept; echo other > /models/other"]).exits(0);
+    let mapping = format!("ollama_data={volume}");
+    let command =
+        ["restore", &name, "--components", "docker_volume_ollama_data", "--volume", &mapping, "--force", "--json"];
+    let failed = stack.larder(&command);
+    assert!(failed.code == 1 || failed.code == 3, "{failed:?}");
+    assert!(failed.all().contains("space"), "{failed:?}");
+    stack.assert_runs(&["holder"]);
+    let found = stack.exec("holder", &["sh", "-c", "cd /models; cat kept other; ls"]).exits(0).text();
+    assert_eq!(found, "precious\nother\nkept\nother", "{failed:?}");
+    stack.docker(&["rm", "--force", &stack.container("holder")]).exits(0);
+}
+
+/// A file system that is soon full.
+struct SmallDisk {
+    path: PathBuf,
+}
+
+impl SmallDisk {
+    fn mount(path: &Path) -> Self {
+        std::fs::create_dir(path).expect("the folder is ours");
+        run(Command::new("mount").args(["-t", "tmpfs", "-o", "size=20m", "tmpfs"]).arg(path)).exits(0);
+        Self { path: path.to_owned() }
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // A test that has failed may have left its container on it.
+        run(Command::new("umount").arg("--lazy").arg(&self.path));
+    }
+}

@@ -1,0 +1,106 @@
+//! Containers go on however a command ends.
+
+use std::process::{Child, Stdio};
+
+use crate::support::{Stack, component, noise, run, until};
+
+/// A system whose second pass takes long: the volume is read through the engine, under the hold.
+fn busy_stack() -> Stack {
+    let stack = Stack::bare();
+    stack.start_models();
+    stack.configure("[volumes.ollama_data]\nmethod = \"engine\"\n");
+    // Zeros cost no room in the repository, and the engine sends every one of them.
+    let models = stack.mountpoint(&stack.volume("ollama_data"));
+    std::fs::File::create(models.join("zeros")).and_then(|file| file.set_len(40 << 30)).expect("written");
+    stack
+}
+
+fn begin(stack: &Stack) -> Child {
+    let mut command = stack.command(&["create"]);
+    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let child = child.expect("larder starts");
+    until("the container is paused", || stack.state("ollama") == "paused");
+    child
+}
+
+fn signal(child: &Child, name: &str) {
+    run(std::process::Command::new("kill").arg(format!("-{name}")).arg(child.id().to_string())).exits(0);
+}
+
+#[test]
+fn an_interrupted_backup_lets_containers_go_on() {
+    let stack = busy_stack();
+    for name in ["INT", "TERM"] {
+        let mut child = begin(&stack);
+        signal(&child, name);
+        // A second one does not keep it from letting the container go on.
+        signal(&child, name);
+        assert_eq!(child.wait().expect("it ends").code(), Some(130), "{name}");
+        assert_eq!(stack.state("ollama"), "running", "{name}");
+    }
+}
+
+#[test]
+fn a_killed_backup_is_made_good_by_the_next_command() {
+    let stack = busy_stack();
+    let mut child = begin(&stack);
+    signal(&child, "KILL");
+    child.wait().expect("it ends");
+    assert_eq!(stack.state("ollama"), "paused", "nobody could let it go on");
+    let listed = stack.larder(&["list"]);
+    assert!(listed.stderr.contains(&stack.container("ollama")), "{}", listed.stderr);
+    assert_eq!(stack.state("ollama"), "running");
+    let again = stack.larder(&["list"]);
+    assert!(!again.stderr.contains("held"), "once is enough: {}", again.stderr);
+    // Its helper is in nobody's way, and gone with the next one.
+    std::fs::remove_file(stack.mountpoint(&stack.volume("ollama_data")).join("zeros")).expect("it is there");
+    stack.create();
+    assert_eq!(stack.docker(&["ps", "--all", "--quiet", "--filter", "label=larder.helper"]).text(), "");
+}
+
+#[test]
+fn a_hold_that_takes_too_long_is_given_up() {
+    let stack = Stack::full();
+    stack.configure("[docker]\nhold_secs = 0\n");
+    let night = stack.larder(&["create", "--json"]).exits(3).json();
+    let redis = component(&night, "docker_volume_redis_data");
+    assert_eq!((&redis["status"], &redis["consistency"]), (&"partial".into(), &"live".into()), "{redis}");
+    assert!(redis["errors"].to_string().contains("allowed"), "{redis}");
+    stack.assert_runs(&["cti_postgres", "cti_redis", "ollama"]);
+}
+
+/// A server that is written to all the time comes back from its volume, and its data is sound.
+#[test]
+fn volumes_of_busy_servers_are_sound() {
+    let stack = Stack::full();
+    stack.sql("CREATE EXTENSION amcheck");
+    stack.sql("CREATE TABLE busy (id bigserial PRIMARY KEY, text text); CREATE INDEX ON busy (text)");
+    let writer = "while psql -X -q -U cti -d cti -c \"INSERT INTO busy (text) SELECT md5(random()::text) FROM generate_series(1, 500)\"; do :; done";
+    let pusher = "i=0; while redis-cli -x set big >/dev/null < /bin/bash && redis-cli incr n >/dev/null; do :; done";
+    for (service, script) in [("cti_postgres", writer), ("cti_redis", pusher)] {
+        stack.docker(&["exec", "--detach", &stack.container(service), "sh", "-c", script]).exits(0);
+    }
+    stack.write("ollama_data", "more.bin", &noise(30 << 20, 9));
+    until("something was written", || stack.sql("SELECT count(*) > 5000 FROM busy") == "t");
+    let night = stack.create();
+    let name = night["name"].as_str().expect("a name");
+    let [data, keys] = ["postgres_data", "redis_data"].map(|name| format!("{}_test_{name}", stack.project));
+    let mappings = [format!("postgres_data={data}"), format!("redis_data={keys}")];
+    let components = "docker_volume_postgres_data,docker_volume_redis_data";
+    let command =
+        ["restore", name, "--components", components, "--volume", &mappings[0], "--volume", &mappings[1], "--force"];
+    stack.larder(&command).exits(0);
+    stack.start_postgres_on("test_postgres", &data, &stack.mountpoint(&data));
+    let checked = stack.exec("test_postgres", &["pg_amcheck", "-U", "cti", "--heapallindexed", "cti"]).exits(0);
+    assert_eq!(checked.text(), "", "pg_amcheck has nothing to say");
+    assert!(
+        stack
+            .try_sql("test_postgres", "cti", "SELECT count(*) FROM busy")
+            .text()
+            .parse::<u64>()
+            .is_ok_and(|n| n > 5000)
+    );
+    stack.start_redis_on("test_redis", &keys);
+    let loaded = stack.exec("test_redis", &["redis-cli", "mget", "first", "second"]).text();
+    assert_eq!(loaded, "1\n2");
+}

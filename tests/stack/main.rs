@@ -1,0 +1,11 @@
+//! Backups and restores of a live stack of containers, by the real binary.
+//!
+//! The Docker Engine is the one that `tests/run` starts and names in `LARDER_TEST_DOCKER_HOST`. Every test has a compose
+//! project of its own there.
+
+mod failures;
+mod interrupted;
+mod methods;
+mod nights;
+mod support;
+mod volumes;

@@ -1,0 +1,366 @@
+//! A live stack for a test: PostgreSQL, Redis and a holder of models in containers, as Compose would have made them.
+//!
+//! Their image is empty: the host's programs are mounted into it. Nothing here knows what a backup holds.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Once;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+const IMAGE: &str = "larder-test";
+/// How long a container may take until it does what it is for.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// A tested program gets nothing of these from the environment of the tests.
+const UNSET: [&str; 8] = [
+    "DATABASE_URL",
+    "POSTGRES_HOST",
+    "POSTGRES_DB",
+    "PGHOST",
+    "PGPASSWORD",
+    "DOCKER_HOST",
+    "LARDER_BACKUP_DIR",
+    "COMPOSE_PROJECT_NAME",
+];
+const POSTGRES_SCRIPT: &str = r#"
+set -e
+if [ ! -s "$PGDATA/PG_VERSION" ]; then
+    initdb -A trust -U cti -D "$PGDATA" --no-sync >/dev/null
+    pg_ctl -D "$PGDATA" -s -w -o "-h ''" start >/dev/null
+    createdb -U cti --maintenance-db=postgres cti
+    pg_ctl -D "$PGDATA" -s -w stop
+fi
+exec postgres -D "$PGDATA" -h ''"#;
+/// Ends when it is asked to, which `sleep` alone does not.
+const MODELS_SCRIPT: &str = "trap 'exit 0' TERM; while :; do sleep 1 & wait $!; done";
+
+static NEXT: AtomicU32 = AtomicU32::new(0);
+static MAKE_IMAGE: Once = Once::new();
+
+/// What a program said and how it ended.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Run {
+    pub(crate) fn exits(self, code: i32) -> Self {
+        assert_eq!(self.code, code, "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
+        self
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {}\n{}", self.stdout, self.stderr))
+    }
+
+    pub(crate) fn all(&self) -> String {
+        format!("{}{}", self.stdout, self.stderr)
+    }
+
+    pub(crate) fn text(&self) -> String {
+        self.stdout.trim_end().to_owned()
+    }
+}
+
+pub(crate) fn run(command: &mut Command) -> Run {
+    let output = command.stdin(Stdio::null()).output().expect("the program starts");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Run { code: output.status.code().unwrap_or(-1), stdout: text(&output.stdout), stderr: text(&output.stderr) }
+}
+
+/// Waits until something is so.
+pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "in {PATIENCE:?} it was not so that {what}");
+        std::thread::yield_now();
+    }
+}
+
+/// Bytes that do not compress, the same for the same seed.
+pub(crate) fn noise(len: usize, seed: u64) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()[3]
+    };
+    std::iter::repeat_with(next).take(len).collect()
+}
+
+/// A compose project with a folder of its own, which is gone when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Stack {
+    pub(crate) host: String,
+    pub(crate) project: String,
+    folder: TempDir,
+}
+
+impl Stack {
+    /// A project with volumes and no containers.
+    pub(crate) fn bare() -> Self {
+        let host = std::env::var("LARDER_TEST_DOCKER_HOST").expect("run tests/run");
+        let project = format!("lt{}x{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let stack = Self { host, project, folder: tempfile::tempdir().expect("a temporary folder") };
+        MAKE_IMAGE.call_once(|| stack.make_image());
+        fs::create_dir_all(stack.path("config")).expect("the folder is ours");
+        fs::write(stack.path("config/settings.yaml"), "a: 1\n").expect("the folder is ours");
+        stack
+    }
+
+    /// All three services, with something in each.
+    pub(crate) fn full() -> Self {
+        let stack = Self::bare();
+        stack.start_postgres();
+        stack.start_redis("redis_data");
+        stack.start_models();
+        stack.sql("CREATE TABLE articles AS SELECT n AS id, md5(n::text) AS text FROM generate_series(1, 20000) AS n");
+        stack.redis("mset first 1 second 2");
+        stack.write("ollama_data", "model.bin", &noise(3 << 20, 1));
+        stack.write("ollama_data", "blobs/small", b"small");
+        stack
+    }
+
+    fn make_image(&self) {
+        let script = format!("tar c -T /dev/null | docker --host {} import - {IMAGE}", self.host);
+        run(Command::new("sh").arg("-c").arg(script)).exits(0);
+    }
+
+    pub(crate) fn docker(&self, arguments: &[&str]) -> Run {
+        run(Command::new("docker").args(["--host", &self.host]).args(arguments))
+    }
+
+    pub(crate) fn volume(&self, name: &str) -> String {
+        format!("{}_{name}", self.project)
+    }
+
+    pub(crate) fn container(&self, service: &str) -> String {
+        format!("{}_{service}_1", self.project)
+    }
+
+    /// Makes a volume of the project.
+    pub(crate) fn create_volume(&self, name: &str, options: &[&str]) -> PathBuf {
+        let labels = ["project", "volume"].map(|key| format!("com.docker.compose.{key}="));
+        let [project, volume] = [format!("{}{}", labels[0], self.project), format!("{}{name}", labels[1])];
+        let full = self.volume(name);
+        let arguments = [&["volume", "create", "--label", &project, "--label", &volume], options, &[&full]].concat();
+        self.docker(&arguments).exits(0);
+        self.mountpoint(&full)
+    }
+
+    pub(crate) fn mountpoint(&self, volume: &str) -> PathBuf {
+        PathBuf::from(self.docker(&["volume", "inspect", "-f", "{{.Mountpoint}}", volume]).exits(0).text())
+    }
+
+    /// Starts a container of the project that has the host's programs.
+    pub(crate) fn start(&self, service: &str, mount: (&str, &str), options: &[&str], command: &[&str]) {
+        let name = self.container(service);
+        let folder = self.path("").canonicalize().expect("the folder is there");
+        let labels = [
+            format!("com.docker.compose.project={}", self.project),
+            format!("com.docker.compose.service={service}"),
+            format!("com.docker.compose.project.working_dir={}", folder.display()),
+            "com.docker.compose.oneoff=False".to_owned(),
+        ];
+        let mut docker = Command::new("docker");
+        docker.args(["--host", &self.host, "run", "--detach", "--name", &name, "--network", "none"]);
+        for label in &labels {
+            docker.args(["--label", label]);
+        }
+        for path in ["/usr", "/lib", "/lib64", "/bin", "/sbin", "/etc"] {
+            docker.args(["--volume", &format!("{path}:{path}:ro")]);
+        }
+        docker.arg("--mount").arg(format!("type=volume,src={},dst={},volume-nocopy", mount.0, mount.1));
+        docker.args(["--tmpfs", "/tmp", "--tmpfs", "/run"]).args(options).arg(IMAGE).args(command);
+        run(&mut docker).exits(0);
+    }
+
+    pub(crate) fn start_postgres(&self) {
+        let mountpoint = self.create_volume("postgres_data", &[]);
+        self.start_postgres_on("cti_postgres", &self.volume("postgres_data"), &mountpoint);
+    }
+
+    /// Starts a server on a volume and waits until it answers.
+    pub(crate) fn start_postgres_on(&self, service: &str, volume: &str, mountpoint: &Path) {
+        let user = server_user();
+        if fs::read_dir(mountpoint).expect("the tests run as root").next().is_none() {
+            std::os::unix::fs::chown(mountpoint, Some(user), Some(user)).expect("the tests run as root");
+        }
+        let (ids, socket) = (format!("{user}:{user}"), format!("/var/run/postgresql:uid={user},mode=0777"));
+        let path = format!("PATH={}:/usr/bin:/bin", server_programs().display());
+        let health = ["--health-cmd", "pg_isready -q -U cti", "--health-interval", "1s"];
+        let options = [&["--user", &ids, "--tmpfs", &socket, "--env", &path][..], &health].concat();
+        let variables = ["POSTGRES_USER=cti", "POSTGRES_DB=cti", "PGDATA=/var/lib/postgresql/data"];
+        let variables: Vec<&str> = variables.iter().flat_map(|variable| ["--env", variable]).collect();
+        let place = (volume, "/var/lib/postgresql/data");
+        self.start(service, place, &[options, variables].concat(), &["sh", "-c", POSTGRES_SCRIPT]);
+        self.wait_for_postgres(service);
+    }
+
+    pub(crate) fn wait_for_postgres(&self, service: &str) {
+        until("PostgreSQL answers", || self.try_sql(service, "cti", "SELECT 1").code == 0);
+    }
+
+    pub(crate) fn start_redis(&self, volume: &str) {
+        self.create_volume(volume, &[]);
+        self.start_redis_on("cti_redis", &self.volume(volume));
+    }
+
+    pub(crate) fn start_redis_on(&self, service: &str, volume: &str) {
+        let command = ["redis-server", "--dir", "/data", "--save", "3600", "1"];
+        self.start(service, (volume, "/data"), &["--user", "0:0"], &command);
+        until("Redis answers", || self.exec(service, &["redis-cli", "ping"]).text() == "PONG");
+    }
+
+    pub(crate) fn start_models(&self) {
+        self.create_volume("ollama_data", &[]);
+        let (place, user) = ((self.volume("ollama_data"), "/models"), ["--user", "0:0"]);
+        self.start("ollama", (&place.0, place.1), &user, &["sh", "-c", MODELS_SCRIPT]);
+    }
+
+    /// Runs a program in a container of a service.
+    pub(crate) fn exec(&self, service: &str, command: &[&str]) -> Run {
+        let name = self.container(service);
+        self.docker(&[&["exec", &name], command].concat())
+    }
+
+    pub(crate) fn try_sql(&self, service: &str, database: &str, sql: &str) -> Run {
+        self.exec(
+            service,
+            &["psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-U", "cti", "-d", database, "-c", sql],
+        )
+    }
+
+    pub(crate) fn sql(&self, sql: &str) -> String {
+        self.sql_in("cti", sql)
+    }
+
+    pub(crate) fn sql_in(&self, database: &str, sql: &str) -> String {
+        self.try_sql("cti_postgres", database, sql).exits(0).text()
+    }
+
+    /// Every table with the number and the checksum of its rows.
+    pub(crate) fn fingerprint(&self, service: &str) -> String {
+        let list = "SELECT format('SELECT %L, count(*), md5(string_agg(t::text, chr(10) ORDER BY t::text)) FROM %s AS t', \
+            c.oid::regclass, c.oid::regclass) FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = relnamespace \
+            WHERE relkind = 'r' AND nspname = 'public' ORDER BY relname";
+        let queries = self.try_sql(service, "cti", list).exits(0).text();
+        queries.lines().map(|query| self.try_sql(service, "cti", query).exits(0).text() + "\n").collect()
+    }
+
+    pub(crate) fn redis(&self, command: &str) -> String {
+        let words: Vec<&str> = std::iter::once("redis-cli").chain(command.split(' ')).collect();
+        self.exec("cti_redis", &words).exits(0).text()
+    }
+
+    /// All keys of Redis with their values.
+    pub(crate) fn keys(&self, service: &str) -> String {
+        let script = "local keys = redis.call('keys', '*') table.sort(keys) local all = {} \
+            for i, key in ipairs(keys) do all[i] = key .. '=' .. redis.call('get', key) end return table.concat(all, ' ')";
+        self.exec(service, &["redis-cli", "eval", script, "0"]).exits(0).text()
+    }
+
+    /// Writes a file into a volume.
+    pub(crate) fn write(&self, volume: &str, path: &str, bytes: &[u8]) {
+        let path = self.mountpoint(&self.volume(volume)).join(path);
+        fs::create_dir_all(path.parent().expect("the path has a folder")).expect("the tests run as root");
+        fs::File::create(path).and_then(|mut file| file.write_all(bytes)).expect("the tests run as root");
+    }
+
+    /// Everything that is in a volume: names, types, modes, owners, times, links, contents.
+    pub(crate) fn files(&self, volume: &str) -> String {
+        files_in(&self.mountpoint(volume))
+    }
+
+    pub(crate) fn state(&self, service: &str) -> String {
+        self.docker(&["inspect", "-f", "{{.State.Status}}", &self.container(service)]).text()
+    }
+
+    /// Whether these containers run, and none is frozen.
+    pub(crate) fn assert_runs(&self, services: &[&str]) {
+        for service in services {
+            assert_eq!(self.state(service), "running", "{service}");
+        }
+    }
+
+    pub(crate) fn path(&self, path: &str) -> PathBuf {
+        self.folder.path().join("app").join(path)
+    }
+
+    pub(crate) fn configure(&self, text: &str) {
+        fs::write(self.path("larder.toml"), text).expect("the folder is ours");
+    }
+
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_larder"));
+        for variable in UNSET {
+            command.env_remove(variable);
+        }
+        command.env("DOCKER_HOST", &self.host).arg("-C").arg(self.path("")).arg("--backup-dir");
+        command.arg(self.folder.path().join("backups")).args(arguments);
+        command
+    }
+
+    pub(crate) fn larder(&self, arguments: &[&str]) -> Run {
+        run(&mut self.command(arguments))
+    }
+
+    /// Makes a snapshot that must be complete, and returns the JSON document about it.
+    pub(crate) fn create(&self) -> Value {
+        self.larder(&["create", "--json"]).exits(0).json()
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        let mine = format!("name={}_", self.project);
+        let containers = self.docker(&["ps", "--all", "--quiet", "--filter", &mine]).stdout;
+        let containers: Vec<&str> = containers.lines().collect();
+        if !containers.is_empty() {
+            self.docker(&[&["rm", "--force"], containers.as_slice()].concat());
+        }
+        let volumes = self.docker(&["volume", "ls", "--quiet", "--filter", &mine]).stdout;
+        let volumes: Vec<&str> = volumes.lines().collect();
+        if !volumes.is_empty() {
+            self.docker(&[&["volume", "rm"], volumes.as_slice()].concat());
+        }
+    }
+}
+
+/// A listing of a folder with everything that a backup keeps, and the checksums of files below two gigabytes.
+pub(crate) fn files_in(folder: &Path) -> String {
+    let script = "cd \"$0\" && find . -printf '%P\\t%y\\t%m\\t%U\\t%G\\t%T@\\t%n\\t%l\\n' | sort && \
+        find . -type f -size -2G -exec sha256sum {} + | sort -k 2";
+    run(Command::new("sh").env("LC_ALL", "C").arg("-c").arg(script).arg(folder)).exits(0).stdout
+}
+
+/// A user that is neither root nor unknown to the host.
+fn server_user() -> u32 {
+    let passwd = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let entry = passwd.lines().find_map(|line| line.strip_prefix("postgres:")?.split(':').nth(1)?.parse().ok());
+    entry.unwrap_or(65_534)
+}
+
+fn server_programs() -> PathBuf {
+    let versions = fs::read_dir("/usr/lib/postgresql").expect("PostgreSQL is installed").flatten();
+    let newest = versions.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok()).max();
+    PathBuf::from(format!("/usr/lib/postgresql/{}/bin", newest.expect("PostgreSQL is installed")))
+}
+
+pub(crate) fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_else(|| panic!("{value} is no text")).to_owned()
+}
+
+/// The component of this name in a JSON document.
+pub(crate) fn component<'a>(document: &'a Value, name: &str) -> &'a Value {
+    let components = document["components"].as_array().expect("the document has components");
+    components.iter().find(|component| component["name"] == name).unwrap_or_else(|| panic!("no {name} in {document}"))
+}

@@ -1,0 +1,107 @@
+//! What the configuration says of volumes, what `plan` says of them, and volumes that are restored elsewhere.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::support::{Stack, component, noise, run, text};
+
+#[test]
+fn a_plan_names_everything_and_makes_nothing() {
+    let stack = Stack::full();
+    let plan = stack.larder(&["plan", "--json"]).exits(0).json();
+    assert_eq!(plan["project"], stack.project.as_str());
+    let database = component(&plan, "database");
+    assert_eq!((&database["kind"], &database["method"]), (&"database".into(), &"exec".into()), "{database}");
+    assert_eq!(database["containers"], Value::from(vec![stack.container("cti_postgres")]));
+    let redis = component(&plan, "docker_volume_redis_data");
+    assert_eq!((&redis["source"], &redis["quiesce"]), (&stack.volume("redis_data").into(), &"pause".into()));
+    assert_eq!(redis["held"], Value::from(vec![stack.container("cti_redis")]));
+    assert_eq!(component(&plan, "config")["kind"], "directory");
+    assert!(!stack.path("../backups").exists(), "no repository was made");
+}
+
+#[test]
+fn a_volume_is_treated_as_the_configuration_says() {
+    let stack = Stack::bare();
+    stack.start_redis("redis_data");
+    stack.redis("set a 1");
+    stack.write("redis_data", "left-out.tmp", b"x");
+    for (quiesce, consistency, held) in [("pause", "paused", 1), ("stop", "stopped", 1), ("none", "live", 0)] {
+        stack.configure(&format!("[volumes.redis_data]\nquiesce = \"{quiesce}\"\nexclude = [\"*.tmp\"]\n"));
+        let night = stack.create();
+        let redis = component(&night, "docker_volume_redis_data");
+        assert_eq!(redis["consistency"], consistency, "{redis}");
+        assert_eq!(redis["volume"]["held"].as_array().map(Vec::len), Some(held), "{redis}");
+        stack.assert_runs(&["cti_redis"]);
+    }
+    let listed = stack.larder(&["ls", "latest:docker_volume_redis_data"]).exits(0).stdout;
+    assert!(listed.contains("dump.rdb") && !listed.contains("left-out"), "{listed}");
+
+    stack.configure("[volumes.redis_data]\nskip = true\n");
+    let night = stack.create();
+    assert_eq!(night["components"].as_array().map(Vec::len), Some(1), "only the folder: {night}");
+    stack.configure("[docker]\nenabled = false\n");
+    assert_eq!(stack.create()["components"].as_array().map(Vec::len), Some(1));
+    stack.configure("[volumes.redis_data]\nquiesce = \"sometimes\"\n");
+    let refused = stack.larder(&["create"]).exits(2);
+    assert!(refused.stderr.contains("sometimes") && refused.stderr.contains("line 2"), "{}", refused.stderr);
+}
+
+#[test]
+fn a_volume_that_the_project_does_not_have_is_missed() {
+    let stack = Stack::bare();
+    stack.configure("[volumes.cache]\n");
+    let night = stack.larder(&["create", "--json"]).exits(3).json();
+    let cache = component(&night, "docker_volume_cache");
+    assert!(cache["errors"][0].as_str().is_some_and(|error| error.contains("cache")), "{cache}");
+    assert_eq!(component(&night, "config")["status"], "complete");
+}
+
+#[test]
+fn a_volume_is_restored_into_another_one() {
+    let stack = Stack::bare();
+    stack.start_redis("redis_data");
+    stack.redis("mset a 1 b 2");
+    let keys = stack.keys("cti_redis");
+    let name = text(&stack.create()["name"]);
+    let before = stack.files(&stack.volume("redis_data"));
+    let other = format!("{}_elsewhere", stack.project);
+    let mapping = format!("redis_data={other}");
+    let command = ["restore", &name, "--components", "docker_volume_redis_data", "--volume", &mapping, "--force"];
+    stack.larder(&command).exits(0);
+    assert_eq!(stack.files(&stack.volume("redis_data")), before, "the original is as it was");
+    let labels = stack.docker(&["volume", "inspect", "-f", "{{json .Labels}}", &other]).text();
+    assert!(!labels.contains("compose"), "it is no part of the project: {labels}");
+    stack.start_redis_on("test_redis", &other);
+    assert_eq!(stack.keys("test_redis"), keys);
+    let unknown = ["restore", &name, "--volume", "nothing=x", "--force"];
+    let refused = stack.larder(&unknown).exits(2);
+    assert!(refused.stderr.contains("'nothing'"), "{}", refused.stderr);
+}
+
+#[test]
+fn an_odd_volume_comes_back_as_it_was() {
+    let stack = Stack::bare();
+    stack.start_models();
+    let models = stack.mountpoint(&stack.volume("ollama_data"));
+    let script = "cd \"$0\" && mkdir -p a/b many && mkfifo pipe && mknod null c 1 3 && truncate -s 10G sparse && \
+        printf x | dd of=sparse bs=1 seek=5000000000 conv=notrunc status=none && ln -s nowhere link && \
+        chown 3000000:4000000 a && chmod 2751 a && i=0; while [ $i -lt 3000 ]; do echo $i > many/$i; i=$((i+1)); done";
+    run(std::process::Command::new("sh").arg("-c").arg(script).arg(&models)).exits(0);
+    fs::write(models.join("a/first"), noise(100_000, 3)).expect("written");
+    fs::hard_link(models.join("a/first"), models.join("a/b/second")).expect("linked");
+    let _socket = std::os::unix::net::UnixListener::bind(models.join("socket")).expect("bound");
+    let name = text(&stack.create()["name"]);
+    let before = stack.files(&stack.volume("ollama_data"));
+    run(std::process::Command::new("sh").arg("-c").arg("cd \"$0\" && rm -rf a many pipe link sparse").arg(&models))
+        .exits(0);
+    stack.larder(&["restore", &name, "--components", "docker_volume_ollama_data", "--force"]).exits(0);
+    assert_eq!(stack.files(&stack.volume("ollama_data")), before);
+    let mut byte = [0];
+    let sparse = fs::File::open(models.join("sparse")).expect("it is there");
+    std::os::unix::fs::FileExt::read_exact_at(&sparse, &mut byte, 5_000_000_000).expect("it is as long as it was");
+    assert_eq!(byte, *b"x");
+    let blocks = std::os::unix::fs::MetadataExt::blocks(&models.join("sparse").metadata().expect("it is there"));
+    assert!(blocks < 1000, "{blocks} blocks of a sparse file");
+}
