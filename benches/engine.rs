@@ -124,6 +124,7 @@ fn whole_backup(criterion: &mut Criterion) {
             host: String::new(),
             program: String::new(),
             tags: Vec::new(),
+            keep_held: false,
             read_back: true,
         };
         let name = backup::reserve(repository).expect("a name");

@@ -39,6 +39,7 @@ fn main() {
         program: String::new(),
         tags: Vec::new(),
         read_back: false,
+        keep_held: false,
     };
     let name = backup::reserve(&repository).expect("a name");
     let sources = [ComponentSource { name: "models".parse().expect("a name"), origin: origin() }];

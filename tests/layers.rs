@@ -30,7 +30,6 @@ const HOMES: &[(&str, &[&str])] = &[
     ("bincode", &["src/model/codec.rs"]),
     ("blake3", &["src/id.rs"]),
     ("bollard", &["src/docker/"]),
-    ("bytes", &["src/docker/"]),
     ("crc32fast", &["src/sink/gzip.rs"]),
     ("fastcdc", &["src/chunk/cdc.rs"]),
     ("flate2", &["src/sink/gzip.rs"]),

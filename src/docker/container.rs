@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use bollard::models::{ContainerInspectResponse, HealthStatusEnum, MountPoint};
 
-/// Label of the compose project that a container or volume belongs to.
+/// Label of containers that only mount a volume, with who made them.
+pub(super) const HELPER: &str = "larder.helper";
 const DEPENDS_ON: &str = "com.docker.compose.depends_on";
 const SERVICE: &str = "com.docker.compose.service";
 
@@ -85,6 +86,12 @@ impl Container {
         matches!(self.state, State::Running | State::Paused | State::Restarting)
     }
 
+    /// Whether it was made for a moment, to look into a volume.
+    #[must_use]
+    pub fn is_helper(&self) -> bool {
+        self.labels.contains_key(HELPER)
+    }
+
     /// Whether one of the programs is what it starts, or what its entry point starts.
     #[must_use]
     pub fn runs(&self, programs: &[&str]) -> bool {
@@ -136,7 +143,7 @@ impl From<ContainerInspectResponse> for Container {
             },
             mounts: found.mounts.unwrap_or_default().into_iter().filter_map(volume_mount).collect(),
             started: state.started_at.unwrap_or_default(),
-            created: found.created.map(|time| time.to_string()).unwrap_or_default(),
+            created: found.created.unwrap_or_default(),
         }
     }
 }

@@ -20,9 +20,9 @@ use super::{Container, Error};
 /// Where an engine listens when nobody says otherwise.
 const DEFAULT_HOST: &str = "unix:///var/run/docker.sock";
 /// How long an answer may take.
-const TIMEOUT: Duration = Duration::from_secs(120);
+const TIMEOUT: Duration = Duration::from_mins(2);
 /// An archive is answered when the last byte of it has arrived, a stop when the container has ended.
-const LONG_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
+const LONG_TIMEOUT: Duration = Duration::from_hours(24);
 
 /// A volume as the engine lists it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,6 +121,18 @@ impl Engine {
             }
         }
         containers.sort_by(|a, b| (&a.created, &a.name).cmp(&(&b.created, &b.name)));
+        Ok(containers)
+    }
+
+    /// The containers that mount one of these volumes as things are now, without helpers and the one that this process
+    /// runs in.
+    ///
+    /// # Errors
+    /// [`Error::Refused`], [`Error::Broken`].
+    pub fn users(&self, volumes: &[&str]) -> Result<Vec<Container>, Error> {
+        let mut containers = self.containers()?;
+        containers.retain(|container| volumes.iter().any(|volume| container.mount(volume).is_some()));
+        containers.retain(|container| !container.is_helper() && !is_around_us(container));
         Ok(containers)
     }
 
@@ -253,6 +265,13 @@ impl From<bollard::models::Volume> for Volume {
         let bollard::models::Volume { name, driver, mountpoint, options, labels, .. } = volume;
         Self { name, driver, mountpoint, options, labels }
     }
+}
+
+/// Whether this process runs in the container: the engine mounts files of each container into it. Held, it could let
+/// nobody go on.
+fn is_around_us(container: &Container) -> bool {
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    !container.id.is_empty() && mounts.contains(&format!("/containers/{}/", container.id))
 }
 
 /// Tells a socket that is missing from one that is forbidden, which the client does not.

@@ -16,6 +16,7 @@ use bytes::Bytes;
 use futures_util::TryStreamExt;
 
 use super::archive::{Archive, PARTS_IN_FLIGHT};
+use super::container::HELPER;
 use super::engine::failed;
 use super::owner::{is_gone, owner};
 use super::{Engine, Error, Upload};
@@ -24,7 +25,6 @@ use super::{Engine, Error, Upload};
 pub const VOLUME_FOLDER: &str = "v";
 const IMAGE: &str = "larder-helper";
 const TAG: &str = "empty";
-const LABEL: &str = "larder.helper";
 /// An archive without entries.
 const EMPTY_ARCHIVE: [u8; 10_240] = [0; 10_240];
 
@@ -56,7 +56,7 @@ impl Helper {
         let body = ContainerCreateBody {
             image: Some(format!("{IMAGE}:{TAG}")),
             cmd: Some(vec!["never-started".to_owned()]),
-            labels: Some(HashMap::from([(LABEL.to_owned(), owner())])),
+            labels: Some(HashMap::from([(HELPER.to_owned(), owner())])),
             host_config: Some(HostConfig {
                 mounts: Some(vec![mount]),
                 network_mode: Some("none".to_owned()),
@@ -153,11 +153,11 @@ fn make_image(engine: &Engine) -> Result<(), Error> {
 
 /// Removes helpers that killed processes of this host left. Best effort: they hold nothing but their volume's name.
 fn remove_orphans(engine: &Engine) {
-    let filters = HashMap::from([("label".to_owned(), vec![LABEL.to_owned()])]);
+    let filters = HashMap::from([("label".to_owned(), vec![HELPER.to_owned()])]);
     let options = ListContainersOptions { all: true, filters: Some(filters), ..Default::default() };
     let listed = engine.block("list its containers", engine.docker.list_containers(Some(options)));
     for container in listed.unwrap_or_default() {
-        let owner = container.labels.unwrap_or_default().remove(LABEL).unwrap_or_default();
+        let owner = container.labels.unwrap_or_default().remove(HELPER).unwrap_or_default();
         if is_gone(&owner)
             && let Some(id) = container.id
         {

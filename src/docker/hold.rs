@@ -153,6 +153,21 @@ pub(super) fn resume(engine: &Engine, container: &str, method: HoldMethod) -> Re
 }
 
 impl Leftover {
+    /// Whether none of the containers stands still any more: somebody has seen to them, or they are gone.
+    ///
+    /// # Errors
+    /// [`Error::Refused`], [`Error::Broken`].
+    pub fn is_over(&self, engine: &Engine) -> Result<bool, Error> {
+        for container in &self.containers {
+            match engine.container(container) {
+                Err(error) if error.is_missing() => {}
+                found if found.as_ref().is_ok_and(|container| container.state == State::Running) => {}
+                found => return found.map(|_| false),
+            }
+        }
+        Ok(true)
+    }
+
     /// Lets the containers go on that a killed process held.
     ///
     /// # Errors

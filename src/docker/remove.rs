@@ -11,7 +11,7 @@ use super::{Container, Engine, Error, State};
 /// Paths that one container removes.
 const PATHS_AT_ONCE: usize = 500;
 /// How long it may take for them.
-const LIMIT: Duration = Duration::from_secs(600);
+const LIMIT: Duration = Duration::from_mins(10);
 const PAUSE: Duration = Duration::from_millis(50);
 
 impl Engine {

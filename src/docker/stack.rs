@@ -7,8 +7,6 @@ use super::{Container, Engine, Error, Volume};
 const PROJECT: &str = "com.docker.compose.project";
 const WORKING_DIRECTORY: &str = "com.docker.compose.project.working_dir";
 const VOLUME: &str = "com.docker.compose.volume";
-/// Helpers mount volumes and are nobody's users.
-const HELPER: &str = "larder.helper";
 /// Files that say that a directory is a compose project.
 const COMPOSE_FILES: [&str; 4] = ["compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml"];
 /// Images that run a PostgreSQL server and may not say where its data directory is.
@@ -65,7 +63,7 @@ impl Stack {
     /// [`Error::Refused`], [`Error::Broken`].
     pub fn find(engine: &Engine, directory: &Path, project: Option<&str>) -> Result<Self, Error> {
         let mut containers = engine.containers()?;
-        containers.retain(|container| !container.labels.contains_key(HELPER));
+        containers.retain(|container| !container.is_helper());
         let mut stack = Self { project: project.map(str::to_owned), containers, volumes: engine.volumes()? };
         if stack.project.is_none() {
             stack.project = stack.project_of(directory);

@@ -154,9 +154,9 @@ impl<W: Write> TarWriter<W> {
             let fits = name.is_ascii() && name.len() <= OWNER_NAME_BYTES_MAX;
             let short = if fits { name.as_str() } else { "" };
             if is_user {
-                header.set_username(short)?
+                header.set_username(short)?;
             } else {
-                header.set_groupname(short)?
+                header.set_groupname(short)?;
             }
             if !fits {
                 records.push(key, name.as_bytes());
@@ -251,11 +251,9 @@ fn sparse_map(size_bytes: u64, holes: &[Hole]) -> (Vec<u8>, u64) {
     }
     // The last run says how long the file is, even when it is empty.
     runs.push((position, size_bytes - position));
-    let mut map = format!("{}\n", runs.len());
-    for (offset, len) in &runs {
-        map.push_str(&format!("{offset}\n{len}\n"));
-    }
-    let mut map = map.into_bytes();
+    let numbers = runs.iter().flat_map(|(offset, len)| [*offset, *len]);
+    let lines = std::iter::once(runs.len() as u64).chain(numbers).map(|number| format!("{number}\n"));
+    let mut map = lines.collect::<String>().into_bytes();
     map.resize(map.len().next_multiple_of(512), 0);
     (map, runs.iter().map(|(_, len)| len).sum())
 }

@@ -18,6 +18,8 @@ use crate::limits::STDERR_BYTES_MAX;
 
 /// What an exec ends with when the program could not be started.
 const NOT_STARTED: [i64; 2] = [126, 127];
+/// How long output is waited for at once.
+const WAIT: Duration = Duration::from_hours(1);
 
 /// Where a program runs.
 #[derive(Debug, Clone, Default)]
@@ -97,7 +99,7 @@ impl Program {
 
     /// How it is called in messages.
     fn shown(&self) -> String {
-        let name = std::path::Path::new(&self.name).file_name().unwrap_or(&self.name).to_string_lossy();
+        let name = self.name.to_string_lossy();
         match &self.place {
             Place::Here => name.into_owned(),
             Place::Container { name: container, .. } => format!("{name} in the container {container}"),
@@ -279,7 +281,7 @@ impl Process {
 impl Read for Process {
     fn read(&mut self, target: &mut [u8]) -> io::Result<usize> {
         loop {
-            if let Some(len) = self.read_within(target, Duration::from_secs(3600))? {
+            if let Some(len) = self.read_within(target, WAIT)? {
                 return Ok(len);
             }
         }

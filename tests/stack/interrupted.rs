@@ -58,6 +58,37 @@ fn a_killed_backup_is_made_good_by_the_next_command() {
     assert_eq!(stack.docker(&["ps", "--all", "--quiet", "--filter", "label=larder.helper"]).text(), "");
 }
 
+/// What a killed restore has left half-written is not started, and the next one that ends well starts it.
+#[test]
+fn a_killed_restore_keeps_its_container_stopped() {
+    let stack = Stack::bare();
+    stack.start_models();
+    stack.write("ollama_data", "model.bin", &noise(1 << 20, 1));
+    let before = stack.files(&stack.volume("ollama_data"));
+    let first = stack.create()["name"].as_str().expect("a name").to_owned();
+    let models = stack.mountpoint(&stack.volume("ollama_data"));
+    let zeros = std::fs::File::create(models.join("zeros")).expect("written");
+    zeros.set_len(8 << 30).expect("written");
+    let second = stack.create()["name"].as_str().expect("a name").to_owned();
+    // The engine is sent every zero.
+    stack.configure("[volumes.ollama_data]\nmethod = \"engine\"\n");
+    let components = ["--components", "docker_volume_ollama_data", "--force", "--no-snapshot"];
+    let mut command = stack.command(&[&["restore", &second], &components[..]].concat());
+    let mut child =
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
+    until("the container is stopped", || stack.state("ollama") == "exited");
+    signal(&child, "KILL");
+    child.wait().expect("it ends");
+    let listed = stack.larder(&["list"]).exits(0);
+    assert!(listed.stderr.contains(&format!("larder restore {second}")), "{}", listed.stderr);
+    assert_eq!(stack.state("ollama"), "exited", "its volume may be half-written");
+    stack.configure("");
+    let restored = stack.larder(&[&["restore", &first], &components[..]].concat()).exits(0);
+    assert_eq!(stack.state("ollama"), "running", "{}", restored.stderr);
+    assert_eq!(stack.files(&stack.volume("ollama_data")), before);
+    assert_eq!(stack.larder(&["list"]).exits(0).stderr, "");
+}
+
 #[test]
 fn a_hold_that_takes_too_long_is_given_up() {
     let stack = Stack::full();

@@ -15,7 +15,7 @@ use tempfile::TempDir;
 
 const IMAGE: &str = "larder-test";
 /// How long a container may take until it does what it is for.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// A tested program gets nothing of these from the environment of the tests.
 const UNSET: [&str; 8] = [
     "DATABASE_URL",

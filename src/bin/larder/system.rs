@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use larder::docker::{self, DatabaseServer, Engine, HoldMethod, Stack};
 use larder::model::{Component, ComponentKind, ComponentName, Snapshot};
@@ -11,12 +12,14 @@ use larder::repo::Repository;
 use larder::source::postgres::{Connection, DumpSource, psql};
 use larder::source::{self, DirSource, Place, VolumeSource, VolumeUse};
 
-use crate::config::{DATABASE, DatabasePlace, Settings, VOLUME_PREFIX, VolumeSettings};
+use crate::config::{DATABASE, DatabasePlace, DatabaseSettings, Settings, VOLUME_PREFIX, VolumeSettings};
 use crate::failure::UsageError;
 
 /// Databases of a server that nobody has anything in, or that a restore is making.
 const OTHERS_SQL: &str = "SELECT datname FROM pg_database WHERE datallowconn AND NOT datistemplate
     AND datname <> 'postgres' AND datname NOT LIKE '%\\_larder\\_%' ORDER BY datname";
+/// How long the containers of a volume may be stopped while what a restore replaces is saved.
+const RESTORE_HOLD_LIMIT: Duration = Duration::from_hours(24);
 const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
 
 /// A database that is a component.
@@ -32,7 +35,7 @@ pub(crate) struct Database {
 pub(crate) struct Volume {
     pub(crate) name: ComponentName,
     /// As the engine has it, or why it cannot be had.
-    pub(crate) volume: Result<docker::Volume, String>,
+    pub(crate) found: Result<docker::Volume, String>,
     pub(crate) settings: VolumeSettings,
 }
 
@@ -104,48 +107,45 @@ impl<'a> System<'a> {
     }
 
     fn find_databases(&mut self) {
-        let mut found = Vec::new();
-        match &self.settings.database {
-            Some(database) => {
-                let main = match &database.place {
-                    DatabasePlace::Server(connection) => Ok(connection.clone()),
-                    DatabasePlace::Container { container, name, user, password } => {
-                        self.in_container(container).map(|mut connection| {
-                            connection.database = name.clone().unwrap_or(connection.database);
-                            connection.user = user.clone().or(connection.user);
-                            connection.password = password.clone().or(connection.password);
-                            connection
-                        })
-                    }
-                };
-                found.push((DATABASE.to_owned(), main.clone()));
-                for other in &database.others {
-                    let connection = main.clone().map(|connection| connection.with_database(other));
-                    found.push((format!("{DATABASE}_{other}"), connection));
-                }
-            }
-            None => {
-                let mut servers = self.stack.servers();
-                servers.sort_by(|a, b| service_of(a).cmp(service_of(b)));
-                for (number, server) in servers.iter().enumerate() {
-                    let name =
-                        if number == 0 { DATABASE.to_owned() } else { format!("{DATABASE}_{}", service_of(server)) };
-                    let connection = self.connection_of(server);
-                    for other in others_of(&connection) {
-                        found.push((format!("{name}_{other}"), Ok(connection.with_database(&other))));
-                    }
-                    found.push((name, Ok(connection)));
-                }
-            }
-        }
+        let mut found = match &self.settings.database {
+            Some(database) => self.configured_databases(database),
+            None => self.databases_of_servers(),
+        };
         found.sort_by(|(a, _), (b, _)| a.cmp(b));
-        self.databases = found
-            .into_iter()
-            .filter_map(|(name, connection)| {
-                let name = component_name(&name)?;
-                Some(Database { name, connection })
-            })
-            .collect();
+        let named = found.into_iter().filter_map(|(name, connection)| Some((component_name(&name)?, connection)));
+        self.databases = named.map(|(name, connection)| Database { name, connection }).collect();
+    }
+
+    fn configured_databases(&self, settings: &DatabaseSettings) -> Vec<(String, Result<Connection, String>)> {
+        let main = match &settings.place {
+            DatabasePlace::Server(connection) => Ok(connection.clone()),
+            DatabasePlace::Container { container, name, user, password } => {
+                self.in_container(container).map(|found| Connection {
+                    database: name.clone().unwrap_or(found.database),
+                    user: user.clone().or(found.user),
+                    password: password.clone().or(found.password),
+                    ..found
+                })
+            }
+        };
+        let of_server = |other: &String| main.clone().map(|connection| connection.with_database(other));
+        let others = settings.others.iter().map(|other| (format!("{DATABASE}_{other}"), of_server(other)));
+        others.chain([(DATABASE.to_owned(), main.clone())]).collect()
+    }
+
+    fn databases_of_servers(&self) -> Vec<(String, Result<Connection, String>)> {
+        let mut servers = self.stack.servers();
+        servers.sort_by(|a, b| service_of(a).cmp(service_of(b)));
+        let mut found = Vec::new();
+        for (number, server) in servers.iter().enumerate() {
+            let name = if number == 0 { DATABASE.to_owned() } else { format!("{DATABASE}_{}", service_of(server)) };
+            let connection = self.connection_of(server);
+            for other in others_of(&connection) {
+                found.push((format!("{name}_{other}"), Ok(connection.with_database(&other))));
+            }
+            found.push((name, Ok(connection)));
+        }
+        found
     }
 
     fn in_container(&self, name: &str) -> Result<Connection, String> {
@@ -174,7 +174,7 @@ impl<'a> System<'a> {
             };
             let skipped = settings.skip || settings.engine_name.is_some() || self.settings.volumes.iter().any(renamed);
             if let Some(name) = component_name(&format!("{VOLUME_PREFIX}{short}")).filter(|_| !skipped) {
-                found.push(Volume { name, volume: Ok(volume.clone()), settings });
+                found.push(Volume { name, found: Ok(volume.clone()), settings });
             }
         }
         for (short, settings) in self.settings.volumes.iter().filter(|(_, settings)| !settings.skip) {
@@ -188,7 +188,7 @@ impl<'a> System<'a> {
                 None => format!("there is no volume '{engine_name}'"),
             };
             let volume = self.stack.volume(engine_name).cloned().ok_or_else(missing);
-            found.push(Volume { name, volume, settings: settings.clone() });
+            found.push(Volume { name, found: volume, settings: settings.clone() });
         }
         found.sort_by(|a, b| a.name.cmp(&b.name));
         self.volumes = found;
@@ -244,7 +244,7 @@ impl<'a> System<'a> {
             sources.push(ComponentSource { name: directory.name.clone(), origin });
         }
         for volume in self.volumes.iter().filter(|volume| wanted(&volume.name)) {
-            let origin = match &volume.volume {
+            let origin = match &volume.found {
                 Ok(found) => self.volume_origin(found, &volume.settings)?,
                 Err(why) => Origin::Missing { kind: ComponentKind::Volume, why: why.clone() },
             };
@@ -287,7 +287,11 @@ impl<'a> System<'a> {
         let Some(volume) = target.engine.volume(&target.name)? else { return Ok(None) };
         let hold = Some(HoldMethod::Stop);
         let settings = VolumeSettings { hold, method: target.method, ..VolumeSettings::default() };
-        let origin = self.volume_origin(&volume, &settings)?;
+        let mut origin = self.volume_origin(&volume, &settings)?;
+        if let Origin::Volume(volume) = &mut origin {
+            // Its containers are stopped until it is written, however long that takes.
+            volume.limit = RESTORE_HOLD_LIMIT;
+        }
         Ok(Some(ComponentSource { name: name.clone(), origin }))
     }
 
@@ -297,7 +301,7 @@ impl<'a> System<'a> {
         let short = component.name.as_str().strip_prefix(VOLUME_PREFIX).unwrap_or(component.name.as_str());
         let settings = self.settings.volumes.get(short).cloned().unwrap_or_default();
         let own = self.volumes.iter().find(|volume| volume.name == component.name);
-        let own = own.and_then(|volume| volume.volume.as_ref().ok()).map(|volume| volume.name.clone());
+        let own = own.and_then(|volume| volume.found.as_ref().ok()).map(|volume| volume.name.clone());
         let saved = || component.volume.as_ref().map(|facts| facts.name.clone());
         let name = other.map(str::to_owned).or(own).or_else(saved).unwrap_or_else(|| self.stack.full_name(short));
         let renamed = component.volume.as_ref().is_some_and(|facts| facts.name != name) && other.is_some();

@@ -12,7 +12,7 @@ use super::parent::Parents;
 use super::reader::{Job, Pass};
 use super::{ComponentSource, Origin, VolumeOrigin, read_jobs};
 use crate::clock::LocalTime;
-use crate::docker::{Container, Hold, HoldMethod, Purpose, redis};
+use crate::docker::{self, Container, Engine, Hold, HoldMethod, Purpose, redis};
 use crate::model::{Component, Consistency, Node, VolumeMethod};
 use crate::pipeline::Error;
 use crate::progress::Progress;
@@ -198,7 +198,9 @@ impl<'a> Passes<'a> {
         };
         let parents = self.parents(&transaction, group)?;
         progress.hold(true);
-        let held = Hold::begin(engine, &group.writers, group.method, Purpose::Backup, &self.journals);
+        let held = self
+            .users_now(engine, group)
+            .and_then(|users| Hold::begin(engine, &users, group.method, Purpose::Backup, &self.journals));
         let held = match held {
             Ok(held) => held,
             Err(error) => {
@@ -246,6 +248,16 @@ impl<'a> Passes<'a> {
             }
         }
         Ok(transaction)
+    }
+
+    /// Those who are to be held, as they are now: reading everything else may have taken long.
+    fn users_now(&self, engine: &Engine, group: &Group) -> Result<Vec<Container>, docker::Error> {
+        let volumes = group.numbers.iter().filter_map(|number| self.volume(*number));
+        let names: Vec<&str> = volumes.map(|volume| volume.source.volume().name.as_str()).collect();
+        let mut users = engine.users(&names)?;
+        let writes = |user: &Container| names.iter().any(|name| user.mount(name).is_some_and(|mount| mount.writable));
+        users.retain(|user| self.keep_held || writes(user));
+        Ok(users)
     }
 
     /// Keeps what could be read while the writers went on, which is not to be trusted.

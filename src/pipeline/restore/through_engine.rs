@@ -36,10 +36,8 @@ pub(super) fn write(
     progress: &dyn Progress,
 ) -> Result<(), Error> {
     let Some(root) = &component.root else { return Ok(()) };
-    let extra = match options.make_equal {
-        true => extra_entries(repository, component, target, progress)?,
-        false => Extra::default(),
-    };
+    let extra =
+        if options.make_equal { extra_entries(repository, component, target, progress)? } else { Extra::default() };
     result.removed = extra.paths.len() as u64;
     result.written = component.files;
     result.bytes_written = component.bytes;

@@ -19,7 +19,7 @@ use crate::repo::Repository;
 use crate::source::{Excludes, ReadMethod, VolumeSource, VolumeUse};
 
 /// How long containers may take to be well after they were started.
-const READY_LIMIT: Duration = Duration::from_secs(60);
+const READY_LIMIT: Duration = Duration::from_mins(1);
 /// Labels that make a volume part of a compose project.
 const COMPOSE_LABELS: &str = "com.docker.compose.";
 
@@ -104,7 +104,7 @@ impl Volumes<'_> {
         let mut made = Vec::new();
         for (job, result) in jobs.iter().zip(&mut *results) {
             let outcome =
-                self.make(job.target, job.component, &mut made).and_then(|()| self.write(job, result, self.progress));
+                make(job.target, job.component, &mut made).and_then(|()| self.write(job, result, self.progress));
             note_failure(outcome, result);
             if !result.failed.is_empty() {
                 break;
@@ -114,7 +114,9 @@ impl Volumes<'_> {
         if failed && !self.put_back(jobs, results, safety.snapshot.as_ref(), &made) {
             holds.into_iter().for_each(Hold::keep);
             let text = "the containers stay stopped, because their volumes are not whole";
-            results.iter_mut().for_each(|result| result.notes.push(format!("{text}: {}", stopped.join(", "))));
+            for result in results {
+                result.notes.push(format!("{text}: {}", stopped.join(", ")));
+            }
             return Ok(());
         }
         self.start(holds, jobs, results, &stopped);
@@ -134,34 +136,13 @@ impl Volumes<'_> {
         for hold in held {
             holds.push(hold.turn_to(purpose(), &folder)?);
         }
-        let mut by_engine: HashMap<&str, (&Arc<Engine>, Vec<Container>)> = HashMap::new();
-        for job in jobs {
-            let (_, users) =
-                by_engine.entry(job.target.engine.host()).or_insert_with(|| (&job.target.engine, Vec::new()));
-            let others = job.target.users.iter().filter(|user| !known.contains(&user.name));
-            users.extend(others.cloned());
-        }
-        for (engine, mut users) in by_engine.into_values() {
-            users.sort_by(|a, b| a.id.cmp(&b.id));
-            users.dedup_by(|a, b| a.id == b.id);
-            self.progress.begin("stopping the containers that use the volumes", None);
-            holds.push(Hold::begin(engine, &users, HoldMethod::Stop, purpose(), &folder)?);
-        }
+        let Some(engine) = jobs.first().map(|job| &job.target.engine) else { return Ok(holds) };
+        let volumes: Vec<&str> = jobs.iter().map(|job| job.target.name.as_str()).collect();
+        let mut users = engine.users(&volumes)?;
+        users.retain(|user| !known.contains(&user.name));
+        self.progress.begin("stopping the containers that use the volumes", None);
+        holds.push(Hold::begin(engine, &users, HoldMethod::Stop, purpose(), &folder)?);
         Ok(holds)
-    }
-
-    /// Makes the volume where there is none.
-    fn make(&self, target: &VolumeTarget, component: &Component, made: &mut Vec<String>) -> Result<(), Error> {
-        if target.engine.volume(&target.name)?.is_some() {
-            return Ok(());
-        }
-        let facts = facts(component)?;
-        let mut labels: HashMap<String, String> = facts.labels.clone().into_iter().collect();
-        labels.retain(|name, _| !target.renamed || !name.starts_with(COMPOSE_LABELS));
-        let options = facts.options.clone().into_iter().collect();
-        target.engine.create_volume(&target.name, &facts.driver, options, labels)?;
-        made.push(target.name.clone());
-        Ok(())
     }
 
     /// Makes the volume equal to the component.
@@ -249,6 +230,20 @@ impl Volumes<'_> {
             result.failed.extend(failures.iter().map(|failure| (result.name.clone(), failure.clone())));
         }
     }
+}
+
+/// Makes the volume where there is none.
+fn make(target: &VolumeTarget, component: &Component, made: &mut Vec<String>) -> Result<(), Error> {
+    if target.engine.volume(&target.name)?.is_some() {
+        return Ok(());
+    }
+    let facts = facts(component)?;
+    let mut labels: HashMap<String, String> = facts.labels.clone().into_iter().collect();
+    labels.retain(|name, _| !target.renamed || !name.starts_with(COMPOSE_LABELS));
+    let options = facts.options.clone().into_iter().collect();
+    target.engine.create_volume(&target.name, &facts.driver, options, labels)?;
+    made.push(target.name.clone());
+    Ok(())
 }
 
 /// Whether a volume has the data of a PostgreSQL server to start from, at this path within it.

@@ -178,9 +178,10 @@ fn test_files(
     test.errors.extend(restored.failed.iter().map(|(path, why)| format!("{path}: {why}")));
     let Some(node) = component.root.clone() else { return Ok(()) };
     // A stream is a file, which lies in the folder itself.
-    let (folder, base) = match node.is_directory() {
-        true => (root, component.name.as_str().len() + 1),
-        false => (root.parent().unwrap_or(root), 0),
+    let (folder, base) = if node.is_directory() {
+        (root, component.name.as_str().len() + 1)
+    } else {
+        (root.parent().unwrap_or(root), 0)
     };
     let mut beneath = Beneath::open(folder)?;
     let mut reader = repository.reader()?;

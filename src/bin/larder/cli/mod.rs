@@ -6,6 +6,7 @@ mod create;
 mod diff;
 mod export;
 mod find;
+mod left_held;
 mod list;
 mod ls;
 mod man;
@@ -20,15 +21,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand};
-use larder::docker::{Engine, Journal, Purpose};
 use larder::model::{Snapshot, SnapshotPath};
-use larder::pipeline::backup::journal_folder;
 use larder::pipeline::lookup;
-use larder::pipeline::restore::ComponentRestore;
 use larder::repo::Repository;
 
 use crate::config::Settings;
-use crate::console::{ConsoleProgress, Verbosity, advice, line, warning};
+use crate::console::{ConsoleProgress, Verbosity, line, warning};
 use crate::failure::{Exit, UsageError};
 use crate::output::Output;
 use crate::system::System;
@@ -142,7 +140,7 @@ impl<'a> Context<'a> {
     fn repository(&self) -> anyhow::Result<Repository> {
         let storage = larder::storage::open(&self.settings.backup_dir.to_string_lossy());
         let repository = Repository::open(Arc::from(storage))?;
-        self.make_good(&repository);
+        left_held::make_good(&repository);
         Ok(repository)
     }
 
@@ -150,7 +148,7 @@ impl<'a> Context<'a> {
     fn repository_or_new(&self) -> anyhow::Result<Repository> {
         let storage = larder::storage::open(&self.settings.backup_dir.to_string_lossy());
         let repository = Repository::open_or_create(Arc::from(storage))?;
-        self.make_good(&repository);
+        left_held::make_good(&repository);
         Ok(repository)
     }
 
@@ -161,47 +159,6 @@ impl<'a> Context<'a> {
             warning(&format!("volumes and databases in containers are out of reach: {why}"));
         }
         Ok(system)
-    }
-
-    /// Starts the containers again that a killed restore of the same volumes has left stopped.
-    fn forget_killed_restores(&self, repository: &Repository, results: &[ComponentRestore]) {
-        for (journal, leftover) in Journal::leftovers(&journal_folder(repository)) {
-            let Purpose::Restore { components, .. } = &leftover.purpose else { continue };
-            if !components.iter().all(|name| results.iter().any(|result| result.name == *name)) {
-                continue;
-            }
-            let resumed = Engine::connect(Some(&leftover.host)).and_then(|engine| leftover.resume(&engine));
-            match resumed {
-                Ok(()) => journal.clear(),
-                Err(error) => warning(&format!("containers of a killed restore cannot be started: {error}")),
-            }
-        }
-    }
-
-    /// Lets containers go on that a killed command has left held.
-    fn make_good(&self, repository: &Repository) {
-        for (journal, leftover) in Journal::leftovers(&journal_folder(repository)) {
-            let names = leftover.containers.join(", ");
-            if let Purpose::Restore { snapshot, components, safety } = &leftover.purpose {
-                let what = components.join(", ");
-                warning(&format!("a restore of {what} was killed, and {names} are stopped since"));
-                let before = safety.as_ref().map(|name| format!(", or {name} for what was there before"));
-                advice(&format!(
-                    "`larder restore {snapshot} --components {}` writes it again and starts them{}",
-                    components.join(","),
-                    before.unwrap_or_default()
-                ));
-                continue;
-            }
-            let resumed = Engine::connect(Some(&leftover.host)).and_then(|engine| leftover.resume(&engine));
-            match resumed {
-                Ok(()) => {
-                    line(&format!("note: a killed backup held {names}; they go on now"));
-                    journal.clear();
-                }
-                Err(error) => warning(&format!("a killed backup held {names}, and they cannot be let go on: {error}")),
-            }
-        }
     }
 }
 

@@ -115,7 +115,7 @@ fn volumes(system: &System<'_>) -> anyhow::Result<Vec<Part>> {
             held: Vec::new(),
             problem: None,
         };
-        match &volume.volume {
+        match &volume.found {
             Err(why) => part.problem = Some(why.clone()),
             Ok(found) => {
                 part.source.clone_from(&found.name);

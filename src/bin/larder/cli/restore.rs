@@ -12,6 +12,7 @@ use larder::repo::Repository;
 use serde_json::{Value, json};
 
 use super::create::options;
+use super::left_held::start_after_killed_restores;
 use super::restore_plan::Plan;
 use super::{Context, split_names};
 use crate::console::{confirm, line, warning};
@@ -110,7 +111,7 @@ impl RestoreArguments {
         results.iter().for_each(print_failures);
         let exit = exit(&results, !plan.left_out.is_empty());
         if live && exit == Exit::Done {
-            context.forget_killed_restores(&repository, &results);
+            start_after_killed_restores(&repository, &results);
         }
         Ok(exit)
     }

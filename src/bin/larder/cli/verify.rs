@@ -18,7 +18,7 @@ use crate::failure::{Exit, UsageError};
 use crate::units::{count, seconds, size, span};
 
 /// How long a recovery of the whole system may take.
-const DRILL_TARGET: Duration = Duration::from_secs(30 * 60);
+const DRILL_TARGET: Duration = Duration::from_mins(30);
 /// Damaged files that are printed.
 const AFFECTED_SHOWN: usize = 50;
 
@@ -27,6 +27,7 @@ const AFFECTED_SHOWN: usize = 50;
 /// Without options the structure is proven: index, manifests, trees, and that every chunk is where it should be.
 /// Damage makes the exit status 4.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 #[command(
     after_help = "Examples:\n  larder verify latest\n  larder verify --all --read-data\n  larder verify --all --read-data --subset 10%\n  \
     larder verify latest --test-restore\n  larder verify latest --drill"

@@ -24,7 +24,7 @@ pub(crate) const DATABASE: &str = "database";
 /// What stands before the name of a volume in the name of its component.
 pub(crate) const VOLUME_PREFIX: &str = "docker_volume_";
 /// How long the containers that write to a volume may be held, unless something else is said.
-const DEFAULT_HOLD_LIMIT: Duration = Duration::from_secs(60);
+const DEFAULT_HOLD_LIMIT: Duration = Duration::from_mins(1);
 
 /// A directory that is a component.
 #[derive(Debug, Clone)]
