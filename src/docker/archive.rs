@@ -25,7 +25,9 @@ type Entry = tokio_tar::Entry<tokio_tar::Archive<Incoming>>;
 /// Parts of an archive on their way.
 pub(super) type Parts = Receiver<io::Result<Bytes>>;
 /// How many may be.
-pub(super) const PARTS_IN_FLIGHT: usize = 32;
+pub(super) const PARTS_IN_FLIGHT: usize = 8;
+/// How long each is at least, but for the last.
+pub(super) const PART_BYTES: usize = 256 << 10;
 
 /// What an entry is.
 #[derive(Debug, Clone, PartialEq, Eq)]

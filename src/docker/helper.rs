@@ -12,10 +12,10 @@ use bollard::query_parameters::{
     ContainerArchiveInfoOptions, CreateContainerOptions, CreateImageOptions, DownloadFromContainerOptions,
     ListContainersOptions, UploadToContainerOptions,
 };
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures_util::TryStreamExt;
 
-use super::archive::{Archive, PARTS_IN_FLIGHT};
+use super::archive::{Archive, PART_BYTES, PARTS_IN_FLIGHT};
 use super::container::HELPER;
 use super::engine::failed;
 use super::owner::{is_gone, owner};
@@ -79,15 +79,27 @@ impl Helper {
         let (docker, id) = (self.engine.docker.clone(), self.id.clone());
         self.engine.runtime.spawn(async move {
             let options = DownloadFromContainerOptions { path: format!("/{VOLUME_FOLDER}") };
-            let mut parts = Box::pin(docker.download_from_container(&id, Some(options)));
+            let mut frames = Box::pin(docker.download_from_container(&id, Some(options)));
+            let mut part = BytesMut::with_capacity(PART_BYTES);
             loop {
-                let part = match parts.try_next().await {
-                    Ok(Some(part)) => Ok(part),
-                    Ok(None) => return,
-                    Err(error) => Err(std::io::Error::other(failed("archive a volume", &error))),
-                };
-                let ended = part.is_err();
-                if sender.send(part).await.is_err() || ended {
+                let frame = frames.try_next().await;
+                let ended = !matches!(frame, Ok(Some(_)));
+                if let Ok(Some(frame)) = &frame {
+                    part.extend_from_slice(frame);
+                }
+                // Waking the reader for every frame would cost more than what is in it.
+                if part.len() >= PART_BYTES || ended {
+                    let full = std::mem::replace(&mut part, BytesMut::with_capacity(PART_BYTES));
+                    if sender.send(Ok(full.freeze())).await.is_err() {
+                        return;
+                    }
+                }
+                if let Err(error) = frame {
+                    let error = std::io::Error::other(failed("archive a volume", &error));
+                    // The reader may have given up before.
+                    let _ = sender.send(Err(error)).await;
+                }
+                if ended {
                     return;
                 }
             }

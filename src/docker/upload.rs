@@ -9,11 +9,8 @@ use tokio::sync::mpsc::{Sender, channel};
 use tokio::task::JoinHandle;
 
 use super::Error;
-use super::archive::{PARTS_IN_FLIGHT, Parts};
+use super::archive::{PART_BYTES, PARTS_IN_FLIGHT, Parts};
 use super::engine::failed;
-
-/// Bytes that are sent to the engine at once.
-const PART_BYTES: usize = 128 << 10;
 
 /// An archive that is sent to the engine while it is written.
 pub struct Upload {

@@ -69,7 +69,7 @@ impl System {
         for (name, _) in std::env::vars_os() {
             let bytes = name.as_bytes();
             let is_setting = [&b"POSTGRES_"[..], b"PG", b"LARDER_"].iter().any(|prefix| bytes.starts_with(prefix));
-            if is_setting || bytes == b"DATABASE_URL" {
+            if is_setting || bytes == b"DATABASE_URL" || bytes == b"DOCKER_HOST" {
                 command.env_remove(&name);
             }
         }

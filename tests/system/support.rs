@@ -15,8 +15,9 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// A tested program gets nothing of the database from the environment of the tests.
-const UNSET: [&str; 11] = [
+const UNSET: [&str; 12] = [
     "DATABASE_URL",
+    "DOCKER_HOST",
     "POSTGRES_HOST",
     "POSTGRES_PORT",
     "POSTGRES_DB",
