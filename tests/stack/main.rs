@@ -7,5 +7,6 @@ mod failures;
 mod interrupted;
 mod methods;
 mod nights;
+mod projects;
 mod support;
 mod volumes;

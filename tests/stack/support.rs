@@ -299,13 +299,22 @@ impl Stack {
         fs::write(self.path("larder.toml"), text).expect("the folder is ours");
     }
 
+    pub(crate) fn repository(&self) -> PathBuf {
+        self.folder.path().join("backups")
+    }
+
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        self.command_on(&self.repository(), arguments)
+    }
+
+    /// The program in the folder of this project, on any repository.
+    pub(crate) fn command_on(&self, repository: &Path, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_larder"));
         for variable in UNSET {
             command.env_remove(variable);
         }
         command.env("DOCKER_HOST", &self.host).arg("-C").arg(self.path("")).arg("--backup-dir");
-        command.arg(self.folder.path().join("backups")).args(arguments);
+        command.arg(repository).args(arguments);
         command
     }
 

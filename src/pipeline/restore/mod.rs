@@ -21,7 +21,7 @@ pub use database::{DatabaseRestore, load_and_count};
 pub use safety::safety_snapshot;
 pub use server::TestServer;
 pub use tree::TreeOptions;
-pub use volume::{Safety, VolumeTarget, has_server_data};
+pub use volume::{PROJECT_LABEL, Safety, VOLUME_LABEL, VolumeTarget, has_server_data};
 
 use left_out::LeftOut;
 use tree::TreeRestore;

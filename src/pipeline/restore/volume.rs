@@ -22,6 +22,10 @@ use crate::source::{Excludes, ReadMethod, VolumeSource, VolumeUse};
 const READY_LIMIT: Duration = Duration::from_mins(1);
 /// Labels that make a volume part of a compose project.
 const COMPOSE_LABELS: &str = "com.docker.compose.";
+/// Label of a volume with the compose project that it is part of.
+pub const PROJECT_LABEL: &str = "com.docker.compose.project";
+/// Label of a volume with its name in that project.
+pub const VOLUME_LABEL: &str = "com.docker.compose.volume";
 
 /// A volume that is to be made as a snapshot has it.
 #[derive(Debug, Clone)]
@@ -32,6 +36,8 @@ pub struct VolumeTarget {
     pub name: String,
     /// Whether it is another volume than the one that was saved, and no part of its project therefore.
     pub renamed: bool,
+    /// The project that it becomes part of when it is made, where that is another one than it was saved from.
+    pub project: Option<String>,
     /// The containers that mount it, which are stopped meanwhile.
     pub users: Vec<Container>,
     /// What backups leave out, and a restore leaves alone therefore.
@@ -239,7 +245,12 @@ fn make(target: &VolumeTarget, component: &Component, made: &mut Vec<String>) ->
     }
     let facts = facts(component)?;
     let mut labels: HashMap<String, String> = facts.labels.clone().into_iter().collect();
-    labels.retain(|name, _| !target.renamed || !name.starts_with(COMPOSE_LABELS));
+    let moved = target.renamed || target.project.is_some();
+    labels.retain(|name, _| !moved || !name.starts_with(COMPOSE_LABELS));
+    if let Some(project) = &target.project {
+        labels.insert(PROJECT_LABEL.to_owned(), project.clone());
+        labels.extend(facts.labels.get(VOLUME_LABEL).map(|name| (VOLUME_LABEL.to_owned(), name.clone())));
+    }
     let options = facts.options.clone().into_iter().collect();
     target.engine.create_volume(&target.name, &facts.driver, options, labels)?;
     made.push(target.name.clone());
