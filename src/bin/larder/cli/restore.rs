@@ -15,7 +15,7 @@ use super::create::options;
 use super::left_held::start_after_killed_restores;
 use super::restore_plan::Plan;
 use super::{Context, split_names};
-use crate::console::{confirm, line, warning};
+use crate::console::{confirm, error, line, warning};
 use crate::failure::{Exit, UsageError};
 use crate::system::System;
 use crate::units::{count, size};
@@ -97,19 +97,23 @@ impl RestoreArguments {
                 "safety_snapshot": safety_name,
                 "components": results.iter().map(to_json).collect::<Vec<_>>(),
                 "left_out": plan.left_out,
-                "skipped": plan.skipped.iter().map(|(name, why)| json!({ "name": name, "why": why })).collect::<Vec<_>>(),
+                "skipped": with_reasons(&plan.skipped),
+                "refused": with_reasons(&plan.refused),
             }));
         } else {
             for (name, why) in &plan.skipped {
                 context.output.line(&format!("{name:<12} left as it is: {why}"));
             }
-            print_results(context, &snapshot, &results, (plan.left_out.len(), self.dry_run));
+            print_results(context, &snapshot, &results, (plan.left_out.len() + plan.refused.len(), self.dry_run));
+        }
+        for (name, why) in &plan.refused {
+            error(&format!("{name} is not restored: {why}"));
         }
         for name in &plan.left_out {
             warning(&format!("{} has no {name}: it could not be saved that night", snapshot.name));
         }
         results.iter().for_each(print_failures);
-        let exit = exit(&results, !plan.left_out.is_empty());
+        let exit = exit(&results, !(plan.left_out.is_empty() && plan.refused.is_empty()));
         if live && exit == Exit::Done {
             start_after_killed_restores(&repository, &results);
         }
@@ -239,11 +243,15 @@ fn print_results(
 fn print_failures(result: &ComponentRestore) {
     for (path, why) in result.failed.iter().take(FAILURES_SHOWN) {
         let place = if *path == result.name { String::new() } else { format!("{path}: ") };
-        crate::console::error(&format!("{}: {place}{why}", result.name));
+        error(&format!("{}: {place}{why}", result.name));
     }
     if result.failed.len() > FAILURES_SHOWN {
-        crate::console::error(&format!("{}: {} more", result.name, result.failed.len() - FAILURES_SHOWN));
+        error(&format!("{}: {} more", result.name, result.failed.len() - FAILURES_SHOWN));
     }
+}
+
+fn with_reasons(names: &[(String, String)]) -> Value {
+    names.iter().map(|(name, why)| json!({ "name": name, "why": why })).collect()
 }
 
 fn to_json(result: &ComponentRestore) -> Value {

@@ -1,34 +1,35 @@
 //! What of a snapshot goes where in a restore, and what stays as it is.
 
+use std::collections::HashMap;
 use std::path::Path;
 
-use larder::model::{Component, ComponentKind};
-use larder::pipeline::restore::{Destination, RestoreJob, has_server_data};
+use larder::model::{Component, ComponentKind, Consistency};
+use larder::pipeline::restore::{Destination, RestoreJob, VolumeTarget, has_server_data};
+use larder::source::Place;
+use larder::source::postgres::Connection;
 
 use crate::config::VOLUME_PREFIX;
 use crate::failure::UsageError;
 use crate::system::System;
 
 /// The components that are restored, each with its place.
+#[derive(Default)]
 pub(super) struct Plan<'a> {
     pub(super) jobs: Vec<RestoreJob<'a>>,
     /// Those that the snapshot does not have.
     pub(super) left_out: Vec<String>,
     /// Those that stay as they are, and why.
     pub(super) skipped: Vec<(String, String)>,
+    /// Those that cannot be restored although the rest can, and why.
+    pub(super) refused: Vec<(String, String)>,
 }
 
 impl<'a> Plan<'a> {
     /// Everything into a folder.
     pub(super) fn into_folder(folder: &Path, components: &[&'a Component]) -> Self {
-        let (saved, lost): (Vec<&Component>, Vec<_>) =
-            components.iter().partition(|component| component.root.is_some());
+        let (saved, left_out) = saved(components);
         let job = |component| RestoreJob { component, destination: Destination::Folder(folder.to_owned()) };
-        Self {
-            jobs: saved.into_iter().map(job).collect(),
-            left_out: lost.into_iter().map(|component| component.name.to_string()).collect(),
-            skipped: Vec::new(),
-        }
+        Self { jobs: saved.into_iter().map(job).collect(), left_out, ..Self::default() }
     }
 
     /// Each component into its place in the live system. `mapping` gives volumes another place. `named` says that the
@@ -40,69 +41,119 @@ impl<'a> Plan<'a> {
         named: bool,
     ) -> anyhow::Result<Self> {
         check_mapping(components, mapping)?;
-        let mut plan = Self { jobs: Vec::new(), left_out: Vec::new(), skipped: Vec::new() };
-        for component in components.iter().copied() {
-            if component.root.is_none() {
-                plan.left_out.push(component.name.to_string());
-                continue;
-            }
-            let twice = components.iter().find(|other| is_data_of(component, other) && other.root.is_some());
-            if let Some(dump) = twice
-                && mapping_of(component, mapping).is_none()
-            {
-                plan.choose(system, component, dump, named)?;
-            } else if !plan.is_skipped(component) && !plan.is_covered(system, component, components, mapping)? {
-                plan.jobs.push(RestoreJob { component, destination: destination(system, component, mapping)? });
+        let (saved, left_out) = saved(components);
+        let mut plan = Self { left_out, ..Self::default() };
+        let (volumes, others): (Vec<&Component>, Vec<_>) =
+            saved.iter().partition(|component| component.kind == ComponentKind::Volume);
+        // Volumes first: what becomes of them decides which dumps are loaded.
+        for volume in volumes {
+            let target = system.volume_target(volume, mapping_of(volume, mapping))?;
+            plan.add_volume(system, volume, target, (&others, named))?;
+        }
+        for component in others {
+            if !plan.is_decided(component) {
+                plan.jobs.push(RestoreJob { component, destination: destination(system, component)? });
             }
         }
-        let skipped: Vec<String> = plan.skipped.iter().map(|(name, _)| name.clone()).collect();
-        plan.jobs.retain(|job| !skipped.contains(&job.component.name.to_string()));
+        plan.check_targets()?;
         Ok(plan)
     }
 
-    fn is_skipped(&self, component: &Component) -> bool {
-        self.skipped.iter().any(|(name, _)| name == component.name.as_str())
+    fn is_decided(&self, component: &Component) -> bool {
+        let decided = self.skipped.iter().chain(&self.refused);
+        decided.map(|(name, _)| name).any(|name| name == component.name.as_str())
     }
 
-    /// A volume and a dump are the same database, which is never restored twice: the dump wins, unless the server has
-    /// nothing to start from.
-    fn choose(
+    /// A volume and a dump that are the same database are never both restored: the dump wins, unless the server has
+    /// nothing to start from. A copy that is not consistent wins over nothing.
+    fn add_volume(
         &mut self,
         system: &System<'_>,
         volume: &'a Component,
-        dump: &Component,
-        named: bool,
+        target: VolumeTarget,
+        (others, named): (&[&'a Component], bool),
     ) -> anyhow::Result<()> {
-        if named {
-            let message = format!("{} and {} are the same database", volume.name, dump.name);
+        let data = volume.volume.as_ref().and_then(|facts| facts.server_data.as_ref());
+        let dumps = others.iter().filter(|other| other.kind == ComponentKind::Database && data.is_some());
+        let dumps: Vec<(&Component, Same)> =
+            dumps.filter_map(|dump| Some((*dump, same_database(system, volume, &target, dump)?))).collect();
+        let mut certain = dumps.iter().filter(|(_, same)| *same == Same::Surely).map(|(dump, _)| dump.name.to_string());
+        let name = volume.name.to_string();
+        if let (Some(data), false) = (data, named) {
+            if let Some((dump, _)) = dumps.first()
+                && has_server_data(&target.engine, &target.name, data)?
+            {
+                let why = format!("it is the database that {} is loaded into", dump.name);
+                self.skipped.push((name, why));
+                return Ok(());
+            }
+            if is_unsound(volume, !dumps.is_empty()) {
+                let why = format!("its server has nothing to start from, because {name} is not restored");
+                self.refused.extend(certain.map(|dump| (dump, why.clone())));
+                let advice = "start an empty server and restore the dump with --components; named there, the volume is \
+                              restored as it is";
+                self.refused.push((name, format!("it is no consistent copy of a database: {advice}")));
+                return Ok(());
+            }
+            self.skipped.extend(certain.map(|dump| (dump, format!("{name} has it, and its server has nothing else"))));
+        } else if let Some(dump) = certain.next() {
+            let message = format!("{name} and {dump} are the same database");
             return Err(UsageError::with_advice(message, "name one of them in --components").into());
         }
-        if has_data(system, volume)? {
-            let why = format!("it is the database that {} is loaded into", dump.name);
-            self.skipped.push((volume.name.to_string(), why));
-        } else {
-            let destination = destination(system, volume, &[])?;
-            self.jobs.push(RestoreJob { component: volume, destination });
-        }
+        self.jobs.push(RestoreJob { component: volume, destination: Destination::Volume(Box::new(target)) });
         Ok(())
     }
 
-    /// Whether a dump is left out, because its server has nothing to start from but the volume that is restored.
-    fn is_covered(
-        &mut self,
-        system: &System<'_>,
-        dump: &Component,
-        components: &[&'a Component],
-        mapping: &[(String, String)],
-    ) -> anyhow::Result<bool> {
-        let volume = components.iter().find(|volume| is_data_of(volume, dump) && volume.root.is_some());
-        let Some(volume) = volume.filter(|volume| mapping_of(volume, mapping).is_none()) else { return Ok(false) };
-        if has_data(system, volume)? {
-            return Ok(false);
+    /// No volume is written twice.
+    fn check_targets(&self) -> anyhow::Result<()> {
+        let mut seen: HashMap<&str, &Component> = HashMap::new();
+        for job in &self.jobs {
+            if let Destination::Volume(target) = &job.destination
+                && let Some(first) = seen.insert(&target.name, job.component)
+            {
+                let message =
+                    format!("{} and {} would both go into the volume {}", first.name, job.component.name, target.name);
+                return Err(UsageError::with_advice(message, "give one of them another place with --volume").into());
+            }
         }
-        self.skipped.push((dump.name.to_string(), format!("{} has it, and its server has nothing else", volume.name)));
-        Ok(true)
+        Ok(())
     }
+}
+
+/// The components that the snapshot has, and the names of those that it does not have.
+fn saved<'a>(components: &[&'a Component]) -> (Vec<&'a Component>, Vec<String>) {
+    let (saved, lost): (Vec<&Component>, Vec<_>) = components.iter().partition(|component| component.root.is_some());
+    (saved, lost.into_iter().map(|component| component.name.to_string()).collect())
+}
+
+/// How sure it is that a volume and a dump are the same database.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Same {
+    Surely,
+    /// The dump says nothing of where its server keeps its data.
+    Perhaps,
+}
+
+/// Whether a volume of server data goes to where the server of a dump keeps its data.
+fn same_database(system: &System<'_>, volume: &Component, target: &VolumeTarget, dump: &Component) -> Option<Same> {
+    if let Ok(Connection { place: Place::Container { name, .. }, .. }) = system.connection(dump)
+        && target.users.iter().any(|user| user.name == name)
+    {
+        return Some(Same::Surely);
+    }
+    if system.volume_target(volume, None).ok().is_none_or(|own| own.name != target.name) {
+        return None;
+    }
+    let facts = volume.volume.as_ref()?;
+    match dump.database.as_ref().and_then(|database| database.container.as_ref()) {
+        Some(container) => facts.containers.contains(container).then_some(Same::Surely),
+        None => Some(Same::Perhaps),
+    }
+}
+
+/// Whether the copy of a server's data is incomplete; beside a dump, also whether the server wrote to it meanwhile.
+fn is_unsound(volume: &Component, has_dump: bool) -> bool {
+    !volume.errors.is_empty() || (has_dump && volume.consistency == Consistency::Live)
 }
 
 fn check_mapping(components: &[&Component], mapping: &[(String, String)]) -> anyhow::Result<()> {
@@ -124,31 +175,11 @@ fn mapping_of<'m>(component: &Component, mapping: &'m [(String, String)]) -> Opt
     mapping.iter().find(|(old, _)| old == short).map(|(_, new)| new.as_str())
 }
 
-/// Whether a volume has the data directory of the server that a dump was made from.
-fn is_data_of(volume: &Component, dump: &Component) -> bool {
-    let facts = volume.volume.as_ref().filter(|facts| facts.server_data.is_some());
-    let container = dump.database.as_ref().and_then(|database| database.container.as_ref());
-    facts.zip(container).is_some_and(|(facts, container)| facts.containers.contains(container))
-}
-
-fn has_data(system: &System<'_>, volume: &Component) -> anyhow::Result<bool> {
-    let target = system.volume_target(volume, None)?;
-    let data = volume.volume.as_ref().and_then(|facts| facts.server_data.clone()).unwrap_or_default();
-    Ok(has_server_data(&target.engine, &target.name, &data)?)
-}
-
-fn destination(
-    system: &System<'_>,
-    component: &Component,
-    mapping: &[(String, String)],
-) -> anyhow::Result<Destination> {
+fn destination(system: &System<'_>, component: &Component) -> anyhow::Result<Destination> {
     let name = component.name.as_str();
     match component.kind {
         ComponentKind::Database => Ok(Destination::Database(system.connection(component)?)),
-        ComponentKind::Volume => {
-            let target = system.volume_target(component, mapping_of(component, mapping))?;
-            Ok(Destination::Volume(Box::new(target)))
-        }
+        ComponentKind::Volume => Ok(Destination::Volume(Box::new(system.volume_target(component, None)?))),
         ComponentKind::Directory => {
             let directory = system.settings.directory(name).ok_or_else(|| {
                 let message = format!("the configuration has no directory '{name}' to restore into");
