@@ -1,76 +1,170 @@
-//! Taking entries out of a volume that only the engine reaches: by a container that has what a user of the volume has.
+//! Taking entries out of a volume that only the engine reaches: by the `rm` of an image whose container mounts nothing
+//! but that volume.
+//!
+//! The containers that use the volume are not touched, and what else they mount is not seen.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bollard::models::{ContainerCreateBody, HostConfig};
-use bollard::query_parameters::CreateContainerOptions;
+use bollard::models::{ContainerCreateBody, HostConfig, Mount, MountType, MountVolumeOptions};
+use bollard::query_parameters::{CreateContainerOptions, RemoveContainerOptions};
 
-use super::{Container, Engine, Error, State};
+use super::container::HELPER;
+use super::owner::owner;
+use super::{Container, Engine, Error, State, VOLUME_FOLDER};
 
-/// Paths that one container removes.
+/// Paths that one container removes, and how long they are together.
 const PATHS_AT_ONCE: usize = 500;
+const BYTES_AT_ONCE: usize = 64 << 10;
 /// How long it may take for them.
 const LIMIT: Duration = Duration::from_mins(10);
 const PAUSE: Duration = Duration::from_millis(50);
 
-impl Engine {
-    /// Removes paths below the root of a volume with the `rm` of a container that mounts it. That container itself is
-    /// not touched.
+/// Removes entries of one volume.
+#[derive(Debug)]
+pub struct VolumeCleaner {
+    engine: Arc<Engine>,
+    volume: String,
+    /// Id of an image that has `rm`.
+    image: String,
+}
+
+impl VolumeCleaner {
+    /// Finds `rm` in the image of one of the containers. Nothing is removed.
     ///
     /// # Errors
-    /// [`Error::Refused`] when the image has no `rm`, or it fails; [`Error::NotReady`], [`Error::Broken`].
-    pub fn remove_from_volume(
-        self: &Arc<Self>,
-        volume: &str,
-        user: &Container,
-        paths: &[Vec<u8>],
-    ) -> Result<(), Error> {
-        let destination = user.mount(volume).map(|mount| mount.destination.clone()).unwrap_or_default();
-        for paths in paths.chunks(PATHS_AT_ONCE) {
-            let full = paths.iter().map(|path| format!("{destination}/{}", String::from_utf8_lossy(path)));
-            let command = ["rm", "-rf", "--"].map(str::to_owned).into_iter().chain(full).collect();
-            self.run_like(user, command, &format!("remove what is too much from the volume {volume}"))?;
+    /// [`Error::Refused`] when no image has it; [`Error::NotReady`], [`Error::Broken`].
+    pub fn new(engine: &Arc<Engine>, volume: &str, users: &[Container]) -> Result<Self, Error> {
+        let mut failed = None;
+        for user in users {
+            let action = format!("look at the container {}", user.name);
+            let found = engine.block(&action, engine.docker.inspect_container(&user.id, None));
+            let cleaner = found.and_then(|found| {
+                let (engine, image) = (Arc::clone(engine), found.image.unwrap_or_default());
+                let cleaner = Self { engine, volume: volume.to_owned(), image };
+                cleaner.run(&[]).map(|()| cleaner)
+            });
+            match cleaner {
+                Ok(cleaner) => return Ok(cleaner),
+                Err(error @ Error::Refused { .. }) => failed = Some(error),
+                Err(error) => return Err(error),
+            }
+        }
+        Err(failed.unwrap_or_else(|| refused(volume, "no container mounts it whose image has `rm`")))
+    }
+
+    /// Removes paths below the root of the volume, with everything in them.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when a path is not in UTF-8, before anything is removed, and when `rm` fails;
+    /// [`Error::NotReady`], [`Error::Broken`].
+    pub fn remove(&self, paths: &[Vec<u8>]) -> Result<(), Error> {
+        for paths in batches(&self.volume, paths)? {
+            self.run(&paths)?;
         }
         Ok(())
     }
 
-    fn run_like(&self, user: &Container, command: Vec<String>, action: &str) -> Result<(), Error> {
+    fn run(&self, paths: &[String]) -> Result<(), Error> {
+        let action = action(&self.volume);
+        let mount = Mount {
+            target: Some(format!("/{VOLUME_FOLDER}")),
+            source: Some(self.volume.clone()),
+            typ: Some(MountType::VOLUME),
+            volume_options: Some(MountVolumeOptions { no_copy: Some(true), ..Default::default() }),
+            ..Default::default()
+        };
+        let command = ["rm", "-rf", "--"].map(str::to_owned).into_iter();
         let body = ContainerCreateBody {
-            image: Some(user.image.clone()),
+            image: Some(self.image.clone()),
             entrypoint: Some(Vec::new()),
-            cmd: Some(command),
+            cmd: Some(command.chain(paths.iter().cloned()).collect()),
             user: Some("0:0".to_owned()),
+            labels: Some(HashMap::from([(HELPER.to_owned(), owner())])),
             host_config: Some(HostConfig {
-                volumes_from: Some(vec![user.id.clone()]),
+                mounts: Some(vec![mount]),
                 network_mode: Some("none".to_owned()),
                 ..Default::default()
             }),
             ..Default::default()
         };
-        let id = self.block(action, self.docker.create_container(None::<CreateContainerOptions>, body))?.id;
-        let ran = self.start(&id).and_then(|()| self.wait_for_end(&id, action));
-        // A container that stays is idle, and says by its command what it was for.
-        let removed = self.remove_container(&id);
+        let engine = &self.engine;
+        let id = engine.block(&action, engine.docker.create_container(None::<CreateContainerOptions>, body))?.id;
+        let ran = engine.start(&id).and_then(|()| self.wait_for_end(&id, &action));
+        // With the volumes that its image asks for.
+        let options = RemoveContainerOptions { force: true, v: true, ..Default::default() };
+        let removed = engine.block(&action, engine.docker.remove_container(&id, Some(options)));
         ran.and(removed)
     }
 
     fn wait_for_end(&self, id: &str, action: &str) -> Result<(), Error> {
         let deadline = Instant::now() + LIMIT;
-        while self.container(id)?.state != State::Stopped {
+        while self.engine.container(id)?.state != State::Stopped {
             if Instant::now() >= deadline {
                 let what = format!("the engine is still to {action}");
                 return Err(Error::NotReady { secs: LIMIT.as_secs(), what });
             }
             std::thread::sleep(PAUSE);
         }
-        let found = self.block(action, self.docker.inspect_container(id, None))?;
+        let found = self.engine.block(action, self.engine.docker.inspect_container(id, None))?;
         match found.state.and_then(|state| state.exit_code) {
             Some(0) => Ok(()),
-            status => {
-                let why = format!("exit status {}", status.unwrap_or(-1));
-                Err(Error::Refused { action: action.to_owned(), why, missing: false })
+            status => Err(refused(&self.volume, &format!("`rm` ended with status {}", status.unwrap_or(-1)))),
+        }
+    }
+}
+
+fn action(volume: &str) -> String {
+    format!("remove what is too much from the volume {volume}")
+}
+
+fn refused(volume: &str, why: &str) -> Error {
+    Error::Refused { action: action(volume), why: why.to_owned(), missing: false }
+}
+
+/// The paths as the container sees them, as many at once as it is given.
+fn batches(volume: &str, paths: &[Vec<u8>]) -> Result<Vec<Vec<String>>, Error> {
+    let mut batches: Vec<Vec<String>> = Vec::new();
+    let mut bytes = 0;
+    for path in paths {
+        let text = std::str::from_utf8(path).map_err(|_| {
+            let shown = String::from_utf8_lossy(path).escape_debug().to_string();
+            refused(
+                volume,
+                &format!("the name '{shown}' is not in UTF-8, and the engine takes no other: remove it by hand"),
+            )
+        })?;
+        let text = format!("/{VOLUME_FOLDER}/{text}");
+        bytes += text.len();
+        match batches.last_mut() {
+            Some(batch) if batch.len() < PATHS_AT_ONCE && bytes <= BYTES_AT_ONCE => batch.push(text),
+            _ => {
+                bytes = text.len();
+                batches.push(vec![text]);
             }
         }
+    }
+    Ok(batches)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_call_is_too_long_and_every_path_is_in_one() {
+        let paths: Vec<Vec<u8>> = (0..2_000).map(|n| format!("{n}/{}", "x".repeat(n)).into_bytes()).collect();
+        let batches = batches("v", &paths).expect("all are text");
+        assert!(batches.iter().all(|batch| batch.len() <= PATHS_AT_ONCE));
+        assert!(batches.iter().all(|batch| batch.iter().map(String::len).sum::<usize>() <= BYTES_AT_ONCE));
+        let back: Vec<Vec<u8>> = batches.concat().iter().map(|path| path.as_bytes()[3..].to_vec()).collect();
+        assert_eq!(back, paths);
+    }
+
+    #[test]
+    fn a_name_that_cannot_be_passed_on_is_refused_before_anything_goes() {
+        let error = batches("v", &[b"a".to_vec(), b"\xff".to_vec()]).expect_err("it is not text");
+        assert!(error.to_string().contains("UTF-8"), "{error}");
     }
 }

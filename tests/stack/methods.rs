@@ -62,6 +62,31 @@ fn what_one_way_saved_the_other_way_restores() {
     }
 }
 
+/// What a container mounts below the place of its volume is not in that volume.
+#[test]
+fn what_is_mounted_within_a_volume_survives_its_restore() {
+    let stack = Stack::bare();
+    stack.configure("[volumes.outer]\nmethod = \"engine\"\n[volumes.inner]\nskip = true\n");
+    let (outer, inner) = (stack.volume("outer"), stack.volume("inner"));
+    stack.create_volume("outer", &[]);
+    stack.create_volume("inner", &[]);
+    let bound = stack.path("bound");
+    fs::create_dir(&bound).expect("the folder is ours");
+    let nested = [format!("{inner}:/models/inner"), format!("{}:/models/bound", bound.display())];
+    let user = ["--user", "0:0", "--stop-signal", "KILL"];
+    stack.start("plain", (&outer, "/models"), &user, &["/bin/sleep", "600"]);
+    let name = text(&stack.create()["name"]);
+    let options = [&user[..], &["--volume", &nested[0], "--volume", &nested[1]]].concat();
+    stack.start("nested", (&outer, "/models"), &options, &["/bin/sleep", "600"]);
+    stack.docker(&["rm", "--force", &stack.container("plain")]).exits(0);
+    let script = "echo 1 > /models/inner/kept; echo 2 > /models/bound/kept; echo 3 > /models/goes";
+    stack.exec("nested", &["sh", "-c", script]).exits(0);
+    stack.larder(&["restore", &name, "--components", "docker_volume_outer", "--force"]).exits(0);
+    let found = stack.exec("nested", &["sh", "-c", "cd /models; cat inner/kept bound/kept; ls"]).exits(0).text();
+    assert_eq!(found, "1\n2\nbound\ninner");
+    assert_eq!(stack.docker(&["ps", "--all", "--quiet", "--filter", "label=larder.helper"]).text(), "");
+}
+
 #[test]
 fn an_exported_volume_is_read_by_others() {
     let stack = stack_with_models();

@@ -1,7 +1,7 @@
 //! Writing a volume that only the engine reaches: as an archive that it unpacks.
 //!
 //! An archive takes nothing away, so what the snapshot does not have is removed first: where no container knows the
-//! volume by making it anew, else by the `rm` of a container that mounts it.
+//! volume by making it anew, else by the `rm` of the image of a container that mounts it.
 
 use std::ffi::OsStr;
 use std::io::BufWriter;
@@ -9,7 +9,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use super::{ComponentRestore, TreeOptions, VolumeTarget};
-use crate::docker::{EntryKind, Helper, VOLUME_FOLDER, Volume};
+use crate::docker::{EntryKind, Helper, VOLUME_FOLDER, Volume, VolumeCleaner};
 use crate::model::{Component, NodeKind, Step, Walk};
 use crate::pipeline::{Error, archive};
 use crate::progress::{self, Progress};
@@ -114,8 +114,8 @@ fn remove(target: &VolumeTarget, extra: &Extra) -> Result<(), Error> {
     if extra.paths.is_empty() {
         return Ok(());
     }
-    if let Some(user) = target.users.first() {
-        return Ok(target.engine.remove_from_volume(&target.name, user, &extra.paths)?);
+    if !target.users.is_empty() {
+        return Ok(VolumeCleaner::new(&target.engine, &target.name, &target.users)?.remove(&extra.paths)?);
     }
     if extra.excluded {
         let why = "has entries that are excluded, and others that cannot be removed without a container that mounts it";
