@@ -35,8 +35,8 @@
 //!
 //! let component = report.snapshot.component("models").ok_or("it was just saved")?;
 //! let jobs = [RestoreJob { component, destination: Destination::Folder(target.clone()) }];
-//! let results = restore::run(&repository, &report.snapshot, &jobs, Safety::default(), RestoreOptions::default(), &Silent)?;
-//! assert!(results.iter().all(|result| result.failed.is_empty()));
+//! let report = restore::run(&repository, &report.snapshot, &jobs, Safety::default(), RestoreOptions::default(), &Silent)?;
+//! assert!(report.components.iter().all(|result| result.failed.is_empty()));
 //! assert_eq!(std::fs::read(target.join("models/filter.pkl"))?, b"weights");
 //! # Ok(())
 //! # }

@@ -26,7 +26,7 @@ pub use exec::{Exec, ExecInput, ExecOptions, ExecOutput};
 pub use helper::{Helper, VOLUME_FOLDER};
 pub use hold::{Hold, HoldMethod};
 pub use journal::{Journal, Leftover, Purpose};
-pub use remove::VolumeCleaner;
+pub use remove::{Removal, VolumeCleaner};
 pub use stack::{DatabaseServer, Stack};
 pub use throwaway::ThrowawayVolume;
 pub use upload::Upload;

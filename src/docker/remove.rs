@@ -30,6 +30,10 @@ pub struct VolumeCleaner {
     image: String,
 }
 
+/// Paths that are to be removed, as many together as one call takes.
+#[derive(Debug)]
+pub struct Removal(Vec<Vec<String>>);
+
 impl VolumeCleaner {
     /// Finds `rm` in the image of one of the containers. Nothing is removed.
     ///
@@ -54,16 +58,20 @@ impl VolumeCleaner {
         Err(failed.unwrap_or_else(|| refused(volume, "no container mounts it whose image has `rm`")))
     }
 
-    /// Removes paths below the root of the volume, with everything in them.
+    /// Prepares the removal of paths below the root of the volume. Nothing is removed.
     ///
     /// # Errors
-    /// [`Error::Refused`] when a path is not in UTF-8, before anything is removed, and when `rm` fails;
-    /// [`Error::NotReady`], [`Error::Broken`].
-    pub fn remove(&self, paths: &[Vec<u8>]) -> Result<(), Error> {
-        for paths in batches(&self.volume, paths)? {
-            self.run(&paths)?;
-        }
-        Ok(())
+    /// [`Error::Refused`] when a path is not in UTF-8.
+    pub fn plan(&self, paths: &[Vec<u8>]) -> Result<Removal, Error> {
+        Ok(Removal(batches(&self.volume, paths)?))
+    }
+
+    /// Removes them, with everything in them.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when `rm` fails; [`Error::NotReady`], [`Error::Broken`].
+    pub fn remove(&self, removal: &Removal) -> Result<(), Error> {
+        removal.0.iter().try_for_each(|paths| self.run(paths))
     }
 
     fn run(&self, paths: &[String]) -> Result<(), Error> {

@@ -1,10 +1,11 @@
 //! What can be wrong with an engine, a container or a volume, and that nothing is lost for it.
 
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::support::{Stack, component, noise, run, text};
+use crate::support::{Stack, component, files_in, noise, run, text};
 
 #[test]
 fn an_engine_that_is_down_is_named_and_the_rest_is_saved() {
@@ -86,30 +87,91 @@ fn a_container_without_the_programs_is_named() {
     stack.docker(&["kill", &stack.container("bare")]).exits(0);
 }
 
-/// A restore that fills its volume fails, puts back what was there, and starts the container again.
+/// A restore that fills its volume fails, puts back what was there although the disk is full, and starts the container.
 #[test]
 fn a_restore_that_fails_puts_back_what_was_there() {
     let stack = Stack::bare();
     stack.start_models();
-    stack.write("ollama_data", "large.bin", &noise(40 << 20, 1));
+    stack.write("ollama_data", "a-kept", &noise(6 << 20, 2));
+    stack.write("ollama_data", "b-new", &noise(10 << 20, 3));
+    // What comes before many files is in its place before what comes after them.
+    for number in 0..600 {
+        stack.write("ollama_data", &format!("many/{number}"), b"x");
+    }
+    stack.write("ollama_data", "z-large", &noise(40 << 20, 1));
     let name = text(&stack.create()["name"]);
     stack.docker(&["rm", "--force", &stack.container("ollama")]).exits(0);
-    let disk = SmallDisk::mount(&stack.path("../disk"));
-    let device = format!("device={}", disk.path.display());
-    stack.create_volume("small", &["--opt", "type=none", "--opt", "o=bind", "--opt", &device]);
     let volume = stack.volume("small");
+    let disk = SmallDisk::mount(&stack.create_volume("small", &[]));
     stack.start("holder", (&volume, "/models"), &["--user", "0:0", "--stop-signal", "KILL"], &["/bin/sleep", "600"]);
-    stack.exec("holder", &["sh", "-c", "echo precious > /models/kept; echo other > /models/other"]).exits(0);
+    std::fs::write(disk.path.join("a-kept"), noise(6 << 20, 4)).expect("there is room");
+    std::fs::write(disk.path.join("other"), "other").expect("there is room");
+    run(Command::new("sh").arg("-c").arg("touch -d @1700000000 \"$0\"/*  \"$0\"").arg(&disk.path)).exits(0);
+    let before = files_in(&disk.path);
     let mapping = format!("ollama_data={volume}");
     let command =
         ["restore", &name, "--components", "docker_volume_ollama_data", "--volume", &mapping, "--force", "--json"];
-    let failed = stack.larder(&command);
-    assert!(failed.code == 1 || failed.code == 3, "{failed:?}");
-    assert!(failed.all().contains("space"), "{failed:?}");
-    stack.assert_runs(&["holder"]);
-    let found = stack.exec("holder", &["sh", "-c", "cd /models; cat kept other; ls"]).exits(0).text();
-    assert_eq!(found, "precious\nother\nkept\nother", "{failed:?}");
+    for method in ["mountpoint", "engine"] {
+        stack.configure(&format!("[volumes.ollama_data]\nmethod = \"{method}\"\n"));
+        let failed = stack.larder(&command);
+        assert!(failed.code == 1 || failed.code == 3, "{failed:?}");
+        assert!(failed.all().contains("space") && failed.all().contains("was put back"), "{failed:?}");
+        stack.assert_runs(&["holder"]);
+        assert_eq!(files_in(&disk.path), before, "{method}: {failed:?}");
+    }
     stack.docker(&["rm", "--force", &stack.container("holder")]).exits(0);
+}
+
+/// A restore that could not begin leaves nothing to mend, so the container runs on.
+#[test]
+fn a_restore_that_touched_nothing_starts_the_containers() {
+    let stack = Stack::bare();
+    stack.start_models();
+    stack.write("ollama_data", "one", b"1");
+    let name = text(&stack.create()["name"]);
+    stack.write("ollama_data", "two", b"2");
+    stack.configure("[volumes.ollama_data]\nmethod = \"engine\"\n");
+    let models = stack.mountpoint(&stack.volume("ollama_data"));
+    std::fs::write(models.join(std::ffi::OsStr::from_bytes(b"n\xff")), "x").expect("written");
+    let command = ["restore", &name, "--components", "docker_volume_ollama_data", "--force", "--no-snapshot"];
+    let failed = stack.larder(&command).exits(1);
+    assert!(failed.stderr.contains("UTF-8"), "{failed:?}");
+    stack.assert_runs(&["ollama"]);
+    assert!(models.join("two").exists(), "nothing was removed");
+}
+
+/// What a driver binds from elsewhere is there again when the volume is made anew.
+#[test]
+fn a_volume_that_keeps_its_content_is_not_taken_for_empty() {
+    let stack = Stack::bare();
+    stack.start_models();
+    let name = text(&stack.create()["name"]);
+    let bound = stack.path("../bound");
+    std::fs::create_dir(&bound).and_then(|()| std::fs::write(bound.join("old"), "x")).expect("the folder is ours");
+    let device = format!("device={}", bound.display());
+    stack.create_volume("bound", &["--opt", "type=none", "--opt", "o=bind", "--opt", &device]);
+    let mapping = format!("ollama_data={}", stack.volume("bound"));
+    let command = ["restore", &name, "--components", "docker_volume_ollama_data", "--volume", &mapping, "--force"];
+    let failed = stack.larder(&command);
+    assert!(failed.code != 0 && failed.stderr.contains("old is still in the volume"), "{failed:?}");
+    assert_eq!(std::fs::read(bound.join("old")).expect("it is as it was"), b"x");
+}
+
+/// What would be replaced and cannot be read ends the restore before anything is touched.
+#[test]
+fn a_volume_that_cannot_be_saved_first_is_not_restored() {
+    let stack = Stack::bare();
+    stack.start_models();
+    let name = text(&stack.create()["name"]);
+    let bound = stack.path("../bound");
+    std::fs::create_dir(&bound).and_then(|()| std::fs::write(bound.join("old"), "x")).expect("the folder is ours");
+    let device = format!("device={}", bound.display());
+    stack.create_volume("bound", &["--opt", "type=none", "--opt", "o=bind", "--opt", &device]);
+    stack.configure("[volumes.ollama_data]\nmethod = \"mountpoint\"\n");
+    let mapping = format!("ollama_data={}", stack.volume("bound"));
+    let command = ["restore", &name, "--components", "docker_volume_ollama_data", "--volume", &mapping, "--force"];
+    let failed = stack.larder(&command).exits(1);
+    assert!(failed.stderr.contains("cannot be saved first"), "{failed:?}");
 }
 
 /// A file system that is soon full.
@@ -119,7 +181,6 @@ struct SmallDisk {
 
 impl SmallDisk {
     fn mount(path: &Path) -> Self {
-        std::fs::create_dir(path).expect("the folder is ours");
         run(Command::new("mount").args(["-t", "tmpfs", "-o", "size=20m", "tmpfs"]).arg(path)).exits(0);
         Self { path: path.to_owned() }
     }

@@ -89,6 +89,29 @@ fn a_killed_restore_keeps_its_container_stopped() {
     assert_eq!(stack.larder(&["list"]).exits(0).stderr, "");
 }
 
+/// What an interrupted restore did is told, and a container whose volume it did not touch goes on.
+#[test]
+fn an_interrupted_restore_says_what_it_did() {
+    let stack = Stack::bare();
+    stack.start_models();
+    let models = stack.mountpoint(&stack.volume("ollama_data"));
+    std::fs::File::create(models.join("zeros")).and_then(|file| file.set_len(4 << 30)).expect("written");
+    let name = stack.create()["name"].as_str().expect("a name").to_owned();
+    // The engine sends every zero to be looked at, before anything is written.
+    stack.configure("[volumes.ollama_data]\nmethod = \"engine\"\n");
+    let components = ["--components", "docker_volume_ollama_data", "--force", "--no-snapshot"];
+    let mut command = stack.command(&[&["restore", &name], &components[..]].concat());
+    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let child = child.expect("larder starts");
+    until("the container is stopped", || stack.state("ollama") == "exited");
+    signal(&child, "INT");
+    let output = child.wait_with_output().expect("it ends");
+    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.code(), Some(130), "{said}");
+    assert!(said.contains("NOT fully restored: 1 component failed"), "{said}");
+    stack.assert_runs(&["ollama"]);
+}
+
 #[test]
 fn a_hold_that_takes_too_long_is_given_up() {
     let stack = Stack::full();

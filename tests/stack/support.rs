@@ -191,6 +191,11 @@ impl Stack {
 
     /// Starts a server on a volume and waits until it answers.
     pub(crate) fn start_postgres_on(&self, service: &str, volume: &str, mountpoint: &Path) {
+        self.start_postgres_with(service, volume, mountpoint, &[]);
+    }
+
+    /// The same with further options for its container.
+    pub(crate) fn start_postgres_with(&self, service: &str, volume: &str, mountpoint: &Path, further: &[&str]) {
         let user = server_user();
         if fs::read_dir(mountpoint).expect("the tests run as root").next().is_none() {
             std::os::unix::fs::chown(mountpoint, Some(user), Some(user)).expect("the tests run as root");
@@ -202,7 +207,8 @@ impl Stack {
         let variables = ["POSTGRES_USER=cti", "POSTGRES_DB=cti", "PGDATA=/var/lib/postgresql/data"];
         let variables: Vec<&str> = variables.iter().flat_map(|variable| ["--env", variable]).collect();
         let place = (volume, "/var/lib/postgresql/data");
-        self.start(service, place, &[options, variables].concat(), &["sh", "-c", POSTGRES_SCRIPT]);
+        let options = [&options, &variables, further].concat();
+        self.start(service, place, &options, &["sh", "-c", POSTGRES_SCRIPT]);
         self.wait_for_postgres(service);
     }
 

@@ -105,3 +105,43 @@ fn an_odd_volume_comes_back_as_it_was() {
     let blocks = std::os::unix::fs::MetadataExt::blocks(&models.join("sparse").metadata().expect("it is there"));
     assert!(blocks < 1000, "{blocks} blocks of a sparse file");
 }
+
+/// Containers of several volumes stop and start in one order, whatever the volumes are called.
+#[test]
+fn dependents_stop_first_and_start_last() {
+    let stack = Stack::bare();
+    let user = ["--user", "0:0", "--stop-signal", "KILL"];
+    for (service, volume) in [("web", "a_data"), ("store", "z_data")] {
+        stack.create_volume(volume, &[]);
+        let depends = "com.docker.compose.depends_on=store:service_started:false";
+        let options = if service == "web" { [&user[..], &["--label", depends]].concat() } else { user.to_vec() };
+        stack.start(service, (&stack.volume(volume), "/data"), &options, &["/bin/sleep", "600"]);
+    }
+    let name = text(&stack.create()["name"]);
+    stack.larder(&["restore", &name, "--force"]).exits(0);
+    let time = |service: &str, what: &str| {
+        stack.docker(&["inspect", "-f", &format!("{{{{.State.{what}}}}}"), &stack.container(service)]).exits(0).text()
+    };
+    assert!(time("web", "FinishedAt") < time("store", "FinishedAt"));
+    assert!(time("store", "StartedAt") < time("web", "StartedAt"));
+}
+
+/// A server that is stopped for one of its volumes runs again when its database is loaded.
+#[test]
+fn a_database_is_restored_beside_another_volume_of_its_server() {
+    let stack = Stack::bare();
+    stack.create_volume("archive", &[]);
+    let place = format!("type=volume,src={},dst=/archive,volume-nocopy", stack.volume("archive"));
+    let mountpoint = stack.create_volume("postgres_data", &[]);
+    stack.start_postgres_with("cti_postgres", &stack.volume("postgres_data"), &mountpoint, &["--mount", &place]);
+    stack.sql("CREATE TABLE a AS SELECT 1 AS id");
+    stack.write("archive", "one", b"1");
+    let name = text(&stack.create()["name"]);
+    stack.sql("UPDATE a SET id = 2");
+    stack.write("archive", "one", b"2");
+    let restored = stack.larder(&["restore", &name, "--force", "--json"]).exits(0).json();
+    let archive = component(&restored, "docker_volume_archive");
+    assert_eq!(archive["restarted"], Value::from(vec![stack.container("cti_postgres")]), "{restored}");
+    assert_eq!(stack.sql("SELECT id FROM a"), "1");
+    assert_eq!(fs::read(stack.mountpoint(&stack.volume("archive")).join("one")).expect("it is there"), b"1");
+}

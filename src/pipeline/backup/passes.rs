@@ -104,7 +104,8 @@ impl<'a> Passes<'a> {
         Ok(transaction)
     }
 
-    /// The volumes with writers that run, those together that share one.
+    /// The volumes with writers that run, those together that share one; all of them where they stay held, so that
+    /// their writers stop and start in one order.
     fn groups(&self) -> Vec<Group> {
         let mut groups: Vec<Group> = Vec::new();
         for (number, source) in self.sources.iter().enumerate() {
@@ -120,7 +121,8 @@ impl<'a> Passes<'a> {
                 continue;
             }
             let mut group = Group { numbers: vec![number], writers, method, limit: volume.limit };
-            let shared = |other: &Group| other.writers.iter().any(|writer| group.writers.contains(writer));
+            let shared =
+                |other: &Group| self.keep_held || other.writers.iter().any(|writer| group.writers.contains(writer));
             let (joined, others): (Vec<Group>, Vec<Group>) = groups.into_iter().partition(shared);
             groups = others;
             for other in joined {

@@ -1,5 +1,7 @@
 //! A database component: into the live server, or into a scratch database that proves it.
 
+use std::time::{Duration, Instant};
+
 use super::{ComponentRestore, LostPath};
 use crate::model::{self, Component, DatabaseFacts, Node, NodeKind, TreeReader};
 use crate::pipeline::Error;
@@ -8,7 +10,12 @@ use crate::progress::{Progress, check};
 use crate::repo::{ChunkReader, Repository};
 use crate::sink;
 use crate::sink::postgres::{LoadedDatabase, exists, maintenance};
+use crate::source::Place;
 use crate::source::postgres::{Connection, DUMP_FILE, GLOBALS_FILE, psql};
+
+/// How long a server may take to answer after its container was started.
+const READY_LIMIT: Duration = Duration::from_mins(1);
+const READY_PAUSE: Duration = Duration::from_millis(100);
 
 /// What a restore of a database did.
 #[derive(Debug, Default)]
@@ -84,6 +91,16 @@ pub(super) fn restore(
     result.bytes_written = saved.dump.size_bytes;
     result.database = Some(done);
     Ok(())
+}
+
+/// A server whose container was started again takes a moment until it lets anybody in.
+pub(super) fn wait_for_server(connection: &Connection, restarted: &dyn Fn(&String) -> bool, progress: &dyn Progress) {
+    let Place::Container { name, .. } = &connection.place else { return };
+    let deadline = Instant::now() + READY_LIMIT;
+    // What keeps it is told by the restore, which is tried all the same.
+    while restarted(name) && maintenance(connection).is_err() && !progress.cancelled() && Instant::now() < deadline {
+        std::thread::sleep(READY_PAUSE);
+    }
 }
 
 fn counts(facts: &DatabaseFacts) -> DatabaseRestore {

@@ -48,6 +48,7 @@ impl TreeRestore<'_> {
                     let linked = if self.failed_links.contains(&first) {
                         Err(Error::Refused(format!("the file that it is linked to failed: {}", show_path(&first))))
                     } else {
+                        result.touched = true;
                         self.make_link(&first, &path)
                     };
                     (path, linked)
@@ -97,6 +98,7 @@ impl TreeRestore<'_> {
         result: &mut ComponentRestore,
     ) -> Result<(), Error> {
         let attributes = self.attributes;
+        result.touched = true;
         for name in extra {
             // Where something could not be restored, nothing is taken away either.
             if result.failed.is_empty() {

@@ -7,6 +7,7 @@ mod compare;
 mod database;
 mod finish;
 mod left_out;
+mod room;
 mod safety;
 mod server;
 mod through_engine;
@@ -87,6 +88,8 @@ pub struct ComponentRestore {
     pub unchanged: u64,
     /// Entries that were removed, or would be.
     pub removed: u64,
+    /// Whether anything was changed there, be it only an owner or a time.
+    pub touched: bool,
     /// What could not be restored: path and cause.
     pub failed: Vec<(String, String)>,
     /// Whether one of the causes is damage of the repository.
@@ -99,11 +102,20 @@ pub struct ComponentRestore {
     pub database: Option<DatabaseRestore>,
 }
 
+/// What a restore did.
+#[derive(Debug, Default)]
+pub struct RestoreReport {
+    /// What was done with each component; those that it did not come to are missing.
+    pub components: Vec<ComponentRestore>,
+    /// Whether the caller asked to stop.
+    pub interrupted: bool,
+}
+
 /// Restores components of a snapshot, each as far as it goes, and volumes all or none. `safety` is what a volume was
 /// before, and is put back when its restore fails.
 ///
 /// # Errors
-/// Those that concern the whole: [`Error::Repo`], [`Error::Cancelled`]. Everything else is in the result.
+/// [`Error::Repo`], and [`Error::Cancelled`] before anything was touched. Everything else is in the result.
 pub fn run(
     repository: &Repository,
     snapshot: &Snapshot,
@@ -111,41 +123,43 @@ pub fn run(
     safety: Safety,
     options: RestoreOptions,
     progress: &dyn Progress,
-) -> Result<Vec<ComponentRestore>, Error> {
+) -> Result<RestoreReport, Error> {
     let mut presence = Presence::new(repository)?;
-    let mut planned = Vec::new();
+    let (mut volumes, mut others) = (Vec::new(), Vec::new());
     progress.begin("proving that everything is there", None);
     for job in jobs {
         let lost = presence.lost(job.component, &mut 0, progress)?;
-        planned.push((job, lost));
+        match &job.destination {
+            Destination::Volume(target) => volumes.push(VolumeJob { component: job.component, target, lost }),
+            _ => others.push((job, lost)),
+        }
     }
-    // Databases first: they are the likeliest to refuse, and the rest is then as it was.
-    planned.sort_by_key(|(job, _)| !matches!(job.destination, Destination::Database(_)));
-    let mut results = Vec::new();
-    let mut volumes = Vec::new();
-    for (job, lost) in planned {
-        if let Destination::Volume(target) = &job.destination {
-            volumes.push(VolumeJob { component: job.component, target, lost });
-            continue;
+    let mut report = RestoreReport::default();
+    // Volumes first: their containers stand still, and a database may be in one of them.
+    if !volumes.is_empty() {
+        report.components = Volumes { repository, snapshot, options, progress }.restore(&volumes, safety);
+    }
+    // Then databases: they are likelier to refuse than directories, and the rest is then as it was.
+    others.sort_by_key(|(job, _)| !matches!(job.destination, Destination::Database(_)));
+    for (job, lost) in others {
+        if progress.cancelled() {
+            break;
         }
         let name = job.component.name.as_str();
         progress.begin(&format!("restoring {name}"), Some(job.component.bytes));
-        let mut result = ComponentRestore { name: name.to_owned(), ..ComponentRestore::default() };
-        let outcome = restore_component(repository, snapshot, job, &lost, options, &mut result, progress);
-        match outcome {
-            Err(Error::Cancelled(cancelled)) => return Err(cancelled.into()),
-            Err(error) => {
-                result.damaged |= error.is_damage();
-                result.failed.push((name.to_owned(), with_causes(&error)));
-            }
-            Ok(()) => {}
+        if let Destination::Database(connection) = &job.destination {
+            let restarted = |name: &String| report.components.iter().any(|volume| volume.restarted.contains(name));
+            database::wait_for_server(connection, &restarted, progress);
         }
-        results.push(result);
+        let mut result = ComponentRestore { name: name.to_owned(), ..ComponentRestore::default() };
+        if let Err(error) = restore_component(repository, snapshot, job, &lost, options, &mut result, progress) {
+            result.damaged |= error.is_damage();
+            result.failed.push((name.to_owned(), with_causes(&error)));
+        }
+        report.components.push(result);
     }
-    if !volumes.is_empty() {
-        results.extend(Volumes { repository, snapshot, options, progress }.restore(&volumes, safety)?);
-    }
-    Ok(results)
+    report.interrupted = progress.cancelled();
+    Ok(report)
 }
 
 fn restore_component(
@@ -158,7 +172,7 @@ fn restore_component(
     progress: &dyn Progress,
 ) -> Result<(), Error> {
     let component = job.component;
-    let tree_options = |make_equal| TreeOptions { make_equal, dry_run: options.dry_run };
+    let tree_options = |make_equal| TreeOptions { make_equal, dry_run: options.dry_run, room_first: false };
     let root = component.root.as_ref().ok_or_else(|| {
         Error::Refused(format!("{} has no {}: it could not be saved that night", snapshot.name, component.name))
     })?;
@@ -171,11 +185,7 @@ fn restore_component(
                     component.name
                 )));
             }
-            if !component.errors.is_empty() && !options.keep_extra {
-                // What could not be read that night is missing from the snapshot, and was not missing from the system.
-                result.notes.push("nothing was removed, because the snapshot of it is not complete".to_owned());
-            }
-            let options = tree_options(!options.keep_extra && component.errors.is_empty());
+            let options = tree_options(is_made_equal(component, options, result));
             TreeRestore::live(repository, (folder, LeftOut::new(excludes.clone())), options, lost)?
                 .run(component, root, result, progress)
         }
@@ -190,6 +200,15 @@ fn restore_component(
             database::restore(repository, component, connection, lost, options.dry_run, result, progress)
         }
     }
+}
+
+/// Whether what the component does not have is removed; a note says why not.
+fn is_made_equal(component: &Component, options: RestoreOptions, result: &mut ComponentRestore) -> bool {
+    if !component.errors.is_empty() && !options.keep_extra {
+        // What could not be read that night is missing from the snapshot, and was not missing from the system.
+        result.notes.push("nothing was removed, because the snapshot of it is not complete".to_owned());
+    }
+    !options.keep_extra && component.errors.is_empty()
 }
 
 /// Restores a component as this folder, which is empty.

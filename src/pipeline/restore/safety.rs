@@ -27,7 +27,12 @@ pub fn safety_snapshot(
                 let connection = dump.connection();
                 exists(&maintenance(connection)?, &connection.database)?
             }
-            Origin::Command(_) | Origin::Missing { .. } => false,
+            Origin::Command(_) => false,
+            // What does not exist yet has no source; this exists and cannot be read.
+            Origin::Missing { why, .. } => {
+                let text = format!("{} would be replaced and cannot be saved first: {why}", source.name);
+                return Err(Error::Refused(format!("{text} (`--no-snapshot` restores without)")));
+            }
             // One that is to be made has no source.
             Origin::Volume(_) => true,
         };

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use super::{ComponentRestore, TreeOptions, VolumeTarget};
 use crate::docker::{EntryKind, Helper, VOLUME_FOLDER, Volume, VolumeCleaner};
-use crate::model::{Component, NodeKind, Step, Walk};
+use crate::model::{Component, NodeKind, Step, Walk, show_path};
 use crate::pipeline::{Error, archive};
 use crate::progress::{self, Progress};
 use crate::repo::Repository;
@@ -38,14 +38,17 @@ pub(super) fn write(
     let Some(root) = &component.root else { return Ok(()) };
     let extra =
         if options.make_equal { extra_entries(repository, component, target, progress)? } else { Extra::default() };
-    result.removed = extra.paths.len() as u64;
-    result.written = component.files;
-    result.bytes_written = component.bytes;
+    let removed = extra.paths.len() as u64;
+    let done = |result: &mut ComponentRestore| {
+        (result.removed, result.written, result.bytes_written) = (removed, component.files, component.bytes);
+    };
     if options.dry_run {
+        done(result);
         return Ok(());
     }
-    remove(target, &extra)?;
+    remove(target, &extra, result)?;
     let helper = Helper::create(&target.engine, &target.name)?;
+    result.touched = true;
     let mut upload = helper.upload();
     let target = (BufWriter::with_capacity(BUFFER_BYTES, &mut upload), Holes::Filled);
     let written = archive::write(repository, root, VOLUME_FOLDER, target, progress).and_then(|(target, sockets)| {
@@ -58,7 +61,9 @@ pub(super) fn write(
                 let text = "sockets are made by the programs that listen on them, and were left out";
                 result.notes.push(format!("{text}: {sockets}"));
             }
-            Ok(upload.finish()?)
+            upload.finish()?;
+            done(result);
+            Ok(())
         }
         // Where the engine has given up, it says why.
         Err(error) => Err(upload.abort().map_or(error, Error::from)),
@@ -110,12 +115,15 @@ fn extra_entries(
     Ok(Extra { paths: extra.into_iter().map(|path| path.join(&b'/')).collect(), excluded })
 }
 
-fn remove(target: &VolumeTarget, extra: &Extra) -> Result<(), Error> {
+fn remove(target: &VolumeTarget, extra: &Extra, result: &mut ComponentRestore) -> Result<(), Error> {
     if extra.paths.is_empty() {
         return Ok(());
     }
     if !target.users.is_empty() {
-        return Ok(VolumeCleaner::new(&target.engine, &target.name, &target.users)?.remove(&extra.paths)?);
+        let cleaner = VolumeCleaner::new(&target.engine, &target.name, &target.users)?;
+        let paths = cleaner.plan(&extra.paths)?;
+        result.touched = true;
+        return Ok(cleaner.remove(&paths)?);
     }
     if extra.excluded {
         let why = "has entries that are excluded, and others that cannot be removed without a container that mounts it";
@@ -123,7 +131,23 @@ fn remove(target: &VolumeTarget, extra: &Extra) -> Result<(), Error> {
     }
     let Some(volume) = target.engine.volume(&target.name)? else { return Ok(()) };
     let Volume { name, driver, options, labels, .. } = volume;
+    result.touched = true;
     target.engine.remove_volume(&name)?;
     target.engine.create_volume(&name, &driver, options, labels)?;
+    check_empty(target)
+}
+
+/// What a driver binds or mounts from elsewhere outlives its volume.
+fn check_empty(target: &VolumeTarget) -> Result<(), Error> {
+    let helper = Helper::create(&target.engine, &target.name)?;
+    let mut standing = helper.archive();
+    while let Some(entry) = standing.next_entry()? {
+        if !entry.path.is_empty() {
+            let shown = show_path(&entry.path.join(&b'/'));
+            let why = "is still in the volume, although it was made anew: its driver keeps what is in it elsewhere. \
+                       Remove by hand what the snapshot does not have, or start a container that mounts it";
+            return Err(Error::Refused(format!("{shown} {why} ({})", target.name)));
+        }
+    }
     Ok(())
 }

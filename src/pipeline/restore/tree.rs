@@ -29,6 +29,8 @@ pub struct TreeOptions {
     pub make_equal: bool,
     /// Touch nothing.
     pub dry_run: bool,
+    /// Remove first, and replace no file by one that is complete beside it: the disk may be full.
+    pub room_first: bool,
 }
 
 /// A directory that is being restored.
@@ -40,7 +42,7 @@ struct Open {
 
 pub(super) struct TreeRestore<'a> {
     repository: &'a Repository,
-    reader: ChunkReader,
+    pub(super) reader: ChunkReader,
     pub(super) writer: ChunkWriter<'a>,
     /// `None` when the root is missing and nothing may be made.
     pub(super) beneath: Option<Beneath>,
@@ -129,6 +131,9 @@ impl<'a> TreeRestore<'a> {
         progress: &dyn Progress,
     ) -> Result<(), Error> {
         let name = component.name.as_str().as_bytes();
+        if self.options.room_first {
+            self.make_room(root, result)?;
+        }
         let mut walk = Walk::new(root.clone(), name);
         loop {
             if progress.cancelled() {
@@ -268,6 +273,7 @@ impl<'a> TreeRestore<'a> {
         } else {
             result.written += 1;
             if !self.options.dry_run {
+                result.touched = true;
                 if existing.is_some() {
                     self.beneath()?.remove(path)?;
                 }
@@ -310,6 +316,7 @@ impl<'a> TreeRestore<'a> {
                 result.unchanged += 1;
                 progress.advance(node.size_bytes);
                 if !self.options.dry_run {
+                    result.touched = true;
                     let failures = self.attributes.apply(&file, node);
                     fail_all(result, path, failures);
                 }
@@ -320,6 +327,10 @@ impl<'a> TreeRestore<'a> {
         result.bytes_written += node.size_bytes;
         if self.options.dry_run {
             return Ok(());
+        }
+        result.touched = true;
+        if self.options.room_first && !in_the_way {
+            self.beneath()?.remove(path)?;
         }
         self.write_file((path, in_the_way), node, result, progress)
     }
@@ -395,6 +406,7 @@ impl<'a> TreeRestore<'a> {
         if self.options.dry_run {
             return Ok(());
         }
+        result.touched = true;
         if existing.is_some_and(Existing::is_directory) {
             self.clear(path)?;
         }

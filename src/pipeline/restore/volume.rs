@@ -9,12 +9,12 @@ use std::time::Duration;
 use super::left_out::LeftOut;
 use super::through_engine;
 use super::tree::TreeRestore;
-use super::{ComponentRestore, LostPath, RestoreOptions, TreeOptions, with_causes};
+use super::{ComponentRestore, LostPath, RestoreOptions, TreeOptions, is_made_equal, with_causes};
 use crate::docker::{self, Container, Engine, Hold, HoldMethod, Purpose};
 use crate::model::{Component, Snapshot, VolumeFacts};
 use crate::pipeline::Error;
 use crate::pipeline::backup::journal_folder;
-use crate::progress::{Progress, Silent, check};
+use crate::progress::{Progress, Silent};
 use crate::repo::Repository;
 use crate::source::{Excludes, ReadMethod, VolumeSource, VolumeUse};
 
@@ -70,15 +70,15 @@ pub(super) struct Volumes<'a> {
 }
 
 impl Volumes<'_> {
-    /// Restores the volumes, all or none of them.
-    pub(super) fn restore(&self, jobs: &[VolumeJob<'_>], safety: Safety) -> Result<Vec<ComponentRestore>, Error> {
+    /// Restores the volumes, all or none of them. What went wrong is in the results, also when it was interrupted.
+    pub(super) fn restore(&self, jobs: &[VolumeJob<'_>], safety: Safety) -> Vec<ComponentRestore> {
         let mut results: Vec<ComponentRestore> = jobs.iter().map(result_of).collect();
         if self.options.dry_run {
             for (job, result) in jobs.iter().zip(&mut results) {
                 let outcome = self.write(job, result, self.progress);
                 note_failure(outcome, result);
             }
-            return Ok(results);
+            return results;
         }
         // Nothing is stopped for what cannot be done.
         for (job, result) in jobs.iter().zip(&mut results) {
@@ -89,23 +89,22 @@ impl Volumes<'_> {
             }
         }
         if results.iter().any(|result| !result.failed.is_empty()) {
-            return Ok(results);
+            return results;
         }
         self.progress.hold(true);
-        let outcome = self.restore_held(jobs, &mut results, safety);
+        self.restore_held(jobs, &mut results, safety);
         self.progress.hold(false);
-        outcome?;
-        check(self.progress)?;
-        Ok(results)
+        results
     }
 
-    fn restore_held(
-        &self,
-        jobs: &[VolumeJob<'_>],
-        results: &mut [ComponentRestore],
-        safety: Safety,
-    ) -> Result<(), Error> {
-        let holds = self.hold(jobs, safety.held, safety.snapshot.as_ref())?;
+    fn restore_held(&self, jobs: &[VolumeJob<'_>], results: &mut [ComponentRestore], safety: Safety) {
+        let holds = match self.hold(jobs, safety.held, safety.snapshot.as_ref()) {
+            Ok(holds) => holds,
+            Err(error) => {
+                let why = format!("the containers that use the volumes could not be stopped: {error}");
+                return results.iter_mut().for_each(|result| result.failed.push((result.name.clone(), why.clone())));
+            }
+        };
         let stopped: Vec<String> = holds.iter().flat_map(Hold::names).collect();
         let mut made = Vec::new();
         for (job, result) in jobs.iter().zip(&mut *results) {
@@ -123,10 +122,9 @@ impl Volumes<'_> {
             for result in results {
                 result.notes.push(format!("{text}: {}", stopped.join(", ")));
             }
-            return Ok(());
+            return;
         }
         self.start(holds, jobs, results, &stopped);
-        Ok(())
     }
 
     /// Stops everything that uses the volumes, unless it is stopped already.
@@ -153,11 +151,21 @@ impl Volumes<'_> {
 
     /// Makes the volume equal to the component.
     fn write(&self, job: &VolumeJob<'_>, result: &mut ComponentRestore, progress: &dyn Progress) -> Result<(), Error> {
+        let make_equal = is_made_equal(job.component, self.options, result);
+        let options = TreeOptions { make_equal, dry_run: self.options.dry_run, room_first: false };
+        self.write_as(job, options, result, progress)
+    }
+
+    fn write_as(
+        &self,
+        job: &VolumeJob<'_>,
+        options: TreeOptions,
+        result: &mut ComponentRestore,
+        progress: &dyn Progress,
+    ) -> Result<(), Error> {
         let (component, target) = (job.component, job.target);
         let Some(root) = &component.root else { return Ok(()) };
         progress.begin(&format!("restoring {}", component.name), Some(component.bytes));
-        let make_equal = !self.options.keep_extra && component.errors.is_empty();
-        let options = TreeOptions { make_equal, dry_run: self.options.dry_run };
         let Some(volume) = target.engine.volume(&target.name)? else {
             // Only when nothing may be touched.
             result.written = component.files;
@@ -187,13 +195,12 @@ impl Volumes<'_> {
     ) -> bool {
         let mut whole = true;
         for (job, result) in jobs.iter().zip(results) {
-            let untouched = result.written == 0 && result.removed == 0 && result.failed.is_empty();
             if made.contains(&job.target.name) {
                 // Nothing was there before.
                 whole &= job.target.engine.remove_volume(&job.target.name).is_ok();
                 continue;
             }
-            if untouched {
+            if !result.touched {
                 continue;
             }
             let before = safety.and_then(|safety| safety.component(job.component.name.as_str()));
@@ -203,9 +210,9 @@ impl Volumes<'_> {
             };
             let mut put_back = result_of(job);
             let back = VolumeJob { component: before, target: job.target, lost: Vec::new() };
-            let options = RestoreOptions { keep_extra: false, dry_run: false };
+            let options = TreeOptions { make_equal: true, dry_run: false, room_first: true };
             // It is finished even when the user wants to stop: nothing may stay half-written.
-            let outcome = Volumes { options, progress: &Silent, ..*self }.write(&back, &mut put_back, &Silent);
+            let outcome = self.write_as(&back, options, &mut put_back, &Silent);
             note_failure(outcome, &mut put_back);
             match put_back.failed.first() {
                 None => result.notes.push("what was there before was put back".to_owned()),

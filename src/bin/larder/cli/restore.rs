@@ -4,11 +4,14 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use larder::model::{Snapshot, SnapshotKind};
-use larder::pipeline::lookup;
+use larder::pipeline::backup::{ComponentSource, Origin};
 use larder::pipeline::restore::{
-    self, ComponentRestore, Destination, RestoreJob, RestoreOptions, Safety, safety_snapshot,
+    self, ComponentRestore, Destination, RestoreJob, RestoreOptions, RestoreReport, Safety, safety_snapshot,
 };
+use larder::pipeline::{self, lookup};
+use larder::progress::Cancelled;
 use larder::repo::Repository;
+use larder::source::postgres::DumpSource;
 use serde_json::{Value, json};
 
 use super::create::options;
@@ -87,9 +90,9 @@ impl RestoreArguments {
         }
         let safety_name = safety.snapshot.as_ref().map(|safety| safety.name.clone());
         let options = RestoreOptions { keep_extra: self.keep_extra, dry_run: self.dry_run };
-        let results = restore::run(&repository, &snapshot, &plan.jobs, safety, options, &context.progress);
+        let report = restore::run(&repository, &snapshot, &plan.jobs, safety, options, &context.progress);
         context.progress.end();
-        let results = results?;
+        let RestoreReport { components: results, interrupted } = report?;
         if context.output.is_json() {
             context.output.json(&json!({
                 "name": snapshot.name,
@@ -104,7 +107,9 @@ impl RestoreArguments {
             for (name, why) in &plan.skipped {
                 context.output.line(&format!("{name:<12} left as it is: {why}"));
             }
-            print_results(context, &snapshot, &results, (plan.left_out.len() + plan.refused.len(), self.dry_run));
+            let not_begun = plan.jobs.len() - results.len();
+            let left_out = plan.left_out.len() + plan.refused.len() + not_begun;
+            print_results(context, &snapshot, &results, (left_out, self.dry_run));
         }
         for (name, why) in &plan.refused {
             error(&format!("{name} is not restored: {why}"));
@@ -113,6 +118,9 @@ impl RestoreArguments {
             warning(&format!("{} has no {name}: it could not be saved that night", snapshot.name));
         }
         results.iter().for_each(print_failures);
+        if interrupted {
+            return Err(pipeline::Error::Cancelled(Cancelled).into());
+        }
         let exit = exit(&results, !(plan.left_out.is_empty() && plan.refused.is_empty()));
         if live && exit == Exit::Done {
             start_after_killed_restores(&repository, &results);
@@ -154,13 +162,19 @@ fn save(
     system: &System<'_>,
     jobs: &[RestoreJob<'_>],
 ) -> anyhow::Result<Safety> {
-    let is_volume = |job: &&RestoreJob<'_>| matches!(job.destination, Destination::Volume(_));
-    let names: Vec<String> =
-        jobs.iter().filter(|job| !is_volume(job)).map(|job| job.component.name.to_string()).collect();
+    let is_folder = |job: &&RestoreJob<'_>| matches!(job.destination, Destination::Live { .. });
+    let names: Vec<String> = jobs.iter().filter(is_folder).map(|job| job.component.name.to_string()).collect();
     let mut sources = system.sources(Some(repository), &names)?;
     for job in jobs {
-        if let Destination::Volume(target) = &job.destination {
-            sources.extend(system.target_source(&job.component.name, target)?);
+        let name = &job.component.name;
+        match &job.destination {
+            Destination::Volume(target) => sources.extend(system.target_source(name, target)?),
+            // From where it is restored to: it may not be among those that were found.
+            Destination::Database(connection) => {
+                let dump = DumpSource::new(connection.clone(), *repository.config().id.as_bytes());
+                sources.push(ComponentSource { name: name.clone(), origin: Origin::Database(Box::new(dump)) });
+            }
+            Destination::Live { .. } | Destination::Folder(_) => {}
         }
     }
     let safety = safety_snapshot(repository, sources, &options(SnapshotKind::Safety), &context.progress);
