@@ -2,7 +2,8 @@
 //! what a killed one left.
 //!
 //! A journal is a file that its process keeps locked: the kernel lets go of it however the process ends. No process
-//! number and no clock decides whether its writer still lives.
+//! number and no clock decides whether its writer still lives. It says on which host it was written, because a
+//! repository may be shared and every host has an engine of its own.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
@@ -13,10 +14,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
+use super::owner::hostname;
 use super::{Error, HoldMethod};
 
 const SUFFIX: &str = ".json";
 const JOURNAL_BYTES_MAX: u64 = 1 << 20;
+const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
@@ -29,8 +32,8 @@ pub enum Purpose {
     Restore {
         /// What they are restored from.
         snapshot: String,
-        /// The components.
-        components: Vec<String>,
+        /// The components, each with the volume of the engine that it goes into.
+        volumes: Vec<(String, String)>,
         /// What they were before.
         safety: Option<String>,
     },
@@ -47,6 +50,27 @@ pub struct Leftover {
     pub method: HoldMethod,
     /// Names of the containers, in the order in which they are to go on.
     pub containers: Vec<String>,
+}
+
+/// What is in the file: a leftover, and the host that it is of.
+#[derive(Debug, Serialize, Deserialize)]
+struct Entry {
+    /// Its name, and what it was given when it was started: a name may change meanwhile, and a container has one of its
+    /// own.
+    machine: String,
+    boot: String,
+    left: Leftover,
+}
+
+impl Entry {
+    fn of_here(left: Leftover) -> Self {
+        let boot = std::fs::read_to_string(BOOT_ID).unwrap_or_default().trim().to_owned();
+        Self { machine: hostname(), boot, left }
+    }
+
+    fn is_of(&self, here: &Self) -> bool {
+        self.machine == here.machine || (!self.boot.is_empty() && self.boot == here.boot)
+    }
 }
 
 /// The journal of one hold.
@@ -73,7 +97,7 @@ impl Journal {
         let mut file =
             OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary).map_err(failed)?;
         flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|errno| failed(errno.into()))?;
-        let text = serde_json::to_vec(entry).expect("plain data has a JSON form");
+        let text = serde_json::to_vec(&Entry::of_here(entry.clone())).expect("plain data has a JSON form");
         file.write_all(&text).and_then(|()| file.sync_all()).map_err(failed)?;
         std::fs::rename(&temporary, &path).map_err(failed)?;
         File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
@@ -86,25 +110,46 @@ impl Journal {
         let _ = std::fs::remove_file(&self.path);
     }
 
-    /// The journals of processes that have ended, with a lock on each, so that nobody else makes them good meanwhile.
+    /// The journals of processes of this host that have ended, with a lock on each, so that nobody else makes them good
+    /// meanwhile.
     #[must_use]
     pub fn leftovers(folder: &Path) -> Vec<(Self, Leftover)> {
-        let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
-        let is_journal = |path: &PathBuf| {
-            let name = path.file_name().and_then(std::ffi::OsStr::to_str).unwrap_or_default();
-            name.ends_with(SUFFIX) && !name.starts_with('.')
-        };
-        entries.flatten().map(|entry| entry.path()).filter(is_journal).filter_map(open_leftover).collect()
+        journals(folder).into_iter().filter_map(open_leftover).collect()
     }
+
+    /// The containers that restores of this host keep stopped, those that still run too, but for this journal's.
+    #[must_use]
+    pub fn of_other_restores(&self, folder: &Path) -> Vec<String> {
+        let others = journals(folder).into_iter().filter(|path| *path != self.path);
+        let entries = others.filter_map(|path| read(&mut File::open(path).ok()?));
+        let restores = entries.filter(|left| matches!(left.purpose, Purpose::Restore { .. }));
+        restores.flat_map(|left| left.containers).collect()
+    }
+}
+
+fn journals(folder: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    let is_journal = |path: &PathBuf| {
+        let name = path.file_name().and_then(std::ffi::OsStr::to_str).unwrap_or_default();
+        name.ends_with(SUFFIX) && !name.starts_with('.')
+    };
+    entries.flatten().map(|entry| entry.path()).filter(is_journal).collect()
 }
 
 fn open_leftover(path: PathBuf) -> Option<(Journal, Leftover)> {
     let mut file = File::open(&path).ok()?;
     flock(&file, FlockOperation::NonBlockingLockExclusive).ok()?;
+    let left = read(&mut file)?;
+    Some((Journal { path, _file: file }, left))
+}
+
+/// What a journal says; `None` when it is of another host.
+fn read(file: &mut File) -> Option<Leftover> {
     let mut text = Vec::new();
-    Read::by_ref(&mut file).take(JOURNAL_BYTES_MAX).read_to_end(&mut text).ok()?;
-    let entry = serde_json::from_slice(&text).ok()?;
-    Some((Journal { path, _file: file }, entry))
+    file.take(JOURNAL_BYTES_MAX).read_to_end(&mut text).ok()?;
+    let entry: Entry = serde_json::from_slice(&text).ok()?;
+    let here = Entry::of_here(entry.left.clone());
+    entry.is_of(&here).then_some(entry.left)
 }
 
 #[cfg(test)]
@@ -128,5 +173,36 @@ mod tests {
         assert!(Journal::leftovers(folder.path()).is_empty(), "somebody makes it good");
         found.pop().expect("it was found").0.clear();
         assert_eq!(std::fs::read_dir(folder.path()).expect("the folder").count(), 0);
+    }
+
+    fn of(purpose: Purpose, container: &str) -> Leftover {
+        let (host, containers) = ("unix:///x".to_owned(), vec![container.to_owned()]);
+        Leftover { host, purpose, method: HoldMethod::Stop, containers }
+    }
+
+    #[test]
+    fn the_journal_of_another_host_is_left_to_it() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let journal = Journal::write(folder.path(), &of(Purpose::Backup, "redis")).expect("written");
+        let path = journal.path.clone();
+        drop(journal);
+        let mut entry: Entry = serde_json::from_slice(&std::fs::read(&path).expect("read")).expect("JSON");
+        entry.machine.push('x');
+        std::fs::write(&path, serde_json::to_vec(&entry).expect("JSON")).expect("written");
+        assert_eq!(Journal::leftovers(folder.path()).len(), 1, "a host may get another name");
+        entry.boot.push('x');
+        std::fs::write(&path, serde_json::to_vec(&entry).expect("JSON")).expect("written");
+        assert!(Journal::leftovers(folder.path()).is_empty());
+        assert!(path.exists());
+    }
+
+    #[test]
+    fn containers_of_other_restores_are_known() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let restore = || Purpose::Restore { snapshot: "s".to_owned(), volumes: Vec::new(), safety: None };
+        let _living = Journal::write(folder.path(), &of(restore(), "web")).expect("written");
+        let _backup = Journal::write(folder.path(), &of(Purpose::Backup, "redis")).expect("written");
+        let journal = Journal::write(folder.path(), &of(restore(), "own")).expect("written");
+        assert_eq!(journal.of_other_restores(folder.path()), ["web"]);
     }
 }

@@ -15,7 +15,7 @@ pub(super) fn is_gone(owner: &str) -> bool {
     host == hostname() && started(pid).as_deref() != Some(start)
 }
 
-fn hostname() -> String {
+pub(super) fn hostname() -> String {
     std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned()
 }
 

@@ -55,7 +55,7 @@ fn a_killed_backup_is_made_good_by_the_next_command() {
     // Its helper is in nobody's way, and gone with the next one.
     std::fs::remove_file(stack.mountpoint(&stack.volume("ollama_data")).join("zeros")).expect("it is there");
     stack.create();
-    assert_eq!(stack.docker(&["ps", "--all", "--quiet", "--filter", "label=larder.helper"]).text(), "");
+    assert_eq!(stack.helpers("ollama_data"), "");
 }
 
 /// What a killed restore has left half-written is not started, and the next one that ends well starts it.
@@ -110,6 +110,37 @@ fn an_interrupted_restore_says_what_it_did() {
     assert_eq!(output.status.code(), Some(130), "{said}");
     assert!(said.contains("NOT fully restored: 1 component failed"), "{said}");
     stack.assert_runs(&["ollama"]);
+}
+
+/// A killed restore into another volume is mended there: neither its advice nor another restore touches the original,
+/// and a restore of the original starts nobody whose volume is half-written.
+#[test]
+fn a_killed_restore_into_another_volume_is_mended_there() {
+    let stack = Stack::bare();
+    stack.start_models();
+    let models = stack.mountpoint(&stack.volume("ollama_data"));
+    std::fs::File::create(models.join("zeros")).and_then(|file| file.set_len(4 << 30)).expect("written");
+    let name = stack.create()["name"].as_str().expect("a name").to_owned();
+    let test = stack.create_volume("test", &[]);
+    stack.start("tester", (&stack.volume("test"), "/models"), &["--stop-signal", "KILL"], &["/bin/sleep", "600"]);
+    std::fs::File::create(test.join("zeros")).and_then(|file| file.set_len(4 << 30)).expect("written");
+    stack.configure("[volumes.ollama_data]\nmethod = \"engine\"\n");
+    let components = ["restore", &name, "--components", "docker_volume_ollama_data", "--force", "--no-snapshot"];
+    let mapping = format!("ollama_data={}", stack.volume("test"));
+    let mut command = stack.command(&[&components[..], &["--volume", &mapping]].concat());
+    let mut child =
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
+    until("the container is stopped", || stack.state("tester") == "exited");
+    signal(&child, "KILL");
+    child.wait().expect("it ends");
+    let listed = stack.larder(&["list"]).exits(0);
+    assert!(listed.stderr.contains(&format!("--volume {mapping}")), "{}", listed.stderr);
+    stack.configure("");
+    stack.larder(&components).exits(0);
+    assert_eq!(stack.state("tester"), "exited", "its volume may be half-written");
+    stack.larder(&[&components[..], &["--volume", &mapping]].concat()).exits(0);
+    stack.assert_runs(&["tester", "ollama"]);
+    assert_eq!(stack.larder(&["list"]).exits(0).stderr, "");
 }
 
 #[test]

@@ -84,7 +84,7 @@ fn what_is_mounted_within_a_volume_survives_its_restore() {
     stack.larder(&["restore", &name, "--components", "docker_volume_outer", "--force"]).exits(0);
     let found = stack.exec("nested", &["sh", "-c", "cd /models; cat inner/kept bound/kept; ls"]).exits(0).text();
     assert_eq!(found, "1\n2\nbound\ninner");
-    assert_eq!(stack.docker(&["ps", "--all", "--quiet", "--filter", "label=larder.helper"]).text(), "");
+    assert_eq!(stack.helpers("outer"), "");
 }
 
 #[test]

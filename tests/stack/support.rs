@@ -291,6 +291,12 @@ impl Stack {
         self.docker(&["inspect", "-f", "{{.State.Status}}", &self.container(service)]).text()
     }
 
+    /// The helper containers that mount a volume.
+    pub(crate) fn helpers(&self, volume: &str) -> String {
+        let volume = format!("volume={}", self.volume(volume));
+        self.docker(&["ps", "--all", "--quiet", "--filter", "label=larder.helper", "--filter", &volume]).exits(0).text()
+    }
+
     /// Whether these containers run, and none is frozen.
     pub(crate) fn assert_runs(&self, services: &[&str]) {
         for service in services {

@@ -132,7 +132,7 @@ impl Volumes<'_> {
         let folder = journal_folder(self.repository);
         let purpose = || Purpose::Restore {
             snapshot: self.snapshot.name.to_string(),
-            components: jobs.iter().map(|job| job.component.name.to_string()).collect(),
+            volumes: jobs.iter().map(|job| (job.component.name.to_string(), job.target.name.clone())).collect(),
             safety: safety.map(|safety| safety.name.to_string()),
         };
         let known: Vec<String> = held.iter().flat_map(Hold::names).collect();

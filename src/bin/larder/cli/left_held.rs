@@ -1,48 +1,68 @@
 //! Containers that killed commands have left held: they are let go on, or started when their volumes are whole again.
 
-use larder::docker::{Engine, Journal, Purpose};
+use std::path::Path;
+
+use larder::docker::{self, Engine, Journal, Leftover, Purpose};
 use larder::pipeline::backup::journal_folder;
-use larder::pipeline::restore::ComponentRestore;
+use larder::pipeline::restore::{Destination, RestoreJob};
 use larder::repo::Repository;
 
+use crate::config::VOLUME_PREFIX;
 use crate::console::{advice, line, warning};
 
-/// Starts the containers again that a killed restore of the same volumes has left stopped.
-pub(super) fn start_after_killed_restores(repository: &Repository, results: &[ComponentRestore]) {
-    for (journal, leftover) in Journal::leftovers(&journal_folder(repository)) {
-        let Purpose::Restore { components, .. } = &leftover.purpose else { continue };
-        if !components.iter().all(|name| results.iter().any(|result| result.name == *name)) {
+/// Starts the containers again that a killed restore into the same volumes of the same engine has left stopped.
+pub(super) fn start_after_killed_restores(repository: &Repository, jobs: &[RestoreJob<'_>]) {
+    let folder = journal_folder(repository);
+    for (journal, leftover) in Journal::leftovers(&folder) {
+        let Purpose::Restore { volumes, .. } = &leftover.purpose else { continue };
+        let is_whole = |volume: &str| {
+            jobs.iter().any(|job| match &job.destination {
+                Destination::Volume(target) => target.name == volume && target.engine.host() == leftover.host,
+                _ => false,
+            })
+        };
+        if !volumes.iter().all(|(_, volume)| is_whole(volume)) {
             continue;
         }
-        let resumed = Engine::connect(Some(&leftover.host)).and_then(|engine| leftover.resume(&engine));
-        match resumed {
+        match resume(&journal, &leftover, &folder) {
             Ok(()) => journal.clear(),
             Err(error) => warning(&format!("containers of a killed restore cannot be started: {error}")),
         }
     }
 }
 
+/// Lets containers go on, but for those whose volumes another restore has not finished.
+fn resume(journal: &Journal, leftover: &Leftover, folder: &Path) -> Result<(), docker::Error> {
+    let engine = Engine::connect(Some(&leftover.host))?;
+    let others = journal.of_other_restores(folder);
+    let mut leftover = leftover.clone();
+    leftover.containers.retain(|container| !others.contains(container));
+    leftover.resume(&engine)
+}
+
 /// Lets containers go on that a killed command has left held.
 pub(super) fn make_good(repository: &Repository) {
-    for (journal, leftover) in Journal::leftovers(&journal_folder(repository)) {
+    let folder = journal_folder(repository);
+    for (journal, leftover) in Journal::leftovers(&folder) {
         let names = leftover.containers.join(", ");
-        let engine = Engine::connect(Some(&leftover.host));
-        if let Purpose::Restore { snapshot, components, safety } = &leftover.purpose {
-            if engine.is_ok_and(|engine| leftover.is_over(&engine).unwrap_or(false)) {
+        if let Purpose::Restore { snapshot, volumes, safety } = &leftover.purpose {
+            let is_over = |engine: Engine| leftover.is_over(&engine).unwrap_or(false);
+            if Engine::connect(Some(&leftover.host)).is_ok_and(is_over) {
                 journal.clear();
                 continue;
             }
-            let what = components.join(", ");
-            warning(&format!("a restore of {what} was killed, and {names} are stopped since"));
-            let before = safety.as_ref().map(|name| format!(", or {name} for what was there before"));
+            let what: Vec<&str> = volumes.iter().map(|(_, volume)| volume.as_str()).collect();
+            let what = what.join(", ");
+            warning(&format!("a restore into {what} was killed, and {names} are stopped since"));
+            let before = safety.as_ref().map(|name| format!(", or {name} in its place for what was there before"));
             advice(&format!(
-                "`larder restore {snapshot} --components {}` writes it again and starts them{}",
-                components.join(","),
+                "`larder restore {snapshot}{}` writes it again and starts them{}",
+                places(volumes),
                 before.unwrap_or_default()
             ));
             continue;
         }
-        match engine.and_then(|engine| leftover.resume(&engine)) {
+        match resume(&journal, &leftover, &folder) {
             Ok(()) => {
                 line(&format!("note: a killed backup held {names}; they go on now"));
                 journal.clear();
@@ -50,4 +70,14 @@ pub(super) fn make_good(repository: &Repository) {
             Err(error) => warning(&format!("a killed backup held {names}, and they cannot be let go on: {error}")),
         }
     }
+}
+
+/// The options of a restore that writes just these volumes.
+fn places(volumes: &[(String, String)]) -> String {
+    let components: Vec<&str> = volumes.iter().map(|(component, _)| component.as_str()).collect();
+    let place = |(component, volume): &(String, String)| {
+        format!(" --volume {}={volume}", component.strip_prefix(VOLUME_PREFIX).unwrap_or(component))
+    };
+    let places: String = volumes.iter().map(place).collect();
+    format!(" --components {}{places}", components.join(","))
 }

@@ -123,7 +123,7 @@ impl RestoreArguments {
         }
         let exit = exit(&results, !(plan.left_out.is_empty() && plan.refused.is_empty()));
         if live && exit == Exit::Done {
-            start_after_killed_restores(&repository, &results);
+            start_after_killed_restores(&repository, &plan.jobs);
         }
         Ok(exit)
     }
