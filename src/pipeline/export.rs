@@ -113,7 +113,7 @@ fn directory(
     progress: &dyn Progress,
 ) -> Result<Rendered, Error> {
     let result = into_fresh_folder(repository, component, folder, progress)?;
-    if let Some((path, why)) = result.failed.first() {
+    if let Some((path, why)) = result.problems().next() {
         return Err(Error::NotRendered { path: path.clone(), why: why.clone(), damaged: result.damaged });
     }
     Ok(Rendered::Directory { files: component.files, bytes: component.bytes })

@@ -145,3 +145,28 @@ fn a_database_is_restored_beside_another_volume_of_its_server() {
     assert_eq!(stack.sql("SELECT id FROM a"), "1");
     assert_eq!(fs::read(stack.mountpoint(&stack.volume("archive")).join("one")).expect("it is there"), b"1");
 }
+
+/// What a file system cannot keep of a file is told, and no reason to take the restore back.
+#[test]
+fn an_attribute_that_cannot_be_set_does_not_roll_back() {
+    let stack = Stack::bare();
+    stack.start_models();
+    stack.write("ollama_data", "one", b"1");
+    let models = stack.mountpoint(&stack.volume("ollama_data"));
+    run(std::process::Command::new("setfattr").args(["-n", "user.x", "-v", "1"]).arg(models.join("one"))).exits(0);
+    let name = text(&stack.create()["name"]);
+    let plain = stack.create_volume("plain", &[]);
+    // A file system without attributes.
+    run(std::process::Command::new("mount").args(["-t", "ramfs", "ramfs"]).arg(&plain)).exits(0);
+    fs::write(plain.join("goes"), "x").expect("the tests run as root");
+    let mapping = format!("ollama_data={}", stack.volume("plain"));
+    let command = ["restore", &name, "--components", "docker_volume_ollama_data", "--volume", &mapping, "--force"];
+    let restored = stack.larder(&command);
+    let found = fs::read(plain.join("one"));
+    let gone = !plain.join("goes").exists();
+    run(std::process::Command::new("umount").arg(&plain)).exits(0);
+    let restored = restored.exits(3);
+    assert!(restored.stderr.contains("attribute user.x could not be set"), "{}", restored.stderr);
+    assert_eq!(found.expect("it was restored"), b"1");
+    assert!(gone, "the rest is as in the snapshot");
+}

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::tree::{TreeRestore, fail, fail_all, missing_target};
+use super::tree::{TreeRestore, fail, missing_target, note_not_set};
 use super::{ComponentRestore, with_causes};
 use crate::model::{Node, show_path};
 use crate::pipeline::Error;
@@ -79,7 +79,7 @@ impl TreeRestore<'_> {
             return Err(error);
         }
         let failures = self.attributes.apply(self.writer.file(file).file(), node);
-        fail_all(result, path, failures);
+        note_not_set(result, path, failures);
         Ok(self.beneath()?.put_in_place(temporary, path)?)
     }
 
@@ -109,7 +109,7 @@ impl TreeRestore<'_> {
         }
         let directory = self.beneath()?.directory(path)?;
         let failures = attributes.apply(&directory, node);
-        fail_all(result, path, failures);
+        note_not_set(result, path, failures);
         Ok(())
     }
 }

@@ -92,6 +92,8 @@ pub struct ComponentRestore {
     pub touched: bool,
     /// What could not be restored: path and cause.
     pub failed: Vec<(String, String)>,
+    /// Owners, modes, times and attributes that could not be set on what was restored: path and cause.
+    pub not_set: Vec<(String, String)>,
     /// Whether one of the causes is damage of the repository.
     pub damaged: bool,
     /// What a reader should know.
@@ -100,6 +102,13 @@ pub struct ComponentRestore {
     pub restarted: Vec<String>,
     /// What a database restore did.
     pub database: Option<DatabaseRestore>,
+}
+
+impl ComponentRestore {
+    /// Everything that went wrong: path and cause.
+    pub fn problems(&self) -> impl Iterator<Item = &(String, String)> {
+        self.failed.iter().chain(&self.not_set)
+    }
 }
 
 /// What a restore did.

@@ -318,7 +318,7 @@ impl<'a> TreeRestore<'a> {
                 if !self.options.dry_run {
                     result.touched = true;
                     let failures = self.attributes.apply(&file, node);
-                    fail_all(result, path, failures);
+                    note_not_set(result, path, failures);
                 }
                 return Ok(());
             }
@@ -417,7 +417,7 @@ impl<'a> TreeRestore<'a> {
         }
         let (directory, name) = beneath.parent(path)?;
         let failures = attributes.apply_special(&directory, name, node);
-        fail_all(result, path, failures);
+        note_not_set(result, path, failures);
         Ok(())
     }
 
@@ -452,13 +452,17 @@ pub(super) fn missing_target() -> Error {
     Error::Refused("the target is missing".to_owned())
 }
 
-pub(super) fn fail_all(result: &mut ComponentRestore, path: &[u8], failures: sink::NotApplied) {
-    for failure in failures {
-        fail(result, path, &failure);
-    }
+/// Notes what of its metadata an entry did not get. Its content is right all the same.
+pub(super) fn note_not_set(result: &mut ComponentRestore, path: &[u8], failures: sink::NotApplied) {
+    let shown = shown(result, path);
+    result.not_set.extend(failures.into_iter().map(|failure| (shown.clone(), failure)));
 }
 
 pub(super) fn fail(result: &mut ComponentRestore, path: &[u8], why: &str) {
-    let shown = if path.is_empty() { result.name.clone() } else { show_path(path) };
+    let shown = shown(result, path);
     result.failed.push((shown, why.to_owned()));
+}
+
+fn shown(result: &ComponentRestore, path: &[u8]) -> String {
+    if path.is_empty() { result.name.clone() } else { show_path(path) }
 }

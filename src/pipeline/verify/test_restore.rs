@@ -175,7 +175,7 @@ fn test_files(
     progress: &dyn Progress,
 ) -> Result<(), Error> {
     test.damaged |= restored.damaged;
-    test.errors.extend(restored.failed.iter().map(|(path, why)| format!("{path}: {why}")));
+    test.errors.extend(restored.problems().map(|(path, why)| format!("{path}: {why}")));
     let Some(node) = component.root.clone() else { return Ok(()) };
     // A stream is a file, which lies in the folder itself.
     let (folder, base) = if node.is_directory() {

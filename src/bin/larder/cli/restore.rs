@@ -187,7 +187,7 @@ fn save(
 }
 
 fn exit(results: &[ComponentRestore], incomplete: bool) -> Exit {
-    let failed = results.iter().filter(|result| !result.failed.is_empty()).count();
+    let failed = results.iter().filter(|result| result.problems().next().is_some()).count();
     if results.iter().any(|result| result.damaged) {
         Exit::Damage
     } else if failed == 0 && !incomplete {
@@ -222,7 +222,7 @@ fn print_results(
             None if result.written == 0 && result.unchanged == 0 && !result.failed.is_empty() => {
                 "nothing was restored".to_owned()
             }
-            None if result.written == 0 && result.removed == 0 && result.failed.is_empty() => {
+            None if result.written == 0 && result.removed == 0 && result.problems().next().is_none() => {
                 format!("as in the snapshot already, {} looked at", count(result.unchanged, "entry", "entries"))
             }
             None => {
@@ -242,7 +242,7 @@ fn print_results(
         context.output.line(&format!("{:<12} {text}{restarted}", result.name));
         result.notes.iter().for_each(|note| line(&format!("note: {}: {note}", result.name)));
     }
-    let failed = left_out + results.iter().filter(|result| !result.failed.is_empty()).count();
+    let failed = left_out + results.iter().filter(|result| result.problems().next().is_some()).count();
     context.output.line(&match (dry_run, failed) {
         (true, _) => "Dry run: nothing was touched.".to_owned(),
         (false, 0) => format!("{} is restored.", snapshot.name),
@@ -255,12 +255,13 @@ fn print_results(
 }
 
 fn print_failures(result: &ComponentRestore) {
-    for (path, why) in result.failed.iter().take(FAILURES_SHOWN) {
+    for (path, why) in result.problems().take(FAILURES_SHOWN) {
         let place = if *path == result.name { String::new() } else { format!("{path}: ") };
         error(&format!("{}: {place}{why}", result.name));
     }
-    if result.failed.len() > FAILURES_SHOWN {
-        error(&format!("{}: {} more", result.name, result.failed.len() - FAILURES_SHOWN));
+    let hidden = result.problems().count().saturating_sub(FAILURES_SHOWN);
+    if hidden > 0 {
+        error(&format!("{}: {hidden} more", result.name));
     }
 }
 
@@ -272,12 +273,12 @@ fn to_json(result: &ComponentRestore) -> Value {
     json!({
         "name": result.name,
         "destination": result.destination,
-        "status": if result.failed.is_empty() { "complete" } else if result.written + result.unchanged > 0 { "partial" } else { "failed" },
+        "status": if result.problems().next().is_none() { "complete" } else if result.written + result.unchanged > 0 { "partial" } else { "failed" },
         "written": result.written,
         "bytes_written": result.bytes_written,
         "unchanged": result.unchanged,
         "removed": result.removed,
-        "failed": result.failed.iter().map(|(path, why)| json!({ "path": path, "error": why })).collect::<Vec<_>>(),
+        "failed": result.problems().map(|(path, why)| json!({ "path": path, "error": why })).collect::<Vec<_>>(),
         "tables": result.database.as_ref().map(|database| database.tables),
         "rows": result.database.as_ref().map(|database| database.rows),
         "roles_created": result.database.as_ref().map(|database| &database.roles_created),
