@@ -80,7 +80,7 @@ impl<W: Write> TarWriter<W> {
             header.set_device_major(rustix::fs::major(number))?;
             header.set_device_minor(rustix::fs::minor(number))?;
         }
-        self.header(&mut header, &path, target, node, 0, Records::default())?;
+        self.header(&mut header, &path, target, node, 0, &Records::default())?;
         Ok(true)
     }
 
@@ -91,7 +91,7 @@ impl<W: Write> TarWriter<W> {
     pub fn append_link(&mut self, path: &[u8], node: &Node, first: &[u8]) -> io::Result<()> {
         let mut header = Header::new_ustar();
         header.set_entry_type(EntryType::Link);
-        self.header(&mut header, path, first, node, 0, Records::default())
+        self.header(&mut header, path, first, node, 0, &Records::default())
     }
 
     /// Appends the end mark and gives the target back.
@@ -107,7 +107,7 @@ impl<W: Write> TarWriter<W> {
         let mut header = Header::new_ustar();
         header.set_entry_type(EntryType::Regular);
         if holes.is_empty() || self.holes == Holes::Filled {
-            self.header(&mut header, path, b"", node, node.size_bytes, Records::default())?;
+            self.header(&mut header, path, b"", node, node.size_bytes, &Records::default())?;
             let mut position = 0;
             for hole in holes.iter().copied().chain([Hole { offset: node.size_bytes, len_bytes: 0 }]) {
                 self.copy(data, hole.offset - position)?;
@@ -117,19 +117,20 @@ impl<W: Write> TarWriter<W> {
             return self.pad(node.size_bytes);
         }
         let (map, data_bytes) = sparse_map(node.size_bytes, holes);
-        let mut records = Records::default();
-        records.push("GNU.sparse.major", b"1");
-        records.push("GNU.sparse.minor", b"0");
-        records.push("GNU.sparse.name", path);
-        records.push("GNU.sparse.realsize", node.size_bytes.to_string().as_bytes());
+        let mut sparse = Records::default();
+        sparse.push("GNU.sparse.major", b"1");
+        sparse.push("GNU.sparse.minor", b"0");
+        sparse.push("GNU.sparse.name", path);
+        sparse.push("GNU.sparse.realsize", node.size_bytes.to_string().as_bytes());
         let stored_bytes = map.len() as u64 + data_bytes;
-        self.header(&mut header, &sparse_path(path), b"", node, stored_bytes, records)?;
+        self.header(&mut header, &sparse_path(path), b"", node, stored_bytes, &sparse)?;
         self.target.write_all(&map)?;
         self.copy(data, data_bytes)?;
         self.pad(stored_bytes)
     }
 
-    /// Writes the header of an entry, and before it the records that it has no room for.
+    /// Writes the header of an entry, and before it the records that it has no room for. Those of a sparse file come
+    /// after the path and the size, which Python's reader takes from the last that it meets.
     fn header(
         &mut self,
         header: &mut Header,
@@ -137,11 +138,13 @@ impl<W: Write> TarWriter<W> {
         link: &[u8],
         node: &Node,
         size_bytes: u64,
-        mut records: Records,
+        sparse: &Records,
     ) -> io::Result<()> {
+        let mut records = Records::default();
         set_text(&mut header.as_old_mut().name, path, "path", &mut records);
         set_text(&mut header.as_old_mut().linkname, link, "linkpath", &mut records);
         header.set_size(bounded(size_bytes, OCTAL_11_MAX, "size", &mut records));
+        records.bytes.extend_from_slice(&sparse.bytes);
         header.set_uid(bounded(node.uid.into(), OCTAL_7_MAX, "uid", &mut records));
         header.set_gid(bounded(node.gid.into(), OCTAL_7_MAX, "gid", &mut records));
         header.set_mode(node.mode);

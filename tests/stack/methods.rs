@@ -134,6 +134,39 @@ fn an_exported_volume_is_read_by_others() {
     assert_eq!(without_root(&copied), without_root(&files_in(&models)));
 }
 
+/// Names that need a record of their own and holes go together, for every reader.
+#[test]
+fn sparse_files_with_long_and_foreign_names_are_read_by_others() {
+    let stack = Stack::bare();
+    stack.start_models();
+    let models = stack.mountpoint(&stack.volume("ollama_data"));
+    let names = ["short".to_owned(), "ä ö".to_owned(), "l".repeat(150), format!("{}/ü", "d".repeat(120))];
+    for name in &names {
+        let path = models.join(name);
+        fs::create_dir_all(path.parent().expect("it lies in the volume")).expect("made");
+        let file = fs::File::create(path).expect("made");
+        file.set_len(3 << 20).expect("made");
+        std::os::unix::fs::FileExt::write_all_at(&file, name.as_bytes(), 2 << 20).expect("written");
+    }
+    let name = text(&stack.create()["name"]);
+    let [to, by_tar, by_python] = ["to", "tar", "python"].map(|folder| stack.path("..").join(folder));
+    stack.larder(&["export", &name, "--to", to.to_str().expect("UTF-8")]).exits(0);
+    let archive = to.join(format!("{name}/docker_volumes/ollama_data.tar.gz"));
+    for folder in [&by_tar, &by_python] {
+        fs::create_dir(folder).expect("the folder is ours");
+    }
+    run(Command::new("tar").arg("-C").arg(&by_tar).arg("-xzf").arg(&archive)).exits(0);
+    let script = "import sys, tarfile\ntarfile.open(sys.argv[1]).extractall(sys.argv[2])";
+    run(Command::new("python3").args(["-W", "ignore", "-c", script]).arg(&archive).arg(&by_python)).exits(0);
+    for name in &names {
+        let expected = fs::read(models.join(name)).expect("it is there");
+        for folder in [&by_tar, &by_python] {
+            let found = fs::read(folder.join(name)).unwrap_or_else(|error| panic!("{name} in {folder:?}: {error}"));
+            assert!(found == expected, "{name} in {folder:?}");
+        }
+    }
+}
+
 /// `docker cp` does not touch the directory that it copies into.
 fn without_root(listing: &str) -> String {
     listing.lines().filter(|line| !line.starts_with('\t')).collect::<Vec<_>>().join("\n")
