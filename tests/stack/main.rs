@@ -4,6 +4,7 @@
 //! project of its own there.
 
 mod databases;
+mod drills;
 mod failures;
 mod interrupted;
 mod methods;

@@ -1,8 +1,9 @@
 //! PostgreSQL servers that are started for a test alone, with the programs that are installed here.
 
 use std::fs;
+use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
@@ -11,6 +12,14 @@ use crate::pipeline::Error;
 use crate::sink;
 use crate::source;
 use crate::source::postgres::{Connection, find_server_programs, server_programs_of};
+
+/// How long a recovery from the write-ahead log may take.
+const START_SECS: &str = "600";
+/// What a server on a copy does not do: reach others, be reached over a network, load what is not installed, write
+/// elsewhere, or take the memory of a large machine.
+const ON_A_COPY: &str = "-c listen_addresses='' -c ssl=off -c archive_mode=off -c restore_command='' -c primary_conninfo='' \
+    -c primary_slot_name='' -c max_logical_replication_workers=0 -c shared_preload_libraries='' -c logging_collector=off \
+    -c log_destination=stderr -c huge_pages=off -c shared_buffers=64MB";
 
 /// A PostgreSQL server of its own, on a socket in a temporary folder. Stopped when dropped, and its folder removed.
 #[derive(Debug)]
@@ -41,27 +50,42 @@ impl TestServer {
         Ok(server)
     }
 
-    /// Starts a server on a data directory, as the owner of it; `None` when the programs of its version are not here.
-    /// It is changed by that.
+    /// Starts a server on a data directory that is a throwaway copy, as the owner of it, or says why it is not started.
+    /// Of its configuration nothing counts that reaches beyond the copy. It is changed by that, and is no standby any
+    /// more.
     ///
     /// # Errors
     /// [`Error::Sink`] when it does not start.
-    pub fn start_on(data: &Path) -> Result<Option<Self>, Error> {
+    pub fn start_on(data: &Path) -> Result<Result<Self, String>, Error> {
         let failed = |source| Error::Sink(sink::Error::io("read", data.display().to_string(), source));
         let version = fs::read_to_string(data.join("PG_VERSION")).map_err(failed)?;
-        let Some(programs) = server_programs_of(version.trim()) else { return Ok(None) };
+        let Some(programs) = server_programs_of(version.trim()) else {
+            return Ok(Err("its version is not installed here".to_owned()));
+        };
+        if let Some(link) = link_outside(data).map_err(failed)? {
+            return Ok(Err(format!("{link} is a link that leads out of the copy")));
+        }
+        for signal in ["standby.signal", "recovery.signal"] {
+            match fs::remove_file(data.join(signal)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+                _ => {}
+            }
+        }
         let owner = fs::metadata(data).map_err(failed)?;
         let user = rustix::process::geteuid().is_root().then(|| (owner.uid(), owner.gid()));
         let server = Self::prepare(programs, Some(data), user)?;
         // What the system's own server needs beside its data may not be here.
-        let hba = server.folder.path().join("hba");
-        fs::write(&hba, "local all all trust\n").map_err(failed)?;
-        fs::set_permissions(&hba, fs::Permissions::from_mode(0o644)).map_err(failed)?;
-        let hba = hba.display();
+        for (name, text) in [("hba", "local all all trust\n"), ("ident", "")] {
+            let path = server.folder.path().join(name);
+            fs::write(&path, text).map_err(failed)?;
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).map_err(failed)?;
+        }
+        let (folder, data) = (server.folder.path().display(), data.display());
         server.start_with(&format!(
-            "-c ssl=off -c archive_mode=off -c shared_preload_libraries='' -c hba_file='{hba}'"
+            "-c data_directory='{data}' -c hba_file='{folder}/hba' -c ident_file='{folder}/ident' \
+             -c external_pid_file='{folder}/pid' {ON_A_COPY}"
         ))?;
-        Ok(Some(server))
+        Ok(Ok(server))
     }
 
     fn prepare(programs: PathBuf, data: Option<&Path>, user: Option<(u32, u32)>) -> Result<Self, Error> {
@@ -79,7 +103,7 @@ impl TestServer {
         let (folder, data) = (self.folder.path().display(), self.data.display().to_string());
         let options = format!("-k {folder} -h '' -p 5432 {settings}");
         let log = format!("{folder}/log");
-        self.run("pg_ctl", &["-D", &data, "-l", &log, "-w", "-o", &options, "start"])
+        self.run("pg_ctl", &["-D", &data, "-l", &log, "-w", "-t", START_SECS, "-o", &options, "start"])
     }
 
     /// How to reach it.
@@ -127,6 +151,30 @@ impl Drop for TestServer {
         // The folder goes with it, so a server that does not stop in time loses nothing of worth.
         let _ = self.run("pg_ctl", &["-D", &self.data.display().to_string(), "-w", "-m", "immediate", "stop"]);
     }
+}
+
+/// A link to where a server keeps data that leads out of its directory. It is not followed.
+fn link_outside(data: &Path) -> io::Result<Option<String>> {
+    let is_data = |name: &str| name.starts_with("pg_") || matches!(name, "base" | "global");
+    for folder in ["", "pg_tblspc"] {
+        let entries = match fs::read_dir(data.join(folder)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            entries => entries?,
+        };
+        for entry in entries {
+            let entry = entry?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if !entry.file_type()?.is_symlink() || (folder.is_empty() && !is_data(&name)) {
+                continue;
+            }
+            let target = fs::read_link(entry.path())?;
+            let leads_up = target.components().any(|part| part == Component::ParentDir);
+            if leads_up || (target.is_absolute() && !target.starts_with(data)) {
+                return Ok(Some(Path::new(folder).join(name).display().to_string()));
+            }
+        }
+    }
+    Ok(None)
 }
 
 fn last_lines(path: &Path) -> String {

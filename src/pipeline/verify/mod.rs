@@ -3,7 +3,7 @@
 mod data;
 mod test_restore;
 
-pub use test_restore::{ComponentTest, TestDatabase, TestPlaces, test_restore};
+pub use test_restore::{ComponentTest, TestPlaces, test_restore};
 
 use super::presence::Presence;
 use super::restore::with_causes;

@@ -1,5 +1,6 @@
 //! Proof by restoring: files into a temporary folder or volume, databases into scratch databases, all compared.
 
+use std::collections::HashMap;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -17,15 +18,6 @@ use crate::repo::Repository;
 use crate::sink::{self, Beneath};
 use crate::source::postgres::Connection;
 use crate::source::{Excludes, ReadMethod, VolumeSource, VolumeUse};
-
-/// Where a scratch database may be made.
-#[derive(Debug, Clone)]
-pub enum TestDatabase {
-    /// On this server.
-    Server(Connection),
-    /// On a server of its own that is started for the test.
-    OwnServer,
-}
 
 /// What the test of one component found.
 #[derive(Debug)]
@@ -55,8 +47,9 @@ pub struct ComponentTest {
 pub struct TestPlaces<'a> {
     /// A temporary folder.
     pub folder: &'a Path,
-    /// Where scratch databases are made.
-    pub database: TestDatabase,
+    /// The servers on which scratch databases are made, by component. A component without one gets a server that is
+    /// started for the test.
+    pub servers: HashMap<String, Connection>,
     /// The engine that makes temporary volumes; without one, volumes are restored into the folder, and nothing is
     /// started on them.
     pub engine: Option<Arc<Engine>>,
@@ -73,7 +66,7 @@ pub fn test_restore(
     progress: &dyn Progress,
 ) -> Result<Vec<ComponentTest>, Error> {
     let mut tests = Vec::new();
-    for component in snapshot.components.iter().filter(|component| component.root.is_some()) {
+    for component in &snapshot.components {
         progress.begin(&format!("restoring {} for a test", component.name), Some(component.bytes));
         let started = Instant::now();
         let mut test = ComponentTest {
@@ -87,9 +80,10 @@ pub fn test_restore(
             damaged: false,
             millis: 0,
         };
-        let outcome = if component.database.is_some() {
-            test_database(repository, component, &places.database, progress)
-                .map(|restored| test.database = Some(restored))
+        let outcome = if component.root.is_none() {
+            Err(Error::Refused("the snapshot does not have it: it could not be saved".to_owned()))
+        } else if component.database.is_some() {
+            test_database(repository, component, places, progress).map(|restored| test.database = Some(restored))
         } else if let (Some(facts), Some(engine)) = (&component.volume, &places.engine) {
             test_volume(repository, (component, facts), engine, &mut test, progress)
         } else {
@@ -97,6 +91,7 @@ pub fn test_restore(
             let own = places.folder.join(component.name.as_str());
             restored.and_then(|restored| test_files(repository, (component, restored), &own, &mut test, progress))
         };
+        test.notes.extend(component.errors.messages.iter().map(|error| format!("when it was saved: {error}")));
         match outcome {
             Err(Error::Cancelled(cancelled)) => return Err(cancelled.into()),
             Err(error) => {
@@ -114,16 +109,14 @@ pub fn test_restore(
 fn test_database(
     repository: &Repository,
     component: &Component,
-    database: &TestDatabase,
+    places: &TestPlaces<'_>,
     progress: &dyn Progress,
 ) -> Result<DatabaseRestore, Error> {
-    match database {
-        TestDatabase::Server(connection) => load_and_count(repository, component, connection, progress),
-        TestDatabase::OwnServer => {
-            let server = TestServer::start()?;
-            load_and_count(repository, component, &server.connection(), progress)
-        }
+    if let Some(connection) = places.servers.get(component.name.as_str()) {
+        return load_and_count(repository, component, connection, progress);
     }
+    let server = TestServer::start()?;
+    load_and_count(repository, component, &server.connection(), progress)
 }
 
 /// Restores a volume into a temporary one, compares it, and starts PostgreSQL on it where it holds its data.
@@ -151,11 +144,11 @@ fn test_volume(
     test_files(repository, (component, restored), &place, test, progress)?;
     let Some(data) = facts.server_data.as_ref().filter(|_| test.errors.is_empty()) else { return Ok(()) };
     match TestServer::start_on(&place.join(data))? {
-        Some(server) => {
+        Ok(server) => {
             drop(server);
             test.server_started = Some(true);
         }
-        None => test.notes.push("PostgreSQL was not started on it: its version is not installed here".to_owned()),
+        Err(why) => test.notes.push(format!("PostgreSQL was not started on it: {why}")),
     }
     Ok(())
 }

@@ -3,13 +3,12 @@
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use larder::model::Snapshot;
+use larder::model::{Component, Snapshot};
 use larder::pipeline::lookup;
-use larder::pipeline::verify::{
-    ComponentTest, TestDatabase, TestPlaces, VerifyOptions, VerifyReport, test_restore, verify,
-};
+use larder::pipeline::verify::{ComponentTest, TestPlaces, VerifyOptions, VerifyReport, test_restore, verify};
 use larder::repo::Repository;
 use larder::sink::postgres::maintenance;
+use larder::source::postgres::Connection;
 use serde_json::{Value, json};
 
 use super::Context;
@@ -108,12 +107,13 @@ impl VerifyArguments {
         };
         let folder = tempfile::Builder::new().prefix("larder-test-restore-").tempdir()?;
         let system = context.system()?;
-        let mut servers = system.databases.iter().filter_map(|database| database.connection.as_ref().ok());
+        let databases = snapshot.components.iter().filter(|component| component.database.is_some());
+        let server = |component: &Component| Some((component.name.to_string(), system.connection(component).ok()?));
         // A drill is for the day when the server is gone: it goes on without one.
-        let server = servers.find(|connection| !self.drill || maintenance(connection).is_ok());
-        let database = server.cloned().map_or(TestDatabase::OwnServer, TestDatabase::Server);
+        let answers = |(_, connection): &(String, Connection)| !self.drill || maintenance(connection).is_ok();
+        let servers = databases.filter_map(server).filter(answers).collect();
         let engine = system.engine().ok().filter(|_| self.drill);
-        let places = TestPlaces { folder: folder.path(), database, engine };
+        let places = TestPlaces { folder: folder.path(), servers, engine };
         Ok(test_restore(repository, &snapshot, &places, &context.progress)?)
     }
 }
