@@ -3,17 +3,20 @@
 //! The old database serves until the new one is complete; renaming both is one transaction.
 
 use std::io::{self, Read, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::Error;
 use crate::clock::LocalTime;
 use crate::model::{DatabaseFacts, TableRows};
-use crate::source;
 use crate::source::postgres::{Connection, psql, psql_program};
+use crate::source::{self, Process};
 
 /// Databases that a connection can be made to while others are renamed.
 const MAINTENANCE: [&str; 2] = ["postgres", "template1"];
 const COPY_BUFFER_BYTES: usize = 64 << 10;
+/// How long a program is listened to before it is asked whether it was fed.
+const LISTEN_TIME: Duration = Duration::from_millis(50);
 const RENAME_TRIES: u32 = 50;
 const RENAME_PAUSE: Duration = Duration::from_millis(100);
 
@@ -101,9 +104,9 @@ impl LoadedDatabase {
         let connection = self.maintenance.with_database(&self.name);
         let mut program = connection.program(psql_program(&connection.place));
         program.args(["-X", "-w", "-q", "-o", "/dev/null", "-v", "ON_ERROR_STOP=1", "--single-transaction", "-f", "-"]);
-        let (input, mut process) = program.start(true).map_err(failed)?;
+        let (input, process) = program.start(true).map_err(failed)?;
         let mut input = input.expect("it was started with an input");
-        let fed = feed(dump, &mut input);
+        let (fed, mut process) = feed_and_listen(dump, &mut input, process);
         if fed.is_err() {
             // Without an end, the transaction must not be committed. A program in a container cannot be killed, but its
             // session can be ended.
@@ -218,6 +221,27 @@ impl Drop for LoadedDatabase {
 enum Feed {
     Read(io::Error),
     Write,
+}
+
+/// Feeds a process while what it writes is read and dropped: one that cannot get rid of its messages reads nothing.
+fn feed_and_listen(dump: &mut dyn Read, input: &mut dyn Write, mut process: Process) -> (Result<(), Feed>, Process) {
+    let fed_all = AtomicBool::new(false);
+    let fed = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut buffer = [0; 4096];
+            while !fed_all.load(Ordering::Acquire) {
+                match process.read_within(&mut buffer, LISTEN_TIME) {
+                    Ok(None | Some(1..)) => {}
+                    // What broke is told by how the process ends.
+                    Ok(Some(0)) | Err(_) => break,
+                }
+            }
+        });
+        let fed = feed(dump, input);
+        fed_all.store(true, Ordering::Release);
+        fed
+    });
+    (fed, process)
 }
 
 fn feed(dump: &mut dyn Read, input: &mut dyn Write) -> Result<(), Feed> {

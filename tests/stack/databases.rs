@@ -69,3 +69,21 @@ fn a_live_copy_of_a_data_directory_does_not_win_over_a_dump() {
     stack.larder(&["restore", &name, "--components", "database", "--force"]).exits(0);
     assert_eq!(stack.sql("SELECT count(*) FROM articles"), "20000");
 }
+
+/// A server that says much while a dump is loaded does not keep it from being loaded.
+#[test]
+fn a_dump_that_makes_many_warnings_is_loaded() {
+    let stack = Stack::bare();
+    stack.start_postgres();
+    stack.sql(
+        "SET client_min_messages = error;
+        CREATE FUNCTION says(int) RETURNS bool LANGUAGE plpgsql IMMUTABLE AS
+            $$ BEGIN RAISE WARNING '%', repeat('x', 2000); RETURN true; END $$;
+        CREATE TABLE noisy (id int CHECK (public.says(id)));
+        INSERT INTO noisy SELECT generate_series(1, 20000);",
+    );
+    let name = text(&stack.create()["name"]);
+    stack.sql("DELETE FROM noisy");
+    stack.larder(&["restore", &name, "--components", "database", "--force", "--no-snapshot"]).exits(0);
+    assert_eq!(stack.sql("SELECT count(*) FROM noisy"), "20000");
+}
