@@ -93,10 +93,12 @@ fn a_restore_that_fails_puts_back_what_was_there() {
     let stack = Stack::bare();
     stack.start_models();
     stack.write("ollama_data", "a-kept", &noise(6 << 20, 2));
-    stack.write("ollama_data", "b-new", &noise(10 << 20, 3));
+    stack.write("ollama_data", "m-new", &noise(10 << 20, 3));
     // What comes before many files is in its place before what comes after them.
     for number in 0..600 {
-        stack.write("ollama_data", &format!("many/{number}"), b"x");
+        for folder in ["b", "n"] {
+            stack.write("ollama_data", &format!("{folder}/{number}"), b"x");
+        }
     }
     stack.write("ollama_data", "z-large", &noise(40 << 20, 1));
     let name = text(&stack.create()["name"]);
@@ -181,7 +183,7 @@ struct SmallDisk {
 
 impl SmallDisk {
     fn mount(path: &Path) -> Self {
-        run(Command::new("mount").args(["-t", "tmpfs", "-o", "size=20m", "tmpfs"]).arg(path)).exits(0);
+        run(Command::new("mount").args(["-t", "tmpfs", "-o", "size=24m", "tmpfs"]).arg(path)).exits(0);
         Self { path: path.to_owned() }
     }
 }
