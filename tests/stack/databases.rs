@@ -79,8 +79,8 @@ fn a_dump_that_makes_many_warnings_is_loaded() {
         "SET client_min_messages = error;
         CREATE FUNCTION says(int) RETURNS bool LANGUAGE plpgsql IMMUTABLE AS
             $$ BEGIN RAISE WARNING '%', repeat('x', 2000); RETURN true; END $$;
-        CREATE TABLE noisy (id int CHECK (public.says(id)));
-        INSERT INTO noisy SELECT generate_series(1, 20000);",
+        CREATE TABLE noisy (id int CHECK (public.says(id)), filler text);
+        INSERT INTO noisy SELECT n, repeat(md5(n::text), 20) FROM generate_series(1, 20000) AS n;",
     );
     let name = text(&stack.create()["name"]);
     stack.sql("DELETE FROM noisy");

@@ -170,3 +170,24 @@ fn an_attribute_that_cannot_be_set_does_not_roll_back() {
     assert_eq!(found.expect("it was restored"), b"1");
     assert!(gone, "the rest is as in the snapshot");
 }
+
+/// What could not be saved completely is not taken for everything that there was.
+#[test]
+fn a_partial_volume_takes_nothing_away_and_says_so() {
+    let stack = Stack::bare();
+    stack.start_models();
+    stack.start_postgres();
+    stack.write("ollama_data", "one", b"1");
+    stack.configure("[docker]\nhold_secs = 0\n");
+    let name = text(&stack.larder(&["create", "--json"]).exits(3).json()["name"]);
+    stack.write("ollama_data", "two", b"2");
+    let restored = stack.larder(&["restore", &name, "--components", "docker_volume_ollama_data", "--force"]).exits(0);
+    assert!(restored.stderr.contains("docker_volume_ollama_data: nothing was removed"), "{}", restored.stderr);
+    assert!(stack.mountpoint(&stack.volume("ollama_data")).join("two").exists());
+
+    // A data directory that is not complete is no database.
+    stack.docker(&["rm", "--force", &stack.container("cti_postgres")]).exits(0);
+    stack.docker(&["volume", "rm", &stack.volume("postgres_data")]).exits(0);
+    let refused = stack.larder(&["restore", &name, "--force", "--json"]).exits(3).json();
+    assert!(refused["refused"].to_string().contains("docker_volume_postgres_data"), "{refused}");
+}
