@@ -124,6 +124,28 @@ fn a_restore_that_fails_puts_back_what_was_there() {
     stack.docker(&["rm", "--force", &stack.container("holder")]).exits(0);
 }
 
+/// A volume in which only an owner was changed was changed: it is put back with the others.
+#[test]
+fn an_owner_that_a_failed_restore_has_set_is_put_back() {
+    let stack = Stack::bare();
+    let user = ["--user", "0:0", "--stop-signal", "KILL"];
+    let first = stack.create_volume("a_data", &[]);
+    std::fs::write(first.join("one"), "1").expect("written");
+    stack.start("first", (&stack.volume("a_data"), "/data"), &user, &["/bin/sleep", "600"]);
+    stack.create_volume("z_data", &[]);
+    stack.write("z_data", "large", &noise(40 << 20, 1));
+    stack.start("second", (&stack.volume("z_data"), "/data"), &user, &["/bin/sleep", "600"]);
+    let name = text(&stack.create()["name"]);
+    std::os::unix::fs::chown(first.join("one"), Some(1234), None).expect("the tests run as root");
+    let before = stack.files(&stack.volume("a_data"));
+    let _disk = SmallDisk::mount(&stack.create_volume("small", &[]));
+    let mapping = format!("z_data={}", stack.volume("small"));
+    let failed = stack.larder(&["restore", &name, "--force", "--volume", &mapping]);
+    assert!(failed.code == 3 && failed.all().contains("space"), "{failed:?}");
+    assert_eq!(stack.files(&stack.volume("a_data")), before, "{failed:?}");
+    stack.assert_runs(&["first"]);
+}
+
 /// A restore that could not begin leaves nothing to mend, so the container runs on.
 #[test]
 fn a_restore_that_touched_nothing_starts_the_containers() {

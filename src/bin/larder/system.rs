@@ -376,8 +376,8 @@ impl<'a> System<'a> {
         let message =
             format!("{} was saved from the container {name}, which this project does not have", component.name);
         let advice = format!(
-            "start that container, or make an empty database '{database}' on a server of this project, \
-             leave it out with --components, or use --target DIR"
+            "start that container, make an empty database '{database}' on a server of this project (or name it in `others` \
+             of [database]), leave it out with --components, or use --target DIR"
         );
         Err(UsageError::with_advice(message, advice).into())
     }
