@@ -13,6 +13,10 @@ use super::{Container, Engine, Error, Journal, Leftover, Purpose, State};
 const READY_PAUSE: Duration = Duration::from_millis(100);
 /// How long a container has to run to be taken for well, when it does not say itself whether it is.
 const SETTLED: Duration = Duration::from_secs(2);
+/// How long letting go is tried again when the engine is away, as while it is restarted.
+const RELEASE_LIMIT: Duration = Duration::from_mins(1);
+/// How long it is waited between two tries: at first, and at most.
+const RELEASE_PAUSE: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(5)];
 
 /// How containers are held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -32,6 +36,8 @@ pub struct Hold {
     containers: Vec<Container>,
     journal: Option<Journal>,
     since: Instant,
+    /// How long letting go may be tried.
+    patience: Duration,
 }
 
 impl Hold {
@@ -56,14 +62,14 @@ impl Hold {
         let names = containers.iter().map(|container| container.name.clone()).collect();
         let entry = Leftover { host: engine.host().to_owned(), purpose, method, containers: names };
         let journal = if containers.is_empty() { None } else { Some(Journal::write(folder, &entry)?) };
-        let mut hold =
-            Self { engine: Arc::clone(engine), method, containers: Vec::new(), journal, since: Instant::now() };
+        let (engine, since, patience) = (Arc::clone(engine), Instant::now(), RELEASE_LIMIT);
+        let mut hold = Self { engine, method, containers: Vec::new(), journal, since, patience };
         for container in containers.into_iter().rev() {
             // Let go of even when the call fails: the engine may have done it all the same.
             hold.containers.insert(0, container.clone());
             match method {
-                HoldMethod::Pause => engine.pause(&container.id)?,
-                HoldMethod::Stop => engine.stop(&container.id)?,
+                HoldMethod::Pause => hold.engine.pause(&container.id)?,
+                HoldMethod::Stop => hold.engine.stop(&container.id)?,
             }
         }
         Ok(hold)
@@ -81,13 +87,16 @@ impl Hold {
         self.since.elapsed()
     }
 
-    /// Lets the containers go on, in order.
+    /// Lets the containers go on, in order. While the engine is away it is tried again, for a minute.
     ///
     /// # Errors
     /// [`Error::Refused`], [`Error::Broken`] for the first that cannot; the others go on all the same, and the journal
     /// stays.
     pub fn release(mut self) -> Result<(), Error> {
-        self.let_go()
+        let released = self.let_go();
+        // Dropped, it tries once more and no longer.
+        self.patience = Duration::ZERO;
+        released
     }
 
     /// Goes on holding for another purpose, which the journal says from now on.
@@ -113,19 +122,29 @@ impl Hold {
     }
 
     fn let_go(&mut self) -> Result<(), Error> {
-        let mut first = Ok(());
-        for container in std::mem::take(&mut self.containers) {
-            let gone_on = resume(&self.engine, &container.id, self.method);
-            if first.is_ok() {
-                first = gone_on;
+        let begun = Instant::now();
+        let [mut pause, pause_max] = RELEASE_PAUSE;
+        loop {
+            let mut first = Ok(());
+            let mut is_away = false;
+            for container in std::mem::take(&mut self.containers) {
+                if let Err(error) = resume(&self.engine, &container.id, self.method) {
+                    is_away |= error.is_away();
+                    self.containers.push(container);
+                    first = first.and(Err(error));
+                }
             }
+            if self.containers.is_empty()
+                && let Some(journal) = self.journal.take()
+            {
+                journal.clear();
+            }
+            if first.is_ok() || !is_away || begun.elapsed() >= self.patience {
+                return first;
+            }
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(pause_max);
         }
-        if first.is_ok()
-            && let Some(journal) = self.journal.take()
-        {
-            journal.clear();
-        }
-        first
     }
 }
 

@@ -100,4 +100,10 @@ impl Error {
     pub const fn is_missing(&self) -> bool {
         matches!(self, Self::Refused { missing: true, .. })
     }
+
+    /// Whether the engine did not answer, which may be different in a moment.
+    #[must_use]
+    pub const fn is_away(&self) -> bool {
+        matches!(self, Self::Broken { .. } | Self::Unreachable { .. })
+    }
 }

@@ -5,10 +5,12 @@
 
 mod databases;
 mod drills;
+mod engine_gone;
 mod failures;
 mod interrupted;
 mod methods;
 mod nights;
 mod projects;
+mod proxy;
 mod support;
 mod volumes;
