@@ -24,15 +24,39 @@ fn an_engine_that_is_down_is_named_and_the_rest_is_saved() {
     assert!(refused.stderr.contains("ssh://somewhere"), "{}", refused.stderr);
 }
 
-/// What an engine had is missed when it does not answer on the next night, although nothing names it.
+/// What an engine had is missed on every night on which it does not answer, although nothing names it; and once when it
+/// answers and the thing is gone.
 #[test]
-fn volumes_that_vanish_with_their_engine_are_missed() {
-    let stack = Stack::bare();
-    stack.start_redis("redis_data");
+fn volumes_that_vanish_with_their_engine_are_missed_every_night() {
+    let stack = Stack::full();
     stack.create();
-    let night =
-        run(stack.command(&["create", "--json"]).env("DOCKER_HOST", "unix:///nonexistent/socket")).exits(3).json();
-    assert_eq!(component(&night, "docker_volume_redis_data")["status"], "failed");
+    let names = ["database", "docker_volume_redis_data", "docker_volume_ollama_data"];
+    for _ in 0..2 {
+        let mut command = stack.command(&["create", "--json"]);
+        let night = run(command.env("DOCKER_HOST", "unix:///nonexistent/socket")).exits(3).json();
+        for name in names {
+            let part = component(&night, name);
+            assert!(part["errors"].to_string().contains("no Docker Engine answers"), "{part}");
+        }
+    }
+    stack.docker(&["rm", "--force", &stack.container("cti_redis")]).exits(0);
+    stack.docker(&["volume", "rm", &stack.volume("redis_data")]).exits(0);
+    let night = stack.larder(&["create", "--json"]).exits(3).json();
+    let error = component(&night, "docker_volume_redis_data")["errors"].to_string();
+    assert!(error.contains("that is gone"), "{error}");
+    stack.create();
+}
+
+#[test]
+fn a_first_backup_beside_a_compose_file_needs_the_engine() {
+    let stack = Stack::bare();
+    std::fs::write(stack.path("compose.yaml"), "services: {}\n").expect("the folder is ours");
+    for arguments in [&["create"][..], &["create", "--dry-run"], &["plan"]] {
+        let night = run(stack.command(arguments).env("DOCKER_HOST", "unix:///nonexistent/socket")).exits(3);
+        assert!(night.stderr.contains("out of reach") && night.stderr.contains("hint"), "{}", night.stderr);
+    }
+    stack.configure("[docker]\nenabled = false\n");
+    run(stack.command(&["create"]).env("DOCKER_HOST", "unix:///nonexistent/socket")).exits(0);
 }
 
 #[test]

@@ -16,10 +16,15 @@ fn busy_stack() -> Stack {
 }
 
 fn begin(stack: &Stack) -> Child {
+    begin_until(stack, "paused")
+}
+
+/// Starts a backup, and waits until the container is held.
+fn begin_until(stack: &Stack, state: &str) -> Child {
     let mut command = stack.command(&["create"]);
     let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let child = child.expect("larder starts");
-    until("the container is paused", || stack.state("ollama") == "paused");
+    until("the container is held", || stack.state("ollama") == state);
     child
 }
 
@@ -56,6 +61,32 @@ fn a_killed_backup_is_made_good_by_the_next_command() {
     std::fs::remove_file(stack.mountpoint(&stack.volume("ollama_data")).join("zeros")).expect("it is there");
     stack.create();
     assert_eq!(stack.helpers("ollama_data"), "");
+}
+
+/// A container that a killed backup has left stopped runs again before the next one looks who writes.
+#[test]
+fn what_a_killed_backup_held_is_a_writer_again_in_the_next_one() {
+    let stack = busy_stack();
+    let zeros = stack.mountpoint(&stack.volume("ollama_data")).join("zeros");
+    let kill_one = |quiesce: &str, state: &str| {
+        std::fs::File::create(&zeros).and_then(|file| file.set_len(40 << 30)).expect("written");
+        stack.configure(&format!("[volumes.ollama_data]\nmethod = \"engine\"\nquiesce = \"{quiesce}\"\n"));
+        let mut child = begin_until(&stack, state);
+        signal(&child, "KILL");
+        child.wait().expect("it ends");
+        std::fs::remove_file(&zeros).expect("it is there");
+    };
+    for (quiesce, state, consistency) in [("pause", "paused", "paused"), ("stop", "exited", "stopped")] {
+        kill_one(quiesce, state);
+        stack.larder(&["create", "--dry-run"]).exits(0);
+        stack.assert_runs(&["ollama"]);
+        kill_one(quiesce, state);
+        let night = stack.create();
+        let models = component(&night, "docker_volume_ollama_data");
+        assert_eq!(models["consistency"], consistency, "{models}");
+        assert_eq!(models["volume"]["held"].as_array().map(Vec::len), Some(1), "{models}");
+        stack.assert_runs(&["ollama"]);
+    }
 }
 
 /// What a killed restore has left half-written is not started, and the next one that ends well starts it.

@@ -1,12 +1,12 @@
 //! What there is to back up: what the settings name, and what is found in the Docker Engine.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use larder::docker::{self, DatabaseServer, Engine, HoldMethod, Stack};
-use larder::model::{Component, ComponentKind, ComponentName, Snapshot, VolumeFacts};
+use larder::model::{Component, ComponentKind, ComponentName, Snapshot, SnapshotKind, VolumeFacts};
 use larder::pipeline::backup::{ComponentSource, Origin, VolumeOrigin};
 use larder::pipeline::restore::{PROJECT_LABEL, VOLUME_LABEL, VolumeTarget};
 use larder::repo::Repository;
@@ -50,6 +50,8 @@ pub(crate) struct System<'a> {
     pub(crate) volumes: Vec<Volume>,
     /// Why there is no engine although one was to be expected.
     pub(crate) no_engine: Option<String>,
+    /// Why the engine did not answer, expected or not.
+    silent_engine: Option<String>,
 }
 
 impl<'a> System<'a> {
@@ -62,11 +64,15 @@ impl<'a> System<'a> {
             databases: Vec::new(),
             volumes: Vec::new(),
             no_engine: None,
+            silent_engine: None,
         };
         match system.ask_engine() {
             Ok(()) => {}
             Err(error @ docker::Error::Address { .. }) => return Err(UsageError::new(error.to_string()).into()),
-            Err(error) => system.no_engine = Some(error.to_string()).filter(|_| system.expects_engine()),
+            Err(error) => {
+                system.silent_engine = Some(error.to_string());
+                system.no_engine = system.silent_engine.clone().filter(|_| system.expects_engine());
+            }
         }
         system.find_databases();
         system.find_volumes();
@@ -202,24 +208,35 @@ impl<'a> System<'a> {
         databases.chain(directories).chain(self.volumes.iter().map(|volume| volume.name.to_string())).collect()
     }
 
-    /// Components of an earlier snapshot that only an engine has and that are not found now.
-    pub(crate) fn vanished(&self, earlier: Option<&Snapshot>) -> Vec<Component> {
-        let names = self.names();
-        let is_lost = |component: &&Component| {
-            let of_engine = component.kind == ComponentKind::Volume
-                || component.database.as_ref().is_some_and(|facts| facts.container.is_some());
-            let skipped = self.settings.docker.enabled == Some(false)
-                || component
-                    .name
-                    .as_str()
-                    .strip_prefix(VOLUME_PREFIX)
-                    .is_some_and(|short| self.settings.volumes.get(short).is_some_and(|settings| settings.skip));
-            of_engine
-                && !skipped
-                && component.root.is_some()
-                && !names.iter().any(|name| name == component.name.as_str())
+    /// Components of earlier snapshots, the newest of which comes first, that only an engine has and that are not found
+    /// now; each with the reason.
+    ///
+    /// What an engine that answers does not have is compared with the last time that it had anything, so that it is
+    /// missed once. While it does not answer, nothing is known to be gone, and everything is missed.
+    pub(crate) fn vanished(&self, earlier: &[Snapshot]) -> Vec<(Component, String)> {
+        let is_full = |snapshot: &&Snapshot| snapshot.kind == SnapshotKind::Full;
+        let last = || earlier.iter().filter(is_full).find(|snapshot| snapshot.components.iter().any(is_of_engine));
+        let compared: Vec<&Snapshot> = match self.engine {
+            Some(_) => last().into_iter().collect(),
+            None => earlier.iter().collect(),
         };
-        earlier.map(|snapshot| snapshot.components.iter().filter(is_lost).cloned().collect()).unwrap_or_default()
+        let mut seen: HashSet<String> = self.names().into_iter().collect();
+        let components = compared.into_iter().flat_map(|snapshot| &snapshot.components);
+        let lost = components.filter(|component| is_of_engine(component) && !self.is_unwanted(component));
+        let lost = lost.filter(|component| seen.insert(component.name.to_string()));
+        let why = |component: &Component| match (&self.engine, &self.silent_engine) {
+            (Some(_), _) => format!("the last backup had it from {}, and that is gone", component.source),
+            (None, Some(why)) => why.clone(),
+            (None, None) => "no Docker Engine was found, and earlier backups had it from one".to_owned(),
+        };
+        lost.map(|component| (component.clone(), why(component))).collect()
+    }
+
+    /// Whether the settings say that a component of the engine is not to be saved.
+    fn is_unwanted(&self, component: &Component) -> bool {
+        let short = component.name.as_str().strip_prefix(VOLUME_PREFIX);
+        let settings = short.and_then(|short| self.settings.volumes.get(short));
+        self.settings.docker.enabled == Some(false) || settings.is_some_and(|settings| settings.skip)
     }
 
     /// The sources of the named components: databases, directories, volumes.
@@ -381,6 +398,12 @@ impl<'a> System<'a> {
         );
         Err(UsageError::with_advice(message, advice).into())
     }
+}
+
+/// Whether a component was saved from an engine.
+fn is_of_engine(component: &Component) -> bool {
+    let in_container = component.database.as_ref().is_some_and(|facts| facts.container.is_some());
+    component.root.is_some() && (component.kind == ComponentKind::Volume || in_container)
 }
 
 fn service_of(server: &DatabaseServer) -> &str {

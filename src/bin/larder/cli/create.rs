@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 
 use clap::{Args, ValueEnum};
-use larder::model::{Component, ComponentName, Consistency, Snapshot, SnapshotKind, Status};
+use larder::model::{Component, ComponentKind, ComponentName, Consistency, Snapshot, SnapshotKind, Status};
 use larder::pipeline::backup::{self, BackupOptions, BackupReport, ComponentPlan, ComponentSource, Origin};
 use larder::pipeline::lookup;
 use larder::repo::Repository;
@@ -70,22 +70,30 @@ enum Type {
 impl CreateArguments {
     pub(super) fn run(&self, context: &Context<'_>) -> anyhow::Result<Exit> {
         context.progress.stop_cleanly()?;
+        // Opening it lets go on what a killed run has left held, so it comes before anybody looks at what runs.
+        let existing = match context.repository() {
+            Ok(repository) => Some(repository),
+            Err(error) if is_not_found(&error) => None,
+            Err(error) => return Err(error),
+        };
         let system = context.system()?;
+        let (sources, kind) = self.sources(&system, existing.as_ref())?;
+        // Nothing is known yet of what the engine has, and it is not saved.
+        let is_blind = matches!(kind, SnapshotKind::Full | SnapshotKind::Database) && system.no_engine.is_some();
         if self.dry_run {
-            let repository = match context.repository() {
-                Ok(repository) => Some(repository),
-                Err(error) if is_not_found(&error) => None,
-                Err(error) => return Err(error),
-            };
-            let (sources, _) = self.sources(&system, repository.as_ref())?;
-            let plans = backup::plan(repository.as_ref(), &sources, &context.progress)?;
+            let plans = backup::plan(existing.as_ref(), &sources, &context.progress)?;
             context.progress.end();
-            return Ok(print_plan(context, &plans));
+            let exit = print_plan(context, &plans);
+            return Ok(if is_blind { Exit::Partial } else { exit });
         }
-        // What is asked for is looked at before anything is made.
-        self.sources(&system, None)?;
-        let repository = context.repository_or_new()?;
-        let (sources, kind) = self.sources(&system, Some(&repository))?;
+        // What is asked for was looked at before anything is made.
+        let (repository, sources) = if let Some(repository) = existing {
+            (repository, sources)
+        } else {
+            let repository = context.repository_or_new()?;
+            let (sources, _) = self.sources(&system, Some(&repository))?;
+            (repository, sources)
+        };
         let (reservation, time) = backup::reserve(&repository)?;
         let title = format!("Creating comprehensive system backup: {}", reservation.name());
         if context.output.is_json() {
@@ -104,7 +112,8 @@ impl CreateArguments {
         } else {
             print_summary(context, &report);
         }
-        Ok(if report.snapshot.status == Status::Complete { Exit::Done } else { Exit::Partial })
+        let is_whole = report.snapshot.status == Status::Complete && !is_blind;
+        Ok(if is_whole { Exit::Done } else { Exit::Partial })
     }
 
     /// What to back up. Without a repository it is only checked that there is something.
@@ -131,17 +140,17 @@ impl CreateArguments {
         } else {
             (wanted, SnapshotKind::Selected)
         };
-        if names.is_empty() {
+        let mut sources = system.sources(repository, &names)?;
+        if kind == SnapshotKind::Full || kind == SnapshotKind::Database {
+            sources.extend(vanished(system, repository, kind)?);
+        }
+        if sources.is_empty() {
             let message = match self.what {
                 Type::Database => "no database is configured",
                 _ => "there is nothing to back up here",
             };
             let advice = "set DATABASE_URL, write a larder.toml, or give the directory of the system with -C";
             return Err(UsageError::with_advice(message, advice).into());
-        }
-        let mut sources = system.sources(repository, &names)?;
-        if kind == SnapshotKind::Full {
-            sources.extend(vanished(system, repository)?);
         }
         Ok((sources, kind))
     }
@@ -168,17 +177,18 @@ fn present_directories(system: &System<'_>, repository: Option<&Repository>) -> 
     Ok(present.map(|directory| directory.name.to_string()).collect())
 }
 
-/// What the last full snapshot has of the engine and is not to be found there now, so that it is missed once.
-fn vanished(system: &System<'_>, repository: Option<&Repository>) -> anyhow::Result<Vec<ComponentSource>> {
+/// What earlier snapshots have of the engine and is not to be found there now.
+fn vanished(
+    system: &System<'_>,
+    repository: Option<&Repository>,
+    kind: SnapshotKind,
+) -> anyhow::Result<Vec<ComponentSource>> {
     let Some(repository) = repository else { return Ok(Vec::new()) };
-    let snapshots = lookup::snapshots(repository)?.snapshots;
-    let last = snapshots.iter().find(|snapshot| snapshot.kind == SnapshotKind::Full);
-    let missing = system.vanished(last).into_iter().map(|component| {
-        let why = match &system.no_engine {
-            Some(why) => why.clone(),
-            None => format!("the last backup had it from {}, and that is gone", component.source),
-        };
-        ComponentSource { name: component.name, origin: Origin::Missing { kind: component.kind, why } }
+    let mut lost = system.vanished(&lookup::snapshots(repository)?.snapshots);
+    lost.retain(|(component, _)| kind == SnapshotKind::Full || component.kind == ComponentKind::Database);
+    let missing = lost.into_iter().map(|(component, why)| {
+        let origin = Origin::Missing { kind: component.kind, why };
+        ComponentSource { name: component.name, origin }
     });
     Ok(missing.collect())
 }

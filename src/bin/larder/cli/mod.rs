@@ -26,7 +26,7 @@ use larder::pipeline::lookup;
 use larder::repo::Repository;
 
 use crate::config::Settings;
-use crate::console::{ConsoleProgress, Verbosity, line, warning};
+use crate::console::{ConsoleProgress, Verbosity, advice, line, warning};
 use crate::failure::{Exit, UsageError};
 use crate::output::Output;
 use crate::system::System;
@@ -157,6 +157,7 @@ impl<'a> Context<'a> {
         let system = System::find(&self.settings)?;
         if let Some(why) = &system.no_engine {
             warning(&format!("volumes and databases in containers are out of reach: {why}"));
+            advice("start the engine, or say where it is with DOCKER_HOST; without one, `enabled = false` in [docker]");
         }
         Ok(system)
     }

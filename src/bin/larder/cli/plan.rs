@@ -38,7 +38,7 @@ impl PlanArguments {
         let mut parts = databases(&system);
         parts.extend(directories(&system));
         parts.extend(volumes(&system)?);
-        let failed = parts.iter().any(|part| part.problem.is_some());
+        let failed = system.no_engine.is_some() || parts.iter().any(|part| part.problem.is_some());
         if context.output.is_json() {
             context.output.json(&json!({
                 "project": system.stack.project,
