@@ -4,9 +4,10 @@
 //! without its end mark is not complete. Nothing is ever unpacked here.
 
 use std::io::{self, Read};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -20,6 +21,8 @@ use crate::limits::{ARCHIVE_HEADERS_BYTES_MAX, ARCHIVE_PATH_BYTES_MAX, XATTRS_BY
 
 const BLOCK_BYTES: u64 = 512;
 const XATTR_PREFIX: &str = "SCHILY.xattr.";
+/// How often it is asked whether to stop while nothing arrives.
+const POLL: Duration = Duration::from_millis(200);
 
 type Entry = tokio_tar::Entry<tokio_tar::Archive<Incoming>>;
 /// Parts of an archive on their way.
@@ -74,8 +77,9 @@ pub struct ArchiveEntry {
 }
 
 /// An archive that is arriving.
-pub struct Archive {
+pub struct Archive<'a> {
     runtime: Handle,
+    stop: &'a dyn Fn() -> bool,
     action: String,
     entries: tokio_tar::Entries<Incoming>,
     current: Option<Entry>,
@@ -86,19 +90,19 @@ pub struct Archive {
     feed: Arc<Mutex<Feed>>,
 }
 
-impl Archive {
-    pub(super) fn new(runtime: Handle, parts: Parts, action: &str) -> Self {
+impl<'a> Archive<'a> {
+    pub(super) fn new(runtime: Handle, parts: Parts, action: &str, stop: &'a dyn Fn() -> bool) -> Self {
         let feed = Feed { parts, pending: Bytes::new(), allowed: 0, zeros: 0 };
         let feed = Arc::new(Mutex::new(feed));
         let mut archive = tokio_tar::Archive::new(Incoming(Arc::clone(&feed)));
         let entries = archive.entries().expect("nothing has been read of it");
-        Self { runtime, action: action.to_owned(), entries, current: None, left: 0, padding: 0, feed }
+        Self { runtime, stop, action: action.to_owned(), entries, current: None, left: 0, padding: 0, feed }
     }
 
     /// The next entry; `None` at the end. What was not read of the last one is skipped.
     ///
     /// # Errors
-    /// [`Error::Broken`] when the connection breaks, or the archive is none that an engine makes.
+    /// [`Error::Broken`] when the connection breaks, the archive is none that an engine makes, or it is to stop.
     pub fn next_entry(&mut self) -> Result<Option<ArchiveEntry>, Error> {
         let mut skipped = [0; 16 << 10];
         while self.current.is_some() && self.read(&mut skipped).map_err(|error| self.broken(&error.to_string()))? > 0 {}
@@ -108,7 +112,10 @@ impl Archive {
             feed.allowed = ARCHIVE_HEADERS_BYTES_MAX;
             feed.zeros = 0;
         }
-        let Some(entry) = self.runtime.block_on(self.entries.next()) else { return self.end().map(|()| None) };
+        let entry = wait(&self.runtime, self.stop, self.entries.next());
+        let Some(entry) = entry.map_err(|error| self.broken(&error.to_string()))? else {
+            return self.end().map(|()| None);
+        };
         let mut entry = entry.map_err(|error| self.broken(&error.to_string()))?;
         let described = self.runtime.block_on(describe(&mut entry)).map_err(|why| self.broken(&why))?;
         let data_bytes = entry.effective_size();
@@ -128,8 +135,12 @@ impl Archive {
         }
         let mut rest = [0; 16 << 10];
         let mut incoming = Incoming(Arc::clone(&self.feed));
-        while self.runtime.block_on(incoming.read(&mut rest)).map_err(|error| self.broken(&error.to_string()))? > 0 {}
-        Ok(())
+        loop {
+            let read = wait(&self.runtime, self.stop, incoming.read(&mut rest)).flatten();
+            if read.map_err(|error| self.broken(&error.to_string()))? == 0 {
+                return Ok(());
+            }
+        }
     }
 
     fn broken(&self, why: &str) -> Error {
@@ -137,13 +148,13 @@ impl Archive {
     }
 }
 
-impl Read for Archive {
+impl Read for Archive<'_> {
     /// Data of the entry that came last; 0 at its end.
     fn read(&mut self, target: &mut [u8]) -> io::Result<usize> {
         match &mut self.current {
             None => Ok(0),
             Some(entry) => {
-                let len = self.runtime.block_on(entry.read(target))?;
+                let len = wait(&self.runtime, self.stop, entry.read(target))??;
                 self.left = self.left.saturating_sub(len as u64);
                 if len == 0 && self.left > 0 && !target.is_empty() {
                     return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the archive ends in its middle"));
@@ -188,6 +199,17 @@ impl AsyncRead for Incoming {
         target.put_slice(&bytes);
         Poll::Ready(Ok(()))
     }
+}
+
+/// Waits for what is to come, and gives up when it is to stop.
+fn wait<T>(runtime: &Handle, stop: &dyn Fn() -> bool, coming: impl Future<Output = T>) -> io::Result<T> {
+    let mut coming = pin!(coming);
+    while !stop() {
+        if let Ok(came) = runtime.block_on(async { tokio::time::timeout(POLL, &mut coming).await }) {
+            return Ok(came);
+        }
+    }
+    Err(io::Error::other("interrupted"))
 }
 
 fn lock(feed: &Mutex<Feed>) -> MutexGuard<'_, Feed> {
@@ -307,8 +329,9 @@ mod tests {
     use super::*;
 
     /// The archive of these bytes, which arrive in small parts.
-    fn with_archive<T>(bytes: &[u8], work: impl FnOnce(&mut Archive) -> T) -> T {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().expect("a runtime");
+    fn with_archive<T>(bytes: &[u8], work: impl FnOnce(&mut Archive<'_>) -> T) -> T {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_time().build();
+        let runtime = runtime.expect("a runtime");
         let (sender, parts) = channel(4);
         let bytes = Bytes::copy_from_slice(bytes);
         runtime.spawn(async move {
@@ -318,7 +341,19 @@ mod tests {
                 }
             }
         });
-        work(&mut Archive::new(runtime.handle().clone(), parts, "test"))
+        work(&mut Archive::new(runtime.handle().clone(), parts, "test", &|| false))
+    }
+
+    #[test]
+    fn an_archive_that_does_not_arrive_can_be_given_up() {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_time().build();
+        let runtime = runtime.expect("a runtime");
+        let (_sender, parts) = channel(4);
+        let asked = std::cell::Cell::new(0);
+        let stop = || asked.replace(asked.get() + 1) > 0;
+        let error =
+            Archive::new(runtime.handle().clone(), parts, "test", &stop).next_entry().expect_err("nothing came");
+        assert!(error.to_string().contains("interrupted"), "{error}");
     }
 
     fn entries(bytes: &[u8]) -> Result<Vec<(ArchiveEntry, Vec<u8>)>, String> {

@@ -4,8 +4,10 @@
 //! killed, by the next one that is made.
 
 use std::collections::HashMap;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use bollard::models::{ContainerCreateBody, HostConfig, Mount, MountType, MountVolumeOptions};
 use bollard::query_parameters::{
@@ -13,7 +15,8 @@ use bollard::query_parameters::{
     ListContainersOptions, UploadToContainerOptions,
 };
 use bytes::{Bytes, BytesMut};
-use futures_util::TryStreamExt;
+use futures_util::{Stream, TryStreamExt};
+use tokio::sync::mpsc::Sender;
 
 use super::archive::{Archive, PART_BYTES, PARTS_IN_FLIGHT};
 use super::container::HELPER;
@@ -23,6 +26,8 @@ use super::{Engine, Error, Upload};
 
 /// Where the volume is in the helper: the first part of every path in its archives.
 pub const VOLUME_FOLDER: &str = "v";
+/// How long an engine may send nothing of an archive. Containers may be held meanwhile.
+const SILENCE_MAX: Duration = Duration::from_mins(1);
 const IMAGE: &str = "larder-helper";
 const TAG: &str = "empty";
 /// An archive without entries.
@@ -74,37 +79,24 @@ impl Helper {
 
     /// Everything in the volume, as the engine reads it.
     #[must_use]
-    pub fn archive(&self) -> Archive {
+    pub fn archive(&self) -> Archive<'static> {
+        self.archive_until(&|| false)
+    }
+
+    /// The same, until `stop` says that it is enough.
+    #[must_use]
+    pub fn archive_until<'a>(&self, stop: &'a dyn Fn() -> bool) -> Archive<'a> {
         let (sender, receiver) = tokio::sync::mpsc::channel(PARTS_IN_FLIGHT);
         let (docker, id) = (self.engine.docker.clone(), self.id.clone());
+        let action = format!("archive the volume {}", self.volume);
+        let download = action.clone();
         self.engine.runtime.spawn(async move {
             let options = DownloadFromContainerOptions { path: format!("/{VOLUME_FOLDER}") };
-            let mut frames = Box::pin(docker.download_from_container(&id, Some(options)));
-            let mut part = BytesMut::with_capacity(PART_BYTES);
-            loop {
-                let frame = frames.try_next().await;
-                let ended = !matches!(frame, Ok(Some(_)));
-                if let Ok(Some(frame)) = &frame {
-                    part.extend_from_slice(frame);
-                }
-                // Waking the reader for every frame would cost more than what is in it.
-                if part.len() >= PART_BYTES || ended {
-                    let full = std::mem::replace(&mut part, BytesMut::with_capacity(PART_BYTES));
-                    if sender.send(Ok(full.freeze())).await.is_err() {
-                        return;
-                    }
-                }
-                if let Err(error) = frame {
-                    let error = std::io::Error::other(failed("archive a volume", &error));
-                    // The reader may have given up before.
-                    let _ = sender.send(Err(error)).await;
-                }
-                if ended {
-                    return;
-                }
-            }
+            let frames = docker.download_from_container(&id, Some(options));
+            let frames = frames.map_err(|error| failed(&download, &error));
+            forward(Box::pin(frames), sender, SILENCE_MAX, &download).await;
         });
-        Archive::new(self.engine.runtime.handle().clone(), receiver, &format!("archive the volume {}", self.volume))
+        Archive::new(self.engine.runtime.handle().clone(), receiver, &action, stop)
     }
 
     /// Whether something is at a path of the volume.
@@ -147,6 +139,39 @@ impl Drop for Helper {
     }
 }
 
+/// Sends on what arrives in larger parts, and at its end the error that ended it. That nothing arrives for `limit` is one.
+async fn forward<S>(mut frames: S, parts: Sender<io::Result<Bytes>>, limit: Duration, action: &str)
+where
+    S: Stream<Item = Result<Bytes, Error>> + Unpin,
+{
+    let silent = |_| {
+        let why = format!("it has sent nothing for {} s", limit.as_secs());
+        Err(Error::Broken { action: action.to_owned(), why })
+    };
+    let mut part = BytesMut::with_capacity(PART_BYTES);
+    loop {
+        let frame = tokio::time::timeout(limit, frames.try_next()).await.unwrap_or_else(silent);
+        let ended = !matches!(frame, Ok(Some(_)));
+        if let Ok(Some(frame)) = &frame {
+            part.extend_from_slice(frame);
+        }
+        // Waking the reader for every frame would cost more than what is in it.
+        if part.len() >= PART_BYTES || ended {
+            let full = std::mem::replace(&mut part, BytesMut::with_capacity(PART_BYTES));
+            if parts.send(Ok(full.freeze())).await.is_err() {
+                return;
+            }
+        }
+        if let Err(error) = frame {
+            // The reader may have given up before.
+            let _ = parts.send(Err(io::Error::other(error))).await;
+        }
+        if ended {
+            return;
+        }
+    }
+}
+
 fn make_image(engine: &Engine) -> Result<(), Error> {
     let name = format!("{IMAGE}:{TAG}");
     if engine.block("look at an image", engine.docker.inspect_image(&name)).is_ok() {
@@ -175,5 +200,23 @@ fn remove_orphans(engine: &Engine) {
         {
             let _ = engine.remove_container(&id);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_archive_that_stops_arriving_is_an_error() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+        let first = futures_util::stream::iter([Ok(Bytes::from_static(b"first"))]);
+        let frames = futures_util::StreamExt::chain(first, futures_util::stream::pending());
+        let (sender, mut parts) = tokio::sync::mpsc::channel(PARTS_IN_FLIGHT);
+        runtime.block_on(forward(frames, sender, Duration::ZERO, "archive the volume x"));
+        assert_eq!(parts.blocking_recv().expect("what came is kept").expect("no error"), "first");
+        let error = parts.blocking_recv().expect("the end").expect_err("it must not look like the end");
+        assert!(error.to_string().contains("archive the volume x: it has sent nothing"), "{error}");
+        assert!(parts.blocking_recv().is_none());
     }
 }

@@ -9,10 +9,11 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{DirSource, Error, Excludes, Visitor};
+use super::{DirSource, Error, Excludes, Stop, Visitor};
 use crate::docker::{Archive, ArchiveEntry, Container, Engine, EntryKind, Helper, Volume};
 use crate::limits::ARCHIVE_LINKS_MAX;
 use crate::model::{ByteString, Content, FileTime, Node, NodeKind, VolumeFacts, VolumeMethod, Xattr};
+use crate::progress::Progress;
 
 const LOCAL_DRIVER: &str = "local";
 
@@ -147,7 +148,7 @@ impl VolumeSource {
     ///
     /// # Errors
     /// [`Error::Root`], [`Error::Docker`], [`Error::Archive`], [`Error::Stream`], [`Error::Stop`].
-    pub fn visit(&self, name: &str, visitor: &mut dyn Visitor) -> Result<HardLinks, Error> {
+    pub fn visit(&self, name: &str, visitor: &mut dyn Visitor, progress: &dyn Progress) -> Result<HardLinks, Error> {
         if let Some(directory) = self.directory() {
             self.check_mounted()?;
             directory.visit(name, visitor)?;
@@ -158,7 +159,9 @@ impl VolumeSource {
             "read through the engine because {why}: times to the second, no extended attributes, holes or sockets"
         ));
         let helper = Helper::create(&self.engine, &self.volume.name)?;
-        read_archive(&mut helper.archive(), name, &self.excludes, visitor)
+        let stop = || progress.cancelled();
+        let read = read_archive(&mut helper.archive_until(&stop), name, &self.excludes, visitor);
+        read.map_err(|error| if stop() { Stop.into() } else { error })
     }
 }
 
@@ -192,7 +195,7 @@ fn reason_against_mountpoint(engine: &Engine, volume: &Volume, is_stopped: bool)
 
 /// Shows the entries of an archive, which come in the order of their names.
 fn read_archive(
-    archive: &mut Archive,
+    archive: &mut Archive<'_>,
     name: &str,
     excludes: &Excludes,
     visitor: &mut dyn Visitor,

@@ -8,7 +8,7 @@ use larder::docker::{Container, Engine, Hold, HoldMethod, Journal, Purpose};
 use serde_json::Value;
 
 use crate::proxy::Proxy;
-use crate::support::{Stack, component, until};
+use crate::support::{Stack, component, run, until};
 
 /// Starts a backup whose engine is behind the proxy.
 fn begin(stack: &Stack, proxy: &Proxy) -> Child {
@@ -105,4 +105,22 @@ fn an_engine_that_goes_away_in_a_dump_costs_that_database() {
     assert!(database["errors"].to_string().contains("the Docker Engine"), "{database}");
     assert_eq!(component(&night, "config")["status"], "complete");
     stack.create();
+}
+
+#[test]
+fn a_backup_whose_engine_is_silent_can_be_interrupted() {
+    let stack = Stack::bare();
+    stack.start_models();
+    stack.configure("[volumes.ollama_data]\nmethod = \"engine\"\n[docker]\nhold_secs = 3600\n");
+    let zeros = stack.mountpoint(&stack.volume("ollama_data")).join("zeros");
+    fs::File::create(zeros).and_then(|file| file.set_len(40 << 30)).expect("written");
+    let proxy = Proxy::start(&stack.host);
+    let child = begin(&stack, &proxy);
+    until("the container is paused", || stack.state("ollama") == "paused");
+    proxy.stall();
+    run(Command::new("kill").arg("-INT").arg(child.id().to_string())).exits(0);
+    until("it wants to let the container go on", || proxy.unanswered() > 0);
+    proxy.open();
+    assert_eq!(child.wait_with_output().expect("it ends").status.code(), Some(130));
+    stack.assert_runs(&["ollama"]);
 }

@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use tempfile::TempDir;
 
@@ -14,6 +14,8 @@ use tempfile::TempDir;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mode {
     Open,
+    /// What the engine says does not arrive.
+    Stalled,
     Cut,
 }
 
@@ -24,6 +26,8 @@ struct State {
     left: usize,
     /// Connections that were refused since the cut.
     refused: u32,
+    /// How often something was said to the engine while it was stalled.
+    unanswered: u32,
     connections: Vec<UnixStream>,
 }
 
@@ -37,11 +41,23 @@ impl State {
     }
 }
 
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// The socket. It is gone when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Proxy {
     folder: TempDir,
-    state: Arc<Mutex<State>>,
+    shared: Arc<Shared>,
 }
 
 impl Proxy {
@@ -50,15 +66,15 @@ impl Proxy {
         let engine = PathBuf::from(host.strip_prefix("unix://").expect("the engine of the tests has a socket"));
         let folder = tempfile::tempdir().expect("a temporary folder");
         let listener = UnixListener::bind(folder.path().join("socket")).expect("the folder is ours");
-        let state = State { mode: Mode::Open, left: usize::MAX, refused: 0, connections: Vec::new() };
-        let state = Arc::new(Mutex::new(state));
-        let shared = Arc::clone(&state);
+        let state = State { mode: Mode::Open, left: usize::MAX, refused: 0, unanswered: 0, connections: Vec::new() };
+        let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() });
+        let passing = Arc::clone(&shared);
         std::thread::spawn(move || {
             for client in listener.incoming().flatten() {
-                connect(&shared, client, &engine);
+                connect(&passing, client, &engine);
             }
         });
-        Self { folder, state }
+        Self { folder, shared }
     }
 
     /// Its address.
@@ -68,32 +84,39 @@ impl Proxy {
 
     /// Cuts everything when the engine has said so many bytes more.
     pub(crate) fn cut_after(&self, bytes: usize) {
-        self.state().left = bytes;
+        self.shared.state().left = bytes;
     }
 
     /// Cuts every connection, and takes no new one.
     pub(crate) fn cut(&self) {
-        self.state().cut();
+        self.shared.state().cut();
     }
 
-    /// Takes connections again.
+    /// Holds up what the engine says.
+    pub(crate) fn stall(&self) {
+        self.shared.state().mode = Mode::Stalled;
+    }
+
+    /// Goes on, and takes connections again.
     pub(crate) fn open(&self) {
-        let mut state = self.state();
+        let mut state = self.shared.state();
         (state.mode, state.left) = (Mode::Open, usize::MAX);
+        self.shared.changed.notify_all();
     }
 
     /// How many connections were refused.
     pub(crate) fn refused(&self) -> u32 {
-        self.state().refused
+        self.shared.state().refused
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().expect("no thread has panicked")
+    /// How often something was said to the engine while it was stalled.
+    pub(crate) fn unanswered(&self) -> u32 {
+        self.shared.state().unanswered
     }
 }
 
-fn connect(shared: &Arc<Mutex<State>>, client: UnixStream, engine: &Path) {
-    let mut state = shared.lock().expect("no thread has panicked");
+fn connect(shared: &Arc<Shared>, client: UnixStream, engine: &Path) {
+    let mut state = shared.state();
     if state.mode == Mode::Cut {
         state.refused += 1;
         return;
@@ -102,11 +125,18 @@ fn connect(shared: &Arc<Mutex<State>>, client: UnixStream, engine: &Path) {
     let copy = |stream: &UnixStream| stream.try_clone().expect("a socket can be had twice");
     state.connections.extend([copy(&client), copy(&engine)]);
     let (to_client, to_engine) = (copy(&client), copy(&engine));
-    let shared = Arc::clone(shared);
-    std::thread::spawn(move || pass(client, to_engine, |_| {}));
+    let (asking, answering) = (Arc::clone(shared), Arc::clone(shared));
+    std::thread::spawn(move || {
+        pass(client, to_engine, |_| {
+            let mut state = asking.state();
+            state.unanswered += u32::from(state.mode == Mode::Stalled);
+        });
+    });
     std::thread::spawn(move || {
         pass(engine, to_client, |len| {
-            let mut state = shared.lock().expect("no thread has panicked");
+            let state = answering.state();
+            let waited = answering.changed.wait_while(state, |state| state.mode == Mode::Stalled);
+            let mut state = waited.unwrap_or_else(PoisonError::into_inner);
             state.left = state.left.saturating_sub(len);
             if state.left == 0 {
                 state.cut();
@@ -120,6 +150,8 @@ fn pass(mut from: UnixStream, mut to: UnixStream, before: impl Fn(usize)) {
     while let Ok(len @ 1..) = from.read(&mut buffer) {
         before(len);
         if to.write_all(&buffer[..len]).is_err() {
+            // Nobody listens any more, which who speaks has to know.
+            let _ = from.shutdown(Shutdown::Both);
             break;
         }
     }

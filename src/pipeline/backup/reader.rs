@@ -127,7 +127,7 @@ impl<'a> BatchReader<'a> {
             Origin::Command(command) => command.visit(name, time, self, progress).map(|()| None),
             Origin::Missing { why, .. } => Err(source::Error::Missing { why: why.clone() }),
             Origin::Volume(volume) => {
-                self.ending.links = volume.source.visit(name, self)?;
+                self.ending.links = volume.source.visit(name, self, progress)?;
                 Ok(None)
             }
         }
