@@ -35,7 +35,7 @@ fn signal(child: &Child, name: &str) {
 #[test]
 fn an_interrupted_backup_lets_containers_go_on() {
     let stack = busy_stack();
-    for name in ["INT", "TERM"] {
+    for name in ["INT", "TERM", "HUP"] {
         let mut child = begin(&stack);
         signal(&child, name);
         // A second one does not keep it from letting the container go on.
@@ -43,6 +43,23 @@ fn an_interrupted_backup_lets_containers_go_on() {
         assert_eq!(child.wait().expect("it ends").code(), Some(130), "{name}");
         assert_eq!(stack.state("ollama"), "running", "{name}");
     }
+}
+
+#[test]
+fn a_backup_that_is_to_outlive_its_terminal_does() {
+    let stack = busy_stack();
+    let larder = stack.command(&["create"]);
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", "trap '' HUP; exec \"$0\" \"$@\""]).arg(larder.get_program()).args(larder.get_args());
+    command.env("DOCKER_HOST", &stack.host).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = command.spawn().expect("it starts");
+    until("the container is held", || stack.state("ollama") == "paused");
+    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).expect("it runs");
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).expect("the kernel says it").trim();
+    assert!(ignored.ends_with(['1', '3', '5', '7', '9', 'b', 'd', 'f']), "SIGHUP is still ignored: {ignored}");
+    signal(&child, "INT");
+    assert_eq!(child.wait().expect("it ends").code(), Some(130));
+    stack.assert_runs(&["ollama"]);
 }
 
 #[test]

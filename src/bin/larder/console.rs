@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use larder::progress::Progress;
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::failure::Exit;
@@ -71,10 +71,13 @@ impl ConsoleProgress {
         Self { verbosity, bar: ProgressBar::with_draw_target(None, target), interrupted, held: Arc::default() }
     }
 
-    /// Takes over SIGINT and SIGTERM: the first asks the work to stop, the second ends the process at once unless
+    /// Takes over SIGINT, SIGTERM and SIGHUP: the first asks the work to stop, the second ends the process at once unless
     /// something has to be undone before.
     pub(crate) fn stop_cleanly(&self) -> anyhow::Result<()> {
         let mut signals = Signals::new([SIGINT, SIGTERM])?;
+        if !is_hangup_ignored() {
+            signals.add_signal(SIGHUP)?;
+        }
         let (interrupted, held) = (Arc::clone(&self.interrupted), Arc::clone(&self.held));
         std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
             for _ in signals.forever() {
@@ -90,6 +93,13 @@ impl ConsoleProgress {
     pub(crate) fn end(&self) {
         self.bar.finish_and_clear();
     }
+}
+
+/// Whether the process was started to outlive its terminal, as by `nohup`: the first bit of the signals that it ignores.
+fn is_hangup_ignored() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    ignored.and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok()).is_some_and(|bits| bits & 1 == 1)
 }
 
 impl Progress for ConsoleProgress {
