@@ -89,6 +89,10 @@ pub const COPY_STATEMENT_BYTES_MAX: usize = 1 << 20;
 pub const ARCHIVE_HEADERS_BYTES_MAX: u64 = 16 << 20;
 /// Longest path in an archive of the engine, in bytes.
 pub const ARCHIVE_PATH_BYTES_MAX: usize = 64 << 10;
+/// Longest name in such a path, and longest target of a link, in bytes: what Linux allows.
+pub const ARCHIVE_NAME_BYTES_MAX: usize = 255;
+/// See [`ARCHIVE_NAME_BYTES_MAX`].
+pub const ARCHIVE_TARGET_BYTES_MAX: usize = 4_096;
 /// Most names of files that have several in an archive of the engine.
 pub const ARCHIVE_LINKS_MAX: usize = 1 << 20;
 

@@ -17,7 +17,10 @@ use tokio::sync::mpsc::Receiver;
 use tokio_tar::EntryType;
 
 use super::{Error, VOLUME_FOLDER};
-use crate::limits::{ARCHIVE_HEADERS_BYTES_MAX, ARCHIVE_PATH_BYTES_MAX, XATTRS_BYTES_MAX};
+use crate::limits::{
+    ARCHIVE_HEADERS_BYTES_MAX, ARCHIVE_NAME_BYTES_MAX, ARCHIVE_PATH_BYTES_MAX, ARCHIVE_TARGET_BYTES_MAX,
+    TREE_DEPTH_MAX, XATTRS_BYTES_MAX,
+};
 
 const BLOCK_BYTES: u64 = 512;
 const XATTR_PREFIX: &str = "SCHILY.xattr.";
@@ -240,6 +243,9 @@ async fn describe(entry: &mut Entry) -> Result<ArchiveEntry, String> {
     let kind = match header.entry_type() {
         EntryType::Regular | EntryType::Continuous => EntryKind::File,
         EntryType::Directory => EntryKind::Directory,
+        EntryType::Symlink if target.len() > ARCHIVE_TARGET_BYTES_MAX || target.contains(&0) => {
+            return Err(format!("{shown} points to what no link can point to"));
+        }
         EntryType::Symlink => EntryKind::Symlink(target),
         EntryType::Link => EntryKind::HardLink(names(&target)?),
         EntryType::Fifo => EntryKind::Fifo,
@@ -319,6 +325,10 @@ fn names(path: &[u8]) -> Result<Vec<Vec<u8>>, String> {
     if first != Some(VOLUME_FOLDER.as_bytes()) || path.len() > ARCHIVE_PATH_BYTES_MAX || names.iter().any(odd) {
         return Err(format!("it has the path '{}', which is not below the volume", shown()));
     }
+    // The root is one level, too.
+    if names.len() >= TREE_DEPTH_MAX || names.iter().any(|name| name.len() > ARCHIVE_NAME_BYTES_MAX) {
+        return Err(format!("it has the path '{}', which is longer or deeper than any that a volume has", shown()));
+    }
     Ok(names)
 }
 
@@ -328,11 +338,14 @@ mod tests {
 
     use super::*;
 
+    fn runtime() -> tokio::runtime::Runtime {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_time().build();
+        runtime.expect("a runtime")
+    }
+
     /// The archive of these bytes, which arrive in small parts.
     fn with_archive<T>(bytes: &[u8], work: impl FnOnce(&mut Archive<'_>) -> T) -> T {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_time().build();
-        let runtime = runtime.expect("a runtime");
-        let (sender, parts) = channel(4);
+        let (runtime, (sender, parts)) = (runtime(), channel(4));
         let bytes = Bytes::copy_from_slice(bytes);
         runtime.spawn(async move {
             for part in bytes.chunks(1000) {
@@ -346,9 +359,7 @@ mod tests {
 
     #[test]
     fn an_archive_that_does_not_arrive_can_be_given_up() {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_time().build();
-        let runtime = runtime.expect("a runtime");
-        let (_sender, parts) = channel(4);
+        let (runtime, (_sender, parts)) = (runtime(), channel(4));
         let asked = std::cell::Cell::new(0);
         let stop = || asked.replace(asked.get() + 1) > 0;
         let error =
@@ -433,6 +444,29 @@ mod tests {
         let mut fixed = tokio_tar::Header::from_byte_slice(&link).clone();
         fixed.set_cksum();
         assert!(entries(&archive(&[fixed.as_bytes().to_vec()])).is_err(), "a hard link out of the volume");
+    }
+
+    fn long(kind: u8, text: &[u8]) -> Vec<u8> {
+        let text = [text, b"\0"].concat();
+        padded(header("long", kind, text.len() as u64), &text)
+    }
+
+    #[test]
+    fn what_no_file_system_has_is_refused() {
+        let read = |parts: Vec<Vec<u8>>| entries(&archive(&[vec![header("v/", b'5', 0)], parts].concat()));
+        let name = |len: usize| read(vec![long(b'L', &[b"v/", vec![b'n'; len].as_slice()].concat()), file("v/n", b"")]);
+        assert_eq!(name(255).expect("the longest name")[1].0.path[0].len(), 255);
+        assert!(name(256).expect_err("a name is too long").contains("longer or deeper"));
+        let path =
+            |depth: usize| read(vec![long(b'L', &[b"v", b"/n".repeat(depth).as_slice()].concat()), file("v/n", b"")]);
+        assert_eq!(path(2_099).expect("the deepest path")[1].0.path.len(), 2_099);
+        assert!(path(2_100).expect_err("a path is too deep").contains("longer or deeper"));
+        let link = |target: &[u8]| read(vec![long(b'K', target), header("v/l", b'2', 0)]);
+        assert_eq!(link(&[b't'; 4096]).expect("the longest link")[1].0.kind, EntryKind::Symlink(vec![b't'; 4096]));
+        let nul = read(vec![pax(&record("linkpath", b"a\0b")), header("v/l", b'2', 0)]);
+        for found in [link(&[b't'; 4097]), link(&vec![b't'; 8 << 20]), nul] {
+            assert!(found.expect_err("a bad target").contains("no link can point to"));
+        }
     }
 
     #[test]
