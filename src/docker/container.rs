@@ -74,10 +74,12 @@ impl Container {
         list.split(',').filter_map(|entry| entry.split(':').next()).filter(|name| !name.is_empty()).collect()
     }
 
-    /// How it mounts a volume.
+    /// How it mounts a volume. Of several mounts it is one that it may write to, where there is one.
     #[must_use]
     pub fn mount(&self, volume: &str) -> Option<&Mount> {
-        self.mounts.iter().find(|mount| mount.volume == volume)
+        let mut mounts = self.mounts.iter().filter(|mount| mount.volume == volume);
+        let first = mounts.next()?;
+        if first.writable { Some(first) } else { mounts.find(|mount| mount.writable).or(Some(first)) }
     }
 
     /// Whether it has processes that run or wait to go on.
@@ -152,4 +154,28 @@ fn volume_mount(mount: MountPoint) -> Option<Mount> {
     let volume = mount.name.filter(|name| !name.is_empty())?;
     let destination = mount.destination.unwrap_or_default();
     Some(Mount { volume, destination, writable: mount.rw.unwrap_or(true) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_container_that_mounts_a_volume_twice_writes_to_it_when_one_mount_allows_it() {
+        let mount = |destination: &str, writable: bool| MountPoint {
+            name: Some("data".to_owned()),
+            destination: Some(destination.to_owned()),
+            rw: Some(writable),
+            ..MountPoint::default()
+        };
+        let found = |mounts: [MountPoint; 2]| {
+            let found =
+                ContainerInspectResponse { mounts: Some(mounts.to_vec()), ..ContainerInspectResponse::default() };
+            let mount = Container::from(found).mount("data").cloned().expect("it is mounted");
+            (mount.destination, mount.writable)
+        };
+        assert_eq!(found([mount("/a", false), mount("/b", true)]), ("/b".to_owned(), true));
+        assert_eq!(found([mount("/a", true), mount("/b", false)]), ("/a".to_owned(), true));
+        assert_eq!(found([mount("/a", false), mount("/b", false)]), ("/a".to_owned(), false));
+    }
 }

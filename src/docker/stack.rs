@@ -40,10 +40,10 @@ impl DatabaseServer {
     /// The path of the server's data directory within a volume: empty for the root, `None` when it is elsewhere.
     #[must_use]
     pub fn data_in(&self, volume: &str) -> Option<String> {
-        let mount = self.container.mount(volume)?;
         let data = self.container.variable(&["PGDATA"]).unwrap_or(POSTGRES_DATA);
-        let below = data.strip_prefix(mount.destination.trim_end_matches('/'))?;
-        (below.is_empty() || below.starts_with('/')).then(|| below.trim_matches('/').to_owned())
+        let mounts = self.container.mounts.iter().filter(|mount| mount.volume == volume);
+        let mut below = mounts.filter_map(|mount| data.strip_prefix(mount.destination.trim_end_matches('/')));
+        below.find(|path| path.is_empty() || path.starts_with('/')).map(|path| path.trim_matches('/').to_owned())
     }
 }
 
