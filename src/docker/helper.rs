@@ -6,7 +6,6 @@
 use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use bollard::models::{ContainerCreateBody, HostConfig, Mount, MountType, MountVolumeOptions};
@@ -21,7 +20,7 @@ use tokio::sync::mpsc::Sender;
 use super::archive::{Archive, PART_BYTES, PARTS_IN_FLIGHT};
 use super::container::HELPER;
 use super::engine::failed;
-use super::owner::{is_gone, owner};
+use super::owner::{is_gone, owner, unique_name};
 use super::{Engine, Error, Upload};
 
 /// Where the volume is in the helper: the first part of every path in its archives.
@@ -32,8 +31,6 @@ const IMAGE: &str = "larder-helper";
 const TAG: &str = "empty";
 /// An archive without entries.
 const EMPTY_ARCHIVE: [u8; 10_240] = [0; 10_240];
-
-static NEXT: AtomicU32 = AtomicU32::new(0);
 
 /// A helper container for one volume.
 #[derive(Debug)]
@@ -69,9 +66,8 @@ impl Helper {
             }),
             ..Default::default()
         };
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("larder-helper-{}-{number}", std::process::id());
-        let options = CreateContainerOptions { name: Some(name), ..Default::default() };
+        let name = Some(unique_name("larder-helper")?);
+        let options = CreateContainerOptions { name, ..Default::default() };
         let action = format!("make a helper container for the volume {volume}");
         let created = engine.block(&action, engine.docker.create_container(Some(options), body))?;
         Ok(Self { engine: Arc::clone(engine), id: created.id, volume: volume.to_owned() })

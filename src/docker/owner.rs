@@ -1,9 +1,24 @@
 //! Who made something in the engine that is to be gone when its process is.
 
+use std::fs::File;
+use std::io::Read;
+
+use super::Error;
+use crate::id::hex;
+
 /// What tells this process from every other one of this host: its number and when it was started.
 pub(super) fn owner() -> String {
     let pid = std::process::id();
     format!("{}/{pid}/{}", hostname(), started(pid).unwrap_or_default())
+}
+
+/// A name that nothing else has. Process numbers do not make one: in a container it is always 1.
+pub(super) fn unique_name(kind: &str) -> Result<String, Error> {
+    const RANDOM: &str = "/dev/urandom";
+    let mut bytes = [0; 8];
+    let read = File::open(RANDOM).and_then(|mut random| random.read_exact(&mut bytes));
+    read.map_err(|source| Error::Io { action: "read", path: RANDOM.to_owned(), source })?;
+    Ok(format!("{kind}-{}", hex(&bytes)))
 }
 
 /// Whether the process that made something on this host has ended.
@@ -29,6 +44,13 @@ fn started(pid: u32) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_two_names_are_alike() {
+        let names = [(); 2].map(|()| unique_name("larder-helper").expect("random bytes"));
+        assert_ne!(names[0], names[1]);
+        assert!(names[0].starts_with("larder-helper-") && names[0].len() == 30, "{}", names[0]);
+    }
 
     #[test]
     fn what_a_process_made_is_its_own_while_it_runs() {
