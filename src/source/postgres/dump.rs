@@ -15,6 +15,8 @@ pub const DUMP_FILE: &str = "database.sql";
 /// The roles and tablespaces of the cluster within the component, without passwords.
 pub const GLOBALS_FILE: &str = "globals.sql";
 
+/// What `pg_dumpall` writes at its end.
+const GLOBALS_END: &[u8] = b"-- PostgreSQL database cluster dump complete";
 const RESTRICT_KEY_CHARS: usize = 63;
 
 /// A database that is to be backed up.
@@ -75,7 +77,10 @@ impl DumpSource {
         facts.tables = tables;
         self.globals(&tools, progress, &mut |reader| visitor.stream(file(GLOBALS_FILE), reader)).or_else(|error| {
             match error {
-                Error::Failed { .. } | Error::Start { .. } | Error::NotInContainer { .. } => {
+                Error::Failed { .. }
+                | Error::Start { .. }
+                | Error::NotInContainer { .. }
+                | Error::Incomplete { .. } => {
                     visitor.note(format!("roles were not saved: {error}"));
                     Ok(())
                 }
@@ -126,6 +131,10 @@ impl DumpSource {
         let read = stream.read_to_end(&mut bytes);
         read.map_err(|source| Error::Stream { what: "pg_dumpall".to_owned(), source })?;
         stream.finish()?;
+        if !has_end(&bytes) {
+            let why = "the line that ends it is missing";
+            return Err(Error::Incomplete { program: "pg_dumpall".to_owned(), why });
+        }
         let text: Vec<u8> = repeatable_lines(&bytes);
         store(&mut text.as_slice())
     }
@@ -162,6 +171,11 @@ fn session_name() -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     format!("larder-{}-{}-{number}", LocalTime::now().stamp(), std::process::id())
+}
+
+/// Whether roles were written to their end.
+fn has_end(globals: &[u8]) -> bool {
+    globals.split(|byte| *byte == b'\n').any(|line| line == GLOBALS_END)
 }
 
 /// The random token of `\restrict` is of no use in roles and would change every night.
@@ -208,3 +222,16 @@ UNION ALL SELECT 5, 'property', format('GRANT %s ON DATABASE :DBNAME TO %s%s', p
     FROM this CROSS JOIN LATERAL aclexplode(datacl) WHERE grantee <> datdba
 ORDER BY 1, 2, 3;
 ";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn roles_that_end_in_their_middle_are_not_complete() {
+        let whole = b"CREATE ROLE a;\n--\n-- PostgreSQL database cluster dump complete\n--\n\n\\unrestrict x\n";
+        assert!(has_end(whole));
+        assert!(!has_end(&whole[..50]));
+        assert!(!has_end(b"-- Name: PostgreSQL database cluster dump complete\n"));
+    }
+}
