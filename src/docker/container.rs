@@ -58,6 +58,8 @@ pub struct Container {
     pub created: String,
     /// When it was started last.
     pub started: String,
+    /// Whether it is removed when it ends.
+    pub removes_itself: bool,
 }
 
 impl Container {
@@ -145,6 +147,7 @@ impl From<ContainerInspectResponse> for Container {
             },
             mounts: found.mounts.unwrap_or_default().into_iter().filter_map(volume_mount).collect(),
             started: state.started_at.unwrap_or_default(),
+            removes_itself: is(found.host_config.and_then(|config| config.auto_remove)),
             created: found.created.unwrap_or_default(),
         }
     }

@@ -13,6 +13,8 @@ use super::{Container, Engine, Error, Journal, Leftover, Purpose, State};
 const READY_PAUSE: Duration = Duration::from_millis(100);
 /// How long a container has to run to be taken for well, when it does not say itself whether it is.
 const SETTLED: Duration = Duration::from_secs(2);
+/// How long it is waited for a container that is being restarted, before anybody is held.
+const RESTART_LIMIT: Duration = Duration::from_secs(10);
 /// How long letting go is tried again when the engine is away, as while it is restarted.
 const RELEASE_LIMIT: Duration = Duration::from_mins(1);
 /// How long it is waited between two tries: at first, and at most.
@@ -44,7 +46,8 @@ impl Hold {
     /// Holds those of the containers that run. Their names are written to a journal in `folder` first.
     ///
     /// # Errors
-    /// [`Error::Io`], [`Error::Refused`], [`Error::Broken`]; those that were held already go on then.
+    /// [`Error::Unholdable`] for one that would not come back, or is restarted again and again; [`Error::Io`],
+    /// [`Error::Refused`], [`Error::Broken`]. Those that were held already go on then.
     pub fn begin(
         engine: &Arc<Engine>,
         containers: &[Container],
@@ -58,6 +61,16 @@ impl Hold {
             HoldMethod::Pause => matches!(container.state, State::Running | State::Restarting),
             HoldMethod::Stop => container.is_up(),
         });
+        if let Some(container) = containers.iter().find(|container| container.removes_itself)
+            && method == HoldMethod::Stop
+        {
+            let why = "it was started with --rm, and would be removed when it is stopped: start it without --rm, stop it \
+                yourself, or have it paused (quiesce = \"pause\")";
+            return Err(Error::Unholdable { container: container.name.clone(), why });
+        }
+        if method == HoldMethod::Pause {
+            containers = settled(engine, containers)?;
+        }
         let containers = in_order(containers);
         let names = containers.iter().map(|container| container.name.clone()).collect();
         let entry = Leftover { host: engine.host().to_owned(), purpose, method, containers: names };
@@ -66,10 +79,11 @@ impl Hold {
         let mut hold = Self { engine, method, containers: Vec::new(), journal, since, patience };
         for container in containers.into_iter().rev() {
             // Let go of even when the call fails: the engine may have done it all the same.
-            hold.containers.insert(0, container.clone());
-            match method {
-                HoldMethod::Pause => hold.engine.pause(&container.id)?,
-                HoldMethod::Stop => hold.engine.stop(&container.id)?,
+            hold.containers.insert(0, container);
+            if let Some(container) = hold.containers.first()
+                && !hold_one(&hold.engine, container, method)?
+            {
+                hold.containers.remove(0);
             }
         }
         Ok(hold)
@@ -153,6 +167,72 @@ impl Drop for Hold {
         // The journal stays when this fails, and the next command tries again.
         let _ = self.let_go();
     }
+}
+
+/// Waits until those that are being restarted run or have ended. Nobody is held yet.
+fn settled(engine: &Engine, containers: Vec<Container>) -> Result<Vec<Container>, Error> {
+    let mut settled = Vec::new();
+    for container in containers {
+        if container.state != State::Restarting {
+            settled.push(container);
+            continue;
+        }
+        let begun = Instant::now();
+        let mut run: Option<(String, Instant)> = None;
+        loop {
+            let found = match engine.container(&container.id) {
+                Err(error) if error.is_missing() => break,
+                found => found?,
+            };
+            match found.state {
+                State::Running => {
+                    let since = run.take().filter(|(started, _)| *started == found.started);
+                    let (_, since) = run.insert(since.unwrap_or_else(|| (found.started.clone(), Instant::now())));
+                    if since.elapsed() >= SETTLED {
+                        settled.push(found);
+                        break;
+                    }
+                }
+                State::Restarting => run = None,
+                State::Paused | State::Stopped => break,
+            }
+            if begun.elapsed() >= RESTART_LIMIT {
+                return Err(restarting(&container));
+            }
+            std::thread::sleep(READY_PAUSE);
+        }
+    }
+    Ok(settled)
+}
+
+/// Holds a container; `false` when it had ended meanwhile.
+fn hold_one(engine: &Engine, container: &Container, method: HoldMethod) -> Result<bool, Error> {
+    let held = match method {
+        HoldMethod::Pause => engine.pause(&container.id),
+        HoldMethod::Stop => engine.stop(&container.id),
+    };
+    let Err(error) = held else { return Ok(true) };
+    if error.is_missing() {
+        return Ok(false);
+    }
+    if error.is_away() {
+        return Err(error);
+    }
+    match engine.container(&container.id) {
+        Err(error) if error.is_missing() => Ok(false),
+        found => match (method, found?.state) {
+            // The engine may have done it all the same.
+            (HoldMethod::Pause, State::Paused) | (HoldMethod::Stop, State::Stopped) => Ok(true),
+            (HoldMethod::Pause, State::Stopped) => Ok(false),
+            (_, State::Restarting) => Err(restarting(container)),
+            (_, State::Running | State::Paused) => Err(error),
+        },
+    }
+}
+
+fn restarting(container: &Container) -> Error {
+    let why = "it ends and is restarted again and again: `docker logs` says why; mend it, or stop it until then";
+    Error::Unholdable { container: container.name.clone(), why }
 }
 
 /// Lets go of what a journal names. One that is gone needs nothing.
@@ -280,6 +360,7 @@ mod tests {
             mounts: Vec::new(),
             created: created.to_owned(),
             started: String::new(),
+            removes_itself: false,
         }
     }
 

@@ -66,6 +66,14 @@ pub enum Error {
         /// Whether what it was asked about is not there.
         missing: bool,
     },
+    /// A container cannot be held.
+    #[error("the container {container} cannot be held: {why}")]
+    Unholdable {
+        /// The container.
+        container: String,
+        /// Why not, and what to do.
+        why: &'static str,
+    },
     /// The connection to the engine broke.
     #[error("the Docker Engine went away while it was to {action}: {why}")]
     Broken {

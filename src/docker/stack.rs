@@ -235,6 +235,7 @@ mod tests {
             }],
             created: String::new(),
             started: String::new(),
+            removes_itself: false,
         }
     }
 

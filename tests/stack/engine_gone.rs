@@ -2,11 +2,11 @@
 
 use std::fs;
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
 
-use larder::docker::{Container, Engine, Hold, HoldMethod, Journal, Purpose};
+use larder::docker::{Hold, HoldMethod, Purpose};
 use serde_json::Value;
 
+use crate::holding::engine_and;
 use crate::proxy::Proxy;
 use crate::support::{Stack, component, run, until};
 
@@ -22,13 +22,6 @@ fn end(child: Child, code: i32) -> Value {
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(code), "{stderr}");
     serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {stderr}"))
-}
-
-/// The engine of the tests, or what leads to it, and a container of it.
-fn engine_and(stack: &Stack, host: &str, service: &str) -> (Arc<Engine>, Container) {
-    let engine = Arc::new(Engine::connect(Some(host)).expect("the engine answers"));
-    let container = engine.container(&stack.container(service)).expect("it was started");
-    (engine, container)
 }
 
 #[test]
@@ -47,27 +40,6 @@ fn an_engine_that_is_away_for_a_moment_lets_containers_go_on_when_it_is_back() {
     releasing.join().expect("no panic").expect("it goes on");
     stack.assert_runs(&["ollama"]);
     assert_eq!(fs::read_dir(&folder).expect("the folder").count(), 0, "nothing is left to make good");
-}
-
-#[test]
-fn what_could_not_be_let_go_stays_in_the_journal() {
-    let stack = Stack::bare();
-    stack.create_volume("x", &[]);
-    let bound = stack.path("bound");
-    fs::create_dir(&bound).expect("the folder is ours");
-    let mount = format!("type=bind,src={},dst=/bound", bound.display());
-    let command = ["sh", "-c", "trap 'exit 0' TERM; while :; do sleep 1 & wait $!; done"];
-    stack.start("bound", (&stack.volume("x"), "/x"), &["--mount", &mount], &command);
-    let (engine, container) = engine_and(&stack, &stack.host, "bound");
-    let folder = stack.path("held");
-    let hold = Hold::begin(&engine, &[container], HoldMethod::Stop, Purpose::Backup, &folder).expect("it is stopped");
-    fs::remove_dir(&bound).expect("the folder is ours");
-    hold.release().expect_err("it cannot be started without the folder");
-    fs::create_dir(&bound).expect("the folder is ours");
-    let (journal, leftover) = Journal::leftovers(&folder).pop().expect("the next command must know of it");
-    leftover.resume(&engine).expect("it can be started again");
-    journal.clear();
-    stack.assert_runs(&["bound"]);
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod databases;
 mod drills;
 mod engine_gone;
 mod failures;
+mod holding;
 mod interrupted;
 mod methods;
 mod nights;

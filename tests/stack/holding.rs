@@ -1,0 +1,102 @@
+//! Containers that are held while their volumes are read: who can be, who cannot, and what is said of a volume then.
+
+use std::fs;
+use std::sync::Arc;
+
+use larder::docker::{Container, Engine, Error, Hold, HoldMethod, Journal, Purpose, State};
+
+use crate::support::{Stack, component, until};
+
+/// Ends when it is asked to.
+const WAITING: [&str; 3] = ["sh", "-c", "trap 'exit 0' TERM; while :; do sleep 1 & wait $!; done"];
+
+/// The engine of the tests, or what leads to it, and a container of it.
+pub(crate) fn engine_and(stack: &Stack, host: &str, service: &str) -> (Arc<Engine>, Container) {
+    let engine = Arc::new(Engine::connect(Some(host)).expect("the engine answers"));
+    let container = engine.container(&stack.container(service)).expect("it was started");
+    (engine, container)
+}
+
+#[test]
+fn what_could_not_be_let_go_stays_in_the_journal() {
+    let stack = Stack::bare();
+    stack.create_volume("x", &[]);
+    let bound = stack.path("bound");
+    fs::create_dir(&bound).expect("the folder is ours");
+    let mount = format!("type=bind,src={},dst=/bound", bound.display());
+    stack.start("bound", (&stack.volume("x"), "/x"), &["--mount", &mount], &WAITING);
+    let (engine, container) = engine_and(&stack, &stack.host, "bound");
+    let folder = stack.path("held");
+    let hold = Hold::begin(&engine, &[container], HoldMethod::Stop, Purpose::Backup, &folder).expect("it is stopped");
+    fs::remove_dir(&bound).expect("the folder is ours");
+    hold.release().expect_err("it cannot be started without the folder");
+    fs::create_dir(&bound).expect("the folder is ours");
+    let (journal, leftover) = Journal::leftovers(&folder).pop().expect("the next command must know of it");
+    leftover.resume(&engine).expect("it can be started again");
+    journal.clear();
+    stack.assert_runs(&["bound"]);
+}
+
+#[test]
+fn a_container_that_removes_itself_is_not_stopped() {
+    let stack = Stack::bare();
+    stack.start_models();
+    stack.create_volume("x", &[]);
+    stack.start("passing", (&stack.volume("x"), "/x"), &["--rm"], &WAITING);
+    stack.configure("[volumes.x]\nquiesce = \"stop\"\n");
+    let night = stack.larder(&["create", "--json"]).exits(3).json();
+    let volume = component(&night, "docker_volume_x");
+    assert_eq!(volume["consistency"], "live", "{volume}");
+    let error = volume["errors"].to_string();
+    assert!(error.contains(&stack.container("passing")) && error.contains("--rm"), "{error}");
+    stack.assert_runs(&["passing", "ollama"]);
+    let (engine, passing) = engine_and(&stack, &stack.host, "passing");
+    let (_, models) = engine_and(&stack, &stack.host, "ollama");
+    let started = models.started.clone();
+    let folder = stack.path("held");
+    let refused = Hold::begin(&engine, &[passing, models], HoldMethod::Stop, Purpose::Backup, &folder);
+    assert!(matches!(refused, Err(Error::Unholdable { .. })), "{refused:?}");
+    assert_eq!(engine.container(&stack.container("ollama")).expect("it runs").started, started, "nobody was stopped");
+    stack.configure("");
+    assert_eq!(component(&stack.create(), "docker_volume_x")["consistency"], "paused");
+}
+
+#[test]
+fn a_container_that_is_restarted_again_and_again_is_named() {
+    let stack = Stack::bare();
+    stack.start_models();
+    let volume = stack.volume("ollama_data");
+    stack.start("broken", (&volume, "/models"), &["--restart", "always"], &["false"]);
+    let name = stack.container("broken");
+    // From then on it stands still for seconds.
+    until("it was restarted often", || {
+        let count = stack.docker(&["inspect", "-f", "{{.RestartCount}}", &name]).text();
+        count.parse::<u32>().is_ok_and(|count| count >= 5) && stack.state("broken") == "restarting"
+    });
+    let night = stack.larder(&["create", "--json"]).exits(3).json();
+    let models = component(&night, "docker_volume_ollama_data");
+    let error = models["errors"].to_string();
+    assert!(error.contains(&name) && error.contains("again and again") && error.contains("docker logs"), "{error}");
+    stack.assert_runs(&["ollama"]);
+}
+
+#[test]
+fn a_container_that_has_ended_since_it_was_listed_is_passed_over() {
+    let stack = Stack::bare();
+    stack.start_models();
+    stack.create_volume("x", &[]);
+    stack.start("ended", (&stack.volume("x"), "/x"), &[], &WAITING);
+    stack.start("removed", (&stack.volume("x"), "/x"), &[], &WAITING);
+    let (engine, ended) = engine_and(&stack, &stack.host, "ended");
+    let others = ["removed", "ollama"].map(|service| engine_and(&stack, &stack.host, service).1);
+    let listed = [&[ended][..], &others].concat();
+    assert!(listed.iter().all(|container| container.state == State::Running));
+    stack.docker(&["kill", &stack.container("ended")]).exits(0);
+    stack.docker(&["rm", "--force", &stack.container("removed")]).exits(0);
+    let folder = stack.path("held");
+    let hold = Hold::begin(&engine, &listed, HoldMethod::Pause, Purpose::Backup, &folder).expect("the other is held");
+    assert_eq!(hold.names(), [stack.container("ollama")]);
+    hold.release().expect("it goes on");
+    stack.assert_runs(&["ollama"]);
+    assert!(Journal::leftovers(&folder).is_empty());
+}
