@@ -6,6 +6,8 @@ use bollard::models::{ContainerInspectResponse, HealthStatusEnum, MountPoint};
 
 /// Label of containers that only mount a volume, with who made them.
 pub(super) const HELPER: &str = "larder.helper";
+/// The year in which a container was started that never was.
+const NEVER: &str = "0001-";
 const DEPENDS_ON: &str = "com.docker.compose.depends_on";
 const SERVICE: &str = "com.docker.compose.service";
 
@@ -90,10 +92,10 @@ impl Container {
         matches!(self.state, State::Running | State::Paused | State::Restarting)
     }
 
-    /// Whether it was made for a moment, to look into a volume.
+    /// Whether it was ever started.
     #[must_use]
-    pub fn is_helper(&self) -> bool {
-        self.labels.contains_key(HELPER)
+    pub fn has_run(&self) -> bool {
+        !self.started.is_empty() && !self.started.starts_with(NEVER)
     }
 
     /// Whether one of the programs is what it starts, or what its entry point starts.

@@ -15,6 +15,7 @@ use bollard::query_parameters::{
 use bollard::{API_DEFAULT_VERSION, Docker};
 use tokio::runtime::{Builder, Runtime};
 
+use super::container::HELPER;
 use super::{Container, Error};
 
 /// Where an engine listens when nobody says otherwise.
@@ -104,13 +105,19 @@ impl Engine {
         })
     }
 
-    /// All containers, those that do not run too, in the order in which they were made.
+    /// All containers but helpers, those that do not run too, in the order in which they were made.
     ///
     /// # Errors
     /// [`Error::Refused`], [`Error::Broken`].
     pub fn containers(&self) -> Result<Vec<Container>, Error> {
-        let options = ListContainersOptions { all: true, ..Default::default() };
-        let listed = self.block("list its containers", self.docker.list_containers(Some(options)))?;
+        self.containers_like(None)
+    }
+
+    fn containers_like(&self, filters: Option<HashMap<String, Vec<String>>>) -> Result<Vec<Container>, Error> {
+        let options = ListContainersOptions { all: true, filters, ..Default::default() };
+        let mut listed = self.block("list its containers", self.docker.list_containers(Some(options)))?;
+        // The engine says nothing of a helper as long as it makes an archive of it.
+        listed.retain(|container| container.labels.as_ref().is_none_or(|labels| !labels.contains_key(HELPER)));
         let mut containers = Vec::new();
         for id in listed.into_iter().filter_map(|container| container.id) {
             match self.inspect(&id) {
@@ -130,9 +137,10 @@ impl Engine {
     /// # Errors
     /// [`Error::Refused`], [`Error::Broken`].
     pub fn users(&self, volumes: &[&str]) -> Result<Vec<Container>, Error> {
-        let mut containers = self.containers()?;
+        let names = volumes.iter().map(|volume| (*volume).to_owned()).collect();
+        let mut containers = self.containers_like(Some(HashMap::from([("volume".to_owned(), names)])))?;
         containers.retain(|container| volumes.iter().any(|volume| container.mount(volume).is_some()));
-        containers.retain(|container| !container.is_helper() && !is_around_us(container));
+        containers.retain(|container| !is_around_us(container));
         Ok(containers)
     }
 

@@ -62,8 +62,7 @@ impl Stack {
     /// # Errors
     /// [`Error::Refused`], [`Error::Broken`].
     pub fn find(engine: &Engine, directory: &Path, project: Option<&str>) -> Result<Self, Error> {
-        let mut containers = engine.containers()?;
-        containers.retain(|container| !container.is_helper());
+        let containers = engine.containers()?;
         let mut stack = Self { project: project.map(str::to_owned), containers, volumes: engine.volumes()? };
         if stack.project.is_none() {
             stack.project = stack.project_of(directory);
