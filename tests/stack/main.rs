@@ -9,6 +9,7 @@ mod engine_gone;
 mod failures;
 mod holding;
 mod interrupted;
+mod looks;
 mod methods;
 mod nights;
 mod projects;

@@ -68,6 +68,14 @@ impl Parents {
         self.roots.get(component).map(|(_, bytes)| *bytes)
     }
 
+    /// The roots of these components.
+    pub(super) fn roots_of<'n>(&self, names: impl Iterator<Item = &'n str>) -> HashMap<String, (Node, u64)> {
+        names
+            .filter_map(|name| self.roots.get_key_value(name))
+            .map(|(name, root)| (name.clone(), root.clone()))
+            .collect()
+    }
+
     /// Goes to the root of a component, forgetting where the last one was left. Returns the root.
     pub(super) fn begin(&mut self, component: &str) -> Option<Node> {
         self.levels.clear();

@@ -1,10 +1,12 @@
 //! In which order components are read, and which containers are held meanwhile.
 //!
 //! Everything is read once while all containers go on. Then, group by group, the containers that write to volumes are
-//! held while what has changed in those volumes is read. A volume that the engine archives is read only then.
+//! held while what has changed in those volumes is read. A volume that the engine archives, or that nobody wrote to, is
+//! read only then. What is said of its consistency is what was seen before and after that.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::assemble::Outcome;
@@ -12,7 +14,7 @@ use super::parent::Parents;
 use super::reader::{Job, Pass};
 use super::{ComponentSource, Origin, VolumeOrigin, read_jobs};
 use crate::clock::LocalTime;
-use crate::docker::{self, Container, Engine, Hold, HoldMethod, Purpose, redis};
+use crate::docker::{self, Container, Engine, Hold, HoldMethod, Purpose, State, redis};
 use crate::model::{Component, Consistency, Node, VolumeMethod};
 use crate::pipeline::Error;
 use crate::progress::Progress;
@@ -29,8 +31,10 @@ pub fn journal_folder(repository: &Repository) -> PathBuf {
 /// Volumes whose writers have to be held together.
 struct Group {
     numbers: Vec<usize>,
+    /// As they were when the system was looked at, those that did not run too.
     writers: Vec<Container>,
-    method: HoldMethod,
+    /// `None` when they go on.
+    method: Option<HoldMethod>,
     limit: Duration,
 }
 
@@ -43,6 +47,8 @@ pub(super) struct Passes<'a> {
     pub(super) keep_held: bool,
     pub(super) held: Vec<Hold>,
     links: HashMap<usize, HardLinks>,
+    /// What earlier backups have of the volumes.
+    earlier: HashMap<String, (Node, u64)>,
     /// What is worth knowing of components before they are read.
     notes: Vec<(usize, String)>,
 }
@@ -59,6 +65,7 @@ impl<'a> Passes<'a> {
             keep_held,
             held: Vec::new(),
             links: HashMap::new(),
+            earlier: HashMap::new(),
             notes: Vec::new(),
         }
     }
@@ -71,29 +78,34 @@ impl<'a> Passes<'a> {
         progress: &dyn Progress,
     ) -> Result<Transaction<'t>, Error> {
         let groups = self.groups();
-        self.save_servers(&groups, progress);
-        let in_group = |number: &usize| groups.iter().any(|group| group.numbers.contains(number));
-        let mut jobs = Vec::new();
-        for (number, source) in self.sources.iter().enumerate() {
-            match source.volume() {
-                Some(volume) if in_group(&number) => {
-                    // An archive is always whole: reading it twice would not make the second time shorter.
-                    if volume.source.method() == VolumeMethod::Mountpoint {
-                        jobs.push(Job { number, source, pass: Pass::First });
-                    }
-                }
-                _ => jobs.push(Job { number, source, pass: Pass::Last }),
-            }
-        }
+        let volumes = self.sources.iter().filter(|source| source.volume().is_some());
+        self.earlier = parents.roots_of(volumes.map(|source| source.name.as_str()));
+        let others = self.sources.iter().enumerate().filter(|(_, source)| source.volume().is_none());
+        let jobs = others.map(|(number, source)| Job { number, source, pass: Pass::Last }).collect();
         transaction = self.read(transaction, parents, jobs, progress)?;
-        if !groups.is_empty() {
-            transaction.checkpoint()?;
-        }
-        for group in groups {
+        let early: Vec<&Group> = groups.iter().filter(|group| !self.first_jobs(group).is_empty()).collect();
+        for group in &early {
             if progress.cancelled() {
                 return Ok(transaction);
             }
-            transaction = self.read_held(transaction, &group, progress)?;
+            self.save_servers(group, progress);
+            let parents = self.parents(&transaction, group)?;
+            transaction = self.read(transaction, parents, self.first_jobs(group), progress)?;
+        }
+        if !early.is_empty() {
+            transaction.checkpoint()?;
+        }
+        for group in &groups {
+            if progress.cancelled() {
+                return Ok(transaction);
+            }
+            if self.first_jobs(group).is_empty() {
+                self.save_servers(group, progress);
+            }
+            transaction = match group.method {
+                Some(method) => self.read_held(transaction, group, method, progress)?,
+                None => self.read_live(transaction, group, progress)?,
+            };
         }
         let transaction = self.join_names(transaction, progress)?;
         for (number, note) in std::mem::take(&mut self.notes) {
@@ -104,25 +116,23 @@ impl<'a> Passes<'a> {
         Ok(transaction)
     }
 
-    /// The volumes with writers that run, those together that share one; all of them where they stay held, so that
-    /// their writers stop and start in one order.
+    /// The volumes: those together that share a writer and are not read while it goes on; all of them where they stay held,
+    /// so that their writers stop and start in one order.
     fn groups(&self) -> Vec<Group> {
         let mut groups: Vec<Group> = Vec::new();
         for (number, source) in self.sources.iter().enumerate() {
-            let Some((volume, method)) = source.volume().and_then(|volume| Some((volume, volume.hold?))) else {
-                continue;
-            };
+            let Some(volume) = source.volume() else { continue };
+            let method = volume.hold;
             let mut writers = volume.source.writers();
-            if method == HoldMethod::Stop && self.keep_held {
+            if method == Some(HoldMethod::Stop) && self.keep_held {
                 writers = volume.source.containers().to_vec();
             }
-            writers.retain(Container::is_up);
-            if writers.is_empty() {
-                continue;
-            }
             let mut group = Group { numbers: vec![number], writers, method, limit: volume.limit };
-            let shared =
-                |other: &Group| self.keep_held || other.writers.iter().any(|writer| group.writers.contains(writer));
+            let shared = |other: &Group| {
+                let both_held = method.is_some() && other.method.is_some();
+                let shares = other.writers.iter().any(|writer| group.writers.contains(writer));
+                both_held && (self.keep_held || shares)
+            };
             let (joined, others): (Vec<Group>, Vec<Group>) = groups.into_iter().partition(shared);
             groups = others;
             for other in joined {
@@ -140,19 +150,27 @@ impl<'a> Passes<'a> {
         groups
     }
 
-    /// Has Redis servers write down what they have. One that cannot leaves what it wrote last.
-    fn save_servers(&mut self, groups: &[Group], progress: &dyn Progress) {
-        for group in groups {
-            let Some((number, volume)) = group.numbers.first().and_then(|n| Some((*n, self.volume(*n)?))) else {
-                continue;
-            };
-            let engine = volume.source.engine().clone();
-            for server in group.writers.iter().filter(|writer| redis::is_redis(writer)) {
-                progress.begin(&format!("{} is saving", server.name), None);
-                if let Err(error) = redis::save(&engine, server, group.limit) {
-                    let note = format!("what was in the memory of {} may be missing: {error}", server.name);
-                    self.notes.push((number, note));
-                }
+    /// What is read of a group while its writers go on. An archive is always whole: reading it twice would not make the
+    /// second time shorter. Neither would it where nobody writes.
+    fn first_jobs(&self, group: &Group) -> Vec<Job<'a>> {
+        let is_early = |volume: &VolumeOrigin| {
+            volume.source.method() == VolumeMethod::Mountpoint && volume.source.writers().iter().any(Container::is_up)
+        };
+        let numbers = group.numbers.iter().filter(|_| group.method.is_some());
+        let numbers = numbers.filter(|number| self.volume(**number).is_some_and(is_early));
+        let job = |number: &usize| Some(Job { number: *number, source: self.sources.get(*number)?, pass: Pass::First });
+        numbers.filter_map(job).collect()
+    }
+
+    /// Has Redis servers write down what they have, just before they are read. One that cannot leaves what it wrote last.
+    fn save_servers(&mut self, group: &Group, progress: &dyn Progress) {
+        let Some((number, volume)) = group.numbers.first().and_then(|n| Some((*n, self.volume(*n)?))) else { return };
+        let servers = group.writers.iter().filter(|writer| writer.is_up() && redis::is_redis(writer));
+        for server in servers {
+            progress.begin(&format!("{} is saving", server.name), None);
+            if let Err(error) = redis::save(volume.source.engine(), server, group.limit) {
+                let note = format!("what was in the memory of {} may be missing: {error}", server.name);
+                self.notes.push((number, note));
             }
         }
     }
@@ -186,36 +204,51 @@ impl<'a> Passes<'a> {
         }
     }
 
-    /// Reads what has changed in the volumes of a group while their writers are held.
-    fn read_held<'t>(
+    /// Reads volumes whose writers go on. Where none runs, before and after, they are as after an orderly end.
+    fn read_live<'t>(
         &mut self,
         transaction: Transaction<'t>,
         group: &Group,
         progress: &dyn Progress,
     ) -> Result<Transaction<'t>, Error> {
-        let Some(engine) =
-            group.numbers.first().and_then(|number| self.volume(*number)).map(|volume| volume.source.engine())
-        else {
-            return Ok(transaction);
-        };
+        let parents = self.parents(&transaction, group)?;
+        let before = self.users_now(group);
+        let transaction = self.read(transaction, parents, self.jobs(group, |_| true), progress)?;
+        let is_still = before.is_ok_and(|before| {
+            !before.iter().any(Container::is_up) && matches!(self.wrote_meanwhile(group, &before), Ok(None))
+        });
+        for component in self.components_of(group) {
+            component.consistency = if is_still { Consistency::Stopped } else { Consistency::Live };
+        }
+        Ok(transaction)
+    }
+
+    /// Reads what has changed in the volumes of a group while their writers are held.
+    fn read_held<'t>(
+        &mut self,
+        transaction: Transaction<'t>,
+        group: &Group,
+        method: HoldMethod,
+        progress: &dyn Progress,
+    ) -> Result<Transaction<'t>, Error> {
         let parents = self.parents(&transaction, group)?;
         progress.hold(true);
-        let held = self
-            .users_now(engine, group)
-            .and_then(|users| Hold::begin(engine, &users, group.method, Purpose::Backup, &self.journals));
-        let held = match held {
+        let (users, held) = match self.hold(group, method) {
             Ok(held) => held,
             Err(error) => {
                 progress.hold(false);
                 return self.read_unheld(transaction, group, &error.to_string(), progress);
             }
         };
-        let limited = Limited { progress, end: Instant::now() + group.limit };
+        let names = held.names();
+        // It costs nobody anything when nobody is held.
+        let end = (!names.is_empty()).then(|| Instant::now() + group.limit);
+        let limited = Limited { progress, end };
         let jobs = self.jobs(group, |component| component.errors.is_empty() || component.root.is_some());
         let read = self.read(transaction, parents, jobs, &limited);
         let timed_out = limited.is_over() && !progress.cancelled();
+        let wrote = if limited.cancelled() { Ok(None) } else { self.wrote_meanwhile(group, &users) };
         let elapsed = held.elapsed();
-        let names = held.names();
         let released = if self.keep_held && read.is_ok() && !timed_out {
             self.held.push(held);
             Ok(())
@@ -226,21 +259,15 @@ impl<'a> Passes<'a> {
         };
         let transaction = read?;
         if let Err(error) = released {
-            let what = format!("a container could not go on, and the next command tries again: {error}");
-            self.fail(group, &what);
+            self.fail(group, &not_let_go(&names, method, &error));
         }
         if timed_out {
-            let secs = group.limit.as_secs();
-            return self.read_unheld(
-                transaction,
-                group,
-                &format!("it takes longer than the {secs} s allowed"),
-                progress,
-            );
+            let why = format!("it takes longer than the {} s allowed", group.limit.as_secs());
+            return self.read_unheld(transaction, group, &why, progress);
         }
-        let consistency = match group.method {
-            HoldMethod::Pause => Consistency::Paused,
-            HoldMethod::Stop => Consistency::Stopped,
+        let consistency = match method {
+            HoldMethod::Pause if users.iter().any(Container::is_up) => Consistency::Paused,
+            _ => Consistency::Stopped,
         };
         for component in self.components_of(group) {
             component.consistency = consistency;
@@ -249,17 +276,43 @@ impl<'a> Passes<'a> {
                 facts.held_millis = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
             }
         }
+        if let Some(what) = not_still(wrote) {
+            self.fail(group, &what);
+        }
         Ok(transaction)
     }
 
+    fn hold(&self, group: &Group, method: HoldMethod) -> Result<(Vec<Container>, Hold), docker::Error> {
+        let users = self.users_now(group)?;
+        let engine = self.engine_of(group).expect("a group has a volume");
+        let held = Hold::begin(engine, &users, method, Purpose::Backup, &self.journals)?;
+        Ok((users, held))
+    }
+
+    fn engine_of(&self, group: &Group) -> Option<&'a Arc<Engine>> {
+        group.numbers.first().and_then(|number| self.volume(*number)).map(|volume| volume.source.engine())
+    }
+
     /// Those who are to be held, as they are now: reading everything else may have taken long.
-    fn users_now(&self, engine: &Engine, group: &Group) -> Result<Vec<Container>, docker::Error> {
+    fn users_now(&self, group: &Group) -> Result<Vec<Container>, docker::Error> {
         let volumes = group.numbers.iter().filter_map(|number| self.volume(*number));
         let names: Vec<&str> = volumes.map(|volume| volume.source.volume().name.as_str()).collect();
+        let engine = self.engine_of(group).expect("a group has a volume");
         let mut users = engine.users(&names)?;
         let writes = |user: &Container| names.iter().any(|name| user.mount(name).is_some_and(|mount| mount.writable));
         users.retain(|user| self.keep_held || writes(user));
         Ok(users)
+    }
+
+    /// The name of a container that ran since `before`, when all that ran were held.
+    fn wrote_meanwhile(&self, group: &Group, before: &[Container]) -> Result<Option<String>, docker::Error> {
+        let mut users = self.users_now(group)?.into_iter();
+        let ran = |user: &Container| match before.iter().find(|known| known.id == user.id) {
+            Some(known) => known.started != user.started,
+            None => user.has_run(),
+        };
+        let wrote = users.find(|user| matches!(user.state, State::Running | State::Restarting) || ran(user));
+        Ok(wrote.map(|user| user.name))
     }
 
     /// Keeps what could be read while the writers went on, which is not to be trusted.
@@ -298,12 +351,17 @@ impl<'a> Passes<'a> {
         numbers.filter_map(job).collect()
     }
 
-    /// What was read while the containers went on: files that are as they were then are not read again.
+    /// What was read while the containers went on, or by an earlier backup: files that are as they were then are not
+    /// read again.
     fn parents(&self, transaction: &Transaction<'_>, group: &Group) -> Result<Parents, Error> {
-        let components = group.numbers.iter().filter_map(|number| self.components.get(*number));
-        let root =
-            |component: &Component| Some((component.name.to_string(), (component.root.clone()?, component.bytes)));
-        let roots: HashMap<String, (Node, u64)> = components.filter_map(root).collect();
+        let mut roots = HashMap::new();
+        for component in group.numbers.iter().filter_map(|number| self.components.get(*number)) {
+            let name = component.name.to_string();
+            let now = component.root.clone().map(|root| (root, component.bytes));
+            if let Some(root) = now.or_else(|| self.earlier.get(&name).cloned()) {
+                roots.insert(name, root);
+            }
+        }
         Ok(Parents::of_roots(transaction.reader()?, roots))
     }
 
@@ -338,12 +396,12 @@ impl<'a> Passes<'a> {
 /// Progress that asks to stop when a time is over.
 struct Limited<'a> {
     progress: &'a dyn Progress,
-    end: Instant,
+    end: Option<Instant>,
 }
 
 impl Limited<'_> {
     fn is_over(&self) -> bool {
-        Instant::now() >= self.end
+        self.end.is_some_and(|end| Instant::now() >= end)
     }
 }
 
@@ -366,6 +424,27 @@ impl Progress for Limited<'_> {
 
     fn cancelled(&self) -> bool {
         self.progress.cancelled() || self.is_over()
+    }
+}
+
+fn not_let_go(names: &[String], method: HoldMethod, error: &docker::Error) -> String {
+    let command = match method {
+        HoldMethod::Pause => "unpause",
+        HoldMethod::Stop => "start",
+    };
+    let names = names.join(" ");
+    format!("a container could not go on: {error}; the next command tries again, or `docker {command} {names}` now")
+}
+
+/// What the second look at the writers says against a volume.
+fn not_still(wrote: Result<Option<String>, docker::Error>) -> Option<String> {
+    match wrote {
+        Ok(None) => None,
+        Ok(Some(name)) => Some(format!(
+            "the container {name} was started, or let go on, while it was read, and may have written to it: back up again \
+            when nobody does that"
+        )),
+        Err(error) => Some(format!("whether containers wrote to it meanwhile could not be asked: {error}")),
     }
 }
 
