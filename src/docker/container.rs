@@ -92,6 +92,14 @@ impl Container {
         matches!(self.state, State::Running | State::Paused | State::Restarting)
     }
 
+    /// Whether this process runs in it: the engine mounts files of each container into it. Held, it could let nobody go
+    /// on.
+    #[must_use]
+    pub fn is_around_us(&self) -> bool {
+        let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+        !self.id.is_empty() && mounts.contains(&format!("/containers/{}/", self.id))
+    }
+
     /// Whether it was ever started.
     #[must_use]
     pub fn has_run(&self) -> bool {

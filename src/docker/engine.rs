@@ -140,7 +140,7 @@ impl Engine {
         let names = volumes.iter().map(|volume| (*volume).to_owned()).collect();
         let mut containers = self.containers_like(Some(HashMap::from([("volume".to_owned(), names)])))?;
         containers.retain(|container| volumes.iter().any(|volume| container.mount(volume).is_some()));
-        containers.retain(|container| !is_around_us(container));
+        containers.retain(|container| !container.is_around_us());
         Ok(containers)
     }
 
@@ -273,13 +273,6 @@ impl From<bollard::models::Volume> for Volume {
         let bollard::models::Volume { name, driver, mountpoint, options, labels, .. } = volume;
         Self { name, driver, mountpoint, options, labels }
     }
-}
-
-/// Whether this process runs in the container: the engine mounts files of each container into it. Held, it could let
-/// nobody go on.
-fn is_around_us(container: &Container) -> bool {
-    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    !container.id.is_empty() && mounts.contains(&format!("/containers/{}/", container.id))
 }
 
 /// Tells a socket that is missing from one that is forbidden, which the client does not.

@@ -4,15 +4,17 @@
 //! sockets, and times to the second; a note says so.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::io::Read;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{DirSource, Error, Excludes, Stop, Visitor};
 use crate::docker::{Archive, ArchiveEntry, Container, Engine, EntryKind, Helper, Volume};
 use crate::limits::ARCHIVE_LINKS_MAX;
-use crate::model::{ByteString, Content, FileTime, Node, NodeKind, VolumeFacts, VolumeMethod, Xattr};
+use crate::model::{ByteString, Content, FileTime, Node, NodeKind, VolumeFacts, VolumeMethod, Xattr, show_path};
 use crate::progress::Progress;
 
 const LOCAL_DRIVER: &str = "local";
@@ -57,6 +59,8 @@ pub struct VolumeSource {
     usage: VolumeUse,
     /// Device and inode of the directory that holds it, where it is read there.
     identity: Option<(u64, u64)>,
+    /// The repository, which is left out where it lies in the volume.
+    forbidden: Option<PathBuf>,
 }
 
 impl VolumeSource {
@@ -78,7 +82,26 @@ impl VolumeSource {
             (ReadMethod::Mountpoint, Some(why)) => return Err(Error::Unreadable { volume: volume.name, why }),
         };
         let identity = identity_of(Path::new(&volume.mountpoint)).filter(|_| method == VolumeMethod::Mountpoint);
-        Ok(Self { engine, volume, method, why_engine, excludes, usage, identity })
+        Ok(Self { engine, volume, method, why_engine, excludes, usage, identity, forbidden: None })
+    }
+
+    /// Leaves out `directory`, which is a path of this host or of the container that this process runs in.
+    #[must_use]
+    pub fn forbidding(mut self, directory: Option<&Path>) -> Self {
+        self.forbidden = directory.and_then(|path| path.canonicalize().ok());
+        self
+    }
+
+    /// Where in the volume the forbidden directory is.
+    fn forbidden_path(&self) -> Option<EntryPath> {
+        let forbidden = self.forbidden.as_deref()?;
+        let ours = self.usage.containers.iter().find(|container| container.is_around_us());
+        let mounts = ours.iter().flat_map(|container| &container.mounts);
+        let mounts =
+            mounts.filter(|mount| mount.volume == self.volume.name).map(|mount| PathBuf::from(&mount.destination));
+        let here = Path::new(&self.volume.mountpoint).canonicalize().ok().filter(|_| self.engine.is_on_this_host());
+        let below = mounts.chain(here).find_map(|root| forbidden.strip_prefix(&root).ok().map(Path::to_owned))?;
+        Some(below.iter().map(|name| name.as_bytes().to_vec()).collect())
     }
 
     /// The engine that has it.
@@ -132,7 +155,10 @@ impl VolumeSource {
     /// The directory that holds it, where it is read there.
     #[must_use]
     pub fn directory(&self) -> Option<DirSource> {
-        let directory = || DirSource::new(&self.volume.mountpoint, self.excludes.clone()).with_caches();
+        let directory = || {
+            let directory = DirSource::new(&self.volume.mountpoint, self.excludes.clone()).with_caches();
+            directory.forbidding(self.forbidden.as_deref())
+        };
         (self.method == VolumeMethod::Mountpoint).then(directory)
     }
 
@@ -149,6 +175,13 @@ impl VolumeSource {
     /// # Errors
     /// [`Error::Root`], [`Error::Docker`], [`Error::Archive`], [`Error::Stream`], [`Error::Stop`].
     pub fn visit(&self, name: &str, visitor: &mut dyn Visitor, progress: &dyn Progress) -> Result<HardLinks, Error> {
+        let forbidden = self.forbidden_path();
+        if forbidden.as_ref().is_some_and(Vec::is_empty) {
+            let name = &self.volume.name;
+            let why =
+                format!("the volume {name} is the repository itself: `skip = true` in its [volumes.…] leaves it out");
+            return Err(Error::Missing { why });
+        }
         if let Some(directory) = self.directory() {
             self.check_mounted()?;
             directory.visit(name, visitor)?;
@@ -160,7 +193,8 @@ impl VolumeSource {
         ));
         let helper = Helper::create(&self.engine, &self.volume.name)?;
         let stop = || progress.cancelled();
-        let read = read_archive(&mut helper.archive_until(&stop), name, &self.excludes, visitor);
+        let left_out = LeftOut { excludes: &self.excludes, forbidden };
+        let read = read_archive(&mut helper.archive_until(&stop), name, &left_out, visitor);
         read.map_err(|error| if stop() { Stop.into() } else { error })
     }
 }
@@ -193,11 +227,45 @@ fn reason_against_mountpoint(engine: &Engine, volume: &Volume, is_stopped: bool)
     }
 }
 
+fn excluded_first(path: &[Vec<u8>], first: &[Vec<u8>]) -> String {
+    let [own, first] = [path, first].map(|path| show_path(&path.join(&b'/')));
+    format!("left out {own}: its content is that of {first}, which is excluded: exclude both")
+}
+
+/// What is not shown of an archive.
+struct LeftOut<'a> {
+    excludes: &'a Excludes,
+    /// The repository.
+    forbidden: Option<EntryPath>,
+}
+
+impl LeftOut<'_> {
+    fn has(&self, path: &[Vec<u8>]) -> bool {
+        let joined = path.join(&b'/');
+        self.is_forbidden(path) || self.excludes.matches(Path::new(OsStr::from_bytes(&joined)))
+    }
+
+    fn is_forbidden(&self, path: &[Vec<u8>]) -> bool {
+        self.forbidden.as_deref() == Some(path)
+    }
+
+    fn tell(&self, path: &[Vec<u8>], visitor: &mut dyn Visitor) {
+        if self.is_forbidden(path) {
+            visitor.note(format!("left out {}: it is the repository", show_path(&path.join(&b'/'))));
+        }
+    }
+
+    /// Whether a path or a directory around it is not shown.
+    fn has_below(&self, path: &[Vec<u8>]) -> bool {
+        (1..=path.len()).any(|len| path.get(..len).is_some_and(|path| self.has(path)))
+    }
+}
+
 /// Shows the entries of an archive, which come in the order of their names.
 fn read_archive(
     archive: &mut Archive<'_>,
     name: &str,
-    excludes: &Excludes,
+    left_out: &LeftOut<'_>,
     visitor: &mut dyn Visitor,
 ) -> Result<HardLinks, Error> {
     let mut links = HardLinks::new();
@@ -232,8 +300,8 @@ fn read_archive(
         if open != parent {
             return Err(Error::Archive { why: "it has an entry without the directory around it" });
         }
-        let joined = path.join(&b'/');
-        if excludes.matches(Path::new(<std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(&joined))) {
+        if left_out.has(&path) {
+            left_out.tell(&path, visitor);
             skipped = Some(path);
             continue;
         }
@@ -244,6 +312,7 @@ fn read_archive(
                 *open = path;
             }
             EntryKind::File => visitor.stream(node, archive as &mut dyn Read)?,
+            EntryKind::HardLink(target) if left_out.has_below(&target) => visitor.error(excluded_first(&path, &target)),
             EntryKind::HardLink(target) => {
                 if links.len() >= ARCHIVE_LINKS_MAX {
                     return Err(Error::Archive { why: "it has more hard links than this program follows" });

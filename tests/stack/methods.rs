@@ -171,3 +171,16 @@ fn sparse_files_with_long_and_foreign_names_are_read_by_others() {
 fn without_root(listing: &str) -> String {
     listing.lines().filter(|line| !line.starts_with('\t')).collect::<Vec<_>>().join("\n")
 }
+
+/// An archive has the content of a file with its first name only.
+#[test]
+fn a_name_of_an_excluded_file_is_left_out_and_not_saved_empty() {
+    let stack = stack_with_models();
+    stack.configure("[volumes.ollama_data]\nmethod = \"engine\"\nexclude = [\"a/same\"]\n");
+    let night = stack.larder(&["create", "--json"]).exits(3).json();
+    let models = component(&night, "docker_volume_ollama_data");
+    assert_eq!(models["status"], "partial", "{models}");
+    assert!(models["errors"].to_string().contains("left out model.bin"), "{models}");
+    let listed = stack.larder(&["ls", "latest:docker_volume_ollama_data"]).exits(0).stdout;
+    assert!(!listed.contains("model.bin"), "{listed}");
+}

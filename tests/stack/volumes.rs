@@ -191,3 +191,32 @@ fn a_partial_volume_takes_nothing_away_and_says_so() {
     let refused = stack.larder(&["restore", &name, "--force", "--json"]).exits(3).json();
     assert!(refused["refused"].to_string().contains("docker_volume_postgres_data"), "{refused}");
 }
+
+#[test]
+fn a_repository_in_a_volume_is_left_out_of_it() {
+    let stack = Stack::bare();
+    stack.start_models();
+    stack.write("ollama_data", "model.bin", b"model");
+    let models = stack.mountpoint(&stack.volume("ollama_data"));
+    let create = |inside: &str| {
+        let mut command = stack.command(&["create", "--json"]);
+        run(command.arg("--backup-dir").arg(models.join(inside)))
+    };
+    for method in ["mountpoint", "engine"] {
+        stack.configure(&format!("[volumes.ollama_data]\nmethod = \"{method}\"\n"));
+        for _ in 0..2 {
+            let night = create("sub/backups").exits(0).json();
+            let part = component(&night, "docker_volume_ollama_data");
+            assert_eq!(part["files"], 1, "{part}");
+            assert!(part["notes"].to_string().contains("it is the repository"), "{part}");
+        }
+        let refused = create("").exits(3).json();
+        let part = component(&refused, "docker_volume_ollama_data");
+        assert!(part["errors"].to_string().contains("skip = true"), "{part}");
+        for entry in ["config", "packs", "index", "snapshots", "locks", "held"] {
+            let path = models.join(entry);
+            let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+            assert!(removed.is_ok() || entry == "held", "{entry}");
+        }
+    }
+}

@@ -263,7 +263,7 @@ impl<'a> System<'a> {
         }
         for volume in self.volumes.iter().filter(|volume| wanted(&volume.name)) {
             let origin = match &volume.found {
-                Ok(found) => self.volume_origin(found, &volume.settings)?,
+                Ok(found) => forbid(self.volume_origin(found, &volume.settings)?, repository_root.as_deref()),
                 Err(why) => Origin::Missing { kind: ComponentKind::Volume, why: why.clone() },
             };
             sources.push(ComponentSource { name: volume.name.clone(), origin });
@@ -404,6 +404,15 @@ impl<'a> System<'a> {
 fn is_of_engine(component: &Component) -> bool {
     let in_container = component.database.as_ref().is_some_and(|facts| facts.container.is_some());
     component.root.is_some() && (component.kind == ComponentKind::Volume || in_container)
+}
+
+/// Leaves the repository out of a volume.
+fn forbid(mut origin: Origin, repository: Option<&Path>) -> Origin {
+    if let Origin::Volume(volume) = origin {
+        let VolumeOrigin { source, hold, limit } = *volume;
+        origin = Origin::Volume(Box::new(VolumeOrigin { source: source.forbidding(repository), hold, limit }));
+    }
+    origin
 }
 
 fn service_of(server: &DatabaseServer) -> &str {

@@ -4,7 +4,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::reader::BatchReader;
-use crate::model::{Node, Step, Walk};
+use crate::model::{Node, Step, Walk, show_path};
 use crate::repo::ChunkReader;
 use crate::source::{EntryPath, Error, HardLinks, Visitor};
 
@@ -38,10 +38,12 @@ pub(super) fn show(
                     node.inode = nodes.len() as u64 + 1;
                     nodes.insert(path, (*node).clone());
                 } else if let Some(first) = links.get(&path) {
-                    match nodes.get(first) {
-                        Some(first) => *node = Node { name: node.name.clone(), ..first.clone() },
-                        None => target.error(format!("{}: it is linked to nothing", node.name.to_text())),
-                    }
+                    let Some(first) = nodes.get(first) else {
+                        let path = show_path(&path.join(&b'/'));
+                        target.error(format!("left out {path}: it is another name of a file that was not saved"));
+                        continue;
+                    };
+                    *node = Node { name: node.name.clone(), ..first.clone() };
                 }
                 target.again(*node)?;
             }
