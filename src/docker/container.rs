@@ -9,7 +9,7 @@ pub(super) const HELPER: &str = "larder.helper";
 /// The year in which a container was started that never was.
 const NEVER: &str = "0001-";
 const DEPENDS_ON: &str = "com.docker.compose.depends_on";
-const SERVICE: &str = "com.docker.compose.service";
+pub(super) const SERVICE: &str = "com.docker.compose.service";
 
 /// What a container is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

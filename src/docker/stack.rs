@@ -2,15 +2,21 @@
 
 use std::path::Path;
 
-use super::{Container, Engine, Error, Volume};
+use super::{Container, Engine, Error, State, Volume};
 
 const PROJECT: &str = "com.docker.compose.project";
 const WORKING_DIRECTORY: &str = "com.docker.compose.project.working_dir";
+const ONE_OFF: &str = "com.docker.compose.oneoff";
+const DATABASE_LABEL: &str = "larder.database";
 const VOLUME: &str = "com.docker.compose.volume";
 /// Files that say that a directory is a compose project.
 const COMPOSE_FILES: [&str; 4] = ["compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml"];
 /// Images that run a PostgreSQL server and may not say where its data directory is.
 const POSTGRES_IMAGES: [&str; 5] = ["postgres", "postgresql", "postgis", "pgvector", "timescaledb"];
+/// Programs that talk to a server and are none.
+const CLIENTS: [&str; 5] = ["pg_dump", "pg_dumpall", "pg_basebackup", "pg_isready", "psql"];
+/// What stands in the command of a container that runs a server, although it calls clients, too.
+const STARTS_OF_SERVER: [&str; 4] = ["exec postgres", "entrypoint.sh postgres", "postgres -D", "pg_ctl"];
 const POSTGRES_DATA: &str = "/var/lib/postgresql/data";
 
 /// A PostgreSQL server in a container, and what its environment says of it.
@@ -98,10 +104,14 @@ impl Stack {
         found.then_some(default)
     }
 
-    /// The containers of the project.
+    /// The containers of the services of the project, without those that `compose run` made for one command.
     pub fn containers(&self) -> impl Iterator<Item = &Container> {
-        let is_ours =
-            |container: &&Container| self.project.is_some() && container.labels.get(PROJECT) == self.project.as_ref();
+        let is_one_off = |container: &Container| {
+            container.labels.get(ONE_OFF).is_some_and(|value| value.eq_ignore_ascii_case("true"))
+        };
+        let is_ours = move |container: &&Container| {
+            self.project.is_some() && container.labels.get(PROJECT) == self.project.as_ref() && !is_one_off(container)
+        };
         self.containers.iter().filter(is_ours)
     }
 
@@ -168,10 +178,20 @@ impl Stack {
         writers
     }
 
-    /// The PostgreSQL servers of the project, by image, program or `larder.database` label.
+    /// The PostgreSQL servers of the project, by image, program or `larder.database` label: those that only have its image
+    /// and run a client do not count beside a server. Of several containers of a service it is one that runs.
     #[must_use]
     pub fn servers(&self) -> Vec<DatabaseServer> {
-        self.containers().filter(|container| is_postgres(container)).map(DatabaseServer::of).collect()
+        let mut found: Vec<&Container> = self.containers().filter(|container| is_postgres(container)).collect();
+        if found.iter().any(|container| !is_client(container)) {
+            found.retain(|container| !is_client(container));
+        }
+        let is_kept = |container: &&Container| {
+            let same = |other: &&&Container| container.service().is_some() && other.service() == container.service();
+            let best = found.iter().filter(same).min_by_key(|other| other.state != State::Running);
+            best.is_none_or(|best| best.id == container.id)
+        };
+        found.iter().filter(|container| is_kept(container)).map(|container| DatabaseServer::of(container)).collect()
     }
 
     /// The server whose data directory lies in a volume, and where in it.
@@ -183,7 +203,7 @@ impl Stack {
 }
 
 fn is_postgres(container: &Container) -> bool {
-    match container.labels.get("larder.database").map(String::as_str) {
+    match container.labels.get(DATABASE_LABEL).map(String::as_str) {
         Some("false") => return false,
         Some(_) => return true,
         None => {}
@@ -191,6 +211,17 @@ fn is_postgres(container: &Container) -> bool {
     container.variable(&["PGDATA"]).is_some()
         || container.runs(&["postgres"])
         || POSTGRES_IMAGES.contains(&container.image_name())
+}
+
+/// Whether a container clearly runs a client of a server, as one that makes dumps does.
+fn is_client(container: &Container) -> bool {
+    if container.labels.contains_key(DATABASE_LABEL) {
+        return false;
+    }
+    let text = container.command.join(" ");
+    let mut words = text.split(|char: char| !char.is_ascii_alphanumeric() && char != '_');
+    let calls_client = words.any(|word| CLIENTS.contains(&word));
+    container.runs(&CLIENTS) || (calls_client && !STARTS_OF_SERVER.iter().any(|start| text.contains(start)))
 }
 
 /// Volumes that were made for a container without a name have 64 hexadecimal digits for one.
@@ -214,7 +245,8 @@ mod tests {
     use std::collections::HashMap;
 
     use super::*;
-    use crate::docker::{Mount, State, redis};
+    use crate::docker::container::SERVICE;
+    use crate::docker::{Mount, redis};
 
     fn container(image: &str, command: &[&str], variables: &[(&str, &str)]) -> Container {
         let owned = |(a, b): &(&str, &str)| ((*a).to_owned(), (*b).to_owned());
@@ -250,6 +282,40 @@ mod tests {
         }
         assert!(redis::is_redis(&container("redis:7-alpine", &["docker-entrypoint.sh", "redis-server"], &[])));
         assert!(!redis::is_redis(&container("oliver006/redis_exporter", &["/redis_exporter"], &[])));
+    }
+
+    #[test]
+    fn clients_with_the_image_of_a_server_and_one_off_containers_are_no_servers() {
+        let labelled = |service: &str, state: State, mut container: Container, labels: &[(&str, &str)]| {
+            let all = [(PROJECT, "p"), (SERVICE, service)];
+            let all = all.iter().chain(labels).map(|(a, b)| ((*a).to_owned(), (*b).to_owned()));
+            container.labels = all.collect();
+            (container.name, container.state) = (service.to_owned(), state);
+            container.id = format!("{service}{state:?}");
+            container
+        };
+        let postgres = |command: &[&str]| container("postgres:15", command, &[("PGDATA", "/d")]);
+        let (server, nothing) = (["docker-entrypoint.sh", "postgres"], &[][..]);
+        let names = |containers: Vec<Container>| -> Vec<String> {
+            let stack = Stack { project: Some("p".to_owned()), containers, volumes: Vec::new() };
+            stack.servers().into_iter().map(|server| server.container.id).collect()
+        };
+        let db = || labelled("db", State::Running, postgres(&server), nothing);
+        let sidecar = ["sh", "-c", "while sleep 3600; do pg_dump -h db > /b/x.sql; done"];
+        let client = |command: &[&str], labels| labelled("backup", State::Running, postgres(command), labels);
+        let other = ["sh", "-c", "sleep 60; pg_dump -h postgres"];
+        for command in
+            [&sidecar[..], &other, &["docker-entrypoint.sh", "psql", "-h", "db"], &["pg_dump", "-h", "postgres"]]
+        {
+            assert_eq!(names(vec![client(command, nothing), db()]), ["dbRunning"], "{command:?}");
+            assert_eq!(names(vec![client(command, nothing)]), ["backupRunning"], "alone it is all there is");
+        }
+        assert_eq!(names(vec![client(&sidecar, &[(DATABASE_LABEL, "true")]), db()]), ["backupRunning", "dbRunning"]);
+        let one_off = labelled("other", State::Running, postgres(&server), &[(ONE_OFF, "True")]);
+        assert_eq!(names(vec![one_off, db()]), ["dbRunning"]);
+        let ended = labelled("db", State::Stopped, postgres(&server), nothing);
+        assert_eq!(names(vec![ended.clone(), db()]), ["dbRunning"]);
+        assert_eq!(names(vec![ended]), ["dbStopped"]);
     }
 
     #[test]
