@@ -240,3 +240,30 @@ impl Drop for SmallDisk {
         run(Command::new("umount").arg("--lazy").arg(&self.path));
     }
 }
+
+#[test]
+fn databases_with_names_that_become_alike_are_both_saved() {
+    let stack = Stack::bare();
+    stack.start_postgres();
+    for (database, row) in [("a b", 1), ("a-b", 2)] {
+        stack.sql(&format!("CREATE DATABASE \"{database}\""));
+        stack.sql_in(database, &format!("CREATE TABLE t AS SELECT {row} AS n"));
+    }
+    let night = stack.create();
+    for (name, database) in [("database_a-b", "a b"), ("database_a-b_2", "a-b")] {
+        assert_eq!(component(&night, name)["database"]["name"], database, "{night}");
+    }
+}
+
+/// A server that cannot be asked for its databases is not taken for one that has no others.
+#[test]
+fn a_server_that_cannot_be_asked_for_its_databases_is_named() {
+    let stack = Stack::bare();
+    stack.start_postgres();
+    stack.docker(&["pause", &stack.container("cti_postgres")]).exits(0);
+    let plan = stack.larder(&["plan", "--json"]).exits(3).json();
+    let problem = text(&component(&plan, "database")["problem"]);
+    assert!(problem.contains("which other databases") && problem.contains("paused"), "{problem}");
+    stack.docker(&["unpause", &stack.container("cti_postgres")]).exits(0);
+    stack.larder(&["plan"]).exits(0);
+}

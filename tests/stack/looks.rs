@@ -9,9 +9,10 @@ use std::time::Duration;
 use larder::docker::{Engine, Helper, HoldMethod};
 use larder::model::{Component, Consistency, SnapshotKind};
 use larder::pipeline::backup::{self, BackupOptions, ComponentSource, Origin, VolumeOrigin};
-use larder::progress::Progress;
+use larder::progress::{Progress, Silent};
 use larder::repo::Repository;
-use larder::source::{Excludes, ReadMethod, VolumeSource, VolumeUse};
+use larder::source::postgres::{Connection, DumpSource};
+use larder::source::{Excludes, Place, ReadMethod, VolumeSource, VolumeUse};
 
 use crate::support::{Stack, component};
 
@@ -52,24 +53,27 @@ impl Scan<'_> {
         let source = VolumeSource::new(engine, volume, ReadMethod::Auto, Excludes::default(), usage);
         let source = source.expect("it can be read");
         let origin = VolumeOrigin { source, hold: self.hold, limit: Duration::from_mins(1) };
-        let name = NAME.parse().expect("a name");
-        let sources = [ComponentSource { name, origin: Origin::Volume(Box::new(origin)) }];
-        let storage = larder::storage::open(&self.stack.path("repository").to_string_lossy());
-        let repository = Repository::open_or_create(Arc::from(storage)).expect("the folder is ours");
-        let options = BackupOptions {
-            kind: SnapshotKind::Full,
-            host: String::new(),
-            program: String::new(),
-            tags: Vec::new(),
-            read_back: false,
-            keep_held: false,
-        };
         before();
         let hook = Hook { action: while_read, done: AtomicBool::new(false) };
-        let reservation = backup::reserve(&repository).expect("a name");
-        let report = backup::run(&repository, reservation, &sources, &options, &hook).expect("something is saved");
-        report.snapshot.components.into_iter().next().expect("one component")
+        backup_one(self.stack, Origin::Volume(Box::new(origin)), &hook)
     }
+}
+
+fn backup_one(stack: &Stack, origin: Origin, progress: &dyn Progress) -> Component {
+    let sources = [ComponentSource { name: NAME.parse().expect("a name"), origin }];
+    let storage = larder::storage::open(&stack.path("repository").to_string_lossy());
+    let repository = Repository::open_or_create(Arc::from(storage)).expect("the folder is ours");
+    let options = BackupOptions {
+        kind: SnapshotKind::Full,
+        host: String::new(),
+        program: String::new(),
+        tags: Vec::new(),
+        read_back: false,
+        keep_held: false,
+    };
+    let reservation = backup::reserve(&repository).expect("a name");
+    let report = backup::run(&repository, reservation, &sources, &options, progress).expect("something is saved");
+    report.snapshot.components.into_iter().next().expect("one component")
 }
 
 /// A volume whose only writer is stopped.
@@ -151,4 +155,18 @@ fn redis_is_asked_to_save_after_everything_else_was_read() {
             assert!(text.contains(&format!("{quiesce}-{method}")), "what was in memory is saved");
         }
     }
+}
+
+#[test]
+fn a_dump_says_what_was_found_to_be_missing_beside_it() {
+    let stack = Stack::bare();
+    stack.start_postgres();
+    let engine = Arc::new(Engine::connect(Some(&stack.host)).expect("the engine answers"));
+    let place = Place::Container { engine, name: stack.container("cti_postgres") };
+    let (user, database) = (Some("cti".to_owned()), "cti".to_owned());
+    let connection = Connection { user, database, place, ..Connection::default() };
+    let source = DumpSource::new(connection, [0; 32]).reporting(Some("others are not known".to_owned()));
+    let saved = backup_one(&stack, Origin::Database(Box::new(source)), &Silent);
+    assert_eq!(saved.errors.messages, ["others are not known"]);
+    assert!(saved.root.is_some() && saved.database.is_some(), "the dump is kept all the same");
 }

@@ -220,3 +220,28 @@ fn a_repository_in_a_volume_is_left_out_of_it() {
         }
     }
 }
+
+#[test]
+fn a_label_says_how_writers_are_held_where_the_file_does_not() {
+    let stack = Stack::bare();
+    stack.create_volume("x", &[]);
+    let volume = stack.volume("x");
+    let command = ["sh", "-c", "trap 'exit 0' TERM; while :; do sleep 1 & wait $!; done"];
+    stack.start("one", (&volume, "/x"), &["--label", "larder.quiesce=none"], &command);
+    let quiesce = || {
+        let plan = stack.larder(&["plan", "--json"]).exits(0).json();
+        text(&component(&plan, "docker_volume_x")["quiesce"])
+    };
+    assert_eq!(quiesce(), "none");
+    assert_eq!(component(&stack.create(), "docker_volume_x")["consistency"], "live");
+    stack.start("two", (&volume, "/x"), &["--label", "larder.quiesce=stop"], &command);
+    assert_eq!(quiesce(), "stop", "of several the most careful one");
+    assert_eq!(component(&stack.create(), "docker_volume_x")["consistency"], "stopped");
+    stack.assert_runs(&["one", "two"]);
+    stack.configure("[volumes.x]\nquiesce = \"pause\"\n");
+    assert_eq!(quiesce(), "pause", "the file wins");
+    stack.configure("");
+    stack.start("three", (&volume, "/x"), &["--label", "larder.quiesce=sometimes"], &command);
+    let refused = stack.larder(&["plan"]).exits(3);
+    assert!(refused.stderr.contains("larder.quiesce=sometimes") && refused.stderr.contains("pause, stop or none"));
+}

@@ -111,10 +111,12 @@ fn classify_pipeline(error: &Error) -> (Exit, Option<&'static str>) {
     }
 }
 
-const fn docker_advice(error: &docker::Error) -> Option<&'static str> {
+/// What to do about an error of the engine.
+pub(crate) const fn docker_advice(error: &docker::Error) -> Option<&'static str> {
     match error {
         docker::Error::Unreachable { .. } => Some("start the engine, or say where it is with DOCKER_HOST"),
         docker::Error::Forbidden { .. } => Some("run as root, or as a member of the group that owns the socket"),
+        docker::Error::Broken { .. } => Some("look whether the engine runs, and run the command again"),
         docker::Error::NotReady { .. } => Some("`docker logs` of the container says why"),
         _ => None,
     }

@@ -13,14 +13,18 @@ use larder::repo::Repository;
 use larder::source::postgres::{Connection, DumpSource, psql};
 use larder::source::{self, DirSource, Place, VolumeSource, VolumeUse};
 
-use crate::config::{DATABASE, DatabasePlace, DatabaseSettings, Settings, VOLUME_PREFIX, VolumeSettings};
-use crate::failure::UsageError;
+use crate::config::{
+    DATABASE, DatabasePlace, DatabaseSettings, Settings, VOLUME_PREFIX, VolumeSettings, hold_of_label,
+};
+use crate::failure::{UsageError, docker_advice};
 
 /// Databases of a server that nobody has anything in, or that a restore is making.
 const OTHERS_SQL: &str = "SELECT datname FROM pg_database WHERE datallowconn AND NOT datistemplate
     AND datname <> 'postgres' AND datname NOT LIKE '%\\_larder\\_%' ORDER BY datname";
 /// How long the containers of a volume may be stopped while what a restore replaces is saved.
 const RESTORE_HOLD_LIMIT: Duration = Duration::from_hours(24);
+/// Label of a container that says what is done with the writers of its volumes.
+const QUIESCE_LABEL: &str = "larder.quiesce";
 const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
 
 /// A database that is a component.
@@ -29,7 +33,12 @@ pub(crate) struct Database {
     pub(crate) name: ComponentName,
     /// How to reach it, or why it cannot be reached.
     pub(crate) connection: Result<Connection, String>,
+    /// Why it is not known which other databases its server has.
+    pub(crate) others_unknown: Option<String>,
 }
+
+/// What was found of a database before it has the name of a component.
+type Found = (String, Result<Connection, String>, Option<String>);
 
 /// A volume that is a component.
 #[derive(Debug)]
@@ -70,7 +79,8 @@ impl<'a> System<'a> {
             Ok(()) => {}
             Err(error @ docker::Error::Address { .. }) => return Err(UsageError::new(error.to_string()).into()),
             Err(error) => {
-                system.silent_engine = Some(error.to_string());
+                let advice = docker_advice(&error).map(|advice| format!(": {advice}")).unwrap_or_default();
+                system.silent_engine = Some(format!("{error}{advice}"));
                 system.no_engine = system.silent_engine.clone().filter(|_| system.expects_engine());
             }
         }
@@ -109,7 +119,7 @@ impl<'a> System<'a> {
     pub(crate) fn engine(&self) -> anyhow::Result<Arc<Engine>> {
         self.engine.clone().ok_or_else(|| {
             let why = self.no_engine.clone().unwrap_or_else(|| "no Docker Engine was looked for".to_owned());
-            UsageError::with_advice(why, "start the engine, or say where it is with DOCKER_HOST").into()
+            UsageError::new(why).into()
         })
     }
 
@@ -118,12 +128,16 @@ impl<'a> System<'a> {
             Some(database) => self.configured_databases(database),
             None => self.databases_of_servers(),
         };
-        found.sort_by(|(a, _), (b, _)| a.cmp(b));
-        let named = found.into_iter().filter_map(|(name, connection)| Some((component_name(&name)?, connection)));
-        self.databases = named.map(|(name, connection)| Database { name, connection }).collect();
+        found.sort_by(|(a, ..), (b, ..)| a.cmp(b));
+        let mut taken = self.settings.directories.iter().map(|directory| directory.name.clone()).collect();
+        for (name, connection, others_unknown) in found {
+            if let Some(name) = component_name(&name, &mut taken) {
+                self.databases.push(Database { name, connection, others_unknown });
+            }
+        }
     }
 
-    fn configured_databases(&self, settings: &DatabaseSettings) -> Vec<(String, Result<Connection, String>)> {
+    fn configured_databases(&self, settings: &DatabaseSettings) -> Vec<Found> {
         let main = match &settings.place {
             DatabasePlace::Server(connection) => Ok(connection.clone()),
             DatabasePlace::Container { container, name, user, password } => {
@@ -136,21 +150,31 @@ impl<'a> System<'a> {
             }
         };
         let of_server = |other: &String| main.clone().map(|connection| connection.with_database(other));
-        let others = settings.others.iter().map(|other| (format!("{DATABASE}_{other}"), of_server(other)));
-        others.chain([(DATABASE.to_owned(), main.clone())]).collect()
+        let others = settings.others.iter().map(|other| (format!("{DATABASE}_{other}"), of_server(other), None));
+        others.chain([(DATABASE.to_owned(), main.clone(), None)]).collect()
     }
 
-    fn databases_of_servers(&self) -> Vec<(String, Result<Connection, String>)> {
+    fn databases_of_servers(&self) -> Vec<Found> {
         let mut servers = self.stack.servers();
         servers.sort_by(|a, b| service_of(a).cmp(service_of(b)));
         let mut found = Vec::new();
         for (number, server) in servers.iter().enumerate() {
             let name = if number == 0 { DATABASE.to_owned() } else { format!("{DATABASE}_{}", service_of(server)) };
             let connection = self.connection_of(server);
-            for other in others_of(&connection) {
-                found.push((format!("{name}_{other}"), Ok(connection.with_database(&other))));
+            let (others, unknown) = match others_of(&connection) {
+                Ok(others) => (others, None),
+                Err(error) => {
+                    let advice = "mend that, or name them as `others` of [database]";
+                    (
+                        Vec::new(),
+                        Some(format!("which other databases the server has could not be asked: {error}; {advice}")),
+                    )
+                }
+            };
+            for other in others {
+                found.push((format!("{name}_{other}"), Ok(connection.with_database(&other)), None));
             }
-            found.push((name, Ok(connection)));
+            found.push((name, Ok(connection), unknown));
         }
         found
     }
@@ -173,20 +197,19 @@ impl<'a> System<'a> {
     }
 
     fn find_volumes(&mut self) {
-        let mut found: Vec<Volume> = Vec::new();
+        let mut found: Vec<(String, Result<docker::Volume, String>, VolumeSettings)> = Vec::new();
         for (short, volume) in self.stack.volumes() {
             let settings = self.settings.volumes.get(&short).cloned().unwrap_or_default();
             let renamed = |(name, other): (&String, &VolumeSettings)| {
                 *name != short && other.engine_name.as_deref() == Some(&volume.name)
             };
             let skipped = settings.skip || settings.engine_name.is_some() || self.settings.volumes.iter().any(renamed);
-            if let Some(name) = component_name(&format!("{VOLUME_PREFIX}{short}")).filter(|_| !skipped) {
-                found.push(Volume { name, found: Ok(volume.clone()), settings });
+            if !skipped {
+                found.push((short, Ok(volume.clone()), settings));
             }
         }
         for (short, settings) in self.settings.volumes.iter().filter(|(_, settings)| !settings.skip) {
-            let Some(name) = component_name(&format!("{VOLUME_PREFIX}{short}")) else { continue };
-            if found.iter().any(|volume| volume.name == name) {
+            if found.iter().any(|(known, ..)| known == short) {
                 continue;
             }
             let engine_name = settings.engine_name.as_deref().unwrap_or(short);
@@ -195,10 +218,35 @@ impl<'a> System<'a> {
                 None => format!("there is no volume '{engine_name}'"),
             };
             let volume = self.stack.volume(engine_name).cloned().ok_or_else(missing);
-            found.push(Volume { name, found: volume, settings: settings.clone() });
+            found.push((short.clone(), volume, settings.clone()));
         }
-        found.sort_by(|a, b| a.name.cmp(&b.name));
-        self.volumes = found;
+        found.sort_by(|(a, ..), (b, ..)| a.cmp(b));
+        let mut taken = HashSet::new();
+        for (short, volume, mut settings) in found {
+            let volume = volume.and_then(|volume| self.settle_hold(&volume, &mut settings).map(|()| volume));
+            if let Some(name) = component_name(&format!("{VOLUME_PREFIX}{short}"), &mut taken) {
+                self.volumes.push(Volume { name, found: volume, settings });
+            }
+        }
+    }
+
+    /// What is done with the writers of a volume, where only a label of the containers that use it says so.
+    fn settle_hold(&self, volume: &docker::Volume, settings: &mut VolumeSettings) -> Result<(), String> {
+        if settings.says_hold {
+            return Ok(());
+        }
+        let mut said = Vec::new();
+        for user in self.stack.users(&volume.name) {
+            let Some(value) = user.labels.get(QUIESCE_LABEL) else { continue };
+            let hold = hold_of_label(value);
+            let wrong = |why| format!("the container {} has the label {QUIESCE_LABEL}={value}: {why}", user.name);
+            said.push(hold.map_err(wrong)?);
+        }
+        // Of several the one that is the most careful.
+        if let Some(hold) = said.into_iter().max() {
+            settings.hold = hold;
+        }
+        Ok(())
     }
 
     /// The names of all components that are configured or found.
@@ -224,7 +272,11 @@ impl<'a> System<'a> {
         let components = compared.into_iter().flat_map(|snapshot| &snapshot.components);
         let lost = components.filter(|component| is_of_engine(component) && !self.is_unwanted(component));
         let lost = lost.filter(|component| seen.insert(component.name.to_string()));
+        let unknown = self.databases.iter().find_map(|database| database.others_unknown.clone());
         let why = |component: &Component| match (&self.engine, &self.silent_engine) {
+            (Some(_), _) if component.kind == ComponentKind::Database && unknown.is_some() => {
+                unknown.clone().unwrap_or_default()
+            }
             (Some(_), _) => format!("the last backup had it from {}, and that is gone", component.source),
             (None, Some(why)) => why.clone(),
             (None, None) => "no Docker Engine was found, and earlier backups had it from one".to_owned(),
@@ -250,7 +302,10 @@ impl<'a> System<'a> {
         let secret = repository.map_or([0; 32], |repository| *repository.config().id.as_bytes());
         for database in self.databases.iter().filter(|database| wanted(&database.name)) {
             let origin = match &database.connection {
-                Ok(connection) => Origin::Database(Box::new(DumpSource::new(connection.clone(), secret))),
+                Ok(connection) => {
+                    let source = DumpSource::new(connection.clone(), secret);
+                    Origin::Database(Box::new(source.reporting(database.others_unknown.clone())))
+                }
                 Err(why) => Origin::Missing { kind: ComponentKind::Database, why: why.clone() },
             };
             sources.push(ComponentSource { name: database.name.clone(), origin });
@@ -420,14 +475,31 @@ fn service_of(server: &DatabaseServer) -> &str {
 }
 
 /// The other databases of a server that runs.
-fn others_of(connection: &Connection) -> Vec<String> {
-    let rows = psql(connection, OTHERS_SQL).unwrap_or_default();
+fn others_of(connection: &Connection) -> Result<Vec<String>, source::Error> {
+    let rows = psql(connection, OTHERS_SQL)?;
     let names = rows.into_iter().filter_map(|row| row.into_iter().next());
-    names.filter(|name| *name != connection.database).collect()
+    Ok(names.filter(|name| *name != connection.database).collect())
 }
 
-/// The name of a component; what may not be in one becomes `-`.
-fn component_name(text: &str) -> Option<ComponentName> {
+/// The name of a component that none of those `taken` has; what may not be in one becomes `-`.
+fn component_name(text: &str, taken: &mut HashSet<ComponentName>) -> Option<ComponentName> {
     let fits = |char: char| char.is_ascii_alphanumeric() || matches!(char, '_' | '-' | '.');
-    text.chars().map(|char| if fits(char) { char } else { '-' }).collect::<String>().parse().ok()
+    let text: String = text.chars().map(|char| if fits(char) { char } else { '-' }).collect();
+    let name = |number: usize| if number == 1 { text.parse() } else { format!("{text}_{number}").parse() };
+    let name = (1..=taken.len() + 1).find_map(|number| name(number).ok().filter(|name| !taken.contains(name)))?;
+    taken.insert(name.clone());
+    Some(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn components_that_would_be_called_alike_are_told_apart() {
+        let mut taken = HashSet::new();
+        let texts = ["docker_volume_a b", "docker_volume_a-b", "docker_volume_a/b", "docker_volume_c"];
+        let names = texts.map(|text| component_name(text, &mut taken).expect("a name").to_string());
+        assert_eq!(names, ["docker_volume_a-b", "docker_volume_a-b_2", "docker_volume_a-b_3", "docker_volume_c"]);
+    }
 }

@@ -24,6 +24,8 @@ const RESTRICT_KEY_CHARS: usize = 63;
 pub struct DumpSource {
     connection: Connection,
     secret: [u8; 32],
+    /// What is known to be missing beside it.
+    problem: Option<String>,
 }
 
 impl DumpSource {
@@ -31,7 +33,14 @@ impl DumpSource {
     /// on every night and unknown to the server.
     #[must_use]
     pub const fn new(connection: Connection, secret: [u8; 32]) -> Self {
-        Self { connection, secret }
+        Self { connection, secret, problem: None }
+    }
+
+    /// Reports a problem that was found before it is read, as an error of the component.
+    #[must_use]
+    pub fn reporting(mut self, problem: Option<String>) -> Self {
+        self.problem = problem;
+        self
     }
 
     /// The connection.
@@ -53,6 +62,8 @@ impl DumpSource {
         progress: &dyn Progress,
     ) -> Result<DatabaseFacts, Error> {
         let (mut facts, server_major) = self.facts()?;
+        // A server that cannot be asked at all has said so by now.
+        self.problem.iter().for_each(|problem| visitor.error(problem.clone()));
         let tools = Tools::for_server(server_major, &self.connection.place)?;
         facts.dump_version.clone_from(&tools.dump_version);
         let root = made_node(name, NodeKind::Directory { tree: Content::default() }, time);

@@ -157,7 +157,7 @@ impl<'a> Context<'a> {
         let system = System::find(&self.settings)?;
         if let Some(why) = &system.no_engine {
             warning(&format!("volumes and databases in containers are out of reach: {why}"));
-            advice("start the engine, or say where it is with DOCKER_HOST; without one, `enabled = false` in [docker]");
+            advice("where there is no engine, `enabled = false` in [docker] says so");
         }
         Ok(system)
     }

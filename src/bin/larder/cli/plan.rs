@@ -61,7 +61,7 @@ fn databases(system: &System<'_>) -> Vec<Part> {
         let (source, containers, problem) = match &database.connection {
             Ok(connection) => {
                 let container = connection.place.container().map(str::to_owned);
-                (connection.to_string(), container.into_iter().collect(), None)
+                (connection.to_string(), container.into_iter().collect(), database.others_unknown.clone())
             }
             Err(why) => ("nothing".to_owned(), Vec::new(), Some(why.clone())),
         };

@@ -40,8 +40,7 @@ pub(super) struct Docker {
 #[serde(deny_unknown_fields)]
 pub(super) struct Volume {
     pub(super) name: Option<String>,
-    #[serde(default)]
-    pub(super) quiesce: Quiesce,
+    pub(super) quiesce: Option<Quiesce>,
     #[serde(default)]
     pub(super) method: Method,
     #[serde(default)]
@@ -51,10 +50,9 @@ pub(super) struct Volume {
 }
 
 /// What is done with the containers that write to a volume.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Quiesce {
-    #[default]
     Pause,
     Stop,
     None,

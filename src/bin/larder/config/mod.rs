@@ -58,6 +58,8 @@ pub(crate) struct VolumeSettings {
     /// Its name in the engine, where it cannot be found by the one that the project gives it.
     pub(crate) engine_name: Option<String>,
     pub(crate) hold: Option<HoldMethod>,
+    /// Whether the file says how its writers are held; else their labels may.
+    pub(crate) says_hold: bool,
     pub(crate) method: ReadMethod,
     pub(crate) excludes: Excludes,
     pub(crate) skip: bool,
@@ -66,7 +68,8 @@ pub(crate) struct VolumeSettings {
 impl Default for VolumeSettings {
     fn default() -> Self {
         let (method, excludes) = (ReadMethod::Auto, Excludes::default());
-        Self { engine_name: None, hold: Some(HoldMethod::Pause), method, excludes, skip: false }
+        let (hold, says_hold) = (Some(HoldMethod::Pause), false);
+        Self { engine_name: None, hold, says_hold, method, excludes, skip: false }
     }
 }
 
@@ -134,11 +137,8 @@ fn volume_settings(name: &str, volume: &file::Volume) -> anyhow::Result<VolumeSe
     format!("{VOLUME_PREFIX}{name}").parse::<ComponentName>().map_err(|error| invalid(&error))?;
     Ok(VolumeSettings {
         engine_name: volume.name.clone(),
-        hold: match volume.quiesce {
-            file::Quiesce::Pause => Some(HoldMethod::Pause),
-            file::Quiesce::Stop => Some(HoldMethod::Stop),
-            file::Quiesce::None => None,
-        },
+        hold: hold_of(volume.quiesce.unwrap_or(file::Quiesce::Pause)),
+        says_hold: volume.quiesce.is_some(),
         method: match volume.method {
             file::Method::Auto => ReadMethod::Auto,
             file::Method::Mountpoint => ReadMethod::Mountpoint,
@@ -147,6 +147,24 @@ fn volume_settings(name: &str, volume: &file::Volume) -> anyhow::Result<VolumeSe
         excludes: Excludes::new(&volume.exclude).map_err(|error| invalid(&error))?,
         skip: volume.skip,
     })
+}
+
+const fn hold_of(quiesce: file::Quiesce) -> Option<HoldMethod> {
+    match quiesce {
+        file::Quiesce::Pause => Some(HoldMethod::Pause),
+        file::Quiesce::Stop => Some(HoldMethod::Stop),
+        file::Quiesce::None => None,
+    }
+}
+
+/// What a label means that says the same as `quiesce` of a volume.
+pub(crate) fn hold_of_label(label: &str) -> Result<Option<HoldMethod>, &'static str> {
+    match label {
+        "pause" => Ok(hold_of(file::Quiesce::Pause)),
+        "stop" => Ok(hold_of(file::Quiesce::Stop)),
+        "none" => Ok(hold_of(file::Quiesce::None)),
+        _ => Err("it can be pause, stop or none"),
+    }
 }
 
 fn read_file(global: &GlobalArguments) -> anyhow::Result<file::File> {
