@@ -88,7 +88,8 @@ fn a_backup_whose_engine_is_silent_can_be_interrupted() {
     fs::File::create(zeros).and_then(|file| file.set_len(40 << 30)).expect("written");
     let proxy = Proxy::start(&stack.host);
     let child = begin(&stack, &proxy);
-    until("the container is paused", || stack.state("ollama") == "paused");
+    until("the archive arrives", || proxy.said() > 16 << 20);
+    assert_eq!(stack.state("ollama"), "paused");
     proxy.stall();
     run(Command::new("kill").arg("-INT").arg(child.id().to_string())).exits(0);
     until("it wants to let the container go on", || proxy.unanswered() > 0);

@@ -22,6 +22,8 @@ enum Mode {
 #[derive(Debug)]
 struct State {
     mode: Mode,
+    /// Bytes that the engine has said.
+    said: usize,
     /// Bytes that the engine may still say before everything is cut.
     left: usize,
     /// Connections that were refused since the cut.
@@ -66,7 +68,8 @@ impl Proxy {
         let engine = PathBuf::from(host.strip_prefix("unix://").expect("the engine of the tests has a socket"));
         let folder = tempfile::tempdir().expect("a temporary folder");
         let listener = UnixListener::bind(folder.path().join("socket")).expect("the folder is ours");
-        let state = State { mode: Mode::Open, left: usize::MAX, refused: 0, unanswered: 0, connections: Vec::new() };
+        let state =
+            State { mode: Mode::Open, said: 0, left: usize::MAX, refused: 0, unanswered: 0, connections: Vec::new() };
         let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() });
         let passing = Arc::clone(&shared);
         std::thread::spawn(move || {
@@ -104,6 +107,11 @@ impl Proxy {
         self.shared.changed.notify_all();
     }
 
+    /// How many bytes the engine has said.
+    pub(crate) fn said(&self) -> usize {
+        self.shared.state().said
+    }
+
     /// How many connections were refused.
     pub(crate) fn refused(&self) -> u32 {
         self.shared.state().refused
@@ -137,6 +145,7 @@ fn connect(shared: &Arc<Shared>, client: UnixStream, engine: &Path) {
             let state = answering.state();
             let waited = answering.changed.wait_while(state, |state| state.mode == Mode::Stalled);
             let mut state = waited.unwrap_or_else(PoisonError::into_inner);
+            state.said += len;
             state.left = state.left.saturating_sub(len);
             if state.left == 0 {
                 state.cut();
