@@ -31,8 +31,9 @@ const POSTGRES_SCRIPT: &str = r#"
 set -e
 if [ ! -s "$PGDATA/PG_VERSION" ]; then
     initdb -A trust -U cti -D "$PGDATA" --no-sync >/dev/null
-    pg_ctl -D "$PGDATA" -s -w -o "-h ''" start >/dev/null
-    createdb -U cti --maintenance-db=postgres cti
+    # At another port, so that nobody takes it for the server that stays.
+    pg_ctl -D "$PGDATA" -s -w -o "-h '' -p 5433" start >/dev/null
+    createdb -U cti -p 5433 --maintenance-db=postgres cti
     pg_ctl -D "$PGDATA" -s -w stop
 fi
 exec postgres -D "$PGDATA" -h ''"#;
