@@ -1,14 +1,14 @@
 //! What there is to back up: what the settings name, and what is found in the Docker Engine.
 
-use std::collections::{HashMap, HashSet};
+mod targets;
+
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use larder::docker::{self, DatabaseServer, Engine, HoldMethod, Stack};
-use larder::model::{Component, ComponentKind, ComponentName, Snapshot, SnapshotKind, VolumeFacts};
+use larder::model::{Component, ComponentKind, ComponentName, Snapshot, SnapshotKind};
 use larder::pipeline::backup::{ComponentSource, Origin, VolumeOrigin};
-use larder::pipeline::restore::{PROJECT_LABEL, VOLUME_LABEL, VolumeTarget};
 use larder::repo::Repository;
 use larder::source::postgres::{Connection, DumpSource, psql};
 use larder::source::{self, DirSource, Place, VolumeSource, VolumeUse};
@@ -21,8 +21,6 @@ use crate::failure::{UsageError, docker_advice};
 /// Databases of a server that nobody has anything in, or that a restore is making.
 const OTHERS_SQL: &str = "SELECT datname FROM pg_database WHERE datallowconn AND NOT datistemplate
     AND datname <> 'postgres' AND datname NOT LIKE '%\\_larder\\_%' ORDER BY datname";
-/// How long the containers of a volume may be stopped while what a restore replaces is saved.
-const RESTORE_HOLD_LIMIT: Duration = Duration::from_hours(24);
 /// Label of a container that says what is done with the writers of its volumes.
 const QUIESCE_LABEL: &str = "larder.quiesce";
 const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
@@ -349,109 +347,6 @@ impl<'a> System<'a> {
         };
         let excludes = settings.excludes.clone();
         Ok(VolumeSource::new(self.engine()?, volume.clone(), settings.method, excludes, usage))
-    }
-
-    /// What a restore into a volume replaces; `None` when the volume is still to be made.
-    pub(crate) fn target_source(
-        &self,
-        name: &ComponentName,
-        target: &VolumeTarget,
-    ) -> anyhow::Result<Option<ComponentSource>> {
-        let Some(volume) = target.engine.volume(&target.name)? else { return Ok(None) };
-        let hold = Some(HoldMethod::Stop);
-        let settings = VolumeSettings { hold, method: target.method, ..VolumeSettings::default() };
-        let mut origin = self.volume_origin(&volume, &settings)?;
-        if let Origin::Volume(volume) = &mut origin {
-            // Its containers are stopped until it is written, however long that takes.
-            volume.limit = RESTORE_HOLD_LIMIT;
-        }
-        Ok(Some(ComponentSource { name: name.clone(), origin }))
-    }
-
-    /// Where a volume component goes: into the volume of this project that it is, into the one that it was made from, or
-    /// into another one that is named. Never by itself into a volume of another project.
-    pub(crate) fn volume_target(&self, component: &Component, other: Option<&str>) -> anyhow::Result<VolumeTarget> {
-        let engine = self.engine()?;
-        let short = component.name.as_str().strip_prefix(VOLUME_PREFIX).unwrap_or(component.name.as_str());
-        let settings = self.settings.volumes.get(short).cloned().unwrap_or_default();
-        let own = self.volumes.iter().find(|volume| volume.name == component.name);
-        let own = own.and_then(|volume| volume.found.as_ref().ok()).map(|volume| volume.name.clone());
-        let facts = component.volume.as_ref();
-        let (name, project) = match other.map(str::to_owned).or(own) {
-            Some(name) => (name, None),
-            None => self.place_of(short, facts)?,
-        };
-        let renamed = facts.is_some_and(|facts| facts.name != name) && other.is_some();
-        let users = self.stack.users(&name);
-        let (excludes, method) = (settings.excludes, settings.method);
-        Ok(VolumeTarget { engine, name, renamed, project, users, excludes, method })
-    }
-
-    /// The volume that a component goes into that this project does not have now, and the project that it becomes part
-    /// of when it was saved from another one.
-    fn place_of(&self, short: &str, facts: Option<&VolumeFacts>) -> anyhow::Result<(String, Option<String>)> {
-        let saved_project = facts.and_then(|facts| facts.labels.get(PROJECT_LABEL));
-        let here = self.stack.project.as_ref();
-        let (name, project) = match (facts, here) {
-            (Some(facts), Some(here)) if saved_project.is_some_and(|saved| saved != here) => {
-                let short = facts.labels.get(VOLUME_LABEL).map_or(short, String::as_str);
-                (self.stack.full_name(short), Some(here.clone()))
-            }
-            (Some(facts), _) => (facts.name.clone(), None),
-            (None, _) => (self.stack.full_name(short), None),
-        };
-        let of_others =
-            |labels: &HashMap<String, String>| labels.get(PROJECT_LABEL).is_some_and(|project| Some(project) != here);
-        let standing = self.engine()?.volume(&name)?;
-        let users = self.stack.users(&name);
-        if standing.is_some_and(|volume| of_others(&volume.labels)) || users.iter().any(|user| of_others(&user.labels))
-        {
-            let message = format!("the volume {name} belongs to another project than this directory");
-            let advice = format!(
-                "`--volume {short}=NAME` says which volume to write, `project` in [docker] which project this is"
-            );
-            return Err(UsageError::with_advice(message, advice).into());
-        }
-        Ok((name, project))
-    }
-
-    /// How to reach the database that a component was made from.
-    pub(crate) fn connection(&self, component: &Component) -> anyhow::Result<Connection> {
-        if let Some(database) = self.databases.iter().find(|database| database.name == component.name) {
-            return database.connection.clone().map_err(|why| UsageError::new(why).into());
-        }
-        // It may be gone from its server.
-        let facts = component.database.as_ref();
-        let saved_in = facts.and_then(|facts| Some((facts, facts.container.as_deref()?)));
-        if let Some((facts, container)) = saved_in.filter(|_| self.no_engine.is_none()) {
-            return self.connection_in_project(component, &facts.name, container);
-        }
-        let main = self.databases.iter().find_map(|database| database.connection.as_ref().ok());
-        let other = component.name.as_str() != DATABASE;
-        if let (Some(facts), Some(main), true) = (facts, main, other) {
-            return Ok(main.with_database(&facts.name));
-        }
-        let message = match &self.no_engine {
-            Some(why) => format!("no database is there to restore {} into: {why}", component.name),
-            None => format!("no database is configured or found to restore {} into", component.name),
-        };
-        let advice =
-            "set DATABASE_URL, start the database's container, leave it out with --components, or use --target DIR";
-        Err(UsageError::with_advice(message, advice).into())
-    }
-
-    /// A database of the container that it was saved from, which must be one of this project.
-    fn connection_in_project(&self, component: &Component, database: &str, name: &str) -> anyhow::Result<Connection> {
-        if let Some(container) = self.stack.containers().find(|container| container.name == name) {
-            return Ok(self.connection_of(&DatabaseServer::of(container)).with_database(database));
-        }
-        let message =
-            format!("{} was saved from the container {name}, which this project does not have", component.name);
-        let advice = format!(
-            "start that container, make an empty database '{database}' on a server of this project (or name it in `others` \
-             of [database]), leave it out with --components, or use --target DIR"
-        );
-        Err(UsageError::with_advice(message, advice).into())
     }
 }
 
