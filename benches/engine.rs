@@ -98,7 +98,7 @@ fn encode(criterion: &mut Criterion) {
         group.throughput(Throughput::Bytes(data.len() as u64));
         let block = || {
             let mut block = RawBlock::default();
-            data.chunks(16 << 10).for_each(|chunk| block.push(ChunkId::of(b""), chunk));
+            data.chunks(16 << 10).for_each(|chunk| block.push((ChunkId::of(b""), chunk), 512 << 10));
             block
         };
         group.bench_function(name, |bencher| {
@@ -124,6 +124,7 @@ fn whole_backup(criterion: &mut Criterion) {
             host: String::new(),
             program: String::new(),
             tags: Vec::new(),
+            deltas: true,
             keep_held: false,
             read_back: true,
         };

@@ -39,6 +39,7 @@ fn main() {
         program: String::new(),
         tags: Vec::new(),
         read_back: false,
+        deltas: true,
         keep_held: false,
     };
     let name = backup::reserve(&repository).expect("a name");

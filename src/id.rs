@@ -13,7 +13,7 @@ use serde::de::{Deserializer, Error as _, SeqAccess, Visitor};
 use serde::ser::{SerializeTuple, Serializer};
 use serde::{Deserialize, Serialize};
 
-use crate::limits::ID_BYTES;
+use crate::limits::{BASE_ID_BYTES, ID_BYTES};
 
 /// A text that is not the 64 lower-case hexadecimal digits of an id.
 #[derive(Debug, thiserror::Error)]
@@ -117,6 +117,31 @@ impl RepositoryId {
         let mut bytes = [0; ID_BYTES];
         File::open("/dev/urandom")?.read_exact(&mut bytes)?;
         Ok(Self(bytes))
+    }
+}
+
+/// Names a chunk that a block is encoded against: the first half of its id. Two chunks with the same one would only make
+/// the reader try both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BaseId([u8; BASE_ID_BYTES]);
+
+impl BaseId {
+    /// The name with these bytes.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; BASE_ID_BYTES]) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes of the name.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; BASE_ID_BYTES] {
+        &self.0
+    }
+}
+
+impl From<ChunkId> for BaseId {
+    fn from(id: ChunkId) -> Self {
+        Self(*id.0.first_chunk().expect("an id is longer"))
     }
 }
 

@@ -29,6 +29,7 @@
 //!     program: "example".to_owned(),
 //!     tags: Vec::new(),
 //!     read_back: true,
+//!     deltas: true,
 //!     keep_held: false,
 //! };
 //! let report = backup::run(&repository, backup::reserve(&repository)?, &sources, &options, &Silent)?;

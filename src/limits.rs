@@ -5,6 +5,8 @@
 
 /// Length of every id, in bytes.
 pub const ID_BYTES: usize = 32;
+/// Length of the beginning of an id by which a block names a base, in bytes.
+pub const BASE_ID_BYTES: usize = 16;
 
 /// Smallest chunk that a repository may be configured for, in bytes.
 pub const CHUNK_BYTES_MIN: u32 = 256;
@@ -19,8 +21,16 @@ pub const BLOCK_BYTES_MAX: usize = BLOCK_BYTES_TARGET + CHUNK_BYTES_MAX as usize
 pub const BLOCK_CHUNKS_MAX: usize = 4_096;
 /// Most bases of one delta block.
 pub const BLOCK_BASES_MAX: usize = 4_096;
-/// Most blocks to decode before a delta block can be decoded.
+/// Raw bytes of new chunks that a delta block collects before it is encoded.
+pub const DELTA_BYTES_TARGET: usize = 128 << 10;
+/// Plaintext of all bases of one block, in bytes.
+pub const DELTA_PREFIX_BYTES_MAX: usize = 512 << 10;
+/// Most blocks to decode one after another before a delta block can be decoded.
 pub const DELTA_DEPTH_MAX: u8 = 8;
+/// Chunks of a content's older state that are looked at ahead.
+pub const PREVIOUS_CHUNKS_MAX: usize = 4_096;
+/// Most blocks that are decoded for one delta block, all bases of its bases together.
+pub const DELTA_CHAIN_BLOCKS_MAX: usize = 1_024;
 
 /// A pack is closed when it has reached this length, in bytes.
 pub const PACK_BYTES_TARGET: u64 = 32 << 20;
@@ -67,14 +77,18 @@ pub const SPARSE_RUNS_MAX: usize = 65_536;
 /// Bytes that the reading side of a backup collects before it hands them on.
 pub const BATCH_BYTES: usize = 1 << 20;
 /// Batches that may be on their way between reading and storing.
-pub const BATCHES_IN_FLIGHT: usize = 6;
+pub const BATCHES_IN_FLIGHT: usize = 4;
 /// Entries of trees that one batch carries at most.
-pub const BATCH_STEPS_MAX: usize = 4_096;
+pub const BATCH_STEPS_MAX: usize = 256;
 /// Blocks that may be on their way between encoding and the pack.
-pub const BLOCKS_IN_FLIGHT: usize = 8;
+pub const BLOCKS_IN_FLIGHT: usize = 4;
 
 /// Decoded blocks that a reader keeps, in bytes.
-pub const BLOCK_CACHE_BYTES: usize = 24 << 20;
+pub const BLOCK_CACHE_BYTES: usize = 8 << 20;
+/// Decoded blocks of bases that a backup keeps, in bytes: they are needed in the order of the streams.
+pub const BASE_CACHE_BYTES: usize = 4 << 20;
+/// Decoded blocks of trees and chunk lists that a backup keeps, in bytes.
+pub const TREE_CACHE_BYTES: usize = 4 << 20;
 /// Chunks of file content that a restore plans before it writes them.
 pub const RESTORE_CHUNKS_MAX: usize = 32_768;
 /// Files that a restore holds open before it finishes them.

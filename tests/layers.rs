@@ -41,7 +41,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("tokio", &["src/docker/"]),
     ("tokio_tar", &["src/docker/archive.rs"]),
     ("walkdir", &["src/source/dir.rs"]),
-    ("zstd", &["src/pack/block.rs"]),
+    ("zstd", &["src/pack/block.rs", "src/pack/delta.rs"]),
     ("anyhow", &[PROGRAM]),
     ("clap", &[PROGRAM]),
     ("clap_complete", &[PROGRAM]),

@@ -2,7 +2,7 @@
 #![no_main]
 
 use larder::id::{IdScheme, PackId};
-use larder::pack::{BlockDecoder, PackReader, key};
+use larder::pack::{BlockDecoder, BlockPlace, PackReader, key, read_block};
 use larder::storage::MemoryStorage;
 use libfuzzer_sys::fuzz_target;
 
@@ -12,10 +12,12 @@ fuzz_target!(|bytes: &[u8]| {
     storage.overwrite(&key(id), bytes.to_vec());
     let Ok(reader) = PackReader::open(&storage, id) else { return };
     let mut decoder = BlockDecoder::new().expect("a decoder");
-    let _ = reader.scan(&mut decoder, IdScheme::plain());
+    let _ = reader.scan(&mut decoder, IdScheme::plain(), |_| Ok(b"bases".to_vec()));
     if let Ok(directory) = reader.directory() {
         for block in &directory.blocks {
-            let _ = reader.check_block(&mut decoder, IdScheme::plain(), block);
+            if let Ok(plaintext) = read_block(&storage, &mut decoder, &BlockPlace::of(id, block), b"bases") {
+                let _ = reader.check_block(IdScheme::plain(), block, &plaintext);
+            }
         }
     }
 });

@@ -110,9 +110,10 @@ mod tests {
     #[test]
     fn golden_cut_points() {
         let data = noise(300_000);
-        let public = Chunker::new(ChunkSizes::DEFAULT, Gear::public());
+        let sizes = ChunkSizes::new(4 << 10, 16 << 10, 64 << 10).expect("valid sizes");
+        let public = Chunker::new(sizes, Gear::public());
         assert_eq!(cuts(&public, &data), GOLDEN_PUBLIC);
-        let keyed = Chunker::new(ChunkSizes::DEFAULT, Gear::from_key(&[1; ID_BYTES]));
+        let keyed = Chunker::new(sizes, Gear::from_key(&[1; ID_BYTES]));
         assert_eq!(cuts(&keyed, &data), GOLDEN_KEYED);
     }
 

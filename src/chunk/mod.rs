@@ -42,7 +42,7 @@ pub struct ChunkSizes {
 
 impl ChunkSizes {
     /// The sizes of new repositories; `docs/performance.md` has the measurements behind them.
-    pub const DEFAULT: Self = Self { min: 4 << 10, avg: 16 << 10, max: 64 << 10 };
+    pub const DEFAULT: Self = Self { min: 8 << 10, avg: 32 << 10, max: 128 << 10 };
 
     /// Sizes with `min < avg < max`: an average that is a power of two, even bounds.
     ///

@@ -92,7 +92,7 @@ impl SegmentBuilder {
         bytes.extend_from_slice(&self.bases);
         let mut per_slot = vec![0_u32; 1 << counts.fanout_bits];
         for chunk in &self.chunks {
-            count_slot(&mut per_slot, fanout_slot(&chunk.id, counts.fanout_bits));
+            count_slot(&mut per_slot, fanout_slot(chunk.id.as_bytes(), counts.fanout_bits));
         }
         encode_fanout(&per_slot, &mut bytes);
         self.chunks.iter().for_each(|chunk| chunk.encode(&mut bytes));

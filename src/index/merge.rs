@@ -109,7 +109,7 @@ fn merge(storage: &dyn Storage, segments: &[&Segment]) -> Result<SegmentId, Erro
     for input in &inputs {
         for chunk in 0..input.segment.chunk_count() {
             if let Some(record) = input.chunk(chunk)? {
-                count_slot(&mut per_slot, fanout_slot(&record.id, bits));
+                count_slot(&mut per_slot, fanout_slot(record.id.as_bytes(), bits));
                 counts.chunks += 1;
             }
         }
@@ -253,7 +253,7 @@ mod tests {
 
     /// A pack of two blocks with ten chunks each, the second with two bases.
     fn pack(number: u32) -> (PackId, Directory) {
-        let block = |offset: u32, first: u32, bases: Vec<ChunkId>| {
+        let block = |offset: u32, first: u32, bases: Vec<crate::id::BaseId>| {
             let chunks = (first..first + 10).map(|number| ChunkRef { id: id(number), len_bytes: 100 + number % 7 });
             let chunks: Vec<ChunkRef> = chunks.collect();
             let raw_bytes = chunks.iter().map(|chunk| chunk.len_bytes).sum();
@@ -269,7 +269,7 @@ mod tests {
         };
         let first = block(40, number * 20, vec![]);
         let end = u32::try_from(first.end()).expect("a small pack");
-        let second = block(end, number * 20 + 10, vec![id(1), id(number)]);
+        let second = block(end, number * 20 + 10, vec![id(1).into(), id(number).into()]);
         (PackId::of(&number.to_le_bytes()), Directory { kind: PackKind::Data, blocks: vec![first, second] })
     }
 
@@ -308,7 +308,7 @@ mod tests {
         assert_eq!(bases, 8 * 2);
         assert!(after.segments().iter().all(|segment| segment.check_name().is_ok()));
         let last = after.segments().first().expect("one segment").base(bases - 1).expect("a base");
-        assert!((0..8).any(|number| last == id(number)));
+        assert!((0..8).any(|number| last == id(number).into()));
     }
 
     #[test]

@@ -17,8 +17,8 @@ pub use merge::{Merged, merge_full_tiers};
 pub use pending::Pending;
 pub use segment::{ListedPack, Segment};
 
-use crate::id::{ChunkId, PackId, SegmentId};
-use crate::limits::SEGMENTS_MAX;
+use crate::id::{BaseId, ChunkId, PackId, SegmentId};
+use crate::limits::{DELTA_DEPTH_MAX, SEGMENTS_MAX};
 use crate::pack::BlockPlace;
 use crate::storage::{self, Area, Key, Storage};
 
@@ -104,6 +104,8 @@ pub struct Index {
     segments: Vec<Arc<Segment>>,
     damaged: Vec<String>,
     broken: HashSet<PackId>,
+    /// Blocks that cannot be decoded because a base is nowhere.
+    broken_blocks: HashSet<BlockKey>,
 }
 
 impl Index {
@@ -162,9 +164,32 @@ impl Index {
         &self.damaged
     }
 
-    /// Finds chunks in these packs no more: they are missing or cut short.
+    /// Finds chunks in these packs no more: they are missing or cut short. Nor in blocks that need a chunk which is
+    /// nowhere else.
     pub fn avoid(&mut self, broken: HashSet<PackId>) {
         self.broken = broken;
+        self.broken_blocks.clear();
+        if !self.is_degraded() {
+            return;
+        }
+        // Bases lie less deep than what needs them, so each depth is settled before the next one.
+        for depth in 1..=DELTA_DEPTH_MAX {
+            let at_depth = |key: &BlockKey| self.place(*key).is_some_and(|place| place.depth == depth);
+            let blocks: Vec<BlockKey> = self.blocks().filter(at_depth).collect();
+            let undecodable = |key: &BlockKey| {
+                self.block(*key).map_or(true, |(_, bases)| {
+                    bases.iter().any(|base| self.base_locations(base, depth).next().is_none())
+                })
+            };
+            let broken: Vec<BlockKey> = blocks.into_iter().filter(undecodable).collect();
+            self.broken_blocks.extend(broken);
+        }
+    }
+
+    fn blocks(&self) -> impl Iterator<Item = BlockKey> + '_ {
+        (0_u32..)
+            .zip(&self.segments)
+            .flat_map(|(segment, mapped)| (0..mapped.block_count()).map(move |block| BlockKey { segment, block }))
     }
 
     /// Whether something that the index should find is lost.
@@ -192,9 +217,36 @@ impl Index {
             let segment = u32::try_from(number).expect("the number of segments is bounded");
             Some(Location { segment, block: hit.block, offset: hit.offset, len_bytes: hit.len_bytes })
         });
-        hits.filter(|location| {
-            self.broken.is_empty()
-                || self.place(location.block_key()).is_some_and(|place| !self.broken.contains(&place.pack))
+        hits.filter(|location| self.is_sound(location.block_key()))
+    }
+
+    /// Every place of every chunk that a base may be, in blocks less deep than `depth`.
+    pub fn base_locations<'a>(&'a self, base: &'a BaseId, depth: u8) -> impl Iterator<Item = (ChunkId, Location)> + 'a {
+        let hits = (0_u32..).zip(&self.segments).flat_map(move |(segment, mapped)| {
+            mapped.candidates(base).map(move |hit| {
+                (hit.id, Location { segment, block: hit.block, offset: hit.offset, len_bytes: hit.len_bytes })
+            })
+        });
+        hits.filter(move |(_, location)| {
+            let key = location.block_key();
+            self.is_sound(key) && self.place(key).is_some_and(|place| place.depth < depth)
+        })
+    }
+
+    fn is_sound(&self, block: BlockKey) -> bool {
+        (self.broken.is_empty() || self.place(block).is_some_and(|place| !self.broken.contains(&place.pack)))
+            && !self.broken_blocks.contains(&block)
+    }
+
+    /// Where a block lies, and its bases in order.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] when the segment is damaged there.
+    pub fn block(&self, block: BlockKey) -> Result<(BlockPlace, Vec<BaseId>), Error> {
+        let segment = self.segments.get(block.segment as usize);
+        segment.and_then(|segment| Some((segment.place(block.block)?, segment.bases(block.block)?))).ok_or_else(|| {
+            let segment = segment.map_or_else(String::new, |segment| segment.id().to_string());
+            Error::Damaged { segment, what: "a block is not in its tables" }
         })
     }
 

@@ -23,6 +23,12 @@ impl Pending {
         self.chunks.insert(id)
     }
 
+    /// Whether a chunk is on its way.
+    #[must_use]
+    pub fn contains(&self, id: &ChunkId) -> bool {
+        self.chunks.contains(id)
+    }
+
     /// Takes note of a pack that is durable.
     pub fn pack_finished(&mut self, pack: FinishedPack) {
         self.finished_chunks += pack.directory.blocks.iter().map(|block| block.chunks.len()).sum::<usize>();

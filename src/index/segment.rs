@@ -7,7 +7,8 @@
 use std::fs::File;
 use std::io;
 
-use crate::id::{ChunkId, PackId, SegmentId};
+use crate::id::{BaseId, ChunkId, PackId, SegmentId};
+use crate::limits::BASE_ID_BYTES;
 use crate::pack::BlockPlace;
 use crate::storage::{self, Storage};
 
@@ -120,21 +121,36 @@ impl Segment {
         Err(damaged(self.id, "the file does not match its name"))
     }
 
-    /// Number and record of a chunk: binary search within its entry of the fan-out.
+    /// Number and record of a chunk.
     pub(super) fn lookup(&self, id: &ChunkId) -> Option<(u32, ChunkRecord)> {
-        let slot = fanout_slot(id, self.counts.fanout_bits);
+        let number = self.first_from(id.as_bytes())?;
+        let record = self.chunk(number)?;
+        (record.id == *id).then_some((number, record))
+    }
+
+    /// The records of the chunks that a base may be: one, but for a coincidence that nobody will see.
+    pub(super) fn candidates<'a>(&'a self, base: &'a BaseId) -> impl Iterator<Item = ChunkRecord> + 'a {
+        let first = self.first_from(base.as_bytes()).unwrap_or(self.counts.chunks);
+        let records = (first..self.counts.chunks).map_while(|number| self.chunk(number));
+        records.take_while(|record| record.id.as_bytes().starts_with(base.as_bytes()))
+    }
+
+    /// The number of the first chunk whose id is not below these bytes, or begins with them: binary search within their
+    /// entry of the fan-out.
+    fn first_from(&self, bytes: &[u8]) -> Option<u32> {
+        let slot = fanout_slot(bytes, self.counts.fanout_bits);
         let mut low = if slot == 0 { 0 } else { self.fanout(slot - 1)? };
         let mut high = self.fanout(slot)?.min(self.counts.chunks);
         while low < high {
             let middle = low + (high - low) / 2;
-            let bytes = self.record(self.tables.chunks, middle, CHUNK_BYTES)?;
-            match bytes.first_chunk()?.cmp(id.as_bytes()) {
-                std::cmp::Ordering::Less => low = middle + 1,
-                std::cmp::Ordering::Greater => high = middle,
-                std::cmp::Ordering::Equal => return Some((middle, ChunkRecord::decode(bytes)?)),
+            let record = self.record(self.tables.chunks, middle, CHUNK_BYTES)?;
+            if record.get(..bytes.len())? < bytes {
+                low = middle + 1;
+            } else {
+                high = middle;
             }
         }
-        None
+        Some(low)
     }
 
     pub(super) fn place(&self, block: u32) -> Option<BlockPlace> {
@@ -145,6 +161,7 @@ impl Segment {
             stored_bytes: block.stored_bytes,
             raw_bytes: block.raw_bytes,
             encoding: block.encoding,
+            depth: block.depth,
         })
     }
 
@@ -160,9 +177,16 @@ impl Segment {
         BlockRecord::decode(self.numbered(self.tables.blocks, number, self.counts.blocks, BLOCK_BYTES)?)
     }
 
-    pub(super) fn base(&self, number: u32) -> Option<ChunkId> {
-        let bytes = self.numbered(self.tables.bases, number, self.counts.bases, crate::limits::ID_BYTES)?;
-        Some(ChunkId::from_bytes(*bytes.first_chunk()?))
+    pub(super) fn base(&self, number: u32) -> Option<BaseId> {
+        let bytes = self.numbered(self.tables.bases, number, self.counts.bases, BASE_ID_BYTES)?;
+        Some(BaseId::from_bytes(*bytes.first_chunk()?))
+    }
+
+    /// The bases of a block, in order; `None` when the segment is damaged there.
+    pub(super) fn bases(&self, block: u32) -> Option<Vec<BaseId>> {
+        let block = self.block(block)?;
+        let end = block.base_first.checked_add(block.bases.into())?;
+        (block.base_first..end).map(|number| self.base(number)).collect()
     }
 
     pub(super) fn chunk(&self, number: u32) -> Option<ChunkRecord> {

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Error;
+use super::{Error, Previous};
 use crate::chunk::ChunkRef;
 use crate::fields::FieldReader;
 use crate::id::ChunkId;
@@ -27,15 +27,31 @@ pub struct Content {
     pub chunks: Vec<ChunkRef>,
 }
 
+impl Content {
+    /// The content that holds its list, where the list is stored.
+    fn list(&self) -> Option<Self> {
+        let depth = self.depth.checked_sub(1)?;
+        Some(Self { len_bytes: u64::MAX, depth, chunks: self.chunks.clone() })
+    }
+}
+
 /// Collects the chunks of one content in order.
 #[derive(Debug, Default)]
 pub struct ChunkList {
     len_bytes: u64,
     direct: Vec<ChunkRef>,
     spilled: Option<Box<ContentWriter>>,
+    /// The stored list of an older content.
+    previous: Option<Content>,
 }
 
 impl ChunkList {
+    /// A list that is likely to have much in common with that of an older content.
+    #[must_use]
+    pub fn against(previous: &Content) -> Self {
+        Self { previous: previous.list(), ..Self::default() }
+    }
+
     /// Appends a chunk.
     ///
     /// # Errors
@@ -47,7 +63,7 @@ impl ChunkList {
         }
         self.direct.push(chunk);
         if self.direct.len() > CONTENT_CHUNKS_DIRECT {
-            let mut writer = Box::<ContentWriter>::default();
+            let mut writer = Box::new(ContentWriter::against(self.previous.as_ref()));
             for chunk in self.direct.drain(..) {
                 writer.write(transaction, &encode_entry(chunk))?;
             }
@@ -87,9 +103,17 @@ fn decode_entry(bytes: &[u8; ENTRY_BYTES]) -> Option<ChunkRef> {
 pub struct ContentWriter {
     buffer: Vec<u8>,
     list: ChunkList,
+    previous: Option<Previous>,
 }
 
 impl ContentWriter {
+    /// A writer of what is likely to have much in common with an older content.
+    #[must_use]
+    pub fn against(previous: Option<&Content>) -> Self {
+        let list = previous.map(ChunkList::against).unwrap_or_default();
+        Self { buffer: Vec::new(), list, previous: previous.and_then(Previous::new) }
+    }
+
     /// Appends bytes.
     ///
     /// # Errors
@@ -108,6 +132,9 @@ impl ContentWriter {
     /// Those of [`Transaction::store`].
     pub fn finish(mut self, transaction: &mut Transaction<'_>) -> Result<Content, repo::Error> {
         self.cut(transaction, true)?;
+        if let Some(previous) = self.previous {
+            previous.finish(transaction, PackKind::Tree)?;
+        }
         self.list.finish(transaction)
     }
 
@@ -116,7 +143,10 @@ impl ContentWriter {
         while let Some(len) = self.buffer.get(start..).and_then(|rest| transaction.chunker().cut(rest, at_end)) {
             let chunk = self.buffer.get(start..start + len).expect("a chunk lies within what was cut");
             let id = transaction.ids().chunk_id(chunk);
-            transaction.store(PackKind::Tree, id, chunk)?;
+            match &mut self.previous {
+                Some(previous) => previous.store(transaction, PackKind::Tree, id, chunk)?,
+                None => transaction.store(PackKind::Tree, id, chunk)?,
+            };
             let len_bytes = u32::try_from(len).expect("a chunk is at most CHUNK_BYTES_MAX long");
             self.list.push(transaction, ChunkRef { id, len_bytes })?;
             start += len;
@@ -147,12 +177,9 @@ impl ContentReader {
         if content.depth > CONTENT_DEPTH_MAX {
             return Err(Error::Damaged { what: "content", why: "its lists are nested too deep".to_owned() });
         }
-        let chunks = match content.depth.checked_sub(1) {
+        let chunks = match content.list() {
             None => Chunks::Direct(content.chunks.into_iter()),
-            Some(depth) => {
-                let list = Content { len_bytes: u64::MAX, depth, chunks: content.chunks };
-                Chunks::Listed(Box::new(ContentBytes::new(list)?))
-            }
+            Some(list) => Chunks::Listed(Box::new(ContentBytes::new(list)?)),
         };
         Ok(Self { chunks })
     }

@@ -9,6 +9,7 @@ mod content;
 mod diff;
 mod node;
 mod path;
+mod previous;
 mod snapshot;
 mod tree;
 mod walk;
@@ -19,6 +20,7 @@ pub use content::{ChunkList, Content, ContentBytes, ContentReader, ContentWriter
 pub use diff::{Change, Difference, diff};
 pub use node::{FileTime, Hole, Node, NodeKind, Xattr};
 pub use path::{ComponentName, NameError, SnapshotName, SnapshotPath, resolve, show_path};
+pub use previous::Previous;
 pub use snapshot::{
     Component, ComponentKind, Consistency, DatabaseFacts, Problems, Snapshot, SnapshotKind, Status, TableRows,
     VolumeFacts, VolumeMethod,

@@ -20,6 +20,12 @@ pub struct TreeWriter {
 }
 
 impl TreeWriter {
+    /// A writer of what is likely to have much in common with an older tree.
+    #[must_use]
+    pub fn against(previous: Option<&Content>) -> Self {
+        Self { content: ContentWriter::against(previous), ..Self::default() }
+    }
+
     /// Whether a name comes after the last one that was appended.
     #[must_use]
     pub fn follows(&self, name: &ByteString) -> bool {

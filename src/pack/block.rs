@@ -3,15 +3,20 @@
 //! Data that does not compress is found from samples before time is spent on all of it, and is stored as it is.
 
 use crate::chunk::ChunkRef;
-use crate::id::{ChunkId, PackId};
-use crate::limits::{BLOCK_BYTES_TARGET, BLOCK_CHUNKS_MAX};
+use crate::id::{BaseId, ChunkId, PackId};
+use crate::limits::{BASE_ID_BYTES, BLOCK_BYTES_TARGET, BLOCK_CHUNKS_MAX};
 
-use super::{Encoding, Error};
+use super::delta::{DeltaDecoder, DeltaEncoder};
+use super::{Encoding, Error, Prefix};
 
 /// The zstd level of every block.
 const LEVEL: i32 = 3;
 /// A block whose samples and whole shrink by less than this share of 1,000 is stored as it is.
 const GAIN_MIN_PERMILLE: usize = 30;
+/// What a base costs: its name in the block, in the directory of the pack and in the index.
+const BASE_COST_BYTES: usize = 3 * BASE_ID_BYTES;
+/// A delta that is this many times smaller than its plaintext pays.
+const CLEAR_GAIN: usize = 6;
 const SAMPLES: usize = 4;
 const SAMPLE_BYTES: usize = 4 << 10;
 /// Blocks below this length are compressed without sampling.
@@ -25,10 +30,10 @@ pub struct RawBlock {
 }
 
 impl RawBlock {
-    /// Appends a chunk.
-    pub fn push(&mut self, id: ChunkId, plaintext: &[u8]) {
+    /// Appends a chunk. An empty block makes room for so many bytes first.
+    pub fn push(&mut self, (id, plaintext): (ChunkId, &[u8]), room_bytes: usize) {
         if self.bytes.capacity() == 0 {
-            self.bytes.reserve_exact(BLOCK_BYTES_TARGET);
+            self.bytes.reserve_exact(room_bytes);
         }
         let len_bytes = u32::try_from(plaintext.len()).expect("a chunk is at most CHUNK_BYTES_MAX long");
         self.bytes.extend_from_slice(plaintext);
@@ -40,6 +45,12 @@ impl RawBlock {
     pub fn is_full(&self, next_bytes: usize) -> bool {
         !self.chunks.is_empty()
             && (self.bytes.len() + next_bytes > BLOCK_BYTES_TARGET || self.chunks.len() >= BLOCK_CHUNKS_MAX)
+    }
+
+    /// Length of its plaintext in bytes.
+    #[must_use]
+    pub fn len_bytes(&self) -> usize {
+        self.bytes.len()
     }
 
     /// Whether there is no chunk in it.
@@ -60,6 +71,10 @@ impl RawBlock {
 pub struct EncodedBlock {
     /// How the payload is made.
     pub encoding: Encoding,
+    /// Blocks to decode before this one.
+    pub depth: u8,
+    /// The chunks that it is encoded against, in order.
+    pub bases: Vec<BaseId>,
     /// The bytes to store.
     pub payload: Vec<u8>,
     /// Length of the plaintext in bytes.
@@ -68,10 +83,17 @@ pub struct EncodedBlock {
     pub chunks: Vec<ChunkRef>,
 }
 
+impl EncodedBlock {
+    const fn plain(encoding: Encoding, payload: Vec<u8>, raw_bytes: u32, chunks: Vec<ChunkRef>) -> Self {
+        Self { encoding, depth: 0, bases: Vec::new(), payload, raw_bytes, chunks }
+    }
+}
+
 /// Compresses blocks; one for each thread.
 pub struct BlockEncoder {
     compressor: zstd::bulk::Compressor<'static>,
     sampler: zstd::bulk::Compressor<'static>,
+    delta: DeltaEncoder,
 }
 
 impl std::fmt::Debug for BlockEncoder {
@@ -88,7 +110,7 @@ impl BlockEncoder {
     pub fn new() -> Result<Self, Error> {
         let compressor = zstd::bulk::Compressor::new(LEVEL).map_err(Error::Compress)?;
         let sampler = zstd::bulk::Compressor::new(1).map_err(Error::Compress)?;
-        Ok(Self { compressor, sampler })
+        Ok(Self { compressor, sampler, delta: DeltaEncoder::new()? })
     }
 
     /// Encodes a block.
@@ -101,10 +123,37 @@ impl BlockEncoder {
         if self.looks_compressible(&bytes)? {
             let payload = self.compressor.compress(&bytes).map_err(Error::Compress)?;
             if gains(bytes.len(), payload.len()) {
-                return Ok(EncodedBlock { encoding: Encoding::Zstd, payload, raw_bytes, chunks });
+                return Ok(EncodedBlock::plain(Encoding::Zstd, payload, raw_bytes, chunks));
             }
         }
-        Ok(EncodedBlock { encoding: Encoding::Raw, payload: bytes, raw_bytes, chunks })
+        Ok(EncodedBlock::plain(Encoding::Raw, bytes, raw_bytes, chunks))
+    }
+
+    /// Encodes a block against a prefix where that pays, else as [`BlockEncoder::encode`] does.
+    ///
+    /// # Errors
+    /// [`Error::Compress`] when the compressor fails.
+    pub fn encode_against(&mut self, block: RawBlock, prefix: Prefix) -> Result<EncodedBlock, Error> {
+        if prefix.bases.is_empty() {
+            return self.encode(block);
+        }
+        let Some(payload) = self.delta.compress(&block.bytes, &prefix.bytes)? else { return self.encode(block) };
+        let cost = payload.len() + prefix.bases.len() * BASE_COST_BYTES;
+        let raw_bytes = u32::try_from(block.bytes.len()).expect("a block is at most BLOCK_BYTES_MAX long");
+        let delta = |chunks| EncodedBlock {
+            encoding: Encoding::Delta,
+            depth: prefix.depth,
+            bases: prefix.bases,
+            payload,
+            raw_bytes,
+            chunks,
+        };
+        // Hardly anything compresses that well by itself: there is no need to try.
+        if cost <= block.bytes.len() / CLEAR_GAIN {
+            return Ok(delta(block.chunks));
+        }
+        let plain = self.encode(block)?;
+        Ok(if gains(plain.payload.len(), cost) { delta(plain.chunks) } else { plain })
     }
 
     fn looks_compressible(&mut self, bytes: &[u8]) -> Result<bool, Error> {
@@ -128,6 +177,7 @@ fn gains(plain_bytes: usize, compressed_bytes: usize) -> bool {
 /// Decompresses blocks; one for each thread.
 pub struct BlockDecoder {
     decompressor: zstd::bulk::Decompressor<'static>,
+    delta: DeltaDecoder,
 }
 
 impl std::fmt::Debug for BlockDecoder {
@@ -143,18 +193,20 @@ impl BlockDecoder {
     /// [`Error::Compress`] when there is no memory for the decompressor.
     pub fn new() -> Result<Self, Error> {
         let decompressor = zstd::bulk::Decompressor::new().map_err(Error::Compress)?;
-        Ok(Self { decompressor })
+        Ok(Self { decompressor, delta: DeltaDecoder::new()? })
     }
 
-    /// The plaintext of a payload, exactly `raw_bytes` long. `pack` and `offset` name the block in errors.
+    /// The plaintext of a payload, exactly `raw_bytes` long. `prefix` is that of the bases of a delta block, and not looked
+    /// at for others. `pack` and `offset` name the block in errors.
     ///
     /// # Errors
-    /// [`Error::Damaged`] when it does not decode to that length, [`Error::UnknownEncoding`].
+    /// [`Error::Damaged`] when it does not decode to that length.
     pub fn decode(
         &mut self,
         encoding: Encoding,
         payload: Vec<u8>,
         raw_bytes: u32,
+        prefix: &[u8],
         (pack, offset): (PackId, u64),
     ) -> Result<Vec<u8>, Error> {
         let raw_bytes = raw_bytes as usize;
@@ -165,7 +217,11 @@ impl BlockDecoder {
                 offset,
                 what: "the block does not decompress",
             })?,
-            Encoding::Delta => return Err(Error::UnknownEncoding { pack, offset, encoding: encoding.number() }),
+            Encoding::Delta => self.delta.decompress(&payload, prefix, raw_bytes).ok_or(Error::Damaged {
+                pack,
+                offset,
+                what: "the delta block does not decompress",
+            })?,
         };
         if plaintext.len() != raw_bytes {
             return Err(Error::Damaged { pack, offset, what: "the block has another length than its entry says" });
@@ -180,7 +236,7 @@ mod tests {
 
     fn encode(plaintext: &[u8]) -> EncodedBlock {
         let mut block = RawBlock::default();
-        block.push(ChunkId::of(plaintext), plaintext);
+        block.push((ChunkId::of(plaintext), plaintext), 0);
         BlockEncoder::new().expect("encoder").encode(block).expect("encode")
     }
 
@@ -191,8 +247,13 @@ mod tests {
         assert_eq!(encoded.encoding, Encoding::Zstd);
         assert!(encoded.payload.len() < text.len() / 20);
         let place = (PackId::of(b""), 0);
-        let decoder =
-            BlockDecoder::new().expect("decoder").decode(Encoding::Zstd, encoded.payload, encoded.raw_bytes, place);
+        let decoder = BlockDecoder::new().expect("decoder").decode(
+            Encoding::Zstd,
+            encoded.payload,
+            encoded.raw_bytes,
+            &[],
+            place,
+        );
         assert_eq!(decoder.expect("decode"), text.as_bytes());
 
         let mut noise = vec![0; 300_000];
@@ -205,7 +266,7 @@ mod tests {
     fn a_frame_that_declares_more_than_its_entry_is_refused() {
         let bomb = zstd::bulk::compress(&vec![0; 10 << 20], 3).expect("compress");
         let place = (PackId::of(b""), 0);
-        let result = BlockDecoder::new().expect("decoder").decode(Encoding::Zstd, bomb, 1000, place);
+        let result = BlockDecoder::new().expect("decoder").decode(Encoding::Zstd, bomb, 1000, &[], place);
         assert!(matches!(result, Err(Error::Damaged { .. })));
     }
 }

@@ -5,9 +5,10 @@
 
 use crate::chunk::ChunkRef;
 use crate::fields::{FieldReader, FieldWriter};
-use crate::id::{ChunkId, checksum};
+use crate::id::{BaseId, ChunkId, checksum};
 use crate::limits::{
-    BLOCK_BASES_MAX, BLOCK_BYTES_MAX, BLOCK_CHUNKS_MAX, CHUNK_BYTES_MAX, DELTA_DEPTH_MAX, ID_BYTES, PACK_BLOCKS_MAX,
+    BASE_ID_BYTES, BLOCK_BASES_MAX, BLOCK_BYTES_MAX, BLOCK_CHUNKS_MAX, CHUNK_BYTES_MAX, DELTA_DEPTH_MAX, ID_BYTES,
+    PACK_BLOCKS_MAX,
 };
 
 const PACK_MAGIC: [u8; 8] = *b"larder/p";
@@ -103,7 +104,7 @@ pub struct BlockEntry {
     /// The chunks of the block, in the order of their plaintext.
     pub chunks: Vec<ChunkRef>,
     /// The chunks whose plaintext the block is encoded against, in order.
-    pub bases: Vec<ChunkId>,
+    pub bases: Vec<BaseId>,
 }
 
 impl BlockEntry {
@@ -131,12 +132,12 @@ pub struct Directory {
 
 /// Length of everything in a block before its payload.
 pub(super) const fn block_prefix_bytes(chunks: usize, bases: usize) -> usize {
-    BLOCK_HEADER_BYTES + chunks * 4 + bases * ID_BYTES
+    BLOCK_HEADER_BYTES + chunks * 4 + bases * BASE_ID_BYTES
 }
 
 /// What a block adds to the directory of its pack.
 pub(super) const fn directory_share_bytes(chunks: usize, bases: usize) -> usize {
-    BLOCK_ENTRY_BYTES + chunks * CHUNK_ENTRY_BYTES + bases * ID_BYTES
+    BLOCK_ENTRY_BYTES + chunks * CHUNK_ENTRY_BYTES + bases * BASE_ID_BYTES
 }
 
 pub(super) fn encode_header(kind: PackKind) -> Vec<u8> {
@@ -203,23 +204,31 @@ pub(super) fn decode_block_header(bytes: &[u8; BLOCK_HEADER_BYTES]) -> Option<Bl
     (fields.u32()? == 0).then_some(())?;
     let checksum = fields.u64()?;
     let header = BlockHeader { encoding, depth, stored_bytes, raw_bytes, chunks, bases, checksum };
-    block_lengths_valid(stored_bytes, raw_bytes, chunks, bases, depth).then_some(header)
+    (block_lengths_valid(stored_bytes, raw_bytes, chunks) && bases_valid(encoding, depth, bases)).then_some(header)
 }
 
 /// The lengths of the chunks and the ids of the bases that follow a block header.
-pub(super) fn decode_block_lists(header: BlockHeader, bytes: &[u8]) -> Option<(Vec<u32>, Vec<ChunkId>)> {
+pub(super) fn decode_block_lists(header: BlockHeader, bytes: &[u8]) -> Option<(Vec<u32>, Vec<BaseId>)> {
     let mut fields = FieldReader::new(bytes);
     let lengths = (0..header.chunks).map(|_| fields.u32()).collect::<Option<Vec<_>>>()?;
-    let bases = (0..header.bases).map(|_| fields.array().map(ChunkId::from_bytes)).collect::<Option<Vec<_>>>()?;
+    let bases = (0..header.bases).map(|_| fields.array().map(BaseId::from_bytes)).collect::<Option<Vec<_>>>()?;
     (fields.is_empty() && lengths_add_up(lengths.iter().copied(), header.raw_bytes)).then_some((lengths, bases))
 }
 
-fn block_lengths_valid(stored_bytes: u32, raw_bytes: u32, chunks: u16, bases: u16, depth: u8) -> bool {
+fn block_lengths_valid(stored_bytes: u32, raw_bytes: u32, chunks: u16) -> bool {
     stored_bytes <= raw_bytes
         && raw_bytes as usize <= BLOCK_BYTES_MAX
         && (1..=BLOCK_CHUNKS_MAX).contains(&usize::from(chunks))
-        && usize::from(bases) <= BLOCK_BASES_MAX
-        && depth <= DELTA_DEPTH_MAX
+}
+
+/// Delta blocks have bases and are deeper than these; no others do.
+fn bases_valid(encoding: Encoding, depth: u8, bases: u16) -> bool {
+    match encoding {
+        Encoding::Raw | Encoding::Zstd => depth == 0 && bases == 0,
+        Encoding::Delta => {
+            (1..=DELTA_DEPTH_MAX).contains(&depth) && (1..=BLOCK_BASES_MAX).contains(&usize::from(bases))
+        }
+    }
 }
 
 fn lengths_add_up(lengths: impl Iterator<Item = u32>, raw_bytes: u32) -> bool {
@@ -289,7 +298,7 @@ pub(super) fn decode_footer(bytes: &[u8; FOOTER_BYTES], pack_bytes: u64) -> Opti
     let directory_offset = fields.u64()?;
     let (blocks, chunks, bases) = (fields.u32()? as usize, fields.u32()? as usize, fields.u32()? as usize);
     let kind = PackKind::from_number(u8::try_from(fields.u32()?).ok()?)?;
-    let directory_bytes = blocks * BLOCK_ENTRY_BYTES + chunks * CHUNK_ENTRY_BYTES + bases * ID_BYTES;
+    let directory_bytes = blocks * BLOCK_ENTRY_BYTES + chunks * CHUNK_ENTRY_BYTES + bases * BASE_ID_BYTES;
     let end = directory_offset.checked_add(directory_bytes as u64)?.checked_add(FOOTER_BYTES as u64)?;
     let fits = end == pack_bytes && directory_offset >= HEADER_BYTES as u64 && blocks <= PACK_BLOCKS_MAX;
     fits.then_some(Footer { directory_offset, directory_bytes, kind, blocks, chunks, bases })
@@ -302,7 +311,7 @@ pub(super) fn decode_end(footer: Footer, bytes: &[u8]) -> Option<Directory> {
     let mut entries = FieldReader::new(bytes.get(..footer.blocks * BLOCK_ENTRY_BYTES)?);
     let chunks_end = footer.blocks * BLOCK_ENTRY_BYTES + footer.chunks * CHUNK_ENTRY_BYTES;
     let mut chunks = FieldReader::new(bytes.get(footer.blocks * BLOCK_ENTRY_BYTES..chunks_end)?);
-    let mut bases = FieldReader::new(bytes.get(chunks_end..chunks_end + footer.bases * ID_BYTES)?);
+    let mut bases = FieldReader::new(bytes.get(chunks_end..chunks_end + footer.bases * BASE_ID_BYTES)?);
     let mut blocks = Vec::with_capacity(footer.blocks);
     let mut offset = HEADER_BYTES as u64;
     for _ in 0..footer.blocks {
@@ -325,11 +334,12 @@ fn decode_block_entry(
     let depth = entries.u8()?;
     let (chunk_count, base_count) = (entries.u16()?, entries.u16()?);
     (entries.u16()? == 0).then_some(())?;
-    block_lengths_valid(stored_bytes, raw_bytes, chunk_count, base_count, depth).then_some(())?;
+    block_lengths_valid(stored_bytes, raw_bytes, chunk_count).then_some(())?;
+    bases_valid(encoding, depth, base_count).then_some(())?;
     let chunks = (0..chunk_count)
         .map(|_| Some(ChunkRef { id: ChunkId::from_bytes(chunks.array()?), len_bytes: chunks.u32()? }))
         .collect::<Option<Vec<_>>>()?;
-    let bases = (0..base_count).map(|_| bases.array().map(ChunkId::from_bytes)).collect::<Option<Vec<_>>>()?;
+    let bases = (0..base_count).map(|_| bases.array().map(BaseId::from_bytes)).collect::<Option<Vec<_>>>()?;
     lengths_add_up(chunks.iter().map(|chunk| chunk.len_bytes), raw_bytes).then_some(())?;
     Some(BlockEntry { offset, stored_bytes, raw_bytes, encoding, depth, chunks, bases })
 }
@@ -356,7 +366,7 @@ mod tests {
             encoding: Encoding::Delta,
             depth: 1,
             chunks: vec![chunk(b"c", 70)],
-            bases: vec![ChunkId::of(b"a"), ChunkId::of(b"b")],
+            bases: vec![ChunkId::of(b"a").into(), ChunkId::of(b"b").into()],
         };
         Directory { kind: PackKind::Tree, blocks: vec![first, second] }
     }

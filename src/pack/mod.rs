@@ -5,11 +5,13 @@
 //! wanted or who refers to them.
 
 mod block;
+mod delta;
 mod layout;
 mod reader;
 mod writer;
 
 pub use block::{BlockDecoder, BlockEncoder, EncodedBlock, RawBlock};
+pub use delta::Prefix;
 pub use layout::{BlockEntry, Directory, Encoding, PackKind};
 pub use reader::{BlockPlace, PackReader, check_chunk, key, read_block};
 pub use writer::{FinishedPack, PackWriter};
@@ -59,6 +61,17 @@ pub enum Error {
 }
 
 impl Error {
+    /// The pack that is damaged.
+    #[must_use]
+    pub const fn pack(&self) -> Option<PackId> {
+        match self {
+            Self::Damaged { pack, .. } | Self::WrongChunk { pack, .. } | Self::UnknownEncoding { pack, .. } => {
+                Some(*pack)
+            }
+            Self::Compress(_) | Self::Storage(_) => None,
+        }
+    }
+
     /// Whether this says that the repository is damaged, and not that it cannot be used at the moment.
     #[must_use]
     pub const fn is_damage(&self) -> bool {

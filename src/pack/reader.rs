@@ -1,12 +1,12 @@
 //! Reading packs: one block, the directory, or every byte.
 
 use crate::chunk::ChunkRef;
-use crate::id::{ChunkId, FileHasher, IdScheme, PackId, checksum};
+use crate::id::{BaseId, ChunkId, FileHasher, IdScheme, PackId, checksum};
 use crate::limits::{BLOCK_BYTES_MAX, PACK_BYTES_MAX};
 use crate::storage::{Area, Key, Storage};
 
 use super::layout::{
-    BLOCK_HEADER_BYTES, BlockEntry, Directory, Encoding, FOOTER_BYTES, HEADER_BYTES, block_prefix_bytes,
+    BLOCK_HEADER_BYTES, BlockEntry, BlockHeader, Directory, Encoding, FOOTER_BYTES, HEADER_BYTES, block_prefix_bytes,
     decode_block_header, decode_block_lists, decode_end, decode_footer, decode_header,
 };
 use super::{BlockDecoder, Error};
@@ -30,13 +30,35 @@ pub struct BlockPlace {
     pub raw_bytes: u32,
     /// Number of the encoding.
     pub encoding: u8,
+    /// Blocks to decode before this one.
+    pub depth: u8,
 }
 
-/// The plaintext of a block. Its chunks are not checked against their ids.
+impl BlockPlace {
+    /// The place of a block that the directory of a pack lists.
+    #[must_use]
+    pub fn of(pack: PackId, entry: &BlockEntry) -> Self {
+        Self {
+            pack,
+            payload_offset: entry.payload_offset(),
+            stored_bytes: entry.stored_bytes,
+            raw_bytes: entry.raw_bytes,
+            encoding: entry.encoding.number(),
+            depth: entry.depth,
+        }
+    }
+}
+
+/// The plaintext of a block, with that of its bases as prefix. Its chunks are not checked against their ids.
 ///
 /// # Errors
 /// [`Error::Storage`], [`Error::Damaged`], [`Error::UnknownEncoding`].
-pub fn read_block(storage: &dyn Storage, decoder: &mut BlockDecoder, place: &BlockPlace) -> Result<Vec<u8>, Error> {
+pub fn read_block(
+    storage: &dyn Storage,
+    decoder: &mut BlockDecoder,
+    place: &BlockPlace,
+    prefix: &[u8],
+) -> Result<Vec<u8>, Error> {
     let (pack, offset) = (place.pack, place.payload_offset);
     let encoding = Encoding::from_number(place.encoding).ok_or(Error::UnknownEncoding {
         pack,
@@ -48,7 +70,27 @@ pub fn read_block(storage: &dyn Storage, decoder: &mut BlockDecoder, place: &Blo
     }
     let mut payload = vec![0; place.stored_bytes as usize];
     storage.get_range(&key(pack), offset, &mut payload)?;
-    decoder.decode(encoding, payload, place.raw_bytes, (pack, offset))
+    decoder.decode(encoding, payload, place.raw_bytes, prefix, (pack, offset))
+}
+
+/// A block as it lies in the pack.
+struct RawEntry {
+    header: BlockHeader,
+    lengths: Vec<u32>,
+    bases: Vec<BaseId>,
+    payload: Vec<u8>,
+}
+
+impl RawEntry {
+    /// Whether it is the one that a directory lists, as far as can be told without decoding it.
+    fn is(&self, entry: &BlockEntry) -> bool {
+        let lengths = entry.chunks.iter().map(|chunk| chunk.len_bytes);
+        let Self { header, bases, .. } = self;
+        (header.encoding, header.depth) == (entry.encoding, entry.depth)
+            && (header.stored_bytes, header.raw_bytes) == (entry.stored_bytes, entry.raw_bytes)
+            && *bases == entry.bases
+            && self.lengths.iter().copied().eq(lengths)
+    }
 }
 
 /// Reads a pack as a whole.
@@ -127,50 +169,69 @@ impl<'a> PackReader<'a> {
         Err(self.first_damage().unwrap_or_else(|| self.damaged(0, "the file does not match its name")))
     }
 
-    /// Decodes a block and checks each of its chunks; returns the plaintext.
+    /// Checks each chunk of a block against its plaintext.
     ///
     /// # Errors
-    /// [`Error::Storage`], [`Error::Damaged`], [`Error::WrongChunk`], [`Error::UnknownEncoding`].
-    pub fn check_block(&self, decoder: &mut BlockDecoder, ids: IdScheme, block: &BlockEntry) -> Result<Vec<u8>, Error> {
-        let place = BlockPlace {
-            pack: self.id,
-            payload_offset: block.payload_offset(),
-            stored_bytes: block.stored_bytes,
-            raw_bytes: block.raw_bytes,
-            encoding: block.encoding.number(),
-        };
-        let plaintext = read_block(self.storage, decoder, &place)?;
-        let mut rest = plaintext.as_slice();
+    /// [`Error::Damaged`], [`Error::WrongChunk`].
+    pub fn check_block(&self, ids: IdScheme, block: &BlockEntry, plaintext: &[u8]) -> Result<(), Error> {
+        let mut rest = plaintext;
         for chunk in &block.chunks {
             let split = rest.split_at_checked(chunk.len_bytes as usize);
-            let (bytes, after) = split.ok_or_else(|| self.damaged(place.payload_offset, "its chunks are too long"))?;
+            let (bytes, after) =
+                split.ok_or_else(|| self.damaged(block.payload_offset(), "its chunks are too long"))?;
             if ids.chunk_id(bytes) != chunk.id {
-                return Err(Error::WrongChunk { pack: self.id, offset: place.payload_offset, chunk: chunk.id });
+                return Err(Error::WrongChunk { pack: self.id, offset: block.payload_offset(), chunk: chunk.id });
             }
             rest = after;
         }
-        Ok(plaintext)
+        Ok(())
     }
 
-    /// Finds the blocks by their own headers, without the directory, and recomputes their chunks.
+    /// Finds the blocks by their own headers, without the directory, and recomputes their chunks. `prefix_of` gives the
+    /// plaintext of bases.
     ///
     /// # Errors
-    /// [`Error::Storage`], [`Error::Damaged`] at the first block that is not whole.
-    pub fn scan(&self, decoder: &mut BlockDecoder, ids: IdScheme) -> Result<Directory, Error> {
+    /// [`Error::Storage`], [`Error::Damaged`] at the first block that is not whole, and those of `prefix_of`.
+    pub fn scan(
+        &self,
+        decoder: &mut BlockDecoder,
+        ids: IdScheme,
+        mut prefix_of: impl FnMut(&[BaseId]) -> Result<Vec<u8>, Error>,
+    ) -> Result<Directory, Error> {
         let mut header = [0; HEADER_BYTES];
         self.read(0, &mut header)?;
         let kind = decode_header(&header).ok_or_else(|| self.damaged(0, "the header is not one of a pack"))?;
         let mut blocks = Vec::new();
         let mut offset = HEADER_BYTES as u64;
-        while let Some(block) = self.scan_block(decoder, ids, offset)? {
+        while let Some(raw) = self.raw_block(offset)? {
+            let prefix = if raw.bases.is_empty() { Vec::new() } else { prefix_of(&raw.bases)? };
+            let RawEntry { header, lengths, bases, payload } = raw;
+            let plaintext = decoder.decode(header.encoding, payload, header.raw_bytes, &prefix, (self.id, offset))?;
+            let mut rest = plaintext.as_slice();
+            let mut chunks = Vec::with_capacity(lengths.len());
+            for len_bytes in lengths {
+                let (bytes, after) = rest.split_at(len_bytes as usize);
+                chunks.push(ChunkRef { id: ids.chunk_id(bytes), len_bytes });
+                rest = after;
+            }
+            let block_offset = u32::try_from(offset).map_err(|_| self.damaged(offset, "it is too long"))?;
+            let block = BlockEntry {
+                offset: block_offset,
+                stored_bytes: header.stored_bytes,
+                raw_bytes: header.raw_bytes,
+                encoding: header.encoding,
+                depth: header.depth,
+                chunks,
+                bases,
+            };
             offset = block.end();
             blocks.push(block);
         }
         Ok(Directory { kind, blocks })
     }
 
-    /// The block at `offset`, or `None` when no block begins there.
-    fn scan_block(&self, decoder: &mut BlockDecoder, ids: IdScheme, offset: u64) -> Result<Option<BlockEntry>, Error> {
+    /// The block at `offset` with its payload checked but not decoded, or `None` when no block begins there.
+    fn raw_block(&self, offset: u64) -> Result<Option<RawEntry>, Error> {
         let mut bytes = [0; BLOCK_HEADER_BYTES];
         if offset + BLOCK_HEADER_BYTES as u64 > self.len_bytes {
             return Ok(None);
@@ -187,18 +248,7 @@ impl<'a> PackReader<'a> {
         if checksum(&payload) != header.checksum {
             return Err(self.damaged(offset, "the block does not match its checksum"));
         }
-        let plaintext = decoder.decode(header.encoding, payload, header.raw_bytes, (self.id, offset))?;
-        let mut rest = plaintext.as_slice();
-        let mut chunks = Vec::with_capacity(lengths.len());
-        for len_bytes in lengths {
-            let (bytes, after) = rest.split_at(len_bytes as usize);
-            chunks.push(ChunkRef { id: ids.chunk_id(bytes), len_bytes });
-            rest = after;
-        }
-        let offset = u32::try_from(offset).map_err(|_| self.damaged(offset, "it is too long"))?;
-        let (stored_bytes, raw_bytes) = (header.stored_bytes, header.raw_bytes);
-        let (encoding, depth) = (header.encoding, header.depth);
-        Ok(Some(BlockEntry { offset, stored_bytes, raw_bytes, encoding, depth, chunks, bases }))
+        Ok(Some(RawEntry { header, lengths, bases, payload }))
     }
 
     /// Where the first difference from what was written lies, as far as the checksums tell.
@@ -207,10 +257,8 @@ impl<'a> PackReader<'a> {
             Ok(directory) => directory,
             Err(error) => return Some(error),
         };
-        let mut decoder = BlockDecoder::new().ok()?;
-        let ids = IdScheme::plain();
-        directory.blocks.iter().find_map(|block| match self.scan_block(&mut decoder, ids, block.offset.into()) {
-            Ok(Some(found)) if found == *block => None,
+        directory.blocks.iter().find_map(|block| match self.raw_block(block.offset.into()) {
+            Ok(Some(found)) if found.is(block) => None,
             Ok(_) => Some(self.damaged(block.offset.into(), "the block is not the one that the directory lists")),
             Err(error) => Some(error),
         })

@@ -56,9 +56,9 @@ impl PackWriter {
             stored_bytes: u32::try_from(block.payload.len()).expect("a payload is at most BLOCK_BYTES_MAX long"),
             raw_bytes: block.raw_bytes,
             encoding: block.encoding,
-            depth: 0,
+            depth: block.depth,
             chunks: block.chunks,
-            bases: Vec::new(),
+            bases: block.bases,
         };
         let before = self.len_bytes;
         self.write(&encode_block_prefix(&entry, &block.payload))?;
@@ -99,7 +99,7 @@ impl PackWriter {
 mod tests {
     use super::*;
     use crate::id::{ChunkId, IdScheme};
-    use crate::pack::{BlockDecoder, BlockEncoder, PackReader, RawBlock};
+    use crate::pack::{BlockDecoder, BlockEncoder, Encoding, PackReader, Prefix, RawBlock};
     use crate::storage::MemoryStorage;
 
     fn written(storage: &MemoryStorage) -> FinishedPack {
@@ -109,11 +109,24 @@ mod tests {
             let mut block = RawBlock::default();
             for number in 0..20 {
                 let plaintext = format!("{text} {number} ").repeat(200);
-                block.push(ChunkId::of(plaintext.as_bytes()), plaintext.as_bytes());
+                block.push((ChunkId::of(plaintext.as_bytes()), plaintext.as_bytes()), 0);
             }
             pack_writer.add(encoder.encode(block).expect("encode")).expect("memory");
         }
+        let mut block = RawBlock::default();
+        let (before, after) = (old_text(), old_text().replace("one 7", "seven"));
+        block.push((ChunkId::of(after.as_bytes()), after.as_bytes()), 0);
+        let prefix =
+            Prefix { bases: vec![ChunkId::of(before.as_bytes()).into()], bytes: before.into_bytes(), depth: 1 };
+        let delta = encoder.encode_against(block, prefix).expect("encode");
+        assert_eq!((delta.encoding, delta.depth, delta.bases.len()), (Encoding::Delta, 1, 1));
+        pack_writer.add(delta).expect("memory");
         pack_writer.finish().expect("memory")
+    }
+
+    /// What is older than the pack.
+    fn old_text() -> String {
+        (0..2000_u32).flat_map(|number| ["one ".to_owned(), number.to_string(), " ".to_owned()]).collect()
     }
 
     #[test]
@@ -133,7 +146,8 @@ mod tests {
         storage.overwrite(&object, cut);
         let reader = PackReader::open(&storage, pack.id).expect("long enough");
         assert!(reader.directory().expect_err("no footer").is_damage());
-        assert_eq!(reader.scan(&mut decoder, ids).expect("whole blocks"), pack.directory);
+        let scanned = reader.scan(&mut decoder, ids, |_| Ok(old_text().into_bytes()));
+        assert_eq!(scanned.expect("whole blocks"), pack.directory);
     }
 
     #[test]

@@ -138,7 +138,8 @@ impl Presence {
     }
 }
 
-fn broken_packs(repository: &Repository, index: &Index) -> Result<HashSet<PackId>, Error> {
+/// Packs that the index lists and that are missing or have another length.
+pub(super) fn broken_packs(repository: &Repository, index: &Index) -> Result<HashSet<PackId>, Error> {
     let mut listed = index.packs();
     let mut broken = HashSet::new();
     for object in repository.storage().list(Area::Packs).map_err(repo::Error::from)? {

@@ -12,6 +12,8 @@ use crate::limits::CONFIG_BYTES_MAX;
 use crate::storage::{Key, PutMode, Storage};
 
 const MAGIC: &str = "larder repository";
+/// Blocks may be encoded against chunks of others. The only feature that this version knows.
+const DELTA: &str = "delta";
 /// The format that this program reads and writes.
 pub const FORMAT_VERSION: u32 = 1;
 
@@ -64,7 +66,7 @@ impl Config {
     /// [`Error::Random`] when the system gives no random bytes.
     pub fn new() -> Result<Self, Error> {
         let id = RepositoryId::random().map_err(|source| Error::Random { source })?;
-        let features = Features::default();
+        let features = Features { read: vec![DELTA.to_owned()], ..Features::default() };
         Ok(Self { id, chunk_sizes: ChunkSizes::DEFAULT, features, encryption: Encryption::None })
     }
 
@@ -108,6 +110,12 @@ impl Config {
         Ok(storage.put(&Key::config(), &bytes, PutMode::Exclusive)?)
     }
 
+    /// Whether blocks may be encoded against chunks of others.
+    #[must_use]
+    pub fn allows_deltas(&self) -> bool {
+        self.features.read.iter().any(|feature| feature == DELTA)
+    }
+
     /// Refuses to write where a feature that writing needs is not known.
     ///
     /// # Errors
@@ -117,9 +125,8 @@ impl Config {
     }
 }
 
-/// This version knows no features yet.
 fn refuse_unknown(operation: &'static str, needed: &[String]) -> Result<(), Error> {
-    match needed.first() {
+    match needed.iter().find(|feature| *feature != DELTA) {
         Some(feature) => Err(Error::UnknownFeature { operation, feature: feature.clone() }),
         None => Ok(()),
     }

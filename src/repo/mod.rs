@@ -2,9 +2,13 @@
 //!
 //! Manifests are bytes here, and chunks have no meaning: this floor knows no trees, files or components.
 
+mod bases;
+mod block_reader;
+mod cache;
 mod config;
 mod error;
 mod lock;
+mod packing;
 mod read;
 mod transaction;
 
@@ -20,7 +24,7 @@ pub use transaction::{Adopted, Finished, Stored, Transaction};
 use crate::chunk::{Chunker, Gear};
 use crate::id::IdScheme;
 use crate::index::Index;
-use crate::limits::MANIFEST_BYTES_MAX;
+use crate::limits::{BLOCK_CACHE_BYTES, MANIFEST_BYTES_MAX};
 use crate::storage::{Area, Key, PutMode, Storage};
 
 /// An open repository. Holds the shared lock as long as it lives.
@@ -106,7 +110,7 @@ impl Repository {
     /// # Errors
     /// [`Error::Index`], [`Error::Pack`].
     pub fn reader(&self) -> Result<ChunkReader, Error> {
-        ChunkReader::new(Arc::clone(&self.storage), Arc::new(self.index()?), self.ids())
+        self.reader_with(&Arc::new(self.index()?))
     }
 
     /// A reader of chunks that shares an index.
@@ -114,7 +118,7 @@ impl Repository {
     /// # Errors
     /// [`Error::Pack`].
     pub fn reader_with(&self, index: &Arc<Index>) -> Result<ChunkReader, Error> {
-        ChunkReader::new(Arc::clone(&self.storage), Arc::clone(index), self.ids())
+        ChunkReader::new(Arc::clone(&self.storage), Arc::clone(index), self.ids(), BLOCK_CACHE_BYTES)
     }
 
     /// The names of all manifests, in no order.

@@ -1,20 +1,17 @@
-//! Reading chunks through a cache of decoded blocks that is bounded in bytes.
+//! Reading chunks by id.
 //!
 //! Every chunk is checked against its id before anyone sees it.
 
-use std::collections::HashMap;
 use std::ops::{Deref, Range};
 use std::sync::Arc;
 
 use super::Error;
-use crate::id::{ChunkId, IdScheme};
+use super::block_reader::BlockReader;
+use super::cache::BlockCache;
+use crate::id::{ChunkId, IdScheme, PackId};
 use crate::index::{BlockKey, Index, Location};
-use crate::limits::BLOCK_CACHE_BYTES;
-use crate::pack::{self, BlockDecoder};
+use crate::pack::{self, BlockEntry, BlockPlace};
 use crate::storage::Storage;
-
-/// Most blocks in the cache, whatever their size.
-const BLOCKS_MAX: usize = 512;
 
 /// The plaintext of one chunk, shared with the cache.
 #[derive(Debug, Clone)]
@@ -31,28 +28,36 @@ impl Deref for ChunkData {
     }
 }
 
-/// Reads chunks by id.
+/// Reads chunks by id, through a cache of decoded blocks that is bounded in bytes.
 #[derive(Debug)]
 pub struct ChunkReader {
-    storage: Arc<dyn Storage>,
-    index: Arc<Index>,
+    blocks: BlockReader,
     ids: IdScheme,
-    decoder: BlockDecoder,
-    blocks: HashMap<BlockKey, (Arc<Vec<u8>>, u64)>,
-    cached_bytes: usize,
-    clock: u64,
 }
 
 impl ChunkReader {
-    pub(super) fn new(storage: Arc<dyn Storage>, index: Arc<Index>, ids: IdScheme) -> Result<Self, Error> {
-        let decoder = BlockDecoder::new()?;
-        Ok(Self { storage, index, ids, decoder, blocks: HashMap::new(), cached_bytes: 0, clock: 0 })
+    pub(super) fn new(
+        storage: Arc<dyn Storage>,
+        index: Arc<Index>,
+        ids: IdScheme,
+        cache_bytes: usize,
+    ) -> Result<Self, Error> {
+        let cache = Arc::new(BlockCache::new(cache_bytes));
+        Ok(Self { blocks: BlockReader::new(storage, index, ids, cache)?, ids })
+    }
+
+    /// Another reader with the same index and the same cache, for another thread.
+    ///
+    /// # Errors
+    /// [`Error::Pack`].
+    pub fn sibling(&self) -> Result<Self, Error> {
+        Ok(Self { blocks: self.blocks.sibling()?, ids: self.ids })
     }
 
     /// The index that chunks are looked up in.
     #[must_use]
     pub const fn index(&self) -> &Arc<Index> {
-        &self.index
+        &self.blocks.index
     }
 
     /// Where a chunk lies.
@@ -60,7 +65,7 @@ impl ChunkReader {
     /// # Errors
     /// [`Error::MissingChunk`].
     pub fn locate(&self, chunk: ChunkId) -> Result<Location, Error> {
-        self.index.lookup(&chunk).ok_or(Error::MissingChunk { chunk })
+        self.index().lookup(&chunk).ok_or(Error::MissingChunk { chunk })
     }
 
     /// The plaintext of a chunk, from the first of its places that is whole.
@@ -68,7 +73,7 @@ impl ChunkReader {
     /// # Errors
     /// [`Error::MissingChunk`], [`Error::Pack`] when its block is damaged, [`Error::Storage`].
     pub fn read(&mut self, chunk: ChunkId) -> Result<ChunkData, Error> {
-        let index = Arc::clone(&self.index);
+        let index = Arc::clone(self.index());
         let mut first_error = None;
         for location in index.locations(&chunk) {
             match self.read_at(chunk, location) {
@@ -84,31 +89,33 @@ impl ChunkReader {
     /// # Errors
     /// Those of [`ChunkReader::read`].
     pub fn read_at(&mut self, chunk: ChunkId, location: Location) -> Result<ChunkData, Error> {
-        let place = self.index.place(location.block_key()).ok_or(Error::MissingChunk { chunk })?;
-        let block = self.block(location.block_key(), &place)?;
+        let place = self.index().place(location.block_key()).ok_or(Error::MissingChunk { chunk })?;
+        let block = self.blocks.read(location.block_key())?;
         pack::check_chunk(self.ids, &place, &block, chunk, location.range())?;
         Ok(ChunkData { block, range: location.range() })
     }
 
-    fn block(&mut self, key: BlockKey, place: &pack::BlockPlace) -> Result<Arc<Vec<u8>>, Error> {
-        self.clock += 1;
-        if let Some((block, used)) = self.blocks.get_mut(&key) {
-            *used = self.clock;
-            return Ok(Arc::clone(block));
+    /// The plaintext of a block as the directory of its pack lists it, whether the index does or not. Its chunks are not
+    /// checked.
+    ///
+    /// # Errors
+    /// Those of [`ChunkReader::read_block`].
+    pub fn read_entry(&mut self, pack: PackId, entry: &BlockEntry) -> Result<Arc<Vec<u8>>, Error> {
+        let place = BlockPlace::of(pack, entry);
+        let index = Arc::clone(self.index());
+        let first = entry.chunks.first().map(|chunk| chunk.id);
+        let mut listed = first.iter().flat_map(|id| index.locations(id)).map(|location| location.block_key());
+        match listed.find(|key| index.place(*key) == Some(place)) {
+            Some(key) => self.blocks.read(key),
+            None => self.blocks.read_unlisted(place, entry.bases.clone()),
         }
-        let block = Arc::new(pack::read_block(self.storage.as_ref(), &mut self.decoder, place)?);
-        self.cached_bytes += block.len();
-        self.blocks.insert(key, (Arc::clone(&block), self.clock));
-        while (self.cached_bytes > BLOCK_CACHE_BYTES || self.blocks.len() > BLOCKS_MAX) && self.blocks.len() > 1 {
-            self.evict_oldest();
-        }
-        Ok(block)
     }
 
-    fn evict_oldest(&mut self) {
-        let oldest = self.blocks.iter().min_by_key(|(_, (_, used))| *used).map(|(key, _)| *key);
-        if let Some((block, _)) = oldest.and_then(|key| self.blocks.remove(&key)) {
-            self.cached_bytes -= block.len();
-        }
+    /// The plaintext of a whole block, whose chunks are not checked.
+    ///
+    /// # Errors
+    /// [`Error::Pack`] when it, or what it is encoded against, is damaged; [`Error::Storage`].
+    pub fn read_block(&mut self, block: BlockKey) -> Result<Arc<Vec<u8>>, Error> {
+        self.blocks.read(block)
     }
 }

@@ -1,22 +1,21 @@
 //! Adding to a repository: chunks into blocks, blocks into packs, packs into segments, and the manifest last.
 //!
 //! The order of the writes is the commit: until the manifest stands, everything is garbage that the next transaction
-//! adopts. Blocks are encoded on rayon's threads; one thread writes packs, another one waits for the disk. All queues
-//! are bounded.
+//! adopts.
 
-use std::cell::RefCell;
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 
-use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
-
+use super::packing::Packing;
 use super::{ChunkReader, Error, Repository, Reservation};
-use crate::chunk::Chunker;
+use crate::chunk::{ChunkRef, Chunker};
 use crate::id::{ChunkId, PackId};
 use crate::index::{Index, Pending, SegmentBuilder, merge_full_tiers};
-use crate::limits::{BLOCKS_IN_FLIGHT, SEGMENT_CHUNKS_TARGET};
-use crate::pack::{self, BlockEncoder, EncodedBlock, FinishedPack, PackKind, PackReader, PackWriter, RawBlock};
+use crate::limits::{
+    BASE_CACHE_BYTES, BLOCK_BYTES_TARGET, CHUNK_BYTES_MAX, DELTA_BYTES_TARGET, DELTA_PREFIX_BYTES_MAX,
+    SEGMENT_CHUNKS_TARGET, TREE_CACHE_BYTES,
+};
+use crate::pack::{PackKind, PackReader, RawBlock};
 use crate::progress::Progress;
 use crate::storage::{Area, Storage};
 
@@ -38,13 +37,14 @@ pub struct Stored {
     pub total_bytes: u64,
 }
 
-struct Job {
-    kind: PackKind,
-    account: usize,
-    block: Receiver<Result<EncodedBlock, pack::Error>>,
+/// Chunks that are new and wait until there are enough of them for a block.
+#[derive(Default)]
+struct Open {
+    plain: RawBlock,
+    /// Those that have something in common with older chunks, and these.
+    delta: RawBlock,
+    bases: Vec<ChunkRef>,
 }
-
-type PackThread = JoinHandle<Result<Vec<u64>, Error>>;
 
 /// Chunks on their way into the repository.
 pub struct Transaction<'a> {
@@ -52,12 +52,12 @@ pub struct Transaction<'a> {
     index: Index,
     pending: Pending,
     adopted: Adopted,
-    open: [RawBlock; 2],
+    open: [Open; 2],
     account: usize,
     chunker: Chunker,
-    jobs: Option<Sender<Job>>,
-    finished: Receiver<FinishedPack>,
-    writer: Option<PackThread>,
+    /// Reads what the index had when the packing was started.
+    reader: ChunkReader,
+    packing: Packing,
     /// Bytes in packs for each account, up to the last checkpoint.
     account_bytes: Vec<u64>,
     packs: Vec<(PackId, u64)>,
@@ -70,18 +70,17 @@ impl<'a> Transaction<'a> {
         let (adopted, broken) = adopt(repository.storage(), &mut index)?;
         // What lies in them is stored again.
         index.avoid(broken);
-        let (jobs, finished, writer) = start_writer(repository)?;
+        let (reader, packing) = start(repository, &index)?;
         Ok(Self {
             repository,
             index,
             pending: Pending::default(),
             adopted,
-            open: [RawBlock::default(), RawBlock::default()],
+            open: [Open::default(), Open::default()],
             account: 0,
             chunker: repository.chunker(),
-            jobs,
-            finished,
-            writer,
+            reader,
+            packing,
             account_bytes: Vec::new(),
             packs: Vec::new(),
             segment_bytes: 0,
@@ -100,6 +99,12 @@ impl<'a> Transaction<'a> {
         self.repository.ids()
     }
 
+    /// Whether programs that read this repository know blocks that are encoded against others.
+    #[must_use]
+    pub fn allows_deltas(&self) -> bool {
+        self.repository.config().allows_deltas()
+    }
+
     /// Finds the ends of chunks as everywhere in this repository.
     #[must_use]
     pub const fn chunker(&self) -> &Chunker {
@@ -111,7 +116,12 @@ impl<'a> Transaction<'a> {
     /// # Errors
     /// [`Error::Pack`].
     pub fn reader(&self) -> Result<ChunkReader, Error> {
-        self.repository.reader_with(&Arc::new(self.index.clone()))
+        self.reader.sibling()
+    }
+
+    /// The transaction's own reader of the same.
+    pub const fn stored(&mut self) -> &mut ChunkReader {
+        &mut self.reader
     }
 
     /// What follows is counted on this account. Blocks do not span accounts.
@@ -134,11 +144,63 @@ impl<'a> Transaction<'a> {
         if self.index.lookup(&id).is_some() || !self.pending.insert(id) {
             return Ok(false);
         }
-        if self.open_block(kind).is_full(plaintext.len()) {
-            self.send_block(kind)?;
+        if self.open(kind).plain.is_full(plaintext.len()) {
+            let block = self.open(kind).plain.take();
+            self.send(kind, block, Vec::new())?;
         }
-        self.open_block(kind).push(id, plaintext);
+        self.open(kind).plain.push((id, plaintext), BLOCK_BYTES_TARGET);
         Ok(true)
+    }
+
+    /// Whether a chunk is stored, or on its way.
+    #[must_use]
+    pub fn has(&self, id: &ChunkId) -> bool {
+        self.pending.contains(id) || self.index.lookup(id).is_some()
+    }
+
+    /// Stores a chunk that is not there, together with others that are encoded against the bases that follow by
+    /// [`Transaction::add_bases`].
+    ///
+    /// # Errors
+    /// Those of an earlier write.
+    pub fn store_delta(&mut self, kind: PackKind, id: ChunkId, plaintext: &[u8]) {
+        self.pending.insert(id);
+        self.open(kind).delta.push((id, plaintext), DELTA_BYTES_TARGET + CHUNK_BYTES_MAX as usize / 4);
+    }
+
+    /// What the chunks that were stored since the last call are like. Sends the block when it is large enough.
+    ///
+    /// # Errors
+    /// Those of an earlier write.
+    pub fn add_bases(&mut self, kind: PackKind, bases: impl IntoIterator<Item = ChunkRef>) -> Result<(), Error> {
+        let open = self.open(kind);
+        for base in bases {
+            if open.bases.last() != Some(&base) {
+                open.bases.push(base);
+            }
+        }
+        let base_bytes: usize = open.bases.iter().map(|base| base.len_bytes as usize).sum();
+        if open.delta.len_bytes() >= DELTA_BYTES_TARGET / 2 || base_bytes >= DELTA_PREFIX_BYTES_MAX / 2 {
+            self.send_delta(kind)?;
+        }
+        Ok(())
+    }
+
+    /// Whether the chunks that wait for their bases are enough for a block.
+    #[must_use]
+    pub fn is_delta_full(&mut self, kind: PackKind) -> bool {
+        self.open(kind).delta.len_bytes() >= DELTA_BYTES_TARGET
+    }
+
+    /// Whether encoding against other chunks has lately made anything smaller.
+    #[must_use]
+    pub fn deltas_pay(&self) -> bool {
+        self.packing.deltas_pay()
+    }
+
+    /// What comes now is another file, whatever was gained by the last one.
+    pub fn expect_gain(&self) {
+        self.packing.expect_gain();
     }
 
     /// Makes everything durable that was stored so far, so that [`Transaction::reader`] gives it, and goes on.
@@ -147,7 +209,7 @@ impl<'a> Transaction<'a> {
     /// [`Error::Storage`], [`Error::Pack`], [`Error::Index`].
     pub fn checkpoint(&mut self) -> Result<(), Error> {
         self.settle()?;
-        (self.jobs, self.finished, self.writer) = start_writer(self.repository)?;
+        (self.reader, self.packing) = start(self.repository, &self.index)?;
         Ok(())
     }
 
@@ -166,18 +228,16 @@ impl<'a> Transaction<'a> {
 
     fn settle(&mut self) -> Result<(), Error> {
         self.send_blocks()?;
-        let account_bytes = self.join_writer()?;
+        let account_bytes = self.packing.join()?;
         self.account_bytes.resize(self.account_bytes.len().max(account_bytes.len()), 0);
         for (sum, bytes) in self.account_bytes.iter_mut().zip(account_bytes) {
             *sum += bytes;
         }
-        while let Ok(pack) = self.finished.try_recv() {
-            self.take_finished(pack)?;
-        }
+        self.take_finished()?;
         self.write_segment()
     }
 
-    const fn open_block(&mut self, kind: PackKind) -> &mut RawBlock {
+    const fn open(&mut self, kind: PackKind) -> &mut Open {
         let [data, tree] = &mut self.open;
         match kind {
             PackKind::Data => data,
@@ -186,38 +246,37 @@ impl<'a> Transaction<'a> {
     }
 
     fn send_blocks(&mut self) -> Result<(), Error> {
-        self.send_block(PackKind::Data)?;
-        self.send_block(PackKind::Tree)
-    }
-
-    fn send_block(&mut self, kind: PackKind) -> Result<(), Error> {
-        let block = self.open_block(kind).take();
-        if block.is_empty() {
-            return Ok(());
-        }
-        let (result, receiver) = bounded(1);
-        let job = Job { kind, account: self.account, block: receiver };
-        if self.jobs.as_ref().is_none_or(|jobs| jobs.send(job).is_err()) {
-            return Err(self.join_writer().err().unwrap_or(Error::WriterStopped));
-        }
-        // The receiver is gone only when the writer has failed, and then it says so itself.
-        rayon::spawn(move || drop(result.send(encode(block))));
-        while let Ok(pack) = self.finished.try_recv() {
-            self.take_finished(pack)?;
+        for kind in [PackKind::Data, PackKind::Tree] {
+            let block = self.open(kind).plain.take();
+            self.send(kind, block, Vec::new())?;
+            self.send_delta(kind)?;
         }
         Ok(())
     }
 
-    fn join_writer(&mut self) -> Result<Vec<u64>, Error> {
-        self.jobs = None;
-        let writer = self.writer.take().ok_or(Error::WriterStopped)?;
-        writer.join().map_err(|_| Error::WriterStopped)?
+    fn send_delta(&mut self, kind: PackKind) -> Result<(), Error> {
+        let open = self.open(kind);
+        let (block, bases) = (open.delta.take(), std::mem::take(&mut open.bases));
+        self.send(kind, block, bases)
     }
 
-    fn take_finished(&mut self, pack: FinishedPack) -> Result<(), Error> {
-        self.packs.push((pack.id, pack.len_bytes));
-        self.pending.pack_finished(pack);
-        if self.pending.is_segment_due() { self.write_segment() } else { Ok(()) }
+    fn send(&mut self, kind: PackKind, block: RawBlock, bases: Vec<ChunkRef>) -> Result<(), Error> {
+        if block.is_empty() {
+            return Ok(());
+        }
+        self.packing.send((kind, self.account), block, bases)?;
+        self.take_finished()
+    }
+
+    fn take_finished(&mut self) -> Result<(), Error> {
+        while let Some(pack) = self.packing.next_finished() {
+            self.packs.push((pack.id, pack.len_bytes));
+            self.pending.pack_finished(pack);
+            if self.pending.is_segment_due() {
+                self.write_segment()?;
+            }
+        }
+        Ok(())
     }
 
     fn write_segment(&mut self) -> Result<(), Error> {
@@ -232,7 +291,7 @@ impl<'a> Transaction<'a> {
 impl Drop for Transaction<'_> {
     fn drop(&mut self) {
         // A transaction that is given up must not go on writing when its lock is gone. What it wrote is adopted later.
-        drop(self.join_writer());
+        drop(self.packing.join());
     }
 }
 
@@ -296,115 +355,67 @@ impl Finished<'_> {
     }
 }
 
-fn encode(block: RawBlock) -> Result<EncodedBlock, pack::Error> {
-    thread_local! {
-        static ENCODER: RefCell<Option<BlockEncoder>> = const { RefCell::new(None) };
-    }
-    ENCODER.with_borrow_mut(|slot| {
-        let encoder = match slot {
-            Some(encoder) => encoder,
-            None => slot.insert(BlockEncoder::new()?),
-        };
-        encoder.encode(block)
-    })
-}
-
-/// The thread that writes packs: its queue, and what comes out of it.
-#[expect(clippy::type_complexity, reason = "three fields of a transaction")]
-fn start_writer(
-    repository: &Repository,
-) -> Result<(Option<Sender<Job>>, Receiver<FinishedPack>, Option<PackThread>), Error> {
-    let (jobs, job_queue) = bounded(BLOCKS_IN_FLIGHT);
-    let (finished_sender, finished) = unbounded();
-    let storage = Arc::clone(&repository.storage);
-    let writer = std::thread::Builder::new()
-        .name("packs".to_owned())
-        .spawn(move || write_packs(storage.as_ref(), &job_queue, &finished_sender))
-        .map_err(|_| Error::WriterStopped)?;
-    Ok((Some(jobs), finished, Some(writer)))
-}
-
-/// Takes encoded blocks in order and puts them into packs of their kind, until the queue ends.
-fn write_packs(
-    storage: &dyn Storage,
-    jobs: &Receiver<Job>,
-    finished: &Sender<FinishedPack>,
-) -> Result<Vec<u64>, Error> {
-    std::thread::scope(|scope| {
-        let (full, full_packs) = bounded::<Option<PackWriter>>(1);
-        let finisher = scope.spawn(move || -> Result<(), Error> {
-            for pack_writer in full_packs.into_iter().flatten() {
-                // The receiver is gone when the transaction has been given up.
-                drop(finished.send(pack_writer.finish()?));
-            }
-            Ok(())
-        });
-        let result = fill_packs(storage, jobs, &full);
-        drop(full);
-        let finisher_result = finisher.join().map_err(|_| Error::WriterStopped)?;
-        // A full queue to a finisher that failed shows as a stopped writer: the finisher knows the cause.
-        finisher_result.and(result)
-    })
-}
-
-fn fill_packs(
-    storage: &dyn Storage,
-    jobs: &Receiver<Job>,
-    full: &Sender<Option<PackWriter>>,
-) -> Result<Vec<u64>, Error> {
-    let mut account_bytes = Vec::new();
-    let (mut data, mut tree) = (None, None);
-    for job in jobs {
-        let block = job.block.recv().map_err(|_| Error::WriterStopped)??;
-        let slot = match job.kind {
-            PackKind::Data => &mut data,
-            PackKind::Tree => &mut tree,
-        };
-        let pack_writer = match slot {
-            Some(pack_writer) => pack_writer,
-            None => slot.insert(PackWriter::new(storage, job.kind)?),
-        };
-        let bytes = pack_writer.add(block)?;
-        account_bytes.resize(account_bytes.len().max(job.account + 1), 0);
-        if let Some(sum) = account_bytes.get_mut(job.account) {
-            *sum += bytes;
-        }
-        if pack_writer.is_full() {
-            full.send(slot.take()).map_err(|_| Error::WriterStopped)?;
-        }
-    }
-    for pack_writer in [data, tree] {
-        full.send(pack_writer).map_err(|_| Error::WriterStopped)?;
-    }
-    Ok(account_bytes)
+/// What reads, and what writes, beside the transaction. Trees and lists are read one after another, so that little of them
+/// is kept; the bases of blocks have a cache of their own.
+fn start(repository: &Repository, index: &Index) -> Result<(ChunkReader, Packing), Error> {
+    let index = Arc::new(index.clone());
+    let (storage, ids) = (&repository.storage, repository.ids());
+    let reader = ChunkReader::new(Arc::clone(storage), Arc::clone(&index), ids, TREE_CACHE_BYTES)?;
+    let bases = ChunkReader::new(Arc::clone(storage), index, ids, BASE_CACHE_BYTES)?;
+    Ok((reader, Packing::start(storage, bases)?))
 }
 
 /// Lists packs that no segment knows in segments of their own, and finds packs that are not as the index says.
 fn adopt(storage: &dyn Storage, index: &mut Index) -> Result<(Adopted, HashSet<PackId>), Error> {
     let mut listed = index.packs();
     let mut adopted = Adopted::default();
-    let mut builder = SegmentBuilder::default();
-    let mut broken = HashSet::new();
+    let (mut broken, mut unknown) = (HashSet::new(), Vec::new());
     for object in storage.list(Area::Packs)? {
         let Ok(id) = object.name.parse::<PackId>() else { continue };
-        if let Some(known) = listed.remove(&id) {
-            if known.len_bytes != object.len_bytes {
-                broken.insert(id);
-            }
-            continue;
+        match listed.remove(&id) {
+            Some(known) if known.len_bytes == object.len_bytes => {}
+            Some(_) => drop(broken.insert(id)),
+            None => unknown.push((id, object.len_bytes)),
         }
+    }
+    broken.extend(listed.into_keys());
+    // One that needs another comes after it; one that needs what is gone is never adopted.
+    while !unknown.is_empty() {
+        let before = unknown.len();
+        unknown = adopt_decodable(storage, index, unknown, &mut adopted)?;
+        if unknown.len() == before {
+            break;
+        }
+    }
+    Ok((adopted, broken))
+}
+
+/// Lists those of the packs whose bases the index has, and returns the others.
+fn adopt_decodable(
+    storage: &dyn Storage,
+    index: &mut Index,
+    packs: Vec<(PackId, u64)>,
+    adopted: &mut Adopted,
+) -> Result<Vec<(PackId, u64)>, Error> {
+    let mut builder = SegmentBuilder::default();
+    let mut left = Vec::new();
+    for (id, len_bytes) in packs {
         // A damaged pack that nobody knows is nobody's loss; `verify` reports it.
         let Ok(directory) = PackReader::open(storage, id).and_then(|reader| reader.directory()) else { continue };
-        builder.add(id, object.len_bytes, &directory);
+        let mut bases = directory.blocks.iter().flat_map(|block| block.bases.iter().map(|base| (base, block.depth)));
+        if bases.any(|(base, depth)| index.base_locations(base, depth).next().is_none()) {
+            left.push((id, len_bytes));
+            continue;
+        }
+        builder.add(id, len_bytes, &directory);
         adopted.packs += 1;
-        adopted.bytes += object.len_bytes;
+        adopted.bytes += len_bytes;
         if builder.chunk_count() >= SEGMENT_CHUNKS_TARGET {
             index.add(std::mem::take(&mut builder).write(storage)?);
         }
     }
-    broken.extend(listed.into_keys());
     if !builder.is_empty() {
         index.add(builder.write(storage)?);
     }
-    Ok((adopted, broken))
+    Ok(left)
 }

@@ -2,6 +2,7 @@
 
 mod crash;
 mod damage;
+mod deltas;
 mod limits;
 mod metadata;
 mod restore_safety;

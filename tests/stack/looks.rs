@@ -69,6 +69,7 @@ fn backup_one(stack: &Stack, origin: Origin, progress: &dyn Progress) -> Compone
         program: String::new(),
         tags: Vec::new(),
         read_back: false,
+        deltas: true,
         keep_held: false,
     };
     let reservation = backup::reserve(&repository).expect("a name");

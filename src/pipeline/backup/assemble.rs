@@ -3,7 +3,7 @@
 use super::batch::{Batch, Ending, HashedBatch, Step};
 use crate::chunk::ChunkRef;
 use crate::id::ChunkId;
-use crate::model::{ChunkList, Component, Hole, Node, NodeKind, TreeWriter};
+use crate::model::{ChunkList, Component, Content, Hole, Node, NodeKind, Previous, TreeWriter};
 use crate::pack::PackKind;
 use crate::pipeline::Error;
 use crate::repo::Transaction;
@@ -48,11 +48,15 @@ pub(super) struct Assembler<'t, 'r> {
     outcomes: Vec<Outcome>,
     open: Vec<(Node, TreeWriter)>,
     list: ChunkList,
+    /// What the file that is being read was before.
+    previous: Option<Previous>,
+    with_deltas: bool,
 }
 
 impl<'t, 'r> Assembler<'t, 'r> {
-    pub(super) fn new(transaction: &'t mut Transaction<'r>) -> Self {
-        Self { transaction, outcomes: Vec::new(), open: Vec::new(), list: ChunkList::default() }
+    pub(super) fn new(transaction: &'t mut Transaction<'r>, with_deltas: bool) -> Self {
+        let (outcomes, open, list) = (Vec::new(), Vec::new(), ChunkList::default());
+        Self { transaction, outcomes, open, list, previous: None, with_deltas }
     }
 
     /// Takes the next batch in, and gives its buffer back.
@@ -65,10 +69,14 @@ impl<'t, 'r> Assembler<'t, 'r> {
                 Step::Begin { number } => {
                     self.transaction.set_account(number)?;
                     self.outcomes.push(Outcome { number, ..Outcome::default() });
+                    self.end_previous()?;
                     self.open.clear();
                     self.list = ChunkList::default();
                 }
-                Step::Enter(node) => self.open.push((*node, TreeWriter::default())),
+                Step::Enter { node, previous } => {
+                    let previous = previous.as_deref().filter(|_| self.with_deltas);
+                    self.open.push((*node, TreeWriter::against(previous)));
+                }
                 Step::Leave => self.leave()?,
                 Step::Entry(node) => self.add(*node)?,
                 Step::Chunks { count } => {
@@ -78,7 +86,11 @@ impl<'t, 'r> Assembler<'t, 'r> {
                     }
                     next_chunk += count;
                 }
-                Step::Restart => self.list = ChunkList::default(),
+                Step::Previous(content) => self.follow(&content)?,
+                Step::Restart => {
+                    self.end_previous()?;
+                    self.list = ChunkList::default();
+                }
                 Step::File { node, holes } => self.file(*node, holes)?,
                 Step::End(mut ending) => {
                     let notes = std::mem::take(&mut self.outcome().ending.notes);
@@ -103,13 +115,36 @@ impl<'t, 'r> Assembler<'t, 'r> {
 
     fn chunk(&mut self, id: ChunkId, plaintext: &[u8]) -> Result<(), Error> {
         let len_bytes = u32::try_from(plaintext.len()).expect("a chunk is at most CHUNK_BYTES_MAX long");
-        if self.transaction.store(PackKind::Data, id, plaintext)? {
+        let is_new = match &mut self.previous {
+            Some(previous) => previous.store(self.transaction, PackKind::Data, id, plaintext)?,
+            None => self.transaction.store(PackKind::Data, id, plaintext)?,
+        };
+        if is_new {
             self.outcome().bytes_new += u64::from(len_bytes);
         }
         Ok(self.list.push(self.transaction, ChunkRef { id, len_bytes })?)
     }
 
+    /// What comes now is compared with an older content.
+    fn follow(&mut self, content: &Content) -> Result<(), Error> {
+        self.end_previous()?;
+        self.transaction.expect_gain();
+        if self.with_deltas {
+            self.previous = Previous::new(content);
+            self.list = ChunkList::against(content);
+        }
+        Ok(())
+    }
+
+    fn end_previous(&mut self) -> Result<(), Error> {
+        match self.previous.take() {
+            Some(previous) => Ok(previous.finish(self.transaction, PackKind::Data)?),
+            None => Ok(()),
+        }
+    }
+
     fn file(&mut self, mut node: Node, holes: Vec<Hole>) -> Result<(), Error> {
+        self.end_previous()?;
         let content = std::mem::take(&mut self.list).finish(self.transaction)?;
         let hole_bytes: u64 = holes.iter().map(|hole| hole.len_bytes).sum();
         assert_eq!(content.len_bytes + hole_bytes, node.size_bytes, "what was read of a file adds up to its size");

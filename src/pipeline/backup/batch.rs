@@ -4,7 +4,7 @@ use crossbeam_channel::{Receiver, bounded};
 
 use crate::id::{ChunkId, IdScheme};
 use crate::limits::{BATCH_BYTES, BATCH_STEPS_MAX};
-use crate::model::{DatabaseFacts, Hole, Node, Problems};
+use crate::model::{Content, DatabaseFacts, Hole, Node, Problems};
 use crate::source::HardLinks;
 
 /// One step of a component, in order.
@@ -12,12 +12,14 @@ use crate::source::HardLinks;
 pub(super) enum Step {
     /// A component begins.
     Begin { number: usize },
-    /// A directory begins.
-    Enter(Box<Node>),
+    /// A directory begins, and what its tree was before.
+    Enter { node: Box<Node>, previous: Option<Box<Content>> },
     /// The innermost directory ends.
     Leave,
     /// An entry that is complete: special, or unchanged since the parent.
     Entry(Box<Node>),
+    /// What the file that is being read was before.
+    Previous(Box<Content>),
     /// The next chunks of the batch belong to the file that is being read.
     Chunks { count: usize },
     /// What was read of the current file is to be forgotten.

@@ -110,6 +110,8 @@ pub struct BackupOptions {
     pub tags: Vec<String>,
     /// Read every pack back when the snapshot stands.
     pub read_back: bool,
+    /// Encode what is new against what the parent has in its place, where that pays.
+    pub deltas: bool,
     /// Leave the containers held whose volumes were read: whoever asks for that lets them go on.
     pub keep_held: bool,
 }
@@ -160,7 +162,7 @@ pub fn run(
     let adopted = transaction.adopted();
     let parents = Parents::find(repository, &transaction, sources)?;
     let parent = parents.newest().cloned();
-    let mut passes = Passes::new(sources, time, &journal_folder(repository), options.keep_held);
+    let mut passes = Passes::new(sources, time, &journal_folder(repository), options);
     let transaction = passes.run(transaction, parents, progress)?;
     let Passes { components, held, .. } = passes;
     if progress.cancelled() {
@@ -211,7 +213,7 @@ fn read_jobs<'a>(
     mut transaction: Transaction<'a>,
     parents: Parents,
     jobs: Vec<Job<'_>>,
-    time: LocalTime,
+    (time, with_deltas): (LocalTime, bool),
     progress: &dyn Progress,
 ) -> Result<(Vec<Outcome>, Transaction<'a>), Error> {
     let (hashed_sender, hashed) = crossbeam_channel::bounded::<HashedBatch>(BATCHES_IN_FLIGHT);
@@ -219,6 +221,7 @@ fn read_jobs<'a>(
     for _ in 0..BATCHES_IN_FLIGHT {
         free_sender.send(Batch::new()).expect("the channel has room for every batch");
     }
+    let with_deltas = with_deltas && transaction.allows_deltas();
     let chunker = transaction.chunker().clone();
     let ids = transaction.ids();
     let outcomes = std::thread::scope(|scope| -> Result<Vec<Outcome>, Error> {
@@ -230,7 +233,7 @@ fn read_jobs<'a>(
                 }
             }
         });
-        let mut assembler = Assembler::new(&mut transaction);
+        let mut assembler = Assembler::new(&mut transaction, with_deltas);
         // The reader stops when the channels close, so the result is looked at when it has ended.
         let assembled = hashed.iter().try_for_each(|batch| {
             let batch = assembler.take(batch)?;

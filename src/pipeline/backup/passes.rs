@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use super::assemble::Outcome;
 use super::parent::Parents;
 use super::reader::{Job, Pass};
-use super::{ComponentSource, Origin, VolumeOrigin, read_jobs};
+use super::{BackupOptions, ComponentSource, Origin, VolumeOrigin, read_jobs};
 use crate::clock::LocalTime;
 use crate::docker::{self, Container, Engine, Hold, HoldMethod, Purpose, State, redis};
 use crate::model::{Component, Consistency, Node, VolumeMethod};
@@ -45,6 +45,8 @@ pub(super) struct Passes<'a> {
     pub(super) journals: PathBuf,
     /// Containers stay held when the backup is done, for who asked for it.
     pub(super) keep_held: bool,
+    /// What is new is encoded against what the parent has in its place.
+    deltas: bool,
     pub(super) held: Vec<Hold>,
     links: HashMap<usize, HardLinks>,
     /// What earlier backups have of the volumes.
@@ -54,7 +56,12 @@ pub(super) struct Passes<'a> {
 }
 
 impl<'a> Passes<'a> {
-    pub(super) fn new(sources: &'a [ComponentSource], time: LocalTime, journals: &Path, keep_held: bool) -> Self {
+    pub(super) fn new(
+        sources: &'a [ComponentSource],
+        time: LocalTime,
+        journals: &Path,
+        options: &BackupOptions,
+    ) -> Self {
         let components = sources.iter().map(ComponentSource::empty_component).collect();
         let journals = journals.to_owned();
         Self {
@@ -62,7 +69,8 @@ impl<'a> Passes<'a> {
             components,
             time,
             journals,
-            keep_held,
+            keep_held: options.keep_held,
+            deltas: options.deltas,
             held: Vec::new(),
             links: HashMap::new(),
             earlier: HashMap::new(),
@@ -186,7 +194,7 @@ impl<'a> Passes<'a> {
         jobs: Vec<Job<'a>>,
         progress: &dyn Progress,
     ) -> Result<Transaction<'t>, Error> {
-        let (outcomes, transaction) = read_jobs(transaction, parents, jobs, self.time, progress)?;
+        let (outcomes, transaction) = read_jobs(transaction, parents, jobs, (self.time, self.deltas), progress)?;
         for outcome in outcomes.into_iter().filter(|outcome| outcome.ended) {
             self.take(outcome);
         }

@@ -13,7 +13,7 @@ use super::{ComponentSource, Origin, millis_since, relink};
 use crate::chunk::Chunker;
 use crate::clock::LocalTime;
 use crate::id::IdScheme;
-use crate::model::{DatabaseFacts, FileTime, Node, show_path};
+use crate::model::{DatabaseFacts, FileTime, Node, NodeKind, show_path};
 use crate::progress::{self, Progress};
 use crate::repo::ChunkReader;
 use crate::source::{self, FileReader, HardLinks, Stability, Stop, Visitor, read_xattrs};
@@ -135,7 +135,7 @@ impl<'a> BatchReader<'a> {
 
     /// A directory of a tree that has been stored already.
     pub(super) fn enter_again(&mut self, node: Node) -> Result<(), Stop> {
-        self.step(Step::Enter(Box::new(node)))
+        self.step(Step::Enter { node: Box::new(node), previous: None })
     }
 
     /// An entry of a tree that has been stored already, with its content.
@@ -214,8 +214,9 @@ impl<'a> BatchReader<'a> {
     }
 
     /// Reads a file until it holds still, and sends it.
-    fn read_file(&mut self, node: &mut Node, path: &Path) -> Result<(), Stop> {
+    fn read_file(&mut self, node: &mut Node, path: &Path, parent: Option<&Node>) -> Result<(), Stop> {
         for attempt in 1..=READ_TRIES {
+            self.follow(parent)?;
             let mut file = match FileReader::open(path) {
                 Ok(file) => file,
                 Err(error) => return self.unreadable(path, &error),
@@ -255,6 +256,14 @@ impl<'a> BatchReader<'a> {
         Ok(())
     }
 
+    /// Says what the file that comes now was before.
+    fn follow(&mut self, parent: Option<&Node>) -> Result<(), Stop> {
+        match parent.map(|node| &node.kind) {
+            Some(NodeKind::File { content, .. }) => self.step(Step::Previous(Box::new(content.clone()))),
+            _ => Ok(()),
+        }
+    }
+
     fn send_file(&mut self, node: &Node, holes: Vec<crate::model::Hole>) -> Result<(), Stop> {
         self.ending.files += 1;
         self.ending.bytes += node.size_bytes;
@@ -287,6 +296,10 @@ impl Visitor for BatchReader<'_> {
         if !is_root {
             self.parents.enter(parent.as_ref());
         }
+        let previous = parent.as_ref().and_then(|parent| match &parent.kind {
+            NodeKind::Directory { tree } => Some(Box::new(tree.clone())),
+            _ => None,
+        });
         match parent {
             _ if path.as_os_str().is_empty() => {}
             Some(parent) if parent.is_directory() && parent.ctime == node.ctime && parent.inode == node.inode => {
@@ -294,7 +307,7 @@ impl Visitor for BatchReader<'_> {
             }
             _ => self.load_xattrs(&mut node, path),
         }
-        self.step(Step::Enter(Box::new(node)))
+        self.step(Step::Enter { node: Box::new(node), previous })
     }
 
     fn leave(&mut self) -> Result<(), Stop> {
@@ -303,10 +316,11 @@ impl Visitor for BatchReader<'_> {
     }
 
     fn file(&mut self, mut node: Node, path: &Path) -> Result<(), Stop> {
-        if let Some(parent) = self.parent_node(&node.name)
-            && parent.is_unchanged(&node)
-            && self.parents.is_whole(&parent)
+        let parent = self.parent_node(&node.name);
+        if let Some(parent) = parent.as_ref().filter(|parent| parent.is_unchanged(&node))
+            && self.parents.is_whole(parent)
         {
+            let parent = parent.clone();
             node.kind = parent.kind;
             node.xattrs = parent.xattrs;
             self.ending.files += 1;
@@ -315,7 +329,7 @@ impl Visitor for BatchReader<'_> {
             return self.step(Step::Entry(Box::new(node)));
         }
         self.load_xattrs(&mut node, path);
-        self.read_file(&mut node, path)
+        self.read_file(&mut node, path, parent.as_ref())
     }
 
     fn special(&mut self, mut node: Node, path: &Path) -> Result<(), Stop> {
@@ -326,7 +340,8 @@ impl Visitor for BatchReader<'_> {
     }
 
     fn stream(&mut self, mut node: Node, reader: &mut dyn Read) -> Result<(), source::Error> {
-        self.root = Root::Passed;
+        let parent = self.parent_node(&node.name);
+        self.follow(parent.as_ref())?;
         match self.feed(&mut |target| reader.read(target)) {
             Ok(bytes) => node.size_bytes = bytes,
             Err(FeedError::Stop(stop)) => return Err(stop.into()),

@@ -43,7 +43,7 @@ struct Open {
 pub(super) struct TreeRestore<'a> {
     repository: &'a Repository,
     pub(super) reader: ChunkReader,
-    pub(super) writer: ChunkWriter<'a>,
+    pub(super) writer: ChunkWriter,
     /// `None` when the root is missing and nothing may be made.
     pub(super) beneath: Option<Beneath>,
     /// What stands before every path below the root: nothing, or the component's name in a folder.
@@ -103,7 +103,7 @@ impl<'a> TreeRestore<'a> {
             Some(beneath)
         };
         let reader = repository.reader()?;
-        let writer = ChunkWriter::new(repository, reader.index().clone());
+        let writer = ChunkWriter::new(reader.sibling()?);
         let lost = lost.iter().map(|lost| lost.path.clone()).collect();
         Ok(Self {
             repository,

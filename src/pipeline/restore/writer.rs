@@ -6,12 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::chunk::ChunkRef;
 use crate::id::ChunkId;
-use crate::index::{Index, Location};
+use crate::index::Location;
 use crate::model;
-use crate::pack::{self, BlockDecoder};
 use crate::pipeline::Error;
 use crate::progress::Progress;
-use crate::repo::{self, Repository};
+use crate::repo::{self, ChunkReader};
 use crate::sink::{self, FileTarget};
 
 /// More threads than this only make more memory.
@@ -25,17 +24,16 @@ struct Write {
 }
 
 /// Chunks that are to be written, and the files that they belong to.
-pub(super) struct ChunkWriter<'a> {
-    repository: &'a Repository,
-    index: Arc<Index>,
+pub(super) struct ChunkWriter {
+    reader: ChunkReader,
     files: Vec<Arc<FileTarget>>,
     writes: Vec<Write>,
     failures: HashMap<usize, Error>,
 }
 
-impl<'a> ChunkWriter<'a> {
-    pub(super) fn new(repository: &'a Repository, index: Arc<Index>) -> Self {
-        Self { repository, index, files: Vec::new(), writes: Vec::new(), failures: HashMap::new() }
+impl ChunkWriter {
+    pub(super) fn new(reader: ChunkReader) -> Self {
+        Self { reader, files: Vec::new(), writes: Vec::new(), failures: HashMap::new() }
     }
 
     /// Adds a file; its number is good until the next [`ChunkWriter::forget_files`].
@@ -51,7 +49,7 @@ impl<'a> ChunkWriter<'a> {
 
     /// Plans to write a chunk at an offset of a file's content.
     pub(super) fn add_chunk(&mut self, file: usize, offset: u64, chunk: ChunkRef) -> Result<(), model::Error> {
-        let location = self.index.lookup(&chunk.id).ok_or(repo::Error::MissingChunk { chunk: chunk.id })?;
+        let location = self.reader.locate(chunk.id)?;
         self.writes.push(Write { location, chunk: chunk.id, file, offset });
         Ok(())
     }
@@ -75,12 +73,12 @@ impl<'a> ChunkWriter<'a> {
         let failures = Mutex::new(Vec::new());
         let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(THREADS_MAX);
         let work = || {
-            let mut decoder = BlockDecoder::new();
+            let mut reader = self.reader.sibling();
             while let Some(block) = blocks.get(next.fetch_add(1, Ordering::Relaxed)) {
                 if progress.cancelled() {
                     return;
                 }
-                let failed = self.write_block(block, &mut decoder, progress);
+                let failed = self.write_block(block, &mut reader, progress);
                 failures.lock().unwrap_or_else(PoisonError::into_inner).extend(failed);
             }
         };
@@ -108,34 +106,17 @@ impl<'a> ChunkWriter<'a> {
     fn write_block(
         &self,
         writes: &[Write],
-        decoder: &mut Result<BlockDecoder, pack::Error>,
+        reader: &mut Result<ChunkReader, repo::Error>,
         progress: &dyn Progress,
     ) -> Vec<(usize, Error)> {
-        let all_failed = |error: fn(ChunkId) -> model::Error| {
-            writes.iter().map(|write| (write.file, error(write.chunk).into())).collect()
-        };
-        let missing = |chunk| repo::Error::MissingChunk { chunk }.into();
-        let Some(place) = writes.first().and_then(|write| self.index.place(write.location.block_key())) else {
-            return all_failed(missing);
-        };
-        let Ok(decoder) = decoder else { return all_failed(missing) };
         let mut failed = Vec::new();
-        let plaintext = pack::read_block(self.repository.storage(), decoder, &place);
         for write in writes {
-            let ids = self.repository.ids();
-            let checked = plaintext
-                .as_ref()
-                .ok()
-                .map(|plaintext| pack::check_chunk(ids, &place, plaintext, write.chunk, write.location.range()));
-            let written = match checked {
-                Some(Ok(bytes)) => self.put(write, bytes),
+            let read = match reader {
                 // Perhaps the chunk was stored a second time; otherwise this says what is wrong with the first.
-                _ => self
-                    .repository
-                    .reader_with(&self.index)
-                    .and_then(|mut reader| reader.read(write.chunk))
-                    .map_or_else(|error| Err(error.into()), |data| self.put(write, &data)),
+                Ok(reader) => reader.read_at(write.chunk, write.location).or_else(|_| reader.read(write.chunk)),
+                Err(_) => Err(repo::Error::MissingChunk { chunk: write.chunk }),
             };
+            let written = read.map_err(Error::from).and_then(|data| self.put(write, &data));
             match written {
                 Ok(()) => progress.advance(write.location.len_bytes.into()),
                 Err(error) => failed.push((write.file, error)),

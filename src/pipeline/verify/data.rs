@@ -2,17 +2,18 @@
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{Damage, VerifyReport};
 use crate::id::{ChunkId, PackId, RepositoryId};
-use crate::index::Index;
+use crate::index::{BlockKey, Index};
 use crate::model::{ContentReader, NodeKind, Snapshot, Step, Walk};
-use crate::pack::{self, BlockDecoder, PackReader};
+use crate::pack::{self, PackReader};
 use crate::pipeline::Error;
+use crate::pipeline::presence::broken_packs;
 use crate::pipeline::restore::with_causes;
 use crate::progress::{self, Progress};
-use crate::repo::{self, Repository};
+use crate::repo::{self, ChunkReader, Repository};
 use crate::storage::Area;
 
 /// More threads than this only make more memory.
@@ -24,8 +25,10 @@ pub(super) fn packs_of(
     snapshot: &Snapshot,
     progress: &dyn Progress,
 ) -> Result<HashSet<PackId>, Error> {
-    let mut packs = HashSet::new();
-    let mut reader = repository.reader()?;
+    let mut needed = Needed::default();
+    let mut index = repository.index()?;
+    index.avoid(broken_packs(repository, &index)?);
+    let mut reader = repository.reader_with(&Arc::new(index))?;
     for component in &snapshot.components {
         let Some(root) = component.root.clone() else { continue };
         let mut walk = Walk::new(root, b"");
@@ -38,22 +41,37 @@ pub(super) fn packs_of(
             };
             let (NodeKind::File { content, .. } | NodeKind::Directory { tree: content }) = node.kind else { continue };
             for chunk in &content.chunks {
-                add_pack(&mut packs, reader.index(), chunk.id);
+                needed.add(reader.index(), chunk.id);
             }
             if content.depth > 0 {
                 let mut chunks = ContentReader::new(content)?;
                 while let Ok(Some(chunk)) = chunks.next(&mut reader) {
-                    add_pack(&mut packs, reader.index(), chunk.id);
+                    needed.add(reader.index(), chunk.id);
                 }
             }
         }
     }
-    Ok(packs)
+    Ok(needed.packs)
 }
 
-fn add_pack(packs: &mut HashSet<PackId>, index: &Index, chunk: ChunkId) {
-    let place = index.lookup(&chunk).and_then(|location| index.place(location.block_key()));
-    packs.extend(place.map(|place| place.pack));
+/// The packs that chunks lie in, and those that the bases of their blocks lie in, as far as that goes.
+#[derive(Default)]
+struct Needed {
+    packs: HashSet<PackId>,
+    blocks: HashSet<BlockKey>,
+}
+
+impl Needed {
+    fn add(&mut self, index: &Index, chunk: ChunkId) {
+        let mut waiting: Vec<BlockKey> =
+            index.lookup(&chunk).map(|location| location.block_key()).into_iter().collect();
+        while let Some(key) = waiting.pop() {
+            let Some((place, bases)) = index.block(key).ok().filter(|_| self.blocks.insert(key)) else { continue };
+            self.packs.insert(place.pack);
+            let first = |base| index.base_locations(base, place.depth).next();
+            waiting.extend(bases.iter().filter_map(first).map(|(_, location)| location.block_key()));
+        }
+    }
 }
 
 /// What one thread found.
@@ -72,7 +90,7 @@ pub(super) fn read(
     report: &mut VerifyReport,
     progress: &dyn Progress,
 ) -> Result<Vec<ChunkId>, Error> {
-    let index = repository.index()?;
+    let chunks = repository.reader()?;
     let mut packs = Vec::new();
     for object in repository.storage().list(Area::Packs).map_err(repo::Error::from)? {
         match object.name.parse::<PackId>() {
@@ -91,13 +109,13 @@ pub(super) fn read(
     let all = Mutex::new(Found::default());
     let work = || {
         let mut found = Found::default();
-        let mut decoder = BlockDecoder::new();
+        let mut chunks = chunks.sibling();
         while let Some((id, _)) = packs.get(next.fetch_add(1, Ordering::Relaxed)) {
             if progress.cancelled() {
                 break;
             }
-            if let Ok(decoder) = &mut decoder {
-                check_pack(repository, &index, *id, decoder, &mut found, progress);
+            if let Ok(chunks) = &mut chunks {
+                check_pack(repository, chunks, *id, &mut found, progress);
             }
         }
         let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
@@ -121,9 +139,8 @@ pub(super) fn read(
 
 fn check_pack(
     repository: &Repository,
-    index: &Index,
+    chunks: &mut ChunkReader,
     id: PackId,
-    decoder: &mut BlockDecoder,
     found: &mut Found,
     progress: &dyn Progress,
 ) {
@@ -149,13 +166,22 @@ fn check_pack(
         }
     };
     for block in &directory.blocks {
-        if let Err(error) = reader.check_block(decoder, repository.ids(), block) {
-            if whole.is_ok() {
+        let plaintext = chunks.read_entry(id, block);
+        let checked = plaintext.and_then(|plaintext| Ok(reader.check_block(repository.ids(), block, &plaintext)?));
+        if let Err(error) = checked {
+            // A pack that only needs what is damaged in another one, or gone with it, is whole.
+            let other = match &error {
+                repo::Error::Pack(pack::Error::Storage(error)) => error.is_missing(),
+                repo::Error::Pack(error) => error.pack().is_some_and(|pack| pack != id),
+                _ => false,
+            };
+            if whole.is_ok() && !other {
                 damaged(with_causes(&error));
             }
             found.chunks.extend(block.chunks.iter().map(|chunk| chunk.id));
         }
     }
+    let index = chunks.index();
     let unlisted =
         directory.blocks.iter().flat_map(|block| &block.chunks).filter(|chunk| index.lookup(&chunk.id).is_none());
     let unlisted = unlisted.count();

@@ -30,6 +30,7 @@ const PROBLEMS_SHOWN: usize = 10;
     after_help = "Examples:\n  larder create\n  larder create --components database,models --tag before-upgrade\n  \
     larder create --command crm -- mysqldump --single-transaction crm"
 )]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(super) struct CreateArguments {
     /// What to back up: everything, the database alone, or the directories alone.
     #[arg(long = "type", value_name = "TYPE", value_enum, default_value_t = Type::Full)]
@@ -46,6 +47,9 @@ pub(super) struct CreateArguments {
     /// Do not read back what was written.
     #[arg(long)]
     no_verify: bool,
+    /// Compress everything by itself, not against what the last snapshot has in its place.
+    #[arg(long)]
+    no_delta: bool,
     /// Say what would be backed up, and write nothing.
     #[arg(long)]
     dry_run: bool,
@@ -102,7 +106,8 @@ impl CreateArguments {
             context.output.line(&title);
         }
         context.output.flush();
-        let options = BackupOptions { tags: self.tags.clone(), read_back: !self.no_verify, ..options(kind) };
+        let (tags, read_back, deltas) = (self.tags.clone(), !self.no_verify, !self.no_delta);
+        let options = BackupOptions { tags, read_back, deltas, ..options(kind) };
         let report = backup::run(&repository, (reservation, time), &sources, &options, &context.progress);
         context.progress.end();
         let report = report?;
@@ -197,7 +202,7 @@ fn vanished(
 pub(super) fn options(kind: SnapshotKind) -> BackupOptions {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned();
     let program = concat!("larder ", env!("CARGO_PKG_VERSION")).to_owned();
-    BackupOptions { kind, host, program, tags: Vec::new(), read_back: true, keep_held: false }
+    BackupOptions { kind, host, program, tags: Vec::new(), read_back: true, deltas: true, keep_held: false }
 }
 
 fn is_not_found(error: &anyhow::Error) -> bool {

@@ -1,0 +1,84 @@
+//! What a block is encoded against: which chunks, their plaintext, and whether it is worth it.
+//!
+//! A base that cannot be read, or that is damaged, is left out: nothing new is made to depend on it.
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use super::ChunkReader;
+use crate::chunk::ChunkRef;
+use crate::id::ChunkId;
+use crate::index::Location;
+use crate::limits::{BLOCK_BASES_MAX, DELTA_DEPTH_MAX, DELTA_PREFIX_BYTES_MAX};
+use crate::pack::Prefix;
+
+/// After this many blocks without a gain none is expected.
+const FAILURES_MAX: u32 = 6;
+
+/// Whether blocks become smaller by being encoded against others.
+#[derive(Debug, Default)]
+pub(super) struct Gain {
+    failures: AtomicU32,
+}
+
+impl Gain {
+    pub(super) fn is_there(&self) -> bool {
+        self.failures.load(Ordering::Relaxed) < FAILURES_MAX
+    }
+
+    pub(super) fn expect(&self) {
+        self.failures.store(0, Ordering::Relaxed);
+    }
+
+    pub(super) fn tell(&self, gained: bool) {
+        if gained {
+            self.expect();
+        } else {
+            self.failures.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// The prefix that these chunks make. One that lies too deep gives way to what its own block is encoded against.
+pub(super) fn gather(reader: &mut ChunkReader, bases: &[ChunkRef]) -> Prefix {
+    let mut chosen: Vec<(ChunkId, Location, u8)> = Vec::new();
+    let mut seen = HashSet::new();
+    for base in bases {
+        let Some((location, depth)) = shallowest(reader, &base.id) else { continue };
+        if depth < DELTA_DEPTH_MAX {
+            if seen.insert(base.id) {
+                chosen.push((base.id, location, depth));
+            }
+            continue;
+        }
+        let Ok((_, own_bases)) = reader.index().block(location.block_key()) else { continue };
+        for own in own_bases {
+            let found = reader.index().base_locations(&own, DELTA_DEPTH_MAX).next();
+            let Some((id, _)) = found.filter(|(id, _)| seen.insert(*id)) else { continue };
+            if let Some((location, depth)) = shallowest(reader, &id) {
+                chosen.push((id, location, depth));
+            }
+        }
+    }
+    chosen.truncate(BLOCK_BASES_MAX);
+    let bytes: usize = chosen.iter().map(|(_, location, _)| location.len_bytes as usize).sum();
+    let mut prefix = Prefix::default();
+    prefix.bytes.reserve_exact(bytes.min(DELTA_PREFIX_BYTES_MAX));
+    for (id, location, depth) in chosen {
+        if prefix.bytes.len() + location.len_bytes as usize > DELTA_PREFIX_BYTES_MAX {
+            break;
+        }
+        let Ok(plaintext) = reader.read_at(id, location) else { continue };
+        prefix.bytes.extend_from_slice(&plaintext);
+        prefix.bases.push(id.into());
+        prefix.depth = prefix.depth.max(depth + 1);
+    }
+    prefix
+}
+
+/// The place of a chunk that needs the fewest blocks to be decoded before, and how many these are.
+fn shallowest(reader: &ChunkReader, id: &ChunkId) -> Option<(Location, u8)> {
+    let index = reader.index();
+    let places = index.locations(id).filter_map(|location| Some((location, index.place(location.block_key())?.depth)));
+    places.min_by_key(|(_, depth)| *depth)
+}

@@ -1,0 +1,204 @@
+//! Files that change a little each night: almost nothing is stored for them, every night comes back, and what a night needs
+//! of earlier ones is known.
+
+use std::fs;
+
+use super::support::{DAMAGE, System, noise};
+
+const FILE: &str = "models/data";
+/// More than any block may need to be decoded before it.
+const NIGHTS: usize = 12;
+
+/// Numbers that look random, the same at every run.
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, end: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(self.0 >> 33).expect("31 bits") % end.max(1)
+    }
+}
+
+/// Puts other bytes in a hundred places, so that hardly any chunk stays as it was.
+fn scatter(bytes: &mut [u8], seed: u64) {
+    let mut numbers = Numbers(seed);
+    for _ in 0..100 {
+        let position = numbers.below(bytes.len());
+        bytes[position] ^= 0x55;
+    }
+}
+
+fn packs_bytes(system: &System) -> u64 {
+    system.packs().iter().map(|pack| pack.metadata().expect("a pack").len()).sum()
+}
+
+/// The file as the night has it.
+fn saved(system: &System, night: &str) -> Vec<u8> {
+    let out = system.path("saved");
+    let _ = fs::remove_dir_all(&out);
+    system.ok(&["restore", night, "--target", &out.to_string_lossy()]);
+    system.read(format!("saved/{FILE}"))
+}
+
+#[test]
+fn a_night_of_small_changes_costs_almost_nothing_and_comes_back() {
+    let system = System::new();
+    let mut bytes = noise(2 << 20, 1);
+    let mut nights = Vec::new();
+    for night in 0..NIGHTS {
+        system.write(FILE, &bytes);
+        let before = packs_bytes(&system);
+        nights.push((system.create(), bytes.clone()));
+        let stored = packs_bytes(&system) - before;
+        assert!(night == 0 || stored < 60_000, "{stored} bytes of night {night}");
+        scatter(&mut bytes, night as u64);
+    }
+    for (name, bytes) in &nights {
+        assert!(saved(&system, name) == *bytes, "{name}");
+    }
+    system.ok(&["verify", "--all", "--read-data"]);
+
+    system.write(FILE, &bytes);
+    let before = packs_bytes(&system);
+    system.ok(&["create", "--no-delta"]);
+    assert!(packs_bytes(&system) - before > 1 << 20, "without deltas most of it is stored again");
+}
+
+#[test]
+fn any_sequence_of_edits_comes_back() {
+    for seed in 0..4 {
+        let system = System::new();
+        let mut numbers = Numbers(seed);
+        let mut bytes = [noise(400_000, seed), b"a line of text\n".repeat(20_000)].concat();
+        let mut nights = Vec::new();
+        for _ in 0..NIGHTS {
+            for _ in 0..numbers.below(8) {
+                edit(&mut bytes, &mut numbers);
+            }
+            system.write(FILE, &bytes);
+            system.write("config/small", &bytes[..numbers.below(3_000).min(bytes.len())]);
+            nights.push((system.create(), bytes.clone()));
+        }
+        for (name, bytes) in &nights {
+            assert!(saved(&system, name) == *bytes, "{name} with seed {seed}");
+        }
+        system.ok(&["verify", "--all", "--read-data"]);
+    }
+}
+
+/// Inserts, deletes, overwrites or moves a run of bytes.
+fn edit(bytes: &mut Vec<u8>, numbers: &mut Numbers) {
+    let (start, len) = (numbers.below(bytes.len()), numbers.below(60_000));
+    let end = (start + len).min(bytes.len());
+    match numbers.below(4) {
+        0 => drop(bytes.splice(start..start, noise(len, start as u64))),
+        1 => drop(bytes.drain(start..end)),
+        2 => bytes[start..end].copy_from_slice(&noise(end - start, len as u64)),
+        _ => {
+            let run: Vec<u8> = bytes.drain(start..end).collect();
+            let to = numbers.below(bytes.len());
+            bytes.splice(to..to, run);
+        }
+    }
+}
+
+/// Three nights, of which the later ones are encoded against the first, and a file that has nothing to do with them.
+fn three_nights() -> (System, Vec<(String, Vec<u8>)>) {
+    let system = System::new();
+    let mut bytes = noise(1 << 20, 3);
+    let mut nights = Vec::new();
+    for night in 0..3 {
+        system.write(FILE, &bytes);
+        if night == 1 {
+            system.write("models/other", noise(300_000, 9));
+        }
+        nights.push((system.create(), bytes.clone()));
+        scatter(&mut bytes, night);
+    }
+    system.write(FILE, &nights[2].1);
+    (system, nights)
+}
+
+#[test]
+fn what_depends_on_a_lost_base_is_named_and_stored_anew() {
+    let (system, nights) = three_nights();
+    let largest = system.packs().into_iter().max_by_key(|pack| pack.metadata().expect("a pack").len());
+    let base = largest.expect("a pack");
+    let kept = system.path("kept");
+    fs::rename(&base, &kept).expect("the pack is ours");
+    let found = system.run(&["verify", "--all"]);
+    found.ended(DAMAGE);
+    for (name, _) in &nights {
+        assert!(found.stdout.contains(&format!("LOST {name}:{FILE}")), "{name} is lost: {found:?}");
+    }
+    assert!(!found.stdout.contains("models/other"), "{found:?}");
+
+    // Unchanged, and yet stored again: what the index has of it cannot be decoded.
+    let again = system.create();
+    assert!(saved(&system, &again) == nights[2].1);
+    system.ok(&["verify", &again, "--read-data"]);
+    // With the lost pack back, everything is whole.
+    fs::rename(&kept, &base).expect("the pack is ours");
+    system.ok(&["verify", "--all", "--read-data"]);
+    for (name, bytes) in &nights {
+        assert!(saved(&system, name) == *bytes, "{name}");
+    }
+}
+
+#[test]
+fn what_depends_on_a_damaged_base_is_named_and_nothing_new_depends_on_it() {
+    let (system, nights) = three_nights();
+    let largest = system.packs().into_iter().max_by_key(|pack| pack.metadata().expect("a pack").len());
+    let base = largest.expect("a pack");
+    let mut bytes = fs::read(&base).expect("the pack");
+    bytes.iter_mut().skip(200_000).step_by(50_000).for_each(|byte| *byte ^= 1);
+    fs::write(&base, bytes).expect("the pack is ours");
+    let found = system.run(&["verify", "--all", "--read-data"]);
+    found.ended(DAMAGE);
+    for (name, _) in &nights {
+        assert!(found.stdout.contains(&format!("LOST {name}:{FILE}")), "{name} is lost: {found:?}");
+    }
+    assert!(!found.stdout.contains("models/other"), "{found:?}");
+    let damaged = found.stdout.lines().filter(|line| line.starts_with("DAMAGED packs/")).count();
+    assert_eq!(damaged, 1, "packs that only need it are whole: {found:?}");
+
+    let mut changed = nights[2].1.clone();
+    changed.chunks_mut(4_000).for_each(|part| part[0] ^= 0x33);
+    system.write(FILE, &changed);
+    let again = system.create();
+    assert!(saved(&system, &again) == changed, "every chunk of it is new, and none needs what is damaged");
+}
+
+/// A lost index is made again from packs of which some need others.
+#[test]
+fn packs_that_need_others_are_adopted_after_them() {
+    let (system, nights) = three_nights();
+    for segment in system.objects("index/") {
+        fs::remove_file(segment).expect("the segment is ours");
+    }
+    system.create();
+    system.ok(&["verify", "--all", "--read-data"]);
+    for (name, bytes) in &nights {
+        assert!(saved(&system, name) == *bytes, "{name}");
+    }
+}
+
+/// What a file was before may have been something else, or nothing.
+#[test]
+fn a_name_that_changes_what_it_is_comes_back() {
+    let system = System::new();
+    system.write(FILE, noise(300_000, 1));
+    system.create();
+    fs::remove_file(system.path(FILE)).expect("the file is ours");
+    system.write(format!("{FILE}/inner"), noise(300_000, 1));
+    let folder = system.create();
+    fs::remove_dir_all(system.path(FILE)).expect("the folder is ours");
+    system.write(FILE, b"");
+    let empty = system.create();
+    system.write(FILE, noise(300_000, 2));
+    let full = system.create();
+    assert!(saved(&system, &empty).is_empty());
+    assert!(saved(&system, &full) == noise(300_000, 2));
+    system.ok(&["restore", &folder, "--target", &system.path("saved").to_string_lossy()]);
+    assert!(system.read(format!("saved/{FILE}/inner")) == noise(300_000, 1));
+}
