@@ -38,6 +38,7 @@ fn change(stack: &Stack) {
 #[test]
 fn each_night_of_a_stack_comes_back() {
     let stack = Stack::full();
+    stack.write("ollama_data", "large.bin", &noise(200 << 20, 5));
     let first = stack.create();
     let seen_first = look(&stack);
     change(&stack);

@@ -87,7 +87,7 @@ fn an_odd_volume_comes_back_as_it_was() {
     let models = stack.mountpoint(&stack.volume("ollama_data"));
     let script = "cd \"$0\" && mkdir -p a/b many && mkfifo pipe && mknod null c 1 3 && truncate -s 10G sparse && \
         printf x | dd of=sparse bs=1 seek=5000000000 conv=notrunc status=none && ln -s nowhere link && \
-        chown 3000000:4000000 a && chmod 2751 a && i=0; while [ $i -lt 3000 ]; do echo $i > many/$i; i=$((i+1)); done";
+        chown 3000000:4000000 a && chmod 2751 a && seq 100000 | split -l 1 -a 5 - many/";
     run(std::process::Command::new("sh").arg("-c").arg(script).arg(&models)).exits(0);
     fs::write(models.join("a/first"), noise(100_000, 3)).expect("written");
     fs::hard_link(models.join("a/first"), models.join("a/b/second")).expect("linked");
