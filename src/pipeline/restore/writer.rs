@@ -1,4 +1,4 @@
-//! Filling files with their chunks: sorted by block, decoded in parallel, each block once.
+//! Filling files with their chunks: block by block in the order of the files, decoded in parallel, each block once.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -68,7 +68,11 @@ impl ChunkWriter {
     pub(super) fn write(&mut self, progress: &dyn Progress) {
         let mut writes = std::mem::take(&mut self.writes);
         writes.sort_unstable_by_key(|write| (write.location, write.file, write.offset));
-        let blocks: Vec<&[Write]> = writes.chunk_by(|a, b| a.location.block_key() == b.location.block_key()).collect();
+        let mut blocks: Vec<&[Write]> =
+            writes.chunk_by(|a, b| a.location.block_key() == b.location.block_key()).collect();
+        // In the order of the files, not of the packs: a place in a file that changed night by night needs the blocks of
+        // all these nights, and finds those of its neighbours in the cache.
+        blocks.sort_by_cached_key(|block| block.iter().map(|write| (write.file, write.offset)).min());
         let next = AtomicUsize::new(0);
         let failures = Mutex::new(Vec::new());
         let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(THREADS_MAX);
