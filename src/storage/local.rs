@@ -176,7 +176,11 @@ impl Storage for LocalStorage {
             for entry in read_folder(&folder)? {
                 if entry.file_name().to_string_lossy().starts_with(TEMPORARY_PREFIX) {
                     let path = entry.path();
-                    fs::remove_file(&path).map_err(|source| Error::from_io("remove", show(&path), source))?;
+                    match fs::remove_file(&path) {
+                        // Who makes the repository holds no lock yet, and may just have given its file its name.
+                        Err(source) if source.kind() == io::ErrorKind::NotFound => {}
+                        result => result.map_err(|source| Error::from_io("remove", show(&path), source))?,
+                    }
                 }
             }
         }
