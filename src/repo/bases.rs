@@ -2,14 +2,15 @@
 //!
 //! A base that cannot be read, or that is damaged, is left out: nothing new is made to depend on it.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::ChunkReader;
 use crate::chunk::ChunkRef;
 use crate::id::ChunkId;
-use crate::index::Location;
-use crate::limits::{BLOCK_BASES_MAX, DELTA_DEPTH_MAX, DELTA_PREFIX_BYTES_MAX};
+use crate::index::{BlockKey, Index, Location};
+use crate::limits::{BLOCK_BASES_MAX, DELTA_DEPTH_MAX, DELTA_PREFIX_BYTES_MAX, DELTA_REACH_TARGET};
 use crate::pack::Prefix;
 
 /// After this many blocks without a gain none is expected.
@@ -39,8 +40,50 @@ impl Gain {
     }
 }
 
+/// Which blocks have to be decoded for a block, itself among them; `None` when they are too many.
+#[derive(Debug, Default)]
+pub(super) struct Reaches {
+    known: HashMap<BlockKey, Option<Arc<BTreeSet<BlockKey>>>>,
+}
+
+impl Reaches {
+    /// Blocks are asked about in the order of the streams, so that what is forgotten is not missed for long.
+    const KNOWN_MAX: usize = 4_096;
+
+    /// No deeper than blocks may be, because bases lie less deep than what needs them.
+    fn of(&mut self, index: &Index, key: BlockKey) -> Option<Arc<BTreeSet<BlockKey>>> {
+        if let Some(known) = self.known.get(&key) {
+            return known.clone();
+        }
+        let reach = self.find(index, key).map(Arc::new);
+        if self.known.len() >= Self::KNOWN_MAX {
+            self.known.clear();
+        }
+        self.known.insert(key, reach.clone());
+        reach
+    }
+
+    fn find(&mut self, index: &Index, key: BlockKey) -> Option<BTreeSet<BlockKey>> {
+        let (place, bases) = index.block(key).ok().filter(|(place, _)| place.depth <= DELTA_DEPTH_MAX)?;
+        let mut reach = BTreeSet::from([key]);
+        for base in bases {
+            let depth = |location: &Location| index.place(location.block_key()).map_or(u8::MAX, |place| place.depth);
+            let places = index.base_locations(&base, place.depth);
+            let (_, location) = places.min_by_key(|(_, location)| depth(location))?;
+            if !reach.contains(&location.block_key()) {
+                reach.extend(self.of(index, location.block_key())?.iter());
+            }
+            if reach.len() > DELTA_REACH_TARGET {
+                return None;
+            }
+        }
+        Some(reach)
+    }
+}
+
 /// The prefix that these chunks make. One that lies too deep gives way to what its own block is encoded against.
-pub(super) fn gather(reader: &mut ChunkReader, bases: &[ChunkRef]) -> Prefix {
+/// One with which more blocks would be needed than a block may need is left out.
+pub(super) fn gather(reader: &mut ChunkReader, reaches: &mut Reaches, bases: &[ChunkRef]) -> Prefix {
     let mut chosen: Vec<(ChunkId, Location, u8)> = Vec::new();
     let mut seen = HashSet::new();
     for base in bases {
@@ -62,13 +105,19 @@ pub(super) fn gather(reader: &mut ChunkReader, bases: &[ChunkRef]) -> Prefix {
     }
     chosen.truncate(BLOCK_BASES_MAX);
     let bytes: usize = chosen.iter().map(|(_, location, _)| location.len_bytes as usize).sum();
-    let mut prefix = Prefix::default();
+    let (mut prefix, mut needed) = (Prefix::default(), BTreeSet::<BlockKey>::new());
     prefix.bytes.reserve_exact(bytes.min(DELTA_PREFIX_BYTES_MAX));
     for (id, location, depth) in chosen {
         if prefix.bytes.len() + location.len_bytes as usize > DELTA_PREFIX_BYTES_MAX {
             break;
         }
+        let Some(reach) = reaches.of(reader.index(), location.block_key()) else { continue };
+        let more = reach.iter().filter(|key| !needed.contains(*key)).count();
+        if needed.len() + more >= DELTA_REACH_TARGET {
+            continue;
+        }
         let Ok(plaintext) = reader.read_at(id, location) else { continue };
+        needed.extend(reach.iter());
         prefix.bytes.extend_from_slice(&plaintext);
         prefix.bases.push(id.into());
         prefix.depth = prefix.depth.max(depth + 1);

@@ -3,13 +3,14 @@
 //! No depth of input deepens a call: what waits for its bases waits in a list of at most [`DELTA_DEPTH_MAX`] and one
 //! entries, because bases must lie less deep than what needs them. How many blocks one block may cost is bounded.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::Error;
 use super::cache::BlockCache;
 use crate::id::{BaseId, ChunkId, IdScheme};
 use crate::index::{BlockKey, Index, Location};
-use crate::limits::{DELTA_CHAIN_BLOCKS_MAX, DELTA_DEPTH_MAX, DELTA_PREFIX_BYTES_MAX};
+use crate::limits::{DELTA_DEPTH_MAX, DELTA_PREFIX_BYTES_MAX, DELTA_REACH_MAX};
 use crate::pack::{self, BlockDecoder, BlockPlace};
 use crate::storage::Storage;
 
@@ -39,8 +40,6 @@ struct Waiting {
     candidates: Vec<(ChunkId, Location)>,
     /// Why a place was of no use.
     error: Option<Error>,
-    /// The block that was decoded for it last.
-    given: Option<Decoded>,
     prefix: Vec<u8>,
 }
 
@@ -81,16 +80,16 @@ impl BlockReader {
 
     fn read_waiting(&mut self, first: Waiting) -> Result<Arc<Vec<u8>>, Error> {
         let mut waiting = vec![first];
-        let mut decoded = 0;
+        // Each block is decoded once for this one, however small the cache is.
+        let mut decoded = HashMap::new();
         while let Some(last) = waiting.last_mut() {
-            match self.step(last) {
+            match self.step(last, &mut decoded) {
                 Step::Needs(base) => match self.begin(base) {
                     Ok(base) => waiting.push(base),
                     Err(error) => last.reject(error),
                 },
                 Step::Done(result) => {
-                    decoded += 1;
-                    if decoded > DELTA_CHAIN_BLOCKS_MAX {
+                    if decoded.len() > DELTA_REACH_MAX {
                         return Err(damaged(&last.place, "it needs more blocks than any block should"));
                     }
                     let room = waiting.pop().map(|done| done.prefix).unwrap_or_default();
@@ -99,7 +98,7 @@ impl BlockReader {
                     }
                     match (waiting.last_mut(), result) {
                         (None, result) => return result.map(|(_, block)| block),
-                        (Some(next), Ok(block)) => next.given = Some(block),
+                        (Some(_), Ok((key, block))) => decoded.extend(key.map(|key| (key, block))),
                         (Some(next), Err(error)) => next.reject(error),
                     }
                 }
@@ -115,7 +114,7 @@ impl BlockReader {
     }
 
     /// Gathers bases as long as their blocks are at hand, and decodes the block when it has all.
-    fn step(&mut self, block: &mut Waiting) -> Step {
+    fn step(&mut self, block: &mut Waiting, decoded: &mut HashMap<BlockKey, Arc<Vec<u8>>>) -> Step {
         loop {
             let Some((chunk, location)) = block.candidates.last() else {
                 if let Some(error) = block.error.take() {
@@ -123,14 +122,23 @@ impl BlockReader {
                 }
                 let Some(base) = block.bases.pop() else { return Step::Done(self.decode(block)) };
                 block.candidates.extend(self.index.base_locations(&base, block.place.depth));
+                // The one that needs the fewest others comes first, as a writer takes it.
+                let depth =
+                    |location: &Location| self.index.place(location.block_key()).map_or(u8::MAX, |place| place.depth);
+                block.candidates.sort_by_key(|(_, location)| std::cmp::Reverse(depth(location)));
                 if block.candidates.is_empty() {
                     return Step::Done(Err(damaged(&block.place, "a chunk that it is encoded against is nowhere")));
                 }
                 continue;
             };
             let key = location.block_key();
-            let given = block.given.take().filter(|(given, _)| *given == Some(key)).map(|(_, block)| block);
-            let Some(base) = given.or_else(|| self.cache.get(key)) else { return Step::Needs(key) };
+            let base = match decoded.get(&key) {
+                Some(base) => Arc::clone(base),
+                None => match self.cache.get(key) {
+                    Some(base) => Arc::clone(decoded.entry(key).or_insert(base)),
+                    None => return Step::Needs(key),
+                },
+            };
             let checked = match self.index.place(key) {
                 Some(place) => {
                     pack::check_chunk(self.ids, &place, &base, *chunk, location.range()).map_err(Error::from)
@@ -176,7 +184,7 @@ impl Waiting {
             prefix.clear();
             prefix.reserve_exact(DELTA_PREFIX_BYTES_MAX);
         }
-        Ok(Self { key, place, bases, candidates: Vec::new(), error: None, given: None, prefix })
+        Ok(Self { key, place, bases, candidates: Vec::new(), error: None, prefix })
     }
 
     /// The place that was tried is of no use.
@@ -200,13 +208,13 @@ mod tests {
 
     /// A chunk that is encoded against others, all with the same plaintext for each number.
     struct Crafted {
-        number: u8,
+        number: u16,
         depth: u8,
-        bases: Vec<u8>,
+        bases: Vec<u16>,
     }
 
-    fn plaintext(number: u8) -> Vec<u8> {
-        vec![number; 1000]
+    fn plaintext(number: u16) -> Vec<u8> {
+        number.to_le_bytes().repeat(50)
     }
 
     /// A repository with one chunk in each block, encoded and described as asked for.
@@ -221,8 +229,8 @@ mod tests {
                 depth: *depth,
                 bases: bases.iter().map(|base| ChunkId::of(&plaintext(*base)).into()).collect(),
                 payload,
-                raw_bytes: 1000,
-                chunks: vec![ChunkRef { id: ChunkId::of(&plain), len_bytes: 1000 }],
+                raw_bytes: 100,
+                chunks: vec![ChunkRef { id: ChunkId::of(&plain), len_bytes: 100 }],
             };
             pack_writer.add(block).expect("memory");
         }
@@ -245,27 +253,28 @@ mod tests {
         encoder.encode_against(block, prefix).expect("encode").payload
     }
 
-    fn read(chunks: &[Crafted], number: u8) -> Result<Vec<u8>, Error> {
+    fn read(chunks: &[Crafted], number: u16) -> Result<Vec<u8>, Error> {
         let (mut reader, index) = reader_of(chunks);
         let location = index.lookup(&ChunkId::of(&plaintext(number))).expect("it is listed");
         reader.read(location.block_key()).map(|block| block.to_vec())
     }
 
     fn chain(len: u8) -> Vec<Crafted> {
-        let link = |number: u8| Crafted { number, depth: number, bases: (0..number).rev().take(1).collect() };
+        let link =
+            |depth: u8| Crafted { number: depth.into(), depth, bases: (0..u16::from(depth)).rev().take(1).collect() };
         (0..=len).map(link).collect()
     }
 
     #[test]
     fn a_chain_is_read_through_a_cache_that_holds_nothing() {
-        for number in 0..=DELTA_DEPTH_MAX {
+        for number in 0..=DELTA_DEPTH_MAX.into() {
             assert_eq!(read(&chain(DELTA_DEPTH_MAX), number).expect("a sound chain"), plaintext(number));
         }
     }
 
     #[test]
     fn a_circle_of_bases_and_depths_that_are_wrong_are_errors() {
-        let crafted = |number, depth, bases: &[u8]| Crafted { number, depth, bases: bases.to_vec() };
+        let crafted = |number, depth, bases: &[u16]| Crafted { number, depth, bases: bases.to_vec() };
         let circle = [crafted(1, 1, &[2]), crafted(2, 1, &[1])];
         assert!(read(&circle, 1).expect_err("a circle").is_damage());
         let itself = [crafted(1, 1, &[1])];
@@ -276,19 +285,27 @@ mod tests {
         assert!(read(&missing, 1).expect_err("a base that is nowhere").is_damage());
     }
 
-    /// Each level needs each chunk of the level below many times over, and nothing is kept: without a bound it would never
-    /// end.
+    /// Each level needs each chunk of the level below many times over, and the cache keeps nothing: read again for each of
+    /// them, it would never end.
     #[test]
-    fn a_block_that_costs_too_much_is_an_error() {
+    fn what_many_blocks_need_is_decoded_once() {
         let mut crafted =
             vec![Crafted { number: 0, depth: 0, bases: vec![] }, Crafted { number: 1, depth: 0, bases: vec![] }];
         for depth in 1..=DELTA_DEPTH_MAX {
-            let below = 2 * (depth - 1);
-            let bases: Vec<u8> = [below, below + 1].repeat(50);
-            crafted.push(Crafted { number: 2 * depth, depth, bases: bases.clone() });
-            crafted.push(Crafted { number: 2 * depth + 1, depth, bases });
+            let below = 2 * (u16::from(depth) - 1);
+            let bases: Vec<u16> = [below, below + 1].repeat(50);
+            crafted.push(Crafted { number: below + 2, depth, bases: bases.clone() });
+            crafted.push(Crafted { number: below + 3, depth, bases });
         }
-        assert!(read(&crafted, 2 * DELTA_DEPTH_MAX).expect_err("millions of blocks").is_damage());
-        assert_eq!(read(&crafted, 2).expect("two blocks"), plaintext(2));
+        let last = 2 * u16::from(DELTA_DEPTH_MAX);
+        assert_eq!(read(&crafted, last).expect("eighteen blocks"), plaintext(last));
+    }
+
+    #[test]
+    fn a_block_that_needs_too_many_others_is_an_error() {
+        let many = u16::try_from(DELTA_REACH_MAX).expect("a small number") + 10;
+        let mut crafted: Vec<Crafted> = (0..many).map(|number| Crafted { number, depth: 0, bases: vec![] }).collect();
+        crafted.push(Crafted { number: many, depth: 1, bases: (0..many).collect() });
+        assert!(read(&crafted, many).expect_err("more than any writer makes").is_damage());
     }
 }

@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 
-use super::bases::{Gain, gather};
+use super::bases::{Gain, Reaches, gather};
 use super::{ChunkReader, Error};
 use crate::chunk::ChunkRef;
 use crate::limits::BLOCKS_IN_FLIGHT;
@@ -112,8 +112,9 @@ fn named<T: Send + 'static>(name: &str, work: impl FnOnce() -> T + Send + 'stati
 
 /// Reads the bases of blocks, and hands them on to be encoded.
 fn read_bases(mut reader: ChunkReader, jobs: Receiver<DeltaJob>, gain: &Arc<Gain>) {
+    let mut reaches = Reaches::default();
     for DeltaJob { block, bases, result } in jobs {
-        let prefix = gather(&mut reader, &bases);
+        let prefix = gather(&mut reader, &mut reaches, &bases);
         let gain = Arc::clone(gain);
         rayon::spawn(move || {
             let encoded = encode(block, Some(prefix));
