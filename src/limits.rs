@@ -30,10 +30,10 @@ pub const DELTA_DEPTH_MAX: u8 = 8;
 /// Chunks of a content's older state that are looked at ahead.
 pub const PREVIOUS_CHUNKS_MAX: usize = 4_096;
 /// Most blocks that a writer lets one delta block need, all bases of its bases together.
-pub const DELTA_REACH_TARGET: usize = 128;
+pub const DELTA_REACH_TARGET: usize = 1_024;
 /// Most blocks that a reader decodes for one delta block. Bases may have been stored a second time since it was written, so
 /// it is more than a writer uses.
-pub const DELTA_REACH_MAX: usize = 512;
+pub const DELTA_REACH_MAX: usize = 4_000;
 
 /// A pack is closed when it has reached this length, in bytes.
 pub const PACK_BYTES_TARGET: u64 = 32 << 20;
