@@ -160,9 +160,6 @@ impl<'a> Transaction<'a> {
 
     /// Stores a chunk that is not there, together with others that are encoded against the bases that follow by
     /// [`Transaction::add_bases`].
-    ///
-    /// # Errors
-    /// Those of an earlier write.
     pub fn store_delta(&mut self, kind: PackKind, id: ChunkId, plaintext: &[u8]) {
         self.pending.insert(id);
         self.open(kind).delta.push((id, plaintext), DELTA_BYTES_TARGET + CHUNK_BYTES_MAX as usize / 4);
