@@ -87,13 +87,16 @@ pub const BATCH_STEPS_MAX: usize = 256;
 pub const BLOCKS_IN_FLIGHT: usize = 4;
 
 /// Decoded blocks that a reader keeps, in bytes.
-pub const BLOCK_CACHE_BYTES: usize = 8 << 20;
+pub const BLOCK_CACHE_BYTES: usize = 16 << 20;
 /// Decoded blocks of bases that a backup keeps, in bytes: they are needed in the order of the streams.
 pub const BASE_CACHE_BYTES: usize = 4 << 20;
 /// Decoded blocks of trees and chunk lists that a backup keeps, in bytes.
 pub const TREE_CACHE_BYTES: usize = 4 << 20;
+/// Chunks and blocks of packs whose listings a check keeps, all together: it follows the bases of two places at once, each
+/// through as many packs as a block is deep.
+pub const LISTED_CHUNKS_KEPT: usize = 1 << 17;
 /// Chunks of file content that a restore plans before it writes them.
-pub const RESTORE_CHUNKS_MAX: usize = 32_768;
+pub const RESTORE_CHUNKS_MAX: usize = 16_384;
 /// Files that a restore holds open before it finishes them.
 pub const RESTORE_FILES_MAX: usize = 512;
 

@@ -2,7 +2,7 @@
 #![no_main]
 
 use larder::id::{IdScheme, PackId};
-use larder::pack::{BlockDecoder, BlockPlace, PackReader, key, read_block};
+use larder::pack::{BlockDecoder, BlockPlace, PackReader, check_block, key, read_block};
 use larder::storage::MemoryStorage;
 use libfuzzer_sys::fuzz_target;
 
@@ -13,10 +13,12 @@ fuzz_target!(|bytes: &[u8]| {
     let Ok(reader) = PackReader::open(&storage, id) else { return };
     let mut decoder = BlockDecoder::new().expect("a decoder");
     let _ = reader.scan(&mut decoder, IdScheme::plain(), |_| Ok(b"bases".to_vec()));
+    let mut plaintext = Vec::new();
     if let Ok(directory) = reader.directory() {
         for block in &directory.blocks {
-            if let Ok(plaintext) = read_block(&storage, &mut decoder, &BlockPlace::of(id, block), b"bases") {
-                let _ = reader.check_block(IdScheme::plain(), block, &plaintext);
+            let place = BlockPlace::of(id, block);
+            if read_block(&storage, &mut decoder, &place, b"bases", &mut plaintext).is_ok() {
+                let _ = check_block(IdScheme::plain(), &place, block, &plaintext);
             }
         }
     }

@@ -40,7 +40,7 @@ pub fn merge_full_tiers(storage: &dyn Storage, segments: &[Arc<Segment>]) -> Res
     let Some(highest) = tiers.iter().rposition(|tier| tier.len() > SEGMENTS_PER_TIER) else { return Ok(merged) };
     let inputs: Vec<&Segment> = tiers[..=highest].iter().flatten().map(AsRef::as_ref).collect();
     for input in &inputs {
-        input.check_name()?;
+        input.check_name(storage)?;
     }
     let written = merge(storage, &inputs)?;
     for input in inputs {
@@ -306,7 +306,7 @@ mod tests {
         assert!(after.lookup(&id(8 * 20)).is_none());
         let bases = after.segments().iter().map(|segment| segment.counts().bases).sum::<u32>();
         assert_eq!(bases, 8 * 2);
-        assert!(after.segments().iter().all(|segment| segment.check_name().is_ok()));
+        assert!(after.segments().iter().all(|segment| segment.check_name(&storage).is_ok()));
         let last = after.segments().first().expect("one segment").base(bases - 1).expect("a base");
         assert!((0..8).any(|number| last == id(number).into()));
     }

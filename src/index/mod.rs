@@ -11,6 +11,7 @@ mod segment;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use builder::SegmentBuilder;
 pub use merge::{Merged, merge_full_tiers};
@@ -90,6 +91,33 @@ impl Location {
 pub struct ChunkSet {
     starts: Vec<usize>,
     bits: Vec<u64>,
+}
+
+/// Blocks of one index, a bit each, that several threads may add to.
+#[derive(Debug)]
+pub struct BlockSet {
+    starts: Vec<usize>,
+    bits: Vec<AtomicU64>,
+}
+
+impl BlockSet {
+    fn bit(&self, block: BlockKey) -> Option<(&AtomicU64, u64)> {
+        let ordinal = self.starts.get(block.segment as usize)? + block.block as usize;
+        Some((self.bits.get(ordinal / 64)?, 1 << (ordinal % 64)))
+    }
+
+    /// Adds a block.
+    pub fn insert(&self, block: BlockKey) {
+        if let Some((word, bit)) = self.bit(block) {
+            word.fetch_or(bit, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether the block was added.
+    #[must_use]
+    pub fn contains(&self, block: BlockKey) -> bool {
+        self.bit(block).is_some_and(|(word, bit)| word.load(Ordering::Relaxed) & bit != 0)
+    }
 }
 
 /// The storage key of a segment.
@@ -253,13 +281,43 @@ impl Index {
     /// A set of chunks of this index with nothing in it: one bit for each.
     #[must_use]
     pub fn chunk_set(&self) -> ChunkSet {
+        let (starts, sum) = self.starts(Segment::chunk_count);
+        ChunkSet { starts, bits: vec![0; sum.div_ceil(64)] }
+    }
+
+    /// A set of blocks of this index with nothing in it: one bit for each.
+    #[must_use]
+    pub fn block_set(&self) -> BlockSet {
+        let (starts, sum) = self.starts(Segment::block_count);
+        BlockSet { starts, bits: (0..sum.div_ceil(64)).map(|_| AtomicU64::new(0)).collect() }
+    }
+
+    /// Where the numbers of each segment begin when all are numbered through, and how many they are.
+    fn starts(&self, count: impl Fn(&Segment) -> u32) -> (Vec<usize>, usize) {
         let mut starts = Vec::with_capacity(self.segments.len());
         let mut sum = 0;
         for segment in &self.segments {
             starts.push(sum);
-            sum += segment.chunk_count() as usize;
+            sum += count(segment) as usize;
         }
-        ChunkSet { starts, bits: vec![0; sum.div_ceil(64)] }
+        (starts, sum)
+    }
+
+    /// Blocks to decode before this one; the most that can be told when the segment is damaged there.
+    #[must_use]
+    pub fn depth(&self, block: BlockKey) -> u8 {
+        self.place(block).map_or(u8::MAX, |place| place.depth)
+    }
+
+    /// How many blocks lie before the deepest block of each pack.
+    #[must_use]
+    pub fn pack_depths(&self) -> HashMap<PackId, u8> {
+        let mut depths = HashMap::new();
+        for place in self.blocks().filter_map(|block| self.place(block)) {
+            let depth = depths.entry(place.pack).or_default();
+            *depth = place.depth.max(*depth);
+        }
+        depths
     }
 
     /// Puts a chunk into a set; `false` when it was in it, or is not in the index.

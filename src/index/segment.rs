@@ -7,7 +7,7 @@
 use std::fs::File;
 use std::io;
 
-use crate::id::{BaseId, ChunkId, PackId, SegmentId};
+use crate::id::{BaseId, ChunkId, FileHasher, PackId, SegmentId};
 use crate::limits::BASE_ID_BYTES;
 use crate::pack::BlockPlace;
 use crate::storage::{self, Storage};
@@ -17,6 +17,9 @@ use super::layout::{
     fanout_slot,
 };
 use super::{Error, key};
+
+/// Bytes that are read at once to compare a segment with its name.
+const PIECE_BYTES: usize = 256 << 10;
 
 /// A pack as a segment lists it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,12 +113,20 @@ impl Segment {
         })
     }
 
-    /// Compares the whole file with its name.
+    /// Reads the whole file and compares it with its name. It is not read through the map, whose pages would count as
+    /// memory of this process from then on.
     ///
     /// # Errors
-    /// [`Error::Damaged`] when a byte is not as it was written.
-    pub fn check_name(&self) -> Result<(), Error> {
-        if SegmentId::of(&self.bytes) == self.id {
+    /// [`Error::Storage`]; [`Error::Damaged`] when a byte is not as it was written.
+    pub fn check_name(&self, storage: &dyn Storage) -> Result<(), Error> {
+        let mut hasher = FileHasher::new();
+        let mut piece = vec![0; PIECE_BYTES.min(self.bytes.len())];
+        for start in (0..self.bytes.len()).step_by(PIECE_BYTES) {
+            piece.truncate(self.bytes.len() - start);
+            storage.get_range(&key(self.id), start as u64, &mut piece)?;
+            hasher.update(&piece);
+        }
+        if hasher.finish() == *self.id.as_bytes() {
             return Ok(());
         }
         Err(damaged(self.id, "the file does not match its name"))

@@ -3,7 +3,7 @@
 //! Data that does not compress is found from samples before time is spent on all of it, and is stored as it is.
 
 use crate::chunk::ChunkRef;
-use crate::id::{BaseId, ChunkId, PackId};
+use crate::id::{BaseId, ChunkId};
 use crate::limits::{BASE_ID_BYTES, BLOCK_BYTES_TARGET, BLOCK_CHUNKS_MAX};
 
 use super::delta::{DeltaDecoder, DeltaEncoder};
@@ -178,6 +178,8 @@ fn gains(plain_bytes: usize, compressed_bytes: usize) -> bool {
 pub struct BlockDecoder {
     decompressor: zstd::bulk::Decompressor<'static>,
     delta: DeltaDecoder,
+    /// Room for a payload, used again for each block.
+    pub(super) payload: Vec<u8>,
 }
 
 impl std::fmt::Debug for BlockDecoder {
@@ -193,40 +195,35 @@ impl BlockDecoder {
     /// [`Error::Compress`] when there is no memory for the decompressor.
     pub fn new() -> Result<Self, Error> {
         let decompressor = zstd::bulk::Decompressor::new().map_err(Error::Compress)?;
-        Ok(Self { decompressor, delta: DeltaDecoder::new()? })
+        Ok(Self { decompressor, delta: DeltaDecoder::new()?, payload: Vec::new() })
     }
 
-    /// The plaintext of a payload, exactly `raw_bytes` long. `prefix` is that of the bases of a delta block, and not looked
-    /// at for others. `pack` and `offset` name the block in errors.
+    /// Puts the plaintext of a payload into `plaintext` in place of what is there; it must be exactly `raw_bytes` long.
+    /// `prefix` is that of the bases of a delta block, and not looked at for others.
     ///
     /// # Errors
-    /// [`Error::Damaged`] when it does not decode to that length.
-    pub fn decode(
+    /// What is wrong when it does not decode to that length.
+    pub(super) fn decode(
         &mut self,
         encoding: Encoding,
-        payload: Vec<u8>,
-        raw_bytes: u32,
+        payload: &[u8],
         prefix: &[u8],
-        (pack, offset): (PackId, u64),
-    ) -> Result<Vec<u8>, Error> {
-        let raw_bytes = raw_bytes as usize;
-        let plaintext = match encoding {
-            Encoding::Raw => payload,
-            Encoding::Zstd => self.decompressor.decompress(&payload, raw_bytes).map_err(|_| Error::Damaged {
-                pack,
-                offset,
-                what: "the block does not decompress",
-            })?,
-            Encoding::Delta => self.delta.decompress(&payload, prefix, raw_bytes).ok_or(Error::Damaged {
-                pack,
-                offset,
-                what: "the delta block does not decompress",
-            })?,
-        };
-        if plaintext.len() != raw_bytes {
-            return Err(Error::Damaged { pack, offset, what: "the block has another length than its entry says" });
+        raw_bytes: usize,
+        plaintext: &mut Vec<u8>,
+    ) -> Result<(), &'static str> {
+        plaintext.clear();
+        plaintext.reserve_exact(raw_bytes);
+        match encoding {
+            Encoding::Raw => plaintext.extend_from_slice(payload),
+            Encoding::Zstd => {
+                let decompressed = self.decompressor.decompress_to_buffer(payload, plaintext);
+                decompressed.map_err(|_| "the block does not decompress")?;
+            }
+            Encoding::Delta => {
+                self.delta.decompress(payload, prefix, plaintext).ok_or("the delta block does not decompress")?;
+            }
         }
-        Ok(plaintext)
+        if plaintext.len() == raw_bytes { Ok(()) } else { Err("the block has another length than its entry says") }
     }
 }
 
@@ -246,15 +243,10 @@ mod tests {
         let encoded = encode(text.as_bytes());
         assert_eq!(encoded.encoding, Encoding::Zstd);
         assert!(encoded.payload.len() < text.len() / 20);
-        let place = (PackId::of(b""), 0);
-        let decoder = BlockDecoder::new().expect("decoder").decode(
-            Encoding::Zstd,
-            encoded.payload,
-            encoded.raw_bytes,
-            &[],
-            place,
-        );
-        assert_eq!(decoder.expect("decode"), text.as_bytes());
+        let mut plaintext = Vec::new();
+        let mut decoder = BlockDecoder::new().expect("decoder");
+        let decoded = decoder.decode(Encoding::Zstd, &encoded.payload, &[], text.len(), &mut plaintext);
+        assert_eq!((decoded, plaintext.as_slice()), (Ok(()), text.as_bytes()));
 
         let mut noise = vec![0; 300_000];
         crate::id::expand_key(&[3; 32], &mut noise);
@@ -265,8 +257,11 @@ mod tests {
     #[test]
     fn a_frame_that_declares_more_than_its_entry_is_refused() {
         let bomb = zstd::bulk::compress(&vec![0; 10 << 20], 3).expect("compress");
-        let place = (PackId::of(b""), 0);
-        let result = BlockDecoder::new().expect("decoder").decode(Encoding::Zstd, bomb, 1000, &[], place);
-        assert!(matches!(result, Err(Error::Damaged { .. })));
+        let mut decoder = BlockDecoder::new().expect("decoder");
+        for room_bytes in [0, 1000, 2000] {
+            let mut plaintext = Vec::with_capacity(room_bytes);
+            assert!(decoder.decode(Encoding::Zstd, &bomb, &[], 1000, &mut plaintext).is_err());
+            assert!(plaintext.capacity() <= 2000);
+        }
     }
 }

@@ -62,12 +62,11 @@ impl DeltaDecoder {
         Ok(Self { context })
     }
 
-    /// The plaintext of a payload that was compressed with `prefix` before it; `None` when it is none, or longer than
-    /// `raw_bytes`.
-    pub(super) fn decompress(&mut self, payload: &[u8], prefix: &[u8], raw_bytes: usize) -> Option<Vec<u8>> {
-        let mut plaintext = Vec::with_capacity(raw_bytes);
-        self.context.decompress_using_dict(&mut plaintext, payload, prefix).ok()?;
-        Some(plaintext)
+    /// Puts the plaintext of a payload that was compressed with `prefix` before it into the room of `plaintext`; `None` when
+    /// it is none, or longer than that.
+    pub(super) fn decompress(&mut self, payload: &[u8], prefix: &[u8], plaintext: &mut Vec<u8>) -> Option<()> {
+        self.context.decompress_using_dict(plaintext, payload, prefix).ok()?;
+        Some(())
     }
 }
 
@@ -84,7 +83,10 @@ mod tests {
         let (mut encoder, mut decoder) = (DeltaEncoder::new().expect("memory"), DeltaDecoder::new().expect("memory"));
         let payload = encoder.compress(&after, &before).expect("compress").expect("a prefix");
         assert!(payload.len() < 200, "{} bytes", payload.len());
-        let mut decompress = |payload: &[u8], prefix: &[u8], len| decoder.decompress(payload, prefix, len);
+        let mut decompress = |payload: &[u8], prefix: &[u8], len| {
+            let mut plaintext = Vec::with_capacity(len);
+            decoder.decompress(payload, prefix, &mut plaintext).map(|()| plaintext)
+        };
         assert_eq!(decompress(&payload, &before, after.len()), Some(after.clone()));
         assert_ne!(decompress(&payload, &before[1..], after.len()), Some(after.clone()));
         assert_eq!(decompress(&payload, &before, after.len() - 1), None);

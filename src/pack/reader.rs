@@ -49,7 +49,8 @@ impl BlockPlace {
     }
 }
 
-/// The plaintext of a block, with that of its bases as prefix. Its chunks are not checked against their ids.
+/// Puts the plaintext of a block, with that of its bases as prefix, into `plaintext` in place of what is there. Its chunks
+/// are not checked against their ids.
 ///
 /// # Errors
 /// [`Error::Storage`], [`Error::Damaged`], [`Error::UnknownEncoding`].
@@ -58,19 +59,25 @@ pub fn read_block(
     decoder: &mut BlockDecoder,
     place: &BlockPlace,
     prefix: &[u8],
-) -> Result<Vec<u8>, Error> {
-    let (pack, offset) = (place.pack, place.payload_offset);
-    let encoding = Encoding::from_number(place.encoding).ok_or(Error::UnknownEncoding {
-        pack,
-        offset,
-        encoding: place.encoding,
-    })?;
-    if place.stored_bytes as usize > BLOCK_BYTES_MAX || place.raw_bytes as usize > BLOCK_BYTES_MAX {
-        return Err(Error::Damaged { pack, offset, what: "the index gives the block an impossible length" });
+    plaintext: &mut Vec<u8>,
+) -> Result<(), Error> {
+    let (pack, offset, encoding) = (place.pack, place.payload_offset, place.encoding);
+    let damaged = |what| Error::Damaged { pack, offset, what };
+    let encoding = Encoding::from_number(encoding).ok_or(Error::UnknownEncoding { pack, offset, encoding })?;
+    let (stored_bytes, raw_bytes) = (place.stored_bytes as usize, place.raw_bytes as usize);
+    if stored_bytes > BLOCK_BYTES_MAX || raw_bytes > BLOCK_BYTES_MAX {
+        return Err(damaged("the index gives the block an impossible length"));
     }
-    let mut payload = vec![0; place.stored_bytes as usize];
-    storage.get_range(&key(pack), offset, &mut payload)?;
-    decoder.decode(encoding, payload, place.raw_bytes, prefix, (pack, offset))
+    if encoding == Encoding::Raw && stored_bytes == raw_bytes {
+        plaintext.resize(raw_bytes, 0);
+        return Ok(storage.get_range(&key(pack), offset, plaintext)?);
+    }
+    let mut payload = std::mem::take(&mut decoder.payload);
+    payload.resize(stored_bytes, 0);
+    let read = storage.get_range(&key(pack), offset, &mut payload).map_err(Error::from);
+    let decoded = read.and_then(|()| decoder.decode(encoding, &payload, prefix, raw_bytes, plaintext).map_err(damaged));
+    decoder.payload = payload;
+    decoded
 }
 
 /// A block as it lies in the pack.
@@ -169,24 +176,6 @@ impl<'a> PackReader<'a> {
         Err(self.first_damage().unwrap_or_else(|| self.damaged(0, "the file does not match its name")))
     }
 
-    /// Checks each chunk of a block against its plaintext.
-    ///
-    /// # Errors
-    /// [`Error::Damaged`], [`Error::WrongChunk`].
-    pub fn check_block(&self, ids: IdScheme, block: &BlockEntry, plaintext: &[u8]) -> Result<(), Error> {
-        let mut rest = plaintext;
-        for chunk in &block.chunks {
-            let split = rest.split_at_checked(chunk.len_bytes as usize);
-            let (bytes, after) =
-                split.ok_or_else(|| self.damaged(block.payload_offset(), "its chunks are too long"))?;
-            if ids.chunk_id(bytes) != chunk.id {
-                return Err(Error::WrongChunk { pack: self.id, offset: block.payload_offset(), chunk: chunk.id });
-            }
-            rest = after;
-        }
-        Ok(())
-    }
-
     /// Finds the blocks by their own headers, without the directory, and recomputes their chunks. `prefix_of` gives the
     /// plaintext of bases.
     ///
@@ -201,12 +190,14 @@ impl<'a> PackReader<'a> {
         let mut header = [0; HEADER_BYTES];
         self.read(0, &mut header)?;
         let kind = decode_header(&header).ok_or_else(|| self.damaged(0, "the header is not one of a pack"))?;
-        let mut blocks = Vec::new();
+        let (mut blocks, mut plaintext) = (Vec::new(), Vec::new());
         let mut offset = HEADER_BYTES as u64;
         while let Some(raw) = self.raw_block(offset)? {
             let prefix = if raw.bases.is_empty() { Vec::new() } else { prefix_of(&raw.bases)? };
             let RawEntry { header, lengths, bases, payload } = raw;
-            let plaintext = decoder.decode(header.encoding, payload, header.raw_bytes, &prefix, (self.id, offset))?;
+            let raw_bytes = header.raw_bytes as usize;
+            let decoded = decoder.decode(header.encoding, &payload, &prefix, raw_bytes, &mut plaintext);
+            decoded.map_err(|what| self.damaged(offset, what))?;
             let mut rest = plaintext.as_slice();
             let mut chunks = Vec::with_capacity(lengths.len());
             for len_bytes in lengths {
@@ -273,10 +264,23 @@ impl<'a> PackReader<'a> {
     }
 }
 
+/// The plaintext of a chunk within that of its block, unchecked.
+///
+/// # Errors
+/// [`Error::Damaged`] when the block has no such bytes.
+pub fn chunk_range<'a>(
+    place: &BlockPlace,
+    plaintext: &'a [u8],
+    range: std::ops::Range<usize>,
+) -> Result<&'a [u8], Error> {
+    let what = "the index points outside the block";
+    plaintext.get(range).ok_or(Error::Damaged { pack: place.pack, offset: place.payload_offset, what })
+}
+
 /// The plaintext of a chunk within that of its block, once its id has been found to be right.
 ///
 /// # Errors
-/// [`Error::WrongChunk`] when it is not; [`Error::Damaged`] when the block has no such bytes.
+/// [`Error::WrongChunk`] when it is not; those of [`chunk_range`].
 pub fn check_chunk<'a>(
     ids: IdScheme,
     place: &BlockPlace,
@@ -284,8 +288,27 @@ pub fn check_chunk<'a>(
     chunk: ChunkId,
     range: std::ops::Range<usize>,
 ) -> Result<&'a [u8], Error> {
+    let bytes = chunk_range(place, plaintext, range)?;
+    if ids.chunk_id(bytes) == chunk {
+        return Ok(bytes);
+    }
+    Err(Error::WrongChunk { pack: place.pack, offset: place.payload_offset, chunk })
+}
+
+/// Checks each chunk of a block that a directory lists against its plaintext.
+///
+/// # Errors
+/// [`Error::Damaged`], [`Error::WrongChunk`].
+pub fn check_block(ids: IdScheme, place: &BlockPlace, block: &BlockEntry, plaintext: &[u8]) -> Result<(), Error> {
     let (pack, offset) = (place.pack, place.payload_offset);
-    let what = "the index points outside the block";
-    let bytes = plaintext.get(range).ok_or(Error::Damaged { pack, offset, what })?;
-    if ids.chunk_id(bytes) == chunk { Ok(bytes) } else { Err(Error::WrongChunk { pack, offset, chunk }) }
+    let mut rest = plaintext;
+    for chunk in &block.chunks {
+        let split = rest.split_at_checked(chunk.len_bytes as usize);
+        let (bytes, after) = split.ok_or(Error::Damaged { pack, offset, what: "its chunks are too long" })?;
+        if ids.chunk_id(bytes) != chunk.id {
+            return Err(Error::WrongChunk { pack, offset, chunk: chunk.id });
+        }
+        rest = after;
+    }
+    Ok(())
 }

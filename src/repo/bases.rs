@@ -67,9 +67,8 @@ impl Reaches {
         let (place, bases) = index.block(key).ok().filter(|(place, _)| place.depth <= DELTA_DEPTH_MAX)?;
         let mut reach = BTreeSet::from([key]);
         for base in bases {
-            let depth = |location: &Location| index.place(location.block_key()).map_or(u8::MAX, |place| place.depth);
             let places = index.base_locations(&base, place.depth);
-            let (_, location) = places.min_by_key(|(_, location)| depth(location))?;
+            let (_, location) = places.min_by_key(|(_, location)| index.depth(location.block_key()))?;
             if !reach.contains(&location.block_key()) {
                 reach.extend(self.of(index, location.block_key())?.iter());
             }

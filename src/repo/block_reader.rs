@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::Error;
-use super::cache::BlockCache;
+use super::cache::{BlockCache, Cached, Claim};
 use crate::id::{BaseId, ChunkId, IdScheme};
 use crate::index::{BlockKey, Index, Location};
 use crate::limits::{DELTA_DEPTH_MAX, DELTA_PREFIX_BYTES_MAX, DELTA_REACH_MAX};
@@ -22,12 +22,26 @@ pub(super) struct BlockReader {
     ids: IdScheme,
     decoder: BlockDecoder,
     cache: Arc<BlockCache>,
-    /// Room for prefixes that is not needed now.
-    spare: Vec<Vec<u8>>,
 }
+
+/// Hears of every block that is decoded: which one it is, its place and its plaintext.
+pub(super) type Observer<'a> = &'a mut dyn FnMut(BlockKey, &BlockPlace, &[u8]);
 
 /// A decoded block and which one it is.
 type Decoded = (Option<BlockKey>, Arc<Vec<u8>>);
+
+/// Blocks that were decoded for another one. In trust the last one only: the cache has most of the others.
+type Needed = HashMap<BlockKey, Arc<Vec<u8>>>;
+
+/// How far the bases of a block, and the cache, are trusted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Trust {
+    /// Whoever asked for the block checks what it gets.
+    Full,
+    /// Every base is checked, nothing that was decoded in trust is used, and a base that is not whole at one place is looked
+    /// for at the others. Each block is decoded once, however small the cache is.
+    None,
+}
 
 /// A block whose bases are being gathered.
 struct Waiting {
@@ -41,11 +55,13 @@ struct Waiting {
     /// Why a place was of no use.
     error: Option<Error>,
     prefix: Vec<u8>,
+    /// Keeps other threads from decoding it too.
+    _claim: Option<Claim>,
 }
 
 enum Step {
     /// This block has to be decoded first.
-    Needs(BlockKey),
+    Needs(BlockKey, Option<Claim>),
     Done(Result<Decoded, Error>),
 }
 
@@ -56,7 +72,7 @@ impl BlockReader {
         ids: IdScheme,
         cache: Arc<BlockCache>,
     ) -> Result<Self, Error> {
-        Ok(Self { storage, index, ids, decoder: BlockDecoder::new()?, cache, spare: Vec::new() })
+        Ok(Self { storage, index, ids, decoder: BlockDecoder::new()?, cache })
     }
 
     /// Another reader of the same blocks, for another thread.
@@ -64,42 +80,59 @@ impl BlockReader {
         Self::new(Arc::clone(&self.storage), Arc::clone(&self.index), self.ids, Arc::clone(&self.cache))
     }
 
-    /// The plaintext of a block. Its own chunks are not checked, those of its bases are.
-    pub(super) fn read(&mut self, key: BlockKey) -> Result<Arc<Vec<u8>>, Error> {
-        if let Some(block) = self.cache.get(key) {
-            return Ok(block);
+    /// Plaintext of all blocks that this reader and its siblings have decoded, in bytes.
+    pub(super) fn decoded_bytes(&self) -> u64 {
+        self.cache.decoded_bytes()
+    }
+
+    /// The plaintext of a block, in trust: when a base is damaged it is wrong, or an error that blames the wrong pack, and
+    /// when the cache is too small for its bases it may be an error too. Then ask [`BlockReader::read_checked`].
+    pub(super) fn read(&mut self, key: BlockKey, observer: Observer<'_>) -> Result<Arc<Vec<u8>>, Error> {
+        match self.cache.get_or_claim(key) {
+            Cached::Block(block) => Ok(block),
+            Cached::Claimed(claim) => {
+                let first = self.begin(key, Some(claim))?;
+                self.read_waiting(first, Trust::Full, observer)
+            }
         }
-        let first = self.begin(key)?;
-        self.read_waiting(first)
     }
 
-    /// The plaintext of a block that the index does not have.
+    /// The plaintext of a block, every base of which is found to be right first. Its own chunks are not checked.
+    pub(super) fn read_checked(&mut self, key: BlockKey) -> Result<Arc<Vec<u8>>, Error> {
+        let first = self.begin(key, None)?;
+        self.read_waiting(first, Trust::None, &mut |_, _, _| {})
+    }
+
+    /// The plaintext of a block that the index does not have, as [`BlockReader::read_checked`] gives it.
     pub(super) fn read_unlisted(&mut self, place: BlockPlace, bases: Vec<BaseId>) -> Result<Arc<Vec<u8>>, Error> {
-        self.read_waiting(Waiting::new(None, place, bases, Vec::new())?)
+        self.read_waiting(Waiting::new((None, None), place, bases, &self.index)?, Trust::None, &mut |_, _, _| {})
     }
 
-    fn read_waiting(&mut self, first: Waiting) -> Result<Arc<Vec<u8>>, Error> {
+    fn read_waiting(&mut self, first: Waiting, trust: Trust, observer: Observer<'_>) -> Result<Arc<Vec<u8>>, Error> {
         let mut waiting = vec![first];
-        // Each block is decoded once for this one, however small the cache is.
-        let mut decoded = HashMap::new();
+        let mut needed = Needed::new();
+        let mut decoded = 0;
         while let Some(last) = waiting.last_mut() {
-            match self.step(last, &mut decoded) {
-                Step::Needs(base) => match self.begin(base) {
+            match self.step(last, &mut needed, trust, observer) {
+                Step::Needs(base, claim) => match self.begin(base, claim) {
                     Ok(base) => waiting.push(base),
                     Err(error) => last.reject(error),
                 },
                 Step::Done(result) => {
-                    if decoded.len() > DELTA_REACH_MAX {
+                    decoded += 1;
+                    if decoded > DELTA_REACH_MAX {
                         return Err(damaged(&last.place, "it needs more blocks than any block should"));
                     }
-                    let room = waiting.pop().map(|done| done.prefix).unwrap_or_default();
-                    if self.spare.len() <= usize::from(DELTA_DEPTH_MAX) && room.capacity() > 0 {
-                        self.spare.push(room);
-                    }
+                    waiting.pop();
                     match (waiting.last_mut(), result) {
                         (None, result) => return result.map(|(_, block)| block),
-                        (Some(_), Ok((key, block))) => decoded.extend(key.map(|key| (key, block))),
                         (Some(next), Err(error)) => next.reject(error),
+                        (Some(_), Ok((key, block))) => {
+                            if trust == Trust::Full {
+                                needed.clear();
+                            }
+                            needed.extend(key.map(|key| (key, block)));
+                        }
                     }
                 }
             }
@@ -107,45 +140,37 @@ impl BlockReader {
         unreachable!("the first block to wait ends the loop when it is done")
     }
 
-    fn begin(&mut self, key: BlockKey) -> Result<Waiting, Error> {
+    fn begin(&self, key: BlockKey, claim: Option<Claim>) -> Result<Waiting, Error> {
         let (place, bases) = self.index.block(key)?;
-        let room = if bases.is_empty() { Vec::new() } else { self.spare.pop().unwrap_or_default() };
-        Waiting::new(Some(key), place, bases, room)
+        Waiting::new((Some(key), claim), place, bases, &self.index)
     }
 
     /// Gathers bases as long as their blocks are at hand, and decodes the block when it has all.
-    fn step(&mut self, block: &mut Waiting, decoded: &mut HashMap<BlockKey, Arc<Vec<u8>>>) -> Step {
+    fn step(&mut self, block: &mut Waiting, needed: &mut Needed, trust: Trust, observer: Observer<'_>) -> Step {
         loop {
             let Some((chunk, location)) = block.candidates.last() else {
                 if let Some(error) = block.error.take() {
                     return Step::Done(Err(error));
                 }
-                let Some(base) = block.bases.pop() else { return Step::Done(self.decode(block)) };
-                block.candidates.extend(self.index.base_locations(&base, block.place.depth));
+                let Some(base) = block.bases.pop() else { return Step::Done(self.decode(block, observer)) };
                 // The one that needs the fewest others comes first, as a writer takes it.
-                let depth =
-                    |location: &Location| self.index.place(location.block_key()).map_or(u8::MAX, |place| place.depth);
-                block.candidates.sort_by_key(|(_, location)| std::cmp::Reverse(depth(location)));
+                block.candidates.extend(self.index.base_locations(&base, block.place.depth));
+                block.candidates.sort_by_key(|(_, location)| std::cmp::Reverse(self.index.depth(location.block_key())));
                 if block.candidates.is_empty() {
                     return Step::Done(Err(damaged(&block.place, "a chunk that it is encoded against is nowhere")));
                 }
                 continue;
             };
             let key = location.block_key();
-            let base = match decoded.get(&key) {
+            let base = match needed.get(&key) {
                 Some(base) => Arc::clone(base),
-                None => match self.cache.get(key) {
-                    Some(base) => Arc::clone(decoded.entry(key).or_insert(base)),
-                    None => return Step::Needs(key),
+                None if trust == Trust::None => return Step::Needs(key, None),
+                None => match self.cache.get_or_claim(key) {
+                    Cached::Block(base) => base,
+                    Cached::Claimed(claim) => return Step::Needs(key, Some(claim)),
                 },
             };
-            let checked = match self.index.place(key) {
-                Some(place) => {
-                    pack::check_chunk(self.ids, &place, &base, *chunk, location.range()).map_err(Error::from)
-                }
-                None => Err(Error::MissingChunk { chunk: *chunk }),
-            };
-            match checked {
+            match self.chunk_of(&base, *chunk, *location, trust) {
                 Ok(bytes) if block.prefix.len() + bytes.len() > DELTA_PREFIX_BYTES_MAX => {
                     return Step::Done(Err(damaged(&block.place, "what it is encoded against is too long")));
                 }
@@ -159,10 +184,28 @@ impl BlockReader {
         }
     }
 
-    fn decode(&mut self, block: &Waiting) -> Result<Decoded, Error> {
-        let plaintext = pack::read_block(self.storage.as_ref(), &mut self.decoder, &block.place, &block.prefix)?;
+    fn chunk_of<'a>(
+        &self,
+        block: &'a [u8],
+        chunk: ChunkId,
+        location: Location,
+        trust: Trust,
+    ) -> Result<&'a [u8], Error> {
+        let place = self.index.place(location.block_key()).ok_or(Error::MissingChunk { chunk })?;
+        match trust {
+            Trust::None => Ok(pack::check_chunk(self.ids, &place, block, chunk, location.range())?),
+            Trust::Full => Ok(pack::chunk_range(&place, block, location.range())?),
+        }
+    }
+
+    fn decode(&mut self, block: &Waiting, observer: Observer<'_>) -> Result<Decoded, Error> {
+        let mut plaintext = self.cache.room(block.place.raw_bytes as usize);
+        let Self { storage, decoder, .. } = self;
+        pack::read_block(storage.as_ref(), decoder, &block.place, &block.prefix, &mut plaintext)?;
         let plaintext = Arc::new(plaintext);
+        self.cache.count_decoded(plaintext.len());
         if let Some(key) = block.key {
+            observer(key, &block.place, &plaintext);
             self.cache.insert(key, &plaintext);
         }
         Ok((block.key, plaintext))
@@ -171,20 +214,20 @@ impl BlockReader {
 
 impl Waiting {
     fn new(
-        key: Option<BlockKey>,
+        (key, claim): (Option<BlockKey>, Option<Claim>),
         place: BlockPlace,
         mut bases: Vec<BaseId>,
-        mut prefix: Vec<u8>,
+        index: &Index,
     ) -> Result<Self, Error> {
         if place.depth > DELTA_DEPTH_MAX {
             return Err(damaged(&place, "it says that it is deeper than any block can be"));
         }
+        let len_of =
+            |base| index.base_locations(base, place.depth).next().map_or(0, |(_, found)| found.len_bytes as usize);
+        let prefix_bytes: usize = bases.iter().map(len_of).sum();
         bases.reverse();
-        if !bases.is_empty() {
-            prefix.clear();
-            prefix.reserve_exact(DELTA_PREFIX_BYTES_MAX);
-        }
-        Ok(Self { key, place, bases, candidates: Vec::new(), error: None, prefix })
+        let prefix = Vec::with_capacity(prefix_bytes.min(DELTA_PREFIX_BYTES_MAX));
+        Ok(Self { key, place, bases, candidates: Vec::new(), error: None, prefix, _claim: claim })
     }
 
     /// The place that was tried is of no use.
@@ -256,7 +299,8 @@ mod tests {
     fn read(chunks: &[Crafted], number: u16) -> Result<Vec<u8>, Error> {
         let (mut reader, index) = reader_of(chunks);
         let location = index.lookup(&ChunkId::of(&plaintext(number))).expect("it is listed");
-        reader.read(location.block_key()).map(|block| block.to_vec())
+        let in_trust = reader.read(location.block_key(), &mut |_, _, _| {});
+        in_trust.or_else(|_| reader.read_checked(location.block_key())).map(|block| block.to_vec())
     }
 
     fn chain(len: u8) -> Vec<Crafted> {
@@ -307,5 +351,24 @@ mod tests {
         let mut crafted: Vec<Crafted> = (0..many).map(|number| Crafted { number, depth: 0, bases: vec![] }).collect();
         crafted.push(Crafted { number: many, depth: 1, bases: (0..many).collect() });
         assert!(read(&crafted, many).expect_err("more than any writer makes").is_damage());
+    }
+
+    #[test]
+    fn a_block_that_many_threads_want_is_decoded_once() {
+        let (mut reader, index) = reader_of(&chain(1));
+        let key = index.lookup(&ChunkId::of(&plaintext(1))).expect("it is listed").block_key();
+        let barrier = std::sync::Barrier::new(8);
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                let (mut sibling, barrier) = (reader.sibling().expect("memory"), &barrier);
+                scope.spawn(move || {
+                    barrier.wait();
+                    let block = sibling.read(key, &mut |_, _, _| {}).expect("a sound chain");
+                    assert_eq!(*block, plaintext(1));
+                });
+            }
+        });
+        assert_eq!(reader.decoded_bytes(), 200, "the block and its base");
+        assert!(reader.read(key, &mut |_, _, _| unreachable!("it is in the cache")).is_ok());
     }
 }

@@ -89,33 +89,52 @@ impl ChunkReader {
     /// # Errors
     /// Those of [`ChunkReader::read`].
     pub fn read_at(&mut self, chunk: ChunkId, location: Location) -> Result<ChunkData, Error> {
-        let place = self.index().place(location.block_key()).ok_or(Error::MissingChunk { chunk })?;
-        let block = self.blocks.read(location.block_key())?;
-        pack::check_chunk(self.ids, &place, &block, chunk, location.range())?;
-        Ok(ChunkData { block, range: location.range() })
+        let key = location.block_key();
+        let place = self.index().place(key).ok_or(Error::MissingChunk { chunk })?;
+        let range = location.range();
+        if let Ok(block) = self.blocks.read(key, &mut |_, _, _| {})
+            && pack::check_chunk(self.ids, &place, &block, chunk, range.clone()).is_ok()
+        {
+            return Ok(ChunkData { block, range });
+        }
+        // Something is damaged: this finds what, and gets along without it where that is possible.
+        let block = self.blocks.read_checked(key)?;
+        pack::check_chunk(self.ids, &place, &block, chunk, range.clone())?;
+        Ok(ChunkData { block, range })
     }
 
-    /// The plaintext of a block as the directory of its pack lists it, whether the index does or not. Its chunks are not
-    /// checked.
+    /// Decodes a block and those that it needs. `observer` hears of each that was not in the cache: which one it is, its
+    /// place and its plaintext, which is not checked.
     ///
     /// # Errors
-    /// Those of [`ChunkReader::read_block`].
-    pub fn read_entry(&mut self, pack: PackId, entry: &BlockEntry) -> Result<Arc<Vec<u8>>, Error> {
-        let place = BlockPlace::of(pack, entry);
-        let index = Arc::clone(self.index());
-        let first = entry.chunks.first().map(|chunk| chunk.id);
-        let mut listed = first.iter().flat_map(|id| index.locations(id)).map(|location| location.block_key());
-        match listed.find(|key| index.place(*key) == Some(place)) {
-            Some(key) => self.blocks.read(key),
-            None => self.blocks.read_unlisted(place, entry.bases.clone()),
-        }
+    /// [`Error::Pack`], [`Error::Storage`], without a word on which pack is the damaged one.
+    pub fn visit(
+        &mut self,
+        block: BlockKey,
+        observer: &mut dyn FnMut(BlockKey, &BlockPlace, &[u8]),
+    ) -> Result<(), Error> {
+        self.blocks.read(block, observer).map(drop)
     }
 
-    /// The plaintext of a whole block, whose chunks are not checked.
+    /// The plaintext of a block, every base of which is checked; its own chunks are not.
     ///
     /// # Errors
     /// [`Error::Pack`] when it, or what it is encoded against, is damaged; [`Error::Storage`].
     pub fn read_block(&mut self, block: BlockKey) -> Result<Arc<Vec<u8>>, Error> {
-        self.blocks.read(block)
+        self.blocks.read_checked(block)
+    }
+
+    /// The same of a block that a directory of a pack lists and the index does not.
+    ///
+    /// # Errors
+    /// Those of [`ChunkReader::read_block`].
+    pub fn read_unlisted(&mut self, pack: PackId, entry: &BlockEntry) -> Result<Arc<Vec<u8>>, Error> {
+        self.blocks.read_unlisted(BlockPlace::of(pack, entry), entry.bases.clone())
+    }
+
+    /// Plaintext of all blocks that were decoded by this reader and its siblings, in bytes.
+    #[must_use]
+    pub fn decoded_bytes(&self) -> u64 {
+        self.blocks.decoded_bytes()
     }
 }

@@ -1,9 +1,11 @@
-//! Reading packs whole: their bytes against their names, their blocks against their chunks.
+//! Reading packs whole: which ones, their bytes against their names, and then their blocks, on all cores.
 
+use std::cmp::Reverse;
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::blocks::BlockCheck;
 use super::{Damage, VerifyReport};
 use crate::id::{ChunkId, PackId, RepositoryId};
 use crate::index::{BlockKey, Index};
@@ -13,7 +15,7 @@ use crate::pipeline::Error;
 use crate::pipeline::presence::broken_packs;
 use crate::pipeline::restore::with_causes;
 use crate::progress::{self, Progress};
-use crate::repo::{self, ChunkReader, Repository};
+use crate::repo::{self, Repository};
 use crate::storage::Area;
 
 /// More threads than this only make more memory.
@@ -74,12 +76,38 @@ impl Needed {
     }
 }
 
-/// What one thread found.
+/// What was found, by one thread or by all.
 #[derive(Default)]
-struct Found {
+pub(super) struct Found {
     damage: Vec<Damage>,
-    chunks: Vec<ChunkId>,
-    packs: u64,
+    /// Chunks that cannot be read.
+    pub(super) chunks: Vec<ChunkId>,
+    /// Packs whose bytes are not those that they are named after.
+    broken: HashSet<PackId>,
+}
+
+impl Found {
+    /// Tells of damage of a pack.
+    pub(super) fn damage_of(&mut self, pack: PackId, what: String) {
+        self.damage.push(Damage { object: pack::key(pack).path(), what });
+    }
+
+    /// Tells of a pack that is damaged as a whole, once.
+    pub(super) fn broken(&mut self, pack: PackId, what: String) {
+        if self.broken.insert(pack) {
+            self.damage_of(pack, what);
+        }
+    }
+
+    pub(super) fn is_broken(&self, pack: PackId) -> bool {
+        self.broken.contains(&pack)
+    }
+
+    pub(super) fn merge(&mut self, other: Self) {
+        self.damage.extend(other.damage);
+        self.chunks.extend(other.chunks);
+        self.broken.extend(other.broken);
+    }
 }
 
 /// Reads the packs, or those of `only`, and returns the chunks that are damaged.
@@ -90,7 +118,6 @@ pub(super) fn read(
     report: &mut VerifyReport,
     progress: &dyn Progress,
 ) -> Result<Vec<ChunkId>, Error> {
-    let chunks = repository.reader()?;
     let mut packs = Vec::new();
     for object in repository.storage().list(Area::Packs).map_err(repo::Error::from)? {
         match object.name.parse::<PackId>() {
@@ -102,92 +129,58 @@ pub(super) fn read(
     if let Some(percent) = subset_percent {
         packs = choose(packs, percent)?;
     }
-    let total = packs.iter().map(|(_, len_bytes)| len_bytes).sum();
-    progress.begin("reading the packs", Some(total));
-    report.bytes_read = total;
-    let next = AtomicUsize::new(0);
-    let all = Mutex::new(Found::default());
-    let work = || {
-        let mut found = Found::default();
-        let mut chunks = chunks.sibling();
-        while let Some((id, _)) = packs.get(next.fetch_add(1, Ordering::Relaxed)) {
-            if progress.cancelled() {
-                break;
-            }
-            if let Ok(chunks) = &mut chunks {
-                check_pack(repository, chunks, *id, &mut found, progress);
-            }
+    report.bytes_read = packs.iter().map(|(_, len_bytes)| len_bytes).sum();
+    report.packs_read = packs.len() as u64;
+    progress.begin("reading the packs", Some(report.bytes_read));
+    let name = |(): &mut (), (id, _): &(PackId, u64), found: &mut Found| {
+        let reader = PackReader::open(repository.storage(), *id);
+        if let Err(error) = reader.and_then(|reader| reader.check_name(|bytes| progress.advance(bytes))) {
+            found.broken(*id, with_causes(&error));
         }
-        let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
-        all.damage.append(&mut found.damage);
-        all.chunks.append(&mut found.chunks);
-        all.packs += found.packs;
     };
-    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(THREADS_MAX);
-    std::thread::scope(|scope| {
-        for _ in 1..threads.min(packs.len()) {
-            scope.spawn(work);
-        }
-        work();
-    });
-    progress::check(progress)?;
-    let found = all.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let mut found = in_parallel(&packs, 1, || (), name, progress)?;
+    progress.begin("decoding the blocks", Some(report.bytes_read));
+    let check = BlockCheck::new(repository)?;
+    // The deepest first: what they need is decoded for them, and checked on the way.
+    let depths = check.index().pack_depths();
+    packs.sort_by_key(|(id, _)| Reverse(depths.get(id).copied()));
+    for (id, _) in packs {
+        check.pack(id, &mut found, progress)?;
+    }
     report.damage.extend(found.damage);
-    report.packs_read = found.packs;
     Ok(found.chunks)
 }
 
-fn check_pack(
-    repository: &Repository,
-    chunks: &mut ChunkReader,
-    id: PackId,
-    found: &mut Found,
+/// Does the work for each item, on all cores, each of which takes `run` neighbours at once and has a state of its own.
+pub(super) fn in_parallel<T: Sync, S>(
+    items: &[T],
+    run: usize,
+    state: impl Fn() -> S + Sync,
+    work: impl Fn(&mut S, &T, &mut Found) + Sync,
     progress: &dyn Progress,
-) {
-    let object = pack::key(id).path();
-    let mut damaged = |what: String| found.damage.push(Damage { object: object.clone(), what });
-    found.packs += 1;
-    let reader = match PackReader::open(repository.storage(), id) {
-        Ok(reader) => reader,
-        Err(error) => return damaged(with_causes(&error)),
-    };
-    let whole = reader.check_name(|bytes| progress.advance(bytes));
-    if let Err(error) = &whole {
-        damaged(with_causes(error));
-    }
-    // Without a directory nothing tells which chunks are lost; the walk over the snapshots cannot name their files.
-    let directory = match reader.directory() {
-        Ok(directory) => directory,
-        Err(error) => {
-            if whole.is_ok() {
-                damaged(with_causes(&error));
+) -> Result<Found, Error> {
+    let runs: Vec<&[T]> = items.chunks(run).collect();
+    let next = AtomicUsize::new(0);
+    let all = Mutex::new(Found::default());
+    let thread = || {
+        let (mut state, mut found) = (state(), Found::default());
+        while let Some(run) = runs.get(next.fetch_add(1, Ordering::Relaxed)) {
+            if progress.cancelled() {
+                break;
             }
-            return;
+            run.iter().for_each(|item| work(&mut state, item, &mut found));
         }
+        all.lock().unwrap_or_else(PoisonError::into_inner).merge(found);
     };
-    for block in &directory.blocks {
-        let plaintext = chunks.read_entry(id, block);
-        let checked = plaintext.and_then(|plaintext| Ok(reader.check_block(repository.ids(), block, &plaintext)?));
-        if let Err(error) = checked {
-            // A pack that only needs what is damaged in another one, or gone with it, is whole.
-            let other = match &error {
-                repo::Error::Pack(pack::Error::Storage(error)) => error.is_missing(),
-                repo::Error::Pack(error) => error.pack().is_some_and(|pack| pack != id),
-                _ => false,
-            };
-            if whole.is_ok() && !other {
-                damaged(with_causes(&error));
-            }
-            found.chunks.extend(block.chunks.iter().map(|chunk| chunk.id));
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(THREADS_MAX);
+    std::thread::scope(|scope| {
+        for _ in 1..threads.min(runs.len()) {
+            scope.spawn(thread);
         }
-    }
-    let index = chunks.index();
-    let unlisted =
-        directory.blocks.iter().flat_map(|block| &block.chunks).filter(|chunk| index.lookup(&chunk.id).is_none());
-    let unlisted = unlisted.count();
-    if unlisted > 0 && index.packs().contains_key(&id) {
-        damaged(format!("the index does not list {unlisted} of its chunks"));
-    }
+        thread();
+    });
+    progress::check(progress)?;
+    Ok(all.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 
 /// A random choice of packs that makes up the given share, at least one.

@@ -1,6 +1,8 @@
 //! Proof that snapshots can be restored: their structure, every byte of their packs, or a restore itself.
 
+mod blocks;
 mod data;
+mod listings;
 mod test_restore;
 
 pub use test_restore::{ComponentTest, TestPlaces, test_restore};
@@ -119,7 +121,7 @@ fn check_index(repository: &Repository, presence: &Presence, packs: bool, report
         report.damaged(format!("index/{name}"), "it is not a segment");
     }
     for segment in index.segments() {
-        if let Err(error) = segment.check_name() {
+        if let Err(error) = segment.check_name(repository.storage()) {
             report.damaged(format!("index/{}", segment.id()), with_causes(&error));
         }
     }
