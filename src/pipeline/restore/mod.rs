@@ -84,6 +84,8 @@ pub struct ComponentRestore {
     pub written: u64,
     /// Bytes of files that were written, or would be.
     pub bytes_written: u64,
+    /// Plaintext that was decoded for it, in bytes: what others are encoded against counts too.
+    pub bytes_decoded: u64,
     /// Files that matched already.
     pub unchanged: u64,
     /// Entries that were removed, or would be.
@@ -143,6 +145,8 @@ pub fn run(
             _ => others.push((job, lost)),
         }
     }
+    // Its cache would only take memory from now on.
+    drop(presence);
     let mut report = RestoreReport::default();
     // Volumes first: their containers stand still, and a database may be in one of them.
     if !volumes.is_empty() {

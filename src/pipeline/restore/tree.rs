@@ -182,6 +182,7 @@ impl<'a> TreeRestore<'a> {
             }
         }
         self.finish_group(result, progress)?;
+        result.bytes_decoded += self.reader.decoded_bytes();
         match &self.beneath {
             Some(beneath) if !self.options.dry_run => Ok(beneath.sync()?),
             _ => Ok(()),

@@ -15,6 +15,9 @@ use crate::sink::{self, FileTarget};
 
 /// More threads than this only make more memory.
 const THREADS_MAX: usize = 8;
+/// Neighbouring blocks that one thread takes at once where there are many: each thread follows the bases of its own, and
+/// seldom has to wait for one that another thread is decoding.
+const RUN_MAX: usize = 16;
 
 struct Write {
     location: Location,
@@ -73,21 +76,24 @@ impl ChunkWriter {
         // In the order of the files, not of the packs: a place in a file that changed night by night needs the blocks of
         // all these nights, and finds those of its neighbours in the cache.
         blocks.sort_by_cached_key(|block| block.iter().map(|write| (write.file, write.offset)).min());
+        let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(THREADS_MAX);
+        let runs: Vec<&[&[Write]]> = blocks.chunks((blocks.len() / (2 * threads)).clamp(1, RUN_MAX)).collect();
         let next = AtomicUsize::new(0);
         let failures = Mutex::new(Vec::new());
-        let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(THREADS_MAX);
         let work = || {
             let mut reader = self.reader.sibling();
-            while let Some(block) = blocks.get(next.fetch_add(1, Ordering::Relaxed)) {
-                if progress.cancelled() {
-                    return;
+            while let Some(run) = runs.get(next.fetch_add(1, Ordering::Relaxed)) {
+                for block in *run {
+                    if progress.cancelled() {
+                        return;
+                    }
+                    let failed = self.write_block(block, &mut reader, progress);
+                    failures.lock().unwrap_or_else(PoisonError::into_inner).extend(failed);
                 }
-                let failed = self.write_block(block, &mut reader, progress);
-                failures.lock().unwrap_or_else(PoisonError::into_inner).extend(failed);
             }
         };
         std::thread::scope(|scope| {
-            for _ in 1..threads.min(blocks.len()) {
+            for _ in 1..threads.min(runs.len()) {
                 scope.spawn(work);
             }
             work();

@@ -276,6 +276,7 @@ fn to_json(result: &ComponentRestore) -> Value {
         "status": if result.problems().next().is_none() { "complete" } else if result.written + result.unchanged > 0 { "partial" } else { "failed" },
         "written": result.written,
         "bytes_written": result.bytes_written,
+        "bytes_decoded": result.bytes_decoded,
         "unchanged": result.unchanged,
         "removed": result.removed,
         "failed": result.problems().map(|(path, why)| json!({ "path": path, "error": why })).collect::<Vec<_>>(),
