@@ -59,48 +59,50 @@ impl<'t, 'r> Assembler<'t, 'r> {
         Self { transaction, outcomes, open, list, previous: None, with_deltas }
     }
 
-    /// Takes the next batch in, and gives its buffer back.
+    /// Takes the next batch in, and gives it back. Its entries stay in it: they were made by the reading thread, and what one
+    /// thread makes and another one frees costs both of them time.
     pub(super) fn take(&mut self, batch: HashedBatch) -> Result<Batch, Error> {
         let (mut batch, ids) = batch.wait().ok_or_else(|| Error::Refused("a hashing thread stopped".to_owned()))?;
-        let steps = std::mem::take(&mut batch.steps);
+        let mut steps = std::mem::take(&mut batch.steps);
         let mut next_chunk = 0;
-        for step in steps {
+        for step in &mut steps {
             match step {
                 Step::Begin { number } => {
-                    self.transaction.set_account(number)?;
-                    self.outcomes.push(Outcome { number, ..Outcome::default() });
+                    self.transaction.set_account(*number)?;
+                    self.outcomes.push(Outcome { number: *number, ..Outcome::default() });
                     self.end_previous()?;
                     self.open.clear();
                     self.list = ChunkList::default();
                 }
                 Step::Enter { node, previous } => {
                     let previous = previous.as_deref().filter(|_| self.with_deltas);
-                    self.open.push((*node, TreeWriter::against(previous)));
+                    self.open.push((node.as_ref().clone(), TreeWriter::against(previous)));
                 }
                 Step::Leave => self.leave()?,
-                Step::Entry(node) => self.add(*node)?,
+                Step::Entry(node) => self.add(node)?,
                 Step::Chunks { count } => {
-                    for number in next_chunk..next_chunk + count {
+                    for number in next_chunk..next_chunk + *count {
                         let id = *ids.get(number).expect("every chunk of a batch was hashed");
                         self.chunk(id, batch.chunk(number))?;
                     }
-                    next_chunk += count;
+                    next_chunk += *count;
                 }
-                Step::Previous(content) => self.follow(&content)?,
+                Step::Previous(content) => self.follow(content)?,
                 Step::Restart => {
                     self.end_previous()?;
                     self.list = ChunkList::default();
                 }
-                Step::File { node, holes } => self.file(*node, holes)?,
-                Step::End(mut ending) => {
+                Step::File { node, holes } => self.file(node, std::mem::take(holes))?,
+                Step::End(ending) => {
                     let notes = std::mem::take(&mut self.outcome().ending.notes);
                     notes.messages.into_iter().for_each(|note| ending.notes.push(note));
                     let outcome = self.outcome();
-                    outcome.ending = *ending;
+                    outcome.ending = std::mem::take(ending.as_mut());
                     outcome.ended = true;
                 }
             }
         }
+        batch.steps = steps;
         Ok(batch)
     }
 
@@ -143,7 +145,7 @@ impl<'t, 'r> Assembler<'t, 'r> {
         }
     }
 
-    fn file(&mut self, mut node: Node, holes: Vec<Hole>) -> Result<(), Error> {
+    fn file(&mut self, node: &mut Node, holes: Vec<Hole>) -> Result<(), Error> {
         self.end_previous()?;
         let content = std::mem::take(&mut self.list).finish(self.transaction)?;
         let hole_bytes: u64 = holes.iter().map(|hole| hole.len_bytes).sum();
@@ -156,15 +158,15 @@ impl<'t, 'r> Assembler<'t, 'r> {
         let (mut node, writer) = self.open.pop().expect("a directory ends after it began");
         let tree = writer.finish(self.transaction)?;
         node.kind = NodeKind::Directory { tree };
-        self.add(node)
+        self.add(&node)
     }
 
-    fn add(&mut self, node: Node) -> Result<(), Error> {
+    fn add(&mut self, node: &Node) -> Result<(), Error> {
         match self.open.last_mut() {
-            Some((_, writer)) if writer.follows(&node.name) => writer.push(self.transaction, &node)?,
+            Some((_, writer)) if writer.follows(&node.name) => writer.push(self.transaction, node)?,
             // A directory that is changed while it is listed can show a name twice.
             Some(_) => self.outcome().ending.notes.push(format!("'{}' was listed twice", node.name.to_text())),
-            None => self.outcome().root = Some(node),
+            None => self.outcome().root = Some(node.clone()),
         }
         Ok(())
     }

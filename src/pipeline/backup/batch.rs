@@ -114,6 +114,10 @@ impl Batch {
     /// Hashes the chunks on rayon's threads; the result arrives in its own time.
     pub(super) fn hash(self, ids: IdScheme) -> HashedBatch {
         let (sender, receiver) = bounded(1);
+        if self.chunk_lens.is_empty() {
+            drop(sender.send((self, Vec::new())));
+            return HashedBatch(receiver);
+        }
         rayon::spawn(move || {
             let chunk_ids = (0..self.chunk_lens.len()).map(|number| ids.chunk_id(self.chunk(number))).collect();
             // The receiver is gone when the backup has been given up.
