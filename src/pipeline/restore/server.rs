@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::os::unix::process::CommandExt;
 use std::path::{Component, Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -27,6 +28,8 @@ pub struct TestServer {
     programs: PathBuf,
     folder: TempDir,
     data: PathBuf,
+    /// Whether the data is a copy that was there before.
+    is_copy: bool,
     user: Option<(u32, u32)>,
 }
 
@@ -95,8 +98,9 @@ impl TestServer {
             chown(folder.path(), Some(uid), Some(gid)).map_err(failed)?;
         }
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).map_err(failed)?;
+        let is_copy = data.is_some();
         let data = data.map_or_else(|| folder.path().join("data"), Path::to_owned);
-        Ok(Self { programs, folder, data, user })
+        Ok(Self { programs, folder, data, is_copy, user })
     }
 
     fn start_with(&self, settings: &str) -> Result<(), Error> {
@@ -131,8 +135,12 @@ impl TestServer {
             .env_remove("PGDATA")
             .env_remove("PGPORT");
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::from(log));
+        // Ctrl-C reaches a whole group: a server whose start or stop it cuts off would be left. Only the recovery of a copy
+        // takes so long that it has to be cut off.
+        if !(self.is_copy && arguments.contains(&"start")) {
+            command.process_group(0);
+        }
         if let Some((uid, gid)) = self.user {
-            use std::os::unix::process::CommandExt;
             command.uid(uid).gid(gid);
         }
         let status =
