@@ -100,6 +100,16 @@ pub const RESTORE_CHUNKS_MAX: usize = 16_384;
 /// Files that a restore holds open before it finishes them.
 pub const RESTORE_FILES_MAX: usize = 512;
 
+/// Runs of neighbouring delta blocks that are compressed by themselves, for each component of each night, to learn what
+/// deltas save. Twice as many may be kept before they are thinned out.
+pub const SAVINGS_RUNS_MAX: usize = 8;
+/// Most blocks of one such run.
+pub const SAVINGS_RUN_BLOCKS_MAX: usize = 16;
+/// Subtrees and lists of chunks whose sums are remembered; beyond them some are added up again.
+pub const SAVINGS_SUMS_MAX: usize = 1 << 18;
+/// Damage that is told of each component of each night.
+pub const SAVINGS_DAMAGE_MAX: usize = 3;
+
 /// Bytes of plain input in one member-free block of parallel gzip.
 pub const GZIP_BLOCK_BYTES: usize = 1 << 20;
 

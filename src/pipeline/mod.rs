@@ -11,6 +11,7 @@ pub mod lookup;
 mod metadata;
 mod presence;
 pub mod restore;
+pub mod savings;
 pub mod stats;
 mod stream;
 pub mod verify;

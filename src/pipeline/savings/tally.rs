@@ -1,0 +1,289 @@
+//! Adding up components night by night: which of their chunks are new, and what all of them take.
+//!
+//! A subtree, or a long list of chunks, that was added up before is not walked again: its sums are remembered, up to a
+//! bounded number of them. Which chunks were met is one bit for each chunk of the index.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::Figures;
+use super::sample::Sample;
+use crate::id::ChunkId;
+use crate::index::{BlockKey, ChunkSet};
+use crate::limits::{SAVINGS_DAMAGE_MAX, SAVINGS_SUMS_MAX};
+use crate::model::{self, Component, Content, ContentReader, Node, NodeKind, Step, Walk, show_path};
+use crate::pack::{BlockEncoder, BlockPlace, Encoding, PackKind};
+use crate::pipeline::Error;
+use crate::progress::{self, Progress};
+use crate::repo::{self, ChunkReader};
+
+/// Plaintext in delta blocks, which is yet to be compressed, of file content and of trees.
+type InDeltas = [u64; 2];
+
+/// Sums of everything below a directory, or of a long list, whatever was met before.
+#[derive(Debug, Clone, Copy, Default)]
+struct Whole {
+    /// What its chunks in plain blocks take there.
+    plain_bytes: f64,
+    /// Its chunks in delta blocks.
+    in_deltas: InDeltas,
+}
+
+impl Whole {
+    fn add(&mut self, other: Self) {
+        self.plain_bytes += other.plain_bytes;
+        add_all(&mut self.in_deltas, other.in_deltas);
+    }
+}
+
+/// A directory that is being walked.
+#[derive(Debug, Default)]
+struct Open {
+    identity: Option<ChunkId>,
+    whole: Whole,
+    damaged: bool,
+}
+
+/// Sums of the chunks that were new.
+#[derive(Debug, Default)]
+struct Fresh {
+    chunks: u64,
+    raw_bytes: u64,
+    stored_bytes: f64,
+    plain_bytes: f64,
+    in_deltas: InDeltas,
+    samples: [Sample; 2],
+}
+
+/// What is known from one component to the next.
+pub(super) struct Tally {
+    reader: ChunkReader,
+    encoder: BlockEncoder,
+    met: ChunkSet,
+    known: HashMap<ChunkId, Whole>,
+    /// How well delta blocks of each component compressed by themselves when they were last measured.
+    ratios: HashMap<String, [Option<f64>; 2]>,
+    /// The same of any component, for those that were never measured.
+    latest: [Option<f64>; 2],
+    block: Option<(BlockKey, BlockPlace)>,
+    fresh: Fresh,
+    damage: Vec<String>,
+}
+
+impl Tally {
+    pub(super) fn new(reader: ChunkReader) -> Result<Self, Error> {
+        let met = reader.index().chunk_set();
+        let encoder = BlockEncoder::new().map_err(repo::Error::from)?;
+        let (known, ratios, fresh) = (HashMap::new(), HashMap::new(), Fresh::default());
+        Ok(Self { reader, encoder, met, known, ratios, latest: [None; 2], block: None, fresh, damage: Vec::new() })
+    }
+
+    /// What was found damaged since this was last asked.
+    pub(super) fn take_damage(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.damage)
+    }
+
+    /// Adds up the next component.
+    ///
+    /// # Errors
+    /// [`Error::Cancelled`], [`Error::Repo`], [`Error::Model`].
+    pub(super) fn component(&mut self, component: &Component, progress: &dyn Progress) -> Result<Figures, Error> {
+        let Some(root) = component.root.clone() else { return Ok(Figures::default()) };
+        let whole = self.walk(Walk::new(root, b""), progress)?;
+        let fresh = std::mem::take(&mut self.fresh);
+        let mut ratios = self.ratios.get(component.name.as_str()).copied().unwrap_or_default();
+        for ((ratio, latest), sample) in ratios.iter_mut().zip(&mut self.latest).zip(fresh.samples) {
+            let (raw, compressed) =
+                sample.measure((&mut self.reader, &mut self.encoder), &mut self.damage, progress)?;
+            if raw > 0 {
+                *ratio = Some(compressed as f64 / raw as f64);
+                *latest = *ratio;
+            }
+            *ratio = ratio.or(*latest);
+        }
+        self.damage.truncate(SAVINGS_DAMAGE_MAX);
+        self.ratios.insert(component.name.to_string(), ratios);
+        let alone = |plain_bytes: f64, in_deltas: InDeltas| {
+            let measured = in_deltas.iter().zip(ratios).map(|(raw, ratio)| *raw as f64 * ratio.unwrap_or(1.0));
+            whole_bytes(plain_bytes + measured.sum::<f64>())
+        };
+        Ok(Figures {
+            live_bytes: component.bytes,
+            copies_bytes: alone(whole.plain_bytes, whole.in_deltas),
+            dedup_bytes: fresh.raw_bytes,
+            compressed_bytes: alone(fresh.plain_bytes, fresh.in_deltas),
+            stored_bytes: whole_bytes(fresh.stored_bytes),
+            chunks: fresh.chunks,
+        })
+    }
+
+    fn walk(&mut self, mut walk: Walk, progress: &dyn Progress) -> Result<Whole, Error> {
+        // The lowest is no directory but what is around the root.
+        let mut open = vec![Open::default()];
+        loop {
+            let step = walk.next(&mut self.reader);
+            progress::check(progress)?;
+            if step.is_err()
+                && let Some(last) = open.last_mut()
+            {
+                last.damaged = true;
+            }
+            let is_directory = matches!(&step, Ok(Some(Step::Entry(node))) if node.is_directory());
+            self.close(&mut open, walk.depth() + usize::from(!is_directory));
+            match step {
+                Ok(None) => return Ok(open.pop().unwrap_or_default().whole),
+                Ok(Some(Step::Leave)) => {}
+                Ok(Some(Step::Entry(node))) => self.entry(*node, &mut walk, &mut open)?,
+                Err(cause) => self.note(cause, walk.path(), &mut open)?,
+            }
+        }
+    }
+
+    /// Ends directories until so many are open, with what is around the root.
+    fn close(&mut self, open: &mut Vec<Open>, len: usize) {
+        while open.len() > len.max(1) {
+            let Some(closed) = open.pop() else { return };
+            if let Some(identity) = closed.identity.filter(|_| !closed.damaged) {
+                self.remember(identity, closed.whole);
+            }
+            if let Some(around) = open.last_mut() {
+                around.whole.add(closed.whole);
+                around.damaged |= closed.damaged;
+            }
+        }
+    }
+
+    fn entry(&mut self, node: Node, walk: &mut Walk, open: &mut Vec<Open>) -> Result<(), Error> {
+        let (content, kind) = match node.kind {
+            NodeKind::File { content, .. } => (content, PackKind::Data),
+            NodeKind::Directory { tree } => (tree, PackKind::Tree),
+            _ => return Ok(()),
+        };
+        let mut directory = Open::default();
+        if kind == PackKind::Tree {
+            let identity = identity(b't', &content);
+            if let Some(whole) = self.known.get(&identity) {
+                if let Some(around) = open.last_mut() {
+                    around.whole.add(*whole);
+                }
+                walk.skip();
+                return Ok(());
+            }
+            directory.identity = Some(identity);
+        }
+        let counted = self.content(content, kind);
+        if kind == PackKind::Tree {
+            open.push(directory);
+        }
+        match counted {
+            Ok(whole) => {
+                if let Some(around) = open.last_mut() {
+                    around.whole.add(whole);
+                }
+            }
+            Err(cause) => self.note(cause, walk.path(), open)?,
+        }
+        Ok(())
+    }
+
+    /// Notes damage, which the walk goes on after; everything around it is not remembered.
+    fn note(&mut self, cause: model::Error, path: &[u8], open: &mut [Open]) -> Result<(), Error> {
+        if !cause.is_damage() {
+            return Err(cause.into());
+        }
+        if self.damage.len() < SAVINGS_DAMAGE_MAX {
+            let causes = std::iter::successors(Some(&cause as &dyn std::error::Error), |error| error.source());
+            let causes: Vec<String> = causes.map(ToString::to_string).collect();
+            let path = show_path(path.strip_prefix(b"/").unwrap_or(path));
+            let place = if path.is_empty() { String::new() } else { format!("{path}: ") };
+            self.damage.push(format!("{place}{}", causes.last().map_or("", String::as_str)));
+        }
+        if let Some(last) = open.last_mut() {
+            last.damaged = true;
+        }
+        Ok(())
+    }
+
+    /// Adds up the chunks of a content, and those of the lists that it is stored as.
+    fn content(&mut self, content: Content, kind: PackKind) -> Result<Whole, model::Error> {
+        let identity = (content.depth > 0).then(|| identity(b'l', &content));
+        if let Some(whole) = identity.and_then(|identity| self.known.get(&identity)) {
+            return Ok(*whole);
+        }
+        let mut whole = Whole::default();
+        for depth in 0..content.depth {
+            // The lists of a content are contents themselves: the deepest has its chunks in the node.
+            let list = Content { len_bytes: u64::MAX, depth, chunks: content.chunks.clone() };
+            self.chunks(list, PackKind::Tree, &mut whole)?;
+        }
+        self.chunks(content, kind, &mut whole)?;
+        if let Some(identity) = identity {
+            self.remember(identity, whole);
+        }
+        Ok(whole)
+    }
+
+    fn chunks(&mut self, content: Content, kind: PackKind, whole: &mut Whole) -> Result<(), model::Error> {
+        let mut chunks = ContentReader::new(content)?;
+        while let Some(chunk) = chunks.next(&mut self.reader)? {
+            self.chunk(chunk.id, kind, whole)?;
+        }
+        Ok(())
+    }
+
+    fn chunk(&mut self, id: ChunkId, kind: PackKind, whole: &mut Whole) -> Result<(), model::Error> {
+        let location = self.reader.locate(id)?;
+        let key = location.block_key();
+        let place = match self.block {
+            Some((known, place)) if known == key => place,
+            _ => self.reader.index().place(key).ok_or(repo::Error::MissingChunk { chunk: id })?,
+        };
+        self.block = Some((key, place));
+        let len = u64::from(location.len_bytes);
+        let share = f64::from(place.stored_bytes) * len as f64 / f64::from(place.raw_bytes.max(1));
+        let is_delta = place.encoding == Encoding::Delta.number();
+        let number = usize::from(kind == PackKind::Tree);
+        let part = if is_delta {
+            let mut in_deltas = InDeltas::default();
+            in_deltas.iter_mut().skip(number).take(1).for_each(|sum| *sum = len);
+            Whole { plain_bytes: 0.0, in_deltas }
+        } else {
+            Whole { plain_bytes: share, in_deltas: InDeltas::default() }
+        };
+        whole.add(part);
+        if !Arc::clone(self.reader.index()).insert(&mut self.met, &id) {
+            return Ok(());
+        }
+        self.fresh.chunks += 1;
+        self.fresh.raw_bytes += len;
+        self.fresh.stored_bytes += share;
+        self.fresh.plain_bytes += part.plain_bytes;
+        add_all(&mut self.fresh.in_deltas, part.in_deltas);
+        if let Some(sample) = self.fresh.samples.get_mut(number).filter(|_| is_delta) {
+            sample.offer(key, place.raw_bytes);
+        }
+        Ok(())
+    }
+
+    fn remember(&mut self, identity: ChunkId, whole: Whole) {
+        if self.known.len() < SAVINGS_SUMS_MAX {
+            self.known.insert(identity, whole);
+        }
+    }
+}
+
+/// One name for the same chunks at the same depth in the same role.
+fn identity(role: u8, content: &Content) -> ChunkId {
+    let ids = content.chunks.iter().flat_map(|chunk| *chunk.id.as_bytes());
+    let bytes: Vec<u8> = [role, content.depth].into_iter().chain(ids).collect();
+    ChunkId::of(&bytes)
+}
+
+fn add_all(sums: &mut InDeltas, others: InDeltas) {
+    sums.iter_mut().zip(others).for_each(|(sum, other)| *sum += other);
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a sum of lengths is not negative")]
+fn whole_bytes(bytes: f64) -> u64 {
+    bytes.round() as u64
+}
