@@ -110,6 +110,15 @@ pub const SAVINGS_SUMS_MAX: usize = 1 << 18;
 /// Damage that is told of each component of each night.
 pub const SAVINGS_DAMAGE_MAX: usize = 3;
 
+/// Most nights of a simulated system.
+pub const SIMULATION_NIGHTS_MAX: u32 = 366;
+/// Most rows that the database of a simulated system begins with.
+pub const SIMULATION_ROWS_MAX: u32 = 10_000_000;
+/// Most rows that it has in the end.
+pub const SIMULATION_ROWS_END_MAX: u64 = 20_000_000;
+/// Most percent of its first rows that are inserted each night.
+pub const SIMULATION_INSERT_PERCENT_MAX: f64 = 1_000.0;
+
 /// Bytes of plain input in one member-free block of parallel gzip.
 pub const GZIP_BLOCK_BYTES: usize = 1 << 20;
 

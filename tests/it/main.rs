@@ -6,6 +6,7 @@ mod deltas;
 mod limits;
 mod metadata;
 mod restore_safety;
+mod savings;
 mod sources;
 mod streams;
 mod support;

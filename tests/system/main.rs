@@ -6,4 +6,5 @@
 mod dump;
 mod failures;
 mod nights;
+mod savings;
 mod support;

@@ -1,10 +1,12 @@
 //! The command line of Larder: reads arguments, configuration and signals, calls the library, and speaks to people.
 
+mod chart;
 mod cli;
 mod config;
 mod console;
 mod failure;
 mod output;
+mod simulation;
 mod system;
 mod table;
 mod units;

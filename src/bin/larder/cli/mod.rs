@@ -13,6 +13,7 @@ mod man;
 mod plan;
 mod restore;
 mod restore_plan;
+mod savings;
 mod show;
 mod stats;
 mod verify;
@@ -81,6 +82,7 @@ enum Command {
     Export(export::ExportArguments),
     Verify(verify::VerifyArguments),
     Stats(stats::StatsArguments),
+    Savings(savings::SavingsArguments),
     Completions(completions::CompletionsArguments),
     Man(man::ManArguments),
 }
@@ -101,6 +103,7 @@ pub(crate) fn run(arguments: &Arguments, output: &Output) -> anyhow::Result<Exit
         Command::Export(command) => command.run(&Context::new(global, output)?),
         Command::Verify(command) => command.run(&Context::new(global, output)?),
         Command::Stats(command) => command.run(&Context::new(global, output)?),
+        Command::Savings(command) => command.run(&Context::new(global, output)?),
         Command::Completions(command) => Ok(command.run(output)),
         Command::Man(command) => command.run(output),
     };

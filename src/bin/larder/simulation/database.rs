@@ -1,0 +1,172 @@
+//! The database of the system: a PostgreSQL that is started for it, or a dump that is written without one.
+
+use std::fs::{self, File};
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use larder::pipeline::Error;
+use larder::pipeline::backup::Origin;
+use larder::pipeline::restore::TestServer;
+use larder::progress::{self, Progress};
+use larder::source::postgres::{DUMP_FILE, DumpSource, find_server_programs, psql};
+use larder::source::{DirSource, Excludes};
+
+use super::rows::{Change, Row, Rows};
+use super::text::push;
+
+const TABLE: &str = "CREATE TABLE public.articles (
+    id bigint NOT NULL,
+    source integer NOT NULL,
+    published timestamp with time zone NOT NULL,
+    title text NOT NULL,
+    body text NOT NULL,
+    embedding text NOT NULL,
+    updates integer NOT NULL
+);";
+const COPY: &str = "COPY public.articles (id, source, published, title, body, embedding, updates) FROM stdin;";
+const KEY: &str = "ALTER TABLE ONLY public.articles ADD CONSTRAINT articles_pkey PRIMARY KEY (id);
+CREATE INDEX articles_source_idx ON public.articles USING btree (source);";
+/// SQL that is sent at once, about.
+const BATCH_BYTES: usize = 4 << 20;
+/// It makes the dump's only random line the same on every night. Nobody has to guess it: the server is gone afterwards.
+const SECRET: [u8; 32] = *b"the simulation has no secrets ..";
+
+/// Where the rows are.
+pub(super) enum Database {
+    Server { server: TestServer, version: String },
+    Written { folder: PathBuf },
+}
+
+impl Database {
+    /// Starts a server where that is wanted and its programs are installed.
+    pub(super) fn start(folder: &Path, with_postgres: bool, progress: &dyn Progress) -> anyhow::Result<Self> {
+        if with_postgres && find_server_programs().is_some() {
+            match TestServer::start() {
+                Ok(server) => {
+                    let answer = psql(&server.connection(), "SHOW server_version")?;
+                    let version = answer.first().and_then(|row| row.first()).cloned().unwrap_or_default();
+                    let version = version.split_whitespace().next().unwrap_or_default().to_owned();
+                    return Ok(Self::Server { server, version });
+                }
+                Err(error) => {
+                    progress::check(progress).map_err(Error::from)?;
+                    progress
+                        .note(&format!("no PostgreSQL could be started, so a dump is written without one: {error}"));
+                }
+            }
+        }
+        let folder = folder.join("database");
+        fs::create_dir(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+        Ok(Self::Written { folder })
+    }
+
+    /// The version of the server, where there is one.
+    pub(super) fn version(&self) -> Option<&str> {
+        match self {
+            Self::Server { version, .. } => Some(version),
+            Self::Written { .. } => None,
+        }
+    }
+
+    /// Where a backup reads it from.
+    pub(super) fn origin(&self) -> Origin {
+        match self {
+            Self::Server { server, .. } => Origin::Database(Box::new(DumpSource::new(server.connection(), SECRET))),
+            Self::Written { folder } => Origin::Directory(DirSource::new(folder, Excludes::default())),
+        }
+    }
+
+    /// Makes the table with its first rows.
+    pub(super) fn make(&self, rows: &Rows, progress: &dyn Progress) -> anyhow::Result<()> {
+        match self {
+            Self::Server { .. } => {
+                self.sql(TABLE)?;
+                self.insert(rows, rows.heap().iter().copied(), progress)?;
+                self.sql(&format!("{KEY}\nVACUUM ANALYZE public.articles;"))
+            }
+            Self::Written { folder } => write_dump(&folder.join(DUMP_FILE), rows, progress),
+        }
+    }
+
+    /// Makes a change that the rows have had already.
+    pub(super) fn change(&self, rows: &Rows, change: &Change, progress: &dyn Progress) -> anyhow::Result<()> {
+        match self {
+            Self::Server { .. } => {
+                self.update(rows, &change.updated, progress)?;
+                let inserted = change.inserted.clone().map(|id| Row { id, updates: 0 });
+                self.insert(rows, inserted, progress)?;
+                self.sql("VACUUM ANALYZE public.articles;")
+            }
+            Self::Written { folder } => write_dump(&folder.join(DUMP_FILE), rows, progress),
+        }
+    }
+
+    fn insert(&self, rows: &Rows, new: impl Iterator<Item = Row>, progress: &dyn Progress) -> anyhow::Result<()> {
+        let append = |text: &mut String, row| rows.append_copy(text, row);
+        self.batches((&format!("{COPY}\n"), "\\.\n"), new, append, progress)
+    }
+
+    fn update(&self, rows: &Rows, updated: &[Row], progress: &dyn Progress) -> anyhow::Result<()> {
+        let before =
+            "CREATE TEMPORARY TABLE changed (id bigint, title text, updates integer);\nCOPY changed FROM stdin;\n";
+        let after = "\\.\nUPDATE public.articles SET title = changed.title, updates = changed.updates FROM changed \
+                     WHERE articles.id = changed.id;\n";
+        let append = |text: &mut String, row: Row| {
+            push(text, format_args!("{}\t", row.id));
+            rows.append_title(text, row);
+            push(text, format_args!("\t{}\n", row.updates));
+        };
+        self.batches((before, after), updated.iter().copied(), append, progress)
+    }
+
+    /// Sends rows in batches, each between two pieces of SQL.
+    fn batches(
+        &self,
+        (before, after): (&str, &str),
+        rows: impl Iterator<Item = Row>,
+        append: impl Fn(&mut String, Row),
+        progress: &dyn Progress,
+    ) -> anyhow::Result<()> {
+        let mut rows = rows.peekable();
+        while rows.peek().is_some() {
+            progress::check(progress).map_err(Error::from)?;
+            let mut text = before.to_owned();
+            while let Some(row) = rows.next_if(|_| text.len() < BATCH_BYTES) {
+                append(&mut text, row);
+            }
+            progress.advance(text.len() as u64);
+            text.push_str(after);
+            self.sql(&text)?;
+        }
+        Ok(())
+    }
+
+    fn sql(&self, sql: &str) -> anyhow::Result<()> {
+        if let Self::Server { server, .. } = self {
+            psql(&server.connection(), sql)?;
+        }
+        Ok(())
+    }
+}
+
+/// Writes what `pg_dump` would, with the rows in the order of the heap.
+fn write_dump(path: &Path, rows: &Rows, progress: &dyn Progress) -> anyhow::Result<()> {
+    let failed = || format!("cannot write {}", path.display());
+    let mut file = BufWriter::new(File::create(path).with_context(failed)?);
+    write!(file, "--\n-- PostgreSQL database dump\n--\n\nSET client_encoding = 'UTF8';\n\n{TABLE}\n\n{COPY}\n")
+        .with_context(failed)?;
+    let mut text = String::new();
+    for row in rows.heap() {
+        rows.append_copy(&mut text, *row);
+        if text.len() >= BATCH_BYTES {
+            progress::check(progress).map_err(Error::from)?;
+            progress.advance(text.len() as u64);
+            file.write_all(text.as_bytes()).with_context(failed)?;
+            text.clear();
+        }
+    }
+    file.write_all(text.as_bytes()).with_context(failed)?;
+    write!(file, "\\.\n\n{KEY}\n\n--\n-- PostgreSQL database dump complete\n--\n").with_context(failed)?;
+    file.flush().with_context(failed)
+}
