@@ -17,6 +17,9 @@ const GAIN_MIN_PERMILLE: usize = 30;
 const BASE_COST_BYTES: usize = 3 * BASE_ID_BYTES;
 /// A delta that is this many times smaller than its plaintext pays.
 const CLEAR_GAIN: usize = 6;
+/// A delta against what is much older pays when it is this many times smaller than the block by itself. Otherwise the block
+/// begins a chain, and the next nights cost less.
+const FAR_GAIN: usize = 2;
 const SAMPLES: usize = 4;
 const SAMPLE_BYTES: usize = 4 << 10;
 /// Blocks below this length are compressed without sampling.
@@ -149,11 +152,12 @@ impl BlockEncoder {
             chunks,
         };
         // Hardly anything compresses that well by itself: there is no need to try.
-        if cost <= block.bytes.len() / CLEAR_GAIN {
+        if !prefix.far && cost <= block.bytes.len() / CLEAR_GAIN {
             return Ok(delta(block.chunks));
         }
         let plain = self.encode(block)?;
-        Ok(if gains(plain.payload.len(), cost) { delta(plain.chunks) } else { plain })
+        let pays = if prefix.far { cost * FAR_GAIN <= plain.payload.len() } else { gains(plain.payload.len(), cost) };
+        Ok(if pays { delta(plain.chunks) } else { plain })
     }
 
     fn looks_compressible(&mut self, bytes: &[u8]) -> Result<bool, Error> {

@@ -23,6 +23,8 @@ pub struct Prefix {
     pub bytes: Vec<u8>,
     /// Blocks to decode before a block with these bases: one more than the deepest of them.
     pub depth: u8,
+    /// They are much older than what is to be encoded, and only a clear gain is worth it.
+    pub far: bool,
 }
 
 /// Compresses against prefixes; one for each thread.

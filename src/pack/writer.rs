@@ -116,8 +116,12 @@ mod tests {
         let mut block = RawBlock::default();
         let (before, after) = (old_text(), old_text().replace("one 7", "seven"));
         block.push((ChunkId::of(after.as_bytes()), after.as_bytes()), 0);
-        let prefix =
-            Prefix { bases: vec![ChunkId::of(before.as_bytes()).into()], bytes: before.into_bytes(), depth: 1 };
+        let prefix = Prefix {
+            bases: vec![ChunkId::of(before.as_bytes()).into()],
+            bytes: before.into_bytes(),
+            depth: 1,
+            far: false,
+        };
         let delta = encoder.encode_against(block, prefix).expect("encode");
         assert_eq!((delta.encoding, delta.depth, delta.bases.len()), (Encoding::Delta, 1, 1));
         pack_writer.add(delta).expect("memory");

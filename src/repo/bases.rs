@@ -80,31 +80,11 @@ impl Reaches {
     }
 }
 
-/// The prefix that these chunks make. One that lies too deep gives way to what its own block is encoded against.
-/// One with which more blocks would be needed than a block may need is left out.
+/// The prefix that these chunks make. One with which more blocks would be needed than a block may need is left out.
 pub(super) fn gather(reader: &mut ChunkReader, reaches: &mut Reaches, bases: &[ChunkRef]) -> Prefix {
-    let mut chosen: Vec<(ChunkId, Location, u8)> = Vec::new();
-    let mut seen = HashSet::new();
-    for base in bases {
-        let Some((location, depth)) = shallowest(reader, &base.id) else { continue };
-        if depth < DELTA_DEPTH_MAX {
-            if seen.insert(base.id) {
-                chosen.push((base.id, location, depth));
-            }
-            continue;
-        }
-        let Ok((_, own_bases)) = reader.index().block(location.block_key()) else { continue };
-        for own in own_bases {
-            let found = reader.index().base_locations(&own, DELTA_DEPTH_MAX).next();
-            let Some((id, _)) = found.filter(|(id, _)| seen.insert(*id)) else { continue };
-            if let Some((location, depth)) = shallowest(reader, &id) {
-                chosen.push((id, location, depth));
-            }
-        }
-    }
-    chosen.truncate(BLOCK_BASES_MAX);
+    let (chosen, far) = choose(reader.index(), bases);
     let bytes: usize = chosen.iter().map(|(_, location, _)| location.len_bytes as usize).sum();
-    let (mut prefix, mut needed) = (Prefix::default(), BTreeSet::<BlockKey>::new());
+    let (mut prefix, mut needed) = (Prefix { far, ..Prefix::default() }, BTreeSet::<BlockKey>::new());
     prefix.bytes.reserve_exact(bytes.min(DELTA_PREFIX_BYTES_MAX));
     for (id, location, depth) in chosen {
         if prefix.bytes.len() + location.len_bytes as usize > DELTA_PREFIX_BYTES_MAX {
@@ -124,9 +104,61 @@ pub(super) fn gather(reader: &mut ChunkReader, reaches: &mut Reaches, bases: &[C
     prefix
 }
 
+/// A chunk, its place, and how many blocks lie before its own.
+type Base = (ChunkId, Location, u8);
+
+/// The bases to use for these, and whether there is one among them that lay too deep: then what stood in its place when its
+/// chain was begun is used, and blocks become shallow again.
+fn choose(index: &Index, bases: &[ChunkRef]) -> (Vec<Base>, bool) {
+    let (mut chosen, mut seen, mut far) = (Vec::new(), HashSet::new(), false);
+    for base in bases {
+        let Some((location, depth)) = shallowest(index, &base.id) else { continue };
+        if depth < DELTA_DEPTH_MAX {
+            chosen.extend(seen.insert(base.id).then_some((base.id, location, depth)));
+        } else {
+            far = true;
+            chosen.extend(beginnings(index, base.id, location).into_iter().filter(|(id, ..)| seen.insert(*id)));
+        }
+    }
+    chosen.truncate(BLOCK_BASES_MAX);
+    (chosen, far)
+}
+
+/// What stood in the place of a chunk when the chain was begun that it ends, in blocks that need no others. Bases are in the
+/// order of what is encoded against them, so a chunk in the middle of a block is followed to the middle of its bases.
+fn beginnings(index: &Index, id: ChunkId, location: Location) -> Vec<Base> {
+    let (mut level, mut found, mut seen) = (vec![(id, location)], Vec::new(), HashSet::new());
+    // Bases lie less deep than what needs them, so this ends.
+    while !level.is_empty() {
+        let mut below = Vec::new();
+        for (id, location) in level {
+            let Ok((place, bases)) = index.block(location.block_key()) else { continue };
+            if bases.is_empty() {
+                found.push((id, location, place.depth));
+                continue;
+            }
+            let bases = bases.iter().filter_map(|base| index.base_locations(base, place.depth).next());
+            let bases: Vec<(ChunkId, Location)> = bases.collect();
+            let total: u64 = bases.iter().map(|(_, base)| u64::from(base.len_bytes)).sum();
+            let scaled = |offset: u32| u64::from(offset) * total / u64::from(place.raw_bytes.max(1));
+            let (start, end) = (scaled(location.offset), scaled(location.offset + location.len_bytes));
+            let mut next = 0;
+            for (id, base) in bases {
+                let begun = next;
+                next += u64::from(base.len_bytes);
+                if begun < end && next > start && seen.insert(id) {
+                    below.push((id, base));
+                }
+            }
+        }
+        level = below;
+        level.truncate(BLOCK_BASES_MAX);
+    }
+    found
+}
+
 /// The place of a chunk that needs the fewest blocks to be decoded before, and how many these are.
-fn shallowest(reader: &ChunkReader, id: &ChunkId) -> Option<(Location, u8)> {
-    let index = reader.index();
-    let places = index.locations(id).filter_map(|location| Some((location, index.place(location.block_key())?.depth)));
+fn shallowest(index: &Index, id: &ChunkId) -> Option<(Location, u8)> {
+    let places = index.locations(id).map(|location| (location, index.depth(location.block_key())));
     places.min_by_key(|(_, depth)| *depth)
 }

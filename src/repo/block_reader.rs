@@ -292,7 +292,7 @@ mod tests {
         let mut block = crate::pack::RawBlock::default();
         block.push((ChunkId::of(plain), plain), 0);
         let bases = if prefix.is_empty() { Vec::new() } else { vec![ChunkId::of(prefix).into()] };
-        let prefix = pack::Prefix { bases, bytes: prefix.to_vec(), depth: 1 };
+        let prefix = pack::Prefix { bases, bytes: prefix.to_vec(), depth: 1, far: false };
         encoder.encode_against(block, prefix).expect("encode").payload
     }
 

@@ -64,6 +64,37 @@ fn a_night_of_small_changes_costs_almost_nothing_and_comes_back() {
     assert!(packs_bytes(&system) - before > 1 << 20, "without deltas most of it is stored again");
 }
 
+/// Chains end where they are as deep as they may be. They were not begun anew then: each later night was encoded against the
+/// same old one, from which it differed more and more.
+#[test]
+fn nights_after_the_deepest_one_cost_little_too() {
+    let system = System::new();
+    let mut rows: Vec<Vec<u8>> = (0..8_000).map(row).collect();
+    let mut numbers = Numbers(7);
+    let mut stored = Vec::new();
+    for night in 0..28_u64 {
+        system.write(FILE, rows.concat());
+        let before = packs_bytes(&system);
+        system.ok(&["create"]);
+        stored.push(packs_bytes(&system) - before);
+        for changed in 0..160 {
+            let at = numbers.below(rows.len());
+            rows[at] = row(1_000_000 * (night + 1) + changed);
+        }
+    }
+    let mean = |nights: &[u64]| nights.iter().sum::<u64>() / nights.len() as u64;
+    let (early, late) = (mean(&stored[1..8]), mean(&stored[12..]));
+    assert!(late < 4 * early, "{late} bytes a night after {early}: {stored:?}");
+    assert!(saved(&system, "latest") == system.read(FILE));
+    system.ok(&["verify", "--all", "--read-data"]);
+}
+
+/// A row of a table, with a text of its own.
+fn row(number: u64) -> Vec<u8> {
+    let text = noise(190, number).into_iter().map(|byte| b'a' + byte % 16);
+    number.to_string().into_bytes().into_iter().chain(text).chain(*b"\n").collect()
+}
+
 #[test]
 fn any_sequence_of_edits_comes_back() {
     for seed in 0..4 {
