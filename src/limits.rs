@@ -87,7 +87,7 @@ pub const BATCH_STEPS_MAX: usize = 256;
 pub const BLOCKS_IN_FLIGHT: usize = 4;
 
 /// Decoded blocks that a reader keeps, in bytes.
-pub const BLOCK_CACHE_BYTES: usize = 16 << 20;
+pub const BLOCK_CACHE_BYTES: usize = 14 << 20;
 /// Decoded blocks of bases that a backup keeps, in bytes: they are needed in the order of the streams.
 pub const BASE_CACHE_BYTES: usize = 4 << 20;
 /// Decoded blocks of trees and chunk lists that a backup keeps, in bytes.
