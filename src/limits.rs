@@ -84,14 +84,16 @@ pub const BATCHES_IN_FLIGHT: usize = 4;
 /// Entries of trees that one batch carries at most.
 pub const BATCH_STEPS_MAX: usize = 256;
 /// Blocks that may be on their way between encoding and the pack.
-pub const BLOCKS_IN_FLIGHT: usize = 4;
+pub const BLOCKS_IN_FLIGHT: usize = 3;
 
 /// Decoded blocks that a reader keeps, in bytes.
 pub const BLOCK_CACHE_BYTES: usize = 14 << 20;
+/// Decoded blocks that a restore keeps, in bytes: each of its threads follows the bases of another place.
+pub const RESTORE_CACHE_BYTES: usize = 22 << 20;
 /// Decoded blocks of bases that a backup keeps, in bytes: they are needed in the order of the streams.
-pub const BASE_CACHE_BYTES: usize = 4 << 20;
+pub const BASE_CACHE_BYTES: usize = 3 << 20;
 /// Decoded blocks of trees and chunk lists that a backup keeps, in bytes.
-pub const TREE_CACHE_BYTES: usize = 4 << 20;
+pub const TREE_CACHE_BYTES: usize = 3 << 20;
 /// Chunks and blocks of packs whose listings a check keeps, all together: it follows the bases of two places at once, each
 /// through as many packs as a block is deep.
 pub const LISTED_CHUNKS_KEPT: usize = 1 << 17;

@@ -118,7 +118,15 @@ impl Repository {
     /// # Errors
     /// [`Error::Pack`].
     pub fn reader_with(&self, index: &Arc<Index>) -> Result<ChunkReader, Error> {
-        ChunkReader::new(Arc::clone(&self.storage), Arc::clone(index), self.ids(), BLOCK_CACHE_BYTES)
+        self.reader_with_cache(index, BLOCK_CACHE_BYTES)
+    }
+
+    /// A reader of chunks that shares an index and keeps so many bytes of decoded blocks.
+    ///
+    /// # Errors
+    /// [`Error::Pack`].
+    pub fn reader_with_cache(&self, index: &Arc<Index>, cache_bytes: usize) -> Result<ChunkReader, Error> {
+        ChunkReader::new(Arc::clone(&self.storage), Arc::clone(index), self.ids(), cache_bytes)
     }
 
     /// The names of all manifests, in no order.

@@ -5,13 +5,14 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::Path;
+use std::sync::Arc;
 
 use super::compare::same_content;
 use super::finish::Waiting;
 use super::left_out::LeftOut;
 use super::writer::ChunkWriter;
 use super::{ComponentRestore, with_causes};
-use crate::limits::{RESTORE_CHUNKS_MAX, RESTORE_FILES_MAX};
+use crate::limits::{RESTORE_CACHE_BYTES, RESTORE_CHUNKS_MAX, RESTORE_FILES_MAX};
 use crate::model::{Component, ContentReader, Node, NodeKind, Step, Walk, show_path};
 use crate::pipeline::Error;
 use crate::pipeline::presence::LostPath;
@@ -102,7 +103,7 @@ impl<'a> TreeRestore<'a> {
             beneath.guard(repository.local_root().as_deref());
             Some(beneath)
         };
-        let reader = repository.reader()?;
+        let reader = repository.reader_with_cache(&Arc::new(repository.index()?), RESTORE_CACHE_BYTES)?;
         let writer = ChunkWriter::new(reader.sibling()?);
         let lost = lost.iter().map(|lost| lost.path.clone()).collect();
         Ok(Self {
