@@ -233,3 +233,27 @@ fn a_name_that_changes_what_it_is_comes_back() {
     system.ok(&["restore", &folder, "--target", &system.path("saved").to_string_lossy()]);
     assert!(system.read(format!("saved/{FILE}/inner")) == noise(300_000, 1));
 }
+
+/// The same data under another name has no older state to compare with, and is stored already.
+#[test]
+fn a_component_that_is_renamed_or_changes_its_kind_comes_back() {
+    let system = System::new();
+    let bytes = noise(1 << 20, 5);
+    system.write(FILE, &bytes);
+    let first = system.create();
+    fs::rename(system.path("models"), system.path("networks")).expect("the folder is ours");
+    system.write("larder.toml", "[directories]\nnetworks = \"networks\"\n");
+    let before = packs_bytes(&system);
+    let renamed = system.create();
+    assert!(packs_bytes(&system) - before < 10_000, "only a tree is new");
+    // What was a directory is the output of a command, and a directory again.
+    system.ok(&["create", "--command", "networks", "--", "cat", &system.path("networks/data").to_string_lossy()]);
+    let again = system.create();
+    for (night, file) in [(&first, FILE), (&renamed, "networks/data"), (&again, "networks/data")] {
+        let out = system.path("saved");
+        let _ = fs::remove_dir_all(&out);
+        system.ok(&["restore", night, "--target", &out.to_string_lossy()]);
+        assert!(system.read(format!("saved/{file}")) == bytes, "{night}");
+    }
+    system.ok(&["verify", "--all", "--read-data"]);
+}
