@@ -6,6 +6,35 @@ use jiff::Timestamp;
 use jiff::tz::{Offset, TimeZone};
 use serde::{Deserialize, Serialize};
 
+/// A piece of the calendar.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Period {
+    /// From one full hour to the next.
+    Hour,
+    /// From midnight to midnight.
+    Day,
+    /// From Monday to Sunday, numbered as ISO 8601 does.
+    Week,
+    /// A month.
+    Month,
+    /// A year.
+    Year,
+}
+
+impl Period {
+    /// What happens once in each is called so.
+    #[must_use]
+    pub const fn adverb(self) -> &'static str {
+        match self {
+            Self::Hour => "hourly",
+            Self::Day => "daily",
+            Self::Week => "weekly",
+            Self::Month => "monthly",
+            Self::Year => "yearly",
+        }
+    }
+}
+
 /// An instant in UTC, with the offset of local time at its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct LocalTime {
@@ -53,6 +82,18 @@ impl LocalTime {
     #[must_use]
     pub fn rfc3339(&self) -> String {
         self.format("%Y-%m-%dT%H:%M:%S%:z")
+    }
+
+    /// The period of local time that the instant lies in, as text: the same for all instants of it, and for no others.
+    #[must_use]
+    pub fn period(&self, period: Period) -> String {
+        self.format(match period {
+            Period::Hour => "%Y-%m-%d %Hh",
+            Period::Day => "%Y-%m-%d",
+            Period::Week => "%G-W%V",
+            Period::Month => "%Y-%m",
+            Period::Year => "%Y",
+        })
     }
 
     fn format(&self, format: &str) -> String {

@@ -10,6 +10,7 @@ mod diff;
 mod node;
 mod path;
 mod previous;
+mod retention;
 mod snapshot;
 mod tree;
 mod walk;
@@ -21,6 +22,7 @@ pub use diff::{Change, Difference, diff};
 pub use node::{FileTime, Hole, Node, NodeKind, Xattr};
 pub use path::{ComponentName, NameError, SnapshotName, SnapshotPath, resolve, show_path};
 pub use previous::Previous;
+pub use retention::{EmptyRetention, Retention, Rule, Verdict, decide};
 pub use snapshot::{
     Component, ComponentKind, Consistency, DatabaseFacts, Problems, Snapshot, SnapshotKind, Status, TableRows,
     VolumeFacts, VolumeMethod,

@@ -244,8 +244,6 @@ pub struct Snapshot {
     pub parent: Option<SnapshotName>,
     /// Words that the user gave it.
     pub tags: Vec<String>,
-    /// Whether the user asked for it to be kept whatever the retention says.
-    pub pinned: bool,
     /// What was asked for.
     pub kind: SnapshotKind,
     /// Whether all of that is there.

@@ -217,7 +217,6 @@ fn snapshot(name: &str, time: LocalTime, component: Component) -> Snapshot {
         program: "a test".to_owned(),
         parent: None,
         tags: Vec::new(),
-        pinned: false,
         kind: SnapshotKind::Full,
         status: Status::Complete,
         millis: 0,

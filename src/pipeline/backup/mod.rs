@@ -179,7 +179,6 @@ pub fn run(
         program: options.program.clone(),
         parent,
         tags: options.tags.clone(),
-        pinned: false,
         kind: options.kind,
         status: Status::Complete,
         millis: millis_since(started),

@@ -101,7 +101,7 @@ pub(super) fn snapshot_json(snapshot: &Snapshot) -> Value {
         "status": snapshot.status,
         "parent": snapshot.parent,
         "tags": snapshot.tags,
-        "pinned": snapshot.pinned,
+        "pinned": false,
         "seconds": seconds(snapshot.millis),
         "bytes": snapshot.bytes(),
         "components": snapshot.components.iter().map(component_json).collect::<Vec<_>>(),
