@@ -58,19 +58,38 @@ pub fn snapshot(repository: &Repository, wanted: &str) -> Result<Snapshot, Error
             None => Err(unreadable(found.unreadable)),
         };
     }
-    let mut names = repository.manifest_names()?;
+    let name = name_among(repository.manifest_names()?, wanted)?;
+    read(repository, &name).map_err(|source| Error::Manifest { name, source })
+}
+
+/// The whole name of the snapshot that is meant, as [`snapshot`] finds it. But for `latest` its manifest need not be
+/// readable.
+///
+/// # Errors
+/// Those of [`snapshot`].
+pub fn name(repository: &Repository, wanted: &str) -> Result<String, Error> {
+    if wanted == LATEST {
+        return Ok(snapshot(repository, wanted)?.name.into());
+    }
+    name_among(repository.manifest_names()?, wanted)
+}
+
+/// The only one of the names that begins like this, or is this.
+///
+/// # Errors
+/// [`Error::NoSuchSnapshot`], [`Error::Ambiguous`].
+pub(super) fn name_among(mut names: Vec<String>, wanted: &str) -> Result<String, Error> {
     names.retain(|name| name.starts_with(wanted));
     names.sort();
-    let name = match names.as_slice() {
-        [] => return Err(Error::NoSuchSnapshot { wanted: wanted.to_owned() }),
-        [only] => only.clone(),
-        several if several.iter().any(|name| name == wanted) => wanted.to_owned(),
+    match names.as_slice() {
+        [] => Err(Error::NoSuchSnapshot { wanted: wanted.to_owned() }),
+        [only] => Ok(only.clone()),
+        several if several.iter().any(|name| name == wanted) => Ok(wanted.to_owned()),
         several => {
             let candidates = several.iter().take(CANDIDATES_SHOWN).cloned().collect();
-            return Err(Error::Ambiguous { wanted: wanted.to_owned(), candidates });
+            Err(Error::Ambiguous { wanted: wanted.to_owned(), candidates })
         }
-    };
-    read(repository, &name).map_err(|source| Error::Manifest { name, source })
+    }
 }
 
 /// The components of a snapshot that have these names; all of them when no names are given.

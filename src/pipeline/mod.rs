@@ -7,6 +7,7 @@ pub mod backup;
 mod error;
 pub mod export;
 pub mod find;
+pub mod forget;
 pub mod lookup;
 mod metadata;
 mod presence;

@@ -123,6 +123,14 @@ impl Config {
     pub fn check_writable(&self) -> Result<(), Error> {
         refuse_unknown("write to", &self.features.write)
     }
+
+    /// Refuses to delete where a feature that deleting needs is not known.
+    ///
+    /// # Errors
+    /// [`Error::UnknownFeature`].
+    pub fn check_deletable(&self) -> Result<(), Error> {
+        refuse_unknown("delete from", &self.features.delete)
+    }
 }
 
 fn refuse_unknown(operation: &'static str, needed: &[String]) -> Result<(), Error> {
@@ -179,10 +187,13 @@ mod tests {
 
         let mut config = Config::new().expect("config");
         config.features.write.push("time-travel".to_owned());
+        config.features.delete.push("shredder".to_owned());
         let storage = MemoryStorage::default();
         config.write(&storage).expect("write");
         let config = Config::read(&storage).expect("reading needs no feature").expect("a config");
         let error = config.check_writable().expect_err("writing needs one");
         assert!(error.to_string().contains("time-travel"));
+        let error = config.check_deletable().expect_err("deleting needs another one");
+        assert!(error.to_string().contains("shredder"));
     }
 }

@@ -8,6 +8,7 @@ mod cache;
 mod config;
 mod error;
 mod lock;
+mod manifests;
 mod packing;
 mod read;
 mod transaction;
@@ -24,7 +25,7 @@ pub use transaction::{Adopted, Finished, Stored, Transaction};
 use crate::chunk::{Chunker, Gear};
 use crate::id::IdScheme;
 use crate::index::Index;
-use crate::limits::{BLOCK_CACHE_BYTES, MANIFEST_BYTES_MAX};
+use crate::limits::BLOCK_CACHE_BYTES;
 use crate::storage::{Area, Key, PutMode, Storage};
 
 /// An open repository. Holds the shared lock as long as it lives.
@@ -129,22 +130,6 @@ impl Repository {
         ChunkReader::new(Arc::clone(&self.storage), Arc::clone(index), self.ids(), cache_bytes)
     }
 
-    /// The names of all manifests, in no order.
-    ///
-    /// # Errors
-    /// [`Error::Storage`].
-    pub fn manifest_names(&self) -> Result<Vec<String>, Error> {
-        Ok(self.storage.list(Area::Snapshots)?.into_iter().map(|listed| listed.name).collect())
-    }
-
-    /// The bytes of a manifest.
-    ///
-    /// # Errors
-    /// [`Error::Storage`].
-    pub fn read_manifest(&self, name: &str) -> Result<Vec<u8>, Error> {
-        Ok(self.storage.get(&Key::new(Area::Snapshots, name), MANIFEST_BYTES_MAX as u64)?)
-    }
-
     /// Reserves the name of a snapshot that is about to be made; `None` when it is taken or about to be. What killed
     /// processes left unfinished is removed first, when nobody else is at work.
     ///
@@ -164,11 +149,15 @@ impl Repository {
             },
             None => None,
         };
-        match self.storage.stat(&Key::new(Area::Snapshots, name)) {
-            Ok(_) => Ok(None),
-            Err(error) if error.is_missing() => Ok(Some(Reservation { name: name.to_owned(), _lock: lock })),
-            Err(error) => Err(error.into()),
+        // The name of a snapshot that can be brought back is taken too.
+        for area in [Area::Snapshots, Area::Forgotten] {
+            match self.storage.stat(&Key::new(area, name)) {
+                Ok(_) => return Ok(None),
+                Err(error) if error.is_missing() => {}
+                Err(error) => return Err(error.into()),
+            }
         }
+        Ok(Some(Reservation { name: name.to_owned(), _lock: lock }))
     }
 
     /// Begins to add to the repository.

@@ -54,6 +54,7 @@ impl Error {
         match source.kind() {
             io::ErrorKind::NotFound => Self::Missing { object },
             io::ErrorKind::AlreadyExists => Self::Exists { object },
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full { object, needed: 0 },
             _ => Self::Io { action, object, source },
         }
     }

@@ -171,9 +171,10 @@ impl Storage for LocalStorage {
     }
 
     fn sweep(&self) -> Result<(), Error> {
-        for folder in [self.root.clone(), self.root.join("packs"), self.root.join("index"), self.root.join("snapshots")]
-        {
-            for entry in read_folder(&folder)? {
+        let areas = [Area::Packs, Area::Index, Area::Snapshots, Area::Pins, Area::Forgotten];
+        let folders = areas.map(|area| self.root.join(area.folder()));
+        for folder in folders.iter().chain([&self.root]) {
+            for entry in read_folder(folder)? {
                 if entry.file_name().to_string_lossy().starts_with(TEMPORARY_PREFIX) {
                     let path = entry.path();
                     match fs::remove_file(&path) {
@@ -225,10 +226,15 @@ mod tests {
         assert_eq!(mode(&root), 0o700);
         assert_eq!(mode(&root.join("index/a")), 0o600);
 
-        let left = root.join("index/.tmp-1-0");
-        fs::write(&left, b"half").expect("write");
+        let folders = ["", "index", "packs", "snapshots", "pins", "forgotten"].map(|folder| root.join(folder));
+        for folder in &folders {
+            fs::create_dir_all(folder).expect("create");
+            fs::write(folder.join(".tmp-1-0"), b"half").expect("write");
+        }
         storage.sweep().expect("sweep");
-        assert!(!left.exists());
+        for folder in &folders {
+            assert!(!folder.join(".tmp-1-0").exists(), "{}", folder.display());
+        }
         assert_eq!(storage.list(Area::Index).expect("list").len(), 1);
     }
 }

@@ -25,7 +25,15 @@ pub enum Area {
     Index,
     /// Snapshot manifests.
     Snapshots,
+    /// Names of snapshots that are kept whatever the retention says.
+    Pins,
+    /// Manifests of snapshots that were deleted and whose data has not been collected yet.
+    Forgotten,
 }
+
+/// Every area but that of `config`.
+#[cfg(test)]
+const AREAS: [Area; 5] = [Area::Packs, Area::Index, Area::Snapshots, Area::Pins, Area::Forgotten];
 
 impl Area {
     /// The folder of the area, relative to the storage's root; the object itself for [`Area::Config`].
@@ -36,6 +44,8 @@ impl Area {
             Self::Packs => "packs",
             Self::Index => "index",
             Self::Snapshots => "snapshots",
+            Self::Pins => "pins",
+            Self::Forgotten => "forgotten",
         }
     }
 }
@@ -83,7 +93,9 @@ impl Key {
                 let shard = self.name.get(..2).unwrap_or(&self.name);
                 format!("packs/{shard}/{}", self.name)
             }
-            Area::Index | Area::Snapshots => format!("{}/{}", self.area.folder(), self.name),
+            Area::Index | Area::Snapshots | Area::Pins | Area::Forgotten => {
+                format!("{}/{}", self.area.folder(), self.name)
+            }
         }
     }
 }
@@ -233,6 +245,17 @@ mod contract {
 
         storage.delete(&pack).expect("delete");
         assert!(storage.list(Area::Packs).expect("list").is_empty());
+
+        storage.delete(&key).expect("delete");
+        for area in AREAS {
+            let key = Key::new(area, "cd".repeat(32));
+            storage.put(&key, b"", PutMode::Exclusive).expect("an empty object");
+            for other in AREAS {
+                assert_eq!(storage.list(other).expect("list").len(), usize::from(other == area), "{area:?}, {other:?}");
+            }
+            assert_eq!(storage.get(&key, 0).expect("get"), b"");
+            storage.delete(&key).expect("delete");
+        }
     }
 
     #[test]

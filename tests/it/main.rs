@@ -3,6 +3,7 @@
 mod crash;
 mod damage;
 mod deltas;
+mod forgotten;
 mod limits;
 mod metadata;
 mod restore_safety;

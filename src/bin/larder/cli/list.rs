@@ -1,5 +1,7 @@
 //! `larder list`: the snapshots, newest first.
 
+use std::collections::BTreeSet;
+
 use clap::Args;
 use larder::model::{Snapshot, Status};
 use larder::pipeline::lookup;
@@ -7,9 +9,10 @@ use serde_json::{Value, json};
 
 use super::create::component_json;
 use super::{Context, warn_unreadable};
+use crate::console::line;
 use crate::failure::Exit;
 use crate::table::{Align, Table};
-use crate::units::{seconds, size, span};
+use crate::units::{count, seconds, size, span};
 
 /// List the snapshots, newest first.
 #[derive(Debug, Args)]
@@ -21,14 +24,17 @@ pub(super) struct ListArguments {
 
 impl ListArguments {
     pub(super) fn run(&self, context: &Context<'_>) -> anyhow::Result<Exit> {
-        let found = lookup::snapshots(&context.repository()?)?;
+        let repository = context.repository()?;
+        let found = lookup::snapshots(&repository)?;
+        let pins = repository.pins()?;
         let exit = if warn_unreadable(&found) { Exit::Damage } else { Exit::Done };
         if context.output.is_json() {
-            context.output.json(&found.snapshots.iter().map(snapshot_json).collect());
+            context.output.json(&found.snapshots.iter().map(|snapshot| snapshot_json(snapshot, &pins)).collect());
             return Ok(exit);
         }
         if found.snapshots.is_empty() {
             context.output.line("There are no snapshots yet.");
+            tell_of_forgotten(repository.forgotten_names()?.len());
             return Ok(exit);
         }
         // Scripts take the name from the second column, so no column before it may be empty or have spaces.
@@ -45,7 +51,7 @@ impl ListArguments {
         ];
         let mut table = Table::new(&columns);
         for snapshot in &found.snapshots {
-            table.row(row(snapshot));
+            table.row(row(snapshot, &pins));
         }
         let lines = table.lines();
         let (heading, rows) = lines.split_first().map_or((None, &[][..]), |(heading, rows)| (Some(heading), rows));
@@ -58,12 +64,23 @@ impl ListArguments {
                 print_components(context, snapshot);
             }
         }
+        tell_of_forgotten(repository.forgotten_names()?.len());
         Ok(exit)
     }
 }
 
-fn row(snapshot: &Snapshot) -> Vec<String> {
+/// Says on standard error that there are snapshots which can be brought back.
+fn tell_of_forgotten(names: usize) {
+    if names > 0 {
+        let snapshots = count(names as u64, "deleted snapshot", "deleted snapshots");
+        line(&format!("note: {snapshots} can still be brought back with `larder undelete`"));
+    }
+}
+
+fn row(snapshot: &Snapshot, pins: &BTreeSet<String>) -> Vec<String> {
     let sum = |value: fn(&larder::model::Component) -> u64| size(snapshot.components.iter().map(value).sum());
+    let pinned = pins.contains(snapshot.name.as_str()).then_some("(pinned)");
+    let tags: Vec<&str> = pinned.into_iter().chain(snapshot.tags.iter().map(String::as_str)).collect();
     vec![
         if snapshot.status == Status::Complete { "complete" } else { "partial" }.to_owned(),
         snapshot.name.to_string(),
@@ -73,7 +90,7 @@ fn row(snapshot: &Snapshot) -> Vec<String> {
         sum(|component| component.bytes_new),
         sum(|component| component.bytes_stored),
         span(snapshot.millis),
-        snapshot.tags.join(","),
+        tags.join(","),
     ]
 }
 
@@ -91,7 +108,7 @@ fn print_components(context: &Context<'_>, snapshot: &Snapshot) {
 }
 
 /// A snapshot as every command shows it in JSON.
-pub(super) fn snapshot_json(snapshot: &Snapshot) -> Value {
+pub(super) fn snapshot_json(snapshot: &Snapshot, pins: &BTreeSet<String>) -> Value {
     json!({
         "name": snapshot.name,
         "time": snapshot.time.rfc3339(),
@@ -101,7 +118,7 @@ pub(super) fn snapshot_json(snapshot: &Snapshot) -> Value {
         "status": snapshot.status,
         "parent": snapshot.parent,
         "tags": snapshot.tags,
-        "pinned": false,
+        "pinned": pins.contains(snapshot.name.as_str()),
         "seconds": seconds(snapshot.millis),
         "bytes": snapshot.bytes(),
         "components": snapshot.components.iter().map(component_json).collect::<Vec<_>>(),

@@ -6,16 +6,19 @@ mod create;
 mod diff;
 mod export;
 mod find;
+mod forget;
 mod left_held;
 mod list;
 mod ls;
 mod man;
+mod pin;
 mod plan;
 mod restore;
 mod restore_plan;
 mod savings;
 mod show;
 mod stats;
+mod undelete;
 mod verify;
 
 use std::path::PathBuf;
@@ -81,6 +84,10 @@ enum Command {
     Restore(restore::RestoreArguments),
     Export(export::ExportArguments),
     Verify(verify::VerifyArguments),
+    Forget(forget::ForgetArguments),
+    Undelete(undelete::UndeleteArguments),
+    Pin(pin::PinArguments),
+    Unpin(pin::UnpinArguments),
     Stats(stats::StatsArguments),
     Savings(savings::SavingsArguments),
     Completions(completions::CompletionsArguments),
@@ -102,6 +109,10 @@ pub(crate) fn run(arguments: &Arguments, output: &Output) -> anyhow::Result<Exit
         Command::Restore(command) => command.run(&Context::new(global, output)?),
         Command::Export(command) => command.run(&Context::new(global, output)?),
         Command::Verify(command) => command.run(&Context::new(global, output)?),
+        Command::Forget(command) => command.run(&Context::new(global, output)?),
+        Command::Undelete(command) => command.run(&Context::new(global, output)?),
+        Command::Pin(command) => command.run(&Context::new(global, output)?),
+        Command::Unpin(command) => command.run(&Context::new(global, output)?),
         Command::Stats(command) => command.run(&Context::new(global, output)?),
         Command::Savings(command) => command.run(&Context::new(global, output)?),
         Command::Completions(command) => Ok(command.run(output)),

@@ -18,10 +18,12 @@ pub(super) struct ShowArguments {
 
 impl ShowArguments {
     pub(super) fn run(&self, context: &Context<'_>) -> anyhow::Result<Exit> {
-        let snapshot = lookup::snapshot(&context.repository()?, &self.name)?;
+        let repository = context.repository()?;
+        let snapshot = lookup::snapshot(&repository, &self.name)?;
+        let pins = repository.pins()?;
         let output = context.output;
         if output.is_json() {
-            output.json(&snapshot_json(&snapshot));
+            output.json(&snapshot_json(&snapshot, &pins));
             return Ok(Exit::Done);
         }
         let parent = snapshot.parent.as_ref().map_or("none", |parent| parent.as_str());
@@ -32,6 +34,9 @@ impl ShowArguments {
         output.line(&format!("  host     {}", snapshot.host));
         output.line(&format!("  program  {}", snapshot.program));
         output.line(&format!("  parent   {parent}"));
+        if pins.contains(snapshot.name.as_str()) {
+            output.line("  pinned   yes");
+        }
         if !snapshot.tags.is_empty() {
             output.line(&format!("  tags     {}", snapshot.tags.join(", ")));
         }

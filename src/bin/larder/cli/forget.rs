@@ -1,0 +1,70 @@
+//! `larder forget`: deletes single snapshots.
+
+use clap::Args;
+use larder::pipeline::forget;
+use serde_json::json;
+
+use super::Context;
+use crate::console::{confirm, line, warning};
+use crate::failure::{Exit, UsageError};
+use crate::units::count;
+
+/// Delete snapshots by name.
+///
+/// `larder undelete` brings them back.
+#[derive(Debug, Args)]
+pub(super) struct ForgetArguments {
+    /// The snapshots: names, or beginnings of them.
+    #[arg(required = true, value_name = "NAME")]
+    names: Vec<String>,
+    /// Do not ask, and delete the newest complete snapshot too.
+    #[arg(long)]
+    force: bool,
+}
+
+impl ForgetArguments {
+    pub(super) fn run(&self, context: &Context<'_>) -> anyhow::Result<Exit> {
+        let repository = context.repository()?;
+        let plan = forget::plan(&repository, &self.names)?;
+        if !self.force {
+            ask(&plan)?;
+        }
+        let forgotten = forget::execute(&repository, plan)?;
+        for one in forgotten.iter().filter(|one| !one.can_return) {
+            warning(&format!("{} cannot be brought back: the disk is full", one.name));
+        }
+        if context.output.is_json() {
+            let forgotten = forgotten.iter().map(|one| json!({ "name": one.name, "can_return": one.can_return }));
+            context.output.json(&json!({ "forgotten": forgotten.collect::<Vec<_>>() }));
+            return Ok(Exit::Done);
+        }
+        for one in &forgotten {
+            context.output.line(&format!("{} is deleted.", one.name));
+        }
+        context.output.line("`larder undelete NAME` brings one back.");
+        Ok(Exit::Done)
+    }
+}
+
+fn ask(plan: &forget::ForgetPlan) -> anyhow::Result<()> {
+    if let Some(newest) = &plan.newest {
+        let message = format!("{newest} is the newest complete snapshot");
+        return Err(UsageError::with_advice(message, "`--force` deletes it all the same").into());
+    }
+    plan.names.iter().for_each(|name| line(&format!("  {name}")));
+    let snapshots = count(plan.names.len() as u64, "snapshot", "snapshots");
+    confirmed(confirm(&format!("Delete {snapshots}?")))
+}
+
+/// Turns the answer to whether something is to be deleted into an error unless it is yes.
+pub(super) fn confirmed(answer: Option<bool>) -> anyhow::Result<()> {
+    match answer {
+        Some(true) => Ok(()),
+        Some(false) => Err(UsageError::new("nothing was deleted").into()),
+        None => Err(UsageError::with_advice(
+            "nobody is there to confirm that snapshots are deleted",
+            "`--force` deletes without a question",
+        )
+        .into()),
+    }
+}

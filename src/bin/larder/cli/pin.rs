@@ -1,0 +1,46 @@
+//! `larder pin` and `larder unpin`: which snapshots no retention deletes.
+
+use clap::Args;
+use larder::pipeline::forget;
+use serde_json::json;
+
+use super::Context;
+use crate::failure::Exit;
+
+/// Keep a snapshot whatever the retention says.
+#[derive(Debug, Args)]
+pub(super) struct PinArguments {
+    /// The snapshot: its name, the beginning of it, or `latest`.
+    name: String,
+}
+
+/// Let the retention decide about a snapshot again.
+#[derive(Debug, Args)]
+pub(super) struct UnpinArguments {
+    /// The snapshot: its name, the beginning of it, or `latest`.
+    name: String,
+}
+
+impl PinArguments {
+    pub(super) fn run(&self, context: &Context<'_>) -> anyhow::Result<Exit> {
+        let name = forget::pin(&context.repository()?, &self.name)?;
+        say(context, &name, true);
+        Ok(Exit::Done)
+    }
+}
+
+impl UnpinArguments {
+    pub(super) fn run(&self, context: &Context<'_>) -> anyhow::Result<Exit> {
+        let name = forget::unpin(&context.repository()?, &self.name)?;
+        say(context, &name, false);
+        Ok(Exit::Done)
+    }
+}
+
+fn say(context: &Context<'_>, name: &str, pinned: bool) {
+    if context.output.is_json() {
+        context.output.json(&json!({ "name": name, "pinned": pinned }));
+    } else {
+        context.output.line(&format!("{name} is {}.", if pinned { "pinned" } else { "not pinned" }));
+    }
+}
