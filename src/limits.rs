@@ -97,6 +97,14 @@ pub const TREE_CACHE_BYTES: usize = 3 << 20;
 /// Chunks and blocks of packs whose listings a check keeps, all together: it follows the bases of two places at once, each
 /// through as many packs as a block is deep.
 pub const LISTED_CHUNKS_KEPT: usize = 1 << 17;
+/// Directories that are remembered as looked at; beyond them some are looked at again.
+pub const TREES_REMEMBERED_MAX: usize = 1 << 18;
+/// A pack with less in use, in percent of what its blocks take, is written anew when space is freed.
+pub const PACK_LIVE_PERCENT_MIN: u64 = 70;
+/// Packs below this length are small, in bytes.
+pub const PACK_SMALL_BYTES: u64 = PACK_BYTES_TARGET / 4;
+/// Small packs of one kind that may stand before they are merged.
+pub const SMALL_PACKS_MAX: usize = 8;
 /// Chunks of file content that a restore plans before it writes them.
 pub const RESTORE_CHUNKS_MAX: usize = 16_384;
 /// Files that a restore holds open before it finishes them.

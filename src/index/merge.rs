@@ -6,7 +6,7 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashSet};
 use std::sync::Arc;
 
-use crate::id::{FileHasher, SegmentId};
+use crate::id::{FileHasher, PackId, SegmentId};
 use crate::limits::{SEGMENT_CHUNKS_TARGET, SEGMENT_TIER_FACTOR, SEGMENTS_PER_TIER};
 use crate::storage::{Area, PutMode, Storage, Upload};
 
@@ -14,12 +14,12 @@ use super::builder::{count_slot, encode_fanout, number};
 use super::layout::{BlockRecord, ChunkRecord, Counts, fanout_slot};
 use super::{Error, Segment, key};
 
-/// What a merge did.
+/// What a merge did, or what is to be done when it is durable.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Merged {
     /// The segments that were written.
     pub written: Vec<SegmentId>,
-    /// The segments that the written ones replace, and that are gone.
+    /// The segments that the written ones replace.
     pub replaced: Vec<SegmentId>,
 }
 
@@ -42,7 +42,7 @@ pub fn merge_full_tiers(storage: &dyn Storage, segments: &[Arc<Segment>]) -> Res
     for input in &inputs {
         input.check_name(storage)?;
     }
-    let written = merge(storage, &inputs)?;
+    let written = merge(storage, &inputs, &HashSet::new())?;
     for input in inputs {
         if input.id() != written {
             storage.delete(&key(input.id()))?;
@@ -51,6 +51,24 @@ pub fn merge_full_tiers(storage: &dyn Storage, segments: &[Arc<Segment>]) -> Res
     }
     merged.written.push(written);
     Ok(merged)
+}
+
+/// Writes the segments that list one of these packs anew as a single one without them. The segments that it replaces still
+/// stand then: whoever called deletes them.
+///
+/// # Errors
+/// [`Error::Storage`]; [`Error::Damaged`] when an input does not match its name.
+pub fn leave_out(storage: &dyn Storage, segments: &[Arc<Segment>], packs: &[PackId]) -> Result<Merged, Error> {
+    let packs: HashSet<PackId> = packs.iter().copied().collect();
+    let lists_one = |segment: &&Segment| segment.packs().any(|pack| packs.contains(&pack.id));
+    let inputs: Vec<&Segment> = segments.iter().map(AsRef::as_ref).filter(lists_one).collect();
+    for input in &inputs {
+        input.check_name(storage)?;
+    }
+    let lists_others = |segment: &&Segment| segment.packs().any(|pack| !packs.contains(&pack.id));
+    let is_left = inputs.iter().any(lists_others);
+    let written = if is_left { vec![merge(storage, &inputs, &packs)?] } else { Vec::new() };
+    Ok(Merged { written, replaced: inputs.into_iter().map(Segment::id).collect() })
 }
 
 fn tier_of(chunks: u32) -> usize {
@@ -101,9 +119,9 @@ fn shift(value: u32, by: i64) -> u32 {
     u32::try_from(i64::from(value) + by).expect("a segment has fewer than 2^32 records of each kind")
 }
 
-fn merge(storage: &dyn Storage, segments: &[&Segment]) -> Result<SegmentId, Error> {
+fn merge(storage: &dyn Storage, segments: &[&Segment], left_out: &HashSet<PackId>) -> Result<SegmentId, Error> {
     let mut out = Output { upload: storage.upload(Area::Index)?, hasher: FileHasher::new(), buffer: Vec::new() };
-    let (inputs, mut counts) = plan(segments)?;
+    let (inputs, mut counts) = plan(segments, left_out)?;
     let bits = Counts::fanout_bits_for(segments.iter().map(|segment| segment.chunk_count()).sum());
     let mut per_slot = vec![0; 1 << bits];
     for input in &inputs {
@@ -125,8 +143,8 @@ fn merge(storage: &dyn Storage, segments: &[&Segment]) -> Result<SegmentId, Erro
 }
 
 /// Numbers the packs, blocks and bases of the output.
-fn plan<'a>(segments: &[&'a Segment]) -> Result<(Vec<Input<'a>>, Counts), Error> {
-    let mut seen = HashSet::new();
+fn plan<'a>(segments: &[&'a Segment], left_out: &HashSet<PackId>) -> Result<(Vec<Input<'a>>, Counts), Error> {
+    let mut seen = left_out.clone();
     let mut counts = Counts::default();
     let mut inputs = Vec::with_capacity(segments.len());
     for segment in segments {

@@ -8,15 +8,17 @@ mod layout;
 mod merge;
 mod pending;
 mod segment;
+mod sets;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 
 pub use builder::SegmentBuilder;
-pub use merge::{Merged, merge_full_tiers};
+pub use merge::{Merged, leave_out, merge_full_tiers};
 pub use pending::Pending;
 pub use segment::{ListedPack, Segment};
+pub use sets::{BlockLengths, BlockSet, ChunkSet};
 
 use crate::id::{BaseId, ChunkId, PackId, SegmentId};
 use crate::limits::{DELTA_DEPTH_MAX, SEGMENTS_MAX};
@@ -59,6 +61,8 @@ impl Error {
 pub struct Location {
     segment: u32,
     block: u32,
+    /// Number of the chunk's record in its segment.
+    record: u32,
     /// Where the chunk begins in the plaintext of the block.
     pub offset: u32,
     /// Length of the chunk in bytes.
@@ -72,6 +76,14 @@ pub struct BlockKey {
     block: u32,
 }
 
+impl BlockKey {
+    /// The number of the block's segment in the index.
+    #[must_use]
+    pub const fn segment(&self) -> u32 {
+        self.segment
+    }
+}
+
 impl Location {
     /// The block that holds the chunk.
     #[must_use]
@@ -83,40 +95,6 @@ impl Location {
     #[must_use]
     pub const fn range(&self) -> std::ops::Range<usize> {
         self.offset as usize..self.offset as usize + self.len_bytes as usize
-    }
-}
-
-/// Chunks of one index, a bit each. A segment that is added later is not covered.
-#[derive(Debug)]
-pub struct ChunkSet {
-    starts: Vec<usize>,
-    bits: Vec<u64>,
-}
-
-/// Blocks of one index, a bit each, that several threads may add to.
-#[derive(Debug)]
-pub struct BlockSet {
-    starts: Vec<usize>,
-    bits: Vec<AtomicU64>,
-}
-
-impl BlockSet {
-    fn bit(&self, block: BlockKey) -> Option<(&AtomicU64, u64)> {
-        let ordinal = self.starts.get(block.segment as usize)? + block.block as usize;
-        Some((self.bits.get(ordinal / 64)?, 1 << (ordinal % 64)))
-    }
-
-    /// Adds a block.
-    pub fn insert(&self, block: BlockKey) {
-        if let Some((word, bit)) = self.bit(block) {
-            word.fetch_or(bit, Ordering::Relaxed);
-        }
-    }
-
-    /// Whether the block was added.
-    #[must_use]
-    pub fn contains(&self, block: BlockKey) -> bool {
-        self.bit(block).is_some_and(|(word, bit)| word.load(Ordering::Relaxed) & bit != 0)
     }
 }
 
@@ -214,7 +192,8 @@ impl Index {
         }
     }
 
-    fn blocks(&self) -> impl Iterator<Item = BlockKey> + '_ {
+    /// All blocks, those of each segment together.
+    pub fn blocks(&self) -> impl Iterator<Item = BlockKey> + '_ {
         (0_u32..)
             .zip(&self.segments)
             .flat_map(|(segment, mapped)| (0..mapped.block_count()).map(move |block| BlockKey { segment, block }))
@@ -240,25 +219,36 @@ impl Index {
 
     /// Every place where a chunk lies: it may have been stored twice by writers side by side, or again after damage.
     pub fn locations<'a>(&'a self, id: &'a ChunkId) -> impl Iterator<Item = Location> + 'a {
-        let hits = self.segments.iter().enumerate().filter_map(|(number, segment)| {
-            let (_, hit) = segment.lookup(id)?;
-            let segment = u32::try_from(number).expect("the number of segments is bounded");
-            Some(Location { segment, block: hit.block, offset: hit.offset, len_bytes: hit.len_bytes })
+        self.hits(id.as_bytes()).map(|(_, location)| location)
+    }
+
+    /// The place of a chunk that needs the fewest blocks to be decoded before, and of several such places always the same.
+    #[must_use]
+    pub fn shallowest(&self, id: &ChunkId) -> Option<Location> {
+        self.locations(id).min_by_key(|location| (self.depth(location.block_key()), *location))
+    }
+
+    /// The same of a base of a block of this depth.
+    #[must_use]
+    pub fn shallowest_base(&self, base: &BaseId, depth: u8) -> Option<(ChunkId, Location)> {
+        let places = self.base_locations(base, depth);
+        places.min_by_key(|(_, location)| (self.depth(location.block_key()), *location))
+    }
+
+    /// Every place in a sound block of every chunk whose id begins like this.
+    fn hits<'a>(&'a self, beginning: &'a [u8]) -> impl Iterator<Item = (ChunkId, Location)> + 'a {
+        let hits = (0_u32..).zip(&self.segments).flat_map(move |(segment, mapped)| {
+            mapped.records(beginning).map(move |(record, hit)| {
+                (hit.id, Location { segment, block: hit.block, record, offset: hit.offset, len_bytes: hit.len_bytes })
+            })
         });
-        hits.filter(|location| self.is_sound(location.block_key()))
+        hits.filter(|(_, location)| self.is_sound(location.block_key()))
     }
 
     /// Every place of every chunk that a base may be, in blocks less deep than `depth`.
     pub fn base_locations<'a>(&'a self, base: &'a BaseId, depth: u8) -> impl Iterator<Item = (ChunkId, Location)> + 'a {
-        let hits = (0_u32..).zip(&self.segments).flat_map(move |(segment, mapped)| {
-            mapped.candidates(base).map(move |hit| {
-                (hit.id, Location { segment, block: hit.block, offset: hit.offset, len_bytes: hit.len_bytes })
-            })
-        });
-        hits.filter(move |(_, location)| {
-            let key = location.block_key();
-            self.is_sound(key) && self.place(key).is_some_and(|place| place.depth < depth)
-        })
+        let is_below = move |key: BlockKey| self.place(key).is_some_and(|place| place.depth < depth);
+        self.hits(base.as_bytes()).filter(move |(_, location)| is_below(location.block_key()))
     }
 
     fn is_sound(&self, block: BlockKey) -> bool {
@@ -292,6 +282,13 @@ impl Index {
         BlockSet { starts, bits: (0..sum.div_ceil(64)).map(|_| AtomicU64::new(0)).collect() }
     }
 
+    /// A length of zero for each block of this index.
+    #[must_use]
+    pub fn block_lengths(&self) -> BlockLengths {
+        let (starts, sum) = self.starts(Segment::block_count);
+        BlockLengths { starts, lengths: vec![0; sum] }
+    }
+
     /// Where the numbers of each segment begin when all are numbered through, and how many they are.
     fn starts(&self, count: impl Fn(&Segment) -> u32) -> (Vec<usize>, usize) {
         let mut starts = Vec::with_capacity(self.segments.len());
@@ -320,18 +317,9 @@ impl Index {
         depths
     }
 
-    /// Puts a chunk into a set; `false` when it was in it, or is not in the index.
+    /// Puts a chunk into a set at the first of its places; `false` when it was in it, or is not in the index.
     pub fn insert(&self, set: &mut ChunkSet, id: &ChunkId) -> bool {
-        let hit = self.segments.iter().zip(&set.starts).find_map(|(segment, start)| {
-            let (number, _) = segment.lookup(id)?;
-            Some(start + number as usize)
-        });
-        let Some(ordinal) = hit else { return false };
-        let Some(word) = set.bits.get_mut(ordinal / 64) else { return false };
-        let bit = 1 << (ordinal % 64);
-        let fresh = *word & bit == 0;
-        *word |= bit;
-        fresh
+        self.lookup(id).is_some_and(|location| set.insert(&location))
     }
 
     /// Where the payload of a block lies and how it is encoded; `None` when the segment is damaged there.

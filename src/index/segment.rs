@@ -7,7 +7,7 @@
 use std::fs::File;
 use std::io;
 
-use crate::id::{BaseId, ChunkId, FileHasher, PackId, SegmentId};
+use crate::id::{BaseId, FileHasher, PackId, SegmentId};
 use crate::limits::BASE_ID_BYTES;
 use crate::pack::BlockPlace;
 use crate::storage::{self, Storage};
@@ -132,18 +132,12 @@ impl Segment {
         Err(damaged(self.id, "the file does not match its name"))
     }
 
-    /// Number and record of a chunk.
-    pub(super) fn lookup(&self, id: &ChunkId) -> Option<(u32, ChunkRecord)> {
-        let number = self.first_from(id.as_bytes())?;
-        let record = self.chunk(number)?;
-        (record.id == *id).then_some((number, record))
-    }
-
-    /// The records of the chunks that a base may be: one, but for a coincidence that nobody will see.
-    pub(super) fn candidates<'a>(&'a self, base: &'a BaseId) -> impl Iterator<Item = ChunkRecord> + 'a {
-        let first = self.first_from(base.as_bytes()).unwrap_or(self.counts.chunks);
-        let records = (first..self.counts.chunks).map_while(|number| self.chunk(number));
-        records.take_while(|record| record.id.as_bytes().starts_with(base.as_bytes()))
+    /// Numbers and records of all chunks whose ids begin like this: those of one chunk, for each place that it has, or of all
+    /// that a base may be, which are one but for a coincidence that nobody will see.
+    pub(super) fn records<'a>(&'a self, beginning: &'a [u8]) -> impl Iterator<Item = (u32, ChunkRecord)> + 'a {
+        let first = self.first_from(beginning).unwrap_or(self.counts.chunks);
+        let records = (first..self.counts.chunks).map_while(|number| Some((number, self.chunk(number)?)));
+        records.take_while(|(_, record)| record.id.as_bytes().starts_with(beginning))
     }
 
     /// The number of the first chunk whose id is not below these bytes, or begins with them: binary search within their

@@ -29,7 +29,8 @@ pub struct Content {
 
 impl Content {
     /// The content that holds its list, where the list is stored.
-    fn list(&self) -> Option<Self> {
+    #[must_use]
+    pub fn list(&self) -> Option<Self> {
         let depth = self.depth.checked_sub(1)?;
         Some(Self { len_bytes: u64::MAX, depth, chunks: self.chunks.clone() })
     }

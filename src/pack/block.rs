@@ -50,6 +50,24 @@ impl RawBlock {
             && (self.bytes.len() + next_bytes > BLOCK_BYTES_TARGET || self.chunks.len() >= BLOCK_CHUNKS_MAX)
     }
 
+    /// Whether the chunks of another block can follow those of this one.
+    #[must_use]
+    pub fn has_room_for(&self, other: &Self) -> bool {
+        self.chunks.is_empty()
+            || (self.bytes.len() + other.bytes.len() <= BLOCK_BYTES_TARGET
+                && self.chunks.len() + other.chunks.len() <= BLOCK_CHUNKS_MAX)
+    }
+
+    /// Appends the chunks of another block.
+    pub fn append(&mut self, other: Self) {
+        if self.chunks.is_empty() {
+            *self = other;
+        } else {
+            self.bytes.extend_from_slice(&other.bytes);
+            self.chunks.extend(other.chunks);
+        }
+    }
+
     /// Length of its plaintext in bytes.
     #[must_use]
     pub fn len_bytes(&self) -> usize {

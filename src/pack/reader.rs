@@ -221,6 +221,16 @@ impl<'a> PackReader<'a> {
         Ok(Directory { kind, blocks })
     }
 
+    /// The payload of a block that the directory lists, as it is stored.
+    ///
+    /// # Errors
+    /// [`Error::Storage`]; [`Error::Damaged`] when it is not what was written, as far as its checksum tells.
+    pub fn payload(&self, entry: &BlockEntry) -> Result<Vec<u8>, Error> {
+        let found = self.raw_block(entry.offset.into())?.filter(|found| found.is(entry));
+        let what = "the block is not the one that the directory lists";
+        Ok(found.ok_or_else(|| self.damaged(entry.offset.into(), what))?.payload)
+    }
+
     /// The block at `offset` with its payload checked but not decoded, or `None` when no block begins there.
     fn raw_block(&self, offset: u64) -> Result<Option<RawEntry>, Error> {
         let mut bytes = [0; BLOCK_HEADER_BYTES];

@@ -1,6 +1,6 @@
 //! Single snapshots that are deleted, brought back, pinned and unpinned by name.
 //!
-//! Deleting frees nothing by itself: as long as the data is not collected, a snapshot can be brought back.
+//! Deleting frees nothing by itself: `prune` collects the data, and until then a snapshot can be brought back.
 
 use std::collections::BTreeSet;
 

@@ -11,6 +11,7 @@ pub mod forget;
 pub mod lookup;
 mod metadata;
 mod presence;
+pub mod prune;
 pub mod restore;
 pub mod savings;
 pub mod stats;

@@ -8,13 +8,11 @@ use std::sync::Arc;
 use super::Error;
 use crate::id::{ChunkId, PackId};
 use crate::index::Index;
+use crate::limits::TREES_REMEMBERED_MAX;
 use crate::model::{self, Component, Content, ContentReader, Node, NodeKind, Step, Walk, show_path};
 use crate::progress::{self, Progress};
 use crate::repo::{self, ChunkReader, Repository};
 use crate::storage::Area;
-
-/// Directories that are remembered as checked; a repository with more has some checked again.
-const TREES_REMEMBERED_MAX: usize = 1 << 18;
 
 /// A path that cannot be restored, and why.
 #[derive(Debug)]

@@ -1,6 +1,7 @@
 //! What can go wrong with a repository as a whole.
 
 use crate::id::ChunkId;
+use crate::progress::Cancelled;
 use crate::{index, pack, storage};
 
 /// An operation on a repository failed.
@@ -71,12 +72,29 @@ pub enum Error {
     /// The storage failed.
     #[error(transparent)]
     Storage(#[from] storage::Error),
+    /// The repository changed in a way that the plan of a collection does not allow for.
+    #[error("another process has deleted from the repository meanwhile")]
+    Changed,
+    /// The caller asked to stop.
+    #[error(transparent)]
+    Cancelled(#[from] Cancelled),
     /// A thread of a transaction ended without a word, which only a defect of the program can cause.
     #[error("a writing thread stopped unexpectedly")]
     WriterStopped,
 }
 
 impl Error {
+    /// Whether this says that the storage has no room left.
+    #[must_use]
+    pub const fn is_full(&self) -> bool {
+        matches!(
+            self,
+            Self::Storage(storage::Error::Full { .. })
+                | Self::Pack(pack::Error::Storage(storage::Error::Full { .. }))
+                | Self::Index(index::Error::Storage(storage::Error::Full { .. }))
+        )
+    }
+
     /// Whether this says that the repository is damaged, and not that it cannot be used at the moment.
     #[must_use]
     pub const fn is_damage(&self) -> bool {

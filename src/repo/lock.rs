@@ -61,6 +61,29 @@ impl Lock {
         }
     }
 
+    /// Waits until nobody else uses the repository, runs `work`, and goes on sharing the lock. `None` when others do not end
+    /// for thirty seconds.
+    ///
+    /// Meanwhile this holds no lock at all: whoever else waits so may come first. So `work` has to look again.
+    ///
+    /// # Errors
+    /// Those of `work`; [`Error::Lock`].
+    pub fn when_alone<T>(&self, root: &Path, work: impl FnOnce() -> Result<T, Error>) -> Result<Option<T>, Error> {
+        let failed =
+            |source: rustix::io::Errno| Error::Lock { place: root.display().to_string(), source: source.into() };
+        let deadline = Instant::now() + PATIENCE;
+        let result = loop {
+            match flock(&self.file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => break work().map(Some),
+                Err(rustix::io::Errno::WOULDBLOCK) if Instant::now() < deadline => std::thread::sleep(PAUSE),
+                Err(rustix::io::Errno::WOULDBLOCK) => break Ok(None),
+                Err(errno) => break Err(failed(errno)),
+            }
+        };
+        flock(&self.file, FlockOperation::LockShared).map_err(failed)?;
+        result
+    }
+
     /// Reserves a snapshot's name until the lock is dropped; `None` when another process holds it.
     ///
     /// # Errors

@@ -95,6 +95,11 @@ impl Repository {
         Ok(self.storage.delete(&forgotten)?)
     }
 
+    /// Drops the copy of a deleted manifest, whose data is about to be collected.
+    pub(super) fn drop_forgotten(&self, name: &str) -> Result<(), Error> {
+        Ok(self.storage.delete(&Key::new(Area::Forgotten, name))?)
+    }
+
     fn names(&self, area: Area) -> Result<Vec<String>, Error> {
         Ok(self.storage.list(area)?.into_iter().map(|listed| listed.name).collect())
     }

@@ -7,6 +7,7 @@ mod block_reader;
 mod cache;
 mod config;
 mod error;
+mod gc;
 mod lock;
 mod manifests;
 mod packing;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 
 pub use config::{Config, Encryption, FORMAT_VERSION, Features};
 pub use error::Error;
+pub use gc::{Collected, Collection, CollectionSums, Limits, Live, SecondLook};
 pub use lock::Lock;
 pub use read::{ChunkData, ChunkReader};
 pub use transaction::{Adopted, Finished, Stored, Transaction};
@@ -158,6 +160,14 @@ impl Repository {
             }
         }
         Ok(Some(Reservation { name: name.to_owned(), _lock: lock }))
+    }
+
+    /// Waits until nobody else uses the repository, and runs `work`. `None` when others do not end for thirty seconds.
+    fn when_alone<T>(&self, work: impl FnOnce() -> Result<T, Error>) -> Result<Option<T>, Error> {
+        match (&self.lock, self.storage.local_root()) {
+            (Some(lock), Some(root)) => lock.when_alone(&root, work),
+            _ => work().map(Some),
+        }
     }
 
     /// Begins to add to the repository.

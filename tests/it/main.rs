@@ -6,6 +6,7 @@ mod deltas;
 mod forgotten;
 mod limits;
 mod metadata;
+mod prune;
 mod restore_safety;
 mod savings;
 mod sources;

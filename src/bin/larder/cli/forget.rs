@@ -11,7 +11,7 @@ use crate::units::count;
 
 /// Delete snapshots by name.
 ///
-/// `larder undelete` brings them back.
+/// The space is freed by the next `larder prune`. Until then `larder undelete` brings them back.
 #[derive(Debug, Args)]
 pub(super) struct ForgetArguments {
     /// The snapshots: names, or beginnings of them.
@@ -41,7 +41,7 @@ impl ForgetArguments {
         for one in &forgotten {
             context.output.line(&format!("{} is deleted.", one.name));
         }
-        context.output.line("`larder undelete NAME` brings one back.");
+        context.output.line("`larder prune` frees the space; until then `larder undelete NAME` brings one back.");
         Ok(Exit::Done)
     }
 }

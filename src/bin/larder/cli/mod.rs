@@ -13,6 +13,7 @@ mod ls;
 mod man;
 mod pin;
 mod plan;
+mod prune;
 mod restore;
 mod restore_plan;
 mod savings;
@@ -84,6 +85,7 @@ enum Command {
     Restore(restore::RestoreArguments),
     Export(export::ExportArguments),
     Verify(verify::VerifyArguments),
+    Prune(prune::PruneArguments),
     Forget(forget::ForgetArguments),
     Undelete(undelete::UndeleteArguments),
     Pin(pin::PinArguments),
@@ -109,6 +111,7 @@ pub(crate) fn run(arguments: &Arguments, output: &Output) -> anyhow::Result<Exit
         Command::Restore(command) => command.run(&Context::new(global, output)?),
         Command::Export(command) => command.run(&Context::new(global, output)?),
         Command::Verify(command) => command.run(&Context::new(global, output)?),
+        Command::Prune(command) => command.run(&Context::new(global, output)?),
         Command::Forget(command) => command.run(&Context::new(global, output)?),
         Command::Undelete(command) => command.run(&Context::new(global, output)?),
         Command::Pin(command) => command.run(&Context::new(global, output)?),

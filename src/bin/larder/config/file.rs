@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
 
+use super::retention::RetentionTable;
 use super::{DatabasePlace, DatabaseSettings, read_password};
 use crate::failure::UsageError;
 
@@ -23,6 +24,8 @@ pub(super) struct File {
     pub(super) docker: Docker,
     #[serde(default)]
     pub(super) volumes: BTreeMap<String, Volume>,
+    #[serde(default)]
+    pub(super) retention: RetentionTable,
 }
 
 /// The Docker Engine and the compose project.

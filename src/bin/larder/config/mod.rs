@@ -1,6 +1,7 @@
 //! What is to be backed up and where: flags over environment over `larder.toml` over what is found.
 
 mod file;
+mod retention;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -11,6 +12,8 @@ use larder::docker::HoldMethod;
 use larder::model::ComponentName;
 use larder::source::postgres::Connection;
 use larder::source::{Excludes, ReadMethod};
+
+pub(crate) use retention::{RetentionTable, parse_size, parse_span};
 
 use crate::cli::GlobalArguments;
 use crate::failure::UsageError;
@@ -94,6 +97,8 @@ pub(crate) struct Settings {
     pub(crate) database: Option<DatabaseSettings>,
     pub(crate) docker: DockerSettings,
     pub(crate) volumes: BTreeMap<String, VolumeSettings>,
+    /// What the file says of pruning.
+    pub(crate) retention: RetentionTable,
 }
 
 impl Settings {
@@ -116,8 +121,8 @@ impl Settings {
         };
         let volumes = file.volumes.iter().map(|(name, volume)| Ok((name.clone(), volume_settings(name, volume)?)));
         let volumes = volumes.collect::<anyhow::Result<_>>()?;
-        let docker = docker_settings(file.docker);
-        Ok(Self { base, backup_dir, directories, database, docker, volumes })
+        let (docker, retention) = (docker_settings(file.docker), file.retention);
+        Ok(Self { base, backup_dir, directories, database, docker, volumes, retention })
     }
 
     /// The directory of this name.

@@ -1,0 +1,100 @@
+//! What a snapshot needs: every chunk of its files, lists and trees.
+//!
+//! Trees and lists that were looked at once are not looked at again.
+
+use std::collections::HashSet;
+
+use crate::id::ChunkId;
+use crate::limits::TREES_REMEMBERED_MAX;
+use crate::model::{self, Content, ContentReader, Node, NodeKind, Snapshot, Step, Walk, show_path};
+use crate::pipeline::Error;
+use crate::progress::{self, Progress};
+use crate::repo::{self, ChunkReader};
+
+/// Hears of each chunk, of some more than once.
+pub(super) type Each<'a> = &'a mut dyn FnMut(&ChunkId) -> Result<(), repo::Error>;
+
+/// Goes through snapshots.
+#[derive(Debug, Default)]
+pub(super) struct Marker {
+    seen: HashSet<ChunkId>,
+}
+
+impl Marker {
+    /// Tells of every chunk that a snapshot needs.
+    ///
+    /// # Errors
+    /// [`Error::Lost`] when something is missing or damaged, [`Error::Cancelled`], [`Error::Repo`].
+    pub(super) fn snapshot(
+        &mut self,
+        reader: &mut ChunkReader,
+        snapshot: &Snapshot,
+        each: Each<'_>,
+        progress: &dyn Progress,
+    ) -> Result<(), Error> {
+        for component in &snapshot.components {
+            let Some(root) = component.root.clone() else { continue };
+            let mut walk = Walk::new(root, component.name.as_str().as_bytes());
+            loop {
+                progress::check(progress)?;
+                let marked = match walk.next(reader) {
+                    Ok(None) => break,
+                    Ok(Some(Step::Leave)) => Ok(()),
+                    Ok(Some(Step::Entry(node))) => match self.node(reader, &node, each) {
+                        Ok(true) => Ok(()),
+                        Ok(false) => {
+                            walk.skip();
+                            Ok(())
+                        }
+                        Err(error) => Err(error),
+                    },
+                    Err(error) => Err(error),
+                };
+                marked.map_err(|source| lost(snapshot, walk.path(), source))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells of the chunks of an entry. `false` when everything below it is known.
+    fn node(&mut self, reader: &mut ChunkReader, node: &Node, each: Each<'_>) -> Result<bool, model::Error> {
+        match &node.kind {
+            NodeKind::Directory { tree } if self.is_known(tree) => Ok(false),
+            NodeKind::Directory { tree } => content_chunks(reader, tree, each).map(|()| true),
+            NodeKind::File { content, .. } if content.depth > 0 && self.is_known(content) => Ok(true),
+            NodeKind::File { content, .. } => content_chunks(reader, content, each).map(|()| true),
+            _ => Ok(true),
+        }
+    }
+
+    /// Whether the same content was told of. One that a damage ended is never asked for again.
+    fn is_known(&mut self, content: &Content) -> bool {
+        let mut identity: Vec<u8> = vec![content.depth];
+        identity.extend(content.chunks.iter().flat_map(|chunk| *chunk.id.as_bytes()));
+        let identity = ChunkId::of(&identity);
+        if self.seen.len() >= TREES_REMEMBERED_MAX {
+            return self.seen.contains(&identity);
+        }
+        !self.seen.insert(identity)
+    }
+}
+
+/// Tells of the chunks of a content, and of those of its lists.
+fn content_chunks(reader: &mut ChunkReader, content: &Content, each: Each<'_>) -> Result<(), model::Error> {
+    let mut level = Some(content.clone());
+    while let Some(content) = level {
+        level = content.list();
+        let mut chunks = ContentReader::new(content)?;
+        while let Some(chunk) = chunks.next(reader)? {
+            each(&chunk.id)?;
+        }
+    }
+    Ok(())
+}
+
+fn lost(snapshot: &Snapshot, path: &[u8], source: model::Error) -> Error {
+    if source.is_damage() {
+        return Error::Lost { snapshot: snapshot.name.to_string(), path: show_path(path), source };
+    }
+    source.into()
+}

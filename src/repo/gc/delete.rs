@@ -1,0 +1,204 @@
+//! Deleting what a collection found dead, when nobody else uses the repository, after a second look.
+//!
+//! Packs and snapshots that have appeared since the plan are kept with all that they need. Then the order of the steps
+//! is what makes it safe: copies of deleted manifests, the index without the packs, the packs. A crash between any two
+//! leaves garbage at worst, which the next collection removes.
+
+use std::collections::HashSet;
+
+use super::rewrite::Rewritten;
+use super::{Collection, Fate, Packs};
+use crate::id::{ChunkId, PackId};
+use crate::index::{self, Index, leave_out};
+use crate::pack;
+use crate::progress::Progress;
+use crate::repo::{ChunkReader, Error, Repository};
+use crate::storage::{self, Storage};
+
+/// What a collection did.
+#[derive(Debug, Default)]
+pub struct Collected {
+    /// Others used the repository all the time, so nothing is deleted yet.
+    pub is_waiting: bool,
+    /// Packs that were deleted, and their length.
+    pub deleted: (u64, u64),
+    /// Packs that were written, and their length.
+    pub written: (u64, u64),
+    /// Packs that were to go and that something needs by now.
+    pub rescued: u64,
+    /// Packs that stay as they are because something in them is damaged, and what.
+    pub damaged: Vec<(PackId, Error)>,
+    /// The storage was too full to write packs anew; the others are deleted.
+    pub was_full: bool,
+}
+
+/// What appeared since the plan: told the names of manifests that are there now, it gives each chunk that those need which
+/// the plan did not see.
+pub type SecondLook<'a> =
+    &'a mut dyn FnMut(&mut ChunkReader, &mut dyn FnMut(&ChunkId) -> Result<(), Error>) -> Result<(), Error>;
+
+impl Collection {
+    /// Carries the collection out. `forgotten` are manifests that were deleted before the plan and did not count in it:
+    /// they cannot be brought back from now on.
+    ///
+    /// # Errors
+    /// [`Error::Cancelled`], [`Error::Storage`], [`Error::Index`], and those of `second_look`; then nothing is lost.
+    /// [`Error::Changed`].
+    pub fn execute(
+        self,
+        repository: &Repository,
+        forgotten: &[String],
+        second_look: SecondLook<'_>,
+        progress: &dyn Progress,
+    ) -> Result<Collected, Error> {
+        repository.config().check_deletable()?;
+        let rewritten = self.rewrite(repository, progress)?;
+        let mut collected = Collected {
+            written: (rewritten.packs.len() as u64, rewritten.bytes),
+            was_full: rewritten.is_full,
+            ..Collected::default()
+        };
+        progress.begin("waiting until nobody else uses the repository", None);
+        let deleted = repository.when_alone(|| {
+            progress.begin("deleting what nothing needs", None);
+            self.delete(repository, forgotten, &rewritten, second_look, &mut collected)
+        })?;
+        collected.is_waiting = deleted.is_none();
+        collected.damaged = rewritten.damaged;
+        Ok(collected)
+    }
+
+    fn delete(
+        &self,
+        repository: &Repository,
+        forgotten: &[String],
+        rewritten: &Rewritten,
+        second_look: SecondLook<'_>,
+        collected: &mut Collected,
+    ) -> Result<(), Error> {
+        let storage = repository.storage();
+        let index = std::sync::Arc::new(repository.sound_index()?);
+        let mut going = Going::new(self, &index, rewritten)?;
+        let mut reader = repository.reader_with(&index)?;
+        second_look(&mut reader, &mut |chunk| going.need_chunk(chunk))?;
+        going.keep_whole()?;
+        collected.rescued = going.rescued;
+        for name in forgotten {
+            repository.drop_forgotten(name)?;
+        }
+        let unlisted = Packs::compare(storage, &index)?.unlisted;
+        let listed = index.packs();
+        let gone = going.packs.iter().filter_map(|id| Some((*id, listed.get(id)?.len_bytes)));
+        let gone: Vec<(PackId, u64)> = gone.collect();
+        let leaving: Vec<PackId> = going.packs.iter().copied().collect();
+        // Those that no segment lists need none to be written.
+        delete_packs(storage, &unlisted, collected)?;
+        storage.sweep()?;
+        let shrunk = match leave_out(storage, index.segments(), &leaving) {
+            Err(index::Error::Storage(storage::Error::Full { .. })) => {
+                // Packs that are listed and missing are no harm to anything that does not need them.
+                collected.was_full = true;
+                delete_packs(storage, &gone, collected)?;
+                leave_out(storage, index.segments(), &leaving)?
+            }
+            result => result?,
+        };
+        for segment in shrunk.replaced {
+            storage.delete(&index::key(segment))?;
+        }
+        // Those that are gone already are not counted twice.
+        if collected.deleted.0 == unlisted.len() as u64 {
+            delete_packs(storage, &gone, collected)?;
+        }
+        Ok(())
+    }
+}
+
+fn delete_packs(storage: &dyn Storage, packs: &[(PackId, u64)], collected: &mut Collected) -> Result<(), Error> {
+    for (id, len_bytes) in packs {
+        storage.delete(&pack::key(*id))?;
+        collected.deleted.0 += 1;
+        collected.deleted.1 += len_bytes;
+    }
+    Ok(())
+}
+
+/// The packs that go, unless something turns out to need them.
+struct Going<'a> {
+    index: &'a Index,
+    packs: HashSet<PackId>,
+    /// Packs that stay, and of which it is not known that all is there that their blocks need.
+    unchecked: HashSet<PackId>,
+    rescued: u64,
+}
+
+impl<'a> Going<'a> {
+    fn new(collection: &Collection, index: &'a Index, rewritten: &Rewritten) -> Result<Self, Error> {
+        let listed = index.packs();
+        let stays = |id: &PackId| listed.contains_key(id) && !index.broken().contains(id);
+        if !collection.packs(Fate::Keep).iter().chain(&rewritten.packs).all(stays) {
+            return Err(Error::Changed);
+        }
+        let mut packs: HashSet<PackId> = collection.packs(Fate::Dead).into_iter().collect();
+        let mut unchecked: HashSet<PackId> =
+            listed.keys().filter(|id| !collection.fates.contains_key(id)).copied().collect();
+        let damaged: HashSet<PackId> = rewritten.damaged.iter().map(|(id, _)| *id).collect();
+        for id in collection.packs(Fate::Rewrite) {
+            if rewritten.is_full || damaged.contains(&id) {
+                unchecked.insert(id);
+            } else {
+                packs.insert(id);
+            }
+        }
+        // What was written may be byte for byte what an earlier collection wrote.
+        packs.retain(|id| !rewritten.packs.contains(id));
+        Ok(Self { index, packs, unchecked, rescued: 0 })
+    }
+
+    /// A chunk is needed.
+    fn need_chunk(&mut self, id: &ChunkId) -> Result<(), Error> {
+        let mut places = self.index.locations(id);
+        if places.any(|location| self.stays(location.block_key())) {
+            return Ok(());
+        }
+        let location = self.index.shallowest(id).ok_or(Error::MissingChunk { chunk: *id })?;
+        self.rescue(location.block_key());
+        Ok(())
+    }
+
+    /// Keeps what the blocks of all packs need that stay.
+    fn keep_whole(&mut self) -> Result<(), Error> {
+        while !self.unchecked.is_empty() {
+            let packs = std::mem::take(&mut self.unchecked);
+            for block in self.index.blocks() {
+                let Some(place) = self.index.place(block) else { continue };
+                if place.depth == 0 || !packs.contains(&place.pack) {
+                    continue;
+                }
+                for base in self.index.block(block)?.1 {
+                    let mut places = self.index.base_locations(&base, place.depth);
+                    if places.any(|(_, location)| self.stays(location.block_key())) {
+                        continue;
+                    }
+                    // What is nowhere was so before.
+                    if let Some((_, location)) = self.index.shallowest_base(&base, place.depth) {
+                        self.rescue(location.block_key());
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn stays(&self, block: index::BlockKey) -> bool {
+        self.index.place(block).is_some_and(|place| !self.packs.contains(&place.pack))
+    }
+
+    fn rescue(&mut self, block: index::BlockKey) {
+        let Some(place) = self.index.place(block) else { return };
+        if self.packs.remove(&place.pack) {
+            self.rescued += 1;
+            self.unchecked.insert(place.pack);
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! Which chunks are in use, and which others these need: one bit for each chunk of an index.
+//!
+//! A chunk that lies in several places is in use at one of them, the one that needs the fewest other blocks: whatever needs
+//! the chunk can be read from there. Which chunks are wanted comes from above.
+
+use std::sync::Arc;
+
+use crate::id::{ChunkId, PackId};
+use crate::index::{self, BlockKey, BlockLengths, ChunkSet, Index, Location};
+use crate::limits::{BASE_ID_BYTES, ID_BYTES};
+use crate::pack;
+use crate::repo::Error;
+
+/// About what a chunk takes beside its payload, in bytes: its entries in the block, the directory and the index.
+const CHUNK_COST_BYTES: u64 = 4 + (ID_BYTES as u64 + 4) + (ID_BYTES as u64 + 12);
+/// About what a block takes beside its chunks and bases, in bytes.
+const BLOCK_COST_BYTES: u64 = 32 + 18 + 24;
+/// What a base takes, in bytes.
+const BASE_COST_BYTES: u64 = 3 * BASE_ID_BYTES as u64;
+
+/// The chunks of an index that are in use.
+#[derive(Debug)]
+pub struct Live {
+    pub(super) index: Arc<Index>,
+    chunks: ChunkSet,
+    /// Plaintext in use of each block, in bytes.
+    blocks: BlockLengths,
+    bytes: u64,
+    waiting: Vec<BlockKey>,
+}
+
+impl Live {
+    /// Nothing of the index is in use.
+    #[must_use]
+    pub fn new(index: Arc<Index>) -> Self {
+        let (chunks, blocks) = (index.chunk_set(), index.block_lengths());
+        Self { index, chunks, blocks, bytes: 0, waiting: Vec::new() }
+    }
+
+    /// About the bytes that everything in use takes in packs and index.
+    #[must_use]
+    pub const fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// A chunk is in use, and with it everything that its block needs.
+    ///
+    /// # Errors
+    /// [`Error::MissingChunk`]; [`Error::Pack`] when something is nowhere that its block needs.
+    pub fn insert(&mut self, id: &ChunkId) -> Result<(), Error> {
+        let location = self.index.shallowest(id).ok_or(Error::MissingChunk { chunk: *id })?;
+        self.add(&location);
+        self.settle()?.map_or(Ok(()), Err)
+    }
+
+    /// Everything is in use that some block needs, whether it is in use itself or not. Says whether anything was added; what
+    /// is nowhere is left out.
+    pub(super) fn insert_bases(&mut self, block: BlockKey) -> Result<bool, Error> {
+        let before = self.bytes;
+        self.add_bases(block)?;
+        self.settle()?;
+        Ok(self.bytes != before)
+    }
+
+    /// Adds what the blocks need that have become needed. Returns what is wrong when some of it is nowhere.
+    fn settle(&mut self) -> Result<Option<Error>, Error> {
+        let mut lost = None;
+        while let Some(block) = self.waiting.pop() {
+            lost = self.add_bases(block)?.or(lost);
+        }
+        Ok(lost)
+    }
+
+    /// How much plaintext of the block is in use, in bytes.
+    pub(super) fn len_of(&self, block: BlockKey) -> u32 {
+        self.blocks.get(block)
+    }
+
+    /// Where the chunk is in use, if it is so in this block.
+    pub(super) fn place_in(&self, id: &ChunkId, pack: PackId, payload_offset: u64) -> Option<Location> {
+        let location = self.index.shallowest(id).filter(|location| self.chunks.contains(location))?;
+        let place = self.index.place(location.block_key())?;
+        (place.pack == pack && place.payload_offset == payload_offset).then_some(location)
+    }
+
+    fn add(&mut self, location: &Location) {
+        if !self.chunks.insert(location) {
+            return;
+        }
+        let block = location.block_key();
+        // No chunk is empty; a damaged index that says so must not hide that the block is needed.
+        let before = self.blocks.add(block, location.len_bytes.max(1));
+        let share = |len: u32| match self.index.place(block) {
+            Some(place) => u64::from(place.stored_bytes) * u64::from(len) / u64::from(place.raw_bytes.max(1)),
+            None => 0,
+        };
+        self.bytes += CHUNK_COST_BYTES + share(self.blocks.get(block)).saturating_sub(share(before));
+        if before == 0 {
+            let bases = self.index.block(block).map_or(0, |(_, bases)| bases.len() as u64);
+            self.bytes += BLOCK_COST_BYTES + bases * BASE_COST_BYTES;
+            self.waiting.push(block);
+        }
+    }
+
+    /// Adds what a block is encoded against. Returns what is wrong when some of it is nowhere.
+    fn add_bases(&mut self, block: BlockKey) -> Result<Option<Error>, index::Error> {
+        let (place, bases) = self.index.block(block)?;
+        let mut lost = None;
+        for base in &bases {
+            if let Some((_, location)) = self.index.shallowest_base(base, place.depth) {
+                self.add(&location);
+            } else {
+                let what = "a chunk that it is encoded against is nowhere";
+                let (pack, offset) = (place.pack, place.payload_offset);
+                lost = Some(pack::Error::Damaged { pack, offset, what }.into());
+            }
+        }
+        Ok(lost)
+    }
+}

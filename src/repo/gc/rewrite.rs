@@ -1,0 +1,236 @@
+//! Writing packs anew with what is in use in them, beside running backups.
+//!
+//! A block that is in use as a whole is copied as it is; of others what is in use is encoded again, against the same bases.
+//! Every chunk is compared with its id on the way, and a pack with one that is wrong stays as it is.
+
+use std::collections::{HashMap, HashSet};
+
+use super::{Collection, Fate, check};
+use crate::chunk::ChunkRef;
+use crate::id::PackId;
+use crate::index::{Location, SegmentBuilder};
+use crate::limits::SEGMENT_CHUNKS_TARGET;
+use crate::pack::{
+    self, BlockEncoder, BlockEntry, EncodedBlock, FinishedPack, PackKind, PackReader, PackWriter, Prefix, RawBlock,
+};
+use crate::progress::Progress;
+use crate::repo::{ChunkReader, Error, Repository};
+
+/// What was written anew.
+#[derive(Debug, Default)]
+pub(super) struct Rewritten {
+    /// The packs that were written, and their length in all.
+    pub(super) packs: HashSet<PackId>,
+    pub(super) bytes: u64,
+    /// Packs that stay as they are because something in them is damaged, and what.
+    pub(super) damaged: Vec<(PackId, Error)>,
+    /// The storage was full, and every pack stays as it is that was to be written anew.
+    pub(super) is_full: bool,
+}
+
+impl Collection {
+    pub(super) fn rewrite(&self, repository: &Repository, progress: &dyn Progress) -> Result<Rewritten, Error> {
+        let packs = self.packs(Fate::Rewrite);
+        if packs.is_empty() {
+            return Ok(Rewritten::default());
+        }
+        progress.begin("writing packs anew", Some(self.sums.rewritten.1));
+        let reader = repository.reader_with(&self.live.index)?;
+        let mut rewriter = Rewriter {
+            repository,
+            collection: self,
+            reader,
+            encoder: BlockEncoder::new()?,
+            open: [Open::default(), Open::default()],
+            builder: SegmentBuilder::default(),
+            written: Vec::new(),
+            result: Rewritten::default(),
+        };
+        match rewriter.run(&packs, progress) {
+            Ok(()) => {}
+            Err(error) if error.is_full() => rewriter.result.is_full = true,
+            Err(error) => return Err(error),
+        }
+        Ok(rewriter.result)
+    }
+}
+
+/// A pack in the making, and the chunks that wait for the next block of it.
+#[derive(Default)]
+struct Open {
+    writer: Option<PackWriter>,
+    block: RawBlock,
+}
+
+struct Rewriter<'a> {
+    repository: &'a Repository,
+    collection: &'a Collection,
+    reader: ChunkReader,
+    encoder: BlockEncoder,
+    open: [Open; 2],
+    builder: SegmentBuilder,
+    /// Packs that are durable, on their way into a segment.
+    written: Vec<(PackId, u64)>,
+    result: Rewritten,
+}
+
+impl Rewriter<'_> {
+    fn run(&mut self, packs: &[PackId], progress: &dyn Progress) -> Result<(), Error> {
+        let expected = self.expected(packs);
+        for pack in packs {
+            check(progress)?;
+            match self.pack(*pack, expected.get(pack).copied(), progress) {
+                Err(error) if error.is_damage() => self.result.damaged.push((*pack, error)),
+                result => result?,
+            }
+        }
+        for kind in [PackKind::Data, PackKind::Tree] {
+            self.send_open(kind)?;
+            self.close(kind)?;
+        }
+        self.write_segment()?;
+        // What is about to be deleted has to be there a second time.
+        for pack in &self.result.packs {
+            PackReader::open(self.repository.storage(), *pack)?.check_name(|_| {})?;
+        }
+        Ok(())
+    }
+
+    /// Plaintext in use of each pack, in bytes, as the index has it.
+    fn expected(&self, packs: &[PackId]) -> HashMap<PackId, u64> {
+        let mut expected: HashMap<PackId, u64> = packs.iter().map(|pack| (*pack, 0)).collect();
+        let live = &self.collection.live;
+        for block in live.index.blocks() {
+            let pack = live.index.place(block).map(|place| place.pack);
+            if let Some(sum) = pack.and_then(|pack| expected.get_mut(&pack)) {
+                *sum += u64::from(live.len_of(block));
+            }
+        }
+        expected
+    }
+
+    /// Stores what is in use of a pack, which has to be as much as the index says.
+    fn pack(&mut self, id: PackId, expected_bytes: Option<u64>, progress: &dyn Progress) -> Result<(), Error> {
+        let mut found_bytes = 0;
+        let reader = PackReader::open(self.repository.storage(), id)?;
+        let directory = reader.directory()?;
+        for entry in &directory.blocks {
+            progress.advance(entry.stored_bytes.into());
+            let used: Vec<(ChunkRef, Location)> = entry
+                .chunks
+                .iter()
+                .filter_map(|chunk| {
+                    let location = self.collection.live.place_in(&chunk.id, id, entry.payload_offset())?;
+                    Some((*chunk, location))
+                })
+                .collect();
+            if used.is_empty() {
+                continue;
+            }
+            let mut block = RawBlock::default();
+            for (chunk, location) in &used {
+                let plaintext = self.reader.read_at(chunk.id, *location)?;
+                found_bytes += u64::from(chunk.len_bytes);
+                block.push((chunk.id, &plaintext), entry.raw_bytes as usize);
+            }
+            self.block(directory.kind, &reader, entry, block, used.len())?;
+        }
+        if Some(found_bytes) != expected_bytes {
+            let what = "its directory and the index do not list the same chunks";
+            return Err(pack::Error::Damaged { pack: id, offset: 0, what }.into());
+        }
+        Ok(())
+    }
+
+    /// Stores what is in use of a block.
+    fn block(
+        &mut self,
+        kind: PackKind,
+        reader: &PackReader<'_>,
+        entry: &BlockEntry,
+        block: RawBlock,
+        used: usize,
+    ) -> Result<(), Error> {
+        if used == entry.chunks.len() {
+            let encoded = EncodedBlock {
+                encoding: entry.encoding,
+                depth: entry.depth,
+                bases: entry.bases.clone(),
+                payload: reader.payload(entry)?,
+                raw_bytes: entry.raw_bytes,
+                chunks: entry.chunks.clone(),
+            };
+            return self.add(kind, encoded);
+        }
+        if !entry.bases.is_empty() {
+            let prefix = self.prefix(entry)?;
+            let encoded = self.encoder.encode_against(block, prefix)?;
+            return self.add(kind, encoded);
+        }
+        if !self.open(kind).block.has_room_for(&block) {
+            self.send_open(kind)?;
+        }
+        self.open(kind).block.append(block);
+        Ok(())
+    }
+
+    /// What a block was encoded against, from where it needs the fewest other blocks.
+    fn prefix(&mut self, entry: &BlockEntry) -> Result<Prefix, Error> {
+        let index = std::sync::Arc::clone(self.reader.index());
+        let mut prefix = Prefix { bases: entry.bases.clone(), ..Prefix::default() };
+        for base in &entry.bases {
+            // The block has been decoded with it.
+            let Some((id, location)) = index.shallowest_base(base, entry.depth) else { return Ok(Prefix::default()) };
+            prefix.bytes.extend_from_slice(&self.reader.read_at(id, location)?);
+            prefix.depth = prefix.depth.max(index.depth(location.block_key()) + 1);
+        }
+        Ok(prefix)
+    }
+
+    fn send_open(&mut self, kind: PackKind) -> Result<(), Error> {
+        let block = self.open(kind).block.take();
+        if block.is_empty() {
+            return Ok(());
+        }
+        let encoded = self.encoder.encode(block)?;
+        self.add(kind, encoded)
+    }
+
+    fn add(&mut self, kind: PackKind, block: EncodedBlock) -> Result<(), Error> {
+        let storage = self.repository.storage();
+        let writer = match &mut self.open(kind).writer {
+            Some(writer) => writer,
+            slot => slot.insert(PackWriter::new(storage, kind)?),
+        };
+        writer.add(block)?;
+        if writer.is_full() { self.close(kind) } else { Ok(()) }
+    }
+
+    fn close(&mut self, kind: PackKind) -> Result<(), Error> {
+        let Some(writer) = self.open(kind).writer.take() else { return Ok(()) };
+        let FinishedPack { id, len_bytes, directory } = writer.finish()?;
+        self.builder.add(id, len_bytes, &directory);
+        self.written.push((id, len_bytes));
+        if self.builder.chunk_count() >= SEGMENT_CHUNKS_TARGET { self.write_segment() } else { Ok(()) }
+    }
+
+    fn write_segment(&mut self) -> Result<(), Error> {
+        if self.builder.is_empty() {
+            return Ok(());
+        }
+        std::mem::take(&mut self.builder).write(self.repository.storage())?;
+        for (id, len_bytes) in self.written.drain(..) {
+            self.result.packs.insert(id);
+            self.result.bytes += len_bytes;
+        }
+        Ok(())
+    }
+
+    const fn open(&mut self, kind: PackKind) -> &mut Open {
+        let [data, tree] = &mut self.open;
+        match kind {
+            PackKind::Data => data,
+            PackKind::Tree => tree,
+        }
+    }
+}
