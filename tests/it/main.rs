@@ -7,6 +7,7 @@ mod forgotten;
 mod limits;
 mod metadata;
 mod prune;
+mod prune_faults;
 mod restore_safety;
 mod savings;
 mod sources;
