@@ -166,16 +166,8 @@ impl History {
         self.nights.insert(report.snapshot.name.to_string(), files_of(&models));
     }
 
-    /// The same objects again, in another storage.
     fn copy(&self) -> MemoryStorage {
-        let copy = MemoryStorage::default();
-        for area in [Area::Config, Area::Packs, Area::Index, Area::Snapshots, Area::Pins, Area::Forgotten] {
-            for object in self.storage.list(area).expect("list") {
-                let key = Key::new(area, object.name);
-                copy.overwrite(&key, self.storage.get(&key, u64::MAX).expect("get"));
-            }
-        }
-        copy
+        copy_of(&self.storage)
     }
 
     fn restore(&self, repository: &Repository, snapshot: &Snapshot, what: &str) {
@@ -190,6 +182,16 @@ impl History {
         assert!(files_of(&out.join("models")) == *expected, "{what}: {}", snapshot.name);
     }
 
+    /// What can be brought back is whole.
+    fn assert_forgotten_come_back(&self, storage: &MemoryStorage, what: &str) {
+        let storage = copy_of(storage);
+        let repository = open(storage.clone());
+        for name in repository.forgotten_names().expect("list") {
+            repository.undelete(&name).expect("its name is free");
+        }
+        self.assert_whole(&storage, 3, &format!("{what}, brought back"));
+    }
+
     /// The newest `kept` snapshots are there and whole; every other one that is there is whole too.
     fn assert_whole(&self, storage: &MemoryStorage, kept: usize, what: &str) {
         let repository = open(storage.clone());
@@ -200,6 +202,18 @@ impl History {
             self.restore(&repository, snapshot, what);
         }
     }
+}
+
+/// The same objects again, in another storage.
+fn copy_of(storage: &MemoryStorage) -> MemoryStorage {
+    let copy = MemoryStorage::default();
+    for area in [Area::Config, Area::Packs, Area::Index, Area::Snapshots, Area::Pins, Area::Forgotten] {
+        for object in storage.list(area).expect("list") {
+            let key = Key::new(area, object.name);
+            copy.overwrite(&key, storage.get(&key, u64::MAX).expect("get"));
+        }
+    }
+    copy
 }
 
 fn files_of(folder: &std::path::Path) -> Vec<(String, Vec<u8>)> {
@@ -244,6 +258,7 @@ fn sweep(full: bool) {
             assert!(result.is_ok(), "{what}: {result:?}");
         }
         history.assert_whole(&storage, 3, &what);
+        history.assert_forgotten_come_back(&storage, &what);
         let again = pruned(&open(storage.clone()), 3);
         assert!(again.is_ok(), "{what}: {again:?}");
         history.assert_whole(&storage, 3, &what);
