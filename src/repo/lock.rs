@@ -176,6 +176,26 @@ mod tests {
         drop(other);
         assert_eq!(runs, 1);
     }
+
+    #[test]
+    fn work_that_waits_for_others_is_done_when_they_have_ended_and_shares_again() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let lock = Lock::shared(folder.path()).expect("lock").expect("writable");
+        let other = Lock::shared(folder.path()).expect("lock");
+        let ended = std::sync::atomic::AtomicBool::new(false);
+        let order = std::sync::atomic::Ordering::SeqCst;
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                std::thread::sleep(3 * PAUSE);
+                ended.store(true, order);
+                drop(other);
+            });
+            let alone = lock.when_alone(folder.path(), || Ok(ended.load(order)));
+            assert_eq!(alone.expect("no failure"), Some(true));
+        });
+        assert!(Lock::shared(folder.path()).expect("it is shared again").is_some());
+    }
+
     #[test]
     fn whoever_excludes_others_is_waited_for() {
         let folder = tempfile::tempdir().expect("temporary folder");
