@@ -103,6 +103,8 @@ fn an_unchanged_night_costs_a_full_copy_and_nothing_else() {
     for number in 0..300 {
         system.write(format!("config/{}/{number}", number % 7), format!("number: {number}\n"));
     }
+    // Files that were written a moment before are marked as such on the first night, and no more on the second.
+    system.create();
     system.create();
     system.create();
     // The same tree again, as one that has to be walked: something else beside it is new.
@@ -110,9 +112,9 @@ fn an_unchanged_night_costs_a_full_copy_and_nothing_else() {
     system.create();
     let savings = system.json(&["savings"]);
     assert_sums(&system, &savings);
-    let [first, second, third] = [0, 1, 2].map(|night| ways(&savings["nights"][night]));
-    assert_eq!(second, [first[0], 0, 0, 0]);
-    assert!(third[0].abs_diff(first[0]) < first[0] / 10 && third[1] < 10_000, "{savings}");
+    let [second, third, last] = [1, 2, 3].map(|night| ways(&savings["nights"][night]));
+    assert_eq!(third, [second[0], 0, 0, 0]);
+    assert!(last[0].abs_diff(second[0]) < second[0] / 10 && last[1] < 10_000, "{savings}");
     assert_eq!(savings, system.json(&["savings"]), "the same at every run");
 }
 
