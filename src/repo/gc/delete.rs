@@ -94,10 +94,11 @@ impl Collection {
         // Those that no segment lists need none to be written.
         delete_packs(storage, &unlisted, collected)?;
         storage.sweep()?;
+        let mut packs_first = false;
         let shrunk = match leave_out(storage, index.segments(), &leaving) {
             Err(index::Error::Storage(storage::Error::Full { .. })) => {
                 // Packs that are listed and missing are no harm to anything that does not need them.
-                collected.was_full = true;
+                (collected.was_full, packs_first) = (true, true);
                 delete_packs(storage, &gone, collected)?;
                 leave_out(storage, index.segments(), &leaving)?
             }
@@ -106,8 +107,7 @@ impl Collection {
         for segment in shrunk.replaced {
             storage.delete(&index::key(segment))?;
         }
-        // Those that are gone already are not counted twice.
-        if collected.deleted.0 == unlisted.len() as u64 {
+        if !packs_first {
             delete_packs(storage, &gone, collected)?;
         }
         Ok(())
