@@ -3,34 +3,11 @@
 
 use std::fs;
 
-use super::support::{DAMAGE, System, noise};
+use super::support::{DAMAGE, Numbers, System, noise, scatter};
 
 const FILE: &str = "models/data";
 /// More than any block may need to be decoded before it.
 const NIGHTS: usize = 12;
-
-/// Numbers that look random, the same at every run.
-struct Numbers(u64);
-
-impl Numbers {
-    fn below(&mut self, end: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        usize::try_from(self.0 >> 33).expect("31 bits") % end.max(1)
-    }
-}
-
-/// Puts other bytes in a hundred places, so that hardly any chunk stays as it was.
-fn scatter(bytes: &mut [u8], seed: u64) {
-    let mut numbers = Numbers(seed);
-    for _ in 0..100 {
-        let position = numbers.below(bytes.len());
-        bytes[position] ^= 0x55;
-    }
-}
-
-fn packs_bytes(system: &System) -> u64 {
-    system.packs().iter().map(|pack| pack.metadata().expect("a pack").len()).sum()
-}
 
 /// The file as the night has it.
 fn saved(system: &System, night: &str) -> Vec<u8> {
@@ -47,9 +24,9 @@ fn a_night_of_small_changes_costs_almost_nothing_and_comes_back() {
     let mut nights = Vec::new();
     for night in 0..NIGHTS {
         system.write(FILE, &bytes);
-        let before = packs_bytes(&system);
+        let before = system.packs_bytes();
         nights.push((system.create(), bytes.clone()));
-        let stored = packs_bytes(&system) - before;
+        let stored = system.packs_bytes() - before;
         assert!(night == 0 || stored < 60_000, "{stored} bytes of night {night}");
         scatter(&mut bytes, night as u64);
     }
@@ -59,9 +36,9 @@ fn a_night_of_small_changes_costs_almost_nothing_and_comes_back() {
     system.ok(&["verify", "--all", "--read-data"]);
 
     system.write(FILE, &bytes);
-    let before = packs_bytes(&system);
+    let before = system.packs_bytes();
     system.ok(&["create", "--no-delta"]);
-    assert!(packs_bytes(&system) - before > 1 << 20, "without deltas most of it is stored again");
+    assert!(system.packs_bytes() - before > 1 << 20, "without deltas most of it is stored again");
 }
 
 /// Chains end where they are as deep as they may be. They were not begun anew then: each later night was encoded against the
@@ -74,9 +51,9 @@ fn nights_after_the_deepest_one_cost_little_too() {
     let mut stored = Vec::new();
     for night in 0..28_u64 {
         system.write(FILE, rows.concat());
-        let before = packs_bytes(&system);
+        let before = system.packs_bytes();
         system.ok(&["create"]);
-        stored.push(packs_bytes(&system) - before);
+        stored.push(system.packs_bytes() - before);
         for changed in 0..160 {
             let at = numbers.below(rows.len());
             rows[at] = row(1_000_000 * (night + 1) + changed);
@@ -243,9 +220,9 @@ fn a_component_that_is_renamed_or_changes_its_kind_comes_back() {
     let first = system.create();
     fs::rename(system.path("models"), system.path("networks")).expect("the folder is ours");
     system.write("larder.toml", "[directories]\nnetworks = \"networks\"\n");
-    let before = packs_bytes(&system);
+    let before = system.packs_bytes();
     let renamed = system.create();
-    assert!(packs_bytes(&system) - before < 10_000, "only a tree is new");
+    assert!(system.packs_bytes() - before < 10_000, "only a tree is new");
     // What was a directory is the output of a command, and a directory again.
     system.ok(&["create", "--command", "networks", "--", "cat", &system.path("networks/data").to_string_lossy()]);
     let again = system.create();

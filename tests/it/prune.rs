@@ -4,36 +4,13 @@ use std::fs;
 use std::io::Write;
 use std::process::Stdio;
 
-use super::support::{DAMAGE, PARTIAL, Run, System, is_temporary, noise};
+use super::support::{DAMAGE, Numbers, PARTIAL, Run, System, is_temporary, noise, scatter};
 
 const FILE: &str = "models/data";
 /// More than any block may need to be decoded before it.
 const NIGHTS: usize = 12;
 /// What keeps the last one alone.
 const LAST: [&str; 9] = ["prune", "--force", "--daily", "0", "--weekly", "0", "--monthly", "0", "--keep-last=1"];
-
-/// Numbers that look random, the same at every run.
-struct Numbers(u64);
-
-impl Numbers {
-    fn below(&mut self, end: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        usize::try_from(self.0 >> 33).expect("31 bits") % end.max(1)
-    }
-}
-
-/// Puts other bytes in a hundred places, so that hardly any chunk stays as it was.
-fn scatter(bytes: &mut [u8], seed: u64) {
-    let mut numbers = Numbers(seed);
-    for _ in 0..100 {
-        let position = numbers.below(bytes.len());
-        bytes[position] ^= 0x55;
-    }
-}
-
-fn packs_bytes(system: &System) -> u64 {
-    system.packs().iter().map(|pack| pack.metadata().expect("a pack").len()).sum()
-}
 
 fn names(system: &System) -> Vec<String> {
     let list = system.json(&["list"]);
@@ -90,7 +67,7 @@ fn what_is_kept_of_a_chain_at_the_bound_comes_back_and_the_rest_is_freed() {
         nights.push(Night::take(&system, &[FILE, "outputs/one"]));
         scatter(&mut bytes, night as u64);
     }
-    let before = packs_bytes(&system);
+    let before = system.packs_bytes();
     for keep in [NIGHTS - 1, 5, 2, 1] {
         keep_last(&system, keep).ended(0);
         nights.drain(..nights.len() - keep);
@@ -98,13 +75,13 @@ fn what_is_kept_of_a_chain_at_the_bound_comes_back_and_the_rest_is_freed() {
         assert_whole(&system, &nights, &format!("{keep} kept"));
     }
     // The last night needs the first one's file, and what changed in it since.
-    let after = packs_bytes(&system);
+    let after = system.packs_bytes();
     assert!(after < before - 10 * 400_000, "{after} of {before} bytes are left");
 
     // And the chain goes on.
     system.write(FILE, &bytes);
     nights.push(Night::take(&system, &[FILE]));
-    assert!(packs_bytes(&system) - after < 100_000, "{} bytes of another night", packs_bytes(&system) - after);
+    assert!(system.packs_bytes() - after < 100_000, "{} bytes of another night", system.packs_bytes() - after);
     assert_whole(&system, &nights, "a night more");
 }
 
@@ -274,7 +251,7 @@ fn the_oldest_go_until_the_repository_fits_and_the_newest_never() {
     assert!(!names(&system).contains(&nights[0].name));
     size("0.0021").ended(0);
     assert_eq!(names(&system), [&nights[4].name, &nights[1].name].map(Clone::clone));
-    assert!(packs_bytes(&system) < 2_100_000);
+    assert!(system.packs_bytes() < 2_100_000);
     size("0.0000001").ended(PARTIAL).says("stays larger than it may be");
     assert_eq!(names(&system).len(), 2);
     assert_whole(&system, [&nights[1], &nights[4]], "what fits");
@@ -362,7 +339,7 @@ fn a_damaged_chunk_is_never_copied() {
     fs::write(&pack, &bytes).expect("the pack is ours");
     system.ok(&LAST);
     assert!(!pack.exists());
-    assert!(packs_bytes(&system) < 220_000);
+    assert!(system.packs_bytes() < 220_000);
     system.ok(&["restore", "latest", "--target", &system.path("out").to_string_lossy()]);
     assert!(system.read("out/models/b") == noise(200_000, 2));
     system.ok(&["verify", "--all", "--read-data"]);
@@ -409,10 +386,10 @@ fn beside_a_running_backup_nothing_is_deleted_and_nothing_is_lost() {
     system.ok(&["undelete", &nights[1].name]);
     drop(stream);
     assert_eq!(backup.wait().expect("it ends").code(), Some(0));
-    let bytes = packs_bytes(&system);
+    let bytes = system.packs_bytes();
     system.ok(&["prune", "--force", "--keep-last", "9"]);
     assert_eq!(names(&system).len(), 3);
-    assert!(packs_bytes(&system) < bytes + 1_000, "the first night's data is the stream's now");
+    assert!(system.packs_bytes() < bytes + 1_000, "the first night's data is the stream's now");
     assert_whole(&system, &nights[1..], "after the backup");
     let out = system.path("out");
     system.ok(&["restore", "latest", "--target", &out.to_string_lossy()]);

@@ -108,6 +108,11 @@ impl System {
         found
     }
 
+    /// Length of all packs, in bytes.
+    pub(crate) fn packs_bytes(&self) -> u64 {
+        self.packs().iter().map(|pack| pack.metadata().expect("a pack").len()).sum()
+    }
+
     /// The finished packs.
     pub(crate) fn packs(&self) -> Vec<PathBuf> {
         let mut packs = self.objects("packs/");
@@ -176,6 +181,25 @@ pub(crate) fn files_below(folder: &Path) -> Vec<PathBuf> {
     }
     found.sort();
     found
+}
+
+/// Numbers that look random, the same at every run.
+pub(crate) struct Numbers(pub(crate) u64);
+
+impl Numbers {
+    pub(crate) fn below(&mut self, end: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(self.0 >> 33).expect("31 bits") % end.max(1)
+    }
+}
+
+/// Puts other bytes in a hundred places, so that hardly any chunk stays as it was.
+pub(crate) fn scatter(bytes: &mut [u8], seed: u64) {
+    let mut numbers = Numbers(seed);
+    for _ in 0..100 {
+        let position = numbers.below(bytes.len());
+        bytes[position] ^= 0x55;
+    }
 }
 
 /// Bytes that do not compress and do not repeat, the same for the same seed.
