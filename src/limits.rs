@@ -89,7 +89,7 @@ pub const BLOCKS_IN_FLIGHT: usize = 3;
 /// Decoded blocks that a reader keeps, in bytes.
 pub const BLOCK_CACHE_BYTES: usize = 14 << 20;
 /// Decoded blocks that a restore keeps, in bytes: each of its threads follows the bases of another place.
-pub const RESTORE_CACHE_BYTES: usize = 22 << 20;
+pub const RESTORE_CACHE_BYTES: usize = 18 << 20;
 /// Decoded blocks of bases that a backup keeps, in bytes: they are needed in the order of the streams.
 pub const BASE_CACHE_BYTES: usize = 3 << 20;
 /// Decoded blocks of trees and chunk lists that a backup keeps, in bytes.

@@ -1,7 +1,8 @@
 //! Writing packs anew with what is in use in them, beside running backups.
 //!
-//! A block that is in use as a whole is copied as it is; of others what is in use is encoded again, against the same bases.
-//! Every chunk is compared with its id on the way, and a pack with one that is wrong stays as it is.
+//! A block that is in use as a whole is copied as it is, once it matches its checksum; of others what is in use is encoded
+//! again, against the same bases, and each chunk is compared with its id. A pack in which something is wrong stays as it
+//! is.
 
 use std::collections::{HashMap, HashSet};
 
@@ -127,13 +128,12 @@ impl Rewriter<'_> {
             if used.is_empty() {
                 continue;
             }
-            let mut block = RawBlock::default();
-            for (chunk, location) in &used {
-                let plaintext = self.reader.read_at(chunk.id, *location)?;
-                found_bytes += u64::from(chunk.len_bytes);
-                block.push((chunk.id, &plaintext), entry.raw_bytes as usize);
+            found_bytes += used.iter().map(|(chunk, _)| u64::from(chunk.len_bytes)).sum::<u64>();
+            if used.len() == entry.chunks.len() {
+                self.copy(directory.kind, &reader, entry)?;
+            } else {
+                self.encode(directory.kind, entry, &used)?;
             }
-            self.block(directory.kind, &reader, entry, block, used.len())?;
         }
         if Some(found_bytes) != expected_bytes {
             let what = "its directory and the index do not list the same chunks";
@@ -142,25 +142,25 @@ impl Rewriter<'_> {
         Ok(())
     }
 
-    /// Stores what is in use of a block.
-    fn block(
-        &mut self,
-        kind: PackKind,
-        reader: &PackReader<'_>,
-        entry: &BlockEntry,
-        block: RawBlock,
-        used: usize,
-    ) -> Result<(), Error> {
-        if used == entry.chunks.len() {
-            let encoded = EncodedBlock {
-                encoding: entry.encoding,
-                depth: entry.depth,
-                bases: entry.bases.clone(),
-                payload: reader.payload(entry)?,
-                raw_bytes: entry.raw_bytes,
-                chunks: entry.chunks.clone(),
-            };
-            return self.add(kind, encoded);
+    /// Stores a block as it is.
+    fn copy(&mut self, kind: PackKind, reader: &PackReader<'_>, entry: &BlockEntry) -> Result<(), Error> {
+        let encoded = EncodedBlock {
+            encoding: entry.encoding,
+            depth: entry.depth,
+            bases: entry.bases.clone(),
+            payload: reader.payload(entry)?,
+            raw_bytes: entry.raw_bytes,
+            chunks: entry.chunks.clone(),
+        };
+        self.add(kind, encoded)
+    }
+
+    /// Stores these chunks of a block.
+    fn encode(&mut self, kind: PackKind, entry: &BlockEntry, used: &[(ChunkRef, Location)]) -> Result<(), Error> {
+        let mut block = RawBlock::default();
+        for (chunk, location) in used {
+            let plaintext = self.reader.read_at(chunk.id, *location)?;
+            block.push((chunk.id, &plaintext), entry.raw_bytes as usize);
         }
         if !entry.bases.is_empty() {
             let prefix = self.prefix(entry)?;
