@@ -106,9 +106,11 @@ pub const PACK_SMALL_BYTES: u64 = PACK_BYTES_TARGET / 4;
 /// Small packs of one kind that may stand before they are merged.
 pub const SMALL_PACKS_MAX: usize = 8;
 /// Chunks of file content that a restore plans before it writes them.
-pub const RESTORE_CHUNKS_MAX: usize = 16_384;
-/// Files that a restore holds open before it finishes them.
-pub const RESTORE_FILES_MAX: usize = 512;
+pub const RESTORE_CHUNKS_MAX: usize = 8_192;
+/// Files that a restore collects, and holds open, before it hands them over as a group to be filled.
+pub const RESTORE_FILES_MAX: usize = 128;
+/// Groups that are being filled while the next one is collected.
+pub const RESTORE_GROUPS_MAX: usize = 3;
 
 /// Runs of neighbouring delta blocks that are compressed by themselves, for each component of each night, to learn what
 /// deltas save. Twice as many may be kept before they are thinned out.

@@ -105,7 +105,7 @@ impl BlockReader {
 
     /// The plaintext of a block that the index does not have, as [`BlockReader::read_checked`] gives it.
     pub(super) fn read_unlisted(&mut self, place: BlockPlace, bases: Vec<BaseId>) -> Result<Arc<Vec<u8>>, Error> {
-        self.read_waiting(Waiting::new((None, None), place, bases, &self.index)?, Trust::None, &mut |_, _, _| {})
+        self.read_waiting(Waiting::new((None, None), place, bases, self)?, Trust::None, &mut |_, _, _| {})
     }
 
     fn read_waiting(&mut self, first: Waiting, trust: Trust, observer: Observer<'_>) -> Result<Arc<Vec<u8>>, Error> {
@@ -142,7 +142,7 @@ impl BlockReader {
 
     fn begin(&self, key: BlockKey, claim: Option<Claim>) -> Result<Waiting, Error> {
         let (place, bases) = self.index.block(key)?;
-        Waiting::new((Some(key), claim), place, bases, &self.index)
+        Waiting::new((Some(key), claim), place, bases, self)
     }
 
     /// Gathers bases as long as their blocks are at hand, and decodes the block when it has all.
@@ -198,10 +198,11 @@ impl BlockReader {
         }
     }
 
-    fn decode(&mut self, block: &Waiting, observer: Observer<'_>) -> Result<Decoded, Error> {
+    fn decode(&mut self, block: &mut Waiting, observer: Observer<'_>) -> Result<Decoded, Error> {
         let mut plaintext = self.cache.room(block.place.raw_bytes as usize);
         let Self { storage, decoder, .. } = self;
         pack::read_block(storage.as_ref(), decoder, &block.place, &block.prefix, &mut plaintext)?;
+        self.cache.give_back(std::mem::take(&mut block.prefix));
         let plaintext = Arc::new(plaintext);
         self.cache.count_decoded(plaintext.len());
         if let Some(key) = block.key {
@@ -217,8 +218,9 @@ impl Waiting {
         (key, claim): (Option<BlockKey>, Option<Claim>),
         place: BlockPlace,
         mut bases: Vec<BaseId>,
-        index: &Index,
+        reader: &BlockReader,
     ) -> Result<Self, Error> {
+        let BlockReader { index, cache, .. } = reader;
         if place.depth > DELTA_DEPTH_MAX {
             return Err(damaged(&place, "it says that it is deeper than any block can be"));
         }
@@ -226,7 +228,9 @@ impl Waiting {
             |base| index.base_locations(base, place.depth).next().map_or(0, |(_, found)| found.len_bytes as usize);
         let prefix_bytes: usize = bases.iter().map(len_of).sum();
         bases.reverse();
-        let prefix = Vec::with_capacity(prefix_bytes.min(DELTA_PREFIX_BYTES_MAX));
+        let mut prefix =
+            if bases.is_empty() { Vec::new() } else { cache.room(prefix_bytes.min(DELTA_PREFIX_BYTES_MAX)) };
+        prefix.clear();
         Ok(Self { key, place, bases, candidates: Vec::new(), error: None, prefix, _claim: claim })
     }
 

@@ -59,6 +59,14 @@ impl Drop for Claim {
     }
 }
 
+impl Used {
+    fn keep(&mut self, room: Vec<u8>) {
+        if self.spare.len() < SPARE_MAX && room.capacity() >= ROOM_BYTES {
+            self.spare.push(room);
+        }
+    }
+}
+
 impl BlockCache {
     pub(super) fn new(bytes_max: usize) -> Self {
         Self { bytes_max, used: Mutex::default(), released: Condvar::new(), decoded_bytes: AtomicU64::new(0) }
@@ -95,17 +103,24 @@ impl BlockCache {
             let oldest = used.blocks.iter().min_by_key(|(_, (_, last))| *last).map(|(key, _)| *key);
             let Some((block, _)) = oldest.and_then(|key| used.blocks.remove(&key)) else { return };
             used.bytes -= block.capacity();
-            if used.spare.len() < SPARE_MAX {
-                used.spare.extend(Arc::into_inner(block));
+            if let Some(room) = Arc::into_inner(block) {
+                used.keep(room);
             }
         }
     }
 
-    /// Room for the plaintext of a block, with anything in it.
+    /// Takes room back that is not needed any more.
+    pub(super) fn give_back(&self, room: Vec<u8>) {
+        self.used.lock().unwrap_or_else(PoisonError::into_inner).keep(room);
+    }
+
+    /// Room for so many bytes, with anything in it.
     pub(super) fn room(&self, bytes: usize) -> Vec<u8> {
         let bytes = bytes.next_multiple_of(ROOM_BYTES);
         let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
-        match used.spare.iter().position(|spare| spare.capacity() == bytes) {
+        let fitting =
+            used.spare.iter().enumerate().filter(|(_, spare)| (bytes..=2 * bytes).contains(&spare.capacity()));
+        match fitting.min_by_key(|(_, spare)| spare.capacity()).map(|(number, _)| number) {
             Some(fitting) => used.spare.swap_remove(fitting),
             None => Vec::with_capacity(bytes),
         }

@@ -9,7 +9,7 @@ use std::process::Command;
 
 use rustix::fs::{AtFlags, CWD, FileType, Mode, Timespec, Timestamps, XattrFlags, mknodat, utimensat};
 
-use super::support::{Entry, System, assert_same_content, assert_same_metadata, is_root};
+use super::support::{Entry, System, assert_same_content, assert_same_metadata, is_root, noise};
 
 /// Backs the system up, restores it into a folder, and gives the folder.
 fn round_trip(system: &System) -> PathBuf {
@@ -224,4 +224,27 @@ fn changed_metadata_alone_is_backed_up_and_restored() {
         system.ok(&["restore", name, "--force", "--no-snapshot"]);
         assert_eq!(Entry::of(&system.path("models/one")).mode & 0o7777, mode);
     }
+}
+
+#[test]
+fn a_second_name_of_a_file_that_is_still_being_restored_is_made_anew() {
+    let system = System::new();
+    system.write("models/a", noise(100_000, 1));
+    // More than one group of files, so that the first one is on its way when the last name comes.
+    for number in 0..300 {
+        system.write(format!("models/b{number}"), noise(500, 2 + number));
+    }
+    fs::hard_link(system.path("models/a"), system.path("models/z")).expect("link");
+    let first = system.create();
+    system.write("models/a", "changed under both names");
+    for number in 0..300 {
+        system.write(format!("models/b{number}"), "changed");
+    }
+    system.ok(&["restore", &first, "--force", "--no-snapshot"]);
+    for number in 0..300 {
+        assert!(system.read(format!("models/b{number}")) == noise(500, 2 + number), "{number}");
+    }
+    assert!(system.read("models/a") == noise(100_000, 1) && system.read("models/z") == noise(100_000, 1));
+    let inode = |name: &str| fs::metadata(system.path(name)).expect("it is there").ino();
+    assert_eq!(inode("models/a"), inode("models/z"));
 }

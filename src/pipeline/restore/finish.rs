@@ -1,40 +1,45 @@
 //! What waits until a group of files has been filled, and how it is finished: in order, one entry at a time.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::tree::{TreeRestore, fail, missing_target, note_not_set};
+use super::writer::{Filling, Written};
 use super::{ComponentRestore, with_causes};
 use crate::model::{Node, show_path};
 use crate::pipeline::Error;
-use crate::progress::{self, Progress};
+use crate::progress::Progress;
 use crate::sink::{self, Existing};
 
 /// What is to be done with an entry when its group has been written.
 pub(super) enum Waiting {
-    File { path: Vec<u8>, temporary: Vec<u8>, node: Box<Node>, file: usize, in_the_way: bool },
+    File { path: Vec<u8>, temporary: Vec<u8>, node: Box<Node>, file: Arc<Filling>, in_the_way: bool },
     Link { first: Vec<u8>, path: Vec<u8> },
     Directory { path: Vec<u8>, node: Box<Node>, extra: BTreeSet<Vec<u8>> },
 }
 
+/// A group of files that is being filled, and all that waits for it.
+pub(super) struct Group {
+    pub(super) waiting: Vec<Waiting>,
+    pub(super) written: Written,
+}
+
 impl TreeRestore<'_> {
-    /// Fills the files of the group and finishes everything that waited for them, in order.
-    pub(super) fn finish_group(&mut self, result: &mut ComponentRestore, progress: &dyn Progress) -> Result<(), Error> {
-        self.writer.write(progress);
-        let interrupted = progress::check(progress);
-        for waiting in std::mem::take(&mut self.waiting) {
+    /// Waits for the files of the group, and finishes everything that waited for them, in order.
+    pub(super) fn finish(&mut self, group: Group, result: &mut ComponentRestore, progress: &dyn Progress) {
+        group.written.wait();
+        let is_interrupted = progress.cancelled();
+        for waiting in group.waiting {
             let (path, finished) = match waiting {
+                Waiting::File { temporary, .. } if is_interrupted => {
+                    self.drop_temporary(&temporary);
+                    continue;
+                }
                 Waiting::File { path, temporary, node, file, in_the_way } => {
-                    if interrupted.is_err() {
-                        let _ = self.beneath()?.remove(&temporary);
-                        continue;
-                    }
                     let cleared = if in_the_way { self.clear(&path) } else { Ok(()) };
-                    let finished = cleared.and_then(|()| self.finish_file(&path, &temporary, &node, file, result));
+                    let finished = cleared.and_then(|()| self.finish_file(&path, &temporary, &node, &file, result));
                     if finished.is_err() {
-                        // The error that led here is the one to tell.
-                        let _ = self.beneath()?.remove(&temporary);
-                    }
-                    if finished.is_err() {
+                        self.drop_temporary(&temporary);
                         if node.links > 1 {
                             self.failed_links.insert(path.clone());
                         }
@@ -43,7 +48,7 @@ impl TreeRestore<'_> {
                     }
                     (path, finished)
                 }
-                _ if interrupted.is_err() => continue,
+                _ if is_interrupted => continue,
                 Waiting::Link { first, path } => {
                     let linked = if self.failed_links.contains(&first) {
                         Err(Error::Refused(format!("the file that it is linked to failed: {}", show_path(&first))))
@@ -63,8 +68,13 @@ impl TreeRestore<'_> {
                 fail(result, &path, &with_causes(&error));
             }
         }
-        self.writer.forget_files();
-        Ok(interrupted?)
+    }
+
+    /// Takes a temporary file away. The error that led here is the one to tell.
+    fn drop_temporary(&mut self, temporary: &[u8]) {
+        if let Some(beneath) = &mut self.beneath {
+            drop(beneath.remove(temporary));
+        }
     }
 
     fn finish_file(
@@ -72,13 +82,11 @@ impl TreeRestore<'_> {
         path: &[u8],
         temporary: &[u8],
         node: &Node,
-        file: usize,
+        file: &Filling,
         result: &mut ComponentRestore,
     ) -> Result<(), Error> {
-        if let Some(error) = self.writer.take_failure(file) {
-            return Err(error);
-        }
-        let failures = self.attributes.apply(self.writer.file(file).file(), node);
+        file.check()?;
+        let failures = self.attributes.apply(file.target.file(), node);
         note_not_set(result, path, failures);
         Ok(self.beneath()?.put_in_place(temporary, path)?)
     }

@@ -10,6 +10,7 @@ mod left_out;
 mod room;
 mod safety;
 mod server;
+mod special;
 mod through_engine;
 mod tree;
 mod volume;

@@ -1,18 +1,18 @@
 //! Restoring one tree below a root that nothing can leave.
 //!
-//! Entries are visited in order; files are collected into groups, filled together, and then put in place one by one, with
-//! the directories around them finished last.
+//! Entries are visited in order; files are collected into groups, filled together while the next groups are collected, and
+//! then put in place one by one, with the directories around them finished last.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
 
 use super::compare::same_content;
-use super::finish::Waiting;
+use super::finish::{Group, Waiting};
 use super::left_out::LeftOut;
 use super::writer::ChunkWriter;
 use super::{ComponentRestore, with_causes};
-use crate::limits::{RESTORE_CACHE_BYTES, RESTORE_CHUNKS_MAX, RESTORE_FILES_MAX};
+use crate::limits::{RESTORE_CACHE_BYTES, RESTORE_CHUNKS_MAX, RESTORE_FILES_MAX, RESTORE_GROUPS_MAX};
 use crate::model::{Component, ContentReader, Node, NodeKind, Step, Walk, show_path};
 use crate::pipeline::Error;
 use crate::pipeline::presence::LostPath;
@@ -44,22 +44,26 @@ struct Open {
 pub(super) struct TreeRestore<'a> {
     repository: &'a Repository,
     pub(super) reader: ChunkReader,
-    pub(super) writer: ChunkWriter,
+    writer: ChunkWriter,
     /// `None` when the root is missing and nothing may be made.
     pub(super) beneath: Option<Beneath>,
     /// What stands before every path below the root: nothing, or the component's name in a folder.
     base: Option<Vec<u8>>,
-    options: TreeOptions,
+    pub(super) options: TreeOptions,
     lost: HashSet<Vec<u8>>,
     pub(super) attributes: Attributes,
     open: Vec<Open>,
+    /// What waits for the group that is being collected, and how many files there are among it.
     pub(super) waiting: Vec<Waiting>,
+    open_files: usize,
+    /// The groups before it, whose files are being filled.
+    pub(super) filling: VecDeque<Group>,
     /// What a backup leaves out is never removed.
     pub(super) left_out: LeftOut,
     /// Files with several names whose first one could not be restored.
     pub(super) failed_links: HashSet<Vec<u8>>,
     /// Where the first name of each file with several names was restored, and how many are still to come.
-    links: HashMap<(u64, u64), (Vec<u8>, u64)>,
+    pub(super) links: HashMap<(u64, u64), (Vec<u8>, u64)>,
 }
 
 impl<'a> TreeRestore<'a> {
@@ -117,6 +121,8 @@ impl<'a> TreeRestore<'a> {
             attributes: Attributes::default(),
             open: Vec::new(),
             waiting: Vec::new(),
+            open_files: 0,
+            filling: VecDeque::new(),
             left_out: LeftOut::default(),
             failed_links: HashSet::new(),
             links: HashMap::new(),
@@ -125,6 +131,23 @@ impl<'a> TreeRestore<'a> {
 
     /// Restores everything below `root`. What fails is told in `result`, and the rest goes on.
     pub(super) fn run(
+        self,
+        component: &Component,
+        root: &Node,
+        result: &mut ComponentRestore,
+        progress: &dyn Progress,
+    ) -> Result<(), Error> {
+        let workers = self.writer.workers()?;
+        std::thread::scope(|scope| {
+            for worker in workers {
+                scope.spawn(move || worker.work(progress));
+            }
+            // The workers end when the writer does.
+            self.visit(component, root, result, progress)
+        })
+    }
+
+    fn visit(
         mut self,
         component: &Component,
         root: &Node,
@@ -138,8 +161,7 @@ impl<'a> TreeRestore<'a> {
         let mut walk = Walk::new(root.clone(), name);
         loop {
             if progress.cancelled() {
-                // Takes the temporary files away.
-                return self.finish_group(result, progress);
+                break;
             }
             match walk.next(&mut self.reader) {
                 Ok(None) => break,
@@ -175,18 +197,39 @@ impl<'a> TreeRestore<'a> {
                     self.open.truncate(walk.depth());
                 }
             }
-            if self.writer.open_files() >= RESTORE_FILES_MAX
+            if self.open_files >= RESTORE_FILES_MAX
                 || self.writer.planned() >= RESTORE_CHUNKS_MAX
                 || self.waiting.len() >= WAITING_MAX
             {
-                self.finish_group(result, progress)?;
+                self.end_group(result, progress);
             }
         }
-        self.finish_group(result, progress)?;
+        self.end_group(result, progress);
+        while !self.filling.is_empty() {
+            self.finish_group(result, progress);
+        }
+        progress::check(progress)?;
         result.bytes_decoded += self.reader.decoded_bytes();
         match &self.beneath {
             Some(beneath) if !self.options.dry_run => Ok(beneath.sync()?),
             _ => Ok(()),
+        }
+    }
+
+    /// Hands the group over to be filled, and finishes the oldest one when there are enough of them.
+    fn end_group(&mut self, result: &mut ComponentRestore, progress: &dyn Progress) {
+        let written = self.writer.end_group();
+        if self.filling.len() >= RESTORE_GROUPS_MAX {
+            self.finish_group(result, progress);
+        }
+        self.open_files = 0;
+        self.filling.push_back(Group { waiting: std::mem::take(&mut self.waiting), written });
+    }
+
+    /// Finishes the oldest group that is being filled.
+    fn finish_group(&mut self, result: &mut ComponentRestore, progress: &dyn Progress) {
+        if let Some(group) = self.filling.pop_front() {
+            self.finish(group, result, progress);
         }
     }
 
@@ -366,10 +409,10 @@ impl<'a> TreeRestore<'a> {
             let mut chunks = ContentReader::new(content.clone())?;
             let mut offset = 0;
             while let Some(chunk) = chunks.next(&mut self.reader)? {
-                self.writer.add_chunk(file, offset, chunk)?;
+                self.writer.add_chunk(&file, offset, chunk)?;
                 offset += u64::from(chunk.len_bytes);
                 if self.writer.planned() >= RESTORE_CHUNKS_MAX {
-                    self.writer.write(progress);
+                    self.writer.write();
                     progress::check(progress)?;
                 }
             }
@@ -378,6 +421,7 @@ impl<'a> TreeRestore<'a> {
         match planned {
             Ok(file) => {
                 let (path, node) = (path.to_vec(), Box::new(node.clone()));
+                self.open_files += 1;
                 self.waiting.push(Waiting::File { path, temporary, node, file, in_the_way });
                 Ok(())
             }
@@ -387,64 +431,6 @@ impl<'a> TreeRestore<'a> {
                 // The error that led here is the one to tell.
                 let _ = self.beneath()?.remove(&temporary);
                 Err(error)
-            }
-        }
-    }
-
-    fn special(
-        &mut self,
-        path: &[u8],
-        node: &Node,
-        existing: Option<&Existing>,
-        result: &mut ComponentRestore,
-    ) -> Result<(), Error> {
-        let same = match (&node.kind, existing) {
-            (_, None) => false,
-            (NodeKind::Symlink { target }, Some(_)) => self.beneath()?.link_target(path)?.as_ref() == Some(&target.0),
-            (_, Some(existing)) => existing.is_same_special(node),
-        };
-        result.unchanged += u64::from(same);
-        result.written += u64::from(!same);
-        if self.options.dry_run {
-            return Ok(());
-        }
-        result.touched = true;
-        if existing.is_some_and(Existing::is_directory) {
-            self.clear(path)?;
-        }
-        let attributes = self.attributes;
-        let beneath = self.beneath()?;
-        if !same {
-            beneath.make_special(path, node)?;
-        }
-        let (directory, name) = beneath.parent(path)?;
-        let failures = attributes.apply_special(&directory, name, node);
-        note_not_set(result, path, failures);
-        Ok(())
-    }
-
-    fn link(&mut self, first: Vec<u8>, path: &[u8], result: &mut ComponentRestore) -> Result<(), Error> {
-        let identity = |existing: Option<Existing>| existing.map(|existing| existing.identity());
-        let (first_identity, here) = (identity(self.look(&first)?), identity(self.look(path)?));
-        // A first name whose file is still being written will be another inode.
-        let being_written =
-            self.waiting.iter().any(|waiting| matches!(waiting, Waiting::File { path, .. } if *path == first));
-        if here.is_some() && here == first_identity && !being_written {
-            result.unchanged += 1;
-            return Ok(());
-        }
-        result.written += 1;
-        if !self.options.dry_run {
-            self.waiting.push(Waiting::Link { first, path: path.to_vec() });
-        }
-        Ok(())
-    }
-
-    fn forget_link(&mut self, identity: (u64, u64)) {
-        if let Some((_, left)) = self.links.get_mut(&identity) {
-            *left = left.saturating_sub(1);
-            if *left == 0 {
-                self.links.remove(&identity);
             }
         }
     }

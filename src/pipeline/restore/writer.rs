@@ -1,8 +1,10 @@
-//! Filling files with their chunks: block by block in the order of the files, decoded in parallel, each block once.
+//! Filling files with their chunks: threads of their own decode block by block in the order of the files, each block once,
+//! while the next files are being planned.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
 
 use crate::chunk::ChunkRef;
 use crate::id::ChunkId;
@@ -15,128 +17,164 @@ use crate::sink::{self, FileTarget};
 
 /// More threads than this only make more memory.
 const THREADS_MAX: usize = 8;
-/// Neighbouring blocks that one thread takes at once where there are many: each thread follows the bases of its own, and
-/// seldom has to wait for one that another thread is decoding.
-const RUN_MAX: usize = 16;
+/// Neighbouring blocks that one thread takes at once: each thread follows the bases of its own, and seldom has to wait for
+/// one that another thread is decoding.
+const RUN_BLOCKS: usize = 16;
+
+/// A file that is being filled.
+pub(super) struct Filling {
+    pub(super) target: FileTarget,
+    /// Files are filled in this order.
+    number: usize,
+    /// Chunks that are not there yet.
+    missing: AtomicUsize,
+    failure: Mutex<Option<Error>>,
+}
+
+impl Filling {
+    /// Whether every chunk is in its place.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        match self.failure.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            Some(error) => Err(error),
+            None if self.missing.load(Ordering::Relaxed) > 0 => Err(repo::Error::WriterStopped.into()),
+            None => Ok(()),
+        }
+    }
+
+    fn fill(&self, offset: u64, bytes: &[u8]) -> Result<(), Error> {
+        let written = self.target.write_at(offset, bytes);
+        written.map_err(|source| sink::Error::io("write", "a restored file", source))?;
+        self.missing.fetch_sub(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn fail(&self, error: Error) {
+        *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+    }
+}
 
 struct Write {
     location: Location,
     chunk: ChunkId,
-    file: usize,
+    file: Arc<Filling>,
     offset: u64,
 }
 
-/// Chunks that are to be written, and the files that they belong to.
+/// Neighbouring blocks for one thread, the chunks of a block together. It holds its group until it is done with it.
+struct Run {
+    writes: Vec<Write>,
+    _group: Sender<()>,
+}
+
+/// The chunks of a group of files, all of which have been handed over.
+pub(super) struct Written(Receiver<()>);
+
+impl Written {
+    /// Waits until each of them has been written, or has failed.
+    pub(super) fn wait(self) {
+        // Nothing is ever sent: the channel closes with the last run.
+        let _ = self.0.recv();
+    }
+}
+
+/// Chunks that are to be written, and the way to those who write them.
 pub(super) struct ChunkWriter {
     reader: ChunkReader,
-    files: Vec<Arc<FileTarget>>,
+    threads: usize,
+    runs: Sender<Run>,
+    queue: Receiver<Run>,
+    files: usize,
     writes: Vec<Write>,
-    failures: HashMap<usize, Error>,
+    group: (Sender<()>, Receiver<()>),
 }
 
 impl ChunkWriter {
     pub(super) fn new(reader: ChunkReader) -> Self {
-        Self { reader, files: Vec::new(), writes: Vec::new(), failures: HashMap::new() }
+        let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(THREADS_MAX);
+        let (runs, queue) = bounded(2 * threads);
+        Self { reader, threads, runs, queue, files: 0, writes: Vec::new(), group: bounded(0) }
     }
 
-    /// Adds a file; its number is good until the next [`ChunkWriter::forget_files`].
-    pub(super) fn add_file(&mut self, file: FileTarget) -> usize {
-        self.files.push(Arc::new(file));
-        self.files.len() - 1
+    /// Those who do the work, each on a thread of its own, until the writer is gone.
+    pub(super) fn workers(&self) -> Result<Vec<Worker>, Error> {
+        let worker = |_| Ok(Worker { reader: self.reader.sibling()?, queue: self.queue.clone() });
+        (0..self.threads).map(worker).collect()
     }
 
-    /// The file with this number.
-    pub(super) fn file(&self, number: usize) -> &FileTarget {
-        self.files.get(number).expect("numbers come from add_file")
+    /// A file whose chunks follow.
+    pub(super) fn add_file(&mut self, target: FileTarget) -> Arc<Filling> {
+        self.files += 1;
+        Arc::new(Filling { target, number: self.files, missing: AtomicUsize::new(0), failure: Mutex::default() })
     }
 
     /// Plans to write a chunk at an offset of a file's content.
-    pub(super) fn add_chunk(&mut self, file: usize, offset: u64, chunk: ChunkRef) -> Result<(), model::Error> {
+    pub(super) fn add_chunk(&mut self, file: &Arc<Filling>, offset: u64, chunk: ChunkRef) -> Result<(), model::Error> {
         let location = self.reader.locate(chunk.id)?;
-        self.writes.push(Write { location, chunk: chunk.id, file, offset });
+        file.missing.fetch_add(1, Ordering::Relaxed);
+        self.writes.push(Write { location, chunk: chunk.id, file: Arc::clone(file), offset });
         Ok(())
     }
 
-    /// Chunks that are planned.
+    /// Chunks that are planned and have not been handed over.
     pub(super) fn planned(&self) -> usize {
         self.writes.len()
     }
 
-    /// Files that are open.
-    pub(super) fn open_files(&self) -> usize {
-        self.files.len()
-    }
-
-    /// Writes everything that is planned.
-    pub(super) fn write(&mut self, progress: &dyn Progress) {
+    /// Hands over what is planned; waits while there is enough to do without it.
+    pub(super) fn write(&mut self) {
         let mut writes = std::mem::take(&mut self.writes);
-        writes.sort_unstable_by_key(|write| (write.location, write.file, write.offset));
-        let mut blocks: Vec<&[Write]> =
-            writes.chunk_by(|a, b| a.location.block_key() == b.location.block_key()).collect();
-        // In the order of the files, not of the packs: a place in a file that changed night by night needs the blocks of
-        // all these nights, and finds those of its neighbours in the cache.
-        blocks.sort_by_cached_key(|block| block.iter().map(|write| (write.file, write.offset)).min());
-        let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(THREADS_MAX);
-        let runs: Vec<&[&[Write]]> = blocks.chunks((blocks.len() / (2 * threads)).clamp(1, RUN_MAX)).collect();
-        let next = AtomicUsize::new(0);
-        let failures = Mutex::new(Vec::new());
-        let work = || {
-            let mut reader = self.reader.sibling();
-            while let Some(run) = runs.get(next.fetch_add(1, Ordering::Relaxed)) {
-                for block in *run {
-                    if progress.cancelled() {
-                        return;
-                    }
-                    let failed = self.write_block(block, &mut reader, progress);
-                    failures.lock().unwrap_or_else(PoisonError::into_inner).extend(failed);
-                }
-            }
-        };
-        std::thread::scope(|scope| {
-            for _ in 1..threads.min(runs.len()) {
-                scope.spawn(work);
-            }
-            work();
-        });
-        self.failures.extend(failures.into_inner().unwrap_or_else(PoisonError::into_inner));
-    }
-
-    /// Why a file could not be filled, if so.
-    pub(super) fn take_failure(&mut self, file: usize) -> Option<Error> {
-        self.failures.remove(&file)
-    }
-
-    /// Closes all files.
-    pub(super) fn forget_files(&mut self) {
-        self.files.clear();
-        self.failures.clear();
-    }
-
-    /// Decodes a block and writes its chunks; returns the files that failed and why.
-    fn write_block(
-        &self,
-        writes: &[Write],
-        reader: &mut Result<ChunkReader, repo::Error>,
-        progress: &dyn Progress,
-    ) -> Vec<(usize, Error)> {
-        let mut failed = Vec::new();
+        writes.sort_unstable_by_key(|write| (write.location, write.file.number, write.offset));
+        let mut blocks: Vec<Vec<Write>> = Vec::new();
         for write in writes {
-            let read = match reader {
-                // Perhaps the chunk was stored a second time; otherwise this says what is wrong with the first.
-                Ok(reader) => reader.read_at(write.chunk, write.location).or_else(|_| reader.read(write.chunk)),
-                Err(_) => Err(repo::Error::MissingChunk { chunk: write.chunk }),
-            };
-            let written = read.map_err(Error::from).and_then(|data| self.put(write, &data));
-            match written {
-                Ok(()) => progress.advance(write.location.len_bytes.into()),
-                Err(error) => failed.push((write.file, error)),
+            match blocks.last_mut() {
+                Some(block) if is_same_block(block, &write) => block.push(write),
+                _ => blocks.push(vec![write]),
             }
         }
-        failed
+        // In the order of the files, not of the packs: a place in a file that changed night by night needs the blocks of
+        // all these nights, and finds those of its neighbours in the cache.
+        blocks.sort_by_cached_key(|block| block.iter().map(|write| (write.file.number, write.offset)).min());
+        let mut blocks = blocks.into_iter().peekable();
+        while blocks.peek().is_some() {
+            let writes = blocks.by_ref().take(RUN_BLOCKS).flatten().collect();
+            // The queue outlives the workers only when one of them has panicked.
+            drop(self.runs.send(Run { writes, _group: self.group.0.clone() }));
+        }
     }
 
-    fn put(&self, write: &Write, bytes: &[u8]) -> Result<(), Error> {
-        let written = self.file(write.file).write_at(write.offset, bytes);
-        written.map_err(|source| sink::Error::io("write", "a restored file", source).into())
+    /// Hands over what is planned. What comes now belongs to the next group.
+    pub(super) fn end_group(&mut self) -> Written {
+        self.write();
+        let (_, written) = std::mem::replace(&mut self.group, bounded(0));
+        Written(written)
+    }
+}
+
+fn is_same_block(block: &[Write], write: &Write) -> bool {
+    block.first().is_some_and(|first| first.location.block_key() == write.location.block_key())
+}
+
+/// Decodes blocks and writes their chunks.
+pub(super) struct Worker {
+    reader: ChunkReader,
+    queue: Receiver<Run>,
+}
+
+impl Worker {
+    pub(super) fn work(mut self, progress: &dyn Progress) {
+        while let Ok(run) = self.queue.recv() {
+            for write in &run.writes {
+                if progress.cancelled() {
+                    break;
+                }
+                // Perhaps the chunk was stored a second time; otherwise this says what is wrong with the first.
+                let read = self.reader.read_at(write.chunk, write.location);
+                let read = read.or_else(|_: repo::Error| self.reader.read(write.chunk));
+                match read.map_err(Error::from).and_then(|data| write.file.fill(write.offset, &data)) {
+                    Ok(()) => progress.advance(write.location.len_bytes.into()),
+                    Err(error) => write.file.fail(error),
+                }
+            }
+        }
     }
 }
