@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::compare::same_content;
 use super::finish::{Group, Waiting};
 use super::left_out::LeftOut;
-use super::writer::ChunkWriter;
+use super::writer::{ChunkWriter, Worker};
 use super::{ComponentRestore, with_causes};
 use crate::limits::{RESTORE_CACHE_BYTES, RESTORE_CHUNKS_MAX, RESTORE_FILES_MAX, RESTORE_GROUPS_MAX};
 use crate::model::{Component, ContentReader, Node, NodeKind, Step, Walk, show_path};
@@ -45,6 +45,7 @@ pub(super) struct TreeRestore<'a> {
     repository: &'a Repository,
     pub(super) reader: ChunkReader,
     writer: ChunkWriter,
+    workers: Vec<Worker>,
     /// `None` when the root is missing and nothing may be made.
     pub(super) beneath: Option<Beneath>,
     /// What stands before every path below the root: nothing, or the component's name in a folder.
@@ -108,12 +109,13 @@ impl<'a> TreeRestore<'a> {
             Some(beneath)
         };
         let reader = repository.reader_with_cache(&Arc::new(repository.index()?), RESTORE_CACHE_BYTES)?;
-        let writer = ChunkWriter::new(reader.sibling()?);
+        let (writer, workers) = ChunkWriter::new(reader.sibling()?)?;
         let lost = lost.iter().map(|lost| lost.path.clone()).collect();
         Ok(Self {
             repository,
             reader,
             writer,
+            workers,
             beneath,
             base,
             options,
@@ -131,15 +133,14 @@ impl<'a> TreeRestore<'a> {
 
     /// Restores everything below `root`. What fails is told in `result`, and the rest goes on.
     pub(super) fn run(
-        self,
+        mut self,
         component: &Component,
         root: &Node,
         result: &mut ComponentRestore,
         progress: &dyn Progress,
     ) -> Result<(), Error> {
-        let workers = self.writer.workers()?;
         std::thread::scope(|scope| {
-            for worker in workers {
+            for worker in self.workers.drain(..) {
                 scope.spawn(move || worker.work(progress));
             }
             // The workers end when the writer does.

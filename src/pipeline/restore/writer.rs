@@ -80,25 +80,20 @@ impl Written {
 /// Chunks that are to be written, and the way to those who write them.
 pub(super) struct ChunkWriter {
     reader: ChunkReader,
-    threads: usize,
     runs: Sender<Run>,
-    queue: Receiver<Run>,
     files: usize,
     writes: Vec<Write>,
     group: (Sender<()>, Receiver<()>),
 }
 
 impl ChunkWriter {
-    pub(super) fn new(reader: ChunkReader) -> Self {
+    /// The writer, and those who do the work, each on a thread of its own, until the writer is gone.
+    pub(super) fn new(reader: ChunkReader) -> Result<(Self, Vec<Worker>), Error> {
         let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(THREADS_MAX);
         let (runs, queue) = bounded(2 * threads);
-        Self { reader, threads, runs, queue, files: 0, writes: Vec::new(), group: bounded(0) }
-    }
-
-    /// Those who do the work, each on a thread of its own, until the writer is gone.
-    pub(super) fn workers(&self) -> Result<Vec<Worker>, Error> {
-        let worker = |_| Ok(Worker { reader: self.reader.sibling()?, queue: self.queue.clone() });
-        (0..self.threads).map(worker).collect()
+        let worker = |_| Ok(Worker { reader: reader.sibling()?, queue: queue.clone() });
+        let workers = (0..threads).map(worker).collect::<Result<_, Error>>()?;
+        Ok((Self { reader, runs, files: 0, writes: Vec::new(), group: bounded(0) }, workers))
     }
 
     /// A file whose chunks follow.
@@ -137,7 +132,7 @@ impl ChunkWriter {
         let mut blocks = blocks.into_iter().peekable();
         while blocks.peek().is_some() {
             let writes = blocks.by_ref().take(RUN_BLOCKS).flatten().collect();
-            // The queue outlives the workers only when one of them has panicked.
+            // Nobody takes it only when every worker has panicked: its files then miss their chunks.
             drop(self.runs.send(Run { writes, _group: self.group.0.clone() }));
         }
     }
@@ -176,5 +171,64 @@ impl Worker {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::LocalTime;
+    use crate::model::{Content, NodeKind};
+    use crate::pack::PackKind;
+    use crate::progress::Silent;
+    use crate::repo::Repository;
+    use crate::source::made_node;
+    use crate::storage::MemoryStorage;
+
+    const PLAINTEXT: &[u8] = b"a chunk";
+
+    fn reader_of_one_chunk() -> (ChunkReader, ChunkRef) {
+        let repository = Repository::open_or_create(Arc::new(MemoryStorage::default())).expect("memory");
+        let id = ChunkId::of(PLAINTEXT);
+        let mut transaction = repository.begin().expect("memory");
+        transaction.store(PackKind::Data, id, PLAINTEXT).expect("memory");
+        drop(transaction.finish().expect("memory"));
+        (repository.reader().expect("memory"), ChunkRef { id, len_bytes: 7 })
+    }
+
+    fn plan_a_file(writer: &mut ChunkWriter, chunk: ChunkRef) -> Arc<Filling> {
+        let kind = NodeKind::File { content: Content::default(), holes: Vec::new() };
+        let mut node = made_node("file", kind, LocalTime::now());
+        node.size_bytes = chunk.len_bytes.into();
+        let target = FileTarget::new(tempfile::tempfile().expect("temporary file"), &node).expect("temporary file");
+        let file = writer.add_file(target);
+        writer.add_chunk(&file, 0, chunk).expect("it is listed");
+        file
+    }
+
+    #[test]
+    fn a_file_is_whole_when_its_group_has_been_written() {
+        let (reader, chunk) = reader_of_one_chunk();
+        let (mut writer, workers) = ChunkWriter::new(reader).expect("memory");
+        let file = plan_a_file(&mut writer, chunk);
+        std::thread::scope(|scope| {
+            for worker in workers {
+                scope.spawn(|| worker.work(&Silent));
+            }
+            writer.end_group().wait();
+            drop(writer);
+        });
+        file.check().expect("its chunk is there");
+    }
+
+    /// As when every one of them has panicked: a queue that still had a reader would never be empty.
+    #[test]
+    fn a_file_whose_workers_are_gone_is_not_whole_and_nobody_waits_for_it() {
+        let (reader, chunk) = reader_of_one_chunk();
+        let (mut writer, workers) = ChunkWriter::new(reader).expect("memory");
+        drop(workers);
+        let file = plan_a_file(&mut writer, chunk);
+        writer.end_group().wait();
+        assert!(file.check().is_err(), "its chunk was never written");
     }
 }
