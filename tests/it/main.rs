@@ -1,9 +1,12 @@
 //! The program from outside: every test drives the real binary on folders of its own.
 
 mod crash;
+mod create_faults;
 mod damage;
 mod deltas;
+mod faults;
 mod forgotten;
+mod kills;
 mod limits;
 mod metadata;
 mod prune;
