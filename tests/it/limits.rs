@@ -1,6 +1,7 @@
 //! Bounds: a full disk, very many entries, memory, and several processes at once.
 
 use std::fs;
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
@@ -25,6 +26,15 @@ impl SmallDisk {
         mount.args(["-t", "tmpfs", "-o", "size=6m,mode=0700", "larder-test"]).arg(&folder).stderr(Stdio::null());
         let mounted = mount.status().is_ok_and(|status| status.success());
         mounted.then_some(Self { folder })
+    }
+
+    /// Takes every byte that is free; gives the file that has them.
+    fn fill(&self) -> PathBuf {
+        let path = self.folder.join("filler");
+        let mut file = fs::File::create(&path).expect("create");
+        let page = [1; 4096];
+        while file.write_all(&page).is_ok() {}
+        path
     }
 }
 
@@ -51,6 +61,28 @@ fn a_full_disk_is_told_and_costs_nothing_that_stood() {
     system.create();
     system.ok(&["verify", "--all", "--read-data"]);
     assert_eq!(system.json(&["list"]).as_array().map(Vec::len), Some(2));
+}
+
+#[test]
+fn a_disk_without_a_free_byte_is_pruned() {
+    let system = System::with_model("small");
+    let Some(disk) = SmallDisk::mount(system.path("backups")) else { return };
+    for night in 0..4 {
+        system.write("models/fresh", noise(1 << 20, 10 + night));
+        system.create();
+    }
+    let filler = disk.fill();
+    let prune = ["prune", "--force", "--keep-last", "1", "--daily", "0", "--weekly", "0", "--monthly", "0"];
+    // The pack of the first night has something that stays, for which there is no room elsewhere yet.
+    system.ok(&prune);
+    assert!(system.packs_bytes() < 5 << 19, "the space of two nights is free: {}", system.packs_bytes());
+    system.ok(&prune);
+    assert!(system.packs_bytes() < 3 << 19, "the space of the first night is free: {}", system.packs_bytes());
+    fs::remove_file(filler).expect("remove");
+    assert_eq!(system.json(&["list"]).as_array().map(Vec::len), Some(1));
+    system.ok(&["verify", "--all", "--read-data"]);
+    system.ok(&["restore", "latest", "--target", &system.path("out").to_string_lossy()]);
+    assert_same_content(&system.path("models"), &system.path("out/models"));
 }
 
 /// The most memory that a process has had, looked at every few milliseconds until it ends.
