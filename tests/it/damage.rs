@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::support::{DAMAGE, System, noise};
+use super::support::{DAMAGE, System, files_below, noise};
 
 const DATA_BYTES: usize = 300_000;
 
@@ -17,11 +17,15 @@ enum Harm {
     /// Its last byte is missing.
     CutByte,
     Remove,
+    /// Nothing but zeroes is in it.
+    Zero,
+    /// Another object is in its place, an older one of its kind where there is one.
+    Swap,
 }
 
 const FLIPS: [Harm; 6] =
     [Harm::Flip(0), Harm::Flip(10), Harm::Flip(250), Harm::Flip(500), Harm::Flip(900), Harm::Flip(1000)];
-const CUTS: [Harm; 4] = [Harm::Cut(0), Harm::Cut(500), Harm::CutByte, Harm::Remove];
+const LOSSES: [Harm; 6] = [Harm::Cut(0), Harm::Cut(500), Harm::CutByte, Harm::Remove, Harm::Zero, Harm::Swap];
 
 /// An object that is harmed until it is dropped.
 struct Harmed {
@@ -38,6 +42,8 @@ impl Harmed {
             Harm::Cut(share) => changed.truncate(bytes.len() * share / 1000),
             Harm::CutByte => changed.truncate(bytes.len() - 1),
             Harm::Remove => {}
+            Harm::Zero => changed.fill(0),
+            Harm::Swap => changed = another(path),
         }
         fs::remove_file(path).expect("remove the object");
         if !matches!(harm, Harm::Remove) {
@@ -45,6 +51,15 @@ impl Harmed {
         }
         Self { path: path.to_owned(), bytes }
     }
+}
+
+/// Another object of the repository, of the same kind if there is one.
+fn another(path: &Path) -> Vec<u8> {
+    let root = path.ancestors().find(|folder| folder.ends_with("backups")).expect("an object of a repository");
+    let kind = path.strip_prefix(root).expect("below it").components().next().expect("a folder");
+    let of_kind = files_below(&root.join(kind));
+    let other = of_kind.into_iter().chain(files_below(&root.join("packs"))).find(|other| other != path);
+    fs::read(other.expect("there is more than one object")).expect("read the object")
 }
 
 impl Drop for Harmed {
@@ -89,7 +104,7 @@ fn object_name(system: &System, path: &Path) -> String {
 fn every_harm_to_a_pack_is_found_and_named() {
     let Nights { system, old_pack, tree_packs, .. } = nights();
     for pack in tree_packs.iter().chain([&old_pack]) {
-        for harm in FLIPS.iter().chain(&CUTS) {
+        for harm in FLIPS.iter().chain(&LOSSES) {
             let harmed = Harmed::new(pack, *harm);
             let run = system.run(&["verify", "--all", "--read-data"]);
             assert_eq!(run.code, Some(DAMAGE), "{harm:?} of {}: {run:?}", pack.display());
@@ -105,7 +120,7 @@ fn a_restore_never_gives_out_wrong_bytes() {
     let Nights { system, old_pack, .. } = nights();
     let (old, new) = (noise(DATA_BYTES, 1), noise(DATA_BYTES, 2));
     let out = system.path("out").to_string_lossy().into_owned();
-    for harm in FLIPS.iter().chain(&CUTS) {
+    for harm in FLIPS.iter().chain(&LOSSES) {
         let _ = fs::remove_dir_all(&out);
         system.write("out/models/old", "mine");
         system.write("out/models/other", "mine too");
@@ -199,7 +214,7 @@ fn every_harm_to_a_segment_is_found_and_mended_by_the_next_backup() {
     let segments = system.objects("index/");
     assert_eq!(segments.len(), 1);
     let segment = &segments[0];
-    for harm in FLIPS.iter().chain(&CUTS) {
+    for harm in FLIPS.iter().chain(&LOSSES) {
         let harmed = Harmed::new(segment, *harm);
         let run = system.run(&["verify", "--all", "--read-data"]);
         assert_eq!(run.code, Some(DAMAGE), "{harm:?}: {run:?}");
@@ -221,7 +236,7 @@ fn every_harm_to_a_segment_is_found_and_mended_by_the_next_backup() {
 fn every_harm_to_a_manifest_is_found_and_named() {
     let Nights { system, first, second, .. } = nights();
     let manifest = system.path("backups/snapshots").join(&second);
-    for harm in FLIPS.iter().chain(&CUTS) {
+    for harm in FLIPS.iter().chain(&LOSSES) {
         let harmed = Harmed::new(&manifest, *harm);
         if matches!(harm, Harm::Remove) {
             system.run(&["restore", &second, "--target", &system.path("out").to_string_lossy()]).ended(6).says(&second);
@@ -248,7 +263,7 @@ fn every_harm_to_a_manifest_is_found_and_named() {
 fn every_harm_to_the_config_is_refused() {
     let Nights { system, .. } = nights();
     let config = system.path("backups/config");
-    for harm in FLIPS.iter().chain(&CUTS) {
+    for harm in FLIPS.iter().chain(&LOSSES) {
         if matches!(harm, Harm::Remove) {
             continue;
         }
