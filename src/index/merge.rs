@@ -106,17 +106,17 @@ impl Input<'_> {
     fn chunk(&self, chunk: u32) -> Result<Option<ChunkRecord>, Error> {
         let mut record = self.segment.chunk(chunk).ok_or_else(|| self.damaged())?;
         let Some((_, moved)) = self.block(record.block)? else { return Ok(None) };
-        record.block = shift(record.block, moved.block_shift);
+        record.block = self.shift(record.block, moved.block_shift)?;
         Ok(Some(record))
+    }
+
+    fn shift(&self, number: u32, by: i64) -> Result<u32, Error> {
+        u32::try_from(i64::from(number) + by).map_err(|_| self.damaged())
     }
 
     fn damaged(&self) -> Error {
         Error::Damaged { segment: self.segment.id().to_string(), what: "a record points outside its table" }
     }
-}
-
-fn shift(value: u32, by: i64) -> u32 {
-    u32::try_from(i64::from(value) + by).expect("a segment has fewer than 2^32 records of each kind")
 }
 
 fn merge(storage: &dyn Storage, segments: &[&Segment], left_out: &HashSet<PackId>) -> Result<SegmentId, Error> {
@@ -184,7 +184,7 @@ fn write_tables(inputs: &[Input<'_>], out: &mut Output) -> Result<(), Error> {
         for block in 0..input.segment.block_count() {
             let Some((mut record, moved)) = input.block(block)? else { continue };
             record.pack = moved.pack;
-            record.base_first = shift(record.base_first, moved.base_shift);
+            record.base_first = input.shift(record.base_first, moved.base_shift)?;
             record.encode(&mut out.buffer);
             out.drain()?;
         }
@@ -261,6 +261,7 @@ mod tests {
     use super::*;
     use crate::chunk::ChunkRef;
     use crate::id::{ChunkId, PackId};
+    use crate::index::layout::BLOCK_BYTES;
     use crate::index::{Index, SegmentBuilder};
     use crate::pack::{BlockEntry, Directory, Encoding, PackKind};
     use crate::storage::MemoryStorage;
@@ -298,6 +299,29 @@ mod tests {
             builder.add(id, 1000 + u64::from(*number), &directory);
         }
         builder.write(storage).expect("memory can be written");
+    }
+
+    /// Its bytes are those that its name says, so no checksum finds it: the number of the first base of a pack lies behind
+    /// those of the others.
+    #[test]
+    fn a_segment_whose_tables_contradict_each_other_is_damaged() {
+        let storage = MemoryStorage::default();
+        for number in 0..4 {
+            write(&storage, &[number]);
+        }
+        let (id, directory) = pack(9);
+        let mut builder = SegmentBuilder::default();
+        builder.add(id, 1000, &directory);
+        let segment = builder.write(&storage).expect("memory can be written");
+        let mut bytes = storage.get(&key(segment.id()), segment.len_bytes()).expect("it was written");
+        storage.delete(&key(segment.id())).expect("it was written");
+        let base_first = segment.counts().tables().blocks + BLOCK_BYTES - 4;
+        bytes[base_first..base_first + 4].copy_from_slice(&100_u32.to_le_bytes());
+        storage.overwrite(&key(SegmentId::of(&bytes)), bytes);
+        let index = Index::open(&storage).expect("open");
+        let error = merge_full_tiers(&storage, index.segments()).expect_err("it cannot be merged");
+        assert!(matches!(error, Error::Damaged { .. }), "{error}");
+        assert_eq!(Index::open(&storage).expect("open").segments().len(), 5, "nothing is deleted");
     }
 
     #[test]
