@@ -1,35 +1,41 @@
 //! A backup whose storage fails, or fills up, at any step: what stood before it stands, and the next one succeeds.
 
+use larder::storage::{Area, MemoryStorage, Storage};
+
 use super::faults::{Failure, Fault, Faulty, History, assert_clean, bytes_of};
 use super::support::noise;
-use larder::storage::Area;
 
-/// The fifth backup merges the segments of those before it.
-const NIGHTS: usize = 4;
+/// The backup after them merges their segments.
+const NIGHTS: u8 = 4;
+
+fn segments(storage: &MemoryStorage) -> usize {
+    storage.list(Area::Index).expect("list").len()
+}
 
 /// Lets the storage fail after each number of operations, and backs up again then.
 fn sweep(failure: Failure) {
-    let mut history = History::nights(4);
+    let mut history = History::nights(NIGHTS);
     history.write("fresh", &noise(2_500_000, 77));
     history.write("another", &noise(900_000, 78));
     let undisturbed = history.copy();
     history.backup_to(undisturbed.clone()).expect("a backup");
     let most = bytes_of(&undisturbed, Area::Packs);
-    assert!(bytes_of(&undisturbed, Area::Index) > 0);
+    assert!(segments(&undisturbed) < segments(&history.storage), "there is a merge to sweep through");
+    let nights = usize::from(NIGHTS);
     for operations in 0.. {
         let what = format!("{operations} operations, {failure:?}");
         let (storage, fault) = (history.copy(), Fault::after(operations, failure));
         let result = history.backup_to(Faulty { inner: storage.clone(), fault: fault.clone() });
         let found = history.note_new(&storage);
-        assert!(found >= NIGHTS, "{what}: a snapshot is gone");
-        assert!(result.is_err() || found == NIGHTS + 1, "{what}: a snapshot that was reported is there");
+        assert!(found >= nights, "{what}: a snapshot is gone");
+        assert!(result.is_err() || found == nights + 1, "{what}: a snapshot that was reported is there");
         history.assert_whole(&storage, found, &what);
         history.backup_to(storage.clone()).unwrap_or_else(|error| panic!("{what}, the next one: {error}"));
         let found = history.note_new(&storage);
         history.assert_whole(&storage, found, &what);
         assert_clean(&storage, &what);
         assert!(bytes_of(&storage, Area::Packs) <= most + most / 10, "{what}: what stood is not stored again");
-        history.truncate(NIGHTS);
+        history.truncate(nights);
         if !fault.was_hit() {
             assert!(operations > 10, "{what}: the sweep went through a backup");
             return;
