@@ -112,6 +112,8 @@ pub struct Index {
     broken: HashSet<PackId>,
     /// Blocks that cannot be decoded because a base is nowhere.
     broken_blocks: HashSet<BlockKey>,
+    /// It is known that chunks are lost.
+    has_losses: bool,
 }
 
 impl Index {
@@ -175,9 +177,14 @@ impl Index {
     pub fn avoid(&mut self, broken: HashSet<PackId>) {
         self.broken = broken;
         self.broken_blocks.clear();
-        if !self.is_degraded() {
-            return;
+        if self.is_degraded() {
+            self.avoid_undecodable();
         }
+    }
+
+    /// Finds chunks no more in blocks that need a chunk which is nowhere.
+    pub fn avoid_undecodable(&mut self) {
+        self.broken_blocks.clear();
         // Bases lie less deep than what needs them, so each depth is settled before the next one.
         for depth in 1..=DELTA_DEPTH_MAX {
             let at_depth = |key: &BlockKey| self.place(*key).is_some_and(|place| place.depth == depth);
@@ -202,13 +209,26 @@ impl Index {
     /// Whether something that the index should find is lost.
     #[must_use]
     pub fn is_degraded(&self) -> bool {
-        !self.broken.is_empty() || !self.damaged.is_empty()
+        self.has_losses || !self.broken.is_empty() || !self.damaged.is_empty()
+    }
+
+    /// Chunks are lost that snapshots need, although nothing in the index says so.
+    pub const fn note_losses(&mut self) {
+        self.has_losses = true;
     }
 
     /// The packs that are avoided.
     #[must_use]
     pub const fn broken(&self) -> &HashSet<PackId> {
         &self.broken
+    }
+
+    /// Packs that are not avoided, in which there are blocks that need a chunk which is nowhere, as far as that was looked
+    /// for.
+    #[must_use]
+    pub fn undecodable(&self) -> HashSet<PackId> {
+        let places = self.broken_blocks.iter().filter_map(|block| self.place(*block));
+        places.map(|place| place.pack).filter(|pack| !self.broken.contains(pack)).collect()
     }
 
     /// Where a chunk lies, or `None` when no segment knows it.

@@ -12,7 +12,7 @@ use crate::limits::{
 };
 
 const PACK_MAGIC: [u8; 8] = *b"larder/p";
-const BLOCK_MAGIC: [u8; 4] = *b"lblk";
+pub(super) const BLOCK_MAGIC: [u8; 4] = *b"lblk";
 const FOOTER_MAGIC: [u8; 8] = *b"larder/d";
 const VERSION: u16 = 1;
 const NOT_SEALED: u8 = 0;

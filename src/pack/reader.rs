@@ -6,10 +6,13 @@ use crate::limits::{BLOCK_BYTES_MAX, PACK_BYTES_MAX};
 use crate::storage::{Area, Key, Storage};
 
 use super::layout::{
-    BLOCK_HEADER_BYTES, BlockEntry, BlockHeader, Directory, Encoding, FOOTER_BYTES, HEADER_BYTES, block_prefix_bytes,
-    decode_block_header, decode_block_lists, decode_end, decode_footer, decode_header,
+    BLOCK_HEADER_BYTES, BLOCK_MAGIC, BlockEntry, BlockHeader, Directory, Encoding, FOOTER_BYTES, HEADER_BYTES,
+    PackKind, block_prefix_bytes, decode_block_header, decode_block_lists, decode_end, decode_footer, decode_header,
 };
-use super::{BlockDecoder, Error};
+use super::{BlockDecoder, EncodedBlock, Error};
+
+/// Bytes in which the beginning of a block is looked for at once.
+const SEARCH_BYTES: usize = 1 << 16;
 
 /// The storage key of a pack.
 #[must_use]
@@ -100,11 +103,69 @@ impl RawEntry {
     }
 }
 
+/// A block that was found without the directory of its pack, with its payload as it is stored.
+#[derive(Debug)]
+pub struct FoundBlock {
+    /// Where its header begins in the pack.
+    pub offset: u64,
+    /// How the payload is made.
+    pub encoding: Encoding,
+    /// Blocks to decode before this one.
+    pub depth: u8,
+    /// Length of the plaintext in bytes.
+    pub raw_bytes: u32,
+    /// Lengths of the chunks in bytes, in the order of their plaintext.
+    pub lengths: Vec<u32>,
+    /// The chunks whose plaintext the block is encoded against, in order.
+    pub bases: Vec<BaseId>,
+    /// The bytes that are stored, which match their checksum.
+    pub payload: Vec<u8>,
+}
+
+impl FoundBlock {
+    /// Where the block ends in the pack.
+    #[must_use]
+    pub const fn end(&self) -> u64 {
+        self.offset + (block_prefix_bytes(self.lengths.len(), self.bases.len()) + self.payload.len()) as u64
+    }
+
+    /// Decodes the block, with the plaintext of its bases as `prefix`, and computes its chunks.
+    ///
+    /// # Errors
+    /// What is wrong when it cannot be decoded.
+    pub fn chunks(
+        &self,
+        decoder: &mut BlockDecoder,
+        ids: IdScheme,
+        prefix: &[u8],
+    ) -> Result<Vec<ChunkRef>, &'static str> {
+        let mut plaintext = Vec::new();
+        decoder.decode(self.encoding, &self.payload, prefix, self.raw_bytes as usize, &mut plaintext)?;
+        let mut rest = plaintext.as_slice();
+        let mut chunks = Vec::with_capacity(self.lengths.len());
+        for len_bytes in &self.lengths {
+            let split = rest.split_at_checked(*len_bytes as usize);
+            let (bytes, after) = split.ok_or("the lengths of its chunks do not add up")?;
+            chunks.push(ChunkRef { id: ids.chunk_id(bytes), len_bytes: *len_bytes });
+            rest = after;
+        }
+        Ok(chunks)
+    }
+
+    /// The block as it is, to be written into another pack.
+    #[must_use]
+    pub fn encoded(self, chunks: Vec<ChunkRef>, depth: u8) -> EncodedBlock {
+        let Self { encoding, bases, payload, raw_bytes, .. } = self;
+        EncodedBlock { encoding, depth, bases, payload, raw_bytes, chunks }
+    }
+}
+
 /// Reads a pack as a whole.
 #[derive(Debug)]
 pub struct PackReader<'a> {
     storage: &'a dyn Storage,
     id: PackId,
+    key: Key,
     len_bytes: u64,
 }
 
@@ -114,8 +175,16 @@ impl<'a> PackReader<'a> {
     /// # Errors
     /// [`Error::Storage`] when it is missing, [`Error::Damaged`] when its length is impossible.
     pub fn open(storage: &'a dyn Storage, id: PackId) -> Result<Self, Error> {
-        let len_bytes = storage.stat(&key(id))?;
-        let reader = Self { storage, id, len_bytes };
+        Self::open_at(storage, key(id), id)
+    }
+
+    /// A reader of the pack `id`, which lies elsewhere than packs do.
+    ///
+    /// # Errors
+    /// Those of [`PackReader::open`].
+    pub fn open_at(storage: &'a dyn Storage, key: Key, id: PackId) -> Result<Self, Error> {
+        let len_bytes = storage.stat(&key)?;
+        let reader = Self { storage, id, key, len_bytes };
         if len_bytes < (HEADER_BYTES + FOOTER_BYTES) as u64 {
             return Err(reader.damaged(0, "it is too short"));
         }
@@ -176,49 +245,53 @@ impl<'a> PackReader<'a> {
         Err(self.first_damage().unwrap_or_else(|| self.damaged(0, "the file does not match its name")))
     }
 
-    /// Finds the blocks by their own headers, without the directory, and recomputes their chunks. `prefix_of` gives the
-    /// plaintext of bases.
+    /// The first whole block that begins at `offset` or behind it, found by its own header and checksum without the
+    /// directory. What lies between and is damaged is passed over.
     ///
     /// # Errors
-    /// [`Error::Storage`], [`Error::Damaged`] at the first block that is not whole, and those of `prefix_of`.
-    pub fn scan(
-        &self,
-        decoder: &mut BlockDecoder,
-        ids: IdScheme,
-        mut prefix_of: impl FnMut(&[BaseId]) -> Result<Vec<u8>, Error>,
-    ) -> Result<Directory, Error> {
+    /// [`Error::Storage`].
+    pub fn next_block(&self, mut offset: u64) -> Result<Option<FoundBlock>, Error> {
+        offset = offset.max(HEADER_BYTES as u64);
+        loop {
+            match self.raw_block(offset) {
+                Ok(Some(RawEntry { header, lengths, bases, payload })) => {
+                    let BlockHeader { encoding, depth, raw_bytes, .. } = header;
+                    let found = FoundBlock { offset, encoding, depth, raw_bytes, lengths, bases, payload };
+                    return Ok(Some(found));
+                }
+                Err(error) if !error.is_damage() => return Err(error),
+                Ok(None) | Err(_) => {}
+            }
+            match self.find_magic(offset + 1)? {
+                Some(next) => offset = next,
+                None => return Ok(None),
+            }
+        }
+    }
+
+    /// Where the next block may begin, from `offset` on.
+    fn find_magic(&self, mut offset: u64) -> Result<Option<u64>, Error> {
+        let mut window = vec![0; SEARCH_BYTES];
+        while offset + BLOCK_HEADER_BYTES as u64 <= self.len_bytes {
+            let left = usize::try_from(self.len_bytes - offset).unwrap_or(usize::MAX);
+            window.truncate(left);
+            self.read(offset, &mut window)?;
+            if let Some(position) = window.windows(BLOCK_MAGIC.len()).position(|bytes| bytes == BLOCK_MAGIC) {
+                return Ok(Some(offset + position as u64));
+            }
+            offset += (window.len() - BLOCK_MAGIC.len() + 1) as u64;
+        }
+        Ok(None)
+    }
+
+    /// What the blocks hold, as the header says; `None` when it is damaged.
+    ///
+    /// # Errors
+    /// [`Error::Storage`].
+    pub fn kind(&self) -> Result<Option<PackKind>, Error> {
         let mut header = [0; HEADER_BYTES];
         self.read(0, &mut header)?;
-        let kind = decode_header(&header).ok_or_else(|| self.damaged(0, "the header is not one of a pack"))?;
-        let (mut blocks, mut plaintext) = (Vec::new(), Vec::new());
-        let mut offset = HEADER_BYTES as u64;
-        while let Some(raw) = self.raw_block(offset)? {
-            let prefix = if raw.bases.is_empty() { Vec::new() } else { prefix_of(&raw.bases)? };
-            let RawEntry { header, lengths, bases, payload } = raw;
-            let raw_bytes = header.raw_bytes as usize;
-            let decoded = decoder.decode(header.encoding, &payload, &prefix, raw_bytes, &mut plaintext);
-            decoded.map_err(|what| self.damaged(offset, what))?;
-            let mut rest = plaintext.as_slice();
-            let mut chunks = Vec::with_capacity(lengths.len());
-            for len_bytes in lengths {
-                let (bytes, after) = rest.split_at(len_bytes as usize);
-                chunks.push(ChunkRef { id: ids.chunk_id(bytes), len_bytes });
-                rest = after;
-            }
-            let block_offset = u32::try_from(offset).map_err(|_| self.damaged(offset, "it is too long"))?;
-            let block = BlockEntry {
-                offset: block_offset,
-                stored_bytes: header.stored_bytes,
-                raw_bytes: header.raw_bytes,
-                encoding: header.encoding,
-                depth: header.depth,
-                chunks,
-                bases,
-            };
-            offset = block.end();
-            blocks.push(block);
-        }
-        Ok(Directory { kind, blocks })
+        Ok(decode_header(&header))
     }
 
     /// The payload of a block that the directory lists, as it is stored.
@@ -266,7 +339,7 @@ impl<'a> PackReader<'a> {
     }
 
     fn read(&self, offset: u64, target: &mut [u8]) -> Result<(), Error> {
-        Ok(self.storage.get_range(&key(self.id), offset, target)?)
+        Ok(self.storage.get_range(&self.key, offset, target)?)
     }
 
     const fn damaged(&self, offset: u64, what: &'static str) -> Error {

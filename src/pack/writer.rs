@@ -147,11 +147,34 @@ mod tests {
         let end = pack.directory.blocks.last().map(|block| usize::try_from(block.end()).expect("a small pack"));
         let mut cut = whole.get(..end.expect("two blocks")).expect("the blocks").to_vec();
         cut.extend_from_slice(&[0; 200]);
-        storage.overwrite(&object, cut);
-        let reader = PackReader::open(&storage, pack.id).expect("long enough");
-        assert!(reader.directory().expect_err("no footer").is_damage());
-        let scanned = reader.scan(&mut decoder, ids, |_| Ok(old_text().into_bytes()));
-        assert_eq!(scanned.expect("whole blocks"), pack.directory);
+        let mut found_in = |bytes: Vec<u8>| {
+            storage.overwrite(&object, bytes);
+            let reader = PackReader::open(&storage, pack.id).expect("long enough");
+            assert!(reader.directory().expect_err("no footer").is_damage());
+            let (mut found, mut offset) = (Vec::new(), 0);
+            while let Some(block) = reader.next_block(offset).expect("memory") {
+                offset = block.end();
+                // The checksum is that of the payload: a damaged header is seen when the block is decoded.
+                if let Ok(chunks) = block.chunks(&mut decoder, ids, old_text().as_bytes()) {
+                    found.push((block.offset, block.depth, chunks));
+                }
+            }
+            found
+        };
+        let listed: Vec<_> = pack
+            .directory
+            .blocks
+            .iter()
+            .map(|block| (u64::from(block.offset), block.depth, block.chunks.clone()))
+            .collect();
+        assert_eq!(found_in(cut.clone()), listed);
+        // A damaged block hides none of those behind it, wherever the damage is.
+        for position in [0, 4, 9, 40, 100] {
+            let mut damaged = cut.clone();
+            let offset = usize::try_from(listed[0].0).expect("a small pack");
+            damaged[offset + position] ^= 1;
+            assert_eq!(found_in(damaged), listed[1..], "byte {position}");
+        }
     }
 
     #[test]

@@ -12,6 +12,7 @@ pub mod lookup;
 mod metadata;
 mod presence;
 pub mod prune;
+pub mod repair;
 pub mod restore;
 pub mod savings;
 pub mod stats;

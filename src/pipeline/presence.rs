@@ -37,6 +37,8 @@ pub(super) struct Presence {
     seen_trees: HashSet<ChunkId>,
     /// Chunks that are known to be damaged although their pack is there.
     damaged_chunks: HashSet<ChunkId>,
+    /// Chunks that were looked for and are nowhere.
+    missing: HashSet<ChunkId>,
 }
 
 impl Presence {
@@ -45,12 +47,17 @@ impl Presence {
         let mut index = repository.index()?;
         index.avoid(broken_packs(repository, &index)?);
         let reader = repository.reader_with(&Arc::new(index))?;
-        Ok(Self { reader, seen_trees: HashSet::new(), damaged_chunks: HashSet::new() })
+        Ok(Self { reader, seen_trees: HashSet::new(), damaged_chunks: HashSet::new(), missing: HashSet::new() })
     }
 
     /// The index, which avoids the packs that are missing or have another length than it says.
     pub(super) const fn index(&self) -> &Arc<Index> {
         self.reader.index()
+    }
+
+    /// Chunks that were looked for and are nowhere.
+    pub(super) fn into_missing(self) -> HashSet<ChunkId> {
+        self.missing
     }
 
     /// Takes chunks for lost that lie in packs which are there.
@@ -85,17 +92,21 @@ impl Presence {
                         if node.is_directory() {
                             walk.skip();
                         }
-                        lost.push(LostPath { path: walk.path().to_vec(), cause });
-                        self.seen_trees.clear();
+                        lost.push(self.lose(&walk, cause));
                     }
                 }
-                Err(cause) if cause.is_damage() => {
-                    lost.push(LostPath { path: walk.path().to_vec(), cause });
-                    self.seen_trees.clear();
-                }
+                Err(cause) if cause.is_damage() => lost.push(self.lose(&walk, cause)),
                 Err(cause) => return Err(cause.into()),
             }
         }
+    }
+
+    fn lose(&mut self, walk: &Walk, cause: model::Error) -> LostPath {
+        if let model::Error::Repo(repo::Error::MissingChunk { chunk }) = &cause {
+            self.missing.insert(*chunk);
+        }
+        self.seen_trees.clear();
+        LostPath { path: walk.path().to_vec(), cause }
     }
 
     /// Whether the same tree has been walked without a loss. A loss makes all of them forgotten, those around it too.
@@ -120,13 +131,24 @@ impl Presence {
     fn check_content(&mut self, content: &Content) -> Result<(), model::Error> {
         let mut chunks = ContentReader::new(content.clone())?;
         let mut len_bytes = 0;
+        let mut first_missing = None;
         while let Some(chunk) = chunks.next(&mut self.reader)? {
-            let location = self.reader.locate(chunk.id)?;
+            let location = match self.reader.locate(chunk.id) {
+                Ok(location) => location,
+                Err(error) => {
+                    self.missing.insert(chunk.id);
+                    first_missing.get_or_insert(error);
+                    continue;
+                }
+            };
             len_bytes += u64::from(location.len_bytes);
             if self.damaged_chunks.contains(&chunk.id) {
                 // It may have been stored a second time, and then this finds it.
                 self.reader.read(chunk.id)?;
             }
+        }
+        if let Some(error) = first_missing {
+            return Err(error.into());
         }
         if len_bytes != content.len_bytes {
             let why = format!("its chunks have {len_bytes} bytes where it lists {}", content.len_bytes);

@@ -68,7 +68,11 @@ impl Lock {
     ///
     /// # Errors
     /// Those of `work`; [`Error::Lock`].
-    pub fn when_alone<T>(&self, root: &Path, work: impl FnOnce() -> Result<T, Error>) -> Result<Option<T>, Error> {
+    pub fn when_alone<T, E: From<Error>>(
+        &self,
+        root: &Path,
+        work: impl FnOnce() -> Result<T, E>,
+    ) -> Result<Option<T>, E> {
         let failed =
             |source: rustix::io::Errno| Error::Lock { place: root.display().to_string(), source: source.into() };
         let deadline = Instant::now() + PATIENCE;
@@ -77,7 +81,7 @@ impl Lock {
                 Ok(()) => break work().map(Some),
                 Err(rustix::io::Errno::WOULDBLOCK) if Instant::now() < deadline => std::thread::sleep(PAUSE),
                 Err(rustix::io::Errno::WOULDBLOCK) => break Ok(None),
-                Err(errno) => break Err(failed(errno)),
+                Err(errno) => break Err(failed(errno).into()),
             }
         };
         flock(&self.file, FlockOperation::LockShared).map_err(failed)?;
@@ -190,7 +194,7 @@ mod tests {
                 ended.store(true, order);
                 drop(other);
             });
-            let alone = lock.when_alone(folder.path(), || Ok(ended.load(order)));
+            let alone = lock.when_alone(folder.path(), || Ok::<_, Error>(ended.load(order)));
             assert_eq!(alone.expect("no failure"), Some(true));
         });
         assert!(Lock::shared(folder.path()).expect("it is shared again").is_some());

@@ -12,6 +12,7 @@ mod lock;
 mod manifests;
 mod packing;
 mod read;
+mod repair;
 mod transaction;
 
 use std::path::PathBuf;
@@ -22,6 +23,7 @@ pub use error::Error;
 pub use gc::{Collected, Collection, CollectionSums, Limits, Live, SecondLook};
 pub use lock::Lock;
 pub use read::{ChunkData, ChunkReader};
+pub use repair::{Rebuilt, Salvaged};
 pub use transaction::{Adopted, Finished, Stored, Transaction};
 
 use crate::chunk::{Chunker, Gear};
@@ -163,7 +165,10 @@ impl Repository {
     }
 
     /// Waits until nobody else uses the repository, and runs `work`. `None` when others do not end for thirty seconds.
-    fn when_alone<T>(&self, work: impl FnOnce() -> Result<T, Error>) -> Result<Option<T>, Error> {
+    ///
+    /// # Errors
+    /// Those of `work`; [`Error::Lock`].
+    pub fn when_alone<T, E: From<Error>>(&self, work: impl FnOnce() -> Result<T, E>) -> Result<Option<T>, E> {
         match (&self.lock, self.storage.local_root()) {
             (Some(lock), Some(root)) => lock.when_alone(&root, work),
             _ => work().map(Some),

@@ -67,6 +67,9 @@ pub struct Transaction<'a> {
 impl<'a> Transaction<'a> {
     pub(super) fn begin(repository: &'a Repository) -> Result<Self, Error> {
         let mut index = repository.index()?;
+        if repository.has_losses()? {
+            index.note_losses();
+        }
         let (adopted, broken) = adopt(repository.storage(), &mut index)?;
         // What lies in them is stored again.
         index.avoid(broken);

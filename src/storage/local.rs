@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
-use super::{Area, Error, Key, Listed, PutMode, Storage, Upload};
+use super::{AREAS, Area, Error, Key, Listed, PutMode, Storage, Upload};
 
 const TEMPORARY_PREFIX: &str = ".tmp-";
 
@@ -171,8 +171,7 @@ impl Storage for LocalStorage {
     }
 
     fn sweep(&self) -> Result<(), Error> {
-        let areas = [Area::Packs, Area::Index, Area::Snapshots, Area::Pins, Area::Forgotten];
-        let folders = areas.map(|area| self.root.join(area.folder()));
+        let folders = AREAS.map(|area| self.root.join(area.folder()));
         for folder in folders.iter().chain([&self.root]) {
             for entry in read_folder(folder)? {
                 if entry.file_name().to_string_lossy().starts_with(TEMPORARY_PREFIX) {
@@ -226,7 +225,8 @@ mod tests {
         assert_eq!(mode(&root), 0o700);
         assert_eq!(mode(&root.join("index/a")), 0o600);
 
-        let folders = ["", "index", "packs", "snapshots", "pins", "forgotten"].map(|folder| root.join(folder));
+        let folders =
+            ["", "index", "packs", "snapshots", "pins", "forgotten", "quarantine"].map(|folder| root.join(folder));
         for folder in &folders {
             fs::create_dir_all(folder).expect("create");
             fs::write(folder.join(".tmp-1-0"), b"half").expect("write");

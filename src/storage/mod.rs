@@ -29,11 +29,12 @@ pub enum Area {
     Pins,
     /// Manifests of snapshots that were deleted and whose data has not been collected yet.
     Forgotten,
+    /// Damaged objects that a repair has put aside.
+    Quarantine,
 }
 
 /// Every area but that of `config`.
-#[cfg(test)]
-const AREAS: [Area; 5] = [Area::Packs, Area::Index, Area::Snapshots, Area::Pins, Area::Forgotten];
+const AREAS: [Area; 6] = [Area::Packs, Area::Index, Area::Snapshots, Area::Pins, Area::Forgotten, Area::Quarantine];
 
 impl Area {
     /// The folder of the area, relative to the storage's root; the object itself for [`Area::Config`].
@@ -46,6 +47,7 @@ impl Area {
             Self::Snapshots => "snapshots",
             Self::Pins => "pins",
             Self::Forgotten => "forgotten",
+            Self::Quarantine => "quarantine",
         }
     }
 }
@@ -93,7 +95,7 @@ impl Key {
                 let shard = self.name.get(..2).unwrap_or(&self.name);
                 format!("packs/{shard}/{}", self.name)
             }
-            Area::Index | Area::Snapshots | Area::Pins | Area::Forgotten => {
+            Area::Index | Area::Snapshots | Area::Pins | Area::Forgotten | Area::Quarantine => {
                 format!("{}/{}", self.area.folder(), self.name)
             }
         }

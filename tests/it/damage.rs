@@ -3,29 +3,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::harm::{FLIPS, Harm, LOSSES};
 use super::support::{DAMAGE, System, files_below, noise};
 
 const DATA_BYTES: usize = 300_000;
-
-/// What happens to an object.
-#[derive(Debug, Clone, Copy)]
-enum Harm {
-    /// The byte at this share of the length, in thousandths, has a bit flipped.
-    Flip(usize),
-    /// So many thousandths of it are left.
-    Cut(usize),
-    /// Its last byte is missing.
-    CutByte,
-    Remove,
-    /// Nothing but zeroes is in it.
-    Zero,
-    /// Another object is in its place, an older one of its kind where there is one.
-    Swap,
-}
-
-const FLIPS: [Harm; 6] =
-    [Harm::Flip(0), Harm::Flip(10), Harm::Flip(250), Harm::Flip(500), Harm::Flip(900), Harm::Flip(1000)];
-const LOSSES: [Harm; 6] = [Harm::Cut(0), Harm::Cut(500), Harm::CutByte, Harm::Remove, Harm::Zero, Harm::Swap];
 
 /// An object that is harmed until it is dropped.
 struct Harmed {
@@ -36,17 +17,8 @@ struct Harmed {
 impl Harmed {
     fn new(path: &Path, harm: Harm) -> Self {
         let bytes = fs::read(path).expect("read the object");
-        let mut changed = bytes.clone();
-        match harm {
-            Harm::Flip(share) => changed[(bytes.len() - 1) * share / 1000] ^= 0x10,
-            Harm::Cut(share) => changed.truncate(bytes.len() * share / 1000),
-            Harm::CutByte => changed.truncate(bytes.len() - 1),
-            Harm::Remove => {}
-            Harm::Zero => changed.fill(0),
-            Harm::Swap => changed = another(path),
-        }
         fs::remove_file(path).expect("remove the object");
-        if !matches!(harm, Harm::Remove) {
+        if let Some(changed) = harm.applied(&bytes, || another(path)) {
             fs::write(path, changed).expect("write the object");
         }
         Self { path: path.to_owned(), bytes }

@@ -106,7 +106,10 @@ fn classify_pipeline(error: &Error) -> (Exit, Option<&'static str>) {
         Error::Sink(sink::Error::Database { .. } | sink::Error::Rows { .. }) => {
             (Exit::Failed, Some("look whether the server runs and the settings are right; the database is as it was"))
         }
-        error if error.is_damage() => (Exit::Damage, Some("`larder verify --read-data` shows all that is damaged")),
+        error if error.is_damage() => (
+            Exit::Damage,
+            Some("`larder verify --read-data` shows all that is damaged, `larder repair` mends what can be mended"),
+        ),
         _ => (Exit::Failed, None),
     }
 }
@@ -131,14 +134,18 @@ fn classify_repo(error: &repo::Error) -> (Exit, Option<&'static str>) {
         repo::Error::NewerVersion { .. } | repo::Error::UnknownFeature { .. } => {
             (Exit::Failed, Some("use a newer larder"))
         }
-        repo::Error::BadConfig { .. } => {
-            (Exit::Damage, Some("if this folder belongs to another program, name another with `--backup-dir`"))
-        }
+        repo::Error::BadConfig { .. } => (
+            Exit::Damage,
+            Some("`larder repair` makes it anew; if this is no repository, name another place with `--backup-dir`"),
+        ),
         repo::Error::Storage(storage::Error::Full { .. })
         | repo::Error::Pack(larder::pack::Error::Storage(storage::Error::Full { .. })) => {
             (Exit::Failed, Some("make room and run the command again: what was stored so far is used"))
         }
-        error if error.is_damage() => (Exit::Damage, Some("`larder verify --read-data` shows all that is damaged")),
+        error if error.is_damage() => (
+            Exit::Damage,
+            Some("`larder verify --read-data` shows all that is damaged, `larder repair` mends what can be mended"),
+        ),
         _ => (Exit::Failed, None),
     }
 }

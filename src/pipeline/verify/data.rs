@@ -76,10 +76,13 @@ impl Needed {
     }
 }
 
+/// Packs and their length in bytes.
+pub(in crate::pipeline) type Packs = Vec<(PackId, u64)>;
+
 /// What was found, by one thread or by all.
 #[derive(Default)]
-pub(super) struct Found {
-    damage: Vec<Damage>,
+pub(in crate::pipeline) struct Found {
+    damage: Vec<(PackId, String)>,
     /// Chunks that cannot be read.
     pub(super) chunks: Vec<ChunkId>,
     /// Packs whose bytes are not those that they are named after.
@@ -89,7 +92,17 @@ pub(super) struct Found {
 impl Found {
     /// Tells of damage of a pack.
     pub(super) fn damage_of(&mut self, pack: PackId, what: String) {
-        self.damage.push(Damage { object: pack::key(pack).path(), what });
+        self.damage.push((pack, what));
+    }
+
+    /// The packs that are damaged.
+    pub(in crate::pipeline) fn damaged_packs(&self) -> HashSet<PackId> {
+        self.damage.iter().map(|(pack, _)| *pack).collect()
+    }
+
+    /// What was told of packs.
+    pub(in crate::pipeline) fn damage(&self) -> impl Iterator<Item = Damage> + '_ {
+        self.damage.iter().map(|(pack, what)| Damage { object: pack::key(*pack).path(), what: what.clone() })
     }
 
     /// Tells of a pack that is damaged as a whole, once.
@@ -118,37 +131,66 @@ pub(super) fn read(
     report: &mut VerifyReport,
     progress: &dyn Progress,
 ) -> Result<Vec<ChunkId>, Error> {
-    let mut packs = Vec::new();
-    for object in repository.storage().list(Area::Packs).map_err(repo::Error::from)? {
-        match object.name.parse::<PackId>() {
-            Ok(id) if only.is_none_or(|only| only.contains(&id)) => packs.push((id, object.len_bytes)),
-            Err(_) if only.is_none() => report.notes.push(format!("packs/{} is not a pack", object.name)),
-            _ => {}
-        }
+    let (mut packs, strangers) = list(repository)?;
+    match only {
+        Some(only) => packs.retain(|(id, _)| only.contains(id)),
+        None => report.notes.extend(strangers.iter().map(|name| format!("packs/{name} is not a pack"))),
     }
     if let Some(percent) = subset_percent {
         packs = choose(packs, percent)?;
     }
     report.bytes_read = packs.iter().map(|(_, len_bytes)| len_bytes).sum();
     report.packs_read = packs.len() as u64;
-    progress.begin("reading the packs", Some(report.bytes_read));
+    let mut found = check_names(repository, &packs, progress)?;
+    check_blocks(repository, packs, &mut found, progress)?;
+    report.damage.extend(found.damage());
+    Ok(found.chunks)
+}
+
+/// The packs that are there, with their length, and the names of what is there and is none.
+pub(in crate::pipeline) fn list(repository: &Repository) -> Result<(Packs, Vec<String>), Error> {
+    let (mut packs, mut strangers) = (Vec::new(), Vec::new());
+    for object in repository.storage().list(Area::Packs).map_err(repo::Error::from)? {
+        match object.name.parse::<PackId>() {
+            Ok(id) => packs.push((id, object.len_bytes)),
+            Err(_) => strangers.push(object.name),
+        }
+    }
+    Ok((packs, strangers))
+}
+
+/// Compares every byte of the packs with their names.
+pub(in crate::pipeline) fn check_names(
+    repository: &Repository,
+    packs: &[(PackId, u64)],
+    progress: &dyn Progress,
+) -> Result<Found, Error> {
+    progress.begin("reading the packs", Some(packs.iter().map(|(_, len_bytes)| len_bytes).sum()));
     let name = |(): &mut (), (id, _): &(PackId, u64), found: &mut Found| {
         let reader = PackReader::open(repository.storage(), *id);
         if let Err(error) = reader.and_then(|reader| reader.check_name(|bytes| progress.advance(bytes))) {
             found.broken(*id, with_causes(&error));
         }
     };
-    let mut found = in_parallel(&packs, 1, || (), name, progress)?;
-    progress.begin("decoding the blocks", Some(report.bytes_read));
+    in_parallel(packs, 1, || (), name, progress)
+}
+
+/// Decodes every block of the packs and compares each chunk with its id.
+pub(in crate::pipeline) fn check_blocks(
+    repository: &Repository,
+    mut packs: Packs,
+    found: &mut Found,
+    progress: &dyn Progress,
+) -> Result<(), Error> {
+    progress.begin("decoding the blocks", Some(packs.iter().map(|(_, len_bytes)| len_bytes).sum()));
     let check = BlockCheck::new(repository)?;
     // The deepest first: what they need is decoded for them, and checked on the way.
     let depths = check.index().pack_depths();
     packs.sort_by_key(|(id, _)| Reverse(depths.get(id).copied()));
     for (id, _) in packs {
-        check.pack(id, &mut found, progress)?;
+        check.pack(id, found, progress)?;
     }
-    report.damage.extend(found.damage);
-    Ok(found.chunks)
+    Ok(())
 }
 
 /// Does the work for each item, on all cores, each of which takes `run` neighbours at once and has a state of its own.

@@ -5,12 +5,13 @@ mod data;
 mod listings;
 mod test_restore;
 
+pub(super) use data::{Found, check_blocks, check_names, list};
 pub use test_restore::{ComponentTest, TestPlaces, test_restore};
 
-use super::presence::Presence;
+use super::presence::{LostPath, Presence};
 use super::restore::with_causes;
 use super::{Error, lookup};
-use crate::model::Snapshot;
+use crate::model::{Snapshot, SnapshotName};
 use crate::progress::Progress;
 use crate::repo::Repository;
 
@@ -35,6 +36,32 @@ pub struct Damage {
     pub what: String,
 }
 
+/// Files of snapshots that cannot be restored.
+#[derive(Debug, Default)]
+pub struct Affected {
+    /// The first of them: snapshot, path and cause.
+    pub listed: Vec<(String, Damage)>,
+    /// How many there are beyond those.
+    pub more: u64,
+}
+
+impl Affected {
+    /// Whether everything can be restored.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.listed.is_empty()
+    }
+
+    pub(super) fn add(&mut self, snapshot: &SnapshotName, lost: &LostPath) {
+        if self.listed.len() < AFFECTED_MAX {
+            let damage = Damage { object: lost.shown(), what: with_causes(&lost.cause) };
+            self.listed.push((snapshot.to_string(), damage));
+        } else {
+            self.more += 1;
+        }
+    }
+}
+
 /// What a verification found.
 #[derive(Debug, Default)]
 pub struct VerifyReport {
@@ -50,10 +77,8 @@ pub struct VerifyReport {
     pub bytes_read: u64,
     /// Objects that are damaged.
     pub damage: Vec<Damage>,
-    /// Files of snapshots that cannot be restored: snapshot, path and cause.
-    pub affected: Vec<(String, Damage)>,
-    /// How many there are beyond those listed.
-    pub affected_more: u64,
+    /// Files of snapshots that cannot be restored.
+    pub affected: Affected,
     /// What is odd and harmless.
     pub notes: Vec<String>,
 }
@@ -115,7 +140,7 @@ fn all_snapshots(repository: &Repository, report: &mut VerifyReport) -> Result<V
 
 /// Checks the segments, and with `packs` also that every pack is there that they list. One snapshot may need none of
 /// those that are not, and what it needs is looked for in its trees.
-fn check_index(repository: &Repository, presence: &Presence, packs: bool, report: &mut VerifyReport) {
+pub(super) fn check_index(repository: &Repository, presence: &Presence, packs: bool, report: &mut VerifyReport) {
     let index = presence.index();
     for name in index.damaged() {
         report.damaged(format!("index/{name}"), "it is not a segment");
@@ -150,12 +175,7 @@ fn walk(
 ) -> Result<(), Error> {
     for component in &snapshot.components {
         for lost in presence.lost(component, &mut report.entries, progress)? {
-            let what = with_causes(&lost.cause);
-            if report.affected.len() < AFFECTED_MAX {
-                report.affected.push((snapshot.name.to_string(), Damage { object: lost.shown(), what }));
-            } else {
-                report.affected_more += 1;
-            }
+            report.affected.add(&snapshot.name, &lost);
         }
     }
     Ok(())

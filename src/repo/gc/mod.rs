@@ -142,15 +142,15 @@ impl Collection {
 }
 
 /// The packs of a storage beside those that the index lists.
-struct Packs {
+pub(super) struct Packs {
     /// Listed and missing, or of another length.
-    broken: HashSet<PackId>,
+    pub(super) broken: HashSet<PackId>,
     /// Listed by no segment, and their length.
-    unlisted: Vec<(PackId, u64)>,
+    pub(super) unlisted: Vec<(PackId, u64)>,
 }
 
 impl Packs {
-    fn compare(storage: &dyn Storage, index: &Index) -> Result<Self, Error> {
+    pub(super) fn compare(storage: &dyn Storage, index: &Index) -> Result<Self, Error> {
         let mut listed = index.packs();
         let mut found = Self { broken: HashSet::new(), unlisted: Vec::new() };
         for object in storage.list(Area::Packs)? {

@@ -14,6 +14,7 @@ mod man;
 mod pin;
 mod plan;
 mod prune;
+mod repair;
 mod restore;
 mod restore_plan;
 mod savings;
@@ -85,6 +86,7 @@ enum Command {
     Restore(restore::RestoreArguments),
     Export(export::ExportArguments),
     Verify(verify::VerifyArguments),
+    Repair(repair::RepairArguments),
     Prune(prune::PruneArguments),
     Forget(forget::ForgetArguments),
     Undelete(undelete::UndeleteArguments),
@@ -111,6 +113,7 @@ pub(crate) fn run(arguments: &Arguments, output: &Output) -> anyhow::Result<Exit
         Command::Restore(command) => command.run(&Context::new(global, output)?),
         Command::Export(command) => command.run(&Context::new(global, output)?),
         Command::Verify(command) => command.run(&Context::new(global, output)?),
+        Command::Repair(command) => command.run(&Context::new(global, output)?),
         Command::Prune(command) => command.run(&Context::new(global, output)?),
         Command::Forget(command) => command.run(&Context::new(global, output)?),
         Command::Undelete(command) => command.run(&Context::new(global, output)?),

@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use larder::model::{Component, Snapshot};
 use larder::pipeline::lookup;
-use larder::pipeline::verify::{ComponentTest, TestPlaces, VerifyOptions, VerifyReport, test_restore, verify};
+use larder::pipeline::verify::{
+    Affected, ComponentTest, TestPlaces, VerifyOptions, VerifyReport, test_restore, verify,
+};
 use larder::repo::Repository;
 use larder::sink::postgres::maintenance;
 use larder::source::postgres::Connection;
@@ -118,18 +120,23 @@ impl VerifyArguments {
     }
 }
 
+/// Names the files that are lost, or as many as anyone reads.
+pub(super) fn print_lost(context: &Context<'_>, affected: &Affected) {
+    for (snapshot, damage) in affected.listed.iter().take(AFFECTED_SHOWN) {
+        context.output.line(&format!("LOST {snapshot}:{}: {}", damage.object, damage.what));
+    }
+    let hidden = affected.listed.len().saturating_sub(AFFECTED_SHOWN) as u64 + affected.more;
+    if hidden > 0 {
+        context.output.line(&format!("LOST {hidden} more"));
+    }
+}
+
 fn print_report(context: &Context<'_>, report: &VerifyReport) {
     let output = context.output;
     for damage in &report.damage {
         output.line(&format!("DAMAGED {}: {}", damage.object, damage.what));
     }
-    for (snapshot, damage) in report.affected.iter().take(AFFECTED_SHOWN) {
-        output.line(&format!("LOST {snapshot}:{}: {}", damage.object, damage.what));
-    }
-    let hidden = report.affected.len().saturating_sub(AFFECTED_SHOWN) as u64 + report.affected_more;
-    if hidden > 0 {
-        output.line(&format!("LOST {hidden} more"));
-    }
+    print_lost(context, &report.affected);
     report.notes.iter().for_each(|note| line(&format!("note: {note}")));
     let snapshots = match report.snapshots.as_slice() {
         [only] => only.clone(),
@@ -200,6 +207,7 @@ fn to_json(report: &VerifyReport, tests: &[ComponentTest], drill: Option<Duratio
     });
     let affected = report
         .affected
+        .listed
         .iter()
         .map(|(snapshot, damage)| json!({ "snapshot": snapshot, "path": damage.object, "what": damage.what }));
     json!({
@@ -211,7 +219,7 @@ fn to_json(report: &VerifyReport, tests: &[ComponentTest], drill: Option<Duratio
         "bytes_read": report.bytes_read,
         "damage": report.damage.iter().map(|damage| json!({ "object": damage.object, "what": damage.what })).collect::<Vec<_>>(),
         "lost": affected.collect::<Vec<_>>(),
-        "lost_more": report.affected_more,
+        "lost_more": report.affected.more,
         "notes": report.notes,
         "test_restore": tests.collect::<Vec<_>>(),
         "drill": drill,

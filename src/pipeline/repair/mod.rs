@@ -1,0 +1,209 @@
+//! Repair: a repository in which everything that is listed can be read, and the exact list of what is lost.
+//!
+//! Manifests and packs are compared with their checksums, the index is written anew where it or a pack is damaged, every
+//! block is decoded, and every snapshot is walked. Lost chunks are looked for in what was put aside and in live files.
+
+mod live;
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+
+use super::presence::Presence;
+use super::restore::with_causes;
+use super::verify::{Affected, Damage, Found, check_blocks, check_names, list};
+use super::{Error, lookup};
+use crate::id::ChunkId;
+use crate::limits::MANIFEST_BYTES_MAX;
+use crate::model::{self, decode_snapshot};
+use crate::progress::Progress;
+use crate::repo::{self, Rebuilt, Repository, Salvaged};
+use crate::storage::{Area, Key};
+
+use live::Wanted;
+
+/// What a repair found and did.
+#[derive(Debug, Default)]
+pub struct RepairReport {
+    /// Objects that were damaged.
+    pub damage: Vec<Damage>,
+    /// Where damaged objects lie now.
+    pub set_aside: Vec<String>,
+    /// Whether the index was written anew.
+    pub is_rebuilt: bool,
+    /// Packs that it lists since then and did not list before.
+    pub unlisted: u64,
+    /// Chunks that were found in what was damaged, and their plaintext in bytes.
+    pub salvaged: (u64, u64),
+    /// Lost chunks that live files had, and their length in bytes.
+    pub fetched: (u64, u64),
+    /// Names of the snapshots that can be read.
+    pub snapshots: Vec<String>,
+    /// Entries of their trees.
+    pub entries: u64,
+    /// Names of the snapshots whose manifest is lost.
+    pub lost_snapshots: Vec<String>,
+    /// Files that are lost.
+    pub lost: Affected,
+    /// Live files that could not be read.
+    pub unreadable: Vec<String>,
+}
+
+impl RepairReport {
+    /// Whether everything that was saved can be restored.
+    #[must_use]
+    pub const fn is_whole(&self) -> bool {
+        self.lost.is_empty() && self.lost_snapshots.is_empty()
+    }
+
+    /// Whether nothing was wrong.
+    #[must_use]
+    pub const fn is_nothing(&self) -> bool {
+        self.damage.is_empty() && self.is_whole() && !self.is_rebuilt && self.salvaged.0 == 0 && self.fetched.0 == 0
+    }
+
+    fn add_found(&mut self, found: &Found) {
+        self.damage.extend(found.damage());
+    }
+
+    fn add_rebuilt(&mut self, rebuilt: Rebuilt) {
+        self.is_rebuilt = true;
+        self.unlisted += rebuilt.unlisted;
+        self.set_aside.extend(rebuilt.set_aside);
+        self.add_salvaged(&rebuilt.salvaged);
+    }
+
+    const fn add_salvaged(&mut self, salvaged: &Salvaged) {
+        self.salvaged.0 += salvaged.chunks;
+        self.salvaged.1 += salvaged.bytes;
+    }
+}
+
+/// Repairs a repository. `live` are files and directories that may still have what is lost.
+///
+/// # Errors
+/// [`Error::Refused`] when others use the repository all the time; [`Error::Repo`] when it cannot be read or written, and
+/// [`Error::Cancelled`]. No less can be read then than before, and another repair goes on.
+pub fn repair(repository: &Repository, live: &[PathBuf], progress: &dyn Progress) -> Result<RepairReport, Error> {
+    progress.begin("waiting until nobody else uses the repository", None);
+    let report = repository.when_alone(|| run(repository, live, progress))?;
+    report.ok_or_else(|| Error::Refused("others use the repository, and a repair has to be alone".to_owned()))
+}
+
+fn run(repository: &Repository, live: &[PathBuf], progress: &dyn Progress) -> Result<RepairReport, Error> {
+    let mut report = RepairReport::default();
+    progress.begin("reading the manifests", None);
+    manifests(repository, &mut report)?;
+    let index_damage = index_damage(repository)?;
+    let found = check_names(repository, &list(repository)?.0, progress)?;
+    report.add_found(&found);
+    let is_index_sound = index_damage.is_empty() && repository.is_index_sound()?;
+    report.damage.extend(index_damage);
+    let broken = found.damaged_packs();
+    if !is_index_sound || !broken.is_empty() {
+        repository.note_losses()?;
+        report.add_rebuilt(repository.rebuild(&broken, progress)?);
+    }
+    // A pack may be as it was written and have been wrong then.
+    let mut found = Found::default();
+    check_blocks(repository, list(repository)?.0, &mut found, progress)?;
+    report.add_found(&found);
+    let broken = found.damaged_packs();
+    if !broken.is_empty() {
+        repository.note_losses()?;
+        report.add_rebuilt(repository.rebuild(&broken, progress)?);
+    }
+    let missing = walk(repository, &mut report, progress)?;
+    if !report.lost.is_empty() {
+        look_for(repository, missing, live, &mut report, progress)?;
+    }
+    if report.lost.is_empty() {
+        repository.clear_losses()?;
+    } else {
+        repository.note_losses()?;
+    }
+    report.damage.sort();
+    report.damage.dedup();
+    Ok(report)
+}
+
+/// Puts manifests aside that cannot be read.
+fn manifests(repository: &Repository, report: &mut RepairReport) -> Result<(), Error> {
+    for (name, error) in lookup::snapshots(repository)?.unreadable {
+        put_aside(repository, &Key::new(Area::Snapshots, &name), error, report)?;
+        report.lost_snapshots.push(name);
+    }
+    for name in repository.forgotten_names()? {
+        let key = Key::new(Area::Forgotten, name);
+        let bytes = repository.storage().get(&key, MANIFEST_BYTES_MAX as u64).map_err(repo::Error::from);
+        if let Err(error) = bytes.map_err(model::Error::from).and_then(|bytes| decode_snapshot(&bytes)) {
+            put_aside(repository, &key, error, report)?;
+        }
+    }
+    Ok(())
+}
+
+fn put_aside(repository: &Repository, key: &Key, error: model::Error, report: &mut RepairReport) -> Result<(), Error> {
+    if !error.is_damage() {
+        return Err(error.into());
+    }
+    report.damage.push(Damage { object: key.path(), what: with_causes(&error) });
+    report.set_aside.push(repository.set_aside(key)?);
+    Ok(())
+}
+
+/// What is wrong with the segments, and with the packs that they list.
+fn index_damage(repository: &Repository) -> Result<Vec<Damage>, Error> {
+    let presence = Presence::new(repository)?;
+    let mut report = super::verify::VerifyReport::default();
+    super::verify::check_index(repository, &presence, true, &mut report);
+    Ok(report.damage)
+}
+
+/// Finds what is lost, and the chunks that are missing for it.
+fn walk(
+    repository: &Repository,
+    report: &mut RepairReport,
+    progress: &dyn Progress,
+) -> Result<HashSet<ChunkId>, Error> {
+    progress.begin("walking the snapshots", None);
+    (report.lost, report.entries) = (Affected::default(), 0);
+    report.snapshots.clear();
+    let mut presence = Presence::new(repository)?;
+    for snapshot in lookup::snapshots(repository)?.snapshots {
+        for component in &snapshot.components {
+            for lost in presence.lost(component, &mut report.entries, progress)? {
+                report.lost.add(&snapshot.name, &lost);
+            }
+        }
+        report.snapshots.push(snapshot.name.into());
+    }
+    Ok(presence.into_missing())
+}
+
+/// Looks for lost chunks in live files, and in what was put aside, where others may be decoded with their help.
+fn look_for(
+    repository: &Repository,
+    missing: HashSet<ChunkId>,
+    live: &[PathBuf],
+    report: &mut RepairReport,
+    progress: &dyn Progress,
+) -> Result<(), Error> {
+    let mut wanted = Wanted { chunks: missing, bases: HashSet::new() };
+    let salvaged = repository.salvage(progress)?;
+    report.add_salvaged(&salvaged);
+    wanted.bases = salvaged.wanted;
+    let mut found = salvaged.chunks > 0;
+    if !live.is_empty() {
+        let fetched = live::fetch(repository, &wanted, live, progress)?;
+        report.fetched = (fetched.chunks, fetched.bytes);
+        report.unreadable = fetched.unreadable;
+        if fetched.chunks > 0 {
+            report.add_salvaged(&repository.salvage(progress)?);
+            found = true;
+        }
+    }
+    if found {
+        walk(repository, report, progress)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,127 @@
+//! Making a damaged repository whole again, as far as its packs go: an index from what the packs say of themselves, and
+//! damaged objects put aside.
+//!
+//! Afterwards every block that the index lists can be decoded, as after a collection. Each step leaves a repository of
+//! which no less can be read than before, and a repair that was killed is begun again. The caller is alone.
+
+mod rebuild;
+mod salvage;
+
+use std::sync::Arc;
+
+pub use rebuild::Rebuilt;
+pub use salvage::Salvaged;
+
+use super::{Error, Lock, Repository};
+use crate::id::PackId;
+use crate::storage::{Area, Key, PutMode, Storage};
+
+use super::config::Config;
+
+/// Bytes that are copied at once.
+const PIECE_BYTES: u64 = 1 << 20;
+
+impl Repository {
+    /// Opens a repository whose config may be damaged or gone. Then, with `write`, the config is put aside and one with the
+    /// usual settings takes its place; without, nothing is changed. Says what was wrong with it.
+    ///
+    /// # Errors
+    /// Those of [`Repository::open`] where the config is sound, or where there is nothing that it could belong to.
+    pub fn open_damaged(storage: Arc<dyn Storage>, write: bool) -> Result<(Self, Option<Error>), Error> {
+        let error = match Self::open(Arc::clone(&storage)) {
+            Err(error @ (Error::NotFound { .. } | Error::BadConfig { .. })) if has_objects(storage.as_ref())? => error,
+            result => return Ok((result?, None)),
+        };
+        let config = Config::new()?;
+        if !write {
+            let lock = storage.local_root().map(|root| Lock::shared(&root)).transpose()?.flatten();
+            return Ok((Self { storage, config, lock }, Some(error)));
+        }
+        let alone = storage.local_root().map(|root| Lock::exclusive(&root)).transpose()?;
+        if matches!(error, Error::BadConfig { .. }) {
+            set_aside(storage.as_ref(), &Key::config())?;
+        }
+        config.write(storage.as_ref())?;
+        drop(alone);
+        Ok((Self::open(storage)?, Some(error)))
+    }
+
+    /// Puts a damaged object aside, and gives its new path.
+    ///
+    /// # Errors
+    /// [`Error::UnknownFeature`], [`Error::Storage`].
+    pub fn set_aside(&self, key: &Key) -> Result<String, Error> {
+        self.config.check_deletable()?;
+        set_aside(self.storage(), key)
+    }
+
+    /// Notes that snapshots may need what is lost, so that a backup looks for every chunk that it relies on.
+    ///
+    /// # Errors
+    /// [`Error::UnknownFeature`], [`Error::Storage`].
+    pub fn note_losses(&self) -> Result<(), Error> {
+        self.config.check_writable()?;
+        Ok(self.storage.put(&losses(), b"", PutMode::SameContent)?)
+    }
+
+    /// Notes that snapshots need nothing that is lost.
+    ///
+    /// # Errors
+    /// [`Error::Storage`].
+    pub fn clear_losses(&self) -> Result<(), Error> {
+        Ok(self.storage.delete(&losses())?)
+    }
+
+    /// Whether losses are noted.
+    pub(super) fn has_losses(&self) -> Result<bool, Error> {
+        match self.storage.stat(&losses()) {
+            Ok(_) => Ok(true),
+            Err(error) if error.is_missing() => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// The object that notes losses.
+fn losses() -> Key {
+    Key::new(Area::Quarantine, "lost")
+}
+
+fn has_objects(storage: &dyn Storage) -> Result<bool, Error> {
+    Ok(!storage.list(Area::Packs)?.is_empty() || !storage.list(Area::Snapshots)?.is_empty())
+}
+
+/// Copies the object, piece by piece, to a free name in the quarantine, and deletes it.
+fn set_aside(storage: &dyn Storage, key: &Key) -> Result<String, Error> {
+    let len_bytes = storage.stat(key)?;
+    let name = key.path().replacen('/', "-", 1);
+    let name = if key.area() == Area::Packs { format!("{PACK_PREFIX}{}", key.name()) } else { name };
+    let names = (1..).map(|number| if number == 1 { name.clone() } else { format!("{name}.{number}") });
+    for name in names {
+        let target = Key::new(Area::Quarantine, name);
+        match storage.stat(&target) {
+            Ok(_) => continue,
+            Err(error) if error.is_missing() => {}
+            Err(error) => return Err(error.into()),
+        }
+        let mut upload = storage.upload(Area::Quarantine)?;
+        for offset in (0..len_bytes).step_by(usize::try_from(PIECE_BYTES).unwrap_or(usize::MAX)) {
+            let len = usize::try_from(PIECE_BYTES.min(len_bytes - offset)).unwrap_or(0);
+            let mut piece = vec![0; len];
+            storage.get_range(key, offset, &mut piece)?;
+            upload.write(&piece)?;
+        }
+        upload.finish(&target, PutMode::Exclusive)?;
+        storage.delete(key)?;
+        return Ok(target.path());
+    }
+    unreachable!("one of all numbers is free")
+}
+
+/// How the names of packs begin that were put aside.
+const PACK_PREFIX: &str = "packs-";
+
+/// The pack that an object of the quarantine was.
+fn pack_of(name: &str) -> Option<PackId> {
+    name.strip_prefix(PACK_PREFIX)?.split('.').next()?.parse().ok()
+}
