@@ -52,6 +52,7 @@ pub mod progress;
 pub mod storage;
 
 pub mod chunk;
+pub mod parity;
 
 pub mod pack;
 

@@ -97,6 +97,8 @@ pub const TREE_CACHE_BYTES: usize = 3 << 20;
 /// Chunks and blocks of packs whose listings a check keeps, all together: it follows the bases of two places at once, each
 /// through as many packs as a block is deep.
 pub const LISTED_CHUNKS_KEPT: usize = 1 << 17;
+/// Bytes of an object's shards that are held at once to make parity, or to restore with it.
+pub const PARITY_STRIP_BYTES: usize = 8 << 20;
 /// Directories that are remembered as looked at; beyond them some are looked at again.
 pub const TREES_REMEMBERED_MAX: usize = 1 << 18;
 /// A pack with less in use, in percent of what its blocks take, is written anew when space is freed.

@@ -11,7 +11,7 @@ use std::path::Path;
 const FLOORS: &[&[&str]] = &[
     &["clock", "fields", "id", "limits", "progress"],
     &["storage"],
-    &["chunk"],
+    &["chunk", "parity"],
     &["pack"],
     &["index"],
     &["repo"],
@@ -37,6 +37,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("globset", &["src/source/exclude.rs", "src/pipeline/find.rs"]),
     ("jiff", &["src/clock.rs"]),
     ("memmap2", &["src/index/segment.rs"]),
+    ("reed_solomon_simd", &["src/parity/code.rs"]),
     ("tar", &["src/sink/archive.rs"]),
     ("tokio", &["src/docker/"]),
     ("tokio_tar", &["src/docker/archive.rs"]),

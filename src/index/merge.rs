@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::id::{FileHasher, PackId, SegmentId};
 use crate::limits::{SEGMENT_CHUNKS_TARGET, SEGMENT_TIER_FACTOR, SEGMENTS_PER_TIER};
+use crate::parity;
 use crate::storage::{Area, PutMode, Storage, Upload};
 
 use super::builder::{count_slot, encode_fanout, number};
@@ -45,7 +46,7 @@ pub fn merge_full_tiers(storage: &dyn Storage, segments: &[Arc<Segment>]) -> Res
     let written = merge(storage, &inputs, &HashSet::new())?;
     for input in inputs {
         if input.id() != written {
-            storage.delete(&key(input.id()))?;
+            parity::delete(storage, &key(input.id()))?;
             merged.replaced.push(input.id());
         }
     }

@@ -25,6 +25,10 @@ pub struct RepositoryStats {
     pub segments: (u64, u64),
     /// Length of all manifests in bytes.
     pub manifest_bytes: u64,
+    /// Parity objects and their length in bytes.
+    pub parity: (u64, u64),
+    /// Objects that a repair has put aside, and their length in bytes.
+    pub quarantine: (u64, u64),
     /// Chunks that the index lists.
     pub chunks: u64,
 }
@@ -33,7 +37,12 @@ impl RepositoryStats {
     /// Bytes that the repository takes.
     #[must_use]
     pub const fn stored_bytes(&self) -> u64 {
-        self.data_packs.1 + self.tree_packs.1 + self.segments.1 + self.manifest_bytes
+        self.data_packs.1
+            + self.tree_packs.1
+            + self.segments.1
+            + self.manifest_bytes
+            + self.parity.1
+            + self.quarantine.1
     }
 }
 
@@ -60,6 +69,10 @@ pub fn repository(repository: &Repository, snapshots: &[Snapshot]) -> Result<Rep
     }
     let list = |area| repository.storage().list(area).map_err(repo::Error::from);
     stats.manifest_bytes = list(Area::Snapshots)?.iter().map(|object| object.len_bytes).sum();
+    for (area, sum) in [(Area::Parity, &mut stats.parity), (Area::Quarantine, &mut stats.quarantine)] {
+        let objects = list(area)?;
+        *sum = (objects.len() as u64, objects.iter().map(|object| object.len_bytes).sum());
+    }
     let index = repository.index()?;
     for pack in index.packs().into_values() {
         let sum = if PackKind::from_number(pack.kind) == Some(PackKind::Tree) {

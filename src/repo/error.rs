@@ -2,7 +2,7 @@
 
 use crate::id::ChunkId;
 use crate::progress::Cancelled;
-use crate::{index, pack, storage};
+use crate::{index, pack, parity, storage};
 
 /// An operation on a repository failed.
 #[derive(Debug, thiserror::Error)]
@@ -69,6 +69,9 @@ pub enum Error {
     /// The index failed.
     #[error(transparent)]
     Index(#[from] index::Error),
+    /// Parity failed.
+    #[error(transparent)]
+    Parity(#[from] parity::Error),
     /// The storage failed.
     #[error(transparent)]
     Storage(#[from] storage::Error),
@@ -92,6 +95,7 @@ impl Error {
             Self::Storage(storage::Error::Full { .. })
                 | Self::Pack(pack::Error::Storage(storage::Error::Full { .. }))
                 | Self::Index(index::Error::Storage(storage::Error::Full { .. }))
+                | Self::Parity(parity::Error::Storage(storage::Error::Full { .. }))
         )
     }
 
@@ -102,6 +106,7 @@ impl Error {
             Self::MissingChunk { .. } | Self::BadConfig { .. } => true,
             Self::Pack(source) => source.is_damage(),
             Self::Index(source) => source.is_damage(),
+            Self::Parity(source) => source.is_damage(),
             Self::Storage(source) => source.is_damage(),
             _ => false,
         }

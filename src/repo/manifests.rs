@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use super::{Error, Repository};
 use crate::limits::MANIFEST_BYTES_MAX;
+use crate::parity;
 use crate::storage::{self, Area, Key, PutMode};
 
 impl Repository {
@@ -74,7 +75,7 @@ impl Repository {
             Err(storage::Error::Full { .. }) => false,
             result => result.map(|()| true)?,
         };
-        self.storage.delete(&Key::new(Area::Snapshots, name))?;
+        parity::delete(self.storage(), &Key::new(Area::Snapshots, name))?;
         Ok(copied)
     }
 

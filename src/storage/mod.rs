@@ -31,10 +31,13 @@ pub enum Area {
     Forgotten,
     /// Damaged objects that a repair has put aside.
     Quarantine,
+    /// What objects can be restored with when they are damaged.
+    Parity,
 }
 
 /// Every area but that of `config`.
-const AREAS: [Area; 6] = [Area::Packs, Area::Index, Area::Snapshots, Area::Pins, Area::Forgotten, Area::Quarantine];
+const AREAS: [Area; 7] =
+    [Area::Packs, Area::Index, Area::Snapshots, Area::Pins, Area::Forgotten, Area::Quarantine, Area::Parity];
 
 impl Area {
     /// The folder of the area, relative to the storage's root; the object itself for [`Area::Config`].
@@ -48,6 +51,7 @@ impl Area {
             Self::Pins => "pins",
             Self::Forgotten => "forgotten",
             Self::Quarantine => "quarantine",
+            Self::Parity => "parity",
         }
     }
 }
@@ -86,6 +90,26 @@ impl Key {
         &self.name
     }
 
+    /// A plain file name that no other object has: `config`, or the area and the name.
+    #[must_use]
+    pub fn flat_name(&self) -> String {
+        match self.area {
+            Area::Config => "config".to_owned(),
+            area => format!("{}-{}", area.folder(), self.name),
+        }
+    }
+
+    /// The key with this flat name.
+    #[must_use]
+    pub fn from_flat_name(flat_name: &str) -> Option<Self> {
+        if flat_name == Area::Config.folder() {
+            return Some(Self::config());
+        }
+        let (folder, name) = flat_name.split_once('-')?;
+        let area = AREAS.into_iter().find(|area| area.folder() == folder)?;
+        (!name.is_empty() && !name.contains('/') && !name.starts_with('.')).then(|| Self::new(area, name))
+    }
+
     /// The path of the object, relative to the storage's root.
     #[must_use]
     pub fn path(&self) -> String {
@@ -95,7 +119,7 @@ impl Key {
                 let shard = self.name.get(..2).unwrap_or(&self.name);
                 format!("packs/{shard}/{}", self.name)
             }
-            Area::Index | Area::Snapshots | Area::Pins | Area::Forgotten | Area::Quarantine => {
+            Area::Index | Area::Snapshots | Area::Pins | Area::Forgotten | Area::Quarantine | Area::Parity => {
                 format!("{}/{}", self.area.folder(), self.name)
             }
         }

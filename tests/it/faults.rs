@@ -262,8 +262,16 @@ impl History {
 }
 
 /// Everything that a repository has.
-pub(super) const AREAS: [Area; 7] =
-    [Area::Config, Area::Packs, Area::Index, Area::Snapshots, Area::Pins, Area::Forgotten, Area::Quarantine];
+pub(super) const AREAS: [Area; 8] = [
+    Area::Config,
+    Area::Packs,
+    Area::Index,
+    Area::Snapshots,
+    Area::Pins,
+    Area::Forgotten,
+    Area::Quarantine,
+    Area::Parity,
+];
 
 /// The same objects again, in another storage.
 pub(super) fn copy_of(storage: &MemoryStorage) -> MemoryStorage {

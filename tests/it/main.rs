@@ -10,6 +10,7 @@ mod harm;
 mod kills;
 mod limits;
 mod metadata;
+mod parity;
 mod prune;
 mod prune_faults;
 mod repair;

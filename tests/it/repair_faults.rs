@@ -25,7 +25,7 @@ fn history() -> History {
     history
 }
 
-fn keys(storage: &MemoryStorage, area: Area) -> Vec<Key> {
+pub(super) fn keys(storage: &MemoryStorage, area: Area) -> Vec<Key> {
     let mut keys: Vec<Key> =
         storage.list(area).expect("list").into_iter().map(|object| Key::new(area, object.name)).collect();
     keys.sort();
@@ -33,7 +33,7 @@ fn keys(storage: &MemoryStorage, area: Area) -> Vec<Key> {
 }
 
 /// Harms an object; says whether anything is different then.
-fn harm(storage: &MemoryStorage, key: &Key, harm: Harm) -> bool {
+pub(super) fn harm(storage: &MemoryStorage, key: &Key, harm: Harm) -> bool {
     let bytes = storage.get(key, u64::MAX).expect("an object");
     let another = || {
         let of_kind = keys(storage, key.area()).into_iter().chain(keys(storage, Area::Packs));
@@ -51,7 +51,10 @@ fn harm(storage: &MemoryStorage, key: &Key, harm: Harm) -> bool {
     true
 }
 
-fn repaired(storage: impl Storage + 'static, live: &[PathBuf]) -> Result<RepairReport, larder::pipeline::Error> {
+pub(super) fn repaired(
+    storage: impl Storage + 'static,
+    live: &[PathBuf],
+) -> Result<RepairReport, larder::pipeline::Error> {
     let (repository, _) = Repository::open_damaged(Arc::new(storage), true)?;
     repair(&repository, live, &Silent)
 }
@@ -63,7 +66,7 @@ fn lost(report: &RepairReport) -> BTreeSet<(String, String)> {
 }
 
 /// Whether nothing is different but the locks and what is put aside.
-fn objects(storage: &MemoryStorage) -> Vec<(Key, Vec<u8>)> {
+pub(super) fn objects(storage: &MemoryStorage) -> Vec<(Key, Vec<u8>)> {
     let keys = AREAS.into_iter().flat_map(|area| keys(storage, area));
     keys.map(|key| (key.clone(), storage.get(&key, u64::MAX).expect("an object"))).collect()
 }

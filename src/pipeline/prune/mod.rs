@@ -259,7 +259,7 @@ fn from_repo(error: repo::Error) -> Error {
 
 /// Bytes that the repository takes.
 fn bytes_of(repository: &Repository) -> Result<u64, Error> {
-    let areas = [Area::Packs, Area::Index, Area::Snapshots, Area::Forgotten];
+    let areas = [Area::Packs, Area::Index, Area::Snapshots, Area::Forgotten, Area::Parity];
     let mut bytes = 0;
     for area in areas {
         let listed = repository.storage().list(area).map_err(repo::Error::from)?;

@@ -26,6 +26,8 @@ use live::Wanted;
 pub struct RepairReport {
     /// Objects that were damaged.
     pub damage: Vec<Damage>,
+    /// Objects that are again as they were written, by their parity.
+    pub restored: Vec<String>,
     /// Where damaged objects lie now.
     pub set_aside: Vec<String>,
     /// Whether the index was written anew.
@@ -58,7 +60,12 @@ impl RepairReport {
     /// Whether nothing was wrong.
     #[must_use]
     pub const fn is_nothing(&self) -> bool {
-        self.damage.is_empty() && self.is_whole() && !self.is_rebuilt && self.salvaged.0 == 0 && self.fetched.0 == 0
+        self.damage.is_empty()
+            && self.restored.is_empty()
+            && self.is_whole()
+            && !self.is_rebuilt
+            && self.salvaged.0 == 0
+            && self.fetched.0 == 0
     }
 
     fn add_found(&mut self, found: &Found) {
@@ -90,16 +97,16 @@ pub fn repair(repository: &Repository, live: &[PathBuf], progress: &dyn Progress
 }
 
 fn run(repository: &Repository, live: &[PathBuf], progress: &dyn Progress) -> Result<RepairReport, Error> {
-    let mut report = RepairReport::default();
-    progress.begin("reading the manifests", None);
-    manifests(repository, &mut report)?;
-    let index_damage = index_damage(repository)?;
+    let mut report = RepairReport { damage: index_damage(repository)?, ..RepairReport::default() };
     let found = check_names(repository, &list(repository)?.0, progress)?;
     report.add_found(&found);
-    let is_index_sound = index_damage.is_empty() && repository.is_index_sound()?;
-    report.damage.extend(index_damage);
-    let broken = found.damaged_packs();
-    if !is_index_sound || !broken.is_empty() {
+    let mut broken = found.damaged_packs();
+    let mended = repository.mend(&mut broken, progress)?;
+    report.restored = mended.restored;
+    report.damage.extend(mended.damaged.iter().map(|(path, error)| damage(path, error)));
+    progress.begin("reading the manifests", None);
+    manifests(repository, &mut report)?;
+    if !repository.is_index_sound()? || !broken.is_empty() {
         repository.note_losses()?;
         report.add_rebuilt(repository.rebuild(&broken, progress)?);
     }
@@ -146,9 +153,13 @@ fn put_aside(repository: &Repository, key: &Key, error: model::Error, report: &m
     if !error.is_damage() {
         return Err(error.into());
     }
-    report.damage.push(Damage { object: key.path(), what: with_causes(&error) });
+    report.damage.push(damage(&key.path(), &error));
     report.set_aside.push(repository.set_aside(key)?);
     Ok(())
+}
+
+fn damage(object: &str, error: &dyn std::error::Error) -> Damage {
+    Damage { object: object.to_owned(), what: with_causes(error) }
 }
 
 /// What is wrong with the segments, and with the packs that they list.

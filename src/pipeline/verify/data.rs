@@ -11,12 +11,13 @@ use crate::id::{ChunkId, PackId, RepositoryId};
 use crate::index::{BlockKey, Index};
 use crate::model::{ContentReader, NodeKind, Snapshot, Step, Walk};
 use crate::pack::{self, PackReader};
+use crate::parity;
 use crate::pipeline::Error;
 use crate::pipeline::presence::broken_packs;
 use crate::pipeline::restore::with_causes;
 use crate::progress::{self, Progress};
 use crate::repo::{self, Repository};
-use crate::storage::Area;
+use crate::storage::{Area, Key};
 
 /// More threads than this only make more memory.
 const THREADS_MAX: usize = 8;
@@ -144,7 +145,23 @@ pub(super) fn read(
     let mut found = check_names(repository, &packs, progress)?;
     check_blocks(repository, packs, &mut found, progress)?;
     report.damage.extend(found.damage());
+    if only.is_none() {
+        check_parity(repository, report, progress)?;
+    }
     Ok(found.chunks)
+}
+
+/// Compares all parity with its own checksums.
+fn check_parity(repository: &Repository, report: &mut VerifyReport, progress: &dyn Progress) -> Result<(), Error> {
+    for object in repository.storage().list(Area::Parity).map_err(repo::Error::from)? {
+        progress::check(progress)?;
+        let key = Key::new(Area::Parity, object.name);
+        match parity::check(repository.storage(), &key) {
+            Err(error) if error.is_damage() => report.damaged(key.path(), with_causes(&error)),
+            result => result.map_err(repo::Error::from)?,
+        }
+    }
+    Ok(())
 }
 
 /// The packs that are there, with their length, and the names of what is there and is none.

@@ -11,6 +11,7 @@ use super::{Collection, Fate, Packs};
 use crate::id::{ChunkId, PackId};
 use crate::index::{self, Index, leave_out};
 use crate::pack;
+use crate::parity;
 use crate::progress::Progress;
 use crate::repo::{ChunkReader, Error, Repository};
 use crate::storage::{self, Storage};
@@ -105,7 +106,7 @@ impl Collection {
             result => result?,
         };
         for segment in shrunk.replaced {
-            storage.delete(&index::key(segment))?;
+            parity::delete(storage, &index::key(segment))?;
         }
         if !packs_first {
             delete_packs(storage, &gone, collected)?;
@@ -116,7 +117,7 @@ impl Collection {
 
 fn delete_packs(storage: &dyn Storage, packs: &[(PackId, u64)], collected: &mut Collected) -> Result<(), Error> {
     for (id, len_bytes) in packs {
-        storage.delete(&pack::key(*id))?;
+        parity::delete(storage, &pack::key(*id))?;
         collected.deleted.0 += 1;
         collected.deleted.1 += len_bytes;
     }

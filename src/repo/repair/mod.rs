@@ -14,6 +14,7 @@ pub use salvage::Salvaged;
 
 use super::{Error, Lock, Repository};
 use crate::id::PackId;
+use crate::parity::{self, Restored};
 use crate::storage::{Area, Key, PutMode, Storage};
 
 use super::config::Config;
@@ -22,8 +23,8 @@ use super::config::Config;
 const PIECE_BYTES: u64 = 1 << 20;
 
 impl Repository {
-    /// Opens a repository whose config may be damaged or gone. Then, with `write`, the config is put aside and one with the
-    /// usual settings takes its place; without, nothing is changed. Says what was wrong with it.
+    /// Opens a repository whose config may be damaged or gone. Then, with `write`, it is restored with its parity, or put aside,
+    /// and one with the usual settings takes its place; without, nothing is changed. Says what was wrong with it.
     ///
     /// # Errors
     /// Those of [`Repository::open`] where the config is sound, or where there is nothing that it could belong to.
@@ -38,6 +39,10 @@ impl Repository {
             return Ok((Self { storage, config, lock }, Some(error)));
         }
         let alone = storage.local_root().map(|root| Lock::exclusive(&root)).transpose()?;
+        if let Ok(Some(Restored::Again)) = parity::restore(storage.as_ref(), &Key::config()) {
+            drop(alone);
+            return Ok((Self::open(storage)?, Some(error)));
+        }
         if matches!(error, Error::BadConfig { .. }) {
             set_aside(storage.as_ref(), &Key::config())?;
         }
@@ -94,8 +99,7 @@ fn has_objects(storage: &dyn Storage) -> Result<bool, Error> {
 /// Copies the object, piece by piece, to a free name in the quarantine, and deletes it.
 fn set_aside(storage: &dyn Storage, key: &Key) -> Result<String, Error> {
     let len_bytes = storage.stat(key)?;
-    let name = key.path().replacen('/', "-", 1);
-    let name = if key.area() == Area::Packs { format!("{PACK_PREFIX}{}", key.name()) } else { name };
+    let name = key.flat_name();
     let names = (1..).map(|number| if number == 1 { name.clone() } else { format!("{name}.{number}") });
     for name in names {
         let target = Key::new(Area::Quarantine, name);
@@ -112,7 +116,7 @@ fn set_aside(storage: &dyn Storage, key: &Key) -> Result<String, Error> {
             upload.write(&piece)?;
         }
         upload.finish(&target, PutMode::Exclusive)?;
-        storage.delete(key)?;
+        parity::delete(storage, key)?;
         return Ok(target.path());
     }
     unreachable!("one of all numbers is free")

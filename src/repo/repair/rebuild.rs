@@ -7,6 +7,7 @@ use crate::id::{PackId, SegmentId};
 use crate::index::{self, Index, SegmentBuilder, leave_out};
 use crate::limits::SEGMENT_CHUNKS_TARGET;
 use crate::pack::{self, PackReader};
+use crate::parity;
 use crate::progress::{self, Progress};
 use crate::repo::gc::Packs;
 use crate::repo::{Error, Repository};
@@ -78,7 +79,7 @@ impl Repository {
             match object.name.parse::<SegmentId>() {
                 Ok(id) if kept.contains(&id) => {}
                 // What a damaged segment said, the packs have said again.
-                Ok(id) => storage.delete(&index::key(id))?,
+                Ok(id) => parity::delete(storage, &index::key(id))?,
                 Err(_) => rebuilt.set_aside.push(self.set_aside(&Key::new(Area::Index, object.name))?),
             }
         }
@@ -126,7 +127,7 @@ impl Repository {
         let leaving: Vec<PackId> = leaving.iter().copied().collect();
         let shrunk = leave_out(self.storage(), index.segments(), &leaving)?;
         for segment in shrunk.replaced {
-            self.storage().delete(&index::key(segment))?;
+            parity::delete(self.storage(), &index::key(segment))?;
             kept.remove(&segment);
         }
         kept.extend(shrunk.written);

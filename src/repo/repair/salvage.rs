@@ -109,13 +109,15 @@ impl<'a> Salvager<'a> {
             }
         }
         for reader in &readers {
+            let known = self.known(reader)?;
             let mut offset = 0;
             while let Some(block) = reader.next_block(offset)? {
                 progress::check(progress)?;
-                if let Some(blocks) = by_depth.get_mut(usize::from(block.depth)) {
+                offset = block.end();
+                let blocks = by_depth.get_mut(usize::from(block.depth));
+                if let Some(blocks) = blocks.filter(|_| !known.contains(&block.offset)) {
                     blocks.push((reader, block.offset));
                 }
-                offset = block.end();
             }
         }
         for blocks in by_depth.into_iter().filter(|blocks| !blocks.is_empty()) {
@@ -129,6 +131,18 @@ impl<'a> Salvager<'a> {
             self.write()?;
         }
         Ok(())
+    }
+
+    /// Where the blocks of a pack begin that hold nothing new, as far as it has a directory: there is no need to decode them.
+    fn known(&self, reader: &PackReader<'_>) -> Result<HashSet<u64>, Error> {
+        let blocks = match reader.directory() {
+            Ok(directory) => directory.blocks,
+            Err(error) if error.is_damage() => return Ok(HashSet::new()),
+            Err(error) => return Err(error.into()),
+        };
+        let is_there = |chunk: &ChunkRef| self.index.lookup(&chunk.id).is_some();
+        let known = blocks.iter().filter(|block| block.chunks.iter().all(is_there));
+        Ok(known.map(|block| block.offset.into()).collect())
     }
 
     fn block(&mut self, bases: &mut ChunkReader, block: FoundBlock, kind: PackKind) -> Result<(), Error> {

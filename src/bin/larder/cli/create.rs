@@ -117,7 +117,7 @@ impl CreateArguments {
         } else {
             print_summary(context, &report);
         }
-        let is_whole = report.snapshot.status == Status::Complete && !is_blind;
+        let is_whole = context.protect(&repository)? && report.snapshot.status == Status::Complete && !is_blind;
         Ok(if is_whole { Exit::Done } else { Exit::Partial })
     }
 

@@ -31,7 +31,7 @@ use larder::model::{Snapshot, SnapshotPath};
 use larder::pipeline::lookup;
 use larder::repo::Repository;
 
-use crate::config::Settings;
+use crate::config::{Parity, Settings};
 use crate::console::{ConsoleProgress, Verbosity, advice, line, warning};
 use crate::failure::{Exit, UsageError};
 use crate::output::Output;
@@ -170,6 +170,24 @@ impl<'a> Context<'a> {
         let repository = Repository::open_or_create(Arc::from(storage))?;
         left_held::make_good(&repository);
         Ok(repository)
+    }
+
+    /// Writes the parity that the settings ask for. Says whether there was room for it.
+    fn protect(&self, repository: &Repository) -> anyhow::Result<bool> {
+        let share = match self.settings.parity {
+            None => return Ok(true),
+            Some(Parity::None) => None,
+            Some(Parity::Share(share)) => Some(share),
+        };
+        let protected = repository.protect(share, &self.progress);
+        self.progress.end();
+        match protected {
+            Err(error) if error.is_full() => {
+                warning("there is no room for all of the parity; the next command writes what is missing");
+                Ok(false)
+            }
+            protected => Ok(protected.map(|_| true)?),
+        }
     }
 
     /// Everything that there is to back up, or to restore into.

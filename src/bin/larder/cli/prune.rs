@@ -87,6 +87,7 @@ impl PruneArguments {
         let report = prune::execute(&repository, plan, &context.progress);
         context.progress.end();
         let report = report?;
+        let is_protected = context.protect(&repository)?;
         print_report(context, &decisions, fits, &report);
         for (pack, error) in &report.collected.damaged {
             warning(&format!("packs/{pack} stays as it is, because it is damaged: {error}"));
@@ -94,7 +95,7 @@ impl PruneArguments {
         if report.collected.is_waiting {
             warning("others used the repository all the time: the space is freed by the next prune");
         }
-        Ok(match (report.collected.damaged.is_empty(), report.collected.is_waiting) {
+        Ok(match (report.collected.damaged.is_empty(), report.collected.is_waiting || !is_protected) {
             (false, _) => Exit::Damage,
             (true, true) => Exit::Partial,
             (true, false) => unfit,

@@ -50,7 +50,9 @@ impl RepairArguments {
         }
         let report = repair(&repository, &self.from, &context.progress);
         context.progress.end();
-        Ok(print_report(context, &report?, config_error.as_ref()))
+        let report = report?;
+        context.protect(&repository)?;
+        Ok(print_report(context, &report, config_error.as_ref()))
     }
 }
 
@@ -88,6 +90,7 @@ fn print_report(context: &Context<'_>, report: &RepairReport, config_error: Opti
         context.output.json(&json!({
             "dry_run": false,
             "damage": damage_json(config_error, damage),
+            "restored": report.restored,
             "set_aside": report.set_aside,
             "index_rebuilt": report.is_rebuilt,
             "packs_unlisted": report.unlisted,
@@ -104,6 +107,7 @@ fn print_report(context: &Context<'_>, report: &RepairReport, config_error: Opti
     }
     let output = context.output;
     print_damage(context, config_error, report.damage.iter().map(|one| (one.object.as_str(), one.what.as_str())));
+    report.restored.iter().for_each(|path| output.line(&format!("restored {path} by its parity")));
     report.set_aside.iter().for_each(|path| output.line(&format!("put aside as {path}")));
     if report.is_rebuilt {
         let unlisted = match report.unlisted {

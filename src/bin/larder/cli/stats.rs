@@ -42,6 +42,8 @@ fn repository(context: &Context<'_>) -> anyhow::Result<Exit> {
             "tree_packs": stats.tree_packs.0, "tree_pack_bytes": stats.tree_packs.1,
             "segments": stats.segments.0, "segment_bytes": stats.segments.1,
             "manifest_bytes": stats.manifest_bytes,
+            "parity_objects": stats.parity.0, "parity_bytes": stats.parity.1,
+            "quarantine_objects": stats.quarantine.0, "quarantine_bytes": stats.quarantine.1,
             "chunks": stats.chunks,
         }));
         return Ok(exit);
@@ -53,7 +55,9 @@ fn repository(context: &Context<'_>) -> anyhow::Result<Exit> {
         ("index segments", stats.segments),
         ("manifests", (stats.snapshots, stats.manifest_bytes)),
     ];
-    for (name, (objects, bytes)) in rows {
+    let others = [("parity", stats.parity), ("quarantine", stats.quarantine)];
+    for (name, (objects, bytes)) in rows.into_iter().chain(others.into_iter().filter(|(_, (objects, _))| *objects > 0))
+    {
         table.row(vec![name.to_owned(), objects.to_string(), size(bytes)]);
     }
     table.row(vec!["together".to_owned(), String::new(), size(stored)]);

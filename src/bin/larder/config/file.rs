@@ -18,6 +18,7 @@ use crate::failure::UsageError;
 #[serde(deny_unknown_fields)]
 pub(super) struct File {
     pub(super) backup_dir: Option<PathBuf>,
+    pub(super) parity: Option<String>,
     pub(super) directories: Option<BTreeMap<String, DirectoryEntry>>,
     pub(super) database: Option<Database>,
     #[serde(default)]

@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::Context;
 use larder::docker::HoldMethod;
 use larder::model::ComponentName;
+use larder::parity::Share;
 use larder::source::postgres::Connection;
 use larder::source::{Excludes, ReadMethod};
 
@@ -87,12 +88,22 @@ pub(crate) struct DockerSettings {
     pub(crate) hold_limit: Duration,
 }
 
+/// How much parity there is to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Parity {
+    /// None at all.
+    None,
+    Share(Share),
+}
+
 /// Everything that the commands need to know about the system.
 #[derive(Debug)]
 pub(crate) struct Settings {
     /// The directory of the system.
     pub(crate) base: PathBuf,
     pub(crate) backup_dir: PathBuf,
+    /// How much parity there is to be, where something is said of it.
+    pub(crate) parity: Option<Parity>,
     pub(crate) directories: Vec<Directory>,
     pub(crate) database: Option<DatabaseSettings>,
     pub(crate) docker: DockerSettings,
@@ -121,14 +132,30 @@ impl Settings {
         };
         let volumes = file.volumes.iter().map(|(name, volume)| Ok((name.clone(), volume_settings(name, volume)?)));
         let volumes = volumes.collect::<anyhow::Result<_>>()?;
+        let parity = file.parity.as_deref().map(parse_parity).transpose()?;
         let (docker, retention) = (docker_settings(file.docker), file.retention);
-        Ok(Self { base, backup_dir, directories, database, docker, volumes, retention })
+        Ok(Self { base, backup_dir, parity, directories, database, docker, volumes, retention })
     }
 
     /// The directory of this name.
     pub(crate) fn directory(&self, name: &str) -> Option<&Directory> {
         self.directories.iter().find(|directory| directory.name.as_str() == name)
     }
+}
+
+/// Understands `3%`, `0.5%` and `0%`.
+fn parse_parity(text: &str) -> Result<Parity, UsageError> {
+    let wrong = || {
+        UsageError::with_advice(format!("`parity = \"{text}\"` is no share"), "write it like \"3%\", from 0% to 100%")
+    };
+    let (whole, tenths) =
+        text.strip_suffix('%').map(|number| number.split_once('.').unwrap_or((number, "0"))).ok_or_else(wrong)?;
+    let is_number = |digits: &str| !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit());
+    if !is_number(whole) || !is_number(tenths) || tenths.len() > 1 {
+        return Err(wrong());
+    }
+    let thousandths = format!("{whole}{tenths}").parse::<u16>().map_err(|_| wrong())?;
+    if thousandths == 0 { Ok(Parity::None) } else { Share::new(thousandths).map(Parity::Share).ok_or_else(wrong) }
 }
 
 fn docker_settings(file: file::Docker) -> DockerSettings {

@@ -1,0 +1,125 @@
+//! Parity for the objects of a repository: written for those that lack it, and used for those that are damaged.
+
+use std::collections::{HashMap, HashSet};
+
+use super::{Error, Repository};
+use crate::id::{PackId, SegmentId};
+use crate::parity::{self, Restored, Share};
+use crate::progress::{self, Progress};
+use crate::storage::{Area, Key, Listed};
+
+/// The areas whose objects have parity.
+const PROTECTED: [Area; 4] = [Area::Config, Area::Packs, Area::Index, Area::Snapshots];
+
+/// Parity that was written or removed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Protected {
+    /// Objects that it was written for.
+    pub objects: u64,
+    /// Length of what was written, in bytes.
+    pub bytes: u64,
+    /// Parity objects that were removed.
+    pub removed: u64,
+}
+
+/// What parity did for damaged objects.
+#[derive(Debug, Default)]
+pub struct Mended {
+    /// Paths of objects that are again as they were.
+    pub restored: Vec<String>,
+    /// Parity that is damaged itself, and was removed.
+    pub damaged: Vec<(String, parity::Error)>,
+}
+
+impl Repository {
+    /// Writes parity of this share for every object that has none, or another one; without a share all parity is removed.
+    ///
+    /// # Errors
+    /// [`Error::UnknownFeature`], [`Error::Cancelled`], [`Error::Storage`]; what was written until then counts.
+    pub fn protect(&self, share: Option<Share>, progress: &dyn Progress) -> Result<Protected, Error> {
+        self.config.check_writable()?;
+        let storage = self.storage();
+        let mut protected = Protected::default();
+        let known: HashMap<String, u64> =
+            storage.list(Area::Parity)?.into_iter().map(|object| (object.name, object.len_bytes)).collect();
+        let Some(share) = share else {
+            for name in known.into_keys() {
+                storage.delete(&Key::new(Area::Parity, name))?;
+                protected.removed += 1;
+            }
+            return Ok(protected);
+        };
+        progress.begin("writing parity", None);
+        for area in PROTECTED {
+            for Listed { name, len_bytes } in storage.list(area)? {
+                progress::check(progress)?;
+                let object = Key::new(area, name);
+                let expected = parity::len_bytes(&object, len_bytes, share);
+                if known.get(&object.flat_name()) == Some(&expected) {
+                    continue;
+                }
+                match parity::write(storage, &object, share, |hash| is_named(&object, hash)) {
+                    Ok(written) => {
+                        protected.objects += u64::from(written.is_some());
+                        protected.bytes += written.unwrap_or(0);
+                    }
+                    // Deleted since the listing, or damaged.
+                    Err(error) if error.is_damage() => {}
+                    Err(error) => return Err(error.into()),
+                }
+                // Whoever deletes it meanwhile removes parity before and after: what came between goes here.
+                if storage.stat(&object).is_err_and(|error| error.is_missing()) {
+                    storage.delete(&parity::key(&object))?;
+                }
+            }
+        }
+        Ok(protected)
+    }
+
+    /// Restores damaged and missing objects that have parity: manifests, segments, the config, and of packs those that are
+    /// `broken` or missing. The packs that are as they were again are taken out of `broken`.
+    ///
+    /// # Errors
+    /// [`Error::UnknownFeature`], [`Error::Cancelled`], [`Error::Storage`].
+    pub fn mend(&self, broken: &mut HashSet<PackId>, progress: &dyn Progress) -> Result<Mended, Error> {
+        self.config.check_deletable()?;
+        progress.begin("restoring with parity", None);
+        let storage = self.storage();
+        let mut mended = Mended::default();
+        for Listed { name, .. } in storage.list(Area::Parity)? {
+            progress::check(progress)?;
+            let parity = Key::new(Area::Parity, &name);
+            let Some(object) = Key::from_flat_name(&name) else { continue };
+            let pack = (object.area() == Area::Packs).then(|| object.name().parse::<PackId>().ok()).flatten();
+            let is_suspect = pack.is_none_or(|pack| broken.contains(&pack))
+                || storage.stat(&object).is_err_and(|error| error.is_missing());
+            let restored = if is_suspect { parity::restore(storage, &object) } else { Ok(None) };
+            match restored {
+                Ok(Some(Restored::Again)) => {
+                    pack.map(|pack| broken.remove(&pack));
+                    mended.restored.push(object.path());
+                }
+                Ok(_) | Err(parity::Error::TooMuch { .. }) => {}
+                Err(error) if error.is_damage() => {}
+                Err(error) => return Err(error.into()),
+            }
+            match parity::check(storage, &parity) {
+                Err(error) if error.is_damage() => {
+                    storage.delete(&parity)?;
+                    mended.damaged.push((parity.path(), error));
+                }
+                result => result?,
+            }
+        }
+        Ok(mended)
+    }
+}
+
+/// Whether the object is the one that its name says, where its name says so.
+fn is_named(object: &Key, hash: &[u8; 32]) -> bool {
+    match object.area() {
+        Area::Packs => object.name().parse::<PackId>().is_ok_and(|id| id.as_bytes() == hash),
+        Area::Index => object.name().parse::<SegmentId>().is_ok_and(|id| id.as_bytes() == hash),
+        _ => true,
+    }
+}
