@@ -29,7 +29,7 @@ const POLL: Duration = Duration::from_millis(200);
 
 type Entry = tokio_tar::Entry<tokio_tar::Archive<Incoming>>;
 /// Parts of an archive on their way.
-pub(super) type Parts = Receiver<io::Result<Bytes>>;
+pub type Parts = Receiver<io::Result<Bytes>>;
 /// How many may be.
 pub(super) const PARTS_IN_FLIGHT: usize = 8;
 /// How long each is at least, but for the last.
@@ -94,7 +94,8 @@ pub struct Archive<'a> {
 }
 
 impl<'a> Archive<'a> {
-    pub(super) fn new(runtime: Handle, parts: Parts, action: &str, stop: &'a dyn Fn() -> bool) -> Self {
+    /// The archive that arrives in these parts, for the sake of `action`, until it is to `stop`.
+    pub fn new(runtime: Handle, parts: Parts, action: &str, stop: &'a dyn Fn() -> bool) -> Self {
         let feed = Feed { parts, pending: Bytes::new(), allowed: 0, zeros: 0 };
         let feed = Arc::new(Mutex::new(feed));
         let mut archive = tokio_tar::Archive::new(Incoming(Arc::clone(&feed)));
@@ -343,7 +344,6 @@ mod tests {
         runtime.expect("a runtime")
     }
 
-    /// The archive of these bytes, which arrive in small parts.
     fn with_archive<T>(bytes: &[u8], work: impl FnOnce(&mut Archive<'_>) -> T) -> T {
         let (runtime, (sender, parts)) = (runtime(), channel(4));
         let bytes = Bytes::copy_from_slice(bytes);

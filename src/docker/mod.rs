@@ -19,7 +19,7 @@ mod upload;
 
 use std::io;
 
-pub use archive::{Archive, ArchiveEntry, EntryKind};
+pub use archive::{Archive, ArchiveEntry, EntryKind, Parts};
 pub use container::{Container, Mount, State};
 pub use engine::{Engine, Volume};
 pub use exec::{Exec, ExecInput, ExecOptions, ExecOutput};

@@ -192,9 +192,10 @@ fn write_tables(inputs: &[Input<'_>], out: &mut Output) -> Result<(), Error> {
     }
     for input in inputs {
         for block in 0..input.segment.block_count() {
-            let Some((record, _)) = input.block(block)? else { continue };
-            for base in record.base_first..record.base_first + u32::from(record.bases) {
-                let base = input.segment.base(base).ok_or_else(|| input.damaged())?;
+            if input.block(block)?.is_none() {
+                continue;
+            }
+            for base in input.segment.bases(block).ok_or_else(|| input.damaged())? {
                 out.buffer.extend_from_slice(base.as_bytes());
             }
             out.drain()?;
@@ -317,12 +318,16 @@ mod tests {
         let mut bytes = storage.get(&key(segment.id()), segment.len_bytes()).expect("it was written");
         storage.delete(&key(segment.id())).expect("it was written");
         let base_first = segment.counts().tables().blocks + BLOCK_BYTES - 4;
-        bytes[base_first..base_first + 4].copy_from_slice(&100_u32.to_le_bytes());
-        storage.overwrite(&key(SegmentId::of(&bytes)), bytes);
-        let index = Index::open(&storage).expect("open");
-        let error = merge_full_tiers(&storage, index.segments()).expect_err("it cannot be merged");
-        assert!(matches!(error, Error::Damaged { .. }), "{error}");
-        assert_eq!(Index::open(&storage).expect("open").segments().len(), 5, "nothing is deleted");
+        // The last of these is so far behind that its end is no number of a base.
+        for number in [100, u32::MAX] {
+            bytes[base_first..base_first + 4].copy_from_slice(&number.to_le_bytes());
+            storage.overwrite(&key(SegmentId::of(&bytes)), bytes.clone());
+            let index = Index::open(&storage).expect("open");
+            let error = merge_full_tiers(&storage, index.segments()).expect_err("it cannot be merged");
+            assert!(matches!(error, Error::Damaged { .. }), "{error}");
+            assert_eq!(Index::open(&storage).expect("open").segments().len(), 5, "nothing is deleted");
+            storage.delete(&key(SegmentId::of(&bytes))).expect("memory");
+        }
     }
 
     #[test]
