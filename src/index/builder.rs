@@ -71,8 +71,11 @@ impl SegmentBuilder {
         let bytes = self.build();
         let id = SegmentId::of(&bytes);
         storage.put(&key(id), &bytes, PutMode::SameContent)?;
-        drop(bytes);
-        Segment::open(storage, id)
+        match Segment::open(storage, id) {
+            // Somebody has merged it into another one already. What it says stays true.
+            Err(Error::Storage(error)) if error.is_missing() => Segment::of(id, bytes),
+            opened => opened,
+        }
     }
 
     fn build(mut self) -> Vec<u8> {
@@ -117,4 +120,64 @@ pub(super) fn encode_fanout(per_slot: &[u32], bytes: &mut Vec<u8>) {
 
 pub(super) fn number(count: usize) -> u32 {
     u32::try_from(count).expect("a segment has fewer than 2^32 records of each kind")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::{Area, Key, Listed, MemoryStorage, Upload};
+
+    /// Every object is deleted as soon as it is there.
+    #[derive(Debug, Default)]
+    struct Vanishing(MemoryStorage);
+
+    struct VanishingUpload(MemoryStorage, Box<dyn Upload>);
+
+    impl Upload for VanishingUpload {
+        fn write(&mut self, bytes: &[u8]) -> Result<(), crate::storage::Error> {
+            self.1.write(bytes)
+        }
+
+        fn finish(self: Box<Self>, key: &Key, mode: PutMode) -> Result<(), crate::storage::Error> {
+            self.1.finish(key, mode)?;
+            self.0.delete(key)
+        }
+    }
+
+    impl Storage for Vanishing {
+        fn upload(&self, area: Area) -> Result<Box<dyn Upload>, crate::storage::Error> {
+            Ok(Box::new(VanishingUpload(self.0.clone(), self.0.upload(area)?)))
+        }
+
+        fn get(&self, key: &Key, len_bytes_max: u64) -> Result<Vec<u8>, crate::storage::Error> {
+            self.0.get(key, len_bytes_max)
+        }
+
+        fn get_range(&self, key: &Key, offset: u64, target: &mut [u8]) -> Result<(), crate::storage::Error> {
+            self.0.get_range(key, offset, target)
+        }
+
+        fn stat(&self, key: &Key) -> Result<u64, crate::storage::Error> {
+            self.0.stat(key)
+        }
+
+        fn list(&self, area: Area) -> Result<Vec<Listed>, crate::storage::Error> {
+            self.0.list(area)
+        }
+
+        fn delete(&self, key: &Key) -> Result<(), crate::storage::Error> {
+            self.0.delete(key)
+        }
+    }
+
+    /// Another process may merge a segment between the moment that it is written and the one that it is opened. That ended
+    /// the backup that had written it.
+    #[test]
+    fn a_segment_that_was_merged_before_it_was_opened_is_known_all_the_same() {
+        let mut builder = SegmentBuilder::default();
+        let directory = Directory { kind: crate::pack::PackKind::Data, blocks: Vec::new() };
+        builder.add(PackId::of(b"pack"), 100, &directory);
+        let segment = builder.write(&Vanishing::default()).expect("it was written");
+        assert_eq!(segment.packs().map(|pack| pack.id).collect::<Vec<_>>(), [PackId::of(b"pack")]);
+    }
 }

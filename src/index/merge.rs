@@ -41,7 +41,11 @@ pub fn merge_full_tiers(storage: &dyn Storage, segments: &[Arc<Segment>]) -> Res
     let Some(highest) = tiers.iter().rposition(|tier| tier.len() > SEGMENTS_PER_TIER) else { return Ok(merged) };
     let inputs: Vec<&Segment> = tiers[..=highest].iter().flatten().map(AsRef::as_ref).collect();
     for input in &inputs {
-        input.check_name(storage)?;
+        match input.check_name(storage) {
+            // Somebody else merges them.
+            Err(Error::Storage(error)) if error.is_missing() => return Ok(merged),
+            checked => checked?,
+        }
     }
     let written = merge(storage, &inputs, &HashSet::new())?;
     for input in inputs {

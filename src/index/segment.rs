@@ -73,6 +73,15 @@ impl Segment {
             })?,
             None => Bytes::Owned(storage.get(&object, len_bytes)?),
         };
+        Self::new(id, bytes)
+    }
+
+    /// The segment of these bytes, which no storage needs to have.
+    pub(super) fn of(id: SegmentId, bytes: Vec<u8>) -> Result<Self, Error> {
+        Self::new(id, Bytes::Owned(bytes))
+    }
+
+    fn new(id: SegmentId, bytes: Bytes) -> Result<Self, Error> {
         let counts = Counts::decode(&bytes).ok_or_else(|| damaged(id, "the header is not one of a segment"))?;
         let tables = counts.tables();
         if tables.end != bytes.len() {

@@ -20,4 +20,5 @@ mod savings;
 mod sources;
 mod streams;
 mod support;
+mod together;
 mod usage;

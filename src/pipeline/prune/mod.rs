@@ -172,8 +172,12 @@ pub fn execute(repository: &Repository, plan: PrunePlan, progress: &dyn Progress
     let kept: Known = kept.map(|decision| (decision.name.to_string(), decision.time)).collect();
     let mut forgotten = plan.forgotten;
     for decision in plan.decisions.iter().filter(|decision| !decision.is_kept()) {
-        repository.forget(decision.name.as_str())?;
-        report.deleted.push(decision.name.to_string());
+        match repository.forget(decision.name.as_str()) {
+            Ok(_) => report.deleted.push(decision.name.to_string()),
+            // Another prune, which had the same plan, was faster.
+            Err(repo::Error::Storage(error)) if error.is_missing() => {}
+            Err(error) => return Err(error.into()),
+        }
         forgotten.push(decision.name.to_string());
     }
     if !is_nothing {

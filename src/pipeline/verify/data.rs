@@ -157,6 +157,8 @@ fn check_parity(repository: &Repository, report: &mut VerifyReport, progress: &d
         progress::check(progress)?;
         let key = Key::new(Area::Parity, object.name);
         match parity::check(repository.storage(), &key) {
+            // Gone with what it was for.
+            Err(parity::Error::Storage(error)) if error.is_missing() => {}
             Err(error) if error.is_damage() => report.damaged(key.path(), with_causes(&error)),
             result => result.map_err(repo::Error::from)?,
         }

@@ -11,6 +11,7 @@ pub use test_restore::{ComponentTest, TestPlaces, test_restore};
 use super::presence::{LostPath, Presence};
 use super::restore::with_causes;
 use super::{Error, lookup};
+use crate::index;
 use crate::model::{Snapshot, SnapshotName};
 use crate::progress::Progress;
 use crate::repo::Repository;
@@ -141,16 +142,19 @@ fn all_snapshots(repository: &Repository, report: &mut VerifyReport) -> Result<V
 /// Checks the segments, and with `packs` also that every pack is there that they list. One snapshot may need none of
 /// those that are not, and what it needs is looked for in its trees.
 pub(super) fn check_index(repository: &Repository, presence: &Presence, packs: bool, report: &mut VerifyReport) {
-    let index = presence.index();
-    for name in index.damaged() {
+    let opened = presence.index();
+    for name in opened.damaged() {
         report.damaged(format!("index/{name}"), "it is not a segment");
     }
-    for segment in index.segments() {
-        if let Err(error) = segment.check_name(repository.storage()) {
-            report.damaged(format!("index/{}", segment.id()), with_causes(&error));
+    for segment in opened.segments() {
+        match segment.check_name(repository.storage()) {
+            // A backup has merged it since into another one.
+            Err(index::Error::Storage(error)) if error.is_missing() => {}
+            Err(error) => report.damaged(format!("index/{}", segment.id()), with_causes(&error)),
+            Ok(()) => {}
         }
     }
-    let listed = index.packs();
+    let listed = opened.packs();
     report.packs = listed.len() as u64;
     if !packs {
         return;
