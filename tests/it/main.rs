@@ -11,6 +11,7 @@ mod kills;
 mod limits;
 mod metadata;
 mod parity;
+mod power;
 mod prune;
 mod prune_faults;
 mod repair;

@@ -36,6 +36,7 @@ fn sweep(failure: Failure) {
         }
         history.assert_whole(&storage, 3, &what);
         history.assert_forgotten_come_back(&storage, &what);
+        assert_clean(&storage, &what);
         let again = pruned(&open(storage.clone()), 3);
         assert!(again.is_ok(), "{what}: {again:?}");
         history.assert_whole(&storage, 3, &what);

@@ -143,7 +143,12 @@ pub(super) fn read(
     report.bytes_read = packs.iter().map(|(_, len_bytes)| len_bytes).sum();
     report.packs_read = packs.len() as u64;
     let mut found = check_names(repository, &packs, progress)?;
-    check_blocks(repository, packs, &mut found, progress)?;
+    let unlisted = check_blocks(repository, packs, &mut found, progress)?;
+    if unlisted > 0 {
+        report
+            .notes
+            .push(format!("{unlisted} packs are listed nowhere: `create` takes them over, `prune` removes them"));
+    }
     report.damage.extend(found.damage());
     if only.is_none() {
         check_parity(repository, report, progress)?;
@@ -194,22 +199,26 @@ pub(in crate::pipeline) fn check_names(
     in_parallel(packs, 1, || (), name, progress)
 }
 
-/// Decodes every block of the packs and compares each chunk with its id.
+/// Decodes every block of the packs and compares each chunk with its id. Returns how many packs no segment lists: nothing
+/// relies on what is in these, and what they need may be gone.
 pub(in crate::pipeline) fn check_blocks(
     repository: &Repository,
     mut packs: Packs,
     found: &mut Found,
     progress: &dyn Progress,
-) -> Result<(), Error> {
-    progress.begin("decoding the blocks", Some(packs.iter().map(|(_, len_bytes)| len_bytes).sum()));
+) -> Result<usize, Error> {
     let check = BlockCheck::new(repository)?;
+    let (all, listed) = (packs.len(), check.index().packs());
+    packs.retain(|(id, _)| listed.contains_key(id));
+    let unlisted = all - packs.len();
+    progress.begin("decoding the blocks", Some(packs.iter().map(|(_, len_bytes)| len_bytes).sum()));
     // The deepest first: what they need is decoded for them, and checked on the way.
     let depths = check.index().pack_depths();
     packs.sort_by_key(|(id, _)| Reverse(depths.get(id).copied()));
     for (id, _) in packs {
         check.pack(id, found, progress)?;
     }
-    Ok(())
+    Ok(unlisted)
 }
 
 /// Does the work for each item, on all cores, each of which takes `run` neighbours at once and has a state of its own.
