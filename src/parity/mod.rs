@@ -248,7 +248,8 @@ fn header_at(storage: &dyn Storage, parity: &Key, offset: u64, len: usize) -> Re
 fn read(storage: &dyn Storage, object: &Key, offset: u64, target: &mut [u8]) -> Result<bool, Error> {
     match storage.get_range(object, offset, target) {
         Ok(()) => Ok(true),
-        Err(error) if error.is_damage() => Ok(false),
+        // One that has just been deleted is not too short.
+        Err(error) if error.is_damage() && !error.is_missing() => Ok(false),
         Err(error) => Err(error.into()),
     }
 }

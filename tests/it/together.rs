@@ -5,9 +5,10 @@
 //! live in the same time.
 
 use std::collections::BTreeMap;
+use std::io::{Read, Seek};
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
@@ -69,16 +70,23 @@ impl Together {
             let shift = ["+0", "-400d", "-2h", "+40s", "+3d", "+900d"][numbers.below(6)];
             command.env("LD_PRELOAD", library).env("FAKETIME", shift).env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
         }
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
 
     /// Runs a command to whatever end; `None` when it was killed.
     fn run(&self, arguments: &[&str], numbers: &mut Numbers) -> Option<Output> {
-        let child = self.command(arguments, numbers).spawn().expect("start");
-        let pid = child.id();
-        self.running.lock().expect("no panic").push(pid);
-        let output = self.wait(child);
+        // Files, because nobody reads from a pipe before the process has ended.
+        let mut said = [tempfile::tempfile().expect("a file"), tempfile::tempfile().expect("a file")];
+        let [stdout, stderr] = said.each_ref().map(|file| file.try_clone().expect("a file"));
+        let child = self.command(arguments, numbers).stdout(stdout).stderr(stderr).spawn().expect("start");
+        self.running.lock().expect("no panic").push(child.id());
+        let status = self.wait(child);
+        let [stdout, stderr] = said.each_mut().map(|file| {
+            let mut bytes = Vec::new();
+            file.rewind().and_then(|()| file.read_to_end(&mut bytes)).expect("a file");
+            bytes
+        });
+        let output = Output { status, stdout, stderr };
         let said = [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes));
         let lines = said.iter().flat_map(|text| text.lines()).filter(|line| !line.starts_with("keep "));
         let said: Vec<&str> = lines.collect();
@@ -87,13 +95,13 @@ impl Together {
     }
 
     /// Nobody sends a signal to a process that has been waited for: its number may be that of another one then.
-    fn wait(&self, child: Child) -> Output {
+    fn wait(&self, mut child: Child) -> ExitStatus {
         let pid = child.id();
         let process = Pid::from_raw(i32::try_from(pid).expect("a process")).expect("a process");
         let options = rustix::process::WaitIdOptions::EXITED | rustix::process::WaitIdOptions::NOWAIT;
         rustix::process::waitid(rustix::process::WaitId::Pid(process), options).expect("it is ours");
         self.running.lock().expect("no panic").retain(|other| *other != pid);
-        child.wait_with_output().expect("it has ended")
+        child.wait().expect("it has ended")
     }
 
     /// Backs one component up, over and over, every other time as a snapshot that is to be kept.
