@@ -7,14 +7,21 @@ use super::support::noise;
 
 /// The backup after them merges their segments.
 const NIGHTS: u8 = 4;
+/// Histories that are swept through.
+const HISTORIES: usize = 6;
 
 fn segments(storage: &MemoryStorage) -> usize {
     storage.list(Area::Index).expect("list").len()
 }
 
-/// Lets the storage fail after each number of operations, and backs up again then.
 fn sweep(failure: Failure) {
-    let mut history = History::nights(NIGHTS);
+    let points: usize = (0..HISTORIES).map(|seed| sweep_one(failure, seed)).sum();
+    assert!(points > 200, "{points} points");
+}
+
+/// Lets the storage fail after each number of operations, and backs up again then. Gives how many there are.
+fn sweep_one(failure: Failure, seed: usize) -> usize {
+    let mut history = History::nights_of(NIGHTS, seed);
     history.write("fresh", &noise(2_500_000, 77));
     history.write("another", &noise(900_000, 78));
     let undisturbed = history.copy();
@@ -38,9 +45,10 @@ fn sweep(failure: Failure) {
         history.truncate(nights);
         if !fault.was_hit() {
             assert!(operations > 10, "{what}: the sweep went through a backup");
-            return;
+            return operations;
         }
     }
+    unreachable!("a sweep comes to its end")
 }
 
 #[test]

@@ -151,12 +151,18 @@ impl History {
 
     /// Nights of a file that changes a little, of one that is new each night, and of one that is there at first.
     pub(super) fn nights(count: u8) -> Self {
+        Self::nights_of(count, 0)
+    }
+
+    /// The same with other content and other lengths for each seed.
+    pub(super) fn nights_of(count: u8, seed: usize) -> Self {
         let mut history = Self::new();
-        let mut data = noise(300_000, 1);
-        history.write("gone", &noise(150_000, 2));
+        let other = 1_000 * seed as u64;
+        let mut data = noise(300_000 + 70_000 * seed, 1 + other);
+        history.write("gone", &noise(150_000 + 9_000 * seed, 2 + other));
         for night in 0..count {
             history.write("data", &data);
-            history.write("fresh", &noise(60_000, 10 + u64::from(night)));
+            history.write("fresh", &noise(60_000 + 20_000 * seed, 10 + u64::from(night) + other));
             if night == 2 {
                 fs::remove_file(history.models().join("gone")).expect("it is ours");
             }
