@@ -58,17 +58,26 @@ pub fn merge_full_tiers(storage: &dyn Storage, segments: &[Arc<Segment>]) -> Res
     Ok(merged)
 }
 
-/// Writes the segments that list one of these packs anew as a single one without them. The segments that it replaces still
-/// stand then: whoever called deletes them.
+/// Writes the segments that list one of these packs anew as a single one without them. The one that it replaces, which has all
+/// that they had, still stands then: whoever called deletes it.
 ///
 /// # Errors
 /// [`Error::Storage`]; [`Error::Damaged`] when an input does not match its name.
 pub fn leave_out(storage: &dyn Storage, segments: &[Arc<Segment>], packs: &[PackId]) -> Result<Merged, Error> {
     let packs: HashSet<PackId> = packs.iter().copied().collect();
     let lists_one = |segment: &&Segment| segment.packs().any(|pack| packs.contains(&pack.id));
-    let inputs: Vec<&Segment> = segments.iter().map(AsRef::as_ref).filter(lists_one).collect();
+    let mut inputs: Vec<&Segment> = segments.iter().map(AsRef::as_ref).filter(lists_one).collect();
     for input in &inputs {
         input.check_name(storage)?;
+    }
+    // What one lists may need what another one lists, so that they have to go all at once, as one.
+    let all =
+        if inputs.len() > 1 { Some(Segment::open(storage, merge(storage, &inputs, &HashSet::new())?)?) } else { None };
+    if let Some(all) = &all {
+        for input in inputs.iter().filter(|input| input.id() != all.id()) {
+            parity::delete(storage, &key(input.id()))?;
+        }
+        inputs = vec![all];
     }
     let lists_others = |segment: &&Segment| segment.packs().any(|pack| !packs.contains(&pack.id));
     let is_left = inputs.iter().any(lists_others);
@@ -396,8 +405,9 @@ mod tests {
         };
         let before = places(&index, 40..60);
         let merged = leave_out(&storage, index.segments(), &[pack(1).0, pack(3).0]).expect("memory");
-        assert_eq!((merged.written.len(), merged.replaced.len()), (1, 2));
-        assert_eq!(Index::open(&storage).expect("open").segments().len(), 4, "whoever called deletes them");
+        assert_eq!((merged.written.len(), merged.replaced.len()), (1, 1));
+        let both = Index::open(&storage).expect("open");
+        assert_eq!((both.segments().len(), both.packs().len()), (3, 4), "whoever called deletes the one that has all");
         for segment in merged.replaced {
             storage.delete(&key(segment)).expect("memory");
         }

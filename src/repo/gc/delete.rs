@@ -101,7 +101,7 @@ impl Collection {
                 // Packs that are listed and missing are no harm to anything that does not need them.
                 (collected.was_full, packs_first) = (true, true);
                 delete_packs(storage, &gone, collected)?;
-                leave_out(storage, index.segments(), &leaving)?
+                leave_out(storage, Index::open(storage)?.segments(), &leaving)?
             }
             result => result?,
         };
