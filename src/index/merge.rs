@@ -58,8 +58,8 @@ pub fn merge_full_tiers(storage: &dyn Storage, segments: &[Arc<Segment>]) -> Res
     Ok(merged)
 }
 
-/// Writes the segments that list one of these packs anew as a single one without them. The one that it replaces, which has all
-/// that they had, still stands then: whoever called deletes it.
+/// Writes the segments that list one of these packs anew as a single one without them. Where they are several, they are merged
+/// first, and deleted. The one that is replaced, which has all that they had, still stands then: whoever called deletes it.
 ///
 /// # Errors
 /// [`Error::Storage`]; [`Error::Damaged`] when an input does not match its name.
@@ -392,6 +392,8 @@ mod tests {
         assert_eq!(Index::open(&storage).expect("open").segments().len(), 5);
     }
 
+    /// A prune deleted the old segments one after the other. Killed in between, it left one that listed blocks whose bases only
+    /// the other one had listed, and a backup could have relied on them.
     #[test]
     fn packs_that_are_left_out_are_gone_and_the_others_are_as_they_were() {
         let storage = MemoryStorage::default();

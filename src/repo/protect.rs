@@ -99,7 +99,7 @@ impl Repository {
                     pack.map(|pack| broken.remove(&pack));
                     mended.restored.push(object.path());
                 }
-                Ok(_) | Err(parity::Error::TooMuch { .. }) => {}
+                Ok(_) => {}
                 Err(error) if error.is_damage() => {}
                 Err(error) => return Err(error.into()),
             }

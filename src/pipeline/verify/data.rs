@@ -147,7 +147,7 @@ pub(super) fn read(
     if unlisted > 0 {
         report
             .notes
-            .push(format!("{unlisted} packs are listed nowhere: `create` takes them over, `prune` removes them"));
+            .push(format!("packs that are listed nowhere, which `create` takes over or `prune` removes: {unlisted}"));
     }
     report.damage.extend(found.damage());
     if only.is_none() {

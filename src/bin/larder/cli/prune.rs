@@ -87,8 +87,8 @@ impl PruneArguments {
         let report = prune::execute(&repository, plan, &context.progress);
         context.progress.end();
         let report = report?;
-        let is_protected = context.protect(&repository)?;
         print_report(context, &decisions, fits, &report);
+        let is_protected = context.protect(&repository)?;
         for (pack, error) in &report.collected.damaged {
             warning(&format!("packs/{pack} stays as it is, because it is damaged: {error}"));
         }

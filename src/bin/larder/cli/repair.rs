@@ -51,8 +51,9 @@ impl RepairArguments {
         let report = repair(&repository, &self.from, &context.progress);
         context.progress.end();
         let report = report?;
-        context.protect(&repository)?;
-        Ok(print_report(context, &report, config_error.as_ref()))
+        let exit = print_report(context, &report, config_error.as_ref());
+        let is_protected = context.protect(&repository)?;
+        Ok(if exit == Exit::Done && !is_protected { Exit::Partial } else { exit })
     }
 }
 
