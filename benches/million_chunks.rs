@@ -1,18 +1,20 @@
-//! Opening and listing a repository of a million chunks: `cargo bench --bench million_chunks`.
+//! Opening, listing and pruning a repository of a million chunks: `cargo bench --bench million_chunks`. Of CHUNKS chunks,
+//! where the environment says so.
 //!
-//! Makes a repository whose index lists a million made-up chunks, then runs `larder -v list` and `larder -v ls
-//! latest`, which opens the index, and prints the wall time and what they say of their peak memory.
+//! Makes a repository whose index lists made-up chunks, a snapshot of one file, and one of a file that has all of the
+//! chunks; then runs `larder list`, `ls`, which opens the index, and `prune --dry-run`, which marks every chunk. Prints the wall
+//! time, and the most memory that is not the mapped index (`RssAnon`), looked at all the time.
 
 use std::io::{Write, stdout};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Instant;
 
 use larder::chunk::ChunkRef;
 use larder::id::{ChunkId, PackId};
 use larder::index::SegmentBuilder;
-use larder::model::SnapshotKind;
+use larder::model::{ChunkList, ComponentKind, NodeKind, SnapshotKind, decode_snapshot, encode_snapshot};
 use larder::pack::{BlockEntry, Directory, Encoding, PackKind};
 use larder::pipeline::backup::{self, BackupOptions, ComponentSource, Origin};
 use larder::progress::Silent;
@@ -20,16 +22,17 @@ use larder::repo::Repository;
 use larder::source::{DirSource, Excludes};
 use larder::storage::LocalStorage;
 
-const CHUNKS: u32 = 1_000_000;
 const CHUNKS_PER_BLOCK: u32 = 32;
 const BLOCKS_PER_PACK: u32 = 64;
+const PACK_BYTES: u64 = 1 << 20;
 const RUNS: u32 = 5;
 
 fn main() {
+    let chunks = std::env::var("CHUNKS").map_or(1_000_000, |text| text.parse().expect("CHUNKS is a number"));
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("backups");
     let repository = Repository::open_or_create(Arc::new(LocalStorage::new(&path))).expect("a repository");
-    write_index(&repository);
+    write_index(&repository, chunks);
     std::fs::create_dir(folder.path().join("models")).expect("create");
     std::fs::write(folder.path().join("models/model"), b"weights").expect("write");
     let origin = || Origin::Directory(DirSource::new(folder.path().join("models"), Excludes::default()));
@@ -45,24 +48,50 @@ fn main() {
     let name = backup::reserve(&repository).expect("a name");
     let sources = [ComponentSource { name: "models".parse().expect("a name"), origin: origin() }];
     backup::run(&repository, name, &sources, &options, &Silent).expect("a backup");
+    write_file_of_all(&repository, chunks);
     drop(repository);
-    for command in [&["list"][..], &["ls", "latest"]] {
+    for command in [&["list"][..], &["ls", "latest"], &["prune", "--dry-run", "--keep-last", "2"]] {
         for _ in 0..RUNS {
             time(folder.path(), command);
         }
     }
 }
 
-fn write_index(repository: &Repository) {
+/// Ids of made-up chunks.
+fn chunk(number: u32) -> ChunkRef {
+    ChunkRef { id: ChunkId::of(&number.to_le_bytes()), len_bytes: 16_384 }
+}
+
+/// A second snapshot, in which the file has all of the chunks.
+fn write_file_of_all(repository: &Repository, chunks: u32) {
+    let first = repository.manifest_names().expect("a list").pop().expect("a snapshot");
+    let mut snapshot = decode_snapshot(&repository.read_manifest(&first).expect("its manifest")).expect("a snapshot");
+    let mut transaction = repository.begin().expect("a transaction");
+    let mut list = ChunkList::default();
+    for number in 0..chunks {
+        list.push(&mut transaction, chunk(number)).expect("a list");
+    }
+    let content = list.finish(&mut transaction).expect("a content");
+    let finished = transaction.finish().expect("what is stored");
+    let component = &mut snapshot.components[0];
+    component.kind = ComponentKind::Stream;
+    let root = component.root.as_mut().expect("a root");
+    root.size_bytes = content.len_bytes;
+    root.kind = NodeKind::File { content, holes: Vec::new() };
+    let (reservation, _) = backup::reserve(repository).expect("a name");
+    snapshot.name = reservation.name().parse().expect("a name");
+    finished.commit(&reservation, &encode_snapshot(&snapshot)).expect("a second snapshot");
+}
+
+fn write_index(repository: &Repository, count: u32) {
     let mut number = 0_u32;
     let mut builder = SegmentBuilder::default();
-    while number < CHUNKS {
+    while number < count {
         let mut offset = 40;
         let mut blocks = Vec::new();
         for _ in 0..BLOCKS_PER_PACK {
             let ids = number..number + CHUNKS_PER_BLOCK;
-            let chunks: Vec<ChunkRef> =
-                ids.map(|id| ChunkRef { id: ChunkId::of(&id.to_le_bytes()), len_bytes: 16_384 }).collect();
+            let chunks: Vec<ChunkRef> = ids.map(chunk).collect();
             number += CHUNKS_PER_BLOCK;
             let raw_bytes = 16_384 * CHUNKS_PER_BLOCK;
             let block = BlockEntry {
@@ -77,17 +106,42 @@ fn write_index(repository: &Repository) {
             offset = u32::try_from(block.end()).expect("a small pack");
             blocks.push(block);
         }
-        builder.add(PackId::of(&number.to_le_bytes()), 1 << 20, &Directory { kind: PackKind::Data, blocks });
+        let pack = PackId::of(&number.to_le_bytes());
+        write_hole(repository, pack);
+        builder.add(pack, PACK_BYTES, &Directory { kind: PackKind::Data, blocks });
     }
     builder.write(repository.storage()).expect("write a segment");
 }
 
+/// A pack of the right length with nothing in it.
+fn write_hole(repository: &Repository, pack: PackId) {
+    let name = pack.to_string();
+    let folder = repository.local_root().expect("a local repository").join("packs").join(&name[..2]);
+    std::fs::create_dir_all(&folder).expect("a folder");
+    std::fs::File::create(folder.join(name)).and_then(|file| file.set_len(PACK_BYTES)).expect("a file");
+}
+
 fn time(system: &Path, command: &[&str]) {
     let started = Instant::now();
-    let output = Command::new(env!("CARGO_BIN_EXE_larder")).arg("-C").arg(system).arg("-v").args(command).output();
-    let output = output.expect("larder runs");
+    let mut larder = Command::new(env!("CARGO_BIN_EXE_larder"));
+    larder.arg("-C").arg(system).args(command).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut larder = larder.spawn().expect("larder runs");
+    let mut peak = 0;
+    let status = loop {
+        if let Some(status) = larder.try_wait().expect("its status") {
+            break status;
+        }
+        peak = peak.max(anonymous_kib(larder.id()));
+    };
     let millis = started.elapsed().as_secs_f64() * 1000.0;
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "{said}");
-    writeln!(stdout(), "{}: {millis:.1} ms; {}", command.join(" "), said.trim()).expect("standard output");
+    assert!(status.success(), "{command:?}: {status}");
+    writeln!(stdout(), "{}: {millis:.1} ms, {:.1} MiB", command.join(" "), f64::from(peak) / 1024.0)
+        .expect("standard output");
+}
+
+/// Memory that a process has of its own now.
+fn anonymous_kib(process: u32) -> u32 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
+    line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0)
 }

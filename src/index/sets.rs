@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::{BlockKey, Location};
 
 /// Chunks of one index, a bit each. A segment that is added later is not covered.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct ChunkSet {
     pub(super) starts: Vec<usize>,
     pub(super) bits: Vec<u64>,
@@ -43,7 +43,7 @@ impl ChunkSet {
 }
 
 /// A number of bytes for each block of one index.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct BlockLengths {
     pub(super) starts: Vec<usize>,
     pub(super) lengths: Vec<u32>,

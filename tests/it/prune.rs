@@ -105,6 +105,39 @@ fn what_comes_back_after_its_snapshot_was_deleted_is_whole() {
     assert_whole(&system, [&third, &fourth], "a file that came back");
 }
 
+/// Each night changes every chunk, so that the last night's deltas need all nights before. Kept alone it takes no more than
+/// it would have taken as the first one.
+#[test]
+fn deltas_whose_bases_only_they_need_are_stored_without_them() {
+    let (system, fresh) = (System::new(), System::new());
+    let mut lines: Vec<u64> = (0..80_000).collect();
+    let text = |lines: &[u64]| {
+        let line = |number: &u64| format!("{:016x} a line of a text\n", number.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+        lines.iter().map(line).collect::<String>()
+    };
+    let mut nights = Vec::new();
+    for night in 0..8_usize {
+        for number in (night..lines.len()).step_by(16) {
+            lines[number] = lines[number].wrapping_mul(7).wrapping_add(1 << 20);
+        }
+        system.write(FILE, text(&lines));
+        nights.push(Night::take(&system, &[FILE]));
+    }
+    fresh.write(FILE, text(&lines));
+    fresh.create();
+    let before = system.packs_bytes();
+    let planned = system.json(&[&LAST[..], &["--dry-run"]].concat());
+    let report = system.json(&LAST);
+    let (after, least) = (system.packs_bytes(), fresh.packs_bytes());
+    assert!(after < least * 21 / 20, "{before} bytes became {after}, where {least} would do");
+    let planned = planned["bytes_after"].as_u64().expect("bytes");
+    let reached = report["bytes_after"].as_u64().expect("bytes");
+    assert!(planned.abs_diff(reached) < least / 6, "{planned} were planned, {reached} are there");
+    assert_whole(&system, &nights[7..], "the last night alone");
+    let again = system.json(&LAST);
+    assert_eq!((&again["packs_deleted"], &again["bytes_written"]), (&0.into(), &0.into()), "{again}");
+}
+
 /// Inserts, deletes, overwrites or moves a run of bytes.
 fn edit(bytes: &mut Vec<u8>, numbers: &mut Numbers) {
     let (start, len) = (numbers.below(bytes.len()), numbers.below(60_000));
@@ -255,6 +288,25 @@ fn the_oldest_go_until_the_repository_fits_and_the_newest_never() {
     size("0.0000001").ended(PARTIAL).says("stays larger than it may be");
     assert_eq!(names(&system).len(), 2);
     assert_whole(&system, [&nights[1], &nights[4]], "what fits");
+}
+
+/// A pack that is mostly in use stays as it is, unless the repository is too large with it.
+#[test]
+fn what_is_not_in_use_goes_before_a_snapshot_does() {
+    let system = System::new();
+    system.write("models/a", noise(250_000, 1));
+    system.write("models/b", noise(750_000, 2));
+    system.create();
+    fs::remove_file(system.path("models/a")).expect("it is ours");
+    let nights = [Night::take(&system, &["models/b"]), Night::take(&system, &["models/b"])];
+    let prune = |gb: &str| system.json(&["prune", "--force", "--keep-last", "2", "--daily", "0", "--max-size-gb", gb]);
+    let large = prune("0.00102");
+    assert_eq!((&large["fits"], &large["bytes_written"]), (&true.into(), &0.into()), "{large}");
+    let small = prune("0.0009");
+    assert_eq!(small["fits"], true, "{small}");
+    assert!(small["bytes_after"].as_u64().is_some_and(|bytes| bytes < 900_000), "{small}");
+    assert_eq!(names(&system).len(), 2);
+    assert_whole(&system, &nights, "what fits");
 }
 
 #[test]

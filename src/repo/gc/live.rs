@@ -3,12 +3,13 @@
 //! A chunk that lies in several places is in use at one of them, the one that needs the fewest other blocks: whatever needs
 //! the chunk can be read from there. Which chunks are wanted comes from above.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::id::{ChunkId, PackId};
 use crate::index::{self, BlockKey, BlockLengths, ChunkSet, Index, Location};
 use crate::limits::{BASE_ID_BYTES, ID_BYTES};
-use crate::pack;
+use crate::pack::{self, BlockPlace};
 use crate::repo::Error;
 
 /// About what a chunk takes beside its payload, in bytes: its entries in the block, the directory and the index.
@@ -18,13 +19,18 @@ const BLOCK_COST_BYTES: u64 = 32 + 18 + 24;
 /// What a base takes, in bytes.
 const BASE_COST_BYTES: u64 = 3 * BASE_ID_BYTES as u64;
 
-/// The chunks of an index that are in use.
+/// The chunks of an index that are in use: those that are wanted from above, and those that these need.
 #[derive(Debug)]
 pub struct Live {
     pub(super) index: Arc<Index>,
+    wanted: ChunkSet,
+    /// Plaintext of each block that is wanted from above, in bytes.
+    wanted_blocks: BlockLengths,
     chunks: ChunkSet,
     /// Plaintext in use of each block, in bytes.
     blocks: BlockLengths,
+    /// Blocks that are to be stored without bases, so that they need none, and about the bytes that they take then.
+    alone: HashMap<BlockKey, u64>,
     bytes: u64,
     waiting: Vec<BlockKey>,
 }
@@ -33,8 +39,41 @@ impl Live {
     /// Nothing of the index is in use.
     #[must_use]
     pub fn new(index: Arc<Index>) -> Self {
-        let (chunks, blocks) = (index.chunk_set(), index.block_lengths());
-        Self { index, chunks, blocks, bytes: 0, waiting: Vec::new() }
+        Self {
+            wanted: index.chunk_set(),
+            wanted_blocks: index.block_lengths(),
+            chunks: index.chunk_set(),
+            blocks: index.block_lengths(),
+            alone: HashMap::new(),
+            bytes: 0,
+            waiting: Vec::new(),
+            index,
+        }
+    }
+
+    /// The same is wanted, and what these blocks are encoded against is in use only where something else needs it.
+    ///
+    /// # Errors
+    /// [`Error::Index`] when a segment is damaged.
+    pub(super) fn with_alone(&self, alone: HashMap<BlockKey, u64>) -> Result<Self, Error> {
+        let index = Arc::clone(&self.index);
+        let mut live = Self {
+            wanted: self.wanted.clone(),
+            wanted_blocks: self.wanted_blocks.clone(),
+            chunks: self.wanted.clone(),
+            blocks: self.wanted_blocks.clone(),
+            alone,
+            bytes: 0,
+            waiting: Vec::new(),
+            index: Arc::clone(&index),
+        };
+        for block in index.blocks().filter(|block| self.wanted_blocks.get(*block) > 0) {
+            if !live.alone.contains_key(&block) {
+                live.add_bases(block)?;
+                live.settle()?;
+            }
+        }
+        Ok(live)
     }
 
     /// About the bytes that everything in use takes in packs and index.
@@ -49,6 +88,9 @@ impl Live {
     /// [`Error::MissingChunk`]; [`Error::Pack`] when something is nowhere that its block needs.
     pub fn insert(&mut self, id: &ChunkId) -> Result<(), Error> {
         let location = self.index.shallowest(id).ok_or(Error::MissingChunk { chunk: *id })?;
+        if self.wanted.insert(&location) {
+            self.wanted_blocks.add(location.block_key(), location.len_bytes.max(1));
+        }
         self.add(&location);
         self.settle()?.map_or(Ok(()), Err)
     }
@@ -74,6 +116,28 @@ impl Live {
     /// How much plaintext of the block is in use, in bytes.
     pub(super) fn len_of(&self, block: BlockKey) -> u32 {
         self.blocks.get(block)
+    }
+
+    /// Whether something of the block is in use, but only for what is encoded against it.
+    pub(super) fn is_only_base(&self, block: BlockKey) -> bool {
+        self.blocks.get(block) > 0 && self.wanted_blocks.get(block) == 0
+    }
+
+    /// Whether the block is to be stored without bases.
+    pub(super) fn is_alone(&self, block: BlockKey) -> bool {
+        self.alone.contains_key(&block)
+    }
+
+    /// The blocks that are to be stored without bases.
+    pub(super) fn alone(&self) -> impl Iterator<Item = BlockKey> + '_ {
+        self.alone.keys().copied()
+    }
+
+    /// About the bytes that what is in use of a block takes, or will take, in packs.
+    pub(super) fn stored_bytes(&self, block: BlockKey, place: &BlockPlace) -> u64 {
+        let share =
+            u64::from(place.stored_bytes) * u64::from(self.blocks.get(block)) / u64::from(place.raw_bytes.max(1));
+        self.alone.get(&block).copied().unwrap_or(share)
     }
 
     /// Where the chunk is in use, if it is so in this block.

@@ -4,11 +4,12 @@
 //! a chunk of it and rely on it. So a pack that stays is kept with all that its blocks need, and what is written anew has
 //! nothing in it that is not in use. Which chunks are in use comes from above: this knows no trees.
 
+mod alone;
 mod delete;
+mod fates;
 mod live;
 mod rewrite;
 
-use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 
 pub use delete::{Collected, SecondLook};
@@ -16,16 +17,21 @@ pub use live::Live;
 
 use super::{Error, Repository};
 use crate::id::PackId;
-use crate::index::{Index, ListedPack};
-use crate::limits::{PACK_LIVE_PERCENT_MIN, PACK_SMALL_BYTES, SMALL_PACKS_MAX};
+use crate::index::Index;
+use crate::limits::PACK_LIVE_PERCENT_MIN;
 use crate::progress::{self, Progress};
 use crate::storage::{Area, Storage};
+
+use alone::cheaper_alone;
+use fates::Fate;
 
 /// How much may be done to free space.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Limits {
     /// Most bytes of packs that are written anew; `None` for no bound.
     pub rewrite_bytes_max: Option<u64>,
+    /// Length that the packs are not to exceed afterwards: packs that are mostly in use are written anew for it too.
+    pub packs_bytes_max: Option<u64>,
 }
 
 /// What a collection would do, in bytes.
@@ -48,40 +54,17 @@ impl CollectionSums {
         self.dead.0 == 0 && self.rewritten.0 == 0
     }
 
-    /// About the bytes by which the packs shrink.
+    /// About the length of the packs afterwards.
     #[must_use]
-    pub const fn freed_bytes(&self) -> u64 {
-        (self.dead.1 + self.rewritten.1).saturating_sub(self.written_bytes)
-    }
-}
-
-/// What becomes of a pack.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fate {
-    Keep,
-    Rewrite,
-    Dead,
-}
-
-/// What is known of a pack.
-#[derive(Debug, Clone, Copy)]
-struct Tally {
-    pack: ListedPack,
-    /// Bytes of its payloads, and of what is in use in them.
-    stored_bytes: u64,
-    live_bytes: u64,
-    is_live: bool,
-}
-
-impl Tally {
-    /// About the length of what is in use.
-    fn written_bytes(&self) -> u64 {
-        let share = u128::from(self.pack.len_bytes) * u128::from(self.live_bytes);
-        u64::try_from(share / u128::from(self.stored_bytes.max(1))).unwrap_or(u64::MAX).min(self.pack.len_bytes)
+    pub const fn packs_bytes(&self) -> u64 {
+        self.kept.1 + self.written_bytes
     }
 
-    fn is_wasteful(&self) -> bool {
-        self.live_bytes * 100 < self.stored_bytes * PACK_LIVE_PERCENT_MIN
+    /// Whether what is freed beyond another plan is worth what is written beyond it, as it is for a pack.
+    const fn pays_beside(&self, other: &Self) -> bool {
+        let freed = other.packs_bytes().saturating_sub(self.packs_bytes());
+        freed > 0
+            && freed * 100 >= self.written_bytes.saturating_sub(other.written_bytes) * (100 - PACK_LIVE_PERCENT_MIN)
     }
 }
 
@@ -98,14 +81,25 @@ impl Collection {
     ///
     /// # Errors
     /// [`Error::Index`] when a segment is damaged, [`Error::Storage`].
-    pub fn plan(repository: &Repository, mut live: Live, limits: Limits) -> Result<Self, Error> {
-        let (tallies, fates) = loop {
-            let tallies = tally(&live);
-            let fates = decide(&tallies, limits);
-            if !keep_whole(&mut live, &fates)? {
-                break (tallies, fates);
+    pub fn plan(repository: &Repository, live: Live, limits: Limits) -> Result<Self, Error> {
+        let alone = cheaper_alone(&live);
+        let with_alone = if alone.is_empty() { None } else { Some(live.with_alone(alone)?) };
+        let mut plan = Self::decide(live, limits)?;
+        if let Some(live) = with_alone {
+            let other = Self::decide(live, limits)?;
+            if other.stores_alone() && other.sums.pays_beside(&plan.sums) {
+                plan = other;
             }
-        };
+        }
+        for (_, len_bytes) in Packs::compare(repository.storage(), &plan.live.index)?.unlisted {
+            plan.sums.dead.0 += 1;
+            plan.sums.dead.1 += len_bytes;
+        }
+        Ok(plan)
+    }
+
+    fn decide(mut live: Live, limits: Limits) -> Result<Self, Error> {
+        let (tallies, fates) = fates::settle(&mut live, limits)?;
         let mut sums = CollectionSums::default();
         for tally in &tallies {
             let (sum, len_bytes) = match fates.get(&tally.pack.id) {
@@ -119,11 +113,13 @@ impl Collection {
             sum.0 += 1;
             sum.1 += len_bytes;
         }
-        for (_, len_bytes) in Packs::compare(repository.storage(), &live.index)?.unlisted {
-            sums.dead.0 += 1;
-            sums.dead.1 += len_bytes;
-        }
         Ok(Self { live, fates, sums })
+    }
+
+    /// Whether every pack is written anew in which something is to be stored without bases.
+    fn stores_alone(&self) -> bool {
+        let mut places = self.live.alone().filter_map(|block| self.live.index.place(block));
+        places.all(|place| self.fates.get(&place.pack) == Some(&Fate::Rewrite))
     }
 
     /// What it would do.
@@ -180,69 +176,6 @@ impl Repository {
         index.avoid(Packs::compare(self.storage(), &index)?.broken);
         Ok(index)
     }
-}
-
-/// Adds up each pack. One that several segments list is in use wherever one of them says so.
-fn tally(live: &Live) -> Vec<Tally> {
-    let mut tallies: HashMap<PackId, Tally> = HashMap::new();
-    for pack in live.index.packs().into_values() {
-        tallies.insert(pack.id, Tally { pack, stored_bytes: 0, live_bytes: 0, is_live: false });
-    }
-    // The payloads are those of one listing.
-    let mut counted: HashMap<PackId, u32> = HashMap::new();
-    for block in live.index.blocks() {
-        let Some(place) = live.index.place(block) else { continue };
-        let Some(tally) = tallies.get_mut(&place.pack) else { continue };
-        if *counted.entry(place.pack).or_insert(block.segment()) == block.segment() {
-            tally.stored_bytes += u64::from(place.stored_bytes);
-        }
-        let len = live.len_of(block);
-        tally.live_bytes += u64::from(place.stored_bytes) * u64::from(len) / u64::from(place.raw_bytes.max(1));
-        tally.is_live |= len > 0;
-    }
-    let mut tallies: Vec<Tally> = tallies.into_values().collect();
-    tallies.sort_by_key(|tally| tally.pack.id);
-    tallies
-}
-
-fn decide(tallies: &[Tally], limits: Limits) -> HashMap<PackId, Fate> {
-    let mut fates: HashMap<PackId, Fate> = HashMap::new();
-    let mut candidates: Vec<&Tally> = Vec::new();
-    let mut small: HashMap<u8, Vec<&Tally>> = HashMap::new();
-    for tally in tallies {
-        fates.insert(tally.pack.id, if tally.is_live { Fate::Keep } else { Fate::Dead });
-        if tally.is_live && tally.is_wasteful() {
-            candidates.push(tally);
-        } else if tally.is_live && tally.pack.len_bytes < PACK_SMALL_BYTES {
-            small.entry(tally.pack.kind).or_default().push(tally);
-        }
-    }
-    // Those that free most for what is written.
-    candidates.sort_by_key(|tally| Reverse((tally.pack.len_bytes << 16) / tally.written_bytes().max(1)));
-    let mut small: Vec<Vec<&Tally>> = small.into_values().filter(|packs| packs.len() > SMALL_PACKS_MAX).collect();
-    small.sort_by_key(|packs| packs.first().map(|tally| tally.pack.kind));
-    let mut left = limits.rewrite_bytes_max.unwrap_or(u64::MAX);
-    for tally in candidates.into_iter().chain(small.into_iter().flatten()) {
-        let written = tally.written_bytes();
-        if written <= left {
-            left -= written;
-            fates.insert(tally.pack.id, Fate::Rewrite);
-        }
-    }
-    fates
-}
-
-/// Marks what the blocks of packs that stay need, those too that nothing uses. Says whether anything was added.
-fn keep_whole(live: &mut Live, fates: &HashMap<PackId, Fate>) -> Result<bool, Error> {
-    let index = std::sync::Arc::clone(&live.index);
-    let mut added = false;
-    for block in index.blocks() {
-        let Some(place) = index.place(block) else { continue };
-        if place.depth > 0 && live.len_of(block) == 0 && fates.get(&place.pack) == Some(&Fate::Keep) {
-            added |= live.insert_bases(block)?;
-        }
-    }
-    Ok(added)
 }
 
 fn check(progress: &dyn Progress) -> Result<(), Error> {

@@ -152,7 +152,7 @@ fn print_plan(context: &Context<'_>, plan: &PrunePlan) {
             "snapshots": plan.decisions.iter().map(to_json).collect::<Vec<_>>(),
             "deleted": [],
             "bytes_before": plan.bytes_before,
-            "bytes_after": plan.bytes_after(),
+            "bytes_after": plan.bytes_after,
             "bytes_later": 0,
             "packs_deleted": sums.dead.0 + sums.rewritten.0,
             "bytes_written": sums.written_bytes,
@@ -172,7 +172,7 @@ fn print_plan(context: &Context<'_>, plan: &PrunePlan) {
     context.output.line(&format!(
         "The repository takes {} now and about {} afterwards.",
         size(plan.bytes_before),
-        size(plan.bytes_after())
+        size(plan.bytes_after)
     ));
     context.output.line("Dry run: nothing was deleted.");
 }

@@ -1,0 +1,132 @@
+//! What becomes of each pack: it stays, goes, or is written anew.
+
+use std::cmp::Reverse;
+use std::collections::HashMap;
+
+use super::{Limits, Live};
+use crate::id::PackId;
+use crate::index::ListedPack;
+use crate::limits::{PACK_LIVE_PERCENT_MIN, PACK_SMALL_BYTES, SMALL_PACKS_MAX};
+use crate::repo::Error;
+
+/// What becomes of a pack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fate {
+    Keep,
+    Rewrite,
+    Dead,
+}
+
+/// What is known of a pack.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Tally {
+    pub(super) pack: ListedPack,
+    /// Bytes of its payloads, and of what is in use in them.
+    stored_bytes: u64,
+    live_bytes: u64,
+    is_live: bool,
+    /// Something in it is to be stored without bases.
+    has_alone: bool,
+}
+
+impl Tally {
+    /// About the length of what is in use.
+    pub(super) fn written_bytes(&self) -> u64 {
+        let share = u128::from(self.pack.len_bytes) * u128::from(self.live_bytes);
+        let bytes = u64::try_from(share / u128::from(self.stored_bytes.max(1))).unwrap_or(u64::MAX);
+        if self.has_alone { bytes } else { bytes.min(self.pack.len_bytes) }
+    }
+
+    fn is_wasteful(&self) -> bool {
+        self.live_bytes * 100 < self.stored_bytes * PACK_LIVE_PERCENT_MIN
+    }
+}
+
+/// Decides about every pack, and marks what the blocks of those need that stay.
+pub(super) fn settle(live: &mut Live, limits: Limits) -> Result<(Vec<Tally>, HashMap<PackId, Fate>), Error> {
+    loop {
+        let tallies = tally(live);
+        let fates = decide(&tallies, limits);
+        if !keep_whole(live, &fates)? {
+            return Ok((tallies, fates));
+        }
+    }
+}
+
+/// Adds up each pack. One that several segments list is in use wherever one of them says so.
+fn tally(live: &Live) -> Vec<Tally> {
+    let mut tallies: HashMap<PackId, Tally> = HashMap::new();
+    for pack in live.index.packs().into_values() {
+        tallies.insert(pack.id, Tally { pack, stored_bytes: 0, live_bytes: 0, is_live: false, has_alone: false });
+    }
+    // The payloads are those of one listing.
+    let mut counted: HashMap<PackId, u32> = HashMap::new();
+    for block in live.index.blocks() {
+        let Some(place) = live.index.place(block) else { continue };
+        let Some(tally) = tallies.get_mut(&place.pack) else { continue };
+        if *counted.entry(place.pack).or_insert(block.segment()) == block.segment() {
+            tally.stored_bytes += u64::from(place.stored_bytes);
+        }
+        tally.live_bytes += live.stored_bytes(block, &place);
+        tally.is_live |= live.len_of(block) > 0;
+        tally.has_alone |= live.is_alone(block);
+    }
+    let mut tallies: Vec<Tally> = tallies.into_values().collect();
+    tallies.sort_by_key(|tally| tally.pack.id);
+    tallies
+}
+
+fn decide(tallies: &[Tally], limits: Limits) -> HashMap<PackId, Fate> {
+    let mut fates: HashMap<PackId, Fate> = HashMap::new();
+    let (mut candidates, mut others) = (Vec::new(), Vec::new());
+    let mut small: HashMap<u8, Vec<&Tally>> = HashMap::new();
+    for tally in tallies {
+        fates.insert(tally.pack.id, if tally.is_live { Fate::Keep } else { Fate::Dead });
+        if !tally.is_live {
+        } else if tally.has_alone || tally.is_wasteful() {
+            candidates.push(tally);
+        } else if tally.pack.len_bytes < PACK_SMALL_BYTES {
+            small.entry(tally.pack.kind).or_default().push(tally);
+        } else {
+            others.push(tally);
+        }
+    }
+    // Those that free most for what is written.
+    let gain = |tally: &&Tally| Reverse((tally.pack.len_bytes << 16) / tally.written_bytes().max(1));
+    candidates.sort_by_key(gain);
+    let (mut small, few): (Vec<_>, Vec<_>) = small.into_values().partition(|packs| packs.len() > SMALL_PACKS_MAX);
+    small.sort_by_key(|packs| packs.first().map(|tally| tally.pack.kind));
+    others.extend(few.into_iter().flatten());
+    others.sort_by_key(gain);
+    let mut left = limits.rewrite_bytes_max.unwrap_or(u64::MAX);
+    let mut packs_bytes: u64 = tallies.iter().filter(|tally| tally.is_live).map(|tally| tally.pack.len_bytes).sum();
+    let mut rewrite = |tally: &Tally, packs_bytes: &mut u64| {
+        let written = tally.written_bytes();
+        if written <= left {
+            left -= written;
+            *packs_bytes = packs_bytes.saturating_sub(tally.pack.len_bytes) + written;
+            fates.insert(tally.pack.id, Fate::Rewrite);
+        }
+    };
+    candidates.into_iter().chain(small.into_iter().flatten()).for_each(|tally| rewrite(tally, &mut packs_bytes));
+    for tally in others {
+        let is_too_much = limits.packs_bytes_max.is_some_and(|bytes_max| packs_bytes > bytes_max);
+        if is_too_much && tally.written_bytes() < tally.pack.len_bytes {
+            rewrite(tally, &mut packs_bytes);
+        }
+    }
+    fates
+}
+
+/// Marks what the blocks of packs that stay need, those too that nothing uses. Says whether anything was added.
+fn keep_whole(live: &mut Live, fates: &HashMap<PackId, Fate>) -> Result<bool, Error> {
+    let index = std::sync::Arc::clone(&live.index);
+    let mut added = false;
+    for block in index.blocks() {
+        let Some(place) = index.place(block) else { continue };
+        if place.depth > 0 && live.len_of(block) == 0 && fates.get(&place.pack) == Some(&Fate::Keep) {
+            added |= live.insert_bases(block)?;
+        }
+    }
+    Ok(added)
+}
