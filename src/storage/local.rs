@@ -225,8 +225,8 @@ mod tests {
         assert_eq!(mode(&root), 0o700);
         assert_eq!(mode(&root.join("index/a")), 0o600);
 
-        let folders =
-            ["", "index", "packs", "snapshots", "pins", "forgotten", "quarantine"].map(|folder| root.join(folder));
+        let folders = ["", "index", "packs", "snapshots", "pins", "forgotten", "quarantine", "parity"]
+            .map(|folder| root.join(folder));
         for folder in &folders {
             fs::create_dir_all(folder).expect("create");
             fs::write(folder.join(".tmp-1-0"), b"half").expect("write");

@@ -68,7 +68,7 @@ fn lost_data_is_looked_for_in_files_and_below_directories() {
     let (system, _) = damaged();
     system.write("other", "something else");
     system.run(&["repair", "--from", &system.path("other").to_string_lossy()]).ended(DAMAGE).shows("LOST");
-    system.run(&["repair", "--from", "/nowhere/at/all"]).ended(2).says("there is no /nowhere/at/all");
+    system.run(&["repair", "--from", "/nowhere/at/all"]).ended(2).says("there is no file or directory /nowhere/at/all");
     system.run(&["repair", "--dry-run", "--from", "models"]).ended(2);
 }
 

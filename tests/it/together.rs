@@ -80,7 +80,12 @@ impl Together {
         let [stdout, stderr] = said.each_ref().map(|file| file.try_clone().expect("a file"));
         let child = self.command(arguments, numbers).stdout(stdout).stderr(stderr).spawn().expect("start");
         self.running.lock().expect("no panic").push(child.id());
+        let pid = child.id();
         let status = self.wait(child);
+        // What libfaketime leaves of a process that was killed.
+        for name in ["faketime_shm_", "sem.faketime_sem_"] {
+            let _ = std::fs::remove_file(format!("/dev/shm/{name}{pid}"));
+        }
         let [stdout, stderr] = said.each_mut().map(|file| {
             let mut bytes = Vec::new();
             file.rewind().and_then(|()| file.read_to_end(&mut bytes)).expect("a file");

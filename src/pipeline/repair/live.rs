@@ -62,13 +62,11 @@ pub(super) fn fetch(
             let directory = DirSource::new(path, Excludes::default()).with_caches();
             let directory = directory.forbidding(repository.local_root().as_deref());
             match directory.visit("live", &mut fetch) {
-                Err(source::Error::Stop(Stop)) => {
-                    return Err(fetch.failed.unwrap_or(Error::Cancelled(crate::progress::Cancelled)));
-                }
+                Err(source::Error::Stop(Stop)) => return Err(fetch.stopped()),
                 result => result?,
             }
         } else if fetch.read(path).is_err() {
-            return Err(fetch.failed.unwrap_or(Error::Cancelled(crate::progress::Cancelled)));
+            return Err(fetch.stopped());
         }
     }
     let Fetch { transaction, fetched, .. } = fetch;
@@ -88,6 +86,11 @@ struct Fetch<'a> {
 }
 
 impl Fetch<'_> {
+    /// Why it ended before everything was read.
+    fn stopped(self) -> Error {
+        self.failed.unwrap_or(Error::Cancelled(crate::progress::Cancelled))
+    }
+
     fn read(&mut self, path: &Path) -> Result<(), Stop> {
         let result = File::open(path).and_then(|mut file| self.cut(&mut file));
         if self.failed.is_some() || self.progress.cancelled() {

@@ -88,12 +88,15 @@ impl RepairReport {
 /// Repairs a repository. `live` are files and directories that may still have what is lost.
 ///
 /// # Errors
-/// [`Error::Refused`] when others use the repository all the time; [`Error::Repo`] when it cannot be read or written, and
+/// [`Error::Repo`] when others use the repository all the time, or when it cannot be read or written, and
 /// [`Error::Cancelled`]. No less can be read then than before, and another repair goes on.
 pub fn repair(repository: &Repository, live: &[PathBuf], progress: &dyn Progress) -> Result<RepairReport, Error> {
     progress.begin("waiting until nobody else uses the repository", None);
     let report = repository.when_alone(|| run(repository, live, progress))?;
-    report.ok_or_else(|| Error::Refused("others use the repository, and a repair has to be alone".to_owned()))
+    report.ok_or_else(|| {
+        let place = repository.local_root().unwrap_or_default().display().to_string();
+        repo::Error::Locked { place }.into()
+    })
 }
 
 fn run(repository: &Repository, live: &[PathBuf], progress: &dyn Progress) -> Result<RepairReport, Error> {

@@ -9,6 +9,7 @@ mod find;
 mod forget;
 mod left_held;
 mod list;
+mod losses;
 mod ls;
 mod man;
 mod pin;

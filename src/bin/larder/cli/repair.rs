@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use clap::Args;
 use larder::pipeline::repair::{RepairReport, repair};
-use larder::pipeline::verify::{VerifyOptions, VerifyReport, verify};
-use larder::repo::{self, Repository};
-use serde_json::{Value, json};
+use larder::pipeline::verify::{Damage, VerifyOptions, VerifyReport, verify};
+use larder::repo::Repository;
+use serde_json::json;
 
-use super::verify::print_lost;
+use super::losses::{damage_json, lost_json, print_damage, print_lost};
 use super::{Context, left_held};
 use crate::console::{advice, warning};
 use crate::failure::{Exit, UsageError};
@@ -34,42 +34,45 @@ pub(super) struct RepairArguments {
 
 impl RepairArguments {
     pub(super) fn run(&self, context: &Context<'_>) -> anyhow::Result<Exit> {
-        if let Some(path) = self.from.iter().find(|path| !path.exists()) {
-            let message = format!("there is no {}", path.display());
+        if let Some(path) = self.from.iter().find(|path| !path.is_file() && !path.is_dir()) {
+            let message = format!("there is no file or directory {}", path.display());
             return Err(UsageError::with_advice(message, "name a file or a directory that is there").into());
         }
         context.progress.stop_cleanly()?;
         let storage = larder::storage::open(&context.settings.backup_dir.to_string_lossy());
         let (repository, config_error) = Repository::open_damaged(Arc::from(storage), !self.dry_run)?;
+        let config_damage = config_error.map(|error| Damage { object: "config".to_owned(), what: error.to_string() });
         left_held::make_good(&repository);
         if self.dry_run {
             let options = VerifyOptions { read_data: true, subset_percent: None };
             let report = verify(&repository, None, options, &context.progress);
             context.progress.end();
-            return Ok(print_plan(context, &report?, config_error.as_ref()));
+            let mut report = report?;
+            report.damage.splice(0..0, config_damage);
+            return Ok(print_plan(context, &report));
         }
         let report = repair(&repository, &self.from, &context.progress);
         context.progress.end();
-        let report = report?;
-        let exit = print_report(context, &report, config_error.as_ref());
+        let mut report = report?;
+        report.damage.splice(0..0, config_damage);
+        let exit = print_report(context, &report);
         let is_protected = context.protect(&repository)?;
         Ok(if exit == Exit::Done && !is_protected { Exit::Partial } else { exit })
     }
 }
 
-fn print_plan(context: &Context<'_>, report: &VerifyReport, config_error: Option<&repo::Error>) -> Exit {
-    let is_sound = report.is_clean() && config_error.is_none();
+fn print_plan(context: &Context<'_>, report: &VerifyReport) -> Exit {
+    let is_sound = report.is_clean();
     if context.output.is_json() {
-        let damage = report.damage.iter().map(|one| (one.object.clone(), one.what.clone()));
         context.output.json(&json!({
             "dry_run": true,
-            "damage": damage_json(config_error, damage),
+            "damage": damage_json(&report.damage),
             "snapshots": report.snapshots,
-            "lost": report.affected.listed.iter().map(|(snapshot, lost)| lost_json(snapshot, lost)).collect::<Vec<_>>(),
+            "lost": lost_json(&report.affected),
             "lost_more": report.affected.more,
         }));
     } else {
-        print_damage(context, config_error, report.damage.iter().map(|one| (one.object.as_str(), one.what.as_str())));
+        print_damage(context, &report.damage);
         print_lost(context, &report.affected);
         let verdict = if is_sound {
             "Dry run: nothing is damaged."
@@ -81,16 +84,15 @@ fn print_plan(context: &Context<'_>, report: &VerifyReport, config_error: Option
     if is_sound { Exit::Done } else { Exit::Damage }
 }
 
-fn print_report(context: &Context<'_>, report: &RepairReport, config_error: Option<&repo::Error>) -> Exit {
+fn print_report(context: &Context<'_>, report: &RepairReport) -> Exit {
     let exit = if report.is_whole() { Exit::Done } else { Exit::Damage };
     for file in &report.unreadable {
         warning(&format!("not looked into: {file}"));
     }
     if context.output.is_json() {
-        let damage = report.damage.iter().map(|one| (one.object.clone(), one.what.clone()));
         context.output.json(&json!({
             "dry_run": false,
-            "damage": damage_json(config_error, damage),
+            "damage": damage_json(&report.damage),
             "restored": report.restored,
             "set_aside": report.set_aside,
             "index_rebuilt": report.is_rebuilt,
@@ -101,13 +103,13 @@ fn print_report(context: &Context<'_>, report: &RepairReport, config_error: Opti
             "bytes_fetched": report.fetched.1,
             "snapshots": report.snapshots,
             "lost_snapshots": report.lost_snapshots,
-            "lost": report.lost.listed.iter().map(|(snapshot, lost)| lost_json(snapshot, lost)).collect::<Vec<_>>(),
+            "lost": lost_json(&report.lost),
             "lost_more": report.lost.more,
         }));
         return exit;
     }
     let output = context.output;
-    print_damage(context, config_error, report.damage.iter().map(|one| (one.object.as_str(), one.what.as_str())));
+    print_damage(context, &report.damage);
     report.restored.iter().for_each(|path| output.line(&format!("restored {path} by its parity")));
     report.set_aside.iter().for_each(|path| output.line(&format!("put aside as {path}")));
     if report.is_rebuilt {
@@ -129,7 +131,7 @@ fn print_report(context: &Context<'_>, report: &RepairReport, config_error: Opti
         count(report.snapshots.len() as u64, "snapshot", "snapshots"),
         count(report.entries, "entry", "entries")
     );
-    match (report.is_nothing() && config_error.is_none(), report.is_whole()) {
+    match (report.is_nothing(), report.is_whole()) {
         (true, _) => output.line(&format!("OK: nothing to repair; {looked}.")),
         (false, true) => output.line(&format!("REPAIRED: nothing is lost; {looked}.")),
         (false, false) => output.line(&format!("LOST: what is named above; {looked}.")),
@@ -142,24 +144,4 @@ fn print_report(context: &Context<'_>, report: &RepairReport, config_error: Opti
         advice("`larder forget NAME` gives such a snapshot up: as long as it is kept, `larder prune` deletes nothing");
     }
     exit
-}
-
-fn print_damage<'a>(
-    context: &Context<'_>,
-    config_error: Option<&repo::Error>,
-    damage: impl Iterator<Item = (&'a str, &'a str)>,
-) {
-    if let Some(error) = config_error {
-        context.output.line(&format!("DAMAGED config: {error}"));
-    }
-    damage.for_each(|(object, what)| context.output.line(&format!("DAMAGED {object}: {what}")));
-}
-
-fn damage_json(config_error: Option<&repo::Error>, damage: impl Iterator<Item = (String, String)>) -> Vec<Value> {
-    let config = config_error.map(|error| ("config".to_owned(), error.to_string()));
-    config.into_iter().chain(damage).map(|(object, what)| json!({ "object": object, "what": what })).collect()
-}
-
-fn lost_json(snapshot: &str, lost: &larder::pipeline::verify::Damage) -> Value {
-    json!({ "snapshot": snapshot, "path": lost.object, "what": lost.what })
 }

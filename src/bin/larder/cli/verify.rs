@@ -5,24 +5,20 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use larder::model::{Component, Snapshot};
 use larder::pipeline::lookup;
-use larder::pipeline::verify::{
-    Affected, ComponentTest, TestPlaces, VerifyOptions, VerifyReport, test_restore, verify,
-};
+use larder::pipeline::verify::{ComponentTest, TestPlaces, VerifyOptions, VerifyReport, test_restore, verify};
 use larder::repo::Repository;
 use larder::sink::postgres::maintenance;
 use larder::source::postgres::Connection;
 use serde_json::{Value, json};
 
 use super::Context;
+use super::losses::{damage_json, lost_json, print_damage, print_lost};
 use crate::console::line;
 use crate::failure::{Exit, UsageError};
 use crate::units::{count, seconds, size, span};
 
 /// How long a recovery of the whole system may take.
 const DRILL_TARGET: Duration = Duration::from_mins(30);
-/// Damaged files that are printed.
-const AFFECTED_SHOWN: usize = 50;
-
 /// Prove that a snapshot, or the whole repository, can be restored.
 ///
 /// Without options the structure is proven: index, manifests, trees, and that every chunk is where it should be.
@@ -120,22 +116,9 @@ impl VerifyArguments {
     }
 }
 
-/// Names the files that are lost, or as many as anyone reads.
-pub(super) fn print_lost(context: &Context<'_>, affected: &Affected) {
-    for (snapshot, damage) in affected.listed.iter().take(AFFECTED_SHOWN) {
-        context.output.line(&format!("LOST {snapshot}:{}: {}", damage.object, damage.what));
-    }
-    let hidden = affected.listed.len().saturating_sub(AFFECTED_SHOWN) as u64 + affected.more;
-    if hidden > 0 {
-        context.output.line(&format!("LOST {hidden} more"));
-    }
-}
-
 fn print_report(context: &Context<'_>, report: &VerifyReport) {
     let output = context.output;
-    for damage in &report.damage {
-        output.line(&format!("DAMAGED {}: {}", damage.object, damage.what));
-    }
+    print_damage(context, &report.damage);
     print_lost(context, &report.affected);
     report.notes.iter().for_each(|note| line(&format!("note: {note}")));
     let snapshots = match report.snapshots.as_slice() {
@@ -205,11 +188,6 @@ fn to_json(report: &VerifyReport, tests: &[ComponentTest], drill: Option<Duratio
             "seconds": seconds(test.millis),
         })
     });
-    let affected = report
-        .affected
-        .listed
-        .iter()
-        .map(|(snapshot, damage)| json!({ "snapshot": snapshot, "path": damage.object, "what": damage.what }));
     json!({
         "ok": report.is_clean(),
         "snapshots": report.snapshots,
@@ -217,8 +195,8 @@ fn to_json(report: &VerifyReport, tests: &[ComponentTest], drill: Option<Duratio
         "packs": report.packs,
         "packs_read": report.packs_read,
         "bytes_read": report.bytes_read,
-        "damage": report.damage.iter().map(|damage| json!({ "object": damage.object, "what": damage.what })).collect::<Vec<_>>(),
-        "lost": affected.collect::<Vec<_>>(),
+        "damage": damage_json(&report.damage),
+        "lost": lost_json(&report.affected),
         "lost_more": report.affected.more,
         "notes": report.notes,
         "test_restore": tests.collect::<Vec<_>>(),
