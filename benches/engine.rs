@@ -126,6 +126,7 @@ fn whole_backup(criterion: &mut Criterion) {
             tags: Vec::new(),
             deltas: true,
             keep_held: false,
+            imported: None,
             read_back: true,
         };
         let name = backup::reserve(repository).expect("a name");

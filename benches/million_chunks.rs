@@ -44,6 +44,7 @@ fn main() {
         read_back: false,
         deltas: true,
         keep_held: false,
+        imported: None,
     };
     let name = backup::reserve(&repository).expect("a name");
     let sources = [ComponentSource { name: "models".parse().expect("a name"), origin: origin() }];

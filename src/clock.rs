@@ -3,6 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use jiff::Timestamp;
+use jiff::civil::DateTime;
 use jiff::tz::{Offset, TimeZone};
 use serde::{Deserialize, Serialize};
 
@@ -52,6 +53,22 @@ impl LocalTime {
         let unix_micros = i64::try_from(since.as_micros()).unwrap_or(i64::MAX);
         let offset = Timestamp::from_microsecond(unix_micros).map(|instant| TimeZone::system().to_offset(instant));
         Self { unix_micros, offset_secs: offset.map_or(0, Offset::seconds) }
+    }
+
+    /// The instant of a stamp as [`LocalTime::stamp`] writes it, in the time zone of the system; of two that have it, when
+    /// summer time ends, the first. `None` when it is no stamp.
+    #[must_use]
+    pub fn of_stamp(stamp: &str) -> Option<Self> {
+        let digits = |byte: &u8| byte.is_ascii_digit();
+        let is_stamp = stamp.len() == 15
+            && stamp
+                .as_bytes()
+                .iter()
+                .enumerate()
+                .all(|(at, byte)| (at == 8 && *byte == b'_') || (at != 8 && digits(byte)));
+        let local = DateTime::strptime("%Y%m%d_%H%M%S", stamp).ok().filter(|_| is_stamp)?;
+        let zoned = local.to_zoned(TimeZone::system()).ok()?;
+        Some(Self { unix_micros: zoned.timestamp().as_microsecond(), offset_secs: zoned.offset().seconds() })
     }
 
     /// The instant this many seconds later.

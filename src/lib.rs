@@ -31,6 +31,7 @@
 //!     read_back: true,
 //!     deltas: true,
 //!     keep_held: false,
+//!     imported: None,
 //! };
 //! let report = backup::run(&repository, backup::reserve(&repository)?, &sources, &options, &Silent)?;
 //!

@@ -57,6 +57,8 @@ pub const FANOUT_BITS_MAX: u32 = 16;
 
 /// Largest `config` object, in bytes.
 pub const CONFIG_BYTES_MAX: u64 = 1 << 20;
+/// Largest `metadata.json` of a folder that is imported, in bytes.
+pub const METADATA_BYTES_MAX: u64 = 16 << 20;
 /// Largest snapshot manifest, in bytes.
 pub const MANIFEST_BYTES_MAX: usize = 64 << 20;
 /// Most problems that a component's manifest lists; the rest are counted.

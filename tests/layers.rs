@@ -32,7 +32,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("bollard", &["src/docker/"]),
     ("crc32fast", &["src/sink/gzip.rs"]),
     ("fastcdc", &["src/chunk/cdc.rs"]),
-    ("flate2", &["src/sink/gzip.rs"]),
+    ("flate2", &["src/sink/gzip.rs", "src/source/stored_file.rs"]),
     ("futures_util", &["src/docker/"]),
     ("globset", &["src/source/exclude.rs", "src/pipeline/find.rs"]),
     ("jiff", &["src/clock.rs"]),

@@ -225,6 +225,7 @@ mod tests {
             kind: SnapshotKind::Full,
             status: Status::Complete,
             millis: 0,
+            imported: None,
             components: Vec::new(),
         }
     }

@@ -135,6 +135,8 @@ pub enum VolumeMethod {
     Mountpoint,
     /// As an archive that the engine makes: times to the second, no extended attributes, no holes.
     Engine,
+    /// From an archive that another tool had left in a file.
+    Archive,
 }
 
 /// What a volume component has beyond its files.
@@ -250,6 +252,8 @@ pub struct Snapshot {
     pub status: Status,
     /// Time that the run took.
     pub millis: u64,
+    /// What tells the folder from others that it was imported from, where it was.
+    pub imported: Option<String>,
     /// Its components.
     pub components: Vec<Component>,
 }

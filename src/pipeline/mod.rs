@@ -8,6 +8,7 @@ mod error;
 pub mod export;
 pub mod find;
 pub mod forget;
+pub mod import;
 pub mod lookup;
 mod metadata;
 mod presence;

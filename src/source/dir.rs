@@ -21,13 +21,14 @@ pub struct DirSource {
     forbidden: Option<(u64, u64)>,
     /// Whether what marks itself as a cache is shown like everything else.
     with_caches: bool,
+    problems: Vec<String>,
 }
 
 impl DirSource {
     /// The directory `root`. Its existence is checked when it is read.
     #[must_use]
     pub fn new(root: impl Into<PathBuf>, excludes: Excludes) -> Self {
-        Self { root: root.into(), excludes, forbidden: None, with_caches: false }
+        Self { root: root.into(), excludes, forbidden: None, with_caches: false, problems: Vec::new() }
     }
 
     /// The root of the directory.
@@ -41,6 +42,13 @@ impl DirSource {
     pub fn forbidding(mut self, directory: Option<&Path>) -> Self {
         let metadata = directory.and_then(|directory| std::fs::metadata(directory).ok());
         self.forbidden = metadata.map(|metadata| (metadata.dev(), metadata.ino()));
+        self
+    }
+
+    /// Reports problems that are known before it is read, as errors of the component.
+    #[must_use]
+    pub fn reporting(mut self, problems: Vec<String>) -> Self {
+        self.problems = problems;
         self
     }
 
@@ -74,6 +82,7 @@ impl DirSource {
         let owners = Owners::of_system();
         let root = owners.node(name.as_bytes(), &self.root, &metadata).map_err(failed)?;
         let mut walk = Walk { source: self, owners, device: metadata.dev(), depth: 0, visitor };
+        self.problems.iter().for_each(|problem| walk.visitor.error(problem.clone()));
         walk.visitor.enter(root, &self.root)?;
         walk.run()?;
         for _ in 0..=walk.depth {

@@ -3,24 +3,28 @@
 //! A source shows what it has to a [`Visitor`], in the order of names, and reports what it could not read. It does not
 //! know what is stored, or whether anything is.
 
+mod archive;
 mod dir;
 mod exclude;
 mod file;
 mod metadata;
 pub mod postgres;
 mod process;
+mod stored_file;
 mod stream;
 mod volume;
 
 use std::io::{self, Read};
 use std::path::Path;
 
+pub use archive::ArchiveFile;
 pub use dir::DirSource;
 pub use exclude::{CACHE_TAG_NAME, Excludes, UNFINISHED_PREFIX, is_cache_tag};
 pub use file::{FileReader, Stability};
 pub use metadata::{Owners, made_node, read_xattrs};
 pub(crate) use process::status_text;
 pub use process::{Place, Process, ProcessInput, Program};
+pub use stored_file::StoredFile;
 pub use stream::{CommandSource, Watched};
 pub use volume::{EntryPath, HardLinks, ReadMethod, VolumeSource, VolumeUse};
 

@@ -7,7 +7,7 @@ use std::os::fd::AsFd;
 use std::time::Duration;
 
 use super::process::poll_readable;
-use super::{Error, Place, Process, Program, Visitor, made_node};
+use super::{Error, Place, Process, Program, StoredFile, Visitor, made_node};
 use crate::clock::LocalTime;
 use crate::model::{Content, NodeKind};
 use crate::progress::Progress;
@@ -79,6 +79,8 @@ pub enum CommandSource {
     Stdin,
     /// Program and arguments.
     Command(Vec<OsString>),
+    /// A file in which an earlier output was kept.
+    File(StoredFile),
 }
 
 impl CommandSource {
@@ -87,6 +89,7 @@ impl CommandSource {
     pub fn describe(&self) -> String {
         match self {
             Self::Stdin => "standard input".to_owned(),
+            Self::File(file) => file.path().display().to_string(),
             Self::Command(words) => {
                 words.iter().map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
             }
@@ -112,6 +115,11 @@ impl CommandSource {
                 let failed = |source| Error::Stream { what: self.describe(), source };
                 let input = File::from(io::stdin().as_fd().try_clone_to_owned().map_err(failed)?);
                 visitor.stream(node, &mut counted.over(&mut WatchedStdin { input, progress }))?;
+            }
+            Self::File(file) => {
+                let failed = |source| Error::Stream { what: self.describe(), source };
+                let mut stored = file.open().map_err(failed)?;
+                visitor.stream(node, &mut counted.over(stored.as_mut()))?;
             }
             Self::Command(words) => {
                 let (program, arguments) = words

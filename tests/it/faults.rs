@@ -194,6 +194,7 @@ impl History {
             read_back: false,
             deltas: true,
             keep_held: false,
+            imported: None,
         };
         let reserved = backup::reserve(&repository)?;
         backup::run(&repository, reserved, &sources, &options, &Silent).map(drop)

@@ -7,6 +7,7 @@ mod deltas;
 mod faults;
 mod forgotten;
 mod harm;
+mod import;
 mod kills;
 mod limits;
 mod metadata;

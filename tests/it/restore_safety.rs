@@ -220,6 +220,7 @@ fn snapshot(name: &str, time: LocalTime, component: Component) -> Snapshot {
         kind: SnapshotKind::Full,
         status: Status::Complete,
         millis: 0,
+        imported: None,
         components: vec![component],
     }
 }

@@ -71,6 +71,7 @@ fn backup_one(stack: &Stack, origin: Origin, progress: &dyn Progress) -> Compone
         read_back: false,
         deltas: true,
         keep_held: false,
+        imported: None,
     };
     let reservation = backup::reserve(&repository).expect("a name");
     let report = backup::run(&repository, reservation, &sources, &options, progress).expect("something is saved");

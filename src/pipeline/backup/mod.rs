@@ -31,8 +31,8 @@ use crate::model::{
 };
 use crate::progress::{self, Progress};
 use crate::repo::{Adopted, Repository, Reservation, Stored, Transaction};
-use crate::source::postgres::DumpSource;
-use crate::source::{CommandSource, DirSource, VolumeSource};
+use crate::source::postgres::{DumpFile, DumpSource};
+use crate::source::{ArchiveFile, CommandSource, DirSource, VolumeSource};
 
 /// How many seconds a name may move to be free.
 const NAME_TRIES: i64 = 120;
@@ -48,6 +48,10 @@ pub enum Origin {
     Command(CommandSource),
     /// A Docker volume.
     Volume(Box<VolumeOrigin>),
+    /// A dump that lies in a file.
+    DumpFile(Box<DumpFile>),
+    /// A volume that lies in a file as an archive.
+    Archive(Box<ArchiveFile>),
     /// Something that should be there and is not, which makes the snapshot partial.
     Missing {
         /// What it would be.
@@ -89,10 +93,19 @@ impl ComponentSource {
                 let name = format!("the volume {}", volume.source.volume().name);
                 (ComponentKind::Volume, name, passes::unheld(volume))
             }
+            Origin::DumpFile(dump) => {
+                (ComponentKind::Database, dump.file().path().display().to_string(), Consistency::Dumped)
+            }
+            Origin::Archive(archive) => {
+                (ComponentKind::Volume, archive.file().path().display().to_string(), Consistency::Live)
+            }
             Origin::Missing { kind, .. } => (*kind, "nothing".to_owned(), Consistency::Live),
         };
         let mut component = Component::new(self.name.clone(), kind, source, consistency);
-        component.volume = self.volume().map(|volume| volume.source.facts());
+        component.volume = match &self.origin {
+            Origin::Archive(archive) => Some(archive.facts().clone()),
+            _ => self.volume().map(|volume| volume.source.facts()),
+        };
         component
     }
 }
@@ -114,6 +127,9 @@ pub struct BackupOptions {
     pub deltas: bool,
     /// Leave the containers held whose volumes were read: whoever asks for that lets them go on.
     pub keep_held: bool,
+    /// What tells the folder from others that the sources lie in, where an earlier backup is imported. Then a component that
+    /// cannot be read ends the run, and nothing is written.
+    pub imported: Option<String>,
 }
 
 /// What a backup did.
@@ -134,9 +150,16 @@ pub struct BackupReport {
 /// # Errors
 /// [`Error::Repo`]; [`Error::Refused`] when the next two minutes are taken.
 pub fn reserve(repository: &Repository) -> Result<(Reservation, LocalTime), Error> {
-    let now = LocalTime::now();
+    reserve_from(repository, LocalTime::now())
+}
+
+/// Reserves the name of a snapshot that began then: the first second from then on that no other snapshot has.
+///
+/// # Errors
+/// [`Error::Repo`]; [`Error::Refused`] when two minutes are taken.
+pub fn reserve_from(repository: &Repository, began: LocalTime) -> Result<(Reservation, LocalTime), Error> {
     for secs in 0..NAME_TRIES {
-        let time = now.plus_secs(secs);
+        let time = began.plus_secs(secs);
         if let Some(reservation) = repository.reserve(SnapshotName::at(time).as_str())? {
             return Ok((reservation, time));
         }
@@ -160,7 +183,8 @@ pub fn run(
     let started = Instant::now();
     let transaction = repository.begin()?;
     let adopted = transaction.adopted();
-    let parents = Parents::find(repository, &transaction, sources)?;
+    let near = options.imported.as_ref().map(|_| time);
+    let parents = Parents::find(repository, &transaction, sources, near)?;
     let parent = parents.newest().cloned();
     let mut passes = Passes::new(sources, time, &journal_folder(repository), options);
     let transaction = passes.run(transaction, parents, progress)?;
@@ -182,12 +206,17 @@ pub fn run(
         kind: options.kind,
         status: Status::Complete,
         millis: millis_since(started),
+        imported: options.imported.clone(),
         components,
     };
     for (component, bytes) in snapshot.components.iter_mut().zip(&finished.stored().account_bytes) {
         component.bytes_stored = *bytes;
     }
-    if snapshot.components.iter().all(|component| component.root.is_none()) {
+    let unread = |(component, source): (&Component, &ComponentSource)| {
+        component.root.is_none() && !matches!(source.origin, Origin::Missing { .. })
+    };
+    let is_unread = options.imported.is_some() && snapshot.components.iter().zip(sources).any(unread);
+    if is_unread || snapshot.components.iter().all(|component| component.root.is_none()) {
         return Err(Error::NothingSaved { errors: snapshot.errors().collect() });
     }
     if snapshot.components.iter().any(|component| !component.errors.is_empty()) {
@@ -251,10 +280,18 @@ fn millis_since(started: Instant) -> u64 {
     u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
-/// The newest snapshot that has each component.
-fn newest_with<'a>(snapshots: &'a lookup::Snapshots, name: &ComponentName) -> Option<(&'a Snapshot, &'a Component)> {
-    snapshots.snapshots.iter().find_map(|snapshot| {
+/// The newest snapshot that has a component; with a time, the one nearest before it, else nearest after it.
+fn nearest_with<'a>(
+    snapshots: &'a lookup::Snapshots,
+    name: &ComponentName,
+    time: Option<LocalTime>,
+) -> Option<(&'a Snapshot, &'a Component)> {
+    let with_it = |snapshot: &'a Snapshot| {
         let component = snapshot.component(name.as_str()).filter(|component| component.root.is_some())?;
         Some((snapshot, component))
-    })
+    };
+    let newest_first = snapshots.snapshots.iter();
+    let earlier =
+        newest_first.clone().filter(|snapshot| time.is_none_or(|time| snapshot.time <= time)).find_map(with_it);
+    earlier.or_else(|| newest_first.rev().find_map(with_it))
 }

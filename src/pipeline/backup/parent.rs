@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 
-use super::{ComponentSource, newest_with};
+use super::{ComponentSource, nearest_with};
+use crate::clock::LocalTime;
 use crate::model::{ContentReader, Node, NodeKind, SnapshotName, TreeReader};
 use crate::pipeline::{Error, lookup};
 use crate::repo::{ChunkReader, Repository, Transaction};
 
-/// The newest saved root of each component.
+/// The saved root of each component that the run is compared with.
 #[derive(Debug, Default)]
 pub(super) struct Parents {
     reader: Option<ChunkReader>,
@@ -24,26 +25,32 @@ struct Level {
 }
 
 impl Parents {
-    /// Looks for the parents of the sources.
+    /// Looks for the parents of the sources, near that time where there is one.
     pub(super) fn find(
         repository: &Repository,
         transaction: &Transaction<'_>,
         sources: &[ComponentSource],
+        near: Option<LocalTime>,
     ) -> Result<Self, Error> {
-        Self::with_reader(repository, transaction.reader()?, sources)
+        Self::with_reader(repository, transaction.reader()?, sources, near)
     }
 
     /// The parents as they are now, for a run that stores nothing.
     pub(super) fn find_for_plan(repository: &Repository, sources: &[ComponentSource]) -> Result<Self, Error> {
-        Self::with_reader(repository, repository.reader()?, sources)
+        Self::with_reader(repository, repository.reader()?, sources, None)
     }
 
-    fn with_reader(repository: &Repository, reader: ChunkReader, sources: &[ComponentSource]) -> Result<Self, Error> {
+    fn with_reader(
+        repository: &Repository,
+        reader: ChunkReader,
+        sources: &[ComponentSource],
+        near: Option<LocalTime>,
+    ) -> Result<Self, Error> {
         let mut parents = Self { reader: Some(reader), ..Self::default() };
         let snapshots = lookup::snapshots(repository)?;
         let mut times = Vec::new();
         for source in sources {
-            let Some((snapshot, component)) = newest_with(&snapshots, &source.name) else { continue };
+            let Some((snapshot, component)) = nearest_with(&snapshots, &source.name, near) else { continue };
             if let Some(root) = &component.root {
                 parents.roots.insert(source.name.to_string(), (root.clone(), component.bytes));
                 times.push((snapshot.time, snapshot.name.clone()));

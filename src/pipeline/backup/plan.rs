@@ -72,7 +72,7 @@ pub fn plan(
                 }
                 Err(error) => plan.errors.push(error.to_string()),
             },
-            Origin::Command(_) => {}
+            Origin::Command(_) | Origin::DumpFile(_) | Origin::Archive(_) => {}
             Origin::Missing { why, .. } => plan.errors.push(why.clone()),
         }
         plans.push(plan);

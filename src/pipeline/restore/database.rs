@@ -11,7 +11,7 @@ use crate::repo::{ChunkReader, Repository};
 use crate::sink;
 use crate::sink::postgres::{LoadedDatabase, exists, maintenance};
 use crate::source::Place;
-use crate::source::postgres::{Connection, DUMP_FILE, GLOBALS_FILE, psql};
+use crate::source::postgres::{Connection, CopyCounter, DUMP_FILE, GLOBALS_FILE, psql};
 
 /// How long a server may take to answer after its container was started.
 const READY_LIMIT: Duration = Duration::from_mins(1);
@@ -112,7 +112,7 @@ fn load(loaded: &LoadedDatabase, reader: &mut ChunkReader, dump: &Node, progress
     let NodeKind::File { content, .. } = &dump.kind else {
         return Err(Error::Refused("the dump is not a file".to_owned()));
     };
-    let mut stream = Watched { stream: ContentStream::new(content, reader)?, progress };
+    let mut stream = Watched { stream: CopyCounter::new(ContentStream::new(content, reader)?), progress };
     loaded.load(&mut stream).map_err(|error| reading_error(error, progress))
 }
 
@@ -132,7 +132,7 @@ fn reading_error(error: sink::Error, progress: &dyn Progress) -> Error {
 
 /// A stream that tells how far it is and ends with an error when it should stop.
 struct Watched<'a> {
-    stream: ContentStream<'a>,
+    stream: CopyCounter<ContentStream<'a>>,
     progress: &'a dyn Progress,
 }
 
@@ -142,6 +142,12 @@ impl std::io::Read for Watched<'_> {
             return Err(std::io::Error::other("interrupted"));
         }
         let len = self.stream.read(target)?;
+        if let Some(command) = self.stream.foreign_command() {
+            let why = format!(
+                "it has the command '{command}' of psql, which would leave the database that it is loaded into"
+            );
+            return Err(std::io::Error::other(why));
+        }
         self.progress.advance(len as u64);
         Ok(len)
     }

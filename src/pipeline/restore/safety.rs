@@ -27,7 +27,7 @@ pub fn safety_snapshot(
                 let connection = dump.connection();
                 exists(&maintenance(connection)?, &connection.database)?
             }
-            Origin::Command(_) => false,
+            Origin::Command(_) | Origin::DumpFile(_) | Origin::Archive(_) => false,
             // What does not exist yet has no source; this exists and cannot be read.
             Origin::Missing { why, .. } => {
                 let text = format!("{} would be replaced and cannot be saved first: {why}", source.name);

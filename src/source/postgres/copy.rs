@@ -13,6 +13,8 @@ const COPY_START: &[u8] = b"COPY ";
 const COPY_END: &[u8] = b" FROM stdin;";
 const ALL_STRINGS_ESCAPE: &[u8] = b"SET standard_conforming_strings = off;";
 const DUMP_END: &[u8] = b"-- PostgreSQL database dump complete";
+/// The commands of `psql` that dumps have.
+const DUMP_COMMANDS: [&[u8]; 2] = [b"\\restrict ", b"\\unrestrict "];
 /// Bytes of a line that are looked at outside of COPY statements.
 const LINE_START_BYTES: usize = 64;
 
@@ -29,6 +31,8 @@ pub struct CopyCounter<R> {
     tables: Vec<TableRows>,
     bytes: u64,
     complete: bool,
+    /// The first command of `psql` that no dump of one database has.
+    foreign_command: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +59,7 @@ impl<R: Read> CopyCounter<R> {
             tables: Vec::new(),
             bytes: 0,
             complete: false,
+            foreign_command: None,
         }
     }
 
@@ -62,6 +67,13 @@ impl<R: Read> CopyCounter<R> {
     #[must_use]
     pub const fn is_complete(&self) -> bool {
         self.complete
+    }
+
+    /// The beginning of the first line so far that is a command of `psql`, of those that no dump of one database has, like
+    /// `\\connect`.
+    #[must_use]
+    pub fn foreign_command(&self) -> Option<&str> {
+        self.foreign_command.as_deref()
     }
 
     /// Bytes that have passed.
@@ -111,18 +123,26 @@ impl<R: Read> CopyCounter<R> {
             // What a string or the body of a function says is no statement.
             State::Statements if !self.outside => {}
             State::Statements if self.line.starts_with(DATA_COMMENT) => self.state = State::Announced,
-            State::Statements if self.line == ALL_STRINGS_ESCAPE => self.quoting.all_strings_escape(),
-            State::Statements => self.complete = self.complete || self.line == DUMP_END,
-            State::Announced if self.line.starts_with(COPY_START) => {
+            State::Statements | State::Announced if self.line.starts_with(COPY_START) => {
                 self.state = State::Copy;
                 return self.end_copy_line();
             }
+            State::Statements if self.line.first() == Some(&b'\\') => self.command(),
+            State::Statements if self.line == ALL_STRINGS_ESCAPE => self.quoting.all_strings_escape(),
+            State::Statements => self.complete = self.complete || self.line == DUMP_END,
             // The comment is followed by its last line and an empty one; anything else was not a table's data.
             State::Announced if !self.line.is_empty() && self.line != b"--" => self.state = State::Statements,
             State::Announced => {}
             State::Copy => return self.end_copy_line(),
         }
         self.line.clear();
+    }
+
+    fn command(&mut self) {
+        let is_of_dumps = DUMP_COMMANDS.iter().any(|command| self.line.starts_with(command));
+        if !is_of_dumps && self.foreign_command.is_none() {
+            self.foreign_command = Some(String::from_utf8_lossy(&self.line).into_owned());
+        }
     }
 
     /// A quoted name may contain line feeds, so a COPY statement ends where it says so.
@@ -200,6 +220,19 @@ mod tests {
             assert_eq!(tables, expected, "in pieces of {piece}");
             assert!(complete);
         }
+    }
+
+    #[test]
+    fn commands_that_no_dump_has_are_found_and_only_they() {
+        let found = |dump: &str| {
+            let mut counter = CopyCounter::new(dump.as_bytes());
+            counter.read_to_end(&mut Vec::new()).expect("reading from memory");
+            counter.foreign_command().map(str::to_owned)
+        };
+        assert_eq!(found(DUMP), None);
+        assert_eq!(found("\\restrict x\nCOPY a (b) FROM stdin;\n\\N\n\\connect x\n\\.\n\\unrestrict x\n"), None);
+        assert_eq!(found("SELECT '\n\\connect x\n';\n"), None);
+        assert_eq!(found("SELECT 1;\n\\connect other\n\\! ls\n").as_deref(), Some("\\connect other"));
     }
 
     #[test]

@@ -5,10 +5,12 @@
 mod connection;
 mod copy;
 mod dump;
+mod file;
 mod quoting;
 mod tools;
 
 pub use connection::Connection;
 pub use copy::CopyCounter;
 pub use dump::{DUMP_FILE, DumpSource, GLOBALS_FILE};
+pub use file::DumpFile;
 pub use tools::{Tools, find_server_programs, psql, psql_program, server_programs_of};

@@ -75,11 +75,7 @@ impl CreateArguments {
     pub(super) fn run(&self, context: &Context<'_>) -> anyhow::Result<Exit> {
         context.progress.stop_cleanly()?;
         // Opening it lets go on what a killed run has left held, so it comes before anybody looks at what runs.
-        let existing = match context.repository() {
-            Ok(repository) => Some(repository),
-            Err(error) if is_not_found(&error) => None,
-            Err(error) => return Err(error),
-        };
+        let existing = context.repository_if_any()?;
         let system = context.system()?;
         let (sources, kind) = self.sources(&system, existing.as_ref())?;
         // Nothing is known yet of what the engine has, and it is not saved.
@@ -202,11 +198,16 @@ fn vanished(
 pub(super) fn options(kind: SnapshotKind) -> BackupOptions {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned();
     let program = concat!("larder ", env!("CARGO_PKG_VERSION")).to_owned();
-    BackupOptions { kind, host, program, tags: Vec::new(), read_back: true, deltas: true, keep_held: false }
-}
-
-fn is_not_found(error: &anyhow::Error) -> bool {
-    matches!(error.downcast_ref(), Some(larder::repo::Error::NotFound { .. }))
+    BackupOptions {
+        kind,
+        host,
+        program,
+        tags: Vec::new(),
+        read_back: true,
+        deltas: true,
+        keep_held: false,
+        imported: None,
+    }
 }
 
 fn print_plan(context: &Context<'_>, plans: &[ComponentPlan]) -> Exit {

@@ -4,9 +4,11 @@ mod cat;
 mod completions;
 mod create;
 mod diff;
+mod earlier;
 mod export;
 mod find;
 mod forget;
+mod import;
 mod left_held;
 mod list;
 mod losses;
@@ -86,6 +88,7 @@ enum Command {
     Find(find::FindArguments),
     Restore(restore::RestoreArguments),
     Export(export::ExportArguments),
+    Import(import::ImportArguments),
     Verify(verify::VerifyArguments),
     Repair(repair::RepairArguments),
     Prune(prune::PruneArguments),
@@ -113,6 +116,7 @@ pub(crate) fn run(arguments: &Arguments, output: &Output) -> anyhow::Result<Exit
         Command::Find(command) => command.run(&Context::new(global, output)?),
         Command::Restore(command) => command.run(&Context::new(global, output)?),
         Command::Export(command) => command.run(&Context::new(global, output)?),
+        Command::Import(command) => command.run(&Context::new(global, output)?),
         Command::Verify(command) => command.run(&Context::new(global, output)?),
         Command::Repair(command) => command.run(&Context::new(global, output)?),
         Command::Prune(command) => command.run(&Context::new(global, output)?),
@@ -165,6 +169,14 @@ impl<'a> Context<'a> {
         Ok(repository)
     }
 
+    /// Opens the repository, where there is one.
+    fn repository_if_any(&self) -> anyhow::Result<Option<Repository>> {
+        match self.repository() {
+            Err(error) if is_not_found(&error) => Ok(None),
+            repository => repository.map(Some),
+        }
+    }
+
     /// Opens the repository, and makes it where there is none.
     fn repository_or_new(&self) -> anyhow::Result<Repository> {
         let storage = larder::storage::open(&self.settings.backup_dir.to_string_lossy());
@@ -200,6 +212,10 @@ impl<'a> Context<'a> {
         }
         Ok(system)
     }
+}
+
+fn is_not_found(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(larder::repo::Error::NotFound { .. }))
 }
 
 /// Splits `NAME:PATH`, finds the snapshot, and gives both.

@@ -134,6 +134,7 @@ fn fill(part: &mut Part, source: &VolumeSource, holds: bool) {
     part.method = Some(match source.method() {
         VolumeMethod::Mountpoint => "mountpoint",
         VolumeMethod::Engine => "engine",
+        VolumeMethod::Archive => "archive",
     });
     part.containers = source.containers().iter().map(|container| container.name.clone()).collect();
     if holds {

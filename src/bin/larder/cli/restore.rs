@@ -15,6 +15,7 @@ use larder::source::postgres::DumpSource;
 use serde_json::{Value, json};
 
 use super::create::options;
+use super::earlier::{Doubts, Found, find_snapshot};
 use super::left_held::start_after_killed_restores;
 use super::restore_plan::Plan;
 use super::{Context, split_names};
@@ -36,7 +37,7 @@ const FAILURES_SHOWN: usize = 20;
 #[command(after_help = "Examples:\n  larder restore latest --dry-run\n  larder restore system_backup_20251010_103000 \
     --components database,models\n  larder restore latest --target /tmp/look\n  larder restore latest --components docker_volume_redis_data --volume redis_data=test_redis_data")]
 pub(super) struct RestoreArguments {
-    /// The snapshot: its name, the beginning of it, or `latest`.
+    /// The snapshot: its name, the beginning of it, or `latest`; or the path of a folder or dump, which is imported first.
     name: String,
     /// Only these components, separated by commas.
     #[arg(long, value_name = "A,B")]
@@ -70,27 +71,36 @@ fn volume_mapping(text: &str) -> Result<(String, String), String> {
 
 impl RestoreArguments {
     pub(super) fn run(&self, context: &Context<'_>) -> anyhow::Result<Exit> {
-        let repository = context.repository()?;
-        let snapshot = lookup::snapshot(&repository, &self.name)?;
+        context.progress.stop_cleanly()?;
+        let live = self.target.is_none() && !self.dry_run;
+        let Found { repository, snapshot, .. } = &match find_snapshot(context, &self.name, live)? {
+            Ok(found) => found,
+            Err(Doubts { path, why }) => {
+                for why in why {
+                    error(&format!("{path}: {why}"));
+                }
+                let message = format!("{path} is not as it should be, and nothing was restored");
+                let advice = "`larder import --force` takes it all the same, and the snapshot can be restored";
+                return Err(UsageError::with_advice(message, advice).into());
+            }
+        };
         let wanted = split_names(&self.components);
-        let components = lookup::components(&snapshot, &wanted)?;
+        let components = lookup::components(snapshot, &wanted)?;
         let system = if self.target.is_some() { None } else { Some(context.system()?) };
         let plan = match &system {
             None => Plan::into_folder(self.target.as_deref().unwrap_or(Path::new(".")), &components),
             Some(system) => Plan::live(system, &components, &self.volumes, !wanted.is_empty())?,
         };
-        let live = self.target.is_none() && !self.dry_run;
         if live && !self.force {
-            ask(&snapshot, &plan.jobs)?;
+            ask(snapshot, &plan.jobs)?;
         }
-        context.progress.stop_cleanly()?;
         let mut safety = Safety::default();
         if let Some(system) = system.as_ref().filter(|_| live && !self.no_snapshot) {
-            safety = save(context, &repository, system, &plan.jobs)?;
+            safety = save(context, repository, system, &plan.jobs)?;
         }
         let safety_name = safety.snapshot.as_ref().map(|safety| safety.name.clone());
         let options = RestoreOptions { keep_extra: self.keep_extra, dry_run: self.dry_run };
-        let report = restore::run(&repository, &snapshot, &plan.jobs, safety, options, &context.progress);
+        let report = restore::run(repository, snapshot, &plan.jobs, safety, options, &context.progress);
         context.progress.end();
         let RestoreReport { components: results, interrupted } = report?;
         if context.output.is_json() {
@@ -109,7 +119,7 @@ impl RestoreArguments {
             }
             let not_begun = plan.jobs.len() - results.len();
             let left_out = plan.left_out.len() + plan.refused.len() + not_begun;
-            print_results(context, &snapshot, &results, (left_out, self.dry_run));
+            print_results(context, snapshot, &results, (left_out, self.dry_run));
         }
         for (name, why) in &plan.refused {
             error(&format!("{name} is not restored: {why}"));
@@ -123,7 +133,7 @@ impl RestoreArguments {
         }
         let exit = exit(&results, !(plan.left_out.is_empty() && plan.refused.is_empty()));
         if live && exit == Exit::Done {
-            start_after_killed_restores(&repository, &plan.jobs);
+            start_after_killed_restores(repository, &plan.jobs);
         }
         Ok(exit)
     }

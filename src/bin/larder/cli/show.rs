@@ -65,11 +65,18 @@ fn print_component(context: &Context<'_>, component: &Component) {
     output.line(&format!("  took     {}", span(component.millis)));
     if let Some(facts) = &component.database {
         output.line(&format!("  server   PostgreSQL {}, dumped by {}", facts.server_version, facts.dump_version));
-        output.line(&format!("  database {} of {}, {} on the server", facts.name, facts.owner, size(facts.size_bytes)));
-        output.line(&format!("  encoding {}, collation {}", facts.encoding, facts.collate));
-        let extensions: Vec<String> =
-            facts.extensions.iter().map(|(name, version)| format!("{name} {version}")).collect();
-        output.line(&format!("  extensions {}", extensions.join(", ")));
+        // A dump that was imported says less.
+        if facts.owner.is_empty() {
+            output.line(&format!("  database {}", facts.name));
+            output.line(&format!("  encoding {}", facts.encoding));
+        } else {
+            let bytes = size(facts.size_bytes);
+            output.line(&format!("  database {} of {}, {bytes} on the server", facts.name, facts.owner));
+            output.line(&format!("  encoding {}, collation {}", facts.encoding, facts.collate));
+            let extensions: Vec<String> =
+                facts.extensions.iter().map(|(name, version)| format!("{name} {version}")).collect();
+            output.line(&format!("  extensions {}", extensions.join(", ")));
+        }
         for table in &facts.tables {
             output.line(&format!("  {:>12} rows  {}", table.rows, table.table));
         }
@@ -78,6 +85,7 @@ fn print_component(context: &Context<'_>, component: &Component) {
         let method = match facts.method {
             VolumeMethod::Mountpoint => "at its mount point",
             VolumeMethod::Engine => "through the engine",
+            VolumeMethod::Archive => "from an archive",
         };
         output.line(&format!("  volume   {}, driver {}, read {method}", facts.name, facts.driver));
         if !facts.containers.is_empty() {

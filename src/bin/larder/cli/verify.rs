@@ -5,13 +5,14 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use larder::model::{Component, Snapshot};
 use larder::pipeline::lookup;
-use larder::pipeline::verify::{ComponentTest, TestPlaces, VerifyOptions, VerifyReport, test_restore, verify};
+use larder::pipeline::verify::{ComponentTest, Damage, TestPlaces, VerifyOptions, VerifyReport, test_restore, verify};
 use larder::repo::Repository;
 use larder::sink::postgres::maintenance;
 use larder::source::postgres::Connection;
 use serde_json::{Value, json};
 
 use super::Context;
+use super::earlier::{Doubts, find_snapshot};
 use super::losses::{damage_json, lost_json, print_damage, print_lost};
 use crate::console::line;
 use crate::failure::{Exit, UsageError};
@@ -30,7 +31,7 @@ const DRILL_TARGET: Duration = Duration::from_mins(30);
     larder verify latest --test-restore\n  larder verify latest --drill"
 )]
 pub(super) struct VerifyArguments {
-    /// The snapshot; without a name, everything.
+    /// The snapshot, or the path of a folder or dump; without a name, everything.
     #[arg(conflicts_with = "all")]
     name: Option<String>,
     /// Everything in the repository.
@@ -59,13 +60,20 @@ fn percent(text: &str) -> Result<f64, String> {
 impl VerifyArguments {
     pub(super) fn run(&self, context: &Context<'_>) -> anyhow::Result<Exit> {
         context.progress.stop_cleanly()?;
-        let repository = context.repository()?;
-        let snapshot = self.name.as_ref().map(|name| lookup::snapshot(&repository, name)).transpose()?;
+        let found = match self.name.as_ref().map(|name| find_snapshot(context, name, false)).transpose()? {
+            Some(Ok(found)) => Some(found),
+            Some(Err(doubts)) => return Ok(print_doubts(context, &doubts)),
+            None => None,
+        };
+        let (repository, snapshot) = match &found {
+            Some(found) => (&found.repository, Some(found.snapshot.clone())),
+            None => (&context.repository()?, None),
+        };
         let options = VerifyOptions { read_data: self.read_data, subset_percent: self.subset };
-        let report = verify(&repository, snapshot.as_ref(), options, &context.progress)?;
+        let report = verify(repository, snapshot.as_ref(), options, &context.progress)?;
         let started = Instant::now();
         let tests =
-            if self.test_restore || self.drill { self.test(context, &repository, snapshot)? } else { Vec::new() };
+            if self.test_restore || self.drill { self.test(context, repository, snapshot)? } else { Vec::new() };
         let drill = self.drill.then(|| started.elapsed());
         context.progress.end();
         if context.output.is_json() {
@@ -114,6 +122,20 @@ impl VerifyArguments {
         let places = TestPlaces { folder: folder.path(), servers, engine };
         Ok(test_restore(repository, &snapshot, &places, &context.progress)?)
     }
+}
+
+/// Says what is wrong with a folder.
+fn print_doubts(context: &Context<'_>, doubts: &Doubts) -> Exit {
+    let Doubts { path, why } = doubts;
+    let damage = why.iter().map(|what| Damage { object: path.clone(), what: what.clone() }).collect();
+    let report = VerifyReport { damage, ..VerifyReport::default() };
+    if context.output.is_json() {
+        context.output.json(&to_json(&report, &[], None));
+    } else {
+        print_damage(context, &report.damage);
+        context.output.line(&format!("DAMAGED: {path}"));
+    }
+    Exit::Damage
 }
 
 fn print_report(context: &Context<'_>, report: &VerifyReport) {

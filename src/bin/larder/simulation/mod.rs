@@ -180,6 +180,7 @@ fn back_up(
         read_back: false,
         deltas: true,
         keep_held: false,
+        imported: None,
     };
     let report = backup::run(repository, (reservation, time), sources, &options, &Quiet(progress))?;
     if report.snapshot.status != Status::Complete {

@@ -116,8 +116,11 @@ impl<'a> System<'a> {
     /// The engine.
     pub(crate) fn engine(&self) -> anyhow::Result<Arc<Engine>> {
         self.engine.clone().ok_or_else(|| {
-            let why = self.no_engine.clone().unwrap_or_else(|| "no Docker Engine was looked for".to_owned());
-            UsageError::new(why).into()
+            let unsought = || "volumes need a Docker Engine, and none was looked for".to_owned();
+            let why = self.no_engine.clone().unwrap_or_else(unsought);
+            let advice =
+                "`enabled = true` in [docker] of larder.toml has it looked for; --components leaves volumes out";
+            UsageError::with_advice(why, advice).into()
         })
     }
 

@@ -1,0 +1,68 @@
+//! Earlier backups where a snapshot is asked for: `verify` and `restore` take a folder or a dump in the place of a name.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use larder::model::{Snapshot, SnapshotKind};
+use larder::pipeline::import::{Importer, Outcome, find};
+use larder::pipeline::{self, lookup};
+use larder::repo::Repository;
+use larder::storage::LocalStorage;
+use tempfile::TempDir;
+
+use super::Context;
+use super::create::options;
+use crate::failure::UsageError;
+
+/// A snapshot and the repository that has it.
+pub(super) struct Found {
+    pub(super) repository: Repository,
+    pub(super) snapshot: Snapshot,
+    /// The temporary repository that a folder was imported into.
+    _folder: Option<TempDir>,
+}
+
+/// What is wrong with an earlier backup, which is not used therefore.
+pub(super) struct Doubts {
+    pub(super) path: String,
+    pub(super) why: Vec<String>,
+}
+
+/// Finds a snapshot by its name, or makes one of the folder or dump at this path: in the repository with `keep`, else in a
+/// temporary one.
+pub(super) fn find_snapshot(context: &Context<'_>, text: &str, keep: bool) -> anyhow::Result<Result<Found, Doubts>> {
+    if !is_path(text) {
+        let repository = context.repository()?;
+        match lookup::snapshot(&repository, text) {
+            Err(pipeline::Error::NoSuchSnapshot { .. }) if Path::new(text).exists() => {}
+            snapshot => return Ok(Ok(Found { snapshot: snapshot?, repository, _folder: None })),
+        }
+    }
+    let found = find(&[text.into()])?;
+    let [path] = found.as_slice() else {
+        let message = format!("{text} has {} backups", found.len());
+        return Err(UsageError::with_advice(message, "name one of them, or `larder import` them all").into());
+    };
+    let folder = if keep { None } else { Some(tempfile::Builder::new().prefix("larder-import-").tempdir()?) };
+    let repository = match &folder {
+        Some(folder) => Repository::open_or_create(Arc::new(LocalStorage::new(folder.path().join("backups"))))?,
+        None => context.repository_or_new()?,
+    };
+    let mut importer = Importer::new(Some(&repository), options(SnapshotKind::Full), false)?;
+    let imported = importer.import(path, false, &context.progress);
+    context.progress.end();
+    let doubts = |why| Ok(Err(Doubts { path: path.display().to_string(), why }));
+    let snapshot = match imported?.0 {
+        Outcome::Imported(snapshot, _) => *snapshot,
+        Outcome::Known(name) => lookup::snapshot(&repository, &name)?,
+        Outcome::Refused(why) => return doubts(why),
+        Outcome::Failed(why) => return doubts(vec![why]),
+        Outcome::ToDo => unreachable!("it was not only looked at"),
+    };
+    Ok(Ok(Found { repository, snapshot, _folder: folder }))
+}
+
+/// Whether this is no name of a snapshot.
+fn is_path(text: &str) -> bool {
+    text.contains('/') || [".sql", ".sql.gz"].iter().any(|ending| text.ends_with(ending))
+}

@@ -1,0 +1,366 @@
+//! What an earlier backup is made of: a folder with or without `metadata.json`, or a dump that lies alone.
+
+use std::collections::HashSet;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use super::metadata::{ARCHIVE_ENDINGS, DUMP_ENDINGS, FolderComponent, FolderMetadata, VOLUME_PREFIX, ends_in, parse};
+use crate::clock::LocalTime;
+use crate::id::{ChunkId, hex};
+use crate::limits::METADATA_BYTES_MAX;
+use crate::model::{ComponentKind, ComponentName, DatabaseFacts, SnapshotKind, VolumeFacts, VolumeMethod};
+use crate::progress::{self, Progress};
+use crate::source::StoredFile;
+
+const FOLDER_PREFIX: &str = "system_backup_";
+const METADATA_FILE: &str = "metadata.json";
+const VOLUMES_FOLDER: &str = "docker_volumes";
+/// How the names of dumps begin that the old tool made before a restore.
+const BEFORE_RESTORE: &str = "pre_restore_snapshot_";
+/// Directories of the system that a folder without metadata may have.
+const DIRECTORIES: [&str; 4] = ["config", "logs", "models", "outputs"];
+const STAMP_CHARS: usize = 15;
+const HASH_BYTES: usize = 256 << 10;
+
+/// Where the data of one component lies.
+#[derive(Debug)]
+pub(super) enum Place {
+    Dump(StoredFile, DatabaseFacts),
+    Directory(PathBuf),
+    Archive(StoredFile, VolumeFacts),
+    Stream(StoredFile),
+    Missing(ComponentKind, String),
+}
+
+/// One component of an earlier backup.
+#[derive(Debug)]
+pub(super) struct Part {
+    pub(super) name: ComponentName,
+    pub(super) place: Place,
+    pub(super) checksum: Option<String>,
+    /// What is known to be wrong with it.
+    pub(super) errors: Vec<String>,
+}
+
+/// An earlier backup, before its data is looked at.
+#[derive(Debug)]
+pub struct OldBackup {
+    /// The folder, or the file.
+    pub path: PathBuf,
+    /// When it was made, by its name.
+    pub time: LocalTime,
+    /// Bytes of its files, each counted once.
+    pub bytes: u64,
+    /// Why it is taken only when that is insisted on.
+    pub doubts: Vec<String>,
+    pub(super) kind: SnapshotKind,
+    pub(super) parts: Vec<Part>,
+    /// Tells it from others that have the same name.
+    pub(super) fingerprint: String,
+}
+
+/// The instant in the name of a folder, or of a dump that lies alone.
+pub(super) fn time_of(path: &Path) -> Option<LocalTime> {
+    let name = path.file_name()?.to_str()?;
+    if path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir()) {
+        return LocalTime::of_stamp(name.strip_prefix(FOLDER_PREFIX)?);
+    }
+    let stem = DUMP_ENDINGS.iter().find_map(|ending| name.strip_suffix(ending))?;
+    let (before, stamp) = stem.split_at_checked(stem.len().checked_sub(STAMP_CHARS)?)?;
+    LocalTime::of_stamp(stamp).filter(|_| before.ends_with('_'))
+}
+
+impl OldBackup {
+    /// Looks at a folder or a file; `None` when its name is not that of a backup.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn look(path: &Path) -> io::Result<Option<Self>> {
+        let Some(time) = time_of(path) else { return Ok(None) };
+        let is_folder = path.symlink_metadata()?.is_dir();
+        let (inventory, bytes) = inventory(path)?;
+        let mut backup = Self {
+            path: path.to_owned(),
+            time,
+            bytes,
+            doubts: Vec::new(),
+            kind: SnapshotKind::Database,
+            parts: Vec::new(),
+            fingerprint: String::new(),
+        };
+        let mut told = Vec::new();
+        if is_folder {
+            told = backup.look_into_folder()?;
+        } else {
+            let file = StoredFile::new(path);
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            if name.starts_with(BEFORE_RESTORE) {
+                backup.kind = SnapshotKind::Safety;
+            }
+            let database = side_car(path).or_else(|| database_of(name)).unwrap_or_default();
+            let facts = DatabaseFacts { name: database, ..DatabaseFacts::default() };
+            let component = "database".parse().map_err(io::Error::other)?;
+            backup.parts.push(Part {
+                name: component,
+                place: Place::Dump(file, facts),
+                checksum: None,
+                errors: Vec::new(),
+            });
+        }
+        backup.fingerprint = ChunkId::of(&[inventory.as_slice(), &told].concat()).to_string();
+        if backup.parts.iter().any(|part| !matches!(part.place, Place::Dump(..))) {
+            backup.kind = SnapshotKind::Full;
+        }
+        Ok(Some(backup))
+    }
+
+    /// Finds the parts of a folder, and returns the bytes of its metadata.
+    fn look_into_folder(&mut self) -> io::Result<Vec<u8>> {
+        let file = StoredFile::new(self.path.join(METADATA_FILE));
+        let mut bytes = Vec::new();
+        let read = file.open_stored().and_then(|file| file.take(METADATA_BYTES_MAX + 1).read_to_end(&mut bytes));
+        let parsed = match read {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Err("it is missing, so the backup did not reach its end".to_owned())
+            }
+            Err(error) => Err(error.to_string()),
+            Ok(len) if len as u64 > METADATA_BYTES_MAX => Err("it is too long".to_owned()),
+            Ok(_) => parse(&bytes),
+        };
+        match parsed {
+            Ok(metadata) => self.parts_of(metadata)?,
+            Err(why) => {
+                self.doubts.push(format!("{METADATA_FILE} cannot be used: {why}"));
+                self.parts_without_metadata()?;
+                let error = format!("imported without {METADATA_FILE}: {why}");
+                self.parts.iter_mut().for_each(|part| part.errors.push(error.clone()));
+            }
+        }
+        if self.parts.is_empty() {
+            return Err(io::Error::other("there is nothing in it that a backup has"));
+        }
+        Ok(bytes)
+    }
+
+    fn parts_of(&mut self, metadata: FolderMetadata) -> io::Result<()> {
+        if let Some(version) = metadata.unknown_version {
+            self.doubts.push(format!("its format has the version '{version}', which is not known"));
+        }
+        for component in metadata.components {
+            let errors = component.errors.clone();
+            let (name, checksum) = (component.name.clone(), component.checksum.clone());
+            let place = self.place_of(&component)?;
+            self.parts.push(Part { name, place, checksum, errors });
+        }
+        for error in metadata.errors {
+            let of_component = error.split_once(": ").and_then(|(name, why)| {
+                let part = self.parts.iter().position(|part| part.name.as_str() == name)?;
+                Some((part, why.to_owned()))
+            });
+            let (part, why) = of_component.unwrap_or((0, error));
+            if let Some(part) = self.parts.get_mut(part).filter(|part| !part.errors.contains(&why)) {
+                part.errors.push(why);
+            }
+        }
+        Ok(())
+    }
+
+    fn place_of(&self, component: &FolderComponent) -> io::Result<Place> {
+        let name = component.name.as_str();
+        let listed = component.filename.as_ref().map(|name| self.path.join(name)).filter(|path| is_file(path));
+        let why = || component.errors.first().cloned().unwrap_or_else(|| "its file is missing".to_owned());
+        Ok(match component.kind {
+            ComponentKind::Database => {
+                let file = listed.or(if name == "database" { self.dump_files()?.into_iter().next() } else { None });
+                let Some(file) = file else { return Ok(Place::Missing(ComponentKind::Database, why())) };
+                let shown = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+                let database = component.origin.clone().or_else(|| database_of(shown)).unwrap_or_default();
+                let facts = DatabaseFacts { name: database, ..DatabaseFacts::default() };
+                Place::Dump(StoredFile::new(file), facts)
+            }
+            ComponentKind::Volume => {
+                let short = name.strip_prefix(VOLUME_PREFIX).unwrap_or(name);
+                let file =
+                    listed.or(self.archives()?.into_iter().find(|(volume, _)| volume == short).map(|(_, path)| path));
+                let volume = component.origin.clone().unwrap_or_else(|| short.to_owned());
+                file.map_or_else(
+                    || Place::Missing(ComponentKind::Volume, why()),
+                    |file| Place::Archive(StoredFile::new(file), volume_facts(volume)),
+                )
+            }
+            ComponentKind::Stream => listed.map_or_else(
+                || Place::Missing(ComponentKind::Stream, why()),
+                |file| Place::Stream(StoredFile::new(file)),
+            ),
+            ComponentKind::Directory => {
+                let path = self.path.join(name);
+                if is_directory(&path) {
+                    Place::Directory(path)
+                } else {
+                    let missing = || "its directory is missing".to_owned();
+                    Place::Missing(ComponentKind::Directory, component.errors.first().cloned().unwrap_or_else(missing))
+                }
+            }
+        })
+    }
+
+    fn parts_without_metadata(&mut self) -> io::Result<()> {
+        let mut places: Vec<(String, Place)> = Vec::new();
+        if let Some(file) = self.dump_files()?.into_iter().next() {
+            places.push(("database".to_owned(), Place::Dump(StoredFile::new(file), DatabaseFacts::default())));
+        }
+        for name in DIRECTORIES {
+            let path = self.path.join(name);
+            if is_directory(&path) {
+                places.push((name.to_owned(), Place::Directory(path)));
+            }
+        }
+        for (volume, path) in self.archives()? {
+            let place = Place::Archive(StoredFile::new(path), volume_facts(volume.clone()));
+            places.push((format!("{VOLUME_PREFIX}{volume}"), place));
+        }
+        for (name, place) in places {
+            let Ok(name) = name.parse() else { continue };
+            self.parts.push(Part { name, place, checksum: None, errors: Vec::new() });
+        }
+        Ok(())
+    }
+
+    /// The dumps in the folder itself, the largest first.
+    fn dump_files(&self) -> io::Result<Vec<PathBuf>> {
+        let mut found = files_in(&self.path, |name| ends_in(name, &DUMP_ENDINGS))?;
+        found.sort_by_key(|path| std::cmp::Reverse(path.metadata().map_or(0, |metadata| metadata.len())));
+        Ok(found)
+    }
+
+    /// The archives in the folder and in that of volumes: the volume of each, which is named once.
+    fn archives(&self) -> io::Result<Vec<(String, PathBuf)>> {
+        let is_archive = |name: &str| ends_in(name, &ARCHIVE_ENDINGS);
+        let mut paths = files_in(&self.path, is_archive)?;
+        let folder = self.path.join(VOLUMES_FOLDER);
+        if is_directory(&folder) {
+            paths.extend(files_in(&folder, is_archive)?);
+        }
+        let mut found: Vec<(String, PathBuf)> = Vec::new();
+        for path in paths {
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            let stem = name.trim_end_matches(".gz").trim_end_matches(".tar");
+            let stamped = stem.len().checked_sub(STAMP_CHARS).and_then(|at| stem.split_at_checked(at));
+            let volume = stamped.filter(|(_, stamp)| LocalTime::of_stamp(stamp).is_some());
+            let volume = volume.map_or(stem, |(before, _)| before.trim_end_matches('_')).to_owned();
+            if !found.iter().any(|(known, _)| *known == volume) {
+                found.push((volume, path));
+            }
+        }
+        Ok(found)
+    }
+
+    /// Reads every file that a checksum is known of, and says which do not match.
+    ///
+    /// # Errors
+    /// When one cannot be read; [`progress::Cancelled`] as an I/O error.
+    pub(super) fn wrong_checksums(&self, progress: &dyn Progress) -> io::Result<Vec<(usize, String)>> {
+        let mut wrong = Vec::new();
+        for (number, part) in self.parts.iter().enumerate() {
+            let (Place::Dump(file, _) | Place::Archive(file, _) | Place::Stream(file)) = &part.place else { continue };
+            let Some(expected) = &part.checksum else { continue };
+            let found = sha256(file.open_stored()?, progress)?;
+            if found != *expected {
+                let name = file.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
+                wrong
+                    .push((number, format!("the SHA-256 of {name} is {found}, where {METADATA_FILE} says {expected}")));
+            }
+        }
+        Ok(wrong)
+    }
+}
+
+fn volume_facts(name: String) -> VolumeFacts {
+    VolumeFacts {
+        name,
+        driver: "local".to_owned(),
+        options: std::collections::BTreeMap::new(),
+        labels: std::collections::BTreeMap::new(),
+        containers: Vec::new(),
+        method: VolumeMethod::Archive,
+        held: Vec::new(),
+        held_millis: 0,
+        server_data: None,
+    }
+}
+
+/// The database that a dump was named after.
+fn database_of(file_name: &str) -> Option<String> {
+    let before = ["_backup_", "_snapshot_"].iter().find_map(|middle| Some(file_name.split_once(middle)?.0))?;
+    (!before.is_empty() && before != "pre_restore").then(|| before.to_owned())
+}
+
+/// The database that the file beside a dump names.
+fn side_car(dump: &Path) -> Option<String> {
+    let name = dump.file_name()?.to_str()?;
+    let stem = name.strip_suffix(".gz").unwrap_or(name).strip_suffix(".sql")?;
+    let mut bytes = Vec::new();
+    let file = StoredFile::new(dump.with_file_name(format!("{stem}.json"))).open_stored().ok()?;
+    file.take(METADATA_BYTES_MAX).read_to_end(&mut bytes).ok()?;
+    let document: serde_json::Value = serde_json::from_slice(&bytes).ok()?;
+    Some(document.get("database")?.as_str()?.to_owned())
+}
+
+fn is_file(path: &Path) -> bool {
+    path.symlink_metadata().is_ok_and(|metadata| metadata.is_file())
+}
+
+fn is_directory(path: &Path) -> bool {
+    path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir())
+}
+
+fn files_in(folder: &Path, wanted: impl Fn(&str) -> bool) -> io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let named = entry.file_name().to_str().is_some_and(|name| !name.starts_with('.') && wanted(name));
+        if named && entry.file_type()?.is_file() {
+            found.push(entry.path());
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// The names and lengths of everything below a path, and the bytes of its files, each counted once.
+fn inventory(path: &Path) -> io::Result<(Vec<u8>, u64)> {
+    let (mut lines, mut bytes, mut counted) = (Vec::new(), 0, HashSet::new());
+    let mut waiting = vec![(path.to_owned(), PathBuf::new())];
+    while let Some((path, relative)) = waiting.pop() {
+        let metadata = path.symlink_metadata()?;
+        let len = if metadata.is_file() { metadata.len() } else { 0 };
+        lines.push(format!("{}\0{len}\n", relative.display()));
+        if metadata.is_file() && counted.insert((metadata.dev(), metadata.ino())) {
+            bytes += len;
+        }
+        if metadata.is_dir() {
+            for entry in fs::read_dir(&path)? {
+                let entry = entry?;
+                waiting.push((entry.path(), relative.join(entry.file_name())));
+            }
+        }
+    }
+    lines.sort();
+    Ok((lines.concat().into_bytes(), bytes))
+}
+
+fn sha256(mut file: File, progress: &dyn Progress) -> io::Result<String> {
+    let (mut hasher, mut buffer) = (Sha256::new(), vec![0; HASH_BYTES]);
+    loop {
+        progress::check(progress).map_err(io::Error::other)?;
+        let len = file.read(&mut buffer)?;
+        if len == 0 {
+            return Ok(hex(&hasher.finalize()));
+        }
+        hasher.update(buffer.get(..len).unwrap_or_default());
+    }
+}

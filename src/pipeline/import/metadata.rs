@@ -1,0 +1,171 @@
+//! What `metadata.json` of a folder says, whoever wrote it: any field may be missing, of another type, or a lie.
+//!
+//! No path in it is followed. Names of files count, and only those that stay in the folder.
+
+use serde_json::{Map, Value};
+
+use crate::model::{ComponentKind, ComponentName};
+
+/// What stands before the name of a volume in the name of its component.
+pub(super) const VOLUME_PREFIX: &str = "docker_volume_";
+/// How the names of dumps end.
+pub(super) const DUMP_ENDINGS: [&str; 2] = [".sql.gz", ".sql"];
+/// How the names of archives end.
+pub(super) const ARCHIVE_ENDINGS: [&str; 2] = [".tar.gz", ".tar"];
+/// Versions of the document that are understood. None at all is an old one.
+const VERSIONS: [&str; 2] = ["1.0", "2.0"];
+/// Letters of a SHA-256 in hexadecimal.
+const CHECKSUM_CHARS: usize = 64;
+
+/// The usable part of a `metadata.json`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FolderMetadata {
+    /// The version of the document, where it is one that is not known.
+    pub unknown_version: Option<String>,
+    /// The components, in the order of their names.
+    pub components: Vec<FolderComponent>,
+    /// What was found to be wrong when the folder was made.
+    pub errors: Vec<String>,
+}
+
+/// What it says of one component.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FolderComponent {
+    /// Its name.
+    pub name: ComponentName,
+    /// What it seems to be.
+    pub kind: ComponentKind,
+    /// The file that it lies in, relative to the folder.
+    pub filename: Option<String>,
+    /// SHA-256 of that file, in small letters.
+    pub checksum: Option<String>,
+    /// Regular files of a directory.
+    pub files: Option<u64>,
+    /// The volume or database that it was made of.
+    pub origin: Option<String>,
+    /// What went wrong with it.
+    pub errors: Vec<String>,
+}
+
+/// Reads a `metadata.json`.
+///
+/// # Errors
+/// Why it cannot be used at all.
+pub fn parse(bytes: &[u8]) -> Result<FolderMetadata, String> {
+    let document: Value = serde_json::from_slice(bytes).map_err(|error| format!("it is not JSON: {error}"))?;
+    let fields = document.as_object().ok_or("it is not an object")?;
+    let listed = fields.get("components").and_then(Value::as_object).ok_or("it lists no components")?;
+    let version = fields.get("version").and_then(Value::as_str).unwrap_or("1.0");
+    let mut metadata = FolderMetadata {
+        unknown_version: (!VERSIONS.contains(&version)).then(|| version.to_owned()),
+        components: Vec::new(),
+        errors: texts(fields.get("validation_errors")),
+    };
+    for (name, value) in listed {
+        let name = name.parse::<ComponentName>().map_err(|error| error.to_string())?;
+        let fields = value.as_object().ok_or_else(|| format!("what it says of {name} is not an object"))?;
+        metadata.components.push(component(name, fields));
+    }
+    metadata.components.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(metadata)
+}
+
+fn component(name: ComponentName, fields: &Map<String, Value>) -> FolderComponent {
+    let text = |field: &str| fields.get(field).and_then(Value::as_str);
+    let filename = text("filename").filter(|name| stays_inside(name)).map(str::to_owned);
+    let kind = if name.as_str().starts_with(VOLUME_PREFIX) || fields.contains_key("volume") {
+        ComponentKind::Volume
+    } else if name.as_str() == "database" || filename.as_deref().is_some_and(|name| ends_in(name, &DUMP_ENDINGS)) {
+        ComponentKind::Database
+    } else if filename.is_some() && !fields.contains_key("backup_dir") {
+        ComponentKind::Stream
+    } else {
+        ComponentKind::Directory
+    };
+    let checksum = text("checksum").map(str::to_ascii_lowercase);
+    let is_checksum = |sum: &String| sum.len() == CHECKSUM_CHARS && sum.bytes().all(|byte| byte.is_ascii_hexdigit());
+    FolderComponent {
+        kind,
+        checksum: checksum.filter(is_checksum),
+        files: fields.get("files").and_then(Value::as_u64),
+        origin: text("volume").or(text("database")).map(str::to_owned),
+        errors: texts(fields.get("errors")),
+        filename,
+        name,
+    }
+}
+
+/// Whether a name has one of these endings.
+pub(super) fn ends_in(name: &str, endings: &[&str]) -> bool {
+    endings.iter().any(|ending| name.ends_with(ending))
+}
+
+/// Whether a path has at most one folder before the name, and leads nowhere else.
+fn stays_inside(path: &str) -> bool {
+    let parts: Vec<&str> = path.split('/').collect();
+    parts.len() <= 2 && parts.iter().all(|part| !part.is_empty() && !part.starts_with('.') && !part.contains('\0'))
+}
+
+fn texts(list: Option<&Value>) -> Vec<String> {
+    let values = list.and_then(Value::as_array).into_iter().flatten();
+    values.map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing_wrong_or_foreign_is_left_out() {
+        let text = br#"{"components": {
+            "database": {"filename": "../../etc/passwd", "checksum": "sha256...", "errors": ["no", 7]},
+            "models": {"backup_dir": "/somewhere/models", "files": "many"},
+            "docker_volume_redis": {"filename": null},
+            "notes": {"filename": "notes"},
+            "second": {"filename": "second.sql.gz", "checksum": "ABCDEF0123456789ABCDEF0123456789ABCDEF0123456789ABCDEF0123456789"}
+        }, "version": "9", "validation_errors": "none"}"#;
+        let found = parse(text).expect("it can be used");
+        assert_eq!(found.unknown_version.as_deref(), Some("9"));
+        let kinds: Vec<_> = found.components.iter().map(|one| (one.name.as_str(), one.kind)).collect();
+        assert_eq!(
+            kinds,
+            [
+                ("database", ComponentKind::Database),
+                ("docker_volume_redis", ComponentKind::Volume),
+                ("models", ComponentKind::Directory),
+                ("notes", ComponentKind::Stream),
+                ("second", ComponentKind::Database),
+            ]
+        );
+        let database = &found.components[0];
+        assert_eq!((&database.filename, &database.checksum), (&None, &None));
+        assert_eq!(database.errors, ["no", "7"]);
+        assert!(found.components[4].checksum.as_deref().is_some_and(|sum| sum.starts_with("abcdef")));
+    }
+
+    #[test]
+    fn what_is_no_metadata_says_why() {
+        let deep = "[".repeat(100_000);
+        for text in [
+            "",
+            "[]",
+            "{}",
+            "{\"components\": []}",
+            "{\"components\": {\"../x\": {}}}",
+            "{\"components\": {\"a\": 1}}",
+            &deep,
+        ] {
+            assert!(parse(text.as_bytes()).is_err(), "{}", &text[..text.len().min(40)]);
+        }
+    }
+
+    #[test]
+    fn paths_stay_inside() {
+        for path in ["a.sql", "docker_volumes/x.tar.gz"] {
+            assert!(stays_inside(path), "{path}");
+        }
+        for path in ["", "/a", "../a", "a/../b", "a/b/c", ".", "a//b", "a\0"] {
+            assert!(!stays_inside(path), "{path}");
+        }
+    }
+}

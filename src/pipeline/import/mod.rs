@@ -1,0 +1,172 @@
+//! Earlier backups as snapshots: folders of the old tool or of this one, and dumps that lie alone, under their old names and
+//! with their old times.
+//!
+//! Taken in the order of their dates, each is compared with the one before it, so that years of nights become differences. What
+//! a folder says of itself is not trusted: checksums are checked, and no path is followed.
+
+mod folder;
+mod metadata;
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+pub use folder::OldBackup;
+pub use metadata::{FolderComponent, FolderMetadata, parse};
+
+use super::backup::{self, BackupOptions, ComponentSource, Origin};
+use super::{Error, lookup};
+use crate::model::Snapshot;
+use crate::progress::{Cancelled, Progress};
+use crate::repo::Repository;
+use crate::source::postgres::DumpFile;
+use crate::source::{ArchiveFile, CommandSource, DirSource, Excludes};
+
+use folder::{Part, Place};
+
+/// A word that every imported snapshot has.
+pub const IMPORTED_TAG: &str = "imported";
+
+/// What became of an earlier backup.
+#[derive(Debug)]
+pub enum Outcome {
+    /// It is a snapshot now, of which so many bytes were new.
+    Imported(Box<Snapshot>, u64),
+    /// It would be imported: it was only looked at.
+    ToDo,
+    /// It was imported before, as the snapshot of this name.
+    Known(String),
+    /// It is imported only when that is insisted on.
+    Refused(Vec<String>),
+    /// It could not be read, and nothing of it was kept.
+    Failed(String),
+}
+
+/// Imports one backup after the other.
+#[derive(Debug)]
+pub struct Importer<'a> {
+    repository: Option<&'a Repository>,
+    /// Names of snapshots by what tells the folders that they were imported from.
+    known: HashMap<String, String>,
+    options: BackupOptions,
+    /// Whether backups are taken in which something is wrong.
+    force: bool,
+}
+
+/// The backups at these paths, and in directories of backups, oldest first.
+///
+/// # Errors
+/// [`Error::Path`] when there is nothing to import at a path, or it cannot be read.
+pub fn find(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Error> {
+    let mut found = Vec::new();
+    for path in paths {
+        let failed = |why: String| Error::Path { path: path.display().to_string(), why };
+        let metadata = path.metadata().map_err(|error| failed(error.to_string()))?;
+        // A path that ends in a dot or a slash has a name all the same.
+        let path = &path.canonicalize().map_err(|error| failed(error.to_string()))?;
+        if let Some(time) = folder::time_of(path) {
+            found.push((time, path.clone()));
+            continue;
+        }
+        let before = found.len();
+        if metadata.is_dir() {
+            for entry in std::fs::read_dir(path).map_err(|error| failed(error.to_string()))? {
+                let entry = entry.map_err(|error| failed(error.to_string()))?.path();
+                found.extend(folder::time_of(&entry).map(|time| (time, entry)));
+            }
+        }
+        if found.len() == before {
+            let why = "it is no folder system_backup_YYYYMMDD_HHMMSS, no dump NAME_YYYYMMDD_HHMMSS.sql or .sql.gz, and no \
+                directory that has one of these";
+            return Err(failed(why.to_owned()));
+        }
+    }
+    found.sort();
+    found.dedup();
+    Ok(found.into_iter().map(|(_, path)| path).collect())
+}
+
+impl<'a> Importer<'a> {
+    /// Looks at what was imported before; without a repository, nothing was. `force` takes backups in which something is wrong, too.
+    ///
+    /// # Errors
+    /// [`Error::Repo`].
+    pub fn new(repository: Option<&'a Repository>, options: BackupOptions, force: bool) -> Result<Self, Error> {
+        let snapshots = repository.map(lookup::snapshots).transpose()?.unwrap_or_default().snapshots;
+        let known = snapshots.into_iter().filter_map(|snapshot| Some((snapshot.imported?, snapshot.name.to_string())));
+        Ok(Self { repository, known: known.collect(), options, force })
+    }
+
+    /// Imports the backup at `path`; with `only_look`, says what would become of it as far as that is known before. The
+    /// second value is its length in bytes.
+    ///
+    /// # Errors
+    /// [`Error::Cancelled`], [`Error::Repo`]. What is wrong with the backup itself is an outcome.
+    pub fn import(&mut self, path: &Path, only_look: bool, progress: &dyn Progress) -> Result<(Outcome, u64), Error> {
+        let backup = match OldBackup::look(path) {
+            Ok(Some(backup)) => backup,
+            Ok(None) => return Ok((Outcome::Failed("it is no backup any more".to_owned()), 0)),
+            Err(error) => return Ok((Outcome::Failed(error.to_string()), 0)),
+        };
+        let bytes = backup.bytes;
+        if let Some(name) = self.known.get(&backup.fingerprint) {
+            return Ok((Outcome::Known(name.clone()), bytes));
+        }
+        progress.begin(&format!("checking {}", path.display()), None);
+        let wrong = match backup.wrong_checksums(progress) {
+            Ok(wrong) => wrong,
+            Err(_) if progress.cancelled() => return Err(Error::Cancelled(Cancelled)),
+            Err(error) => return Ok((Outcome::Failed(error.to_string()), bytes)),
+        };
+        let doubts: Vec<String> =
+            backup.doubts.iter().cloned().chain(wrong.iter().map(|(_, why)| why.clone())).collect();
+        if !doubts.is_empty() && !self.force {
+            return Ok((Outcome::Refused(doubts), bytes));
+        }
+        let mut backup = backup;
+        for (number, why) in wrong {
+            if let Some(part) = backup.parts.get_mut(number) {
+                part.errors.push(why);
+            }
+        }
+        let Some(repository) = self.repository.filter(|_| !only_look) else {
+            return Ok((Outcome::ToDo, bytes));
+        };
+        self.store(repository, backup, progress).map(|outcome| (outcome, bytes))
+    }
+
+    fn store(&mut self, repository: &Repository, backup: OldBackup, progress: &dyn Progress) -> Result<Outcome, Error> {
+        let reserved = backup::reserve_from(repository, backup.time)?;
+        let options = BackupOptions {
+            kind: backup.kind,
+            tags: vec![IMPORTED_TAG.to_owned()],
+            imported: Some(backup.fingerprint.clone()),
+            ..self.options.clone()
+        };
+        let force = self.force;
+        let sources: Vec<ComponentSource> = backup.parts.into_iter().map(|part| source(part, force)).collect();
+        match backup::run(repository, reserved, &sources, &options, progress) {
+            Ok(report) => {
+                self.known.insert(backup.fingerprint, report.snapshot.name.to_string());
+                Ok(Outcome::Imported(Box::new(report.snapshot), report.stored.total_bytes))
+            }
+            Err(Error::NothingSaved { errors }) => Ok(Outcome::Failed(errors.join("; "))),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn source(part: Part, force: bool) -> ComponentSource {
+    let Part { name, place, errors, .. } = part;
+    let origin = match place {
+        Place::Dump(file, facts) => {
+            Origin::DumpFile(Box::new(DumpFile::new(file, facts).even_if_cut(force).reporting(errors)))
+        }
+        Place::Directory(path) => {
+            Origin::Directory(DirSource::new(path, Excludes::default()).with_caches().reporting(errors))
+        }
+        Place::Archive(file, facts) => Origin::Archive(Box::new(ArchiveFile::new(file, facts).reporting(errors))),
+        Place::Stream(file) => Origin::Command(CommandSource::File(file)),
+        Place::Missing(kind, why) => Origin::Missing { kind, why },
+    };
+    ComponentSource { name, origin }
+}
