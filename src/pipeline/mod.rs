@@ -10,7 +10,6 @@ pub mod find;
 pub mod forget;
 pub mod import;
 pub mod lookup;
-mod metadata;
 mod presence;
 pub mod prune;
 pub mod repair;

@@ -14,8 +14,8 @@ use sha2::{Digest, Sha256};
 
 use super::support::{DAMAGE, PARTIAL, System, noise};
 
-const STAMP: &str = "20250901_020000";
-const NAME: &str = "system_backup_20250901_020000";
+pub(crate) const STAMP: &str = "20250901_020000";
+pub(crate) const NAME: &str = "system_backup_20250901_020000";
 
 /// A row of text that does not repeat.
 fn row(id: u64) -> String {
@@ -41,18 +41,18 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().expect("memory")
 }
 
-fn sha256(bytes: &[u8]) -> String {
+pub(crate) fn sha256(bytes: &[u8]) -> String {
     larder::id::hex(&Sha256::digest(bytes))
 }
 
 /// A folder as the old tool leaves it: a dump, two directories, an archive whose entries are in no order.
-struct Old {
-    path: PathBuf,
+pub(crate) struct Old {
+    pub(crate) path: PathBuf,
     metadata: Value,
 }
 
 impl Old {
-    fn new(system: &System, stamp: &str, rows: &[u64]) -> Self {
+    pub(crate) fn new(system: &System, stamp: &str, rows: &[u64]) -> Self {
         let name = format!("system_backup_{stamp}");
         let path = system.path("old").join(&name);
         fs::create_dir_all(path.join("models")).expect("create");
@@ -103,11 +103,11 @@ fn tar(target: &Path, folder: &Path, entries: &[&str]) {
 }
 
 /// The outcome of each backup of an import, in order.
-fn statuses(report: &Value) -> Vec<&str> {
+pub(crate) fn statuses(report: &Value) -> Vec<&str> {
     report["backups"].as_array().expect("a list").iter().map(|one| one["status"].as_str().expect("a status")).collect()
 }
 
-fn names(system: &System) -> Vec<String> {
+pub(crate) fn names(system: &System) -> Vec<String> {
     let list = system.json(&["list"]);
     list.as_array().expect("a list").iter().map(|one| one["name"].as_str().expect("a name").to_owned()).collect()
 }

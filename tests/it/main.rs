@@ -4,6 +4,7 @@ mod crash;
 mod create_faults;
 mod damage;
 mod deltas;
+mod export;
 mod faults;
 mod forgotten;
 mod harm;

@@ -1,51 +1,189 @@
-//! `larder export`: a snapshot as the documented folder.
+//! `larder export`: snapshots as folders that need no Larder.
 
-use std::path::PathBuf;
+use std::io::{IsTerminal, Write, stdout};
+use std::path::{Path, PathBuf};
 
-use clap::Args;
-use larder::pipeline::export::{ExportOptions, export};
+use clap::{Args, ValueEnum};
+use larder::model::Snapshot;
+use larder::pipeline::export::{ExportOptions, ExportReport, Layout, export, export_tar};
 use larder::pipeline::lookup;
-use serde_json::json;
+use larder::repo::Repository;
+use serde_json::{Value, json};
 
-use super::Context;
+use super::{Context, warn_unreadable};
 use crate::console::{line, warning};
-use crate::failure::Exit;
-use crate::units::size;
+use crate::failure::{Exit, UsageError};
+use crate::units::{count, size};
 
-/// Write a snapshot as a folder: the dump, the directories, an archive of each volume, and metadata.json with checksums.
+/// Write snapshots as folders: the dump, the directories, an archive of each volume, and metadata.json with checksums.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  larder export latest --to /mnt/usb\n  larder export --all --to /mnt/usb\n  \
+    larder export latest --layout upstream --to backups.old\n  larder export latest --tar - | ssh host tar -x")]
 pub(super) struct ExportArguments {
     /// The snapshot: its name, the beginning of it, or `latest`.
-    name: String,
+    #[arg(required_unless_present = "all", conflicts_with = "all")]
+    name: Option<String>,
+    /// Every snapshot that has no folder there yet.
+    #[arg(long)]
+    all: bool,
     /// Where to put the folder, which has the snapshot's name.
     #[arg(long, value_name = "DIR", default_value = ".")]
     to: PathBuf,
-    /// Write the dump as plain SQL.
+    /// Where files lie in the folder: as documented, as the old tool has them, or both in one.
+    #[arg(long, value_name = "LAYOUT", default_value = "documented")]
+    layout: LayoutName,
+    /// Write dumps as plain SQL, and archives as plain tar.
     #[arg(long)]
     no_compress: bool,
+    /// Replace a folder that is there already.
+    #[arg(long)]
+    force: bool,
+    /// Write the folder as a tar archive to this file, or with `-` to standard output.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["all", "to"])]
+    tar: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum LayoutName {
+    Documented,
+    Upstream,
+    Both,
 }
 
 impl ExportArguments {
     pub(super) fn run(&self, context: &Context<'_>) -> anyhow::Result<Exit> {
         context.progress.stop_cleanly()?;
         let repository = context.repository()?;
-        let snapshot = lookup::snapshot(&repository, &self.name)?;
-        let options = ExportOptions { compress: !self.no_compress };
-        let report = export(&repository, &snapshot, &self.to, options, &context.progress);
+        match (&self.name, &self.tar) {
+            (Some(name), Some(target)) => self.tar(context, &repository, &lookup::snapshot(&repository, name)?, target),
+            (Some(name), None) => {
+                let snapshot = lookup::snapshot(&repository, name)?;
+                let report = self.folder(context, &repository, &snapshot)?;
+                if context.output.is_json() {
+                    context.output.json(&to_json(&report, &snapshot));
+                }
+                Ok(exit(&report))
+            }
+            (None, _) => self.all(context, &repository),
+        }
+    }
+
+    fn options(&self) -> ExportOptions {
+        let layout = match self.layout {
+            LayoutName::Documented => Layout::Documented,
+            LayoutName::Upstream => Layout::Upstream,
+            LayoutName::Both => Layout::Both,
+        };
+        ExportOptions { compress: !self.no_compress, layout, replace: self.force }
+    }
+
+    /// Exports one snapshot, and says so.
+    fn folder(
+        &self,
+        context: &Context<'_>,
+        repository: &Repository,
+        snapshot: &Snapshot,
+    ) -> anyhow::Result<ExportReport> {
+        let report = export(repository, snapshot, &self.to, self.options(), &context.progress);
         context.progress.end();
         let report = report?;
-        report.notes.iter().for_each(|note| line(&format!("note: {note}")));
-        for name in &report.left_out {
-            warning(&format!("{} has no {name}: it could not be saved that night", snapshot.name));
-        }
-        if context.output.is_json() {
-            context.output.json(&json!({
-                "name": snapshot.name, "path": report.path, "bytes": report.bytes, "left_out": report.left_out,
-                "notes": report.notes,
-            }));
-        } else {
+        print_notes(&report, snapshot);
+        if !context.output.is_json() {
             context.output.line(&format!("{} ({})", report.path.display(), size(report.bytes)));
         }
-        Ok(if report.left_out.is_empty() { Exit::Done } else { Exit::Partial })
+        Ok(report)
     }
+
+    fn all(&self, context: &Context<'_>, repository: &Repository) -> anyhow::Result<Exit> {
+        let found = lookup::snapshots(repository)?;
+        let mut worst = if warn_unreadable(&found) { Exit::Damage } else { Exit::Done };
+        let (mut documents, mut standing) = (Vec::new(), 0);
+        for snapshot in found.snapshots.iter().rev() {
+            if !self.force && self.to.join(snapshot.name.as_str()).symlink_metadata().is_ok() {
+                standing += 1;
+                continue;
+            }
+            let report = self.folder(context, repository, snapshot)?;
+            if worst == Exit::Done {
+                worst = exit(&report);
+            }
+            documents.push(to_json(&report, snapshot));
+        }
+        if context.output.is_json() {
+            context.output.json(&json!({ "exported": documents, "standing": standing }));
+        } else {
+            let exported = count(documents.len() as u64, "snapshot", "snapshots");
+            context.output.line(&format!("{exported} exported, {standing} there already."));
+        }
+        Ok(worst)
+    }
+
+    fn tar(
+        &self,
+        context: &Context<'_>,
+        repository: &Repository,
+        snapshot: &Snapshot,
+        target: &Path,
+    ) -> anyhow::Result<Exit> {
+        let report = if target == Path::new("-") {
+            if context.output.is_json() || stdout().is_terminal() {
+                let message = "`--tar -` writes an archive to standard output";
+                return Err(UsageError::with_advice(message, "name a file, or pipe it somewhere without --json").into());
+            }
+            let report = export_tar(repository, snapshot, &mut stdout().lock(), self.options(), &context.progress);
+            context.progress.end();
+            report?
+        } else {
+            let report = self.tar_file(context, repository, snapshot, target)?;
+            if context.output.is_json() {
+                context.output.json(&to_json(&report, snapshot));
+            } else {
+                context.output.line(&format!("{} ({})", target.display(), size(report.bytes)));
+            }
+            report
+        };
+        print_notes(&report, snapshot);
+        Ok(exit(&report))
+    }
+
+    /// The archive has its name only when it is complete.
+    fn tar_file(
+        &self,
+        context: &Context<'_>,
+        repository: &Repository,
+        snapshot: &Snapshot,
+        target: &Path,
+    ) -> anyhow::Result<ExportReport> {
+        if target.symlink_metadata().is_ok() && !self.force {
+            let message = format!("{} exists already", target.display());
+            return Err(UsageError::with_advice(message, "`--force` replaces it").into());
+        }
+        let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let mut partial = tempfile::Builder::new().prefix(".larder-export-").tempfile_in(folder)?;
+        let report = export_tar(repository, snapshot, &mut partial, self.options(), &context.progress);
+        context.progress.end();
+        let mut report = report?;
+        partial.flush()?;
+        partial.as_file().sync_all()?;
+        partial.persist(target)?;
+        target.clone_into(&mut report.path);
+        Ok(report)
+    }
+}
+
+fn print_notes(report: &ExportReport, snapshot: &Snapshot) {
+    report.notes.iter().for_each(|note| line(&format!("note: {note}")));
+    for name in &report.left_out {
+        warning(&format!("{} has no {name}: it could not be saved that night", snapshot.name));
+    }
+}
+
+const fn exit(report: &ExportReport) -> Exit {
+    if report.left_out.is_empty() { Exit::Done } else { Exit::Partial }
+}
+
+fn to_json(report: &ExportReport, snapshot: &Snapshot) -> Value {
+    json!({
+        "name": snapshot.name, "path": report.path, "bytes": report.bytes, "left_out": report.left_out, "notes": report.notes,
+    })
 }

@@ -58,6 +58,7 @@ fn component_value(component: &Component, path: &str, entry: &Rendered) -> (Valu
             });
             if let (Some(database), Some(fields)) = (&component.database, value.as_object_mut()) {
                 fields.insert("database_size".to_owned(), json!(pretty_size(database.size_bytes)));
+                fields.insert("database".to_owned(), json!(database.name));
             }
             (value, size_mb)
         }

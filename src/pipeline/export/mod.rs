@@ -1,0 +1,194 @@
+//! The folder of a snapshot, which needs no Larder: rendered beside its place and renamed when it is complete.
+
+mod metadata;
+mod render;
+
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use tempfile::TempDir;
+
+use super::Error;
+use crate::model::Snapshot;
+use crate::progress::{self, Progress};
+use crate::repo::Repository;
+use crate::sink;
+use crate::source::{Place, Program, Watched};
+
+use metadata::Rendered;
+use render::{Renderer, modified};
+
+const METADATA_FILE: &str = "metadata.json";
+const COPY_BUFFER_BYTES: usize = 256 << 10;
+
+/// Where the files of a folder lie, and how they are named.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Layout {
+    /// As documented: `database.sql.gz`, and archives of volumes in `docker_volumes`.
+    #[default]
+    Documented,
+    /// As the old tool wrote it, and reads it: everything in the folder itself, with stamps.
+    Upstream,
+    /// Both in one: archives have two names, which are hard links where the file system has them.
+    Both,
+}
+
+/// How to render a folder.
+#[derive(Debug, Clone, Copy)]
+pub struct ExportOptions {
+    /// Compress dumps and archives.
+    pub compress: bool,
+    /// Where files lie.
+    pub layout: Layout,
+    /// Replace a folder that is there already.
+    pub replace: bool,
+}
+
+/// What was rendered.
+#[derive(Debug)]
+pub struct ExportReport {
+    /// The folder.
+    pub path: PathBuf,
+    /// Bytes of files in it.
+    pub bytes: u64,
+    /// Components that the snapshot does not have and that are left out therefore.
+    pub left_out: Vec<String>,
+    /// What is worth knowing.
+    pub notes: Vec<String>,
+}
+
+/// Renders a snapshot as the folder of its name in `parent`. One that is there is replaced in one step, or stays as it is.
+///
+/// # Errors
+/// [`Error::Refused`] when the folder is there already and is not to be replaced, [`Error::NotRendered`] when a file is
+/// lost; [`Error::Sink`], [`Error::Model`], [`Error::Cancelled`].
+pub fn export(
+    repository: &Repository,
+    snapshot: &Snapshot,
+    parent: &Path,
+    options: ExportOptions,
+    progress: &dyn Progress,
+) -> Result<ExportReport, Error> {
+    let path = parent.join(snapshot.name.as_str());
+    let failed = |action, source| Error::from(sink::Error::io(action, path.display().to_string(), source));
+    if path.symlink_metadata().is_ok() && !options.replace {
+        return Err(Error::Refused(format!("{} exists already (`--force` replaces it)", path.display())));
+    }
+    fs::create_dir_all(parent).map_err(|source| failed("create the folder of", source))?;
+    let prefix = format!(".{}-", snapshot.name);
+    let partial =
+        tempfile::Builder::new().prefix(&prefix).tempdir_in(parent).map_err(|source| failed("create", source))?;
+    let mut report = render(repository, snapshot, (partial.path(), &path), options, progress)?;
+    sync(partial.path()).map_err(|source| failed("sync", source))?;
+    put_in_place(partial, &path).map_err(|source| failed("create", source))?;
+    File::open(parent).and_then(|folder| folder.sync_all()).map_err(|source| failed("sync the folder of", source))?;
+    report.path = path;
+    Ok(report)
+}
+
+/// Writes the folder of a snapshot as a tar archive. It is rendered in the folder of temporary files before.
+///
+/// # Errors
+/// Those of [`export`]; [`Error::Source`] without GNU tar.
+pub fn export_tar(
+    repository: &Repository,
+    snapshot: &Snapshot,
+    target: &mut dyn Write,
+    options: ExportOptions,
+    progress: &dyn Progress,
+) -> Result<ExportReport, Error> {
+    let name = snapshot.name.as_str();
+    let failed = |source| Error::from(sink::Error::io("write", "the archive", source));
+    let parent = tempfile::Builder::new().prefix("larder-export-").tempdir().map_err(failed)?;
+    let folder = parent.path().join(name);
+    fs::create_dir(&folder).map_err(failed)?;
+    let report = render(repository, snapshot, (&folder, Path::new(name)), options, progress)?;
+    progress.begin("writing the archive", Some(report.bytes));
+    let mut program = Program::new("tar", Place::Here);
+    program.args(["--create", "--file=-", "--sort=name", "--format=posix", "--numeric-owner"]);
+    program.arg("--pax-option=exthdr.name=%d/PaxHeaders/%f,delete=atime,delete=ctime");
+    program.args(["--xattrs", "--xattrs-include=*", "--directory"]).arg(parent.path()).arg(name);
+    let mut archive = Watched::start(&program, progress)?;
+    let mut buffer = vec![0; COPY_BUFFER_BYTES];
+    loop {
+        progress::check(progress)?;
+        let len = archive.read(&mut buffer).map_err(failed)?;
+        if len == 0 {
+            break;
+        }
+        target.write_all(buffer.get(..len).unwrap_or_default()).map_err(failed)?;
+        progress.advance(len as u64);
+    }
+    archive.finish()?;
+    target.flush().map_err(failed)?;
+    Ok(report)
+}
+
+/// Renders everything into an empty folder, which is called `shown` in its metadata.
+fn render(
+    repository: &Repository,
+    snapshot: &Snapshot,
+    (folder, shown): (&Path, &Path),
+    options: ExportOptions,
+    progress: &dyn Progress,
+) -> Result<ExportReport, Error> {
+    let failed = |action, source| Error::from(sink::Error::io(action, shown.display().to_string(), source));
+    let mut rendered = Vec::new();
+    let mut report = ExportReport { path: shown.to_owned(), bytes: 0, left_out: Vec::new(), notes: Vec::new() };
+    let mut renderer = Renderer { repository, snapshot, folder, options, notes: &mut report.notes, progress };
+    for component in &snapshot.components {
+        let Some(root) = &component.root else {
+            report.left_out.push(component.name.to_string());
+            continue;
+        };
+        progress.begin(&format!("exporting {}", component.name), Some(component.bytes));
+        rendered.push((component, renderer.component(component, root)?));
+    }
+    let text = metadata::render(snapshot, &shown.display().to_string(), &rendered);
+    let path = folder.join(METADATA_FILE);
+    let written = fs::write(&path, text).and_then(|()| set_modified(&path, snapshot));
+    written.map_err(|source| failed("write the metadata of", source))?;
+    finish_folder(folder, snapshot).map_err(|source| failed("finish", source))?;
+    let bytes = rendered.iter().map(|(_, entry)| match entry {
+        Rendered::File { bytes, .. } | Rendered::Directory { bytes, .. } | Rendered::Volume { bytes, .. } => *bytes,
+    });
+    report.bytes = bytes.sum();
+    Ok(report)
+}
+
+/// Gives the folder, and that of volumes, their mode and the time of the snapshot.
+fn finish_folder(folder: &Path, snapshot: &Snapshot) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    let volumes = folder.join(render::VOLUMES_FOLDER);
+    if volumes.is_dir()
+        && !snapshot.components.iter().any(|component| component.name.as_str() == render::VOLUMES_FOLDER)
+    {
+        set_modified(&volumes, snapshot)?;
+    }
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o700))?;
+    set_modified(folder, snapshot)
+}
+
+fn set_modified(path: &Path, snapshot: &Snapshot) -> io::Result<()> {
+    File::open(path)?.set_modified(modified(snapshot))
+}
+
+/// Gives a folder its name. What had it is deleted afterwards.
+fn put_in_place(partial: TempDir, path: &Path) -> io::Result<()> {
+    if path.symlink_metadata().is_ok() {
+        renameat_with(CWD, partial.path(), CWD, path, RenameFlags::EXCHANGE)?;
+        // What was there has the name of the temporary folder now, and is removed with it.
+        let replaced = partial.keep();
+        return if replaced.is_dir() { fs::remove_dir_all(replaced) } else { fs::remove_file(replaced) };
+    }
+    fs::rename(partial.path(), path)?;
+    // Its folder has another name now, and there is nothing to remove.
+    drop(partial.keep());
+    Ok(())
+}
+
+fn sync(folder: &Path) -> io::Result<()> {
+    Ok(rustix::fs::syncfs(File::open(folder)?)?)
+}
