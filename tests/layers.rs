@@ -50,6 +50,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("indicatif", &[PROGRAM]),
     ("signal_hook", &[PROGRAM]),
     ("toml", &[PROGRAM]),
+    ("yaml_rust2", &["src/bin/larder/config/old.rs"]),
 ];
 
 /// Modules within a file that may import everything from the file around them.

@@ -20,6 +20,8 @@ mod repair;
 mod repair_faults;
 mod restore_safety;
 mod savings;
+mod schedule;
+mod shim;
 mod sources;
 mod streams;
 mod support;

@@ -6,6 +6,7 @@ mod config;
 mod console;
 mod failure;
 mod output;
+mod schedule;
 mod simulation;
 mod system;
 mod table;

@@ -9,6 +9,7 @@ mod export;
 mod find;
 mod forget;
 mod import;
+mod import_config;
 mod left_held;
 mod list;
 mod losses;
@@ -21,6 +22,8 @@ mod repair;
 mod restore;
 mod restore_plan;
 mod savings;
+mod schedule;
+mod shim;
 mod show;
 mod stats;
 mod undelete;
@@ -89,6 +92,7 @@ enum Command {
     Restore(restore::RestoreArguments),
     Export(export::ExportArguments),
     Import(import::ImportArguments),
+    ImportConfig(import_config::ImportConfigArguments),
     Verify(verify::VerifyArguments),
     Repair(repair::RepairArguments),
     Prune(prune::PruneArguments),
@@ -98,6 +102,8 @@ enum Command {
     Unpin(pin::UnpinArguments),
     Stats(stats::StatsArguments),
     Savings(savings::SavingsArguments),
+    Schedule(schedule::ScheduleArguments),
+    Shim(shim::ShimArguments),
     Completions(completions::CompletionsArguments),
     Man(man::ManArguments),
 }
@@ -126,6 +132,9 @@ pub(crate) fn run(arguments: &Arguments, output: &Output) -> anyhow::Result<Exit
         Command::Unpin(command) => command.run(&Context::new(global, output)?),
         Command::Stats(command) => command.run(&Context::new(global, output)?),
         Command::Savings(command) => command.run(&Context::new(global, output)?),
+        Command::ImportConfig(command) => command.run(global, output),
+        Command::Schedule(command) => command.run(global, output),
+        Command::Shim(command) => command.run(output),
         Command::Completions(command) => Ok(command.run(output)),
         Command::Man(command) => command.run(output),
     };

@@ -9,6 +9,11 @@ use crate::failure::Exit;
 use crate::table::{Align, Table};
 use crate::units::size;
 
+const MEBIBYTE: f64 = 1_048_576.0;
+const GIBIBYTE: f64 = 1_073_741_824.0;
+/// Snapshots that are listed one by one.
+const RECENT_SHOWN: usize = 10;
+
 /// Show what the repository takes and what it holds.
 #[derive(Debug, Args)]
 pub(super) struct StatsArguments {
@@ -64,10 +69,25 @@ fn repository(context: &Context<'_>) -> anyhow::Result<Exit> {
     table.lines().iter().for_each(|line| context.output.line(line));
     context.output.line("");
     context.output.line(&format!("Total backups: {}", stats.snapshots));
+    context.output.line(&format!("Total size: {} ({:.2} GB)", mebibytes(stored), stored as f64 / GIBIBYTE));
     context
         .output
         .line(&format!("As full copies they would take {}: {ratio:.1} times as much.", size(stats.bytes_in_snapshots)));
+    if !found.snapshots.is_empty() {
+        context.output.line("");
+        context.output.line("Recent Backups:");
+    }
+    for (number, snapshot) in (1..).zip(found.snapshots.iter().take(RECENT_SHOWN)) {
+        let stored = snapshot.components.iter().map(|component| component.bytes_stored).sum();
+        context.output.line(&format!("{number:>2}. {}", snapshot.name));
+        context.output.line(&format!("    {} stored, {}", mebibytes(stored), size(snapshot.bytes())));
+    }
     Ok(exit)
+}
+
+/// As programs read it that parse what the old tool printed.
+fn mebibytes(bytes: u64) -> String {
+    format!("{:.2} MB", bytes as f64 / MEBIBYTE)
 }
 
 fn snapshot(context: &Context<'_>, name: &str) -> anyhow::Result<Exit> {

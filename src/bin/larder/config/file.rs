@@ -141,9 +141,16 @@ pub(super) struct Database {
     container: Option<String>,
     #[serde(default)]
     others: Vec<String>,
+    #[serde(default)]
+    skip: bool,
 }
 
 impl Database {
+    /// Whether no database is to be saved.
+    pub(super) const fn is_skipped(&self) -> bool {
+        self.skip
+    }
+
     /// The database and others of its server. A relative password file lies below `base`.
     pub(super) fn settings(&self, base: &Path) -> anyhow::Result<DatabaseSettings> {
         let password = self.password_file.as_ref().map(|path| read_password(&base.join(path))).transpose()?;

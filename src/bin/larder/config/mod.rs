@@ -1,6 +1,7 @@
 //! What is to be backed up and where: flags over environment over `larder.toml` over what is found.
 
 mod file;
+mod old;
 mod retention;
 
 use std::collections::BTreeMap;
@@ -14,12 +15,13 @@ use larder::parity::Share;
 use larder::source::postgres::Connection;
 use larder::source::{Excludes, ReadMethod};
 
+pub(crate) use old::convert;
 pub(crate) use retention::{RetentionTable, parse_size, parse_span};
 
 use crate::cli::GlobalArguments;
 use crate::failure::UsageError;
 
-const FILE_NAME: &str = "larder.toml";
+pub(crate) const FILE_NAME: &str = "larder.toml";
 const DEFAULT_BACKUP_DIR: &str = "backups";
 /// The directories of the documented system.
 const DEFAULT_DIRECTORIES: [&str; 4] = ["models", "config", "outputs", "logs"];
@@ -106,6 +108,8 @@ pub(crate) struct Settings {
     pub(crate) parity: Option<Parity>,
     pub(crate) directories: Vec<Directory>,
     pub(crate) database: Option<DatabaseSettings>,
+    /// Whether no database is saved, wherever there is one.
+    pub(crate) skips_database: bool,
     pub(crate) docker: DockerSettings,
     pub(crate) volumes: BTreeMap<String, VolumeSettings>,
     /// What the file says of pruning.
@@ -123,18 +127,19 @@ impl Settings {
         let backup_dir = global.backup_dir.clone().or_else(|| file.backup_dir.clone());
         let backup_dir = base.join(backup_dir.unwrap_or_else(|| PathBuf::from(DEFAULT_BACKUP_DIR)));
         let directories = directories(&file, &base)?;
-        let database = match database_from_environment()? {
-            Some(connection) => {
-                let place = DatabasePlace::Server(connection);
-                Some(DatabaseSettings { place, others: Vec::new() })
-            }
-            None => file.database.as_ref().map(|database| database.settings(&base)).transpose()?,
+        let database = if let Some(connection) = database_from_environment()? {
+            let place = DatabasePlace::Server(connection);
+            Some(DatabaseSettings { place, others: Vec::new() })
+        } else {
+            let named = file.database.as_ref().filter(|database| !database.is_skipped());
+            named.map(|database| database.settings(&base)).transpose()?
         };
+        let skips_database = file.database.as_ref().is_some_and(file::Database::is_skipped);
         let volumes = file.volumes.iter().map(|(name, volume)| Ok((name.clone(), volume_settings(name, volume)?)));
         let volumes = volumes.collect::<anyhow::Result<_>>()?;
         let parity = file.parity.as_deref().map(parse_parity).transpose()?;
         let (docker, retention) = (docker_settings(file.docker), file.retention);
-        Ok(Self { base, backup_dir, parity, directories, database, docker, volumes, retention })
+        Ok(Self { base, backup_dir, parity, directories, database, skips_database, docker, volumes, retention })
     }
 
     /// The directory of this name.

@@ -125,6 +125,9 @@ impl<'a> System<'a> {
     }
 
     fn find_databases(&mut self) {
+        if self.settings.skips_database {
+            return;
+        }
         let mut found = match &self.settings.database {
             Some(database) => self.configured_databases(database),
             None => self.databases_of_servers(),

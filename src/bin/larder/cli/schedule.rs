@@ -1,0 +1,232 @@
+//! `larder schedule`: has systemd or cron run backups, checks and prunes.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use clap::{Args, Subcommand, ValueEnum};
+use serde_json::json;
+
+use super::{Context, GlobalArguments};
+use crate::console::{advice, warning};
+use crate::failure::{Exit, UsageError};
+use crate::output::Output;
+use crate::schedule::{Job, Planned, Runner, Schedule, When, timers};
+
+/// Have systemd or cron run backups, checks and prunes of this system.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  larder schedule install\n  larder schedule install --create 01:30 --prune 'sun 03:00' --verify none\n  \
+    larder schedule show\n  larder schedule remove"
+)]
+pub(super) struct ScheduleArguments {
+    #[command(subcommand)]
+    action: Action,
+    /// Take this directory for the root of the file system, and start nothing.
+    #[arg(long, value_name = "DIR", default_value = "/", hide_default_value = true, global = true)]
+    root: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Write timers of systemd, or where it does not run a file for cron; replaces what was installed before.
+    Install(InstallArguments),
+    /// Show what is installed, and when it runs next.
+    Show,
+    /// Remove what is installed.
+    Remove,
+}
+
+#[derive(Debug, Args)]
+struct InstallArguments {
+    /// When to back up: a time like 02:00, or one of a day of the week like 'sun 02:00'.
+    #[arg(long, value_name = "TIME", default_value = "02:00", value_parser = When::parse)]
+    create: When,
+    /// When to prune, or `none`.
+    #[arg(long, value_name = "TIME", default_value = "sun 03:00", value_parser = When::or_none)]
+    prune: Chosen,
+    /// When to read and check some of the data, or `none`.
+    #[arg(long, value_name = "TIME", default_value = "sat 04:00", value_parser = When::or_none)]
+    verify: Chosen,
+    /// How much of the data each check reads, chosen anew each time.
+    #[arg(long, value_name = "N%", default_value = "10%")]
+    subset: String,
+    /// What is to run it [default: systemd where it runs, else cron].
+    #[arg(long, value_name = "WHO")]
+    with: Option<RunnerName>,
+    /// Print the files, and write nothing.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// A time, or none.
+#[derive(Debug, Clone, Copy)]
+struct Chosen(Option<When>);
+
+impl When {
+    fn or_none(text: &str) -> Result<Chosen, String> {
+        if text == "none" { Ok(Chosen(None)) } else { Self::parse(text).map(|when| Chosen(Some(when))) }
+    }
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum RunnerName {
+    Systemd,
+    Cron,
+}
+
+impl ScheduleArguments {
+    pub(super) fn run(&self, global: &GlobalArguments, output: &Output) -> anyhow::Result<Exit> {
+        let base = global.directory.canonicalize().map_err(|error| {
+            UsageError::new(format!("the directory {} cannot be used: {error}", global.directory.display()))
+        })?;
+        let name = Schedule::name_of(&base);
+        match &self.action {
+            Action::Install(install) => {
+                let jobs = install.jobs(global, &base)?;
+                // What the commands will be run with has to be understood now.
+                Context::new(global, output)?;
+                self.install(&Schedule { name, base, jobs }, install, output)
+            }
+            Action::Show => self.show(&name, output),
+            Action::Remove => self.remove(&name, output),
+        }
+    }
+
+    /// Whether it is this machine that is changed.
+    fn is_live(&self) -> bool {
+        self.root == Path::new("/")
+    }
+
+    fn install(&self, schedule: &Schedule, install: &InstallArguments, output: &Output) -> anyhow::Result<Exit> {
+        let runner = match install.with {
+            Some(RunnerName::Systemd) => Runner::Systemd,
+            Some(RunnerName::Cron) => Runner::Cron,
+            None => Runner::of_this_host(),
+        };
+        let files = runner.files(&self.root, schedule);
+        if install.dry_run {
+            for Planned { path, text } in &files {
+                output.line(&format!("# {}\n{text}", path.display()));
+            }
+        } else {
+            self.delete(&Schedule::standing(&self.root, &schedule.name))?;
+            for Planned { path, text } in &files {
+                let folder = path.parent().unwrap_or(Path::new("/"));
+                let written = fs::create_dir_all(folder).and_then(|()| fs::write(path, text));
+                written.map_err(|error| {
+                    let message = format!("cannot write {}: {error}", path.display());
+                    UsageError::with_advice(message, "only root may; `--dry-run` prints the files")
+                })?;
+                output.line(&path.display().to_string());
+            }
+            if self.is_live() && runner == Runner::Systemd {
+                let paths: Vec<PathBuf> = files.iter().map(|file| file.path.clone()).collect();
+                systemctl(["daemon-reload"])?;
+                systemctl(["enable", "--now"].into_iter().map(str::to_owned).chain(timers(&paths)))?;
+            }
+        }
+        if ["DATABASE_URL", "POSTGRES_DB"].iter().any(|name| std::env::var_os(name).is_some()) {
+            warning("the database is named by the environment, which the schedule does not have");
+            advice("name it in [database] of larder.toml, with its password in a file");
+        }
+        let paths: Vec<_> = files.iter().map(|file| &file.path).collect();
+        if output.is_json() {
+            output.json(&json!({ "name": schedule.name, "files": paths, "written": !install.dry_run }));
+        }
+        Ok(Exit::Done)
+    }
+
+    fn show(&self, name: &str, output: &Output) -> anyhow::Result<Exit> {
+        let standing = Schedule::standing(&self.root, name);
+        if output.is_json() {
+            output.json(&json!({ "name": name, "files": standing }));
+            return Ok(Exit::Done);
+        }
+        if standing.is_empty() {
+            output.line("Nothing is installed for this directory.");
+        }
+        for path in &standing {
+            let text = fs::read_to_string(path)?;
+            let telling = |line: &&str| {
+                line.starts_with("OnCalendar=") || line.starts_with("ExecStart=") || line.contains(" root ")
+            };
+            text.lines().filter(telling).for_each(|line| output.line(&format!("{}: {line}", path.display())));
+        }
+        if self.is_live() && !timers(&standing).is_empty() {
+            let timers =
+                Command::new("systemctl").args(["list-timers", "--no-pager"]).args(timers(&standing)).output()?;
+            output.bytes(&timers.stdout);
+        }
+        Ok(Exit::Done)
+    }
+
+    fn remove(&self, name: &str, output: &Output) -> anyhow::Result<Exit> {
+        let standing = Schedule::standing(&self.root, name);
+        self.delete(&standing)?;
+        if output.is_json() {
+            output.json(&json!({ "name": name, "removed": standing }));
+        } else if standing.is_empty() {
+            output.line("Nothing is installed for this directory.");
+        } else {
+            for path in &standing {
+                output.line(&format!("removed {}", path.display()));
+            }
+        }
+        Ok(Exit::Done)
+    }
+
+    fn delete(&self, files: &[PathBuf]) -> anyhow::Result<()> {
+        let timers = timers(files);
+        if self.is_live() && !timers.is_empty() {
+            systemctl(["disable", "--now"].into_iter().map(str::to_owned).chain(timers))?;
+        }
+        for path in files {
+            fs::remove_file(path)
+                .map_err(|error| UsageError::new(format!("cannot remove {}: {error}", path.display())))?;
+        }
+        if self.is_live() && files.iter().any(|path| path.extension() == Some(OsStr::new("service"))) {
+            systemctl(["daemon-reload"])?;
+        }
+        Ok(())
+    }
+}
+
+impl InstallArguments {
+    fn jobs(&self, global: &GlobalArguments, base: &Path) -> anyhow::Result<Vec<Job>> {
+        let number = self.subset.trim_end_matches('%').parse::<f64>();
+        if !number.is_ok_and(|number| number > 0.0 && number <= 100.0) {
+            return Err(UsageError::new(format!("--subset {}: not between 0 and 100 %", self.subset)).into());
+        }
+        let path = |path: &Path| path.to_string_lossy().into_owned();
+        let mut words = vec![path(&std::env::current_exe()?), "-q".to_owned(), "-C".to_owned(), path(base)];
+        if let Some(backup_dir) = &global.backup_dir {
+            words.extend(["--backup-dir".to_owned(), path(backup_dir)]);
+        }
+        if let Some(config) = &global.config {
+            words.extend(["--config".to_owned(), path(&std::path::absolute(config)?)]);
+        }
+        let job = |name, when, arguments: &[&str]| {
+            let arguments = arguments.iter().map(|word| (*word).to_owned());
+            Job { name, when, words: words.iter().cloned().chain(arguments).collect() }
+        };
+        let mut jobs = vec![job("create", self.create, &["create"])];
+        if let Chosen(Some(when)) = self.verify {
+            jobs.push(job("verify", when, &["verify", "--all", "--read-data", "--subset", &self.subset]));
+        }
+        if let Chosen(Some(when)) = self.prune {
+            jobs.push(job("prune", when, &["prune", "--force"]));
+        }
+        Ok(jobs)
+    }
+}
+
+fn systemctl<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> anyhow::Result<()> {
+    let output = Command::new("systemctl").args(arguments).output()?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr).trim().replace('\n', "; ");
+    Err(anyhow::anyhow!("systemctl failed: {said}"))
+}

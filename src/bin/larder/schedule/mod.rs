@@ -1,0 +1,183 @@
+//! What runs regularly: which commands, when, and the files that have systemd or cron run them. Nothing of ours runs in between.
+
+mod cron;
+mod systemd;
+
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use larder::id::ChunkId;
+
+/// Minutes within which a run begins at random, so that not all machines begin at once.
+const JITTER_MINUTES: u32 = 10;
+const WEEKDAYS: [&str; 7] = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
+
+/// A time of each day, or of one day of each week.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct When {
+    /// The day of the week, Sunday being 0.
+    weekday: Option<usize>,
+    hour: u8,
+    minute: u8,
+}
+
+impl When {
+    /// Understands `02:00` and `sun 03:00`.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let wrong = || format!("'{text}' is no time: write it like 02:00, or like 'sun 03:00'");
+        let (weekday, time) = match text.trim().split_once(' ') {
+            Some((day, time)) => {
+                let day = WEEKDAYS.iter().position(|known| *known == day.to_ascii_lowercase());
+                (Some(day.ok_or_else(wrong)?), time.trim())
+            }
+            None => (None, text.trim()),
+        };
+        let (hour, minute) = time.split_once(':').ok_or_else(wrong)?;
+        let number = |digits: &str, below: u8| digits.parse::<u8>().ok().filter(|number| *number < below);
+        let hour = number(hour, 24).ok_or_else(wrong)?;
+        Ok(Self { weekday, hour, minute: number(minute, 60).ok_or_else(wrong)? })
+    }
+}
+
+/// A command that runs regularly.
+#[derive(Debug, Clone)]
+pub(crate) struct Job {
+    /// What it is called in names of files.
+    pub(crate) name: &'static str,
+    pub(crate) when: When,
+    /// Program and arguments.
+    pub(crate) words: Vec<String>,
+}
+
+/// Everything that runs for one system.
+#[derive(Debug)]
+pub(crate) struct Schedule {
+    /// Tells it from those of other systems.
+    pub(crate) name: String,
+    /// The directory of the system.
+    pub(crate) base: PathBuf,
+    pub(crate) jobs: Vec<Job>,
+}
+
+/// A file to be written.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Planned {
+    pub(crate) path: PathBuf,
+    pub(crate) text: String,
+}
+
+/// Who runs it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Runner {
+    Systemd,
+    Cron,
+}
+
+impl Runner {
+    /// Systemd where it runs, else cron.
+    pub(crate) fn of_this_host() -> Self {
+        if Path::new("/run/systemd/system").is_dir() { Self::Systemd } else { Self::Cron }
+    }
+
+    /// The files of a schedule, below `root`.
+    pub(crate) fn files(self, root: &Path, schedule: &Schedule) -> Vec<Planned> {
+        match self {
+            Self::Systemd => systemd::files(root, schedule),
+            Self::Cron => vec![cron::file(root, schedule)],
+        }
+    }
+}
+
+impl Schedule {
+    /// The name of what runs for the system in this directory.
+    pub(crate) fn name_of(base: &Path) -> String {
+        let last = base.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let plain: String = last.chars().map(|char| if char.is_ascii_alphanumeric() { char } else { '-' }).collect();
+        // Two systems may have directories of the same name.
+        let mut sum = ChunkId::of(base.as_os_str().as_bytes()).to_string();
+        sum.truncate(8);
+        format!("larder-{}-{sum}", plain.to_lowercase())
+    }
+
+    /// The files that are there below `root`, of whatever runner.
+    pub(crate) fn standing(root: &Path, name: &str) -> Vec<PathBuf> {
+        let mut found = Vec::new();
+        for folder in [systemd::FOLDER, cron::FOLDER] {
+            let entries = std::fs::read_dir(root.join(folder)).into_iter().flatten().flatten();
+            let ours = entries.filter(|entry| {
+                let file = entry.file_name();
+                let rest = file.to_str().and_then(|file| file.strip_prefix(name));
+                rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+            });
+            found.extend(ours.map(|entry| entry.path()));
+        }
+        found.sort();
+        found
+    }
+}
+
+/// The timers among the files of a schedule.
+pub(crate) fn timers(files: &[PathBuf]) -> Vec<String> {
+    let timers = files.iter().filter(|path| path.extension().is_some_and(|extension| extension == "timer"));
+    timers.filter_map(|path| Some(path.file_name()?.to_string_lossy().into_owned())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn schedule() -> Schedule {
+        let job = |name, when, words: &[&str]| Job {
+            name,
+            when: When::parse(when).expect("a time"),
+            words: words.iter().map(|word| (*word).to_owned()).collect(),
+        };
+        let jobs = vec![
+            job("create", "02:00", &["/usr/bin/larder", "-C", "/srv/my app", "create"]),
+            job("verify", "sat 4:30", &["/usr/bin/larder", "-C", "/srv/my app", "verify", "--subset", "10%"]),
+        ];
+        Schedule { name: "larder-my-app-0".to_owned(), base: "/srv/my app".into(), jobs }
+    }
+
+    #[test]
+    fn times_are_read_and_others_refused() {
+        assert_eq!(When::parse("Sun 03:05"), Ok(When { weekday: Some(0), hour: 3, minute: 5 }));
+        assert_eq!(When::parse("23:59").map(|when| when.weekday), Ok(None));
+        for text in ["", "24:00", "12:60", "someday 02:00", "2", "02:00 sun", "sun"] {
+            assert!(When::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_line_of_cron_has_its_time_its_user_and_escapes() {
+        let [file] = Runner::Cron.files(Path::new("/"), &schedule()).try_into().expect("one file");
+        assert_eq!(file.path, Path::new("/etc/cron.d/larder-my-app-0"));
+        let lines: Vec<&str> =
+            file.text.lines().filter(|line| line.contains("larder -") || line.contains("'-C'")).collect();
+        assert!(lines[0].starts_with("0 2 * * * root "), "{}", file.text);
+        assert!(lines[1].starts_with("30 4 * * 6 root "), "{}", file.text);
+        assert!(lines[1].contains(r"'10\%'") && lines[1].contains("'/srv/my app'"), "{}", file.text);
+        assert!(lines[1].replace(r"\%", "").chars().all(|char| char != '%'), "{}", lines[1]);
+    }
+
+    #[test]
+    fn a_timer_and_a_service_for_each_command() {
+        let files = Runner::Systemd.files(Path::new("/stage"), &schedule());
+        let names: Vec<_> = files.iter().map(|file| file.path.display().to_string()).collect();
+        assert_eq!(names.len(), 4);
+        assert_eq!(names[0], "/stage/etc/systemd/system/larder-my-app-0-create.service");
+        let verify = &files[2].text;
+        assert!(
+            verify.contains(r#"ExecStart="/usr/bin/larder" "-C" "/srv/my app" "verify" "--subset" "10%%""#),
+            "{verify}"
+        );
+        assert!(files[3].text.contains("OnCalendar=Sat *-*-* 04:30:00"), "{}", files[3].text);
+        assert!(files[1].text.contains("OnCalendar=*-*-* 02:00:00"), "{}", files[1].text);
+    }
+
+    #[test]
+    fn systems_of_the_same_name_are_told_apart() {
+        assert_ne!(Schedule::name_of(Path::new("/a/app")), Schedule::name_of(Path::new("/b/app")));
+        assert!(Schedule::name_of(Path::new("/a/My App")).starts_with("larder-my-app-"));
+    }
+}
