@@ -93,11 +93,11 @@ impl Stack {
         if let Some(container) = self.containers.iter().find(is_here) {
             return container.labels.get(PROJECT).cloned();
         }
-        // After `compose down` only volumes are left, and their project has the name that Compose gives by default.
+        // After `compose down` only volumes are left, and their project has the name that Compose gives.
         if !Self::is_compose_directory(directory) {
             return None;
         }
-        let default = default_project(&real)?;
+        let default = named_project(directory).or_else(|| default_project(&real))?;
         let known = |labels: &std::collections::HashMap<String, String>| labels.get(PROJECT) == Some(&default);
         let found = self.containers.iter().any(|container| known(&container.labels))
             || self.volumes.iter().any(|volume| known(&volume.labels));
@@ -229,6 +229,18 @@ fn is_anonymous(volume: &Volume) -> bool {
     volume.name.len() == 64 && volume.name.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
+/// The name that a directory gives to its project: in `.env`, or with `name` in its compose file.
+fn named_project(directory: &Path) -> Option<String> {
+    let value_in = |file: &str, key: &str| {
+        let text = std::fs::read_to_string(directory.join(file)).ok()?;
+        let value = text.lines().find_map(|line| line.strip_prefix(key))?;
+        let value = value.split(" #").next().unwrap_or_default().trim().trim_matches(['"', '\'']);
+        (!value.is_empty() && !value.contains('$')).then(|| value.to_owned())
+    };
+    let named = || COMPOSE_FILES.iter().find_map(|file| value_in(file, "name:"));
+    value_in(".env", "COMPOSE_PROJECT_NAME=").or_else(named)
+}
+
 /// The name that Compose gives to the project of a directory: lower case, letters, digits, `_` and `-`.
 fn default_project(directory: &Path) -> Option<String> {
     let name = directory.file_name()?.to_str()?.to_lowercase();
@@ -325,6 +337,17 @@ mod tests {
         assert_eq!(data(&[("PGDATA", "/var/lib/postgresql/18/docker")]).as_deref(), Some("18/docker"));
         assert_eq!(data(&[("PGDATA", "/var/lib/postgresql")]).as_deref(), Some(""));
         assert_eq!(data(&[("PGDATA", "/var/lib/postgresql-other")]), None);
+    }
+
+    #[test]
+    fn a_directory_may_name_its_project() {
+        let folder = tempfile::tempdir().expect("a folder");
+        assert_eq!(named_project(folder.path()), None);
+        let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("write");
+        write("compose.yaml", "services:\n  a:\n    name: no\nname: \"shop\" # ours\n");
+        assert_eq!(named_project(folder.path()).as_deref(), Some("shop"));
+        write(".env", "A=1\nCOMPOSE_PROJECT_NAME=other\n");
+        assert_eq!(named_project(folder.path()).as_deref(), Some("other"));
     }
 
     #[test]

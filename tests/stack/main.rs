@@ -12,6 +12,7 @@ mod interrupted;
 mod looks;
 mod methods;
 mod nights;
+mod procedures;
 mod projects;
 mod proxy;
 mod support;

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tempfile::TempDir;
 
-const IMAGE: &str = "larder-test";
+pub(crate) const IMAGE: &str = "larder-test";
 /// How long a container may take until it does what it is for.
 const PATIENCE: Duration = Duration::from_mins(1);
 /// A tested program gets nothing of these from the environment of the tests.
@@ -27,7 +27,7 @@ const UNSET: [&str; 8] = [
     "LARDER_BACKUP_DIR",
     "COMPOSE_PROJECT_NAME",
 ];
-const POSTGRES_SCRIPT: &str = r#"
+pub(crate) const POSTGRES_SCRIPT: &str = r#"
 set -e
 if [ ! -s "$PGDATA/PG_VERSION" ]; then
     initdb -A trust -U cti -D "$PGDATA" --no-sync >/dev/null
@@ -366,13 +366,13 @@ pub(crate) fn files_in(folder: &Path) -> String {
 }
 
 /// A user that is neither root nor unknown to the host.
-fn server_user() -> u32 {
+pub(crate) fn server_user() -> u32 {
     let passwd = fs::read_to_string("/etc/passwd").unwrap_or_default();
     let entry = passwd.lines().find_map(|line| line.strip_prefix("postgres:")?.split(':').nth(1)?.parse().ok());
     entry.unwrap_or(65_534)
 }
 
-fn server_programs() -> PathBuf {
+pub(crate) fn server_programs() -> PathBuf {
     let versions = fs::read_dir("/usr/lib/postgresql").expect("PostgreSQL is installed").flatten();
     let newest = versions.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok()).max();
     PathBuf::from(format!("/usr/lib/postgresql/{}/bin", newest.expect("PostgreSQL is installed")))

@@ -65,7 +65,7 @@ impl<'a> Plan<'a> {
     }
 
     /// A volume and a dump that are the same database are never both restored: the dump wins, unless the server has
-    /// nothing to start from. A copy that is not consistent wins over nothing.
+    /// nothing to start from, or its container is gone, as after `docker-compose down`. A copy that is not consistent wins over nothing.
     fn add_volume(
         &mut self,
         system: &System<'_>,
@@ -80,7 +80,8 @@ impl<'a> Plan<'a> {
         let mut certain = dumps.iter().filter(|(_, same)| *same == Same::Surely).map(|(dump, _)| dump.name.to_string());
         let name = volume.name.to_string();
         if let (Some(data), false) = (data, named) {
-            if let Some((dump, _)) = dumps.first()
+            let gone = dumps.iter().any(|(dump, same)| *same == Same::Surely && system.connection(dump).is_err());
+            if let Some((dump, _)) = dumps.first().filter(|_| !gone)
                 && has_server_data(&target.engine, &target.name, data)?
             {
                 let why = format!("it is the database that {} is loaded into", dump.name);
@@ -95,7 +96,8 @@ impl<'a> Plan<'a> {
                 self.refused.push((name, format!("it is no consistent copy of a database: {advice}")));
                 return Ok(());
             }
-            self.skipped.extend(certain.map(|dump| (dump, format!("{name} has it, and its server has nothing else"))));
+            let because = if gone { "no server is there to load it into" } else { "its server has nothing else" };
+            self.skipped.extend(certain.map(|dump| (dump, format!("{name} has it, and {because}"))));
         } else if let Some(dump) = certain.next() {
             let message = format!("{name} and {dump} are the same database");
             return Err(UsageError::with_advice(message, "name one of them in --components").into());

@@ -165,8 +165,9 @@ fn parse_parity(text: &str) -> Result<Parity, UsageError> {
 
 fn docker_settings(file: file::Docker) -> DockerSettings {
     let host = std::env::var("DOCKER_HOST").ok().filter(|host| !host.is_empty());
+    let project = std::env::var("COMPOSE_PROJECT_NAME").ok().filter(|project| !project.is_empty());
     let hold_limit = file.hold_secs.map_or(DEFAULT_HOLD_LIMIT, Duration::from_secs);
-    DockerSettings { enabled: file.enabled, host: host.or(file.host), project: file.project, hold_limit }
+    DockerSettings { enabled: file.enabled, host: host.or(file.host), project: project.or(file.project), hold_limit }
 }
 
 fn volume_settings(name: &str, volume: &file::Volume) -> anyhow::Result<VolumeSettings> {
