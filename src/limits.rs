@@ -57,6 +57,10 @@ pub const FANOUT_BITS_MAX: u32 = 16;
 
 /// Largest `config` object, in bytes.
 pub const CONFIG_BYTES_MAX: u64 = 1 << 20;
+/// A compressed file that is imported may hold this many bytes, whatever its own length.
+pub const EXPANDED_BYTES_MIN: u64 = 256 << 20;
+/// Beyond that it may hold this many times its own length. Dumps reach ten, volumes with many zeros a hundred.
+pub const EXPANSION_MAX: u64 = 400;
 /// Largest `metadata.json` of a folder that is imported, in bytes.
 pub const METADATA_BYTES_MAX: u64 = 16 << 20;
 /// Largest snapshot manifest, in bytes.

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
 
+use crate::limits::{EXPANDED_BYTES_MIN, EXPANSION_MAX};
+
 const BUFFER_BYTES: usize = 256 << 10;
 
 /// A file whose content may be compressed.
@@ -49,8 +51,33 @@ impl StoredFile {
     /// # Errors
     /// Those of [`StoredFile::open_stored`]. The reader fails when the compressed data is damaged or cut short.
     pub fn open(&self) -> io::Result<Box<dyn Read>> {
-        let file = BufReader::with_capacity(BUFFER_BYTES, self.open_stored()?);
-        Ok(if self.is_compressed { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) })
+        let file = self.open_stored()?;
+        let left = file.metadata()?.len().saturating_mul(EXPANSION_MAX).max(EXPANDED_BYTES_MIN);
+        let file = BufReader::with_capacity(BUFFER_BYTES, file);
+        Ok(if self.is_compressed {
+            Box::new(Expanded { decoder: MultiGzDecoder::new(file), left })
+        } else {
+            Box::new(file)
+        })
+    }
+}
+
+/// What a compressed file holds, until it is more than an honest one can hold.
+struct Expanded<R> {
+    decoder: MultiGzDecoder<R>,
+    left: u64,
+}
+
+impl<R: Read> Read for Expanded<R> {
+    fn read(&mut self, target: &mut [u8]) -> io::Result<usize> {
+        let len = self.decoder.read(target)?;
+        self.left = self.left.checked_sub(len as u64).ok_or_else(|| {
+            let why = format!(
+                "it holds more than {EXPANSION_MAX} times its own length, as nothing does that is worth keeping"
+            );
+            io::Error::new(io::ErrorKind::InvalidData, why)
+        })?;
+        Ok(len)
     }
 }
 

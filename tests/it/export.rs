@@ -122,6 +122,10 @@ fn what_is_there_stays_or_is_replaced_whole() {
     let run = system.run(&["export", NAME, "--to", &to, "--force"]);
     assert_eq!(run.code, Some(4), "{run:?}");
     assert!(folder.join("mine").exists());
+    // Nobody can write here, not even root.
+    let run = system.run(&["export", NAME, "--to", "/proc/larder"]);
+    assert_eq!(run.code, Some(1), "{run:?}");
+    assert!(run.stderr.contains("/proc/larder"), "{run:?}");
     let left: Vec<_> = fs::read_dir(&to).expect("a folder").flatten().map(|entry| entry.file_name()).collect();
     assert_eq!(left, [NAME], "nothing else is left");
 }

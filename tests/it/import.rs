@@ -229,6 +229,13 @@ const CASES: &[Case] = &[
         says: "cannot read from",
     },
     Case {
+        what: "a dump that never ends",
+        harm: |old| old.metadata["components"]["database"] = dump_of(old, &gzip(&vec![b'-'; 300 << 20])),
+        status: "failed",
+        forced: "failed",
+        says: "400 times its own length",
+    },
+    Case {
         what: "an archive that is none",
         harm: |old| {
             let path = old.file(&format!("redis_data_{STAMP}.tar.gz"));

@@ -1,4 +1,4 @@
-//! What `larder schedule` writes, by running the lines themselves.
+//! What `larder schedule` writes, by running the lines themselves, and what `larder setup` installs.
 
 use std::fs;
 use std::process::Command;
@@ -49,4 +49,22 @@ fn what_cron_would_run_backs_up_checks_and_prunes() {
     }
     system.write("larder.toml", "[nothing]\n");
     system.run(&["schedule", "install", "--root", &root]).ended(2).says("larder.toml");
+}
+
+#[test]
+fn pages_and_scripts_are_installed_and_removed() {
+    let system = System::new();
+    let prefix = system.path("prefix").to_string_lossy().into_owned();
+    let report = system.json(&["setup", "--prefix", &prefix]);
+    let installed = report["files"].as_array().expect("a list").len();
+    assert!(installed > 25, "{report}");
+    let page = fs::read_to_string(system.path("prefix/share/man/man1/larder-restore.1")).expect("a page");
+    assert!(page.contains("larder restore") || page.contains("larder\\-restore"), "{page}");
+    let script = system.path("prefix/share/bash-completion/completions/larder");
+    let check = "source \"$0\" && complete -p larder";
+    let output = Command::new("bash").args(["-c", check]).arg(&script).output().expect("bash runs");
+    assert!(output.status.success(), "{output:?}");
+    let report = system.json(&["setup", "--prefix", &prefix, "--remove"]);
+    assert_eq!(report["files"].as_array().map(Vec::len), Some(installed), "{report}");
+    assert_eq!(fs::read_dir(system.path("prefix/share/man/man1")).expect("a folder").count(), 0, "no page is left");
 }

@@ -23,6 +23,7 @@ mod restore;
 mod restore_plan;
 mod savings;
 mod schedule;
+mod setup;
 mod shim;
 mod show;
 mod stats;
@@ -104,6 +105,7 @@ enum Command {
     Savings(savings::SavingsArguments),
     Schedule(schedule::ScheduleArguments),
     Shim(shim::ShimArguments),
+    Setup(setup::SetupArguments),
     Completions(completions::CompletionsArguments),
     Man(man::ManArguments),
 }
@@ -135,6 +137,7 @@ pub(crate) fn run(arguments: &Arguments, output: &Output) -> anyhow::Result<Exit
         Command::ImportConfig(command) => command.run(global, output),
         Command::Schedule(command) => command.run(global, output),
         Command::Shim(command) => command.run(output),
+        Command::Setup(command) => command.run(output),
         Command::Completions(command) => Ok(command.run(output)),
         Command::Man(command) => command.run(output),
     };

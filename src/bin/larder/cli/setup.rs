@@ -1,0 +1,99 @@
+//! `larder setup`: installs the manual pages and the completion scripts.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::{Args, CommandFactory};
+use clap_complete::Shell;
+use serde_json::json;
+
+use super::Arguments;
+use crate::failure::{Exit, UsageError};
+use crate::output::Output;
+
+const MAN_FOLDER: &str = "share/man/man1";
+/// Where each shell looks for completion scripts, and how it wants them to be called.
+const COMPLETIONS: [(Shell, &str); 3] = [
+    (Shell::Bash, "share/bash-completion/completions/larder"),
+    (Shell::Zsh, "share/zsh/site-functions/_larder"),
+    (Shell::Fish, "share/fish/vendor_completions.d/larder.fish"),
+];
+
+/// Install manual pages, and completion scripts for bash, zsh and fish.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  sudo larder setup\n  larder setup --prefix ~/.local")]
+pub(super) struct SetupArguments {
+    /// Below which directory [default: /usr/local for root, else ~/.local].
+    #[arg(long, value_name = "DIR")]
+    prefix: Option<PathBuf>,
+    /// Remove them again.
+    #[arg(long)]
+    remove: bool,
+}
+
+impl SetupArguments {
+    pub(super) fn run(&self, output: &Output) -> anyhow::Result<Exit> {
+        let prefix = match &self.prefix {
+            Some(prefix) => prefix.clone(),
+            None => default_prefix()?,
+        };
+        let changed = if self.remove { remove(&prefix)? } else { install(&prefix)? };
+        if output.is_json() {
+            output.json(&json!({ "prefix": prefix, "removed": self.remove, "files": changed }));
+        } else {
+            let word = if self.remove { "removed " } else { "" };
+            for path in &changed {
+                output.line(&format!("{word}{}", path.display()));
+            }
+        }
+        Ok(Exit::Done)
+    }
+}
+
+fn default_prefix() -> anyhow::Result<PathBuf> {
+    if rustix::process::geteuid().is_root() {
+        return Ok(PathBuf::from("/usr/local"));
+    }
+    let home = std::env::var_os("HOME").filter(|home| !home.is_empty());
+    let home = home.ok_or_else(|| UsageError::with_advice("HOME is not set", "--prefix says where to install"))?;
+    Ok(PathBuf::from(home).join(".local"))
+}
+
+fn install(prefix: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let failed = |path: &Path| format!("cannot write {}", path.display());
+    let folder = prefix.join(MAN_FOLDER);
+    fs::create_dir_all(&folder).with_context(|| failed(&folder))?;
+    clap_mangen::generate_to(Arguments::command(), &folder).with_context(|| failed(&folder))?;
+    for (shell, path) in COMPLETIONS {
+        let path = prefix.join(path);
+        let mut script = Vec::new();
+        clap_complete::generate(shell, &mut Arguments::command(), "larder", &mut script);
+        fs::create_dir_all(path.parent().unwrap_or(prefix))
+            .and_then(|()| fs::write(&path, script))
+            .with_context(|| failed(&path))?;
+    }
+    Ok(standing(prefix))
+}
+
+fn remove(prefix: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let files = standing(prefix);
+    for path in &files {
+        fs::remove_file(path).with_context(|| format!("cannot remove {}", path.display()))?;
+    }
+    Ok(files)
+}
+
+/// What is there of it.
+fn standing(prefix: &Path) -> Vec<PathBuf> {
+    let mut names = vec!["larder.1".to_owned()];
+    for command in Arguments::command().get_subcommands() {
+        names.push(format!("larder-{}.1", command.get_name()));
+        names.extend(
+            command.get_subcommands().map(|part| format!("larder-{}-{}.1", command.get_name(), part.get_name())),
+        );
+    }
+    let pages = names.iter().map(|name| prefix.join(MAN_FOLDER).join(name));
+    let completions = COMPLETIONS.iter().map(|(_, path)| prefix.join(path));
+    pages.chain(completions).filter(|path| path.is_file()).collect()
+}
