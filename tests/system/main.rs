@@ -4,6 +4,7 @@
 //! its own there, and folders of its own.
 
 mod dump;
+mod earlier;
 mod failures;
 mod nights;
 mod savings;
