@@ -30,6 +30,15 @@ fn every_long_flag_is_documented() {
 }
 
 #[test]
+fn every_help_text_has_an_example() {
+    for command in commands().iter().filter(|command| *command != "help") {
+        let text = help(&[command.as_str(), "--help"]);
+        let example = format!("\n  larder {command}");
+        assert!(text.contains("Example") && (text.contains(&example) || text.contains("sudo larder")), "{text}");
+    }
+}
+
+#[test]
 fn every_exit_status_is_in_the_table() {
     let statuses = exit_statuses();
     assert!(statuses.contains(&0) && statuses.contains(&130), "failure.rs is not understood");

@@ -14,6 +14,7 @@ use crate::units::size;
 ///
 /// `+` was added, `-` removed, `M` has other content, `U` has another owner, mode, time or attribute.
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  larder diff system_backup_20251010 latest")]
 pub(super) struct DiffArguments {
     /// The older snapshot.
     old: String,

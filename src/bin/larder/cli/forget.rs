@@ -13,6 +13,7 @@ use crate::units::count;
 ///
 /// The space is freed by the next `larder prune`. Until then `larder undelete` brings them back.
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  larder forget system_backup_20251010_103000")]
 pub(super) struct ForgetArguments {
     /// The snapshots: names, or beginnings of them.
     #[arg(required = true, value_name = "NAME")]

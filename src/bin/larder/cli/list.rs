@@ -16,6 +16,7 @@ use crate::units::{count, seconds, size, span};
 
 /// List the snapshots, newest first.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  larder list\n  larder list --show-details")]
 pub(super) struct ListArguments {
     /// Show the components of each snapshot too.
     #[arg(long)]

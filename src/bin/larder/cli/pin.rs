@@ -9,6 +9,7 @@ use crate::failure::Exit;
 
 /// Keep a snapshot whatever the retention says.
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  larder pin system_backup_20251010_103000")]
 pub(super) struct PinArguments {
     /// The snapshot: its name, the beginning of it, or `latest`.
     name: String,
@@ -16,6 +17,7 @@ pub(super) struct PinArguments {
 
 /// Let the retention decide about a snapshot again.
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  larder unpin system_backup_20251010_103000")]
 pub(super) struct UnpinArguments {
     /// The snapshot: its name, the beginning of it, or `latest`.
     name: String,

@@ -15,6 +15,7 @@ use crate::table::{Align, Table};
 /// Show what `create` would back up: which databases, directories and volumes, from where, and which containers would
 /// be paused or stopped for it.
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  larder plan")]
 pub(super) struct PlanArguments {}
 
 /// One component as it would be backed up.

@@ -11,6 +11,7 @@ use crate::units::{count, size, span};
 
 /// Show everything that is known of a snapshot.
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  larder show latest")]
 pub(super) struct ShowArguments {
     /// The snapshot: its name, the beginning of it, or `latest`.
     name: String,

@@ -16,6 +16,7 @@ const RECENT_SHOWN: usize = 10;
 
 /// Show what the repository takes and what it holds.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  larder stats\n  larder stats latest")]
 pub(super) struct StatsArguments {
     /// A snapshot, to show what it refers to.
     name: Option<String>,

@@ -10,6 +10,7 @@ use crate::failure::Exit;
 
 /// Bring back a deleted snapshot, as long as its space has not been freed.
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  larder undelete system_backup_20251010_103000")]
 pub(super) struct UndeleteArguments {
     /// The snapshot: its name, or the beginning of it.
     name: String,
