@@ -393,6 +393,18 @@ fn dumps_that_lie_alone_and_backups_of_the_same_second() {
     }
 }
 
+/// Such folders were taken for one, and the second was left out, when the second of their name did not count.
+#[test]
+fn folders_that_differ_in_nothing_but_their_second_are_two() {
+    let system = System::new();
+    for (stamp, bytes) in [("20250901_020000", "one"), ("20250902_020000", "two")] {
+        system.write(format!("old/system_backup_{stamp}/models/x"), bytes);
+        system.write(format!("old/system_backup_{stamp}/metadata.json"), r#"{"components": {"models": {"files": 1}}}"#);
+    }
+    let report = system.json(&["import", &system.path("old").to_string_lossy()]);
+    assert_eq!(statuses(&report), ["imported"; 2], "{report}");
+}
+
 #[test]
 fn a_folder_is_verified_and_restored_as_it_lies_there() {
     let system = System::new();

@@ -111,7 +111,8 @@ impl OldBackup {
                 errors: Vec::new(),
             });
         }
-        backup.fingerprint = ChunkId::of(&[inventory.as_slice(), &told].concat()).to_string();
+        let stamp = time.stamp();
+        backup.fingerprint = ChunkId::of(&[stamp.as_bytes(), &inventory, &told].concat()).to_string();
         if backup.parts.iter().any(|part| !matches!(part.place, Place::Dump(..))) {
             backup.kind = SnapshotKind::Full;
         }

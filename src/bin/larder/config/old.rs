@@ -56,7 +56,7 @@ pub(crate) fn convert(text: &str, environment: &str) -> Result<Converted, String
     for (section, value) in &base {
         let section = section.as_str().ok_or("a section has no name")?;
         let Some(keys) = value.as_hash() else {
-            reader.warn(section, "is not a table and means nothing here");
+            reader.warn(section, "means nothing here");
             continue;
         };
         for (key, value) in keys {
