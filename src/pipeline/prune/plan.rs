@@ -157,8 +157,10 @@ fn collect_what_fits(
         let in_use_bytes = marking.bytes();
         let collection = Collection::plan(repository, marking.live, limits)?;
         let bytes_after = taken.with_packs(collection.sums().packs_bytes());
-        // What is to be written anew later is no reason to delete more.
-        let bytes = if options.rewrite_bytes_max.is_some() { in_use_bytes } else { bytes_after };
+        // Both are estimates, and a snapshot is not deleted for the error of one. What is to be written anew later is no
+        // reason either.
+        let in_use_bytes = taken.with_in_use(in_use_bytes);
+        let bytes = if options.rewrite_bytes_max.is_some() { in_use_bytes } else { bytes_after.min(in_use_bytes) };
         let fits = options.bytes_max.map(|bytes_max| bytes <= bytes_max);
         let mut free = (0..snapshots.len()).rev().filter(|number| !verdicts[*number].is_protected());
         let oldest = free.find(|number| is_kept(&decisions, *number)).filter(|_| fits == Some(false));
@@ -207,8 +209,10 @@ fn is_kept(decisions: &[Decision], number: usize) -> bool {
 /// Bytes that the repository takes.
 pub(super) struct Taken {
     packs: u64,
-    /// Index and parity, which shrink as the packs do.
-    beside: u64,
+    /// Shrinks as the packs do.
+    index: u64,
+    /// Too.
+    parity: u64,
     manifests: u64,
 }
 
@@ -218,22 +222,31 @@ impl Taken {
             let listed = repository.storage().list(area).map_err(repo::Error::from)?;
             Ok(listed.iter().map(|object| object.len_bytes).sum())
         };
-        let beside = sum(Area::Index)? + sum(Area::Parity)?;
-        Ok(Self { packs: sum(Area::Packs)?, beside, manifests: sum(Area::Snapshots)? + sum(Area::Forgotten)? })
+        Ok(Self {
+            packs: sum(Area::Packs)?,
+            index: sum(Area::Index)?,
+            parity: sum(Area::Parity)?,
+            manifests: sum(Area::Snapshots)? + sum(Area::Forgotten)?,
+        })
     }
 
     pub(super) const fn sum(&self) -> u64 {
-        self.packs + self.beside + self.manifests
+        self.packs + self.index + self.parity + self.manifests
     }
 
     /// About the bytes of all when the packs have this length.
     fn with_packs(&self, packs_bytes: u64) -> u64 {
-        self.manifests + packs_bytes + scaled(self.beside, packs_bytes, self.packs)
+        self.manifests + packs_bytes + scaled(self.index + self.parity, packs_bytes, self.packs)
+    }
+
+    /// About the bytes of all when packs and index hold nothing but so much that is in use.
+    fn with_in_use(&self, bytes: u64) -> u64 {
+        self.manifests + bytes + scaled(self.parity, bytes, self.packs)
     }
 
     /// About the length that the packs may have when all may take so much.
     fn packs_within(&self, bytes: u64) -> u64 {
-        scaled(bytes.saturating_sub(self.manifests), self.packs, self.packs + self.beside)
+        scaled(bytes.saturating_sub(self.manifests), self.packs, self.packs + self.index + self.parity)
     }
 }
 
