@@ -421,6 +421,13 @@ fn a_folder_is_verified_and_restored_as_it_lies_there() {
     assert_eq!(system.read("models/filter.pkl"), noise(20_000, 5));
     assert!(names(&system).contains(&NAME.to_owned()), "it was imported for that");
 
+    // The old tool called a folder valid whose dump was gone.
+    let dump = old.file(&format!("cti_scraper_backup_{STAMP}.sql.gz"));
+    let kept = fs::read(&dump).expect("the dump");
+    fs::remove_file(&dump).expect("it is there");
+    system.run(&["verify", &path]).ended(PARTIAL).shows("LACKING database: its file is missing");
+    fs::write(&dump, kept).expect("write");
+
     let archive = old.file(&format!("redis_data_{STAMP}.tar.gz"));
     let mut bytes = fs::read(&archive).expect("the archive");
     bytes[100] ^= 1;

@@ -19,7 +19,14 @@ pub(super) struct Found {
     pub(super) repository: Repository,
     pub(super) snapshot: Snapshot,
     /// The temporary repository that a folder was imported into.
-    _folder: Option<TempDir>,
+    folder: Option<TempDir>,
+}
+
+impl Found {
+    /// Whether it was made of a folder or a dump for this command alone.
+    pub(super) const fn is_folder(&self) -> bool {
+        self.folder.is_some()
+    }
 }
 
 /// What is wrong with an earlier backup, which is not used therefore.
@@ -35,7 +42,7 @@ pub(super) fn find_snapshot(context: &Context<'_>, text: &str, keep: bool) -> an
         let repository = context.repository()?;
         match lookup::snapshot(&repository, text) {
             Err(pipeline::Error::NoSuchSnapshot { .. }) if Path::new(text).exists() => {}
-            snapshot => return Ok(Ok(Found { snapshot: snapshot?, repository, _folder: None })),
+            snapshot => return Ok(Ok(Found { snapshot: snapshot?, repository, folder: None })),
         }
     }
     let found = find(&[text.into()])?;
@@ -59,7 +66,7 @@ pub(super) fn find_snapshot(context: &Context<'_>, text: &str, keep: bool) -> an
         Outcome::Failed(why) => return doubts(vec![why]),
         Outcome::ToDo => unreachable!("it was not only looked at"),
     };
-    Ok(Ok(Found { repository, snapshot, _folder: folder }))
+    Ok(Ok(Found { repository, snapshot, folder }))
 }
 
 /// Whether this is no name of a snapshot.

@@ -71,15 +71,21 @@ impl VerifyArguments {
         };
         let options = VerifyOptions { read_data: self.read_data, subset_percent: self.subset };
         let report = verify(repository, snapshot.as_ref(), options, &context.progress)?;
+        // A folder may lack what it says it has, and then it is sound as far as it goes.
+        let lacking: Vec<String> =
+            found.iter().filter(|found| found.is_folder()).flat_map(|found| found.snapshot.errors()).collect();
         let started = Instant::now();
         let tests =
             if self.test_restore || self.drill { self.test(context, repository, snapshot)? } else { Vec::new() };
         let drill = self.drill.then(|| started.elapsed());
         context.progress.end();
         if context.output.is_json() {
-            context.output.json(&to_json(&report, &tests, drill));
+            context.output.json(&to_json(&report, &lacking, &tests, drill));
         } else {
             print_report(context, &report);
+            for error in &lacking {
+                context.output.line(&format!("LACKING {error}"));
+            }
             for test in &tests {
                 print_test(context, test);
             }
@@ -91,8 +97,10 @@ impl VerifyArguments {
             Exit::Damage
         } else if tests.iter().any(|test| !test.errors.is_empty()) {
             Exit::Failed
-        } else {
+        } else if lacking.is_empty() {
             Exit::Done
+        } else {
+            Exit::Partial
         })
     }
 
@@ -130,7 +138,7 @@ fn print_doubts(context: &Context<'_>, doubts: &Doubts) -> Exit {
     let damage = why.iter().map(|what| Damage { object: path.clone(), what: what.clone() }).collect();
     let report = VerifyReport { damage, ..VerifyReport::default() };
     if context.output.is_json() {
-        context.output.json(&to_json(&report, &[], None));
+        context.output.json(&to_json(&report, &[], &[], None));
     } else {
         print_damage(context, &report.damage);
         context.output.line(&format!("DAMAGED: {path}"));
@@ -198,7 +206,7 @@ fn drill_json(tests: &[ComponentTest], took: Duration) -> Value {
     })
 }
 
-fn to_json(report: &VerifyReport, tests: &[ComponentTest], drill: Option<Duration>) -> Value {
+fn to_json(report: &VerifyReport, lacking: &[String], tests: &[ComponentTest], drill: Option<Duration>) -> Value {
     let drill = drill.map(|took| drill_json(tests, took));
     let tests = tests.iter().map(|test| {
         json!({
@@ -211,7 +219,7 @@ fn to_json(report: &VerifyReport, tests: &[ComponentTest], drill: Option<Duratio
         })
     });
     json!({
-        "ok": report.is_clean(),
+        "ok": report.is_clean() && lacking.is_empty(),
         "snapshots": report.snapshots,
         "entries": report.entries,
         "packs": report.packs,
@@ -220,6 +228,7 @@ fn to_json(report: &VerifyReport, tests: &[ComponentTest], drill: Option<Duratio
         "damage": damage_json(&report.damage),
         "lost": lost_json(&report.affected),
         "lost_more": report.affected.more,
+        "lacking": lacking,
         "notes": report.notes,
         "test_restore": tests.collect::<Vec<_>>(),
         "drill": drill,
