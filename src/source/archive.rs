@@ -6,6 +6,7 @@
 
 use std::io::{self, Read, Write};
 use std::path::Path;
+use std::sync::OnceLock;
 
 use super::{DirSource, Error, Excludes, Place, Program, StoredFile, Visitor};
 use crate::model::VolumeFacts;
@@ -17,19 +18,24 @@ const LOOK_BYTES: usize = 16 << 20;
 /// Room that is left on the file system of temporary files.
 const ROOM_BYTES_MIN: u64 = 64 << 20;
 
+/// Where in a volume a PostgreSQL server keeps its data: the root, or what images make of it.
+const SERVER_DATA: [&str; 4] = ["", "data", "pgdata", "pg_data"];
+
 /// A volume as an archive in a file.
 #[derive(Debug)]
 pub struct ArchiveFile {
     file: StoredFile,
     facts: VolumeFacts,
     problems: Vec<String>,
+    /// Where in it the data of a PostgreSQL server lies, once that was seen.
+    server_data: OnceLock<String>,
 }
 
 impl ArchiveFile {
     /// The archive in `file`, of a volume of which this is known.
     #[must_use]
     pub const fn new(file: StoredFile, facts: VolumeFacts) -> Self {
-        Self { file, facts, problems: Vec::new() }
+        Self { file, facts, problems: Vec::new(), server_data: OnceLock::new() }
     }
 
     /// Reports problems that are known before it is read, as errors of the component.
@@ -45,10 +51,10 @@ impl ArchiveFile {
         &self.file
     }
 
-    /// What is known of the volume.
+    /// What is known of the volume; when it was read, also whether a server keeps its data in it.
     #[must_use]
-    pub const fn facts(&self) -> &VolumeFacts {
-        &self.facts
+    pub fn facts(&self) -> VolumeFacts {
+        VolumeFacts { server_data: self.server_data.get().cloned(), ..self.facts.clone() }
     }
 
     /// Shows everything to `visitor`; the root is called `name`. What is unpacked lies in the folder of temporary files
@@ -63,6 +69,10 @@ impl ArchiveFile {
         let root = folder.path().join("root");
         std::fs::create_dir(&root).map_err(failed)?;
         self.unpack(&root, progress)?;
+        if let Some(data) = SERVER_DATA.iter().find(|data| root.join(data).join("PG_VERSION").is_file()) {
+            // It is read once.
+            let _ = self.server_data.set((*data).to_owned());
+        }
         self.problems.iter().for_each(|problem| visitor.error(problem.clone()));
         if !rustix::process::geteuid().is_root() {
             visitor.note("unpacked by a user who is not root: owners are not those of the archive".to_owned());

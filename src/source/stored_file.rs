@@ -27,6 +27,12 @@ impl StoredFile {
         Self { path, is_compressed }
     }
 
+    /// The file at `path`, whose content is what it is, however its name ends.
+    #[must_use]
+    pub fn as_it_is(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), is_compressed: false }
+    }
+
     /// Where it lies.
     #[must_use]
     pub fn path(&self) -> &Path {

@@ -57,6 +57,9 @@ fn the_documented_commands_do_what_they_say() {
     ok(&system, &format!("./scripts/backup_restore.sh verify {name} --test-restore")).shows("OK");
     ok(&system, "./scripts/backup_restore.sh prune --dry-run").shows("Dry run");
     ok(&system, "./scripts/backup_restore.sh prune --daily 5 --weekly 2 --monthly 1 --max-size-gb 30 --dry-run");
+    system.write("echo", "#!/bin/sh\necho \"$@\"\n");
+    ok(&system, "LARDER=./echo bash -c 'chmod +x echo; ./scripts/backup_restore.sh prune --max-size-gb 50'")
+        .shows("prune --max-size-gb 53.687");
     ok(&system, "./scripts/backup_restore.sh prune --daily 7 --weekly 4 --monthly 3 --max-size-gb 50 --force");
     let stats = ok(&system, "./scripts/backup_restore.sh stats").stdout;
     for text in ["Total backups: ", "Total size: ", " GB)", "Recent Backups", " 1. system_backup_"] {

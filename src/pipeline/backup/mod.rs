@@ -103,7 +103,7 @@ impl ComponentSource {
         };
         let mut component = Component::new(self.name.clone(), kind, source, consistency);
         component.volume = match &self.origin {
-            Origin::Archive(archive) => Some(archive.facts().clone()),
+            Origin::Archive(archive) => Some(archive.facts()),
             _ => self.volume().map(|volume| volume.source.facts()),
         };
         component
@@ -209,6 +209,11 @@ pub fn run(
         imported: options.imported.clone(),
         components,
     };
+    for (component, source) in snapshot.components.iter_mut().zip(sources) {
+        if let Origin::Archive(archive) = &source.origin {
+            component.volume = Some(archive.facts());
+        }
+    }
     for (component, bytes) in snapshot.components.iter_mut().zip(&finished.stored().account_bytes) {
         component.bytes_stored = *bytes;
     }

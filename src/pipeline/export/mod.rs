@@ -178,7 +178,16 @@ fn set_modified(path: &Path, snapshot: &Snapshot) -> io::Result<()> {
 /// Gives a folder its name. What had it is deleted afterwards.
 fn put_in_place(partial: TempDir, path: &Path) -> io::Result<()> {
     if path.symlink_metadata().is_ok() {
-        renameat_with(CWD, partial.path(), CWD, path, RenameFlags::EXCHANGE)?;
+        match renameat_with(CWD, partial.path(), CWD, path, RenameFlags::EXCHANGE) {
+            Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {
+                // The file system cannot exchange names: for a moment there is none.
+                let aside = partial.path().with_extension("old");
+                fs::rename(path, &aside)?;
+                fs::rename(partial.path(), path)?;
+                fs::rename(aside, partial.path())?;
+            }
+            exchanged => exchanged?,
+        }
         // What was there has the name of the temporary folder now, and is removed with it.
         let replaced = partial.keep();
         return if replaced.is_dir() { fs::remove_dir_all(replaced) } else { fs::remove_file(replaced) };

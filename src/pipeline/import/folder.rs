@@ -152,7 +152,8 @@ impl OldBackup {
             self.doubts.push(format!("its format has the version '{version}', which is not known"));
         }
         for component in metadata.components {
-            let errors = component.errors.clone();
+            let mut errors = component.errors.clone();
+            errors.extend(self.missing_files(&component)?);
             let (name, checksum) = (component.name.clone(), component.checksum.clone());
             let place = self.place_of(&component)?;
             self.parts.push(Part { name, place, checksum, errors });
@@ -170,13 +171,29 @@ impl OldBackup {
         Ok(())
     }
 
+    /// What is wrong with a directory that has fewer files than it was made with.
+    fn missing_files(&self, component: &FolderComponent) -> io::Result<Option<String>> {
+        let path = self.path.join(component.name.as_str());
+        let Some(listed) =
+            component.files.filter(|_| component.kind == ComponentKind::Directory && is_directory(&path))
+        else {
+            return Ok(None);
+        };
+        let found = count_files(&path)?;
+        Ok((found < listed).then(|| format!("{METADATA_FILE} lists {listed} files, and {found} are there")))
+    }
+
     fn place_of(&self, component: &FolderComponent) -> io::Result<Place> {
         let name = component.name.as_str();
         let listed = component.filename.as_ref().map(|name| self.path.join(name)).filter(|path| is_file(path));
         let why = || component.errors.first().cloned().unwrap_or_else(|| "its file is missing".to_owned());
         Ok(match component.kind {
             ComponentKind::Database => {
-                let file = listed.or(if name == "database" { self.dump_files()?.into_iter().next() } else { None });
+                let file = listed.or(if name == "database" && component.filename.is_none() {
+                    self.main_dump()?
+                } else {
+                    None
+                });
                 let Some(file) = file else { return Ok(Place::Missing(ComponentKind::Database, why())) };
                 let shown = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
                 let database = component.origin.clone().or_else(|| database_of(shown)).unwrap_or_default();
@@ -195,7 +212,7 @@ impl OldBackup {
             }
             ComponentKind::Stream => listed.map_or_else(
                 || Place::Missing(ComponentKind::Stream, why()),
-                |file| Place::Stream(StoredFile::new(file)),
+                |file| Place::Stream(StoredFile::as_it_is(file)),
             ),
             ComponentKind::Directory => {
                 let path = self.path.join(name);
@@ -211,8 +228,10 @@ impl OldBackup {
 
     fn parts_without_metadata(&mut self) -> io::Result<()> {
         let mut places: Vec<(String, Place)> = Vec::new();
-        if let Some(file) = self.dump_files()?.into_iter().next() {
-            places.push(("database".to_owned(), Place::Dump(StoredFile::new(file), DatabaseFacts::default())));
+        let main = self.main_dump()?;
+        for file in self.dump_files()? {
+            let name = if main.as_ref() == Some(&file) { "database".to_owned() } else { stem_of(&file).to_owned() };
+            places.push((name, Place::Dump(StoredFile::new(file), DatabaseFacts::default())));
         }
         for name in DIRECTORIES {
             let path = self.path.join(name);
@@ -229,6 +248,15 @@ impl OldBackup {
             self.parts.push(Part { name, place, checksum: None, errors: Vec::new() });
         }
         Ok(())
+    }
+
+    /// The dump of the main database: the one that is called so, else the one with a stamp, else the only one.
+    fn main_dump(&self) -> io::Result<Option<PathBuf>> {
+        let files = self.dump_files()?;
+        let called = files.iter().find(|file| stem_of(file) == "database");
+        let stamped = || files.iter().find(|file| database_of(stem_of(file)).is_some());
+        let only = || files.first().filter(|_| files.len() == 1);
+        Ok(called.or_else(stamped).or_else(only).cloned())
     }
 
     /// The dumps in the folder itself, the largest first.
@@ -294,6 +322,12 @@ fn volume_facts(name: String) -> VolumeFacts {
     }
 }
 
+/// The name of a dump without its ending.
+fn stem_of(dump: &Path) -> &str {
+    let name = dump.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    DUMP_ENDINGS.iter().find_map(|ending| name.strip_suffix(ending)).unwrap_or(name)
+}
+
 /// The database that a dump was named after.
 fn database_of(file_name: &str) -> Option<String> {
     let before = ["_backup_", "_snapshot_"].iter().find_map(|middle| Some(file_name.split_once(middle)?.0))?;
@@ -335,7 +369,8 @@ fn files_in(folder: &Path, wanted: impl Fn(&str) -> bool) -> io::Result<Vec<Path
 /// The names and lengths of everything below a path, and the bytes of its files, each counted once.
 fn inventory(path: &Path) -> io::Result<(Vec<u8>, u64)> {
     let (mut lines, mut bytes, mut counted) = (Vec::new(), 0, HashSet::new());
-    let mut waiting = vec![(path.to_owned(), PathBuf::new())];
+    let name = path.file_name().map(PathBuf::from).unwrap_or_default();
+    let mut waiting = vec![(path.to_owned(), name)];
     while let Some((path, relative)) = waiting.pop() {
         let metadata = path.symlink_metadata()?;
         let len = if metadata.is_file() { metadata.len() } else { 0 };
@@ -352,6 +387,21 @@ fn inventory(path: &Path) -> io::Result<(Vec<u8>, u64)> {
     }
     lines.sort();
     Ok((lines.concat().into_bytes(), bytes))
+}
+
+fn count_files(folder: &Path) -> io::Result<u64> {
+    let (mut count, mut waiting) = (0, vec![folder.to_owned()]);
+    while let Some(folder) = waiting.pop() {
+        for entry in fs::read_dir(folder)? {
+            let entry = entry?;
+            let kind = entry.file_type()?;
+            count += u64::from(kind.is_file());
+            if kind.is_dir() {
+                waiting.push(entry.path());
+            }
+        }
+    }
+    Ok(count)
 }
 
 fn sha256(mut file: File, progress: &dyn Progress) -> io::Result<String> {

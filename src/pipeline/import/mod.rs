@@ -23,6 +23,9 @@ use crate::source::{ArchiveFile, CommandSource, DirSource, Excludes};
 
 use folder::{Part, Place};
 
+/// What follows what tells a backup from others, where something is wrong with it.
+const DOUBTED: &str = " (doubted)";
+
 /// A word that every imported snapshot has.
 pub const IMPORTED_TAG: &str = "imported";
 
@@ -123,6 +126,13 @@ impl<'a> Importer<'a> {
             return Ok((Outcome::Refused(doubts), bytes));
         }
         let mut backup = backup;
+        if !doubts.is_empty() {
+            // A copy of it that is as it should be is another one.
+            backup.fingerprint.push_str(DOUBTED);
+            if let Some(name) = self.known.get(&backup.fingerprint) {
+                return Ok((Outcome::Known(name.clone()), bytes));
+            }
+        }
         for (number, why) in wrong {
             if let Some(part) = backup.parts.get_mut(number) {
                 part.errors.push(why);

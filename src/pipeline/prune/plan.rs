@@ -95,7 +95,11 @@ pub fn plan(repository: &Repository, options: &PruneOptions, progress: &dyn Prog
     let verdicts = decide(&snapshots, &pins, &options.retention).map_err(|error| Error::Refused(error.to_string()))?;
     let mut decisions: Vec<Decision> = snapshots.iter().zip(&verdicts).map(decision).collect();
     progress.begin("looking for what is in use", None);
-    let marking = mark_what_fits(repository, (&snapshots, &verdicts), &mut decisions, options, progress)?;
+    // What fits as it is needs no estimate.
+    let taken_now = Taken::by(repository)?.sum();
+    let is_small = options.bytes_max.is_some_and(|bytes_max| taken_now <= bytes_max);
+    let bytes_max = options.bytes_max.filter(|_| !is_small);
+    let marking = mark_what_fits(repository, (&snapshots, &verdicts), &mut decisions, bytes_max, progress)?;
     collect_what_fits(repository, marking, (&snapshots, &verdicts), decisions, options, progress)
 }
 
@@ -104,7 +108,7 @@ fn mark_what_fits(
     repository: &Repository,
     (snapshots, verdicts): (&[Snapshot], &[Verdict]),
     decisions: &mut [Decision],
-    options: &PruneOptions,
+    bytes_max: Option<u64>,
     progress: &dyn Progress,
 ) -> Result<Marking, Error> {
     let mut marking = Marking::new(repository)?;
@@ -117,7 +121,7 @@ fn mark_what_fits(
         if !is_full || !is_free(&number) {
             marking.mark(&snapshots[number], progress)?;
         }
-        is_full |= options.bytes_max.is_some_and(|bytes_max| marking.bytes() > bytes_max);
+        is_full |= bytes_max.is_some_and(|bytes_max| marking.bytes() > bytes_max);
         decisions[number].is_too_much = is_full && is_free(&number);
     }
     if is_full {
@@ -214,6 +218,8 @@ pub(super) struct Taken {
     /// Too.
     parity: u64,
     manifests: u64,
+    /// Go with what only they need.
+    forgotten: u64,
 }
 
 impl Taken {
@@ -226,12 +232,13 @@ impl Taken {
             packs: sum(Area::Packs)?,
             index: sum(Area::Index)?,
             parity: sum(Area::Parity)?,
-            manifests: sum(Area::Snapshots)? + sum(Area::Forgotten)?,
+            manifests: sum(Area::Snapshots)?,
+            forgotten: sum(Area::Forgotten)?,
         })
     }
 
     pub(super) const fn sum(&self) -> u64 {
-        self.packs + self.index + self.parity + self.manifests
+        self.packs + self.index + self.parity + self.manifests + self.forgotten
     }
 
     /// About the bytes of all when the packs have this length.

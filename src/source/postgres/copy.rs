@@ -94,12 +94,11 @@ impl<R: Read> CopyCounter<R> {
             let (part, rest) = bytes.split_at(end.map_or(bytes.len(), |end| end + 1));
             bytes = rest;
             let text = part.strip_suffix(b"\n").unwrap_or(part);
-            let bound =
-                if self.state == State::Copy || self.line.starts_with(COPY_START) || text.starts_with(COPY_START) {
-                    COPY_STATEMENT_BYTES_MAX
-                } else {
-                    LINE_START_BYTES
-                };
+            let bound = if self.state == State::Copy || self.may_be_copy(text) {
+                COPY_STATEMENT_BYTES_MAX
+            } else {
+                LINE_START_BYTES
+            };
             if self.state != State::Rows {
                 self.quoting.advance(part);
             }
@@ -112,7 +111,16 @@ impl<R: Read> CopyCounter<R> {
         }
     }
 
+    /// Whether the current line begins a COPY statement, as far as it is known with this part of it.
+    fn may_be_copy(&self, text: &[u8]) -> bool {
+        let mut start = self.line.iter().chain(text).take(COPY_START.len());
+        start.by_ref().zip(COPY_START).all(|(a, b)| a == b)
+    }
+
     fn end_line(&mut self) {
+        if self.state != State::Rows && self.quoting.take_backslash() {
+            self.command();
+        }
         match self.state {
             State::Rows if self.line == b"\\." => self.state = State::Statements,
             State::Rows => {
@@ -127,7 +135,6 @@ impl<R: Read> CopyCounter<R> {
                 self.state = State::Copy;
                 return self.end_copy_line();
             }
-            State::Statements if self.line.first() == Some(&b'\\') => self.command(),
             State::Statements if self.line == ALL_STRINGS_ESCAPE => self.quoting.all_strings_escape(),
             State::Statements => self.complete = self.complete || self.line == DUMP_END,
             // The comment is followed by its last line and an empty one; anything else was not a table's data.
@@ -164,6 +171,10 @@ impl<R: Read> CopyCounter<R> {
 impl<R: Read> Read for CopyCounter<R> {
     fn read(&mut self, target: &mut [u8]) -> io::Result<usize> {
         let len = self.reader.read(target)?;
+        if len == 0 && self.state != State::Rows && self.quoting.take_backslash() {
+            // The last line needs no end to be run.
+            self.command();
+        }
         self.bytes += len as u64;
         self.look(target.get(..len).unwrap_or_default());
         Ok(len)
@@ -215,7 +226,7 @@ mod tests {
     fn rows_are_counted_however_the_dump_is_cut_into_pieces() {
         let expected =
             [("public.a".to_owned(), 3), ("public.\"W (e\nird\"".to_owned(), 1), ("public.none".to_owned(), 0)];
-        for piece in [1, 2, 7, 64, 100_000] {
+        for piece in [1, 2, 3, 7, 64, 100_000] {
             let (tables, complete) = count(DUMP, piece);
             assert_eq!(tables, expected, "in pieces of {piece}");
             assert!(complete);
@@ -232,6 +243,15 @@ mod tests {
         assert_eq!(found(DUMP), None);
         assert_eq!(found("\\restrict x\nCOPY a (b) FROM stdin;\n\\N\n\\connect x\n\\.\n\\unrestrict x\n"), None);
         assert_eq!(found("SELECT '\n\\connect x\n';\n"), None);
+        for hidden in [
+            "SELECT 1; \\! ls\n",
+            "  \\connect x\n",
+            "SELECT 1 \\g |sh\n",
+            "\\connect x",
+            "COPY a FROM '/f';\n\\! ls\n",
+        ] {
+            assert!(found(hidden).is_some(), "{hidden}");
+        }
         assert_eq!(found("SELECT 1;\n\\connect other\n\\! ls\n").as_deref(), Some("\\connect other"));
     }
 

@@ -38,11 +38,13 @@ pub(super) struct Quoting {
     before_last: u8,
     /// Whether every string understands backslashes, as old servers say in their dumps.
     backslashes: bool,
+    /// Whether a backslash stood outside since that was asked for.
+    backslash_outside: bool,
 }
 
 impl Default for Quoting {
     fn default() -> Self {
-        Self { place: Place::Outside, last: b'\n', before_last: b'\n', backslashes: false }
+        Self { place: Place::Outside, last: b'\n', before_last: b'\n', backslashes: false, backslash_outside: false }
     }
 }
 
@@ -57,6 +59,11 @@ impl Quoting {
         self.backslashes = true;
     }
 
+    /// Whether a backslash has stood where a statement could since this was last asked: the beginning of a command of `psql`.
+    pub(super) const fn take_backslash(&mut self) -> bool {
+        std::mem::replace(&mut self.backslash_outside, false)
+    }
+
     /// Goes over the next bytes.
     pub(super) fn advance(&mut self, bytes: &[u8]) {
         for byte in bytes {
@@ -67,6 +74,7 @@ impl Quoting {
     }
 
     fn step(&mut self, byte: u8) {
+        self.backslash_outside |= byte == b'\\' && self.is_outside();
         match &mut self.place {
             Place::Outside => self.outside(byte),
             Place::String { backslashes } => match byte {

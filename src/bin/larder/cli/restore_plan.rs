@@ -80,7 +80,7 @@ impl<'a> Plan<'a> {
         let mut certain = dumps.iter().filter(|(_, same)| *same == Same::Surely).map(|(dump, _)| dump.name.to_string());
         let name = volume.name.to_string();
         if let (Some(data), false) = (data, named) {
-            let gone = dumps.iter().any(|(dump, same)| *same == Same::Surely && system.connection(dump).is_err());
+            let gone = dumps.iter().any(|(dump, same)| *same == Same::Surely && system.server_is_gone(dump));
             if let Some((dump, _)) = dumps.first().filter(|_| !gone)
                 && has_server_data(&target.engine, &target.name, data)?
             {

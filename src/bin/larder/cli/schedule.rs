@@ -81,6 +81,9 @@ impl ScheduleArguments {
         let base = global.directory.canonicalize().map_err(|error| {
             UsageError::new(format!("the directory {} cannot be used: {error}", global.directory.display()))
         })?;
+        if base.to_string_lossy().contains(['\n', '\r']) {
+            return Err(UsageError::new("the path of the directory has a line feed, which no schedule can have").into());
+        }
         let name = Schedule::name_of(&base);
         match &self.action {
             Action::Install(install) => {
@@ -111,7 +114,6 @@ impl ScheduleArguments {
                 output.line(&format!("# {}\n{text}", path.display()));
             }
         } else {
-            self.delete(&Schedule::standing(&self.root, &schedule.name))?;
             for Planned { path, text } in &files {
                 let folder = path.parent().unwrap_or(Path::new("/"));
                 let written = fs::create_dir_all(folder).and_then(|()| fs::write(path, text));
@@ -121,6 +123,10 @@ impl ScheduleArguments {
                 })?;
                 output.line(&path.display().to_string());
             }
+            let stale = Schedule::standing(&self.root, &schedule.name);
+            let stale: Vec<PathBuf> =
+                stale.into_iter().filter(|path| !files.iter().any(|file| file.path == *path)).collect();
+            self.delete(&stale)?;
             if self.is_live() && runner == Runner::Systemd {
                 let paths: Vec<PathBuf> = files.iter().map(|file| file.path.clone()).collect();
                 systemctl(["daemon-reload"])?;

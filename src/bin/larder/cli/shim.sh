@@ -24,14 +24,25 @@ All of them take --backup-dir DIR, where the repository of Larder lies [default:
 END
 }
 
+gigabytes() {
+    if [[ $1 =~ ^[0-9]+(\.[0-9]+)?$ ]]; then awk -v size="$1" 'BEGIN { printf "%.3f", size * 1.073741824 }'; else printf '%s' "$1"; fi
+}
+
 command=${1:-}
 [[ $# -eq 0 ]] || shift
 backup_dir=${LARDER_BACKUP_DIR:-}
 arguments=()
 while (($#)); do
     case $1 in
-        --backup-dir) backup_dir=${2:?--backup-dir needs a directory}; shift 2 ;;
+        --backup-dir)
+            (($# > 1)) || { usage >&2; exit 1; }
+            backup_dir=$2
+            shift 2
+            ;;
         --backup-dir=*) backup_dir=${1#*=}; shift ;;
+        # The old tool counted in gibibytes.
+        --max-size-gb) arguments+=(--max-size-gb "$(gigabytes "${2:-}")"); shift $(($# > 1 ? 2 : 1)) ;;
+        --max-size-gb=*) arguments+=(--max-size-gb "$(gigabytes "${1#*=}")"); shift ;;
         --stats) command=stats; shift ;;
         --list) command=list; shift ;;
         # What is stored is always compressed, and an export says for itself.
@@ -52,10 +63,12 @@ case $command in
     db-list) run list "${arguments[@]}" ;;
     db-restore)
         # The name of a file alone is that of one among the backups.
-        file=${arguments[0]:-}
-        if [[ -n $file && ! -e $file && -e ${backup_dir:-backups}/$file ]]; then
-            arguments[0]=${backup_dir:-backups}/$file
-        fi
+        for number in "${!arguments[@]}"; do
+            file=${arguments[$number]}
+            if [[ $file != -* && ! -e $file && -e ${backup_dir:-backups}/$file ]]; then
+                arguments[number]=${backup_dir:-backups}/$file
+            fi
+        done
         run restore "${arguments[@]}" --components database
         ;;
     help | --help | -h) usage ;;

@@ -115,7 +115,7 @@ impl Reader {
             ("retention", "monthly") => self.retention.push(("monthly", whole(value).ok_or_else(wrong)?)),
             ("retention", "max_size_gb") => {
                 let gibibytes = number(value).filter(|number| *number >= 0.0).ok_or_else(wrong)?;
-                self.retention.push(("max_size_gb", format!("{:.1}", gibibytes * GIBIBYTE)));
+                self.retention.push(("max_size_gb", format!("{:.3}", gibibytes * GIBIBYTE)));
             }
             ("schedule", "backup_time") => self.create_at = Some(time(value).ok_or_else(wrong)?),
             ("schedule", "cleanup_time") => self.prune_at = Some(time(value).ok_or_else(wrong)?),
@@ -150,6 +150,8 @@ impl Reader {
             line(&mut text, "\n[database]\nskip = true");
         }
         if self.without_volumes {
+            let what = "is false: only the volumes that the file lists are left out, by `skip = true`";
+            self.warnings.push(format!("components.docker_volumes {what}"));
             for name in &self.volumes {
                 line(&mut text, &format!("\n[volumes.{}]\nskip = true", quoted(name)));
             }
@@ -251,7 +253,7 @@ environments:
         let file = File::parse(&found.text).unwrap_or_else(|why| panic!("{why}: {}", found.text));
         assert_eq!(file.backup_dir.expect("a directory").to_string_lossy(), "my \"backups\"");
         assert_eq!(file.retention.daily, Some(3));
-        assert_eq!(file.retention.max_size_gb, Some(53.7));
+        assert_eq!(file.retention.max_size_gb, Some(53.687));
         assert_eq!(file.directories.expect("some").into_keys().collect::<Vec<_>>(), ["config", "logs", "models"]);
         assert_eq!(found.schedule.as_deref(), Some("larder schedule install --create 02:30 --prune 'sat 03:05'"));
         for key in [

@@ -107,7 +107,8 @@ impl Schedule {
             let ours = entries.filter(|entry| {
                 let file = entry.file_name();
                 let rest = file.to_str().and_then(|file| file.strip_prefix(name));
-                rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+                let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
+                is_file && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
             });
             found.extend(ours.map(|entry| entry.path()));
         }

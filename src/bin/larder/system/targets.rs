@@ -106,6 +106,16 @@ impl System<'_> {
         Err(UsageError::with_advice(message, advice).into())
     }
 
+    /// Whether the container is gone that a dump was saved from, and nothing else is said of where its database is.
+    pub(crate) fn server_is_gone(&self, component: &Component) -> bool {
+        let container = component.database.as_ref().and_then(|facts| facts.container.as_ref());
+        let stands = |name: &String| self.stack.containers().any(|container| container.name == *name);
+        self.no_engine.is_none()
+            && self.settings.database.is_none()
+            && self.databases.iter().all(|database| database.name != component.name)
+            && container.is_some_and(|name| !stands(name))
+    }
+
     /// A database of the container that it was saved from, which must be one of this project.
     fn connection_in_project(&self, component: &Component, database: &str, name: &str) -> anyhow::Result<Connection> {
         if let Some(container) = self.stack.containers().find(|container| container.name == name) {
