@@ -112,6 +112,7 @@ fn what_is_there_stays_or_is_replaced_whole() {
     system.ok(&["export", NAME, "--to", &to, "--force"]);
     assert!(!folder.join("mine").exists());
     // A pack that is damaged ends an export, and what was there stays.
+    assert!(system.packs().len() > 1);
     for pack in system.packs() {
         let mut bytes = fs::read(&pack).expect("a pack");
         let middle = bytes.len() / 2;
@@ -122,6 +123,8 @@ fn what_is_there_stays_or_is_replaced_whole() {
     let run = system.run(&["export", NAME, "--to", &to, "--force"]);
     assert_eq!(run.code, Some(4), "{run:?}");
     assert!(folder.join("mine").exists());
+    let all = system.path("all").to_string_lossy().into_owned();
+    system.run(&["export", "--all", "--to", &all]).ended(4).shows("0 snapshots exported, 0 there already, 1 failed");
     // Nobody can write here, not even root.
     let run = system.run(&["export", NAME, "--to", "/proc/larder"]);
     assert_eq!(run.code, Some(1), "{run:?}");

@@ -448,8 +448,13 @@ fn the_data_of_a_server_is_known_in_a_volume_and_the_main_dump_among_others() {
     assert_eq!(component("docker_volume_redis_data").expect("it is there")["volume"]["server_data"], json!(null));
     // Without metadata the dumps are told apart by their names, not by their lengths.
     fs::remove_file(old.file("metadata.json")).expect("it is there");
+    fs::create_dir(old.file("extra")).expect("create");
+    fs::write(old.file("extra/x"), "x").expect("write");
+    fs::write(old.file("notes.txt"), "what is this?").expect("write");
     let other = System::new();
     other.run(&["import", "--force", &old.path.to_string_lossy()]).ended(PARTIAL);
+    assert_eq!(other.ok(&["cat", &format!("{NAME}:extra/x")]).stdout, "x");
+    other.ok(&["show", NAME]).shows("'notes.txt' of the folder was not imported");
     for (path, rows) in [("database", 1), ("database_users", 900)] {
         let dump = other.ok(&["cat", &format!("{NAME}:{path}/database.sql")]).stdout;
         assert_eq!(

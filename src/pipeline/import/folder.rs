@@ -21,8 +21,6 @@ const METADATA_FILE: &str = "metadata.json";
 const VOLUMES_FOLDER: &str = "docker_volumes";
 /// How the names of dumps begin that the old tool made before a restore.
 const BEFORE_RESTORE: &str = "pre_restore_snapshot_";
-/// Directories of the system that a folder without metadata may have.
-const DIRECTORIES: [&str; 4] = ["config", "logs", "models", "outputs"];
 const STAMP_CHARS: usize = 15;
 const HASH_BYTES: usize = 256 << 10;
 
@@ -233,10 +231,15 @@ impl OldBackup {
             let name = if main.as_ref() == Some(&file) { "database".to_owned() } else { stem_of(&file).to_owned() };
             places.push((name, Place::Dump(StoredFile::new(file), DatabaseFacts::default())));
         }
-        for name in DIRECTORIES {
-            let path = self.path.join(name);
-            if is_directory(&path) {
-                places.push((name.to_owned(), Place::Directory(path)));
+        let mut unknown = Vec::new();
+        for path in entries_of(&self.path)? {
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let is_known =
+                [&DUMP_ENDINGS[..], &ARCHIVE_ENDINGS, &[".json"]].iter().any(|endings| ends_in(&name, endings));
+            if is_directory(&path) && name != VOLUMES_FOLDER {
+                places.push((name, Place::Directory(path)));
+            } else if !is_known && name != VOLUMES_FOLDER {
+                unknown.push(name);
             }
         }
         for (volume, path) in self.archives()? {
@@ -244,8 +247,16 @@ impl OldBackup {
             places.push((format!("{VOLUME_PREFIX}{volume}"), place));
         }
         for (name, place) in places {
-            let Ok(name) = name.parse() else { continue };
-            self.parts.push(Part { name, place, checksum: None, errors: Vec::new() });
+            match name.parse::<ComponentName>() {
+                Ok(name) if !self.parts.iter().any(|part| part.name == name) => {
+                    self.parts.push(Part { name, place, checksum: None, errors: Vec::new() });
+                }
+                _ => unknown.push(name),
+            }
+        }
+        if let Some(part) = self.parts.first_mut() {
+            part.errors
+                .extend(unknown.iter().map(|name| format!("'{}' of the folder was not imported", name.escape_debug())));
         }
         Ok(())
     }
@@ -351,6 +362,15 @@ fn is_file(path: &Path) -> bool {
 
 fn is_directory(path: &Path) -> bool {
     path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir())
+}
+
+/// What a folder has, hidden things apart, in the order of names.
+fn entries_of(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries: io::Result<Vec<PathBuf>> = fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect();
+    let mut entries = entries?;
+    entries.retain(|path| !path.file_name().unwrap_or_default().as_encoded_bytes().starts_with(b"."));
+    entries.sort();
+    Ok(entries)
 }
 
 fn files_in(folder: &Path, wanted: impl Fn(&str) -> bool) -> io::Result<Vec<PathBuf>> {

@@ -7,12 +7,13 @@ use clap::{Args, ValueEnum};
 use larder::model::Snapshot;
 use larder::pipeline::export::{ExportOptions, ExportReport, Layout, export, export_tar};
 use larder::pipeline::lookup;
+use larder::progress::Progress;
 use larder::repo::Repository;
 use serde_json::{Value, json};
 
 use super::{Context, warn_unreadable};
 use crate::console::{line, warning};
-use crate::failure::{Exit, UsageError};
+use crate::failure::{Exit, UsageError, report as report_failure};
 use crate::units::{count, size};
 
 /// Write snapshots as folders: the dump, the directories, an archive of each volume, and metadata.json with checksums.
@@ -97,23 +98,33 @@ impl ExportArguments {
     fn all(&self, context: &Context<'_>, repository: &Repository) -> anyhow::Result<Exit> {
         let found = lookup::snapshots(repository)?;
         let mut worst = if warn_unreadable(&found) { Exit::Damage } else { Exit::Done };
-        let (mut documents, mut standing) = (Vec::new(), 0);
+        let (mut documents, mut standing, mut failed) = (Vec::new(), 0, 0);
         for snapshot in found.snapshots.iter().rev() {
             if !self.force && self.to.join(snapshot.name.as_str()).symlink_metadata().is_ok() {
                 standing += 1;
                 continue;
             }
-            let report = self.folder(context, repository, snapshot)?;
+            let report = match self.folder(context, repository, snapshot) {
+                Ok(report) => report,
+                Err(error) if context.progress.cancelled() => return Err(error),
+                // The others may be whole.
+                Err(error) => {
+                    worst = if report_failure(&error) == Exit::Damage { Exit::Damage } else { Exit::Partial };
+                    failed += 1;
+                    continue;
+                }
+            };
             if worst == Exit::Done {
                 worst = exit(&report);
             }
             documents.push(to_json(&report, snapshot));
         }
         if context.output.is_json() {
-            context.output.json(&json!({ "exported": documents, "standing": standing }));
+            context.output.json(&json!({ "exported": documents, "standing": standing, "failed": failed }));
         } else {
             let exported = count(documents.len() as u64, "snapshot", "snapshots");
-            context.output.line(&format!("{exported} exported, {standing} there already."));
+            let failed = if failed > 0 { format!(", {failed} failed") } else { String::new() };
+            context.output.line(&format!("{exported} exported, {standing} there already{failed}."));
         }
         Ok(worst)
     }
