@@ -109,7 +109,8 @@ impl ExportArguments {
                 Err(error) if context.progress.cancelled() => return Err(error),
                 // The others may be whole.
                 Err(error) => {
-                    worst = if report_failure(&error) == Exit::Damage { Exit::Damage } else { Exit::Partial };
+                    let is_damage = report_failure(&error) == Exit::Damage || worst == Exit::Damage;
+                    worst = if is_damage { Exit::Damage } else { Exit::Partial };
                     failed += 1;
                     continue;
                 }
