@@ -23,7 +23,7 @@ fn row(id: u64) -> String {
     format!("{id}\t{}\n", words.join(" "))
 }
 
-fn dump(rows: &[u64], end: &str) -> Vec<u8> {
+pub(crate) fn dump(rows: &[u64], end: &str) -> Vec<u8> {
     let rows: String = rows.iter().map(|id| row(*id)).collect();
     format!(
         "--\n-- PostgreSQL database dump\n--\n\n-- Dumped from database version 15.4\n\nSET client_encoding = 'UTF8';\n\n\
@@ -33,9 +33,9 @@ fn dump(rows: &[u64], end: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-const END: &str = "--\n-- PostgreSQL database dump complete\n--\n\n";
+pub(crate) const END: &str = "--\n-- PostgreSQL database dump complete\n--\n\n";
 
-fn gzip(bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
     encoder.write_all(bytes).expect("memory");
     encoder.finish().expect("memory")
@@ -48,7 +48,7 @@ pub(crate) fn sha256(bytes: &[u8]) -> String {
 /// A folder as the old tool leaves it: a dump, two directories, an archive whose entries are in no order.
 pub(crate) struct Old {
     pub(crate) path: PathBuf,
-    metadata: Value,
+    pub(crate) metadata: Value,
 }
 
 impl Old {
@@ -87,16 +87,16 @@ impl Old {
         old
     }
 
-    fn write(&self) {
+    pub(crate) fn write(&self) {
         fs::write(self.path.join("metadata.json"), self.metadata.to_string()).expect("write");
     }
 
-    fn file(&self, name: &str) -> PathBuf {
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
 }
 
-fn tar(target: &Path, folder: &Path, entries: &[&str]) {
+pub(crate) fn tar(target: &Path, folder: &Path, entries: &[&str]) {
     let mut command = Command::new("tar");
     command.args(["--create", "--gzip", "--file"]).arg(target).arg("--directory").arg(folder).args(entries);
     assert!(command.status().expect("tar runs").success());
@@ -406,63 +406,6 @@ fn folders_that_differ_in_nothing_but_their_second_are_two() {
     }
     let report = system.json(&["import", &system.path("old").to_string_lossy()]);
     assert_eq!(statuses(&report), ["imported"; 4], "{report}");
-}
-
-/// A copy that was damaged, and taken all the same, does not stand in the way of one that is as it should be.
-#[test]
-fn a_good_copy_is_imported_after_a_damaged_one() {
-    let system = System::new();
-    let old = Old::new(&system, STAMP, &[1, 2, 3]);
-    let path = old.path.to_string_lossy().into_owned();
-    let archive = old.file(&format!("redis_data_{STAMP}.tar.gz"));
-    let good = fs::read(&archive).expect("the archive");
-    let mut bytes = good.clone();
-    bytes[4] ^= 1;
-    fs::write(&archive, bytes).expect("write");
-    let forced = |expected: &str| {
-        let run = system.run(&["import", "--json", "--force", &path]);
-        assert_eq!(statuses(&run.json()), [expected], "{run:?}");
-    };
-    forced("partial");
-    forced("known");
-    fs::write(&archive, good).expect("write");
-    assert_eq!(statuses(&system.json(&["import", &path])), ["imported"]);
-    assert_eq!(statuses(&system.json(&["import", &path])), ["known"]);
-}
-
-/// What the server keeps in a volume is never restored beside the dump of it, so it has to be known.
-#[test]
-fn the_data_of_a_server_is_known_in_a_volume_and_the_main_dump_among_others() {
-    let system = System::new();
-    let mut old = Old::new(&system, STAMP, &[1]);
-    fs::write(system.path("files/PG_VERSION"), "15\n").expect("write");
-    tar(&old.file("pg_20250901_020000.tar.gz"), &system.path("files"), &["./b", "./PG_VERSION"]);
-    old.metadata["components"]["docker_volume_pg"] = json!({"filename": "pg_20250901_020000.tar.gz"});
-    old.write();
-    fs::write(old.file("database_users.sql"), dump(&(0..900).collect::<Vec<_>>(), END)).expect("write");
-    system.ok(&["import", &old.path.to_string_lossy()]);
-    let show = system.json(&["show", NAME]);
-    let component =
-        |name: &str| show["components"].as_array().and_then(|all| all.iter().find(|one| one["name"] == name).cloned());
-    assert_eq!(component("docker_volume_pg").expect("it is there")["volume"]["server_data"], "");
-    assert_eq!(component("docker_volume_redis_data").expect("it is there")["volume"]["server_data"], json!(null));
-    // Without metadata the dumps are told apart by their names, not by their lengths.
-    fs::remove_file(old.file("metadata.json")).expect("it is there");
-    fs::create_dir(old.file("extra")).expect("create");
-    fs::write(old.file("extra/x"), "x").expect("write");
-    fs::write(old.file("notes.txt"), "what is this?").expect("write");
-    let other = System::new();
-    other.run(&["import", "--force", &old.path.to_string_lossy()]).ended(PARTIAL);
-    assert_eq!(other.ok(&["cat", &format!("{NAME}:extra/x")]).stdout, "x");
-    other.ok(&["show", NAME]).shows("'notes.txt' of the folder was not imported");
-    for (path, rows) in [("database", 1), ("database_users", 900)] {
-        let dump = other.ok(&["cat", &format!("{NAME}:{path}/database.sql")]).stdout;
-        assert_eq!(
-            dump.lines().filter(|line| line.starts_with(|first: char| first.is_ascii_digit())).count(),
-            rows,
-            "{path}"
-        );
-    }
 }
 
 #[test]

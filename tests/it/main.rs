@@ -9,6 +9,7 @@ mod faults;
 mod forgotten;
 mod harm;
 mod import;
+mod import_copies;
 mod import_faults;
 mod kills;
 mod limits;
