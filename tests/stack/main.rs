@@ -16,4 +16,5 @@ mod procedures;
 mod projects;
 mod proxy;
 mod support;
+mod terminal;
 mod volumes;

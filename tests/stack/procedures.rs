@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::support::{IMAGE, POSTGRES_SCRIPT, Run, Stack, noise, run, server_programs, server_user, until};
+use crate::terminal::at_terminal;
 
 /// A compose project in a folder of its own, with what the document has in it.
 struct System {
@@ -71,14 +72,10 @@ impl System {
     fn shell(&self, line: &str) -> Run {
         let program = Path::new(env!("CARGO_BIN_EXE_larder")).parent().expect("a folder").display().to_string();
         let path = format!("{program}:{}", std::env::var("PATH").unwrap_or_default());
-        let mut command = Command::new("sh");
-        command
-            .arg("-c")
-            .arg("echo yes | script --quiet --return --command \"stty rows 50 columns 200; $LINE\" /dev/null")
-            .env("LINE", line);
-        command.current_dir(self.path("")).env("PATH", path).env("DOCKER_HOST", &self.stack.host);
-        command.env("COMPOSE_PROJECT_NAME", &self.stack.project).env_remove("DATABASE_URL");
-        run(&mut command)
+        at_terminal(line, |command| {
+            command.current_dir(self.path("")).env("PATH", path).env("DOCKER_HOST", &self.stack.host);
+            command.env("COMPOSE_PROJECT_NAME", &self.stack.project).env_remove("DATABASE_URL");
+        })
     }
 
     fn ok(&self, line: &str) -> Run {
