@@ -11,7 +11,9 @@ mod node;
 mod path;
 mod previous;
 mod retention;
+pub mod rows;
 mod snapshot;
+mod tables;
 mod tree;
 mod walk;
 
@@ -27,6 +29,7 @@ pub use snapshot::{
     Component, ComponentKind, Consistency, DatabaseFacts, Problems, Snapshot, SnapshotKind, Status, TableRows,
     VolumeFacts, VolumeMethod,
 };
+pub use tables::{DATA_FOLDER, KeyColumn, KeyOrder, KeyedTable, OtherTable, Script, TABLES_FILE, TableIndex};
 pub use tree::{TreeReader, TreeWriter};
 pub use walk::{Step, Walk};
 

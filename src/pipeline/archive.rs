@@ -56,7 +56,7 @@ fn append<W: Write>(
 ) -> Result<bool, Error> {
     let appended = match &node.kind {
         NodeKind::File { content, .. } => {
-            let stream = ContentStream::new(content, reader)?;
+            let stream = ContentStream::new(content, reader);
             archive.append(path, node, &mut Counted { stream, progress })
         }
         _ => archive.append(path, node, &mut io::empty()),

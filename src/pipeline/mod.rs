@@ -4,6 +4,7 @@
 
 mod archive;
 pub mod backup;
+mod database;
 mod error;
 pub mod export;
 pub mod find;
@@ -14,10 +15,13 @@ mod presence;
 pub mod prune;
 pub mod repair;
 pub mod restore;
+mod rows;
 pub mod savings;
 pub mod stats;
 mod stream;
 pub mod verify;
 
+pub use database::write_dump;
 pub use error::Error;
+pub use rows::{RowChanges, compare_rows};
 pub use stream::write_content;

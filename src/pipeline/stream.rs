@@ -1,37 +1,93 @@
 //! Contents of snapshots as plain streams of bytes.
 
+use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 
 use super::Error;
-use crate::model::{Content, ContentBytes, ContentReader, Node, NodeKind};
+use crate::model::{self, Content, ContentBytes, ContentReader, Node, NodeKind};
 use crate::repo::ChunkReader;
 use crate::sink;
 
 static ZEROS: [u8; 1 << 16] = [0; 1 << 16];
+/// Bytes that are passed over at once.
+const PASSED_BYTES: usize = 64 << 10;
 
-/// A content as a reader. What goes wrong with the repository is the source of the `io::Error`.
+/// A part of a stream that is put together.
+#[derive(Debug, Clone)]
+pub(super) enum Segment {
+    /// These bytes.
+    Text(Vec<u8>),
+    /// Those of a content from one place to another.
+    Content { content: Content, begin: u64, end: u64 },
+}
+
+impl Segment {
+    /// All of a content.
+    pub(super) fn whole(content: &Content) -> Self {
+        Self::Content { content: content.clone(), begin: 0, end: content.len_bytes }
+    }
+}
+
+/// Contents, and what is put between them, as a reader. What goes wrong with the repository is the source of the `io::Error`.
 pub(super) struct ContentStream<'a> {
-    bytes: ContentBytes,
-    left: u64,
+    rest: VecDeque<Segment>,
+    current: Option<(ContentBytes, u64)>,
     reader: &'a mut ChunkReader,
 }
 
 impl<'a> ContentStream<'a> {
-    pub(super) fn new(content: &Content, reader: &'a mut ChunkReader) -> Result<Self, Error> {
-        Ok(Self { left: content.len_bytes, bytes: ContentBytes::new(content.clone())?, reader })
+    pub(super) fn new(content: &Content, reader: &'a mut ChunkReader) -> Self {
+        Self::of_segments(vec![Segment::whole(content)], reader)
+    }
+
+    pub(super) fn of_segments(segments: Vec<Segment>, reader: &'a mut ChunkReader) -> Self {
+        Self { rest: segments.into(), current: None, reader }
+    }
+
+    /// Goes to the beginning of a segment of a content.
+    fn open(&mut self, content: Content, mut begin: u64, end: u64) -> Result<(), model::Error> {
+        let mut bytes = ContentBytes::new(content)?;
+        let len = end.saturating_sub(begin);
+        let mut passed = vec![0; usize::try_from(begin).map_or(PASSED_BYTES, |begin| begin.min(PASSED_BYTES))];
+        while begin > 0 {
+            let step = usize::try_from(begin).map_or(passed.len(), |begin| begin.min(passed.len()));
+            bytes.read(self.reader, passed.get_mut(..step).unwrap_or_default())?;
+            begin -= step as u64;
+        }
+        self.current = Some((bytes, len));
+        Ok(())
     }
 }
 
 impl Read for ContentStream<'_> {
     fn read(&mut self, target: &mut [u8]) -> io::Result<usize> {
-        let len = usize::try_from(self.left).map_or(target.len(), |left| left.min(target.len()));
-        let target = target.get_mut(..len).expect("bounded by its own length");
-        let complete = self.bytes.read(self.reader, target).map_err(io::Error::other)?;
-        if len > 0 && !complete {
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the content is shorter than it says"));
+        loop {
+            if let Some((bytes, left)) = self.current.as_mut().filter(|(_, left)| *left > 0) {
+                let len = usize::try_from(*left).map_or(target.len(), |left| left.min(target.len()));
+                let target = target.get_mut(..len).expect("bounded by its own length");
+                let complete = bytes.read(self.reader, target).map_err(io::Error::other)?;
+                if len > 0 && !complete {
+                    return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the content is shorter than it says"));
+                }
+                *left -= len as u64;
+                return Ok(len);
+            }
+            match self.rest.front_mut() {
+                None => return Ok(0),
+                Some(Segment::Text(text)) if !text.is_empty() => {
+                    let len = text.len().min(target.len());
+                    let (from, to) = (text.drain(..len), target.get_mut(..len));
+                    to.expect("bounded by the target").iter_mut().zip(from).for_each(|(to, from)| *to = from);
+                    return Ok(len);
+                }
+                Some(Segment::Text(_)) => drop(self.rest.pop_front()),
+                Some(Segment::Content { .. }) => {
+                    if let Some(Segment::Content { content, begin, end }) = self.rest.pop_front() {
+                        self.open(content, begin, end).map_err(io::Error::other)?;
+                    }
+                }
+            }
         }
-        self.left -= len as u64;
-        Ok(len)
     }
 }
 

@@ -9,7 +9,7 @@ const STAMP: &str = "20250901_020000";
 /// A dump that the server's own program makes, with these lines before its end.
 fn dump_of(system: &System, lines: &str) -> String {
     let name = system.create()["name"].as_str().expect("a name").to_owned();
-    let dump = system.larder(&["cat", &format!("{name}:database/database.sql")]).exits(0).stdout;
+    let dump = system.larder(&["cat", &format!("{name}:database")]).exits(0).stdout;
     dump.replace(
         "--\n-- PostgreSQL database dump complete",
         &format!("{lines}--\n-- PostgreSQL database dump complete"),

@@ -9,3 +9,4 @@ mod failures;
 mod nights;
 mod savings;
 mod support;
+mod tables;

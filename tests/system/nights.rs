@@ -6,7 +6,9 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::support::{FOLDERS, Run, System, component, feed, noise, roles_go, roles_stay, run, text, unique};
+use crate::support::{
+    FOLDERS, Run, System, assert_text, component, feed, noise, roles_go, roles_stay, run, text, unique,
+};
 
 /// Rows and files as they are the next day.
 fn change(system: &System) {
@@ -71,14 +73,6 @@ fn assert_is(system: &System, rows: &str, files: &Path) {
     system.assert_folders_equal(files);
 }
 
-/// Shows the first line that differs, of texts that are too long to be shown whole.
-fn assert_text(found: &str, expected: &str) {
-    if let Some((found, expected)) = found.lines().zip(expected.lines()).find(|(found, expected)| found != expected) {
-        panic!("found    {found}\nexpected {expected}");
-    }
-    assert_eq!(found.len(), expected.len());
-}
-
 fn assert_listed_and_compared(system: &System, first: &str, second: &str) {
     let list = system.larder(&["list"]).exits(0).stdout;
     let names: Vec<&str> = list.lines().skip(1).filter_map(|line| line.split_whitespace().nth(1)).collect();
@@ -93,7 +87,7 @@ fn assert_listed_and_compared(system: &System, first: &str, second: &str) {
         "- models/sub folder/weights.bin",
         "M config/settings.yaml",
         "M logs/app.log",
-        "M database/database.sql",
+        "M database/data/public.articles",
     ] {
         assert!(diff.lines().any(|found| found.starts_with(line)), "{line}\n{diff}");
     }
@@ -112,7 +106,7 @@ fn an_exported_folder_is_unpacked_by_hand() {
     let dump = system.beside("database.sql");
     run(Command::new("sh").arg("-c").arg("gunzip -c \"$0\" > \"$1\"").arg(exported.join("database.sql.gz")).arg(&dump))
         .exits(0);
-    let saved = system.command(&["cat", &format!("{name}:database/database.sql")]).output().expect("larder starts");
+    let saved = system.command(&["cat", &format!("{name}:database")]).output().expect("larder starts");
     let dump = fs::read(dump).expect("the dump is there");
     assert!(saved.status.success() && saved.stdout == dump, "the exported dump is not the saved one");
 

@@ -324,6 +324,14 @@ impl System {
     }
 }
 
+/// Shows the first line that differs, of texts that are too long to be shown whole.
+pub(crate) fn assert_text(found: &str, expected: &str) {
+    if let Some((found, expected)) = found.lines().zip(expected.lines()).find(|(found, expected)| found != expected) {
+        panic!("found    {found}\nexpected {expected}");
+    }
+    assert_eq!(found.len(), expected.len());
+}
+
 impl Drop for System {
     fn drop(&mut self) {
         let mut sql = format!("DROP DATABASE IF EXISTS {} WITH (FORCE);", self.database);

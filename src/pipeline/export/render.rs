@@ -10,7 +10,8 @@ use sha2::{Digest, Sha256};
 use super::metadata::Rendered;
 use super::{ExportOptions, Layout};
 use crate::id::hex;
-use crate::model::{self, Component, Node, NodeKind, Snapshot, SnapshotPath, resolve};
+use crate::model::{self, Component, Node, NodeKind, Snapshot};
+use crate::pipeline::database::SavedDatabase;
 use crate::pipeline::restore::{into_fresh_folder, with_causes};
 use crate::pipeline::stream::ContentStream;
 use crate::pipeline::{Error, archive};
@@ -41,15 +42,20 @@ impl Renderer<'_> {
     /// Renders a component with this root.
     pub(super) fn component(&mut self, component: &Component, root: &Node) -> Result<Rendered, Error> {
         if component.database.is_some() {
-            let path = SnapshotPath::new(format!("{}/{DUMP_FILE}", component.name).as_bytes());
-            let node = resolve(&mut self.repository.reader()?, self.snapshot, &path)?;
-            self.file(&node, &self.dump_name(component), self.options.compress)
+            let mut reader = self.repository.reader()?;
+            let dump = SavedDatabase::find(&mut reader, component)?.plain()?;
+            let dump = ContentStream::of_segments(dump, &mut reader);
+            self.file(dump, &self.dump_name(component), self.options.compress)
         } else if let Some(facts) = &component.volume {
             self.volume(component, root, &facts.name)
         } else if root.is_directory() {
             self.directory(component)
         } else {
-            self.file(root, component.name.as_str(), false)
+            let name = component.name.as_str();
+            let NodeKind::File { content, .. } = &root.kind else {
+                return Err(Error::Path { path: name.to_owned(), why: "it is not a regular file".to_owned() });
+            };
+            self.file(ContentStream::new(content, &mut self.repository.reader()?), name, false)
         }
     }
 
@@ -107,14 +113,9 @@ impl Renderer<'_> {
     }
 
     /// Writes a file, compressed if so wanted, and hashes what lies there in the end.
-    fn file(&self, node: &Node, name: &str, compress: bool) -> Result<Rendered, Error> {
-        let NodeKind::File { content, .. } = &node.kind else {
-            return Err(Error::Path { path: name.to_owned(), why: "it is not a regular file".to_owned() });
-        };
+    fn file(&self, mut content: ContentStream<'_>, name: &str, compress: bool) -> Result<Rendered, Error> {
         let filename = if compress { format!("{name}.gz") } else { name.to_owned() };
         let failed = |source| Error::from(sink::Error::io("write", filename.clone(), source));
-        let mut reader = self.repository.reader()?;
-        let mut content = ContentStream::new(content, &mut reader)?;
         let mut target = HashingFile::create(&self.folder.join(&filename)).map_err(failed)?;
         if compress {
             let mut gzip = GzipWriter::new(target).map_err(failed)?;

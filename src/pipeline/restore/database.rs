@@ -2,16 +2,17 @@
 
 use std::time::{Duration, Instant};
 
-use super::{ComponentRestore, LostPath};
-use crate::model::{self, Component, DatabaseFacts, Node, NodeKind, TreeReader};
+use super::{ComponentRestore, LostPath, RestoreOptions};
+use crate::model::{self, Component, DatabaseFacts, TableIndex};
 use crate::pipeline::Error;
-use crate::pipeline::stream::{ContentStream, write_content};
+use crate::pipeline::database::{Dump, SavedDatabase, SavedTables};
+use crate::pipeline::stream::{ContentStream, Segment};
 use crate::progress::{Progress, check};
 use crate::repo::{ChunkReader, Repository};
 use crate::sink;
-use crate::sink::postgres::{LoadedDatabase, exists, maintenance};
+use crate::sink::postgres::{LoadedDatabase, Loader, exists, maintenance};
 use crate::source::Place;
-use crate::source::postgres::{Connection, CopyCounter, DUMP_FILE, GLOBALS_FILE, psql};
+use crate::source::postgres::{Connection, CopyCounter, psql};
 
 /// How long a server may take to answer after its container was started.
 const READY_LIMIT: Duration = Duration::from_mins(1);
@@ -30,38 +31,12 @@ pub struct DatabaseRestore {
     pub roles_created: Vec<String>,
 }
 
-/// The dump and the roles of a component.
-struct Saved<'a> {
-    facts: &'a DatabaseFacts,
-    dump: Node,
-    globals: String,
-}
-
-fn saved<'a>(reader: &mut ChunkReader, component: &'a Component) -> Result<Saved<'a>, Error> {
-    let incomplete = || Error::Refused(format!("{} has no dump", component.name));
-    let facts = component.database.as_ref().ok_or_else(incomplete)?;
-    let Some(NodeKind::Directory { tree }) = component.root.as_ref().map(|root| &root.kind) else {
-        return Err(incomplete());
-    };
-    let (mut dump, mut globals) = (None, Vec::new());
-    let mut nodes = TreeReader::new(tree.clone())?;
-    while let Some(node) = nodes.next(reader)? {
-        if *node.name == *DUMP_FILE.as_bytes() {
-            dump = Some(node);
-        } else if *node.name == *GLOBALS_FILE.as_bytes() {
-            write_content(reader, &node, &mut globals)?;
-        }
-    }
-    let globals = String::from_utf8_lossy(&globals).into_owned();
-    Ok(Saved { facts, dump: dump.ok_or_else(incomplete)?, globals })
-}
-
 pub(super) fn restore(
     repository: &Repository,
     component: &Component,
     connection: &Connection,
     lost: &[LostPath],
-    dry_run: bool,
+    options: RestoreOptions,
     result: &mut ComponentRestore,
     progress: &dyn Progress,
 ) -> Result<(), Error> {
@@ -70,25 +45,25 @@ pub(super) fn restore(
         return Err(Error::Refused(format!("{} is lost, so the database stays as it is", lost.shown())));
     }
     let mut reader = repository.reader()?;
-    let saved = saved(&mut reader, component)?;
+    let saved = SavedDatabase::find(&mut reader, component)?;
     // The database is restored under the name that the configuration gives it now.
     let facts = DatabaseFacts { name: connection.database.clone(), ..saved.facts.clone() };
     let maintenance = maintenance(connection)?;
     let mut done = counts(&facts);
     done.replaced = exists(&maintenance, &facts.name)?;
-    if dry_run {
+    if options.dry_run {
         result.written = 1;
-        result.bytes_written = saved.dump.size_bytes;
+        result.bytes_written = component.bytes;
         result.database = Some(done);
         return Ok(());
     }
     let (loaded, roles) = LoadedDatabase::create(maintenance, &facts, "new", &saved.globals)?;
-    load(&loaded, &mut reader, &saved.dump, progress)?;
+    load(&loaded, &mut reader, &saved, options.jobs, progress)?;
     loaded.check_rows(&facts)?;
     loaded.put_in_place(&facts)?;
     done.roles_created = roles;
     result.written = 1;
-    result.bytes_written = saved.dump.size_bytes;
+    result.bytes_written = component.bytes;
     result.database = Some(done);
     Ok(())
 }
@@ -108,12 +83,63 @@ fn counts(facts: &DatabaseFacts) -> DatabaseRestore {
     DatabaseRestore { tables: facts.tables.len() as u64, rows, ..DatabaseRestore::default() }
 }
 
-fn load(loaded: &LoadedDatabase, reader: &mut ChunkReader, dump: &Node, progress: &dyn Progress) -> Result<(), Error> {
-    let NodeKind::File { content, .. } = &dump.kind else {
-        return Err(Error::Refused("the dump is not a file".to_owned()));
+fn load(
+    loaded: &LoadedDatabase,
+    reader: &mut ChunkReader,
+    saved: &SavedDatabase<'_>,
+    jobs: usize,
+    progress: &dyn Progress,
+) -> Result<(), Error> {
+    let outcome = match &saved.dump {
+        Dump::Plain(content) => {
+            let stream = ContentStream::new(content, reader);
+            loaded.load(&mut Watched { stream: CopyCounter::new(stream), progress })
+        }
+        Dump::Tables(tables) => {
+            let loader = loaded.loader(jobs, &saved.facts.encoding, progress)?;
+            return load_tables(loader, reader, tables, progress);
+        }
     };
-    let mut stream = Watched { stream: CopyCounter::new(ContentStream::new(content, reader)?), progress };
-    loaded.load(&mut stream).map_err(|error| reading_error(error, progress))
+    outcome.map_err(|error| reading_error(error, progress))
+}
+
+/// Loads the shape, the rows, and what is made of them.
+fn load_tables(
+    mut loader: Loader<'_>,
+    reader: &mut ChunkReader,
+    tables: &SavedTables,
+    progress: &dyn Progress,
+) -> Result<(), Error> {
+    let failed = |error| reading_error(error, progress);
+    let TableIndex { before, others, after, .. } = &tables.index;
+    loader.script(&mut Counted::new(tables.statements(before)?, reader, progress)).map_err(failed)?;
+    for table in &tables.index.tables {
+        let mut rows = Counted::new(Segment::whole(tables.rows(table)?), reader, progress);
+        loader.rows(&table.copy_statement(), &mut rows).map_err(failed)?;
+    }
+    loader.script(&mut Counted::new(tables.statements(others)?, reader, progress)).map_err(failed)?;
+    loader.after(&mut Counted::new(tables.statements(after)?, reader, progress)).map_err(failed)?;
+    loader.end().map_err(failed)
+}
+
+/// A stream that tells how far it is.
+struct Counted<'a> {
+    stream: ContentStream<'a>,
+    progress: &'a dyn Progress,
+}
+
+impl<'a> Counted<'a> {
+    fn new(segment: Segment, reader: &'a mut ChunkReader, progress: &'a dyn Progress) -> Self {
+        Self { stream: ContentStream::of_segments(vec![segment], reader), progress }
+    }
+}
+
+impl std::io::Read for Counted<'_> {
+    fn read(&mut self, target: &mut [u8]) -> std::io::Result<usize> {
+        let len = self.stream.read(target)?;
+        self.progress.advance(len as u64);
+        Ok(len)
+    }
 }
 
 /// What ended the reading of a dump is an error of ours, not of the database.
@@ -153,21 +179,21 @@ impl std::io::Read for Watched<'_> {
     }
 }
 
-/// Loads the dump of a component into a scratch database, compares its rows, and drops it.
+/// Loads the dump of a component into a scratch database by so many sessions, compares its rows, and drops it.
 ///
 /// # Errors
 /// [`Error::Sink`] when it cannot be loaded or has other rows; [`Error::Model`] when the dump is damaged.
 pub fn load_and_count(
     repository: &Repository,
     component: &Component,
-    connection: &Connection,
+    (connection, jobs): (&Connection, usize),
     progress: &dyn Progress,
 ) -> Result<DatabaseRestore, Error> {
     let mut reader = repository.reader()?;
-    let saved = saved(&mut reader, component)?;
+    let saved = SavedDatabase::find(&mut reader, component)?;
     let maintenance = maintenance(connection)?;
     let (loaded, roles) = LoadedDatabase::create(maintenance.clone(), saved.facts, "test", &saved.globals)?;
-    let outcome = load(&loaded, &mut reader, &saved.dump, progress)
+    let outcome = load(&loaded, &mut reader, &saved, jobs, progress)
         .and_then(|()| loaded.check_rows(saved.facts).map_err(Error::from));
     drop(loaded);
     for role in &roles {

@@ -72,6 +72,8 @@ pub struct RestoreOptions {
     pub keep_extra: bool,
     /// Touch nothing, and say what would be done.
     pub dry_run: bool,
+    /// Sessions that load into a database at once.
+    pub jobs: usize,
 }
 
 /// What was done with one component.
@@ -211,7 +213,7 @@ fn restore_component(
         Destination::Volume(_) => Ok(()),
         Destination::Database(connection) => {
             result.destination = connection.to_string();
-            database::restore(repository, component, connection, lost, options.dry_run, result, progress)
+            database::restore(repository, component, connection, lost, options, result, progress)
         }
     }
 }

@@ -53,6 +53,8 @@ pub struct TestPlaces<'a> {
     /// The engine that makes temporary volumes; without one, volumes are restored into the folder, and nothing is
     /// started on them.
     pub engine: Option<Arc<Engine>>,
+    /// Sessions that load into a database at once.
+    pub jobs: usize,
 }
 
 /// Restores the components into throwaway places and compares them with the snapshot.
@@ -113,10 +115,10 @@ fn test_database(
     progress: &dyn Progress,
 ) -> Result<DatabaseRestore, Error> {
     if let Some(connection) = places.servers.get(component.name.as_str()) {
-        return load_and_count(repository, component, connection, progress);
+        return load_and_count(repository, component, (connection, places.jobs), progress);
     }
     let server = TestServer::start()?;
-    load_and_count(repository, component, &server.connection(), progress)
+    load_and_count(repository, component, (&server.connection(), places.jobs), progress)
 }
 
 /// Restores a volume into a temporary one, compares it, and starts PostgreSQL on it where it holds its data.

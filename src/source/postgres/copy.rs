@@ -1,5 +1,6 @@
 //! Counts the rows of each table in a plain dump while it passes, and sees whether the dump reaches its end.
 
+use std::collections::HashMap;
 use std::io::{self, Read};
 
 use memchr::memchr;
@@ -14,7 +15,10 @@ const COPY_END: &[u8] = b" FROM stdin;";
 const ALL_STRINGS_ESCAPE: &[u8] = b"SET standard_conforming_strings = off;";
 const DUMP_END: &[u8] = b"-- PostgreSQL database dump complete";
 /// The commands of `psql` that dumps have.
-const DUMP_COMMANDS: [&[u8]; 2] = [b"\\restrict ", b"\\unrestrict "];
+const RESTRICT: &[u8] = b"\\restrict ";
+const DUMP_COMMANDS: [&[u8]; 2] = [RESTRICT, b"\\unrestrict "];
+/// What stands before the line that ends a dump.
+const COMMENT_LINE: &[u8] = b"--\n";
 /// Bytes of a line that are looked at outside of COPY statements.
 const LINE_START_BYTES: usize = 64;
 
@@ -29,8 +33,21 @@ pub struct CopyCounter<R> {
     /// Whether the current line began outside of strings, quoted names and comments.
     outside: bool,
     tables: Vec<TableRows>,
+    /// The columns of each table.
+    columns: Vec<Vec<String>>,
+    /// Where each table stands among them: rows of several partitions may be said to be those of one table.
+    numbers: HashMap<String, usize>,
+    /// The number of the table whose rows pass.
+    current: usize,
     bytes: u64,
-    complete: bool,
+    /// Bytes that were looked at.
+    looked_at: u64,
+    /// Where the current line begins, in bytes.
+    line_begin: u64,
+    /// Where the statements begin: behind the command that restricts what others mean to `psql`.
+    begin: u64,
+    /// Where the line begins that says that the dump is complete.
+    end: Option<u64>,
     /// The first command of `psql` that no dump of one database has.
     foreign_command: Option<String>,
 }
@@ -57,8 +74,14 @@ impl<R: Read> CopyCounter<R> {
             quoting: Quoting::default(),
             outside: true,
             tables: Vec::new(),
+            columns: Vec::new(),
+            numbers: HashMap::new(),
+            current: 0,
             bytes: 0,
-            complete: false,
+            looked_at: 0,
+            line_begin: 0,
+            begin: 0,
+            end: None,
             foreign_command: None,
         }
     }
@@ -66,7 +89,21 @@ impl<R: Read> CopyCounter<R> {
     /// Whether the dump said that it is complete, after the last row.
     #[must_use]
     pub const fn is_complete(&self) -> bool {
-        self.complete
+        self.end.is_some()
+    }
+
+    /// Where the statements begin and end, in bytes, without what says that they are a dump; `None` as long as it is not
+    /// complete.
+    #[must_use]
+    pub fn body(&self) -> Option<(u64, u64)> {
+        let end = self.end?.saturating_sub(COMMENT_LINE.len() as u64);
+        Some((self.begin.min(end), end))
+    }
+
+    /// The columns of each table, quoted where needed, in the order of the dump.
+    #[must_use]
+    pub fn columns(&self) -> &[Vec<String>] {
+        &self.columns
     }
 
     /// The beginning of the first line so far that is a command of `psql`, of those that no dump of one database has, like
@@ -104,8 +141,10 @@ impl<R: Read> CopyCounter<R> {
             }
             let room = bound.saturating_sub(self.line.len()).min(text.len());
             self.line.extend_from_slice(text.get(..room).unwrap_or_default());
+            self.looked_at += part.len() as u64;
             if end.is_some() {
                 self.end_line();
+                self.line_begin = self.looked_at;
                 self.outside = self.quoting.is_outside();
             }
         }
@@ -124,7 +163,7 @@ impl<R: Read> CopyCounter<R> {
         match self.state {
             State::Rows if self.line == b"\\." => self.state = State::Statements,
             State::Rows => {
-                if let Some(table) = self.tables.last_mut() {
+                if let Some(table) = self.tables.get_mut(self.current) {
                     table.rows += 1;
                 }
             }
@@ -136,10 +175,10 @@ impl<R: Read> CopyCounter<R> {
                 return self.end_copy_line();
             }
             State::Statements if self.line == ALL_STRINGS_ESCAPE => self.quoting.all_strings_escape(),
-            State::Statements => self.complete = self.complete || self.line == DUMP_END,
+            State::Statements if self.line == DUMP_END => self.end = self.end.or(Some(self.line_begin)),
             // The comment is followed by its last line and an empty one; anything else was not a table's data.
             State::Announced if !self.line.is_empty() && self.line != b"--" => self.state = State::Statements,
-            State::Announced => {}
+            State::Statements | State::Announced => {}
             State::Copy => return self.end_copy_line(),
         }
         self.line.clear();
@@ -147,6 +186,9 @@ impl<R: Read> CopyCounter<R> {
 
     fn command(&mut self) {
         let is_of_dumps = DUMP_COMMANDS.iter().any(|command| self.line.starts_with(command));
+        if self.line.starts_with(RESTRICT) && self.begin == 0 {
+            self.begin = self.looked_at;
+        }
         if !is_of_dumps && self.foreign_command.is_none() {
             self.foreign_command = Some(String::from_utf8_lossy(&self.line).into_owned());
         }
@@ -156,7 +198,12 @@ impl<R: Read> CopyCounter<R> {
     fn end_copy_line(&mut self) {
         let statement = self.line.strip_suffix(COPY_END);
         if let Some(table) = statement.and_then(|statement| table_of(statement.get(COPY_START.len()..)?)) {
-            self.tables.push(TableRows { table: String::from_utf8_lossy(table).into_owned(), rows: 0 });
+            let table = String::from_utf8_lossy(table).into_owned();
+            self.current = *self.numbers.entry(table.clone()).or_insert(self.tables.len());
+            if self.current == self.tables.len() {
+                self.columns.push(columns_of(statement.unwrap_or_default()));
+                self.tables.push(TableRows { table, rows: 0 });
+            }
             self.state = State::Rows;
             self.line.clear();
         } else if self.line.len() >= COPY_STATEMENT_BYTES_MAX {
@@ -189,6 +236,20 @@ fn table_of(statement: &[u8]) -> Option<&[u8]> {
         !quoted && *byte == b' '
     });
     statement.get(..end.unwrap_or(statement.len())).filter(|table| !table.is_empty())
+}
+
+/// The columns in `COPY schema.table (columns)`, with quotes as they are.
+fn columns_of(statement: &[u8]) -> Vec<String> {
+    let rest = statement.get(COPY_START.len()..).unwrap_or_default();
+    let table = table_of(rest).unwrap_or_default();
+    let list = rest.get(table.len()..).and_then(|rest| rest.strip_prefix(b" ("));
+    let Some(list) = list.and_then(|list| list.strip_suffix(b")")) else { return Vec::new() };
+    let mut quoted = false;
+    let names = list.split(|byte| {
+        quoted ^= *byte == b'"';
+        !quoted && *byte == b','
+    });
+    names.map(|name| String::from_utf8_lossy(name.trim_ascii_start()).into_owned()).collect()
 }
 
 #[cfg(test)]

@@ -1,12 +1,14 @@
-//! A database as a source: a plain dump and the cluster's roles, as the files of a directory.
+//! A database as a source: its dump and the cluster's roles, as the files of a directory.
 
 use std::io::Read;
+use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use super::tables::{Nodes, TableDump, TableOptions};
 use super::{Connection, CopyCounter, Tools, psql};
 use crate::clock::LocalTime;
 use crate::id::{derive_secret, hex};
-use crate::model::{Content, DatabaseFacts, NodeKind};
+use crate::model::{Content, DatabaseFacts, Node, NodeKind, TableRows};
 use crate::progress::Progress;
 use crate::source::{Error, Place, Program, Visitor, Watched, made_node};
 
@@ -26,6 +28,8 @@ pub struct DumpSource {
     secret: [u8; 32],
     /// What is known to be missing beside it.
     problem: Option<String>,
+    /// How it is read table by table, where it is.
+    tables: Option<TableOptions>,
 }
 
 impl DumpSource {
@@ -33,7 +37,14 @@ impl DumpSource {
     /// on every night and unknown to the server.
     #[must_use]
     pub const fn new(connection: Connection, secret: [u8; 32]) -> Self {
-        Self { connection, secret, problem: None }
+        Self { connection, secret, problem: None, tables: None }
+    }
+
+    /// Reads it table by table, in the order of their keys. Else it is one plain dump.
+    #[must_use]
+    pub const fn by_tables(mut self, tables: Option<TableOptions>) -> Self {
+        self.tables = tables;
+        self
     }
 
     /// Reports a problem that was found before it is read, as an error of the component.
@@ -66,40 +77,46 @@ impl DumpSource {
         self.problem.iter().for_each(|problem| visitor.error(problem.clone()));
         let tools = Tools::for_server(server_major, &self.connection.place)?;
         facts.dump_version.clone_from(&tools.dump_version);
-        let root = made_node(name, NodeKind::Directory { tree: Content::default() }, time);
-        visitor.enter(root, std::path::Path::new(""))?;
+        let directory = |name: &str| made_node(name, NodeKind::Directory { tree: Content::default() }, time);
         let file =
             |name: &str| made_node(name, NodeKind::File { content: Content::default(), holes: Vec::new() }, time);
-
+        visitor.enter(directory(name), Path::new(""))?;
         let session = session_name();
-        let stream = Watched::start(&self.dump_program(&tools, &session), progress)?;
-        let mut counter = CopyCounter::new(stream);
-        visitor.stream(file(DUMP_FILE), &mut counter).inspect_err(|_| self.end_session(&session))?;
-        let (complete, bytes) = (counter.is_complete(), counter.bytes_passed());
-        let (tables, stream) = counter.finish();
-        stream.finish()?;
-        let incomplete = |why| Error::Incomplete { program: "pg_dump".to_owned(), why };
-        if bytes == 0 {
-            return Err(incomplete("it is empty"));
-        }
-        if !complete {
-            return Err(incomplete("the line that ends a dump is missing"));
-        }
-        facts.tables = tables;
-        self.globals(&tools, progress, &mut |reader| visitor.stream(file(GLOBALS_FILE), reader)).or_else(|error| {
-            match error {
-                Error::Failed { .. }
-                | Error::Start { .. }
-                | Error::NotInContainer { .. }
-                | Error::Incomplete { .. } => {
-                    visitor.note(format!("roles were not saved: {error}"));
-                    Ok(())
-                }
-                error => Err(error),
+        let program = || self.dump_program(&tools, &session);
+        let mut globals = |visitor: &mut dyn Visitor| self.globals(&tools, file(GLOBALS_FILE), visitor, progress);
+        let shown = match self.begin_tables(&session, visitor, progress)? {
+            Some(tables) => {
+                let nodes = Nodes { file: &file, directory: &directory };
+                tables.show(&program, &nodes, visitor, &mut globals, progress)
             }
-        })?;
+            None => plain(&program(), file(DUMP_FILE), visitor, progress)
+                .and_then(|tables| globals(visitor).map(|()| tables)),
+        };
+        facts.tables = shown.inspect_err(|_| self.end_session(&session))?;
         visitor.leave()?;
         Ok(facts)
+    }
+
+    /// Begins to read table by table, where that is wanted, the server permits it, and any table has a key.
+    fn begin_tables(
+        &self,
+        session: &str,
+        visitor: &mut dyn Visitor,
+        progress: &dyn Progress,
+    ) -> Result<Option<TableDump>, Error> {
+        let Some(options) = self.tables else { return Ok(None) };
+        match TableDump::begin(&self.connection, session, options, progress) {
+            Ok(tables) => {
+                tables.note().into_iter().for_each(|note| visitor.note(note));
+                Ok(Some(tables).filter(TableDump::has_keyed_tables))
+            }
+            Err(error @ Error::Stop(_)) => Err(error),
+            Err(error) => {
+                self.end_session(session);
+                visitor.note(format!("not table by table, but as pg_dump gives it: {error}"));
+                Ok(None)
+            }
+        }
     }
 
     fn dump_program(&self, tools: &Tools, session: &str) -> Program {
@@ -127,13 +144,31 @@ impl DumpSource {
         }
     }
 
-    /// Roles are small: they are read whole, so that a failure leaves no half file behind.
+    /// Shows the roles. What keeps them from being read is worth a note and no failure.
     fn globals(
         &self,
         tools: &Tools,
+        node: Node,
+        visitor: &mut dyn Visitor,
         progress: &dyn Progress,
-        store: &mut dyn FnMut(&mut dyn Read) -> Result<(), Error>,
     ) -> Result<(), Error> {
+        match self.read_globals(tools, progress) {
+            Ok(text) => visitor.stream(node, &mut text.as_slice()),
+            Err(
+                error @ (Error::Failed { .. }
+                | Error::Start { .. }
+                | Error::NotInContainer { .. }
+                | Error::Incomplete { .. }),
+            ) => {
+                visitor.note(format!("roles were not saved: {error}"));
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Roles are small: they are read whole, so that a failure leaves no half file behind.
+    fn read_globals(&self, tools: &Tools, progress: &dyn Progress) -> Result<Vec<u8>, Error> {
         let mut program = self.connection.program(&tools.dump_all);
         program.args(["--globals-only", "--no-role-passwords", "--no-password"]);
         program.without_variable("PGDATABASE").args(["--database", &self.connection.database]);
@@ -146,8 +181,7 @@ impl DumpSource {
             let why = "the line that ends it is missing";
             return Err(Error::Incomplete { program: "pg_dumpall".to_owned(), why });
         }
-        let text: Vec<u8> = repeatable_lines(&bytes);
-        store(&mut text.as_slice())
+        Ok(repeatable_lines(&bytes))
     }
 
     fn facts(&self) -> Result<(DatabaseFacts, u32), Error> {
@@ -177,7 +211,29 @@ impl DumpSource {
     }
 }
 
-/// A name for the session of one dump that no other session has.
+/// Shows all of a database as one plain dump. Returns the rows of each table.
+fn plain(
+    program: &Program,
+    node: Node,
+    visitor: &mut dyn Visitor,
+    progress: &dyn Progress,
+) -> Result<Vec<TableRows>, Error> {
+    let mut counter = CopyCounter::new(Watched::start(program, progress)?);
+    visitor.stream(node, &mut counter)?;
+    let (complete, bytes) = (counter.is_complete(), counter.bytes_passed());
+    let (tables, stream) = counter.finish();
+    stream.finish()?;
+    let incomplete = |why| Error::Incomplete { program: "pg_dump".to_owned(), why };
+    if bytes == 0 {
+        return Err(incomplete("it is empty"));
+    }
+    if !complete {
+        return Err(incomplete("the line that ends a dump is missing"));
+    }
+    Ok(tables)
+}
+
+/// A name for the sessions of one dump that no other session has.
 fn session_name() -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);

@@ -2,15 +2,22 @@
 //!
 //! Passwords travel in the environment of the child processes, never in their arguments.
 
+mod ahead;
+mod catalog;
 mod connection;
 mod copy;
 mod dump;
 mod file;
 mod quoting;
+mod session;
+mod tables;
 mod tools;
 
 pub use connection::Connection;
 pub use copy::CopyCounter;
 pub use dump::{DUMP_FILE, DumpSource, GLOBALS_FILE};
 pub use file::DumpFile;
+pub(crate) use quoting::Quoting;
+pub use session::{Session, Stopped};
+pub use tables::TableOptions;
 pub use tools::{Tools, find_server_programs, psql, psql_program, server_programs_of};

@@ -32,7 +32,7 @@ enum Place {
 
 /// Follows a script byte by byte.
 #[derive(Debug)]
-pub(super) struct Quoting {
+pub(crate) struct Quoting {
     place: Place,
     last: u8,
     before_last: u8,
@@ -50,7 +50,7 @@ impl Default for Quoting {
 
 impl Quoting {
     /// Whether a statement could begin here.
-    pub(super) const fn is_outside(&self) -> bool {
+    pub(crate) const fn is_outside(&self) -> bool {
         matches!(self.place, Place::Outside | Place::StringEnd { .. })
     }
 
@@ -65,7 +65,7 @@ impl Quoting {
     }
 
     /// Goes over the next bytes.
-    pub(super) fn advance(&mut self, bytes: &[u8]) {
+    pub(crate) fn advance(&mut self, bytes: &[u8]) {
         for byte in bytes {
             self.step(*byte);
             self.before_last = self.last;

@@ -3,7 +3,7 @@
 use clap::Args;
 use larder::model::{Change, Difference, Snapshot, show_path};
 use larder::pipeline::find::compare;
-use larder::pipeline::lookup;
+use larder::pipeline::{RowChanges, compare_rows, lookup};
 use serde_json::{Value, json};
 
 use super::Context;
@@ -12,7 +12,8 @@ use crate::units::size;
 
 /// Show what changed between two snapshots.
 ///
-/// `+` was added, `-` removed, `M` has other content, `U` has another owner, mode, time or attribute.
+/// `+` was added, `-` removed, `M` has other content, `U` has another owner, mode, time or attribute, `R` tells of the rows
+/// of a table.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  larder diff system_backup_20251010 latest")]
 pub(super) struct DiffArguments {
@@ -48,10 +49,14 @@ impl DiffArguments {
             Ok(())
         })?;
         let tables = tables(&old, &new);
+        let rows = compare_rows(&repository, &old, &new, &context.progress);
+        context.progress.end();
+        let rows = rows?;
         let Totals { added, removed, content, metadata } = totals;
         if output.is_json() {
             output.json(&json!({
                 "old": old.name, "new": new.name, "changes": changes, "tables": tables_json(&tables),
+                "rows": rows.iter().map(rows_json).collect::<Vec<_>>(),
                 "added": added, "removed": removed, "content": content, "metadata": metadata,
             }));
             return Ok(Exit::Done);
@@ -59,6 +64,9 @@ impl DiffArguments {
         for (table, old_rows, new_rows) in &tables {
             let text = |rows: &Option<u64>| rows.map_or("none".to_owned(), |rows| rows.to_string());
             output.line(&format!("R database table {table}: {} -> {} rows", text(old_rows), text(new_rows)));
+        }
+        for RowChanges { component, table, added, removed, changed } in &rows {
+            output.line(&format!("R {component} rows of {table}: {added} added, {removed} removed, {changed} changed"));
         }
         output.line(&format!(
             "{added} added, {removed} removed, {content} with other content, {metadata} with other metadata"
@@ -104,6 +112,11 @@ fn to_json(difference: &Difference<'_>) -> Value {
         "old_size": difference.old.map(|node| node.size_bytes),
         "new_size": difference.new.map(|node| node.size_bytes),
     })
+}
+
+fn rows_json(rows: &RowChanges) -> Value {
+    let RowChanges { component, table, added, removed, changed } = rows;
+    json!({ "component": component, "table": table, "added": added, "removed": removed, "changed": changed })
 }
 
 /// Tables whose number of rows differs: name, rows before and after.

@@ -99,7 +99,8 @@ impl RestoreArguments {
             safety = save(context, repository, system, &plan.jobs)?;
         }
         let safety_name = safety.snapshot.as_ref().map(|safety| safety.name.clone());
-        let options = RestoreOptions { keep_extra: self.keep_extra, dry_run: self.dry_run };
+        let jobs = context.settings.jobs;
+        let options = RestoreOptions { keep_extra: self.keep_extra, dry_run: self.dry_run, jobs };
         let report = restore::run(repository, snapshot, &plan.jobs, safety, options, &context.progress);
         context.progress.end();
         let RestoreReport { components: results, interrupted } = report?;
@@ -182,6 +183,7 @@ fn save(
             // From where it is restored to: it may not be among those that were found.
             Destination::Database(connection) => {
                 let dump = DumpSource::new(connection.clone(), *repository.config().id.as_bytes());
+                let dump = dump.by_tables(system.settings.tables);
                 sources.push(ComponentSource { name: name.clone(), origin: Origin::Database(Box::new(dump)) });
             }
             Destination::Live { .. } | Destination::Folder(_) => {}

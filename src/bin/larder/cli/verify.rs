@@ -127,7 +127,7 @@ impl VerifyArguments {
         let answers = |(_, connection): &(String, Connection)| !self.drill || maintenance(connection).is_ok();
         let servers = databases.filter_map(server).filter(answers).collect();
         let engine = system.engine().ok().filter(|_| self.drill);
-        let places = TestPlaces { folder: folder.path(), servers, engine };
+        let places = TestPlaces { folder: folder.path(), servers, engine, jobs: context.settings.jobs };
         Ok(test_restore(repository, &snapshot, &places, &context.progress)?)
     }
 }

@@ -4,14 +4,17 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use larder::source::postgres::Connection;
+use larder::source::postgres::{Connection, TableOptions};
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
 
-use super::retention::RetentionTable;
+use super::retention::{RetentionTable, parse_size};
 use super::{DatabasePlace, DatabaseSettings, read_password};
 use crate::failure::UsageError;
+
+/// Sessions that may read tables at once.
+const JOBS_MAX: usize = 64;
 
 /// The whole file.
 #[derive(Debug, Default, Deserialize)]
@@ -143,6 +146,20 @@ pub(super) struct Database {
     others: Vec<String>,
     #[serde(default)]
     skip: bool,
+    method: Option<DumpMethod>,
+    jobs: Option<usize>,
+    key_order_max: Option<String>,
+}
+
+/// How a database is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub(super) enum DumpMethod {
+    /// Table by table, in the order of their keys.
+    #[serde(rename = "tables")]
+    Tables,
+    /// As one plain dump.
+    #[serde(rename = "pg_dump")]
+    Plain,
 }
 
 impl Database {
@@ -151,8 +168,41 @@ impl Database {
         self.skip
     }
 
-    /// The database and others of its server. A relative password file lies below `base`.
-    pub(super) fn settings(&self, base: &Path) -> anyhow::Result<DatabaseSettings> {
+    /// How databases are read table by table; and whether each is one plain dump instead.
+    pub(super) fn tables(&self) -> anyhow::Result<(TableOptions, bool)> {
+        let mut options = TableOptions::default();
+        if let Some(jobs) = self.jobs {
+            if !(1..=JOBS_MAX).contains(&jobs) {
+                return Err(UsageError::new(format!("[database] jobs: {jobs} is not from 1 to {JOBS_MAX}")).into());
+            }
+            options.jobs = jobs;
+        }
+        if let Some(size) = &self.key_order_max {
+            let bad = |error| UsageError::new(format!("[database] key_order_max: {error}"));
+            options.scattered_max = parse_size(size).map_err(bad)?;
+        }
+        Ok((options, self.method == Some(DumpMethod::Plain)))
+    }
+
+    /// Whether nothing is said of where the database is, but of how those are read that are found.
+    const fn is_found(&self) -> bool {
+        let says_how = self.method.is_some() || self.jobs.is_some() || self.key_order_max.is_some();
+        let says_where = self.url.is_some()
+            || self.host.is_some()
+            || self.port.is_some()
+            || self.name.is_some()
+            || self.user.is_some()
+            || self.password_file.is_some()
+            || self.container.is_some()
+            || !self.others.is_empty();
+        says_how && !says_where
+    }
+
+    /// The database and others of its server, where they are not to be found. A relative password file lies below `base`.
+    pub(super) fn settings(&self, base: &Path) -> anyhow::Result<Option<DatabaseSettings>> {
+        if self.skip || self.is_found() {
+            return Ok(None);
+        }
         let password = self.password_file.as_ref().map(|path| read_password(&base.join(path))).transpose()?;
         let others = self.others.clone();
         if let Some(container) = &self.container {
@@ -162,10 +212,10 @@ impl Database {
             }
             let (name, user) = (self.name.clone(), self.user.clone());
             let place = DatabasePlace::Container { container: container.clone(), name, user, password };
-            return Ok(DatabaseSettings { place, others });
+            return Ok(Some(DatabaseSettings { place, others }));
         }
         let place = DatabasePlace::Server(self.connection(password)?);
-        Ok(DatabaseSettings { place, others })
+        Ok(Some(DatabaseSettings { place, others }))
     }
 
     fn connection(&self, password: Option<String>) -> anyhow::Result<Connection> {

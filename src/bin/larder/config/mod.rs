@@ -12,7 +12,7 @@ use anyhow::Context;
 use larder::docker::HoldMethod;
 use larder::model::ComponentName;
 use larder::parity::Share;
-use larder::source::postgres::Connection;
+use larder::source::postgres::{Connection, TableOptions};
 use larder::source::{Excludes, ReadMethod};
 
 pub(crate) use old::convert;
@@ -108,6 +108,10 @@ pub(crate) struct Settings {
     pub(crate) parity: Option<Parity>,
     pub(crate) directories: Vec<Directory>,
     pub(crate) database: Option<DatabaseSettings>,
+    /// Sessions that read or load the tables of a database at once.
+    pub(crate) jobs: usize,
+    /// How databases are read table by table; `None` when each is one plain dump.
+    pub(crate) tables: Option<TableOptions>,
     /// Whether no database is saved, wherever there is one.
     pub(crate) skips_database: bool,
     pub(crate) docker: DockerSettings,
@@ -131,15 +135,28 @@ impl Settings {
             let place = DatabasePlace::Server(connection);
             Some(DatabaseSettings { place, others: Vec::new() })
         } else {
-            let named = file.database.as_ref().filter(|database| !database.is_skipped());
-            named.map(|database| database.settings(&base)).transpose()?
+            file.database.as_ref().map(|database| database.settings(&base)).transpose()?.flatten()
         };
+        let (tables, is_plain) = file.database.as_ref().map(file::Database::tables).transpose()?.unwrap_or_default();
+        let (jobs, tables) = (tables.jobs, (!is_plain).then_some(tables));
         let skips_database = file.database.as_ref().is_some_and(file::Database::is_skipped);
         let volumes = file.volumes.iter().map(|(name, volume)| Ok((name.clone(), volume_settings(name, volume)?)));
         let volumes = volumes.collect::<anyhow::Result<_>>()?;
         let parity = file.parity.as_deref().map(parse_parity).transpose()?;
         let (docker, retention) = (docker_settings(file.docker), file.retention);
-        Ok(Self { base, backup_dir, parity, directories, database, skips_database, docker, volumes, retention })
+        Ok(Self {
+            base,
+            backup_dir,
+            parity,
+            directories,
+            database,
+            jobs,
+            tables,
+            skips_database,
+            docker,
+            volumes,
+            retention,
+        })
     }
 
     /// The directory of this name.

@@ -307,7 +307,7 @@ impl<'a> System<'a> {
         for database in self.databases.iter().filter(|database| wanted(&database.name)) {
             let origin = match &database.connection {
                 Ok(connection) => {
-                    let source = DumpSource::new(connection.clone(), secret);
+                    let source = DumpSource::new(connection.clone(), secret).by_tables(self.settings.tables);
                     Origin::Database(Box::new(source.reporting(database.others_unknown.clone())))
                 }
                 Err(why) => Origin::Missing { kind: ComponentKind::Database, why: why.clone() },

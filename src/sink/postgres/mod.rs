@@ -2,13 +2,21 @@
 //!
 //! The old database serves until the new one is complete; renaming both is one transaction.
 
+use std::collections::HashSet;
 use std::io::{self, Read, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+mod entries;
+mod lanes;
+mod load;
+
+pub use load::Loader;
+
 use super::Error;
 use crate::clock::LocalTime;
 use crate::model::{DatabaseFacts, TableRows};
+use crate::progress::Progress;
 use crate::source::postgres::{Connection, psql, psql_program};
 use crate::source::{self, Process};
 
@@ -127,18 +135,35 @@ impl LoadedDatabase {
         }
     }
 
+    /// Sessions that load into it at the same time. What they load stays when one fails: it is whole only at their end.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub fn loader<'a>(&self, jobs: usize, encoding: &str, progress: &'a dyn Progress) -> Result<Loader<'a>, Error> {
+        let action = format!("load the dump into the database {}", self.name);
+        Loader::open(&self.maintenance.with_database(&self.name), (jobs, encoding), action, progress)
+    }
+
     /// Compares the rows of each table with the snapshot.
     ///
     /// # Errors
     /// [`Error::Rows`] for the first table that differs; [`Error::Database`].
     pub fn check_rows(&self, facts: &DatabaseFacts) -> Result<(), Error> {
-        let connection = self.maintenance.with_database(&self.name);
-        let count =
-            |(number, table): (usize, &TableRows)| format!("SELECT {number}, count(*) FROM ONLY {}", table.table);
-        let counts: Vec<String> = facts.tables.iter().enumerate().map(count).collect();
-        if counts.is_empty() {
+        if facts.tables.is_empty() {
             return Ok(());
         }
+        let connection = self.maintenance.with_database(&self.name);
+        let partitioned =
+            "SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+            WHERE c.relkind = 'p'";
+        let partitioned = run(&connection, "list the tables that were loaded", partitioned)?;
+        // Where rows were loaded through the table that its partitions belong to, they are counted through it too.
+        let whole: HashSet<&str> = partitioned.iter().filter_map(|row| row.first().map(String::as_str)).collect();
+        let count = |(number, table): (usize, &TableRows)| {
+            let only = if whole.contains(table.table.as_str()) { "" } else { "ONLY " };
+            format!("SELECT {number}, count(*) FROM {only}{}", table.table)
+        };
+        let counts: Vec<String> = facts.tables.iter().enumerate().map(count).collect();
         let sql = format!("SET search_path = '';\n{} ORDER BY 1", counts.join("\nUNION ALL "));
         let rows = run(&connection, "count the rows that were loaded", &sql)?;
         for (number, table) in facts.tables.iter().enumerate() {

@@ -1,0 +1,148 @@
+//! The index of a database that is saved table by table: which files there are, in which order they make one plain dump.
+
+use serde::{Deserialize, Serialize};
+
+use super::Error;
+
+/// Where the index lies in the component.
+pub const TABLES_FILE: &str = "tables.json";
+/// The folder of the component with a file for each table whose rows are in the order of its key.
+pub const DATA_FOLDER: &str = "data";
+
+const WHAT: &str = "index of tables";
+const VERSION: u16 = 1;
+
+/// What a database that is saved table by table consists of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableIndex {
+    version: u16,
+    /// What comes before the data.
+    pub before: Script,
+    /// The tables whose rows are in the order of their keys.
+    pub tables: Vec<KeyedTable>,
+    /// The data of everything else.
+    pub others: Script,
+    /// The tables in it.
+    pub other_tables: Vec<OtherTable>,
+    /// What comes after the data.
+    pub after: Script,
+}
+
+/// A file of statements that `pg_dump` wrote.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Script {
+    /// Its name in the component.
+    pub file: String,
+    /// Where its statements begin, in bytes: behind what makes each such file a dump of its own.
+    pub begin: u64,
+    /// Where they end.
+    pub end: u64,
+}
+
+/// A table whose rows are a file of their own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyedTable {
+    /// Schema and table, quoted where needed.
+    pub table: String,
+    /// The name of its file in [`DATA_FOLDER`].
+    pub file: String,
+    /// The columns of its rows, quoted where needed.
+    pub columns: Vec<String>,
+    /// The columns that its rows are ordered by.
+    pub key: Vec<KeyColumn>,
+    /// Rows.
+    pub rows: u64,
+    /// Length of the file in bytes.
+    pub bytes: u64,
+}
+
+/// A column that rows are ordered by.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyColumn {
+    /// The column, quoted where needed.
+    pub column: String,
+    /// How its values are ordered.
+    pub order: KeyOrder,
+}
+
+/// How the values of a column are ordered, as one sees it in their text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum KeyOrder {
+    /// As whole numbers.
+    Integer,
+    /// As dates or times.
+    Time,
+    /// As the bytes of the text.
+    Bytes,
+}
+
+/// A table whose rows lie in a file with others.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OtherTable {
+    /// Schema and table, quoted where needed.
+    pub table: String,
+    /// The columns of its rows, quoted where needed.
+    pub columns: Vec<String>,
+}
+
+impl TableIndex {
+    /// An index of these files.
+    #[must_use]
+    pub fn new(
+        before: Script,
+        tables: Vec<KeyedTable>,
+        (others, other_tables): (Script, Vec<OtherTable>),
+        after: Script,
+    ) -> Self {
+        Self { version: VERSION, before, tables, others, other_tables, after }
+    }
+
+    /// The index as a file.
+    ///
+    /// # Panics
+    /// Never: plain data can be written.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut bytes = serde_json::to_vec_pretty(self).expect("plain data can be written as JSON");
+        bytes.push(b'\n');
+        bytes
+    }
+
+    /// The index that a file holds.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`], [`Error::NewerVersion`].
+    pub fn decode(bytes: &[u8]) -> Result<Self, Error> {
+        #[derive(Deserialize)]
+        struct Head {
+            version: u16,
+        }
+        let damaged = |error: serde_json::Error| Error::Damaged { what: WHAT, why: error.to_string() };
+        match serde_json::from_slice::<Head>(bytes).map_err(damaged)?.version {
+            VERSION => serde_json::from_slice(bytes).map_err(damaged),
+            found => Err(Error::NewerVersion { what: WHAT, found }),
+        }
+    }
+
+    /// The table with this name, quoted where needed.
+    #[must_use]
+    pub fn table(&self, name: &str) -> Option<&KeyedTable> {
+        self.tables.iter().find(|table| table.table == name)
+    }
+}
+
+impl KeyedTable {
+    /// The statement that loads its rows, up to the end of its line.
+    #[must_use]
+    pub fn copy_statement(&self) -> String {
+        format!("COPY {} ({}) FROM stdin;\n", self.table, self.columns.join(", "))
+    }
+
+    /// Where the columns of the key are among those of a row, and how they are ordered.
+    #[must_use]
+    pub fn key_places(&self) -> Vec<(usize, KeyOrder)> {
+        let place = |key: &KeyColumn| Some((self.columns.iter().position(|column| *column == key.column)?, key.order));
+        self.key.iter().filter_map(place).collect()
+    }
+}

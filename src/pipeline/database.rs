@@ -1,0 +1,181 @@
+//! A database of a snapshot: its files, and the plain dump that they are together.
+
+use std::collections::HashMap;
+use std::io::{Read, Write};
+
+use super::Error;
+use super::stream::{ContentStream, Segment};
+use crate::model::{
+    self, Component, Content, ContentReader, DATA_FOLDER, DatabaseFacts, KeyedTable, Node, NodeKind, Script,
+    TABLES_FILE, TableIndex, TreeReader,
+};
+use crate::repo::ChunkReader;
+use crate::sink;
+use crate::source::postgres::{DUMP_FILE, GLOBALS_FILE};
+
+const COPY_BUFFER_BYTES: usize = 256 << 10;
+/// What ends the rows of a table in a dump.
+const ROWS_END: &[u8] = b"\\.\n\n\n";
+
+/// A database as it was saved.
+#[derive(Debug)]
+pub(super) struct SavedDatabase<'a> {
+    pub(super) facts: &'a DatabaseFacts,
+    pub(super) dump: Dump,
+    /// The roles; empty when they were not saved.
+    pub(super) globals: String,
+}
+
+/// The data and the shape of a database.
+#[derive(Debug)]
+pub(super) enum Dump {
+    /// One plain dump.
+    Plain(Content),
+    /// Files table by table.
+    Tables(Box<SavedTables>),
+}
+
+/// The files of a database that was saved table by table.
+#[derive(Debug)]
+pub(super) struct SavedTables {
+    pub(super) index: TableIndex,
+    scripts: HashMap<String, Content>,
+    data: HashMap<String, Content>,
+}
+
+impl<'a> SavedDatabase<'a> {
+    /// Finds the files of a component.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when it has no dump; [`Error::Model`] when it is damaged.
+    pub(super) fn find(reader: &mut ChunkReader, component: &'a Component) -> Result<Self, Error> {
+        let no_dump = || Error::Refused(format!("{} has no dump", component.name));
+        let facts = component.database.as_ref().ok_or_else(no_dump)?;
+        let mut files = HashMap::new();
+        let mut data = HashMap::new();
+        for node in entries(reader, component.root.as_ref().ok_or_else(no_dump)?)? {
+            if node.is_directory() && *node.name == *DATA_FOLDER.as_bytes() {
+                data = entries(reader, &node)?.into_iter().filter_map(named_content).collect();
+            } else {
+                files.extend(named_content(node));
+            }
+        }
+        let mut text = |name: &str| match files.get(name) {
+            Some(content) => read_whole(reader, content),
+            None => Ok(Vec::new()),
+        };
+        let globals = String::from_utf8_lossy(&text(GLOBALS_FILE)?).into_owned();
+        let dump = if let Some(content) = files.get(DUMP_FILE) {
+            Dump::Plain(content.clone())
+        } else if files.contains_key(TABLES_FILE) {
+            let index = TableIndex::decode(&text(TABLES_FILE)?)?;
+            Dump::Tables(Box::new(SavedTables { index, scripts: files, data }))
+        } else {
+            return Err(no_dump());
+        };
+        Ok(Self { facts, dump, globals })
+    }
+
+    /// Everything as one plain dump.
+    ///
+    /// # Errors
+    /// [`Error::Model`] when a file is missing.
+    pub(super) fn plain(&self) -> Result<Vec<Segment>, Error> {
+        match &self.dump {
+            Dump::Plain(content) => Ok(vec![Segment::whole(content)]),
+            Dump::Tables(tables) => tables.plain(),
+        }
+    }
+}
+
+/// Writes a database as one plain dump.
+///
+/// # Errors
+/// [`Error::Refused`] when the component has none, [`Error::Model`] when it cannot be read, [`Error::Sink`] when `target`
+/// fails.
+pub fn write_dump(reader: &mut ChunkReader, component: &Component, target: &mut dyn Write) -> Result<(), Error> {
+    let segments = SavedDatabase::find(reader, component)?.plain()?;
+    let mut dump = ContentStream::of_segments(segments, reader);
+    let mut buffer = vec![0; COPY_BUFFER_BYTES];
+    loop {
+        let len = dump.read(&mut buffer).map_err(|error| match error.downcast::<model::Error>() {
+            Ok(error) => Error::Model(error),
+            Err(error) => Error::Sink(sink::Error::io("read", "the dump", error)),
+        })?;
+        if len == 0 {
+            return Ok(());
+        }
+        let written = target.write_all(buffer.get(..len).unwrap_or_default());
+        written.map_err(|source| Error::Sink(sink::Error::io("write", "the output", source)))?;
+    }
+}
+
+impl SavedTables {
+    /// The first script's own beginning and end around the statements of all scripts and the rows of all tables.
+    fn plain(&self) -> Result<Vec<Segment>, Error> {
+        let TableIndex { before, others, after, .. } = &self.index;
+        self.statements(before)?;
+        let first = self.script(before)?;
+        let mut segments = vec![Segment::Content { content: first.clone(), begin: 0, end: before.end }];
+        for table in &self.index.tables {
+            let name = table.table.replace(['\n', '\r'], " ");
+            let title = format!("--\n-- Data for Name: {name}; Type: TABLE DATA; Schema: -; Owner: -\n--\n\n");
+            segments.push(Segment::Text((title + &table.copy_statement()).into_bytes()));
+            segments.push(Segment::whole(self.rows(table)?));
+            segments.push(Segment::Text(ROWS_END.to_vec()));
+        }
+        segments.push(self.statements(others)?);
+        segments.push(self.statements(after)?);
+        segments.push(Segment::Content { content: first.clone(), begin: before.end, end: first.len_bytes });
+        Ok(segments)
+    }
+
+    /// The rows of a table.
+    pub(super) fn rows(&self, table: &KeyedTable) -> Result<&Content, Error> {
+        self.data.get(&table.file).ok_or_else(|| missing(&format!("{DATA_FOLDER}/{}", table.file)))
+    }
+
+    /// The statements of a script, without what makes it a dump of its own.
+    pub(super) fn statements(&self, script: &Script) -> Result<Segment, Error> {
+        let content = self.script(script)?.clone();
+        let (begin, end) = (script.begin, script.end);
+        if begin > end || end > content.len_bytes {
+            let why = format!("{} is shorter than it says", script.file);
+            return Err(model::Error::Damaged { what: "index of tables", why }.into());
+        }
+        Ok(Segment::Content { content, begin, end })
+    }
+
+    fn script(&self, script: &Script) -> Result<&Content, Error> {
+        self.scripts.get(&script.file).ok_or_else(|| missing(&script.file))
+    }
+}
+
+fn missing(file: &str) -> Error {
+    model::Error::Damaged { what: "index of tables", why: format!("there is no {file}") }.into()
+}
+
+fn entries(reader: &mut ChunkReader, directory: &Node) -> Result<Vec<Node>, Error> {
+    let NodeKind::Directory { tree } = &directory.kind else { return Ok(Vec::new()) };
+    let (mut nodes, mut found) = (TreeReader::new(tree.clone())?, Vec::new());
+    while let Some(node) = nodes.next(reader)? {
+        found.push(node);
+    }
+    Ok(found)
+}
+
+fn named_content(node: Node) -> Option<(String, Content)> {
+    match node.kind {
+        NodeKind::File { content, .. } => Some((node.name.to_text(), content)),
+        _ => None,
+    }
+}
+
+fn read_whole(reader: &mut ChunkReader, content: &Content) -> Result<Vec<u8>, Error> {
+    let mut chunks = ContentReader::new(content.clone())?;
+    let mut bytes = Vec::new();
+    while let Some(chunk) = chunks.next(reader)? {
+        bytes.extend_from_slice(&reader.read(chunk.id).map_err(model::Error::from)?);
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,202 @@
+//! Several sessions of `psql` that load into one database, each fed from a queue of its own.
+//!
+//! What a session says is always listened to: one that cannot get rid of its messages reads nothing.
+
+use std::io::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, SendTimeoutError, Sender, bounded, unbounded};
+
+use crate::progress::Progress;
+use crate::source::postgres::{Connection, Session};
+use crate::source::{Error, Process, ProcessInput};
+
+/// Pieces that wait in the queue of a session.
+const QUEUE_PIECES: usize = 16;
+/// How often it is seen to, while nothing happens, whether the caller wants to stop.
+const POLL: Duration = Duration::from_millis(100);
+/// What a session is told first: to see everything as dumps expect it, and to say nothing but what it is told to.
+const BEGIN_SQL: &str = "\\o /dev/null
+SET statement_timeout = 0; SET lock_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET intervalstyle = 'postgres';
+SET standard_conforming_strings = on; SET check_function_bodies = false; SET xmloption = content;
+SET client_min_messages = warning; SET row_security = off; SET synchronous_commit = off; SET search_path = '';
+SELECT set_config('maintenance_work_mem', '128MB', false)
+    WHERE pg_catalog.pg_size_bytes(pg_catalog.current_setting('maintenance_work_mem')) < 134217728;
+";
+/// Has a session say that it is done with everything before.
+const SAY_DONE: &[u8] = b"\\echo\n";
+
+/// Sessions that work at the same time.
+pub(super) struct Lanes<'a> {
+    sessions: Vec<Queue>,
+    answers: Receiver<Answer>,
+    given_up: Arc<AtomicBool>,
+    progress: &'a dyn Progress,
+}
+
+struct Queue {
+    pieces: Sender<Vec<u8>>,
+    /// Answers that are still to come.
+    awaited: usize,
+}
+
+enum Answer {
+    /// The session of this number is done with what it was told.
+    Done(usize),
+    /// A session ended, and how.
+    Ended(Result<(), Error>),
+}
+
+impl<'a> Lanes<'a> {
+    /// Opens so many sessions, which take text in this encoding.
+    pub(super) fn open(
+        connection: &Connection,
+        (count, encoding): (usize, &str),
+        progress: &'a dyn Progress,
+    ) -> Result<Self, Error> {
+        let (answer, answers) = unbounded();
+        let given_up = Arc::new(AtomicBool::new(false));
+        let mut lanes = Self { sessions: Vec::new(), answers, given_up, progress };
+        for number in 0..count.max(1) {
+            let (input, process) = Session::open(connection, "larder")?.into_parts();
+            let (queue, pieces) = bounded(QUEUE_PIECES);
+            std::thread::spawn(move || feed(input, &pieces));
+            let (answer, given_up) = (answer.clone(), Arc::clone(&lanes.given_up));
+            std::thread::spawn(move || listen(number, process, &answer, &given_up));
+            lanes.sessions.push(Queue { pieces: queue, awaited: 0 });
+            lanes.say(number, format!("{BEGIN_SQL}SET client_encoding = '{encoding}';\n").into_bytes())?;
+        }
+        Ok(lanes)
+    }
+
+    /// The number of sessions.
+    pub(super) const fn count(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// Gives a session something to read.
+    pub(super) fn say(&mut self, number: usize, mut piece: Vec<u8>) -> Result<(), Error> {
+        loop {
+            self.check()?;
+            let session = self.sessions.get(number).expect("sessions are numbered");
+            match session.pieces.send_timeout(piece, POLL) {
+                Ok(()) => return Ok(()),
+                Err(SendTimeoutError::Timeout(back)) => piece = back,
+                // It has ended, and says why.
+                Err(SendTimeoutError::Disconnected(_)) => loop {
+                    self.next_answer()?;
+                },
+            }
+        }
+    }
+
+    /// Gives something to a session that is done with everything, when there is one.
+    pub(super) fn say_to_idle(&mut self, piece: Vec<u8>) -> Result<(), Error> {
+        let number = loop {
+            match self.sessions.iter().position(|session| session.awaited == 0) {
+                Some(number) => break number,
+                None => self.next_answer()?,
+            }
+        };
+        self.say(number, piece)?;
+        self.ask(number)
+    }
+
+    /// Waits until all sessions are done with everything.
+    pub(super) fn wait(&mut self) -> Result<(), Error> {
+        for number in 0..self.count() {
+            if self.sessions.get(number).is_some_and(|session| session.awaited == 0) {
+                self.ask(number)?;
+            }
+        }
+        while self.sessions.iter().any(|session| session.awaited > 0) {
+            self.next_answer()?;
+        }
+        Ok(())
+    }
+
+    /// Waits until all are done, and ends them; each must end well.
+    pub(super) fn end(mut self) -> Result<(), Error> {
+        self.wait()?;
+        let count = self.count();
+        // Without a queue, their input ends.
+        self.sessions.clear();
+        for _ in 0..count {
+            if let Ok(Answer::Ended(ended)) = self.answers.recv() {
+                ended?;
+            }
+        }
+        Ok(())
+    }
+
+    fn ask(&mut self, number: usize) -> Result<(), Error> {
+        self.say(number, SAY_DONE.to_vec())?;
+        self.sessions.get_mut(number).expect("sessions are numbered").awaited += 1;
+        Ok(())
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        if self.progress.cancelled() {
+            let source = std::io::Error::other("interrupted");
+            return Err(Error::Stream { what: "psql".to_owned(), source });
+        }
+        Ok(())
+    }
+
+    fn next_answer(&mut self) -> Result<(), Error> {
+        let early = || Error::Incomplete { program: "psql".to_owned(), why: "it ended before it was told to" };
+        loop {
+            self.check()?;
+            match self.answers.recv_timeout(POLL) {
+                Ok(Answer::Done(number)) => {
+                    let session = self.sessions.get_mut(number).expect("sessions are numbered");
+                    session.awaited = session.awaited.saturating_sub(1);
+                    return Ok(());
+                }
+                Ok(Answer::Ended(ended)) => return ended.and_then(|()| Err(early())),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return Err(early()),
+            }
+        }
+    }
+}
+
+impl Drop for Lanes<'_> {
+    fn drop(&mut self) {
+        // Without an end, what they have begun must not be taken for whole: they are ended at once.
+        self.given_up.store(true, Ordering::Release);
+    }
+}
+
+fn feed(mut input: ProcessInput, pieces: &Receiver<Vec<u8>>) {
+    for piece in pieces {
+        if input.write_all(&piece).and_then(|()| input.flush()).is_err() {
+            // It has ended, and says itself why.
+            return;
+        }
+    }
+}
+
+fn listen(number: usize, mut process: Process, answers: &Sender<Answer>, given_up: &AtomicBool) {
+    let mut buffer = [0; 4096];
+    let ended = loop {
+        if given_up.load(Ordering::Acquire) {
+            return;
+        }
+        match process.read_within(&mut buffer, POLL) {
+            Ok(None) => {}
+            Ok(Some(0)) => break process.finish(),
+            Ok(Some(len)) => {
+                let said = buffer.get(..len).unwrap_or_default();
+                for _ in memchr::memchr_iter(b'\n', said) {
+                    // Nobody listens when it was given up.
+                    drop(answers.send(Answer::Done(number)));
+                }
+            }
+            Err(source) => break Err(Error::Stream { what: "psql".to_owned(), source }),
+        }
+    };
+    drop(answers.send(Answer::Ended(ended)));
+}

@@ -1,0 +1,416 @@
+//! Which tables of a database can be read in the order of their keys, and in which pieces.
+//!
+//! The order is the same on every night and on every server: that of an index where it does not depend on a language,
+//! else that of the bytes of the values' text.
+
+use serde::Deserialize;
+
+use super::session::{Session, Stopped};
+use crate::id::ChunkId;
+use crate::limits::NAME_BYTES_MAX;
+use crate::model::{KeyColumn, KeyOrder};
+use crate::source::Error;
+
+/// What one piece of a table is aimed at, in bytes: what is read ahead of it fits into memory.
+const PIECE_BYTES: u64 = 4 << 20;
+const PIECES_MAX: u64 = 100_000;
+/// Below this correlation of key and place, following the key jumps about in the table.
+const CORRELATION_MIN: f64 = 0.5;
+/// Tables that one statement locks.
+const LOCKED_AT_ONCE: usize = 500;
+/// Bytes of a file's name that is made of a table's; a longer one is cut.
+const FILE_NAME_BYTES: usize = 180;
+
+/// What has a session see what `pg_dump` would see, and say it as `pg_dump` would. Times are said in one time zone, so that
+/// they are ordered as their text is.
+const SETTINGS_SQL: &str = "SET datestyle = 'ISO'; SET intervalstyle = 'postgres'; SET timezone = 'UTC'; SET bytea_output = 'hex';
+    SET extra_float_digits = 3; SET synchronize_seqscans = off; SET row_security = off; SET statement_timeout = 0;
+    SET lock_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET search_path = '';
+    SELECT set_config(name, '0', false) FROM pg_catalog.pg_settings WHERE name IN ('transaction_timeout', 'jit', 'idle_session_timeout');
+    SELECT set_config('client_encoding', pg_catalog.pg_encoding_to_char(encoding), false)
+        FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database();
+";
+
+/// Ordinary and partitioned tables that are the user's own.
+const TABLES_SQL: &str = "SELECT pg_catalog.format('%I.%I', n.nspname, c.relname)
+    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
+    ORDER BY 1";
+
+/// One row of JSON for each ordinary table. Columns that not every version of the server has are looked up by name.
+const CATALOG_SQL: &str = "WITH database AS (
+    SELECT datcollate, pg_catalog.to_jsonb(d) ->> 'datlocprovider' AS provider FROM pg_catalog.pg_database d
+    WHERE datname = pg_catalog.current_database()
+), enum_hashed AS (
+    -- What an enum hashes to depends on the database that it is in.
+    SELECT p.partrelid FROM pg_catalog.pg_partitioned_table p WHERE p.partstrat = 'h' AND EXISTS (
+        SELECT FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
+        WHERE a.attrelid = p.partrelid AND a.attnum = ANY (p.partattrs) AND t.typtype = 'e')
+), below AS (
+    WITH RECURSIVE tree AS (
+        SELECT partrelid AS oid FROM enum_hashed
+        UNION SELECT i.inhrelid FROM pg_catalog.pg_inherits i JOIN tree ON i.inhparent = tree.oid
+    ) SELECT oid FROM tree
+)
+SELECT pg_catalog.json_build_object(
+    'schema', n.nspname, 'name', c.relname, 'table', pg_catalog.format('%I.%I', n.nspname, c.relname),
+    'bytes', pg_catalog.pg_table_size(c.oid), 'row_security', pg_catalog.row_security_active(c.oid),
+    'extension', EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_class'::regclass
+        AND d.objid = c.oid AND d.deptype = 'e'),
+    'enum_hashed', c.oid IN (SELECT oid FROM below),
+    'columns', (SELECT pg_catalog.json_agg(pg_catalog.quote_ident(a.attname) ORDER BY a.attnum) FROM pg_catalog.pg_attribute a
+        WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+        AND coalesce(pg_catalog.to_jsonb(a) ->> 'attgenerated', '') = ''),
+    'key', (SELECT pg_catalog.json_agg(pg_catalog.json_build_object('column', pg_catalog.quote_ident(a.attname), 'name', a.attname,
+            'type', CASE WHEN t.typnamespace = 'pg_catalog'::regnamespace THEN t.typname ELSE '' END,
+            'collated', a.attcollation <> 0, 'by_bytes', CASE
+                WHEN a.attcollation = 0 THEN false
+                WHEN a.attcollation = 100 THEN coalesce(database.provider, 'c') IN ('c', 'b')
+                    AND database.datcollate IN ('C', 'POSIX', 'C.UTF-8', 'C.utf8')
+                ELSE coalesce((SELECT o.collname IN ('C', 'POSIX', 'ucs_basic') FROM pg_catalog.pg_collation o
+                    WHERE o.oid = a.attcollation AND o.collnamespace = 'pg_catalog'::regnamespace), false) END
+            ) ORDER BY k.place)
+        FROM pg_catalog.unnest(i.indkey) WITH ORDINALITY AS k (attnum, place)
+        JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.attnum
+        JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
+        WHERE k.place <= coalesce((pg_catalog.to_jsonb(i) ->> 'indnkeyatts')::integer, i.indnatts))
+)
+FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace CROSS JOIN database
+LEFT JOIN pg_catalog.pg_index i ON i.indrelid = c.oid AND i.indisprimary
+WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
+ORDER BY n.nspname COLLATE \"C\", c.relname COLLATE \"C\"";
+
+/// A table as the catalog has it.
+#[derive(Debug, Deserialize)]
+struct Entry {
+    schema: String,
+    name: String,
+    table: String,
+    bytes: u64,
+    row_security: bool,
+    extension: bool,
+    enum_hashed: bool,
+    columns: Option<Vec<String>>,
+    key: Option<Vec<EntryKey>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct EntryKey {
+    column: String,
+    name: String,
+    #[serde(rename = "type")]
+    kind: String,
+    collated: bool,
+    by_bytes: bool,
+}
+
+/// What the statistics say of the first column of a key.
+#[derive(Debug, Default, Deserialize)]
+struct Statistics {
+    correlation: Option<f64>,
+    bounds: Option<Vec<String>>,
+}
+
+/// A table that is read in the order of its key.
+#[derive(Debug)]
+pub(super) struct Table {
+    /// Schema and table, quoted where needed.
+    pub(super) quoted: String,
+    /// For a pattern of `pg_dump`.
+    pub(super) schema: String,
+    pub(super) name: String,
+    /// The name of its file.
+    pub(super) file: String,
+    /// Columns of its rows, quoted where needed.
+    pub(super) columns: Vec<String>,
+    pub(super) key: Vec<KeyColumn>,
+    /// The queries that give its rows one after another.
+    pub(super) queries: Vec<String>,
+}
+
+/// The tables of a database.
+#[derive(Debug, Default)]
+pub(super) struct Catalog {
+    /// Those that are read in the order of their keys, in the order of their files.
+    pub(super) keyed: Vec<Table>,
+    /// Those that are not, and why.
+    pub(super) others: Vec<(String, &'static str)>,
+}
+
+/// Locks all tables and begins to see the database as it is now. Returns the name of what is seen, for other sessions.
+///
+/// # Errors
+/// [`Error::Failed`] with what the server said.
+pub(super) fn begin(session: &mut Session, stopped: Stopped<'_>) -> Result<String, Error> {
+    session.run(SETTINGS_SQL, stopped)?;
+    let tables = session.rows(TABLES_SQL, stopped)?;
+    session.run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;", stopped)?;
+    // Locks are taken before anything is seen, so that nothing that is seen changes its shape afterwards.
+    let tables: Vec<String> = tables.into_iter().filter_map(|row| row.into_iter().next()).collect();
+    for tables in tables.chunks(LOCKED_AT_ONCE) {
+        let tables: Vec<String> = tables.iter().map(|table| format!("ONLY {table}")).collect();
+        session.run(&format!("LOCK TABLE {} IN ACCESS SHARE MODE;", tables.join(", ")), stopped)?;
+    }
+    let name = session.rows("SELECT pg_catalog.pg_export_snapshot()", stopped)?;
+    let name = name.into_iter().flatten().next();
+    name.ok_or(Error::Incomplete { program: "psql".to_owned(), why: "the snapshot has no name" })
+}
+
+/// Has a session see the database as the one does that exported this snapshot.
+///
+/// # Errors
+/// [`Error::Failed`] with what the server said.
+pub(super) fn join(session: &mut Session, snapshot: &str, stopped: Stopped<'_>) -> Result<(), Error> {
+    let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;";
+    session.run(&format!("{SETTINGS_SQL}{begin} SET TRANSACTION SNAPSHOT '{snapshot}';"), stopped)
+}
+
+impl Catalog {
+    /// The tables that a session sees. One that is larger than `scattered_max` bytes and whose rows do not lie in the order
+    /// of its key is not read in it.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] with what the server said.
+    pub(super) fn read(session: &mut Session, scattered_max: u64, stopped: Stopped<'_>) -> Result<Self, Error> {
+        let mut catalog = Self::default();
+        for row in session.rows(CATALOG_SQL, stopped)? {
+            let entry: Entry = parse(row.first())?;
+            match Self::unfit(&entry) {
+                Some(why) => catalog.others.push((entry.table, why)),
+                None => catalog.add(entry, session, scattered_max, stopped)?,
+            }
+        }
+        catalog.keyed.sort_by(|a, b| a.file.cmp(&b.file));
+        Ok(catalog)
+    }
+
+    /// Why a table cannot be read in the order of its key.
+    fn unfit(entry: &Entry) -> Option<&'static str> {
+        let columns = entry.columns.as_deref().unwrap_or_default();
+        let key = entry.key.as_deref().unwrap_or_default();
+        if entry.extension {
+            Some("it belongs to an extension")
+        } else if key.is_empty() {
+            Some("it has no primary key")
+        } else if key.iter().any(|key| !columns.contains(&key.column)) {
+            Some("its key is generated")
+        } else if entry.row_security {
+            Some("policies hide rows of it")
+        } else if entry.enum_hashed {
+            Some("its partition depends on how an enum hashes")
+        } else {
+            None
+        }
+    }
+
+    fn add(
+        &mut self,
+        entry: Entry,
+        session: &mut Session,
+        scattered_max: u64,
+        stopped: Stopped<'_>,
+    ) -> Result<(), Error> {
+        let key = entry.key.as_deref().unwrap_or_default();
+        let orders: Vec<Order> = key.iter().map(Order::of).collect();
+        let by_index = orders.iter().all(|order| order.is_native);
+        let mut statistics = Statistics::default();
+        if entry.bytes > PIECE_BYTES
+            && let Some(first) = key.first()
+        {
+            statistics = read_statistics(session, &entry, first, stopped)?;
+        }
+        // Where nothing is known, rows are taken to lie as they were inserted.
+        let is_scattered = statistics.correlation.is_some_and(|value| value.abs() < CORRELATION_MIN);
+        if (is_scattered || !by_index) && entry.bytes > scattered_max {
+            self.others.push((entry.table, "it is large and its rows do not lie in the order of its key"));
+            return Ok(());
+        }
+        let bounds = if by_index && !is_scattered {
+            bounds(statistics.bounds.unwrap_or_default(), orders.first(), entry.bytes)
+        } else {
+            Vec::new()
+        };
+        let columns = entry.columns.unwrap_or_default();
+        let order: Vec<&str> = orders.iter().map(|order| order.sql.as_str()).collect();
+        let select = format!("SELECT {} FROM ONLY {}", columns.join(", "), entry.table);
+        let order = order.join(", ");
+        let first = key.first().map(|key| key.column.as_str()).unwrap_or_default();
+        let queries =
+            conditions(first, &bounds).into_iter().map(|condition| format!("{select}{condition} ORDER BY {order}"));
+        let queries = queries.collect();
+        let orders = orders.iter().map(|order| order.kind);
+        let key = key.iter().zip(orders).map(|(key, order)| KeyColumn { column: key.column.clone(), order }).collect();
+        let file = file_name(&entry.schema, &entry.name);
+        let Entry { table, schema, name, .. } = entry;
+        self.keyed.push(Table { quoted: table, schema, name, file, columns, key, queries });
+        Ok(())
+    }
+}
+
+/// How rows are ordered by one column.
+struct Order {
+    sql: String,
+    kind: KeyOrder,
+    /// Whether this is the order of the column's own index.
+    is_native: bool,
+}
+
+impl Order {
+    fn of(key: &EntryKey) -> Self {
+        let column = &key.column;
+        let native = |kind| Self { sql: column.clone(), kind, is_native: true };
+        match key.kind.as_str() {
+            "int2" | "int4" | "int8" | "oid" => native(KeyOrder::Integer),
+            "date" | "timestamp" | "timestamptz" => native(KeyOrder::Time),
+            "uuid" | "bytea" | "bool" => native(KeyOrder::Bytes),
+            "text" | "varchar" | "name" if key.by_bytes => native(KeyOrder::Bytes),
+            "text" | "varchar" if key.collated => {
+                Self { sql: format!("{column} COLLATE \"C\""), kind: KeyOrder::Bytes, is_native: false }
+            }
+            // What COPY writes, whatever a cast to text would make of the value.
+            _ => Self {
+                sql: format!("pg_catalog.format('%s', {column}) COLLATE \"C\""),
+                kind: KeyOrder::Bytes,
+                is_native: false,
+            },
+        }
+    }
+}
+
+fn read_statistics(
+    session: &mut Session,
+    entry: &Entry,
+    key: &EntryKey,
+    stopped: Stopped<'_>,
+) -> Result<Statistics, Error> {
+    let [schema, table, column] = [&entry.schema, &entry.name, &key.name].map(|name| name.replace('\'', "''"));
+    let query = format!(
+        "SELECT pg_catalog.json_build_object('correlation', correlation, 'bounds', histogram_bounds::pg_catalog.text::pg_catalog.text[])
+            FROM pg_catalog.pg_stats WHERE schemaname = '{schema}' AND tablename = '{table}' AND attname = '{column}' AND NOT inherited"
+    );
+    let rows = session.rows(&query, stopped)?;
+    rows.first().map_or_else(|| Ok(Statistics::default()), |row| parse(row.first()))
+}
+
+/// Where a table is cut, so that its pieces are about as long as is aimed at: at the bounds between which the statistics say
+/// that equally many rows lie, and between whole numbers in equal steps.
+fn bounds(mut known: Vec<String>, first: Option<&Order>, bytes: u64) -> Vec<String> {
+    known.dedup();
+    let pieces = (bytes / PIECE_BYTES).min(PIECES_MAX);
+    let buckets = known.len().saturating_sub(1) as u64;
+    if buckets < 2 || pieces < 2 {
+        return Vec::new();
+    }
+    let whole: Option<Vec<i64>> = known.iter().map(|bound| bound.parse().ok()).collect();
+    if let (Some(KeyOrder::Integer), Some(whole)) = (first.map(|order| order.kind), whole) {
+        let steps = i64::try_from(pieces.div_ceil(buckets)).unwrap_or(1);
+        let between = |(from, to): (&i64, &i64)| {
+            let (from, step) = (*from, (i128::from(*to) - i128::from(*from)) / i128::from(steps));
+            let step = i64::try_from(step).ok().filter(|step| *step > 0);
+            (0..steps).map_while(move |number| if number == 0 { Some(from) } else { Some(from + number * step?) })
+        };
+        let mut bounds: Vec<i64> = whole.iter().zip(whole.iter().skip(1)).flat_map(between).collect();
+        thin_out(&mut bounds, pieces);
+        return bounds.iter().map(i64::to_string).collect();
+    }
+    thin_out(&mut known, pieces);
+    known
+}
+
+/// Leaves about so many of the bounds.
+fn thin_out<T>(bounds: &mut Vec<T>, pieces: u64) {
+    let every = (bounds.len() as u64 / pieces).max(1);
+    let mut number = 0;
+    bounds.retain(|_| {
+        number += 1;
+        (number - 1) % every == 0
+    });
+}
+
+/// The conditions that divide a table at these bounds.
+fn conditions(column: &str, bounds: &[String]) -> Vec<String> {
+    let literal = |bound: &String| format!("E'{}'", bound.replace('\\', "\\\\").replace('\'', "''"));
+    let from = bounds.iter().map(|bound| Some(format!("{column} >= {}", literal(bound))));
+    let to = bounds.iter().map(|bound| Some(format!("{column} < {}", literal(bound))));
+    let pairs = std::iter::once(None).chain(from).zip(to.chain(std::iter::once(None)));
+    let clause = |(from, to): (Option<String>, Option<String>)| {
+        let both: Vec<String> = from.into_iter().chain(to).collect();
+        if both.is_empty() { String::new() } else { format!(" WHERE {}", both.join(" AND ")) }
+    };
+    pairs.map(clause).collect()
+}
+
+/// The name of a table's file: `schema.table`, with `%` and two digits for what would be mistaken in it.
+fn file_name(schema: &str, table: &str) -> String {
+    let part = |name: &str| {
+        let mut safe = String::new();
+        for char in name.chars() {
+            if char.is_control() || matches!(char, '/' | '.' | '%') {
+                safe.extend(char.to_string().bytes().map(|byte| format!("%{byte:02X}")));
+            } else {
+                safe.push(char);
+            }
+        }
+        safe
+    };
+    let whole = format!("{}.{}", part(schema), part(table));
+    if whole.len() <= FILE_NAME_BYTES {
+        return whole;
+    }
+    let mut end = FILE_NAME_BYTES;
+    while !whole.is_char_boundary(end) {
+        end -= 1;
+    }
+    let (head, sum) = whole.split_at(end);
+    let sum = ChunkId::of(format!("{head}{sum}").as_bytes()).to_string();
+    format!("{head}~{}", sum.get(..16).unwrap_or(&sum))
+}
+
+fn parse<'a, T: Deserialize<'a>>(text: Option<&'a String>) -> Result<T, Error> {
+    let parsed = serde_json::from_str(text.map(String::as_str).unwrap_or_default());
+    parsed.map_err(|source| Error::Stream { what: "the server's catalog".to_owned(), source: source.into() })
+}
+
+const _: () = assert!(FILE_NAME_BYTES + 17 <= NAME_BYTES_MAX);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_called_like_their_tables_and_never_alike() {
+        assert_eq!(file_name("public", "articles"), "public.articles");
+        assert_eq!(file_name("a.b", "c/d"), "a%2Eb.c%2Fd");
+        assert_ne!(file_name("a.b", "c"), file_name("a", "b.c"));
+        assert_ne!(file_name("a%2Eb", "c"), file_name("a.b", "c"));
+        let long = |last: &str| file_name(&"/".repeat(63), &format!("{}{last}", "\u{1}".repeat(60)));
+        assert!(long("a").len() <= NAME_BYTES_MAX && long("a") != long("b"));
+    }
+
+    #[test]
+    fn conditions_divide_a_table_without_gap_or_overlap() {
+        assert_eq!(conditions("id", &[]), [""]);
+        let expected = [" WHERE id < E'5'", " WHERE id >= E'5' AND id < E'it''s \\\\'", " WHERE id >= E'it''s \\\\'"];
+        assert_eq!(conditions("id", &["5".to_owned(), "it's \\".to_owned()]), expected);
+    }
+
+    #[test]
+    fn bounds_are_in_order_and_about_as_many_as_are_aimed_at() {
+        let order = Order { sql: "id".to_owned(), kind: KeyOrder::Integer, is_native: true };
+        let known: Vec<String> = (0..=100).map(|number| (number * 1000).to_string()).collect();
+        for bytes in [PIECE_BYTES * 3, PIECE_BYTES * 50, PIECE_BYTES * 1000] {
+            let found: Vec<i64> =
+                bounds(known.clone(), Some(&order), bytes).iter().map(|b| b.parse().expect("whole")).collect();
+            assert!(found.windows(2).all(|pair| pair[0] < pair[1]), "{found:?}");
+            let pieces = bytes / PIECE_BYTES;
+            assert!(
+                found.len() as u64 >= pieces / 2 && found.len() as u64 <= pieces * 2 + 2,
+                "{pieces}: {}",
+                found.len()
+            );
+        }
+        let narrow: Vec<String> = (0..=100).map(|number| number.to_string()).collect();
+        assert!(bounds(narrow, Some(&order), PIECE_BYTES * 1000).len() <= 101);
+        assert!(bounds(vec!["1".to_owned()], Some(&order), u64::MAX).is_empty());
+    }
+}

@@ -1,0 +1,227 @@
+//! A database table by table: the rows of each in the order of its key, as a file of its own, and `pg_dump` for all else.
+//!
+//! Everything is seen as it was at one moment: one session holds it, the others and `pg_dump` see what it sees.
+
+use std::path::Path;
+
+use super::ahead::read_ahead;
+use super::catalog::{self, Catalog, Table};
+use super::session::Session;
+use super::{Connection, CopyCounter};
+use crate::model::{DATA_FOLDER, KeyedTable, Node, OtherTable, Script, TABLES_FILE, TableIndex, TableRows};
+use crate::progress::{self, Progress};
+use crate::source::{Error, Program, Visitor, Watched};
+
+const BEFORE_FILE: &str = "pre-data.sql";
+const OTHERS_FILE: &str = "other-data.sql";
+const AFTER_FILE: &str = "post-data.sql";
+/// Bytes of one argument of a program, well below what the system allows.
+const ARGUMENT_BYTES: usize = 60_000;
+/// Tables that a note names.
+const NAMES_SHOWN: usize = 5;
+
+/// How a database is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TableOptions {
+    /// Sessions that read tables at once.
+    pub jobs: usize,
+    /// A table that is larger than this, in bytes, is not read in the order of its key when its rows do not lie in it.
+    pub scattered_max: u64,
+}
+
+impl Default for TableOptions {
+    fn default() -> Self {
+        Self { jobs: 2, scattered_max: 4 << 30 }
+    }
+}
+
+/// A database that is seen as it was at one moment.
+pub(super) struct TableDump {
+    /// It holds what is seen, and the locks.
+    holder: Session,
+    snapshot: String,
+    sessions: Vec<Session>,
+    catalog: Catalog,
+}
+
+/// What makes the nodes of files and directories.
+pub(super) struct Nodes<'a> {
+    pub(super) file: &'a dyn Fn(&str) -> Node,
+    pub(super) directory: &'a dyn Fn(&str) -> Node,
+}
+
+impl TableDump {
+    /// Locks the tables, and opens the sessions under this name.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] when the server does not permit it, [`Error::Stop`].
+    pub(super) fn begin(
+        connection: &Connection,
+        name: &str,
+        options: TableOptions,
+        progress: &dyn Progress,
+    ) -> Result<Self, Error> {
+        let stopped = || progress.cancelled();
+        let begin = || {
+            let mut holder = Session::open(connection, name)?;
+            let snapshot = catalog::begin(&mut holder, &stopped)?;
+            let catalog = Catalog::read(&mut holder, options.scattered_max, &stopped)?;
+            let queries = catalog.keyed.iter().map(|table| table.queries.len()).sum();
+            let mut sessions = Vec::new();
+            for _ in 0..options.jobs.min(queries) {
+                let mut session = Session::open(connection, name)?;
+                catalog::join(&mut session, &snapshot, &stopped)?;
+                sessions.push(session);
+            }
+            Ok(Self { holder, snapshot, sessions, catalog })
+        };
+        begin().map_err(|error| match progress::check(progress) {
+            Err(cancelled) => Error::Stop(cancelled.into()),
+            Ok(()) => error,
+        })
+    }
+
+    /// Whether any table is read in the order of its key.
+    pub(super) const fn has_keyed_tables(&self) -> bool {
+        !self.catalog.keyed.is_empty()
+    }
+
+    /// Which tables are not read in the order of a key, and why; in a few words.
+    pub(super) fn note(&self) -> Option<String> {
+        let others = &self.catalog.others;
+        let shown = others.iter().take(NAMES_SHOWN).map(|(table, why)| format!("{table} ({why})")).collect::<Vec<_>>();
+        let more = others.len().saturating_sub(NAMES_SHOWN);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        (!others.is_empty()).then(|| format!("not in the order of a key: {}{more}", shown.join(", ")))
+    }
+
+    /// Shows all files in the order of their names. `globals` shows the one of the roles. Returns the rows of each table.
+    ///
+    /// # Errors
+    /// [`Error::Failed`], [`Error::Incomplete`] when a script does not reach its end, [`Error::Stop`].
+    pub(super) fn show(
+        self,
+        program: &dyn Fn() -> Program,
+        nodes: &Nodes<'_>,
+        visitor: &mut dyn Visitor,
+        globals: &mut dyn FnMut(&mut dyn Visitor) -> Result<(), Error>,
+        progress: &dyn Progress,
+    ) -> Result<Vec<TableRows>, Error> {
+        let Self { holder, snapshot, sessions, catalog } = self;
+        // All begin now, while everything is still as it was when the tables were locked.
+        let start = |section: &str, more: &[String]| {
+            let mut program = program();
+            program.args([format!("--section={section}"), format!("--snapshot={snapshot}")]).args(more);
+            Watched::start(&program, progress)
+        };
+        let before = start("pre-data", &[])?;
+        let others = start("data", &without(&catalog.keyed))?;
+        let after = start("post-data", &[])?;
+
+        visitor.enter((nodes.directory)(DATA_FOLDER), Path::new(""))?;
+        let mut tables = Vec::new();
+        let queries: Vec<&str> = catalog.keyed.iter().flat_map(|table| &table.queries).map(String::as_str).collect();
+        let sessions = read_ahead(sessions, &queries, progress, |ahead| {
+            for table in &catalog.keyed {
+                let mut rows = ahead.rows(table.queries.len());
+                let shown = visitor.stream((nodes.file)(&table.file), &mut rows);
+                match rows.failure.take() {
+                    Some(error) if !matches!(shown, Err(Error::Stop(_))) => return Err(error),
+                    _ => shown?,
+                }
+                tables.push(keyed_table(table, rows.count, rows.bytes));
+            }
+            Ok(())
+        })?;
+        sessions.into_iter().try_for_each(Session::end)?;
+        visitor.leave()?;
+        globals(visitor)?;
+        let mut show = |name: &str, stream| script((nodes.file)(name), name, stream, visitor);
+        let (others, other_tables) = show(OTHERS_FILE, others)?;
+        let (after, _) = show(AFTER_FILE, after)?;
+        let (before, _) = show(BEFORE_FILE, before)?;
+        holder.end()?;
+
+        let mut rows: Vec<TableRows> =
+            tables.iter().map(|table| TableRows { table: table.table.clone(), rows: table.rows }).collect();
+        rows.extend(other_tables.iter().map(|(rows, _)| rows.clone()));
+        let other_tables = other_tables.into_iter();
+        let other_tables = other_tables.map(|(rows, columns)| OtherTable { table: rows.table, columns }).collect();
+        let index = TableIndex::new(before, tables, (others, other_tables), after);
+        visitor.stream((nodes.file)(TABLES_FILE), &mut index.encode().as_slice())?;
+        Ok(rows)
+    }
+}
+
+fn keyed_table(table: &Table, rows: u64, bytes: u64) -> KeyedTable {
+    let Table { quoted, file, columns, key, .. } = table;
+    let (table, file, columns, key) = (quoted.clone(), file.clone(), columns.clone(), key.clone());
+    KeyedTable { table, file, columns, key, rows, bytes }
+}
+
+/// The arguments that leave the rows of these tables out: few patterns, because each costs `pg_dump` a query.
+fn without(tables: &[Table]) -> Vec<String> {
+    let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
+    let mut arguments: Vec<String> = Vec::new();
+    let mut last_schema = None;
+    let mut sorted: Vec<&Table> = tables.iter().collect();
+    sorted.sort_by(|a, b| (&a.schema, &a.name).cmp(&(&b.schema, &b.name)));
+    for table in sorted {
+        let name = quoted(&table.name);
+        match arguments.last_mut() {
+            Some(argument) if last_schema == Some(&table.schema) && argument.len() < ARGUMENT_BYTES => {
+                argument.push('|');
+                argument.push_str(&name);
+            }
+            _ => arguments.push(format!("--exclude-table-data={}.({name}", quoted(&table.schema))),
+        }
+        last_schema = Some(&table.schema);
+    }
+    for argument in &mut arguments {
+        argument.push(')');
+    }
+    arguments
+}
+
+type CountedTable = (TableRows, Vec<String>);
+
+/// Shows a script, which must say that it is complete.
+fn script(
+    node: Node,
+    name: &str,
+    stream: Watched<'_>,
+    visitor: &mut dyn Visitor,
+) -> Result<(Script, Vec<CountedTable>), Error> {
+    let mut counter = CopyCounter::new(stream);
+    let shown = visitor.stream(node, &mut counter);
+    let body = counter.body();
+    let columns = counter.columns().to_vec();
+    let (tables, stream) = counter.finish();
+    shown?;
+    stream.finish()?;
+    let why = "the line that ends a dump is missing";
+    let (begin, end) = body.ok_or_else(|| Error::Incomplete { program: "pg_dump".to_owned(), why })?;
+    Ok((Script { file: name.to_owned(), begin, end }, tables.into_iter().zip(columns).collect()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(schema: &str, name: &str) -> Table {
+        let [quoted, file] = [String::new(), String::new()];
+        let (schema, name) = (schema.to_owned(), name.to_owned());
+        Table { quoted, schema, name, file, columns: Vec::new(), key: Vec::new(), queries: Vec::new() }
+    }
+
+    #[test]
+    fn one_pattern_leaves_out_the_tables_of_a_schema() {
+        let tables = [table("b", "x|y"), table("a\"", "one"), table("b", "z")];
+        let expected = ["--exclude-table-data=\"a\"\"\".(\"one\")", "--exclude-table-data=\"b\".(\"x|y\"|\"z\")"];
+        assert_eq!(without(&tables), expected);
+        let many: Vec<Table> = (0..10_000).map(|number| table("s", &format!("table_{number}"))).collect();
+        let arguments = without(&many);
+        assert!(arguments.iter().all(|argument| argument.len() < 2 * ARGUMENT_BYTES));
+        assert_eq!(arguments.concat().matches("table_").count(), 10_000);
+    }
+}

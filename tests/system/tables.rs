@@ -1,0 +1,187 @@
+//! Databases that are saved table by table: every kind of table, both ways, and what happens to them meanwhile.
+
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::support::{Run, System, assert_text, component, feed, run, text, unique};
+
+/// A system with tables of every kind.
+fn system_with_all_kinds() -> System {
+    let system = System::with_numbers(10);
+    system.sql(include_str!("kinds.sql"));
+    system
+}
+
+/// All rows and columns, but not to which of its partitions an enum hashes, which differs from database to database, nor the
+/// numbers of columns, of which one that was dropped leaves no trace.
+fn rows(system: &System, database: &str) -> String {
+    let whole = system.fingerprint_of(database);
+    let lines = whole.lines().filter(|line| !line.starts_with("rows public.by_enum_") && !line.starts_with("column|"));
+    let by_enum = system.server.sql(database, "SELECT md5(string_agg(e::text, ',' ORDER BY size)) FROM by_enum e");
+    lines.chain([by_enum.as_str()]).collect::<Vec<_>>().join("\n")
+}
+
+/// What `pg_dump` says of everything but the rows.
+fn shape(system: &System) -> String {
+    let mut dump = Command::new("pg_dump");
+    dump.args(["--schema-only", "--dbname", &system.server.url(&system.database)]);
+    let dump = run(&mut dump).exits(0).stdout;
+    let is_random = |line: &&str| !line.starts_with("\\restrict ") && !line.starts_with("\\unrestrict ");
+    dump.lines().filter(is_random).collect::<Vec<_>>().join("\n")
+}
+
+fn index(system: &System, name: &str) -> Value {
+    system.larder(&["cat", &format!("{name}:database/tables.json")]).exits(0).json()
+}
+
+fn files_of(index: &Value) -> Vec<String> {
+    let tables = index["tables"].as_array().expect("tables");
+    tables.iter().map(|table| text(&table["file"])).collect()
+}
+
+fn restore(system: &System, name: &str) -> Run {
+    system.larder(&["restore", name, "--components", "database", "--force", "--no-snapshot"])
+}
+
+#[test]
+fn every_kind_of_table_comes_back_both_ways() {
+    let system = system_with_all_kinds();
+    let (rows_before, shape_before) = (rows(&system, &system.database), shape(&system));
+    let keyed = text(&system.create()["name"]);
+    system.write("larder.toml", b"[database]\nmethod = \"pg_dump\"\n");
+    let plain = text(&system.create()["name"]);
+    let files = files_of(&index(&system, &keyed));
+    for file in [
+        "public.numbered",
+        "public.by_date_old_rest",
+        "public.derived",
+        "a%2Eb.c%2Fd",
+        "a.b%2Ec%2Fd",
+        "public.keys_only",
+    ] {
+        assert!(files.iter().any(|found| found == file), "{file}: {files:?}");
+    }
+    for file in ["public.no_key", "public.by_date", "public.by_enum_0"] {
+        assert!(!files.iter().any(|found| found == file), "{file}: {files:?}");
+    }
+    for name in [&keyed, &plain] {
+        system.sql("DROP TABLE base CASCADE; DELETE FROM numbered; SELECT lo_unlink(4242) \\g /dev/null");
+        restore(&system, name).exits(0);
+        assert_text(&rows(&system, &system.database), &rows_before);
+        assert_text(&shape(&system), &shape_before);
+        system.larder(&["verify", name, "--test-restore"]).exits(0);
+    }
+    assert_loaded_by_hand(&system, &keyed);
+}
+
+/// The files together are one plain dump, which `psql` loads.
+fn assert_loaded_by_hand(system: &System, name: &str) {
+    let dump = system.command(&["cat", &format!("{name}:database")]).output().expect("larder starts").stdout;
+    let fresh = unique("larder_by_hand");
+    system.server.sql("postgres", &format!("CREATE DATABASE {fresh}"));
+    let loaded = feed(&mut system.server.psql(&fresh), &dump);
+    let found = (loaded.code == 0).then(|| rows(system, &fresh));
+    system.server.sql("postgres", &format!("DROP DATABASE {fresh} WITH (FORCE)"));
+    assert_text(&found.expect(&loaded.stderr), &rows(system, &system.database));
+}
+
+#[test]
+fn rows_stay_where_they_are_from_night_to_night() {
+    let system = system_with_all_kinds();
+    let first = text(&system.create()["name"]);
+    // The heap is another one now, and the rows are the same.
+    system.sql("UPDATE numbered SET net = net; UPDATE \"Ünïcode \"\"table\"\"; DROP\" SET \"select\" = \"select\"; UPDATE odd_keys SET b = b");
+    system.sql("VACUUM FULL");
+    let second = system.create();
+    let changes = system.larder(&["diff", &first, "latest", "--json"]).exits(0).json();
+    let changed: Vec<&str> =
+        changes["changes"].as_array().expect("changes").iter().filter_map(|c| c["path"].as_str()).collect();
+    let data = |path: &&&str| path.starts_with("database/") && !path.ends_with("globals.sql");
+    assert_eq!(changed.iter().filter(data).count(), 0, "{changed:?}");
+    assert!(component(&second, "database")["bytes_new"].as_u64() < Some(10_000), "{second}");
+}
+
+#[test]
+fn changes_of_rows_are_told_table_by_table() {
+    let system = system_with_all_kinds();
+    let first = text(&system.create()["name"]);
+    let gone = system.sql("SELECT count(*) FROM by_date_new WHERE n % 100 = 0");
+    system.sql(
+        "DELETE FROM by_date_new WHERE n % 100 = 0; UPDATE by_date_new SET size = 'huge' WHERE n % 100 = 1;
+         INSERT INTO by_date VALUES ('infinity', 2, 'huge'), ('2026-01-01', 0, 'huge'), ('2027-01-01', 7, NULL);
+         DELETE FROM odd_keys WHERE p = 3; UPDATE numbered SET json = '{}' WHERE id IN (1, 250, 500)",
+    );
+    system.create();
+    let changes = system.larder(&["diff", &first, "latest", "--json"]).exits(0).json();
+    let expected = system.sql("SELECT count(*) FROM by_date_new WHERE n % 100 = 1");
+    let row = |table: &str| changes["rows"].as_array().expect("rows").iter().find(|row| row["table"] == table).cloned();
+    let counts = |table: &str| {
+        let row = row(table).unwrap_or_else(|| panic!("{table}: {changes}"));
+        [&row["added"], &row["removed"], &row["changed"]].map(|count| count.as_u64().expect("a count"))
+    };
+    let [added, removed, changed] = counts("public.by_date_new");
+    assert_eq!((added, removed.to_string(), changed.to_string()), (3, gone, expected));
+    assert_eq!(counts("public.odd_keys"), [0, 5, 0]);
+    assert_eq!(counts("public.numbered"), [0, 0, 3]);
+    assert_eq!(changes["rows"].as_array().map(Vec::len), Some(3), "{changes}");
+}
+
+#[test]
+fn a_table_that_is_read_in_pieces_is_whole() {
+    let system = System::with_numbers(10);
+    system.sql(
+        "CREATE TABLE large (id bigint PRIMARY KEY, text text);
+         INSERT INTO large SELECT n * 3 - 200000, repeat(md5(n::text), 8) FROM generate_series(1, 120000) AS n;
+         CREATE TABLE scattered (id uuid PRIMARY KEY, text text);
+         INSERT INTO scattered SELECT md5(n::text)::uuid, repeat(md5(n::text), 8) FROM generate_series(1, 30000) AS n; ANALYZE",
+    );
+    // Beyond what the statistics know of.
+    system.sql("INSERT INTO large VALUES (-9e18, 'low'), (9e18, 'high')");
+    let rows = system.fingerprint();
+    let created = system.create();
+    assert_eq!(files_of(&index(&system, "latest")), ["public.large", "public.scattered"], "{created}");
+
+    system.write("larder.toml", b"[database]\nkey_order_max = \"1MB\"\njobs = 3\n");
+    let limited = system.create();
+    let notes = component(&limited, "database")["notes"].to_string();
+    assert!(notes.contains("public.scattered (it is large"), "{notes}");
+    assert_eq!(files_of(&index(&system, "latest")), ["public.large"]);
+    for name in [&limited["name"], &created["name"]] {
+        system.sql("DELETE FROM large; DELETE FROM scattered");
+        restore(&system, &text(name)).exits(0);
+        assert_eq!(system.fingerprint(), rows);
+    }
+}
+
+#[test]
+fn a_row_of_many_megabytes_comes_back() {
+    let system = System::with_numbers(10);
+    system.sql("CREATE TABLE wide (id integer PRIMARY KEY, text text);
+        INSERT INTO wide SELECT n, repeat(md5(n::text), CASE n WHEN 2 THEN 6500000 ELSE 1 END) FROM generate_series(1, 3) AS n");
+    let sum = "SELECT string_agg(id || md5(text), ',' ORDER BY id) FROM wide";
+    let before = system.sql(sum);
+    system.create();
+    system.sql("DELETE FROM wide");
+    restore(&system, "latest").exits(0);
+    assert_eq!(system.sql(sum), before);
+}
+
+#[test]
+fn where_tables_cannot_be_locked_pg_dump_says_why() {
+    let system = system_with_all_kinds();
+    let role = unique("larder_reader");
+    system.server.sql("postgres", &format!("CREATE ROLE {role} LOGIN PASSWORD 'x'"));
+    system.sql(&format!("GRANT USAGE ON SCHEMA public TO {role}"));
+    let url = system
+        .server
+        .url(&system.database)
+        .replace(&format!("{}:{}@", system.server.user, system.server.password), &format!("{role}:x@"));
+    let created = run(system.command(&["create", "--json"]).env("DATABASE_URL", url));
+    system.sql(&format!("DROP OWNED BY {role}"));
+    system.server.sql("postgres", &format!("DROP ROLE {role}"));
+    let created = created.exits(3).json();
+    let database = component(&created, "database");
+    assert_eq!(database["status"], "failed", "{database}");
+    assert!(database["errors"].to_string().contains("permission denied"), "{database}");
+}
