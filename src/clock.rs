@@ -2,9 +2,9 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use jiff::Timestamp;
-use jiff::civil::DateTime;
+use jiff::civil::{Date, DateTime};
 use jiff::tz::{Offset, TimeZone};
+use jiff::{Timestamp, ToSpan};
 use serde::{Deserialize, Serialize};
 
 /// A piece of the calendar.
@@ -118,6 +118,14 @@ impl LocalTime {
         let offset = Offset::from_seconds(self.offset_secs).unwrap_or(Offset::UTC);
         instant.to_zoned(offset.to_time_zone()).strftime(format).to_string()
     }
+}
+
+/// The date so many days later, both as `YYYY-MM-DD`; `None` when it is no such date.
+#[must_use]
+pub fn shift_date(date: &str, days: i64) -> Option<String> {
+    let parsed: Date = date.parse().ok()?;
+    let shifted = parsed.checked_add(days.days()).ok()?;
+    (parsed.to_string() == date).then(|| shifted.to_string())
 }
 
 #[cfg(test)]

@@ -114,10 +114,18 @@ impl RepositoryId {
     /// # Errors
     /// When the operating system gives no random bytes.
     pub fn random() -> std::io::Result<Self> {
-        let mut bytes = [0; ID_BYTES];
-        File::open("/dev/urandom")?.read_exact(&mut bytes)?;
-        Ok(Self(bytes))
+        random_key().map(Self)
     }
+}
+
+/// A key that nobody knows.
+///
+/// # Errors
+/// When the operating system gives no random bytes.
+pub fn random_key() -> std::io::Result<[u8; ID_BYTES]> {
+    let mut bytes = [0; ID_BYTES];
+    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// Names a chunk that a block is encoded against: the first half of its id. Two chunks with the same one would only make

@@ -125,6 +125,12 @@ impl TableIndex {
         }
     }
 
+    /// All tables that have rows here, with the columns of those.
+    pub fn all_tables(&self) -> impl Iterator<Item = (&str, &[String])> {
+        let keyed = self.tables.iter().map(|table| (table.table.as_str(), table.columns.as_slice()));
+        keyed.chain(self.other_tables.iter().map(|table| (table.table.as_str(), table.columns.as_slice())))
+    }
+
     /// The table with this name, quoted where needed.
     #[must_use]
     pub fn table(&self, name: &str) -> Option<&KeyedTable> {

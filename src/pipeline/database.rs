@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::io::{Read, Write};
 
-use super::Error;
 use super::stream::{ContentStream, Segment};
+use super::{Error, Mask};
 use crate::model::{
     self, Component, Content, ContentReader, DATA_FOLDER, DatabaseFacts, KeyedTable, Node, NodeKind, Script,
     TABLES_FILE, TableIndex, TreeReader,
@@ -74,6 +74,17 @@ impl<'a> SavedDatabase<'a> {
             return Err(no_dump());
         };
         Ok(Self { facts, dump, globals })
+    }
+
+    /// Makes sure that each rule of a mask is for a column that is there, as far as that is known before a dump is read.
+    ///
+    /// # Errors
+    /// [`Error::Refused`].
+    pub(super) fn check_mask(&self, mask: Option<&Mask>) -> Result<(), Error> {
+        match (&self.dump, mask) {
+            (Dump::Tables(tables), Some(mask)) => mask.check(tables.index.all_tables()),
+            _ => Ok(()),
+        }
     }
 
     /// Everything as one plain dump.

@@ -7,6 +7,7 @@ mod dump;
 mod earlier;
 mod failures;
 mod nights;
+mod parts;
 mod savings;
 mod support;
 mod tables;

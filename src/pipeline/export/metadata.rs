@@ -1,10 +1,12 @@
 //! `metadata.json` of an exported folder: the documented fields, with the types that other programs read them as.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use serde_json::{Map, Value, json};
 
 use crate::model::{Component, Snapshot};
+use crate::pipeline::Mask;
 
 const VERSION: &str = "2.0";
 const MEBIBYTE: f64 = 1_048_576.0;
@@ -21,7 +23,12 @@ pub(super) enum Rendered {
 }
 
 /// The text of `metadata.json` for a snapshot that was rendered at `path`.
-pub(super) fn render(snapshot: &Snapshot, path: &str, components: &[(&Component, Rendered)]) -> String {
+pub(super) fn render(
+    snapshot: &Snapshot,
+    path: &str,
+    components: &[(&Component, Rendered)],
+    mask: Option<&Mask>,
+) -> String {
     let mut rendered = Map::new();
     let mut total = 0.0;
     for (component, entry) in components {
@@ -30,7 +37,7 @@ pub(super) fn render(snapshot: &Snapshot, path: &str, components: &[(&Component,
         rendered.insert(component.name.to_string(), value);
     }
     let errors: Vec<String> = snapshot.errors().collect();
-    let document = json!({
+    let mut document = json!({
         "timestamp": snapshot.time.iso_naive(),
         "version": VERSION,
         "backup_name": snapshot.name,
@@ -39,6 +46,11 @@ pub(super) fn render(snapshot: &Snapshot, path: &str, components: &[(&Component,
         "total_size_mb": total,
         "validation_errors": errors,
     });
+    if let (Some(mask), Some(fields)) = (mask, document.as_object_mut()) {
+        // A folder whose rows are not those of the system says so, and which are not.
+        let columns: BTreeMap<&str, Vec<&str>> = mask.columns().collect();
+        fields.insert("masked".to_owned(), json!(columns));
+    }
     let mut text = ascii(&serde_json::to_string_pretty(&document).expect("a JSON value is plain data"));
     text.push('\n');
     text

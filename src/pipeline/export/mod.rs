@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use tempfile::TempDir;
 
-use super::Error;
+use super::{Error, Mask};
 use crate::model::Snapshot;
 use crate::progress::{self, Progress};
 use crate::repo::Repository;
@@ -37,13 +37,15 @@ pub enum Layout {
 
 /// How to render a folder.
 #[derive(Debug, Clone, Copy)]
-pub struct ExportOptions {
+pub struct ExportOptions<'a> {
     /// Compress dumps and archives.
     pub compress: bool,
     /// Where files lie.
     pub layout: Layout,
     /// Replace a folder that is there already.
     pub replace: bool,
+    /// How the rows of databases are masked.
+    pub mask: Option<&'a Mask>,
 }
 
 /// What was rendered.
@@ -68,7 +70,7 @@ pub fn export(
     repository: &Repository,
     snapshot: &Snapshot,
     parent: &Path,
-    options: ExportOptions,
+    options: ExportOptions<'_>,
     progress: &dyn Progress,
 ) -> Result<ExportReport, Error> {
     let path = parent.join(snapshot.name.as_str());
@@ -96,7 +98,7 @@ pub fn export_tar(
     repository: &Repository,
     snapshot: &Snapshot,
     target: &mut dyn Write,
-    options: ExportOptions,
+    options: ExportOptions<'_>,
     progress: &dyn Progress,
 ) -> Result<ExportReport, Error> {
     let name = snapshot.name.as_str();
@@ -131,7 +133,7 @@ fn render(
     repository: &Repository,
     snapshot: &Snapshot,
     (folder, shown): (&Path, &Path),
-    options: ExportOptions,
+    options: ExportOptions<'_>,
     progress: &dyn Progress,
 ) -> Result<ExportReport, Error> {
     let failed = |action, source| Error::from(sink::Error::io(action, shown.display().to_string(), source));
@@ -143,10 +145,15 @@ fn render(
             report.left_out.push(component.name.to_string());
             continue;
         };
+        if options.mask.is_some() && component.volume.as_ref().is_some_and(|facts| facts.server_data.is_some()) {
+            let why = "it holds the rows of a database, which are not masked there";
+            renderer.notes.push(format!("{} is left out: {why}", component.name));
+            continue;
+        }
         progress.begin(&format!("exporting {}", component.name), Some(component.bytes));
         rendered.push((component, renderer.component(component, root)?));
     }
-    let text = metadata::render(snapshot, &shown.display().to_string(), &rendered);
+    let text = metadata::render(snapshot, &shown.display().to_string(), &rendered, options.mask);
     let path = folder.join(METADATA_FILE);
     let written = fs::write(&path, text).and_then(|()| set_modified(&path, snapshot));
     written.map_err(|source| failed("write the metadata of", source))?;

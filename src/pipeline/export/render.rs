@@ -12,6 +12,7 @@ use super::{ExportOptions, Layout};
 use crate::id::hex;
 use crate::model::{self, Component, Node, NodeKind, Snapshot};
 use crate::pipeline::database::SavedDatabase;
+use crate::pipeline::filter::{Filtered, Wanted};
 use crate::pipeline::restore::{into_fresh_folder, with_causes};
 use crate::pipeline::stream::ContentStream;
 use crate::pipeline::{Error, archive};
@@ -33,7 +34,7 @@ pub(super) struct Renderer<'a> {
     pub(super) repository: &'a Repository,
     pub(super) snapshot: &'a Snapshot,
     pub(super) folder: &'a Path,
-    pub(super) options: ExportOptions,
+    pub(super) options: ExportOptions<'a>,
     pub(super) notes: &'a mut Vec<String>,
     pub(super) progress: &'a dyn Progress,
 }
@@ -43,9 +44,14 @@ impl Renderer<'_> {
     pub(super) fn component(&mut self, component: &Component, root: &Node) -> Result<Rendered, Error> {
         if component.database.is_some() {
             let mut reader = self.repository.reader()?;
-            let dump = SavedDatabase::find(&mut reader, component)?.plain()?;
-            let dump = ContentStream::of_segments(dump, &mut reader);
-            self.file(dump, &self.dump_name(component), self.options.compress)
+            let saved = SavedDatabase::find(&mut reader, component)?;
+            saved.check_mask(self.options.mask)?;
+            let mut dump: Box<dyn Read + '_> = Box::new(ContentStream::of_segments(saved.plain()?, &mut reader));
+            if self.options.mask.is_some() {
+                let wanted = Wanted { mask: self.options.mask, tables: &[] };
+                dump = Box::new(Filtered::script(dump, wanted, true));
+            }
+            self.file(&mut dump, &self.dump_name(component), self.options.compress)
         } else if let Some(facts) = &component.volume {
             self.volume(component, root, &facts.name)
         } else if root.is_directory() {
@@ -55,7 +61,7 @@ impl Renderer<'_> {
             let NodeKind::File { content, .. } = &root.kind else {
                 return Err(Error::Path { path: name.to_owned(), why: "it is not a regular file".to_owned() });
             };
-            self.file(ContentStream::new(content, &mut self.repository.reader()?), name, false)
+            self.file(&mut ContentStream::new(content, &mut self.repository.reader()?), name, false)
         }
     }
 
@@ -113,16 +119,16 @@ impl Renderer<'_> {
     }
 
     /// Writes a file, compressed if so wanted, and hashes what lies there in the end.
-    fn file(&self, mut content: ContentStream<'_>, name: &str, compress: bool) -> Result<Rendered, Error> {
+    fn file(&self, content: &mut dyn Read, name: &str, compress: bool) -> Result<Rendered, Error> {
         let filename = if compress { format!("{name}.gz") } else { name.to_owned() };
         let failed = |source| Error::from(sink::Error::io("write", filename.clone(), source));
         let mut target = HashingFile::create(&self.folder.join(&filename)).map_err(failed)?;
         if compress {
             let mut gzip = GzipWriter::new(target).map_err(failed)?;
-            copy(&mut content, &mut gzip, &filename, self.progress)?;
+            copy(content, &mut gzip, &filename, self.progress)?;
             target = gzip.finish().map_err(failed)?;
         } else {
-            copy(&mut content, &mut target, &filename, self.progress)?;
+            copy(content, &mut target, &filename, self.progress)?;
         }
         let (bytes, sha256) = target.finish(self.snapshot).map_err(failed)?;
         Ok(Rendered::File { filename, bytes, sha256, compressed: compress })
@@ -153,7 +159,7 @@ pub(super) fn modified(snapshot: &Snapshot) -> SystemTime {
     UNIX_EPOCH + Duration::from_micros(micros)
 }
 
-fn copy(from: &mut ContentStream<'_>, to: &mut dyn Write, name: &str, progress: &dyn Progress) -> Result<(), Error> {
+fn copy(from: &mut dyn Read, to: &mut dyn Write, name: &str, progress: &dyn Progress) -> Result<(), Error> {
     let mut buffer = vec![0; COPY_BUFFER_BYTES];
     loop {
         progress::check(progress)?;

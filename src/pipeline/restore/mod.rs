@@ -19,7 +19,7 @@ mod writer;
 use std::path::PathBuf;
 
 pub use compare::same_content;
-pub use database::{DatabaseRestore, load_and_count};
+pub use database::{DatabaseRestore, DatabaseTarget, check_target, load_and_count};
 pub use safety::safety_snapshot;
 pub use server::TestServer;
 pub use tree::TreeOptions;
@@ -36,7 +36,6 @@ use crate::model::{Component, Snapshot};
 use crate::progress::Progress;
 use crate::repo::Repository;
 use crate::source::Excludes;
-use crate::source::postgres::Connection;
 
 /// Where a component goes.
 #[derive(Debug, Clone)]
@@ -50,8 +49,8 @@ pub enum Destination {
     },
     /// An entry of its name in this folder. What else is there stays.
     Folder(PathBuf),
-    /// The live database.
-    Database(Connection),
+    /// A database, all of it or some tables.
+    Database(Box<DatabaseTarget>),
     /// A volume of the engine.
     Volume(Box<VolumeTarget>),
 }
@@ -163,9 +162,9 @@ pub fn run(
         }
         let name = job.component.name.as_str();
         progress.begin(&format!("restoring {name}"), Some(job.component.bytes));
-        if let Destination::Database(connection) = &job.destination {
+        if let Destination::Database(target) = &job.destination {
             let restarted = |name: &String| report.components.iter().any(|volume| volume.restarted.contains(name));
-            database::wait_for_server(connection, &restarted, progress);
+            database::wait_for_server(&target.connection, &restarted, progress);
         }
         let mut result = ComponentRestore { name: name.to_owned(), ..ComponentRestore::default() };
         if let Err(error) = restore_component(repository, snapshot, job, &lost, options, &mut result, progress) {
@@ -211,9 +210,9 @@ fn restore_component(
             TreeRestore::into_folder(repository, folder, options, lost)?.run(component, root, result, progress)
         }
         Destination::Volume(_) => Ok(()),
-        Destination::Database(connection) => {
-            result.destination = connection.to_string();
-            database::restore(repository, component, connection, lost, options, result, progress)
+        Destination::Database(target) => {
+            result.destination = target.connection.to_string();
+            database::restore(repository, component, target, lost, options, result, progress)
         }
     }
 }

@@ -9,6 +9,7 @@ const TYPE: &str = "; Type: ";
 const SETTING: &[u8] = b"SET default_";
 /// Indexes are made of what a table has, whatever becomes of other tables meanwhile.
 const SIDE_BY_SIDE: [&str; 2] = ["CONSTRAINT", "INDEX"];
+const FOREIGN_KEY: &str = "FK CONSTRAINT";
 const OF_ANOTHER: &str = "COMMENT";
 
 /// Statements that belong together.
@@ -17,6 +18,8 @@ pub(super) struct Entry {
     pub(super) text: Vec<u8>,
     /// Whether it may be run at the same time as others of which this is true.
     pub(super) side_by_side: bool,
+    /// Whether it makes a foreign key.
+    pub(super) is_foreign_key: bool,
 }
 
 /// What comes before the first entry, and all entries in their order.
@@ -34,7 +37,8 @@ pub(super) fn entries(script: &[u8]) -> (Vec<u8>, Vec<Entry>) {
             let is_part = kind == OF_ANOTHER && entries.last().is_some_and(|entry| entry.side_by_side);
             if !is_part {
                 let side_by_side = SIDE_BY_SIDE.contains(&kind.as_str());
-                entries.push(Entry { text: settings.concat(), side_by_side });
+                let is_foreign_key = kind == FOREIGN_KEY;
+                entries.push(Entry { text: settings.concat(), side_by_side, is_foreign_key });
             }
         } else if outside && line.starts_with(SETTING) {
             let name = line.split(|byte| *byte == b'=').next().unwrap_or_default();

@@ -23,8 +23,11 @@ pub struct Loader<'a> {
 }
 
 impl<'a> Loader<'a> {
-    /// Opens sessions, which take text in this encoding. `action` is what they are for, in errors.
-    pub(super) fn open(
+    /// Opens so many sessions, which take text in this encoding. `action` is what they are for, in errors.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub fn open(
         connection: &Connection,
         sessions: (usize, &str),
         action: String,
@@ -87,25 +90,32 @@ impl<'a> Loader<'a> {
         self.lanes.wait().map_err(|source| self.failed(source))
     }
 
-    /// Runs the script of what comes after the data: indexes at the same time, everything else in its order.
+    /// Runs the script of what comes after the data: indexes at the same time, everything else in its order. Where not all
+    /// rows are there, a foreign key that cannot be made is no error; returns how many may not have been made therefore.
     ///
     /// # Errors
     /// Those of [`Loader::script`].
-    pub fn after(&mut self, script: &mut dyn Read) -> Result<(), Error> {
+    pub fn after(&mut self, script: &mut dyn Read, all_rows: bool) -> Result<u64, Error> {
         let mut text = Vec::new();
         while let Some(piece) = read_piece(script)? {
             text.extend_from_slice(&piece);
         }
-        self.run_entries(&text).map_err(|source| self.failed(source))
+        self.run_entries(&text, all_rows).map_err(|source| self.failed(source))
     }
 
-    fn run_entries(&mut self, script: &[u8]) -> Result<(), source::Error> {
+    fn run_entries(&mut self, script: &[u8], all_rows: bool) -> Result<u64, source::Error> {
         let (head, entries) = entries(script);
+        let mut tried = 0;
         for number in 0..self.lanes.count() {
             self.lanes.say(number, head.clone())?;
         }
         let mut side_by_side = false;
-        for entry in entries {
+        for mut entry in entries {
+            if entry.is_foreign_key && !all_rows {
+                entry.text =
+                    [b"\\set ON_ERROR_STOP off\n", entry.text.as_slice(), b"\\set ON_ERROR_STOP on\n"].concat();
+                tried += 1;
+            }
             if entry.side_by_side != side_by_side {
                 self.lanes.wait()?;
                 side_by_side = entry.side_by_side;
@@ -116,7 +126,7 @@ impl<'a> Loader<'a> {
                 self.lanes.say(0, entry.text)?;
             }
         }
-        self.lanes.wait()
+        self.lanes.wait().map(|()| tried)
     }
 
     /// Waits until everything is done, and ends the sessions.

@@ -144,6 +144,16 @@ impl LoadedDatabase {
         Loader::open(&self.maintenance.with_database(&self.name), (jobs, encoding), action, progress)
     }
 
+    /// How many foreign keys there are.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub fn count_foreign_keys(&self) -> Result<u64, Error> {
+        let sql = "SELECT count(*) FROM pg_constraint WHERE contype = 'f' AND conparentid = 0";
+        let rows = run(&self.maintenance.with_database(&self.name), "count the foreign keys", sql)?;
+        Ok(rows.iter().flatten().find_map(|count| count.parse().ok()).unwrap_or(0))
+    }
+
     /// Compares the rows of each table with the snapshot.
     ///
     /// # Errors
@@ -344,7 +354,8 @@ fn ident(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-fn literal(text: &str) -> String {
+/// A text as a literal of SQL.
+pub(crate) fn literal(text: &str) -> String {
     format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
 }
 

@@ -228,6 +228,13 @@ impl<R: Read> Read for CopyCounter<R> {
     }
 }
 
+/// Table and columns of a whole COPY statement whose rows follow it, as a dump has them.
+pub(crate) fn copied_table(statement: &[u8]) -> Option<(String, Vec<String>)> {
+    let statement = statement.strip_suffix(COPY_END)?;
+    let table = table_of(statement.strip_prefix(COPY_START)?)?;
+    Some((String::from_utf8_lossy(table).into_owned(), columns_of(statement)))
+}
+
 /// The table in `schema.table (columns)`, with quotes as they are.
 fn table_of(statement: &[u8]) -> Option<&[u8]> {
     let mut quoted = false;

@@ -15,6 +15,7 @@ mod tools;
 
 pub use connection::Connection;
 pub use copy::CopyCounter;
+pub(crate) use copy::copied_table;
 pub use dump::{DUMP_FILE, DumpSource, GLOBALS_FILE};
 pub use file::DumpFile;
 pub(crate) use quoting::Quoting;

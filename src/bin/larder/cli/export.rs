@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use larder::model::Snapshot;
 use larder::pipeline::export::{ExportOptions, ExportReport, Layout, export, export_tar};
-use larder::pipeline::lookup;
+use larder::pipeline::{Mask, lookup};
 use larder::progress::Progress;
 use larder::repo::Repository;
 use serde_json::{Value, json};
 
 use super::{Context, warn_unreadable};
+use crate::config::read_mask;
 use crate::console::{line, warning};
 use crate::failure::{Exit, UsageError, report as report_failure};
 use crate::units::{count, size};
@@ -19,7 +20,7 @@ use crate::units::{count, size};
 /// Write snapshots as folders: the dump, the directories, an archive of each volume, and metadata.json with checksums.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  larder export latest --to /mnt/usb\n  larder export --all --to /mnt/usb\n  \
-    larder export latest --layout upstream --to backups.old\n  larder export latest --tar - | ssh host tar -x")]
+    larder export latest --layout upstream --to backups.old\n  larder export latest --mask mask.toml --to /srv/test\n  larder export latest --tar - | ssh host tar -x")]
 pub(super) struct ExportArguments {
     /// The snapshot: its name, the beginning of it, or `latest`.
     #[arg(required_unless_present = "all", conflicts_with = "all")]
@@ -39,6 +40,9 @@ pub(super) struct ExportArguments {
     /// Replace a folder that is there already.
     #[arg(long)]
     force: bool,
+    /// Mask columns of databases by the rules of this file. Volumes that hold a database are left out then.
+    #[arg(long, value_name = "FILE")]
+    mask: Option<PathBuf>,
     /// Write the folder as a tar archive to this file, or with `-` to standard output.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["all", "to"])]
     tar: Option<PathBuf>,
@@ -54,38 +58,42 @@ enum LayoutName {
 impl ExportArguments {
     pub(super) fn run(&self, context: &Context<'_>) -> anyhow::Result<Exit> {
         context.progress.stop_cleanly()?;
+        let mask = self.mask.as_deref().map(read_mask).transpose()?;
+        let options = self.options(mask.as_ref());
         let repository = context.repository()?;
         match (&self.name, &self.tar) {
-            (Some(name), Some(target)) => self.tar(context, &repository, &lookup::snapshot(&repository, name)?, target),
+            (Some(name), Some(target)) => {
+                self.tar((context, options), &repository, &lookup::snapshot(&repository, name)?, target)
+            }
             (Some(name), None) => {
                 let snapshot = lookup::snapshot(&repository, name)?;
-                let report = self.folder(context, &repository, &snapshot)?;
+                let report = self.folder((context, options), &repository, &snapshot)?;
                 if context.output.is_json() {
                     context.output.json(&to_json(&report, &snapshot));
                 }
                 Ok(exit(&report))
             }
-            (None, _) => self.all(context, &repository),
+            (None, _) => self.all((context, options), &repository),
         }
     }
 
-    fn options(&self) -> ExportOptions {
+    fn options<'m>(&self, mask: Option<&'m Mask>) -> ExportOptions<'m> {
         let layout = match self.layout {
             LayoutName::Documented => Layout::Documented,
             LayoutName::Upstream => Layout::Upstream,
             LayoutName::Both => Layout::Both,
         };
-        ExportOptions { compress: !self.no_compress, layout, replace: self.force }
+        ExportOptions { compress: !self.no_compress, layout, replace: self.force, mask }
     }
 
     /// Exports one snapshot, and says so.
     fn folder(
         &self,
-        context: &Context<'_>,
+        (context, options): (&Context<'_>, ExportOptions<'_>),
         repository: &Repository,
         snapshot: &Snapshot,
     ) -> anyhow::Result<ExportReport> {
-        let report = export(repository, snapshot, &self.to, self.options(), &context.progress);
+        let report = export(repository, snapshot, &self.to, options, &context.progress);
         context.progress.end();
         let report = report?;
         print_notes(&report, snapshot);
@@ -95,7 +103,11 @@ impl ExportArguments {
         Ok(report)
     }
 
-    fn all(&self, context: &Context<'_>, repository: &Repository) -> anyhow::Result<Exit> {
+    fn all(
+        &self,
+        (context, options): (&Context<'_>, ExportOptions<'_>),
+        repository: &Repository,
+    ) -> anyhow::Result<Exit> {
         let found = lookup::snapshots(repository)?;
         let mut worst = if warn_unreadable(&found) { Exit::Damage } else { Exit::Done };
         let (mut documents, mut standing, mut failed) = (Vec::new(), 0, 0);
@@ -104,7 +116,7 @@ impl ExportArguments {
                 standing += 1;
                 continue;
             }
-            let report = match self.folder(context, repository, snapshot) {
+            let report = match self.folder((context, options), repository, snapshot) {
                 Ok(report) => report,
                 Err(error) if context.progress.cancelled() => return Err(error),
                 // The others may be whole.
@@ -132,7 +144,7 @@ impl ExportArguments {
 
     fn tar(
         &self,
-        context: &Context<'_>,
+        (context, options): (&Context<'_>, ExportOptions<'_>),
         repository: &Repository,
         snapshot: &Snapshot,
         target: &Path,
@@ -142,11 +154,11 @@ impl ExportArguments {
                 let message = "`--tar -` writes an archive to standard output";
                 return Err(UsageError::with_advice(message, "name a file, or pipe it somewhere without --json").into());
             }
-            let report = export_tar(repository, snapshot, &mut stdout().lock(), self.options(), &context.progress);
+            let report = export_tar(repository, snapshot, &mut stdout().lock(), options, &context.progress);
             context.progress.end();
             report?
         } else {
-            let report = self.tar_file(context, repository, snapshot, target)?;
+            let report = self.tar_file((context, options), repository, snapshot, target)?;
             if context.output.is_json() {
                 context.output.json(&to_json(&report, snapshot));
             } else {
@@ -161,7 +173,7 @@ impl ExportArguments {
     /// The archive has its name only when it is complete.
     fn tar_file(
         &self,
-        context: &Context<'_>,
+        (context, options): (&Context<'_>, ExportOptions<'_>),
         repository: &Repository,
         snapshot: &Snapshot,
         target: &Path,
@@ -172,7 +184,7 @@ impl ExportArguments {
         }
         let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let mut partial = tempfile::Builder::new().prefix(".larder-export-").tempfile_in(folder)?;
-        let report = export_tar(repository, snapshot, &mut partial, self.options(), &context.progress);
+        let report = export_tar(repository, snapshot, &mut partial, options, &context.progress);
         context.progress.end();
         let mut report = report?;
         partial.flush()?;

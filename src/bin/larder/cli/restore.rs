@@ -1,12 +1,14 @@
 //! `larder restore`: a snapshot back into the live system, or into a folder.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Args;
-use larder::model::{Snapshot, SnapshotKind};
+use larder::model::{Component, ComponentKind, Snapshot, SnapshotKind, SnapshotName};
 use larder::pipeline::backup::{ComponentSource, Origin};
 use larder::pipeline::restore::{
-    self, ComponentRestore, Destination, RestoreJob, RestoreOptions, RestoreReport, Safety, safety_snapshot,
+    self, ComponentRestore, DatabaseTarget, Destination, RestoreJob, RestoreOptions, RestoreReport, Safety,
+    safety_snapshot,
 };
 use larder::pipeline::{self, lookup};
 use larder::progress::Cancelled;
@@ -19,6 +21,7 @@ use super::earlier::{Doubts, Found, find_snapshot};
 use super::left_held::start_after_killed_restores;
 use super::restore_plan::Plan;
 use super::{Context, split_names};
+use crate::config::{DATABASE, read_mask};
 use crate::console::{confirm, error, line, warning};
 use crate::failure::{Exit, UsageError};
 use crate::system::System;
@@ -35,7 +38,8 @@ const FAILURES_SHOWN: usize = 20;
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 #[command(after_help = "Examples:\n  larder restore latest --dry-run\n  larder restore system_backup_20251010_103000 \
-    --components database,models\n  larder restore latest --target /tmp/look\n  larder restore latest --components docker_volume_redis_data --volume redis_data=test_redis_data")]
+    --components database,models\n  larder restore latest --target /tmp/look\n  \
+    larder restore latest --tables public.users,public.orders\n  larder restore latest --into shop_test --mask mask.toml\n  larder restore latest --components docker_volume_redis_data --volume redis_data=test_redis_data")]
 pub(super) struct RestoreArguments {
     /// The snapshot: its name, the beginning of it, or `latest`; or the path of a folder or dump, which is imported first.
     name: String,
@@ -57,6 +61,15 @@ pub(super) struct RestoreArguments {
     /// Leave files that the snapshot does not have.
     #[arg(long)]
     keep_extra: bool,
+    /// Only these tables of a database, separated by commas: `public.users`. Their rows replace those in the live database.
+    #[arg(long, value_name = "A,B", conflicts_with = "target")]
+    tables: Vec<String>,
+    /// Restore a database as a new one of this name, beside the live one.
+    #[arg(long, value_name = "DATABASE", conflicts_with_all = ["target", "volumes"])]
+    into: Option<String>,
+    /// Mask columns of databases by the rules of this file. Volumes that hold a database are left as they are then.
+    #[arg(long, value_name = "FILE", conflicts_with = "target")]
+    mask: Option<PathBuf>,
     /// Restore the volume OLD of the snapshot into the volume NEW of the engine; may be repeated.
     #[arg(long = "volume", value_name = "OLD=NEW", value_parser = volume_mapping, conflicts_with = "target")]
     volumes: Vec<(String, String)>,
@@ -84,13 +97,22 @@ impl RestoreArguments {
                 return Err(UsageError::with_advice(message, advice).into());
             }
         };
+        let mask = self.mask.as_deref().map(read_mask).transpose()?.map(Arc::new);
+        let tables = split_names(&self.tables);
         let wanted = split_names(&self.components);
-        let components = lookup::components(snapshot, &wanted)?;
+        let mut components = lookup::components(snapshot, &wanted)?;
+        if self.into.is_some() || !tables.is_empty() {
+            components = vec![only_database(&components, wanted.is_empty())?];
+        }
         let system = if self.target.is_some() { None } else { Some(context.system()?) };
-        let plan = match &system {
+        let mut plan = match &system {
             None => Plan::into_folder(self.target.as_deref().unwrap_or(Path::new(".")), &components),
             Some(system) => Plan::live(system, &components, &self.volumes, !wanted.is_empty())?,
         };
+        plan.aim_databases(&tables, self.into.as_deref(), mask.as_ref());
+        if live && (mask.is_some() || self.into.is_some() || !tables.is_empty()) {
+            check_databases(repository, &plan.jobs)?;
+        }
         if live && !self.force {
             ask(snapshot, &plan.jobs)?;
         }
@@ -104,24 +126,7 @@ impl RestoreArguments {
         let report = restore::run(repository, snapshot, &plan.jobs, safety, options, &context.progress);
         context.progress.end();
         let RestoreReport { components: results, interrupted } = report?;
-        if context.output.is_json() {
-            context.output.json(&json!({
-                "name": snapshot.name,
-                "dry_run": self.dry_run,
-                "safety_snapshot": safety_name,
-                "components": results.iter().map(to_json).collect::<Vec<_>>(),
-                "left_out": plan.left_out,
-                "skipped": with_reasons(&plan.skipped),
-                "refused": with_reasons(&plan.refused),
-            }));
-        } else {
-            for (name, why) in &plan.skipped {
-                context.output.line(&format!("{name:<12} left as it is: {why}"));
-            }
-            let not_begun = plan.jobs.len() - results.len();
-            let left_out = plan.left_out.len() + plan.refused.len() + not_begun;
-            print_results(context, snapshot, &results, (left_out, self.dry_run));
-        }
+        self.print(context, snapshot, &plan, (&results, safety_name));
         for (name, why) in &plan.refused {
             error(&format!("{name} is not restored: {why}"));
         }
@@ -138,6 +143,71 @@ impl RestoreArguments {
         }
         Ok(exit)
     }
+
+    /// Says what was done with each component.
+    fn print(
+        &self,
+        context: &Context<'_>,
+        snapshot: &Snapshot,
+        plan: &Plan<'_>,
+        (results, safety_name): (&[ComponentRestore], Option<SnapshotName>),
+    ) {
+        if context.output.is_json() {
+            context.output.json(&json!({
+                "name": snapshot.name,
+                "dry_run": self.dry_run,
+                "safety_snapshot": safety_name,
+                "components": results.iter().map(to_json).collect::<Vec<_>>(),
+                "left_out": plan.left_out,
+                "skipped": with_reasons(&plan.skipped),
+                "refused": with_reasons(&plan.refused),
+            }));
+        } else {
+            for (name, why) in &plan.skipped {
+                context.output.line(&format!("{name:<12} left as it is: {why}"));
+            }
+            let not_begun = plan.jobs.len() - results.len();
+            let left_out = plan.left_out.len() + plan.refused.len() + not_begun;
+            print_results(context, snapshot, results, (left_out, self.dry_run));
+        }
+    }
+}
+
+/// Makes sure of what is asked for of databases before anybody is asked and anything is saved.
+fn check_databases(repository: &Repository, jobs: &[RestoreJob<'_>]) -> anyhow::Result<()> {
+    for job in jobs {
+        if let Destination::Database(target) = &job.destination {
+            restore::check_target(repository, job.component, target)?;
+        }
+    }
+    Ok(())
+}
+
+/// The database that `--tables` and `--into` are about: the one that was named, else the main one.
+fn only_database<'a>(components: &[&'a Component], by_itself: bool) -> anyhow::Result<&'a Component> {
+    let databases: Vec<&Component> =
+        components.iter().copied().filter(|component| component.kind == ComponentKind::Database).collect();
+    match databases.as_slice() {
+        [only] => Ok(only),
+        several => {
+            let main = several.iter().find(|component| by_itself && component.name.as_str() == DATABASE);
+            let advice = "name one with --components";
+            let none = || UsageError::with_advice("--tables and --into are about one database", advice);
+            main.copied().ok_or_else(|| none().into())
+        }
+    }
+}
+
+/// Where a database goes, in words.
+fn describe(target: &DatabaseTarget) -> String {
+    let place = &target.connection;
+    let masked = if target.mask.is_some() { ", masked" } else { "" };
+    match (target.is_new, target.tables.is_empty()) {
+        (true, true) => format!("as the new database {place}{masked}"),
+        (true, false) => format!("{} as the new database {place}{masked}", target.tables.join(", ")),
+        (false, true) => format!("{place}{masked}"),
+        (false, false) => format!("the rows of {} in {place}{masked}", target.tables.join(", ")),
+    }
 }
 
 fn ask(snapshot: &Snapshot, jobs: &[RestoreJob<'_>]) -> anyhow::Result<()> {
@@ -145,7 +215,7 @@ fn ask(snapshot: &Snapshot, jobs: &[RestoreJob<'_>]) -> anyhow::Result<()> {
     for job in jobs {
         let place = match &job.destination {
             Destination::Live { folder, .. } | Destination::Folder(folder) => folder.display().to_string(),
-            Destination::Database(connection) => connection.to_string(),
+            Destination::Database(target) => describe(target),
             Destination::Volume(target) => {
                 let users = target.users.iter().filter(|user| user.is_up()).map(|user| user.name.as_str());
                 let users = users.collect::<Vec<_>>().join(", ");
@@ -181,8 +251,8 @@ fn save(
         match &job.destination {
             Destination::Volume(target) => sources.extend(system.target_source(name, target)?),
             // From where it is restored to: it may not be among those that were found.
-            Destination::Database(connection) => {
-                let dump = DumpSource::new(connection.clone(), *repository.config().id.as_bytes());
+            Destination::Database(target) => {
+                let dump = DumpSource::new(target.connection.clone(), *repository.config().id.as_bytes());
                 let dump = dump.by_tables(system.settings.tables);
                 sources.push(ComponentSource { name: name.clone(), origin: Origin::Database(Box::new(dump)) });
             }
@@ -223,7 +293,11 @@ fn print_results(
             Some(database) => {
                 let tables = count(database.tables, "table", "tables");
                 let rows = count(database.rows, "row", "rows");
-                let place = if database.replaced { "in the place of the old one" } else { "as a new database" };
+                let place = match (database.rows_replaced, database.replaced) {
+                    (true, _) => "in the place of the rows that were there",
+                    (false, true) => "in the place of the old one",
+                    (false, false) => "as a new database",
+                };
                 let roles = if database.roles_created.is_empty() {
                     String::new()
                 } else {

@@ -2,9 +2,11 @@
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use larder::model::{Component, ComponentKind, Consistency};
-use larder::pipeline::restore::{Destination, RestoreJob, VolumeTarget, has_server_data};
+use larder::pipeline::Mask;
+use larder::pipeline::restore::{DatabaseTarget, Destination, RestoreJob, VolumeTarget, has_server_data};
 use larder::source::Place;
 use larder::source::postgres::Connection;
 
@@ -57,6 +59,29 @@ impl<'a> Plan<'a> {
         }
         plan.check_targets()?;
         Ok(plan)
+    }
+
+    /// Says what of the databases is restored, into which, and how it is masked. A volume that holds a database would bring
+    /// rows that are not masked.
+    pub(super) fn aim_databases(&mut self, tables: &[String], into: Option<&str>, mask: Option<&Arc<Mask>>) {
+        for job in &mut self.jobs {
+            let Destination::Database(target) = &mut job.destination else { continue };
+            tables.clone_into(&mut target.tables);
+            target.mask = mask.cloned();
+            if let Some(name) = into {
+                target.connection = target.connection.with_database(name);
+                target.is_new = true;
+            }
+        }
+        let holds_rows =
+            |component: &Component| component.volume.as_ref().is_some_and(|facts| facts.server_data.is_some());
+        if mask.is_some() {
+            let (left, kept) = std::mem::take(&mut self.jobs).into_iter().partition(|job| holds_rows(job.component));
+            self.jobs = kept;
+            let why = "it holds the rows of a database, which are not masked there";
+            let names = left.into_iter().map(|job: RestoreJob<'_>| job.component.name.to_string());
+            self.skipped.extend(names.map(|name| (name, why.to_owned())));
+        }
     }
 
     fn is_decided(&self, component: &Component) -> bool {
@@ -180,7 +205,10 @@ fn mapping_of<'m>(component: &Component, mapping: &'m [(String, String)]) -> Opt
 fn destination(system: &System<'_>, component: &Component) -> anyhow::Result<Destination> {
     let name = component.name.as_str();
     match component.kind {
-        ComponentKind::Database => Ok(Destination::Database(system.connection(component)?)),
+        ComponentKind::Database => {
+            let target = DatabaseTarget::whole(system.connection(component)?);
+            Ok(Destination::Database(Box::new(target)))
+        }
         ComponentKind::Volume => Ok(Destination::Volume(Box::new(system.volume_target(component, None)?))),
         ComponentKind::Directory => {
             let directory = system.settings.directory(name).ok_or_else(|| {

@@ -243,7 +243,7 @@ impl File {
     }
 }
 
-fn one_line(text: &str, error: &toml::de::Error) -> String {
+pub(super) fn one_line(text: &str, error: &toml::de::Error) -> String {
     let line = error.span().map(|span| text.get(..span.start).unwrap_or_default().matches('\n').count() + 1);
     let message = error.message().replace('\n', " ");
     line.map_or_else(|| message.clone(), |line| format!("line {line}: {message}"))

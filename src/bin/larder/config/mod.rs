@@ -1,6 +1,7 @@
 //! What is to be backed up and where: flags over environment over `larder.toml` over what is found.
 
 mod file;
+mod mask;
 mod old;
 mod retention;
 
@@ -15,6 +16,7 @@ use larder::parity::Share;
 use larder::source::postgres::{Connection, TableOptions};
 use larder::source::{Excludes, ReadMethod};
 
+pub(crate) use mask::read_mask;
 pub(crate) use old::convert;
 pub(crate) use retention::{RetentionTable, parse_size, parse_span};
 

@@ -1,0 +1,226 @@
+//! The rows of a dump on their way: some tables are left out, some rows are masked, everything else passes as it is.
+
+use std::io::{self, BufRead, BufReader, Read};
+
+use super::mask::{Mask, RowMask, split_table};
+use crate::limits::COPY_STATEMENT_BYTES_MAX;
+use crate::source::postgres::{Quoting, copied_table};
+
+const COPY_START: &[u8] = b"COPY ";
+const ROWS_END: &[u8] = b"\\.\n";
+const BUFFER_BYTES: usize = 256 << 10;
+/// Masked rows that are made at once, in bytes.
+const READY_BYTES: usize = 64 << 10;
+
+/// What is wanted of a dump.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Wanted<'a> {
+    /// How rows are masked.
+    pub(super) mask: Option<&'a Mask>,
+    /// The only tables whose rows pass; all when there are none.
+    pub(super) tables: &'a [String],
+}
+
+impl Wanted<'_> {
+    /// Whether all passes as it is.
+    pub(super) const fn is_everything(&self) -> bool {
+        self.mask.is_none() && self.tables.is_empty()
+    }
+
+    /// Whether the rows of a table pass.
+    pub(super) fn has(&self, table: &str) -> bool {
+        self.tables.is_empty() || self.tables.iter().any(|wanted| is_called(table, wanted))
+    }
+}
+
+/// Whether a table, quoted where needed, is the one that is meant by `schema.table`, quoted or not.
+pub(super) fn is_called(table: &str, wanted: &str) -> bool {
+    let (schema, name) = split_table(table);
+    table == wanted || format!("{schema}.{name}") == wanted
+}
+
+/// What becomes of the rows that pass now.
+enum Fate<'a> {
+    /// There are no rows, but statements.
+    Statement,
+    /// They pass as they are.
+    Keep,
+    LeaveOut,
+    Mask(RowMask<'a>),
+}
+
+/// A dump of which only what is wanted passes.
+pub(super) struct Filtered<'a, R> {
+    lines: BufReader<R>,
+    wanted: Wanted<'a>,
+    fate: Fate<'a>,
+    quoting: Quoting,
+    /// Which patterns of the mask have fitted a table.
+    fitted: Vec<usize>,
+    /// Whether all patterns must have fitted at the end.
+    is_whole: bool,
+    /// Whether statements are left out, but for those that rows follow.
+    only_rows: bool,
+    line: Vec<u8>,
+    ready: Vec<u8>,
+    position: usize,
+}
+
+impl<'a, R: Read> Filtered<'a, R> {
+    /// A script with statements and rows. In one that is a whole dump, each pattern of the mask must fit something.
+    pub(super) fn script(dump: R, wanted: Wanted<'a>, is_whole: bool) -> Self {
+        Self::new(dump, wanted, Fate::Statement, is_whole)
+    }
+
+    /// A script with statements and rows, of which only the rows pass, each with the statement that they follow.
+    pub(super) fn only_rows(dump: R, wanted: Wanted<'a>) -> Self {
+        Self { only_rows: true, ..Self::new(dump, wanted, Fate::Statement, false) }
+    }
+
+    /// The rows of one table.
+    ///
+    /// # Errors
+    /// Which column the mask has and the table does not.
+    pub(super) fn rows(rows: R, wanted: Wanted<'a>, table: &str, columns: &[String]) -> Result<Self, String> {
+        let fate = fate(wanted, table, columns)?;
+        Ok(Self::new(rows, wanted, fate, false))
+    }
+
+    fn new(dump: R, wanted: Wanted<'a>, fate: Fate<'a>, is_whole: bool) -> Self {
+        let lines = BufReader::with_capacity(BUFFER_BYTES, dump);
+        let (quoting, fitted) = (Quoting::default(), Vec::new());
+        Self {
+            lines,
+            wanted,
+            fate,
+            quoting,
+            fitted,
+            is_whole,
+            only_rows: false,
+            line: Vec::new(),
+            ready: Vec::new(),
+            position: 0,
+        }
+    }
+
+    /// Makes what passes next ready; nothing at the end.
+    fn fill(&mut self) -> io::Result<()> {
+        self.ready.clear();
+        self.position = 0;
+        while self.ready.len() < READY_BYTES {
+            self.line.clear();
+            if self.lines.read_until(b'\n', &mut self.line)? == 0 {
+                let missing = self.wanted.mask.filter(|_| self.is_whole).and_then(|mask| mask.missing(&self.fitted));
+                return missing.map_or(Ok(()), |missing| Err(io::Error::other(missing)));
+            }
+            match &self.fate {
+                Fate::Statement => self.statement()?,
+                _ if self.line == ROWS_END => {
+                    if !matches!(self.fate, Fate::LeaveOut) {
+                        self.ready.extend_from_slice(ROWS_END);
+                    }
+                    self.fate = Fate::Statement;
+                }
+                Fate::Keep => self.ready.extend_from_slice(&self.line),
+                Fate::LeaveOut => {}
+                Fate::Mask(mask) => mask.apply(&self.line, &mut self.ready).map_err(io::Error::other)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn statement(&mut self) -> io::Result<()> {
+        let is_copy = self.quoting.is_outside() && self.line.starts_with(COPY_START);
+        if is_copy {
+            // A quoted name may have line feeds in it.
+            let mut table = copied_table(without_end(&self.line));
+            while table.is_none() && self.line.len() < COPY_STATEMENT_BYTES_MAX {
+                if self.lines.read_until(b'\n', &mut self.line)? == 0 {
+                    break;
+                }
+                table = copied_table(without_end(&self.line));
+            }
+            if let Some((table, columns)) = table {
+                self.fate = fate(self.wanted, &table, &columns).map_err(io::Error::other)?;
+                self.fitted.extend(self.wanted.mask.iter().flat_map(|mask| mask.fitting(&table)));
+                if matches!(self.fate, Fate::LeaveOut) {
+                    return Ok(());
+                }
+            }
+        }
+        self.quoting.advance(&self.line);
+        if !self.only_rows || !matches!(self.fate, Fate::Statement) {
+            self.ready.extend_from_slice(&self.line);
+        }
+        Ok(())
+    }
+}
+
+impl<R: Read> Read for Filtered<'_, R> {
+    fn read(&mut self, target: &mut [u8]) -> io::Result<usize> {
+        if self.position == self.ready.len() {
+            self.fill()?;
+        }
+        let rest = self.ready.get(self.position..).unwrap_or_default();
+        let len = rest.len().min(target.len());
+        let (from, to) = (rest.get(..len), target.get_mut(..len));
+        to.expect("bounded by the target").copy_from_slice(from.expect("bounded by what is ready"));
+        self.position += len;
+        Ok(len)
+    }
+}
+
+fn fate<'a>(wanted: Wanted<'a>, table: &str, columns: &[String]) -> Result<Fate<'a>, String> {
+    if !wanted.has(table) {
+        return Ok(Fate::LeaveOut);
+    }
+    let mask = wanted.mask.map(|mask| mask.of_table(table, columns)).transpose()?.flatten();
+    Ok(mask.map_or(Fate::Keep, Fate::Mask))
+}
+
+fn without_end(line: &[u8]) -> &[u8] {
+    line.strip_suffix(b"\n").unwrap_or(line)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::limits::ID_BYTES;
+    use crate::pipeline::mask::Rule;
+
+    const DUMP: &str = "CREATE FUNCTION f() AS '\nCOPY public.a (x) FROM stdin;\n';\nCOPY public.a (x, y) FROM stdin;\n1\tada\n\\.\n\n\
+        SELECT 1;\nCOPY public.\"b\nc\" (x) FROM stdin;\nada\n\\.\nCOPY public.d (x) FROM stdin;\n\\.\nEND;\n";
+
+    fn passed(wanted: Wanted<'_>) -> io::Result<String> {
+        let mut text = String::new();
+        Filtered::script(DUMP.as_bytes(), wanted, true).read_to_string(&mut text).map(|_| text)
+    }
+
+    fn mask(table: &str, column: &str) -> Mask {
+        let columns = BTreeMap::from([(column.to_owned(), Rule::Null)]);
+        Mask::new([1; ID_BYTES], BTreeMap::from([(table.to_owned(), columns)]))
+    }
+
+    #[test]
+    fn what_is_not_wanted_is_left_out_and_the_rest_is_as_it_was() {
+        assert_eq!(passed(Wanted::default()).expect("from memory"), DUMP);
+        let tables = ["public.d".to_owned(), "public.b\nc".to_owned()];
+        let text = passed(Wanted { mask: None, tables: &tables }).expect("from memory");
+        let expected = DUMP.replace("COPY public.a (x, y) FROM stdin;\n1\tada\n\\.\n", "");
+        assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn rows_are_masked_and_what_a_mask_names_must_come() {
+        let [a, b] = [mask("public.a", "y"), mask("public.b\nc", "x")];
+        let text = passed(Wanted { mask: Some(&a), tables: &[] }).expect("from memory");
+        assert_eq!(text, DUMP.replace("1\tada", "1\t\\N"));
+        let text = passed(Wanted { mask: Some(&b), tables: &[] }).expect("from memory");
+        assert_eq!(text, DUMP.replace("\nada\n", "\n\\N\n"));
+        for wrong in [mask("public.a", "z"), mask("public.x", "y")] {
+            assert!(passed(Wanted { mask: Some(&wrong), tables: &[] }).is_err());
+        }
+    }
+}

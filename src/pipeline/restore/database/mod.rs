@@ -1,0 +1,191 @@
+//! A database component: into the live server, all of it or some tables, or into a scratch database that proves it.
+
+mod load;
+mod replace;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use load::load;
+
+use super::{ComponentRestore, LostPath, RestoreOptions};
+use crate::model::{Component, DatabaseFacts};
+use crate::pipeline::Error;
+use crate::pipeline::database::{Dump, SavedDatabase};
+use crate::pipeline::filter::{Wanted, is_called};
+use crate::pipeline::mask::Mask;
+use crate::progress::Progress;
+use crate::repo::Repository;
+use crate::sink::postgres::{LoadedDatabase, exists, maintenance};
+use crate::source::Place;
+use crate::source::postgres::{Connection, psql};
+
+/// How long a server may take to answer after its container was started.
+const READY_LIMIT: Duration = Duration::from_mins(1);
+const READY_PAUSE: Duration = Duration::from_millis(100);
+
+/// What a restore of a database did.
+#[derive(Debug, Default)]
+pub struct DatabaseRestore {
+    /// Tables whose rows were compared.
+    pub tables: u64,
+    /// Rows in them.
+    pub rows: u64,
+    /// Whether there was a database of that name before.
+    pub replaced: bool,
+    /// Whether only the rows of some tables in it were replaced.
+    pub rows_replaced: bool,
+    /// Roles that were made, without passwords.
+    pub roles_created: Vec<String>,
+}
+
+/// Where a database goes, and what of it.
+#[derive(Debug, Clone)]
+pub struct DatabaseTarget {
+    /// The database.
+    pub connection: Connection,
+    /// Whether it is one of its own that must not be there yet; else the one that is there is replaced.
+    pub is_new: bool,
+    /// The only tables that are restored; all when there are none. In a database that is there, their rows are replaced.
+    pub tables: Vec<String>,
+    /// How rows are masked.
+    pub mask: Option<Arc<Mask>>,
+}
+
+impl DatabaseTarget {
+    /// All of a database in the place of the one of this connection.
+    #[must_use]
+    pub const fn whole(connection: Connection) -> Self {
+        Self { connection, is_new: false, tables: Vec::new(), mask: None }
+    }
+
+    /// Whether rows are replaced in tables that stay.
+    const fn replaces_rows(&self) -> bool {
+        !self.is_new && !self.tables.is_empty()
+    }
+
+    fn wanted(&self) -> Wanted<'_> {
+        Wanted { mask: self.mask.as_deref(), tables: &self.tables }
+    }
+}
+
+pub(super) fn restore(
+    repository: &Repository,
+    component: &Component,
+    target: &DatabaseTarget,
+    lost: &[LostPath],
+    options: RestoreOptions,
+    result: &mut ComponentRestore,
+    progress: &dyn Progress,
+) -> Result<(), Error> {
+    if let Some(lost) = lost.first() {
+        result.damaged = true;
+        return Err(Error::Refused(format!("{} is lost, so the database stays as it is", lost.shown())));
+    }
+    let mut reader = repository.reader()?;
+    let saved = SavedDatabase::find(&mut reader, component)?;
+    let (connection, wanted) = (&target.connection, target.wanted());
+    // The database is restored under the name that the configuration gives it now.
+    let mut facts = DatabaseFacts { name: connection.database.clone(), ..saved.facts.clone() };
+    facts.tables.retain(|table| wanted.has(&table.table));
+    let maintenance = maintenance(connection)?;
+    let mut done = counts(&facts);
+    done.replaced = exists(&maintenance, &facts.name)?;
+    check(&saved, target, done.replaced)?;
+    done.rows_replaced = target.replaces_rows();
+    result.bytes_written = if target.tables.is_empty() { component.bytes } else { 0 };
+    if options.dry_run {
+        // Nothing is touched, and it would have been refused by now.
+    } else if target.replaces_rows() {
+        replace::rows(connection, &saved, &mut reader, (wanted, &facts.tables), progress)?;
+        result.notes.push("triggers did not run, and materialized views are as they were".to_owned());
+    } else {
+        let (loaded, roles) = LoadedDatabase::create(maintenance, &facts, "new", &saved.globals)?;
+        let missing = load(&loaded, &mut reader, (&saved, wanted), options.jobs, progress)?;
+        loaded.check_rows(&facts)?;
+        loaded.put_in_place(&facts)?;
+        done.roles_created = roles;
+        if missing > 0 {
+            result.notes.push(format!("without {missing} of its foreign keys: what they refer to was not restored"));
+        }
+    }
+    result.written = 1;
+    result.database = Some(done);
+    Ok(())
+}
+
+/// Makes sure, before anything is touched, that a component can be restored as it is asked for.
+///
+/// # Errors
+/// [`Error::Refused`], [`Error::Model`]; [`Error::Sink`] when the server cannot be reached.
+pub fn check_target(repository: &Repository, component: &Component, target: &DatabaseTarget) -> Result<(), Error> {
+    let saved = SavedDatabase::find(&mut repository.reader()?, component)?;
+    let is_there = exists(&maintenance(&target.connection)?, &target.connection.database)?;
+    check(&saved, target, is_there)
+}
+
+fn check(saved: &SavedDatabase<'_>, target: &DatabaseTarget, is_there: bool) -> Result<(), Error> {
+    check_wanted(saved, target.wanted())?;
+    if target.is_new && is_there {
+        let name = &target.connection.database;
+        return Err(Error::Refused(format!("there is a database {name} already, and --into makes one of its own")));
+    }
+    if target.replaces_rows() { replace::check(&target.connection, saved, target.wanted()) } else { Ok(()) }
+}
+
+/// Makes sure that the snapshot has what is wanted of it.
+fn check_wanted(saved: &SavedDatabase<'_>, wanted: Wanted<'_>) -> Result<(), Error> {
+    let known = &saved.facts.tables;
+    if let Some(missing) =
+        wanted.tables.iter().find(|wanted| !known.iter().any(|table| is_called(&table.table, wanted)))
+    {
+        let database = &saved.facts.name;
+        return Err(Error::Refused(format!(
+            "the snapshot of {database} has no table {missing} (it is said like public.users)"
+        )));
+    }
+    if matches!(saved.dump, Dump::Plain(_)) && !wanted.tables.is_empty() {
+        let why = "it is one plain dump, out of which no single tables can be restored";
+        return Err(Error::Refused(format!("{why}: --into restores all of it into a database of its own")));
+    }
+    saved.check_mask(wanted.mask)
+}
+
+/// A server whose container was started again takes a moment until it lets anybody in.
+pub(super) fn wait_for_server(connection: &Connection, restarted: &dyn Fn(&String) -> bool, progress: &dyn Progress) {
+    let Place::Container { name, .. } = &connection.place else { return };
+    let deadline = Instant::now() + READY_LIMIT;
+    // What keeps it is told by the restore, which is tried all the same.
+    while restarted(name) && maintenance(connection).is_err() && !progress.cancelled() && Instant::now() < deadline {
+        std::thread::sleep(READY_PAUSE);
+    }
+}
+
+fn counts(facts: &DatabaseFacts) -> DatabaseRestore {
+    let rows = facts.tables.iter().map(|table| table.rows).sum();
+    DatabaseRestore { tables: facts.tables.len() as u64, rows, ..DatabaseRestore::default() }
+}
+
+/// Loads the dump of a component into a scratch database by so many sessions, compares its rows, and drops it.
+///
+/// # Errors
+/// [`Error::Sink`] when it cannot be loaded or has other rows; [`Error::Model`] when the dump is damaged.
+pub fn load_and_count(
+    repository: &Repository,
+    component: &Component,
+    (connection, jobs): (&Connection, usize),
+    progress: &dyn Progress,
+) -> Result<DatabaseRestore, Error> {
+    let mut reader = repository.reader()?;
+    let saved = SavedDatabase::find(&mut reader, component)?;
+    let maintenance = maintenance(connection)?;
+    let (loaded, roles) = LoadedDatabase::create(maintenance.clone(), saved.facts, "test", &saved.globals)?;
+    let outcome = load(&loaded, &mut reader, (&saved, Wanted::default()), jobs, progress)
+        .and_then(|_| loaded.check_rows(saved.facts).map_err(Error::from));
+    drop(loaded);
+    for role in &roles {
+        // Made for this test alone. A role that cannot be dropped any more was put to use meanwhile.
+        let _ = psql(&maintenance, &format!("DROP ROLE {role}"));
+    }
+    outcome.map(|()| counts(saved.facts))
+}

@@ -1,0 +1,212 @@
+//! Parts of a database: some tables, into the live database or beside it, and rows that are masked.
+
+use std::fs;
+
+use crate::support::{Run, System, text, unique};
+
+/// A system with people, what they ordered, and a table without a key.
+fn shop() -> System {
+    let system = System::with_numbers(10);
+    system.sql(
+        "CREATE TABLE users (id integer PRIMARY KEY, email text NOT NULL UNIQUE, name text, born date, \"Private notes\" text);
+         CREATE TABLE orders (id integer PRIMARY KEY, user_id integer NOT NULL REFERENCES users, email text, total numeric);
+         CREATE INDEX ON orders (user_id);
+         CREATE TABLE visits (email text, page text);
+         CREATE TABLE changes (what text);
+         CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO changes VALUES (TG_OP); RETURN NEW; END $$;
+         INSERT INTO users SELECT n, 'ada' || n || '@bank.org', 'Ada ' || n, date '1990-01-01' + n, E'secret\\t' || n FROM generate_series(1, 500) AS n;
+         INSERT INTO orders SELECT n * 10, n, 'ada' || n || '@bank.org', n FROM generate_series(1, 500) AS n;
+         INSERT INTO visits SELECT 'ada' || n || '@bank.org', '/' || n FROM generate_series(1, 100) AS n;
+         CREATE TRIGGER note AFTER INSERT OR DELETE ON users FOR EACH ROW EXECUTE FUNCTION note()",
+    );
+    system
+}
+
+fn restore(system: &System, more: &[&str]) -> Run {
+    system.larder(&[&["restore", "latest", "--force", "--no-snapshot"], more].concat())
+}
+
+/// A database beside the one of the system, which is gone when it is dropped.
+struct Beside<'a> {
+    system: &'a System,
+    name: String,
+}
+
+impl<'a> Beside<'a> {
+    fn new(system: &'a System) -> Self {
+        Self { system, name: unique("larder_beside") }
+    }
+
+    fn sql(&self, sql: &str) -> String {
+        self.system.server.sql(&self.name, sql)
+    }
+}
+
+impl Drop for Beside<'_> {
+    fn drop(&mut self) {
+        self.system.server.sql("postgres", &format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name));
+    }
+}
+
+#[test]
+fn rows_of_some_tables_come_back_into_the_live_database() {
+    let system = shop();
+    system.create();
+    let before = system.fingerprint();
+    system.sql("UPDATE users SET name = 'wrong' WHERE id < 100; DELETE FROM visits; TRUNCATE orders; DELETE FROM users WHERE id > 400; TRUNCATE changes");
+    system.sql("INSERT INTO numbers VALUES (11, 'later')");
+    restore(&system, &["--tables", "public.users,public.visits", "--tables", "public.orders"]).exits(0);
+    assert_eq!(system.sql("SELECT count(*) FROM changes"), "0", "triggers did not run");
+    assert_eq!(system.sql("DELETE FROM numbers WHERE id = 11 RETURNING text"), "later", "other tables stay");
+    assert_eq!(system.fingerprint(), before);
+}
+
+#[test]
+fn references_hold_or_nothing_is_replaced() {
+    let system = shop();
+    system.sql("DELETE FROM orders WHERE id > 4000");
+    system.create();
+    system.sql("UPDATE users SET id = id + 1000 WHERE id > 450; DELETE FROM orders WHERE id <= 100; DELETE FROM users WHERE id <= 10");
+    let before = system.fingerprint();
+    // Its rows refer to users that are gone.
+    let refused = restore(&system, &["--tables", "public.orders"]).exits(1);
+    assert!(refused.stderr.contains("would refer to rows of public.users"), "{}", refused.stderr);
+    assert_eq!(system.fingerprint(), before);
+    system.sql("INSERT INTO orders VALUES (1, 1460)");
+    let before = system.fingerprint();
+    // An order that is newer refers to one that the snapshot does not have.
+    let refused = restore(&system, &["--tables", "public.users"]).exits(1);
+    assert!(refused.stderr.contains("rows of public.orders would refer"), "{}", refused.stderr);
+    assert_eq!(system.fingerprint(), before);
+    restore(&system, &["--tables", "public.users,public.orders"]).exits(0);
+}
+
+#[test]
+fn what_cannot_be_restored_in_part_is_told_before_anything_happens() {
+    let system = shop();
+    system.create();
+    let snapshots = system.snapshots();
+    let refused = |arguments: &[&str], code: i32, why: &str| {
+        let run = system.larder(&[&["restore", "latest", "--force"], arguments].concat()).exits(code);
+        assert!(run.stderr.contains(why), "{}", run.stderr);
+    };
+    refused(&["--tables", "public.nobody"], 1, "no table public.nobody");
+    refused(&["--into", &system.database], 1, "there is a database");
+    refused(&["--tables", "public.users", "--components", "models"], 2, "one database");
+    refused(&["--tables", "public.users", "--target", "x"], 2, "cannot be used with");
+    system.sql("ALTER TABLE visits RENAME COLUMN page TO place; ALTER TABLE orders RENAME TO bought");
+    refused(&["--tables", "public.visits"], 1, "other columns now: page");
+    refused(&["--tables", "public.orders"], 1, "has no table public.orders");
+    system.write("larder.toml", b"[database]\nmethod = \"pg_dump\"\n");
+    system.create();
+    refused(&["--tables", "public.users"], 1, "one plain dump");
+    assert_eq!(system.snapshots().len(), snapshots.len() + 1, "nothing was saved for what was refused");
+}
+
+#[test]
+fn some_tables_become_a_database_of_their_own() {
+    let system = shop();
+    system.create();
+    let beside = Beside::new(&system);
+    restore(&system, &["--tables", "public.users,public.visits", "--into", &beside.name]).exits(0);
+    assert_eq!(
+        beside.sql("SELECT (SELECT count(*) FROM users), (SELECT count(*) FROM visits), (SELECT count(*) FROM orders)"),
+        "500|100|0"
+    );
+    assert_eq!(
+        beside.sql("SELECT count(*) FROM pg_constraint WHERE contype = 'f'"),
+        "1",
+        "an empty table refers to nothing"
+    );
+    let orders = Beside::new(&system);
+    let restored = restore(&system, &["--tables", "public.orders", "--into", &orders.name]).exits(0);
+    assert!(restored.stderr.contains("without 1 of its foreign keys"), "{}", restored.stderr);
+    assert_eq!(orders.sql("SELECT count(*) FROM orders"), "500");
+    assert_eq!(system.scratch_databases(), "");
+}
+
+const MASK: &str = r#"
+key = "of this test"
+[tables."public.users"]
+id = "hash"
+email = "keep-domain"
+name = "name"
+born = "shift-date"
+"Private notes" = "text"
+[tables."public.orders"]
+user_id = "hash"
+email = "keep-domain"
+[tables."public.vis*"]
+email = "email"
+page = "null"
+"#;
+
+#[test]
+fn masked_rows_keep_their_shape_and_name_nobody() {
+    let system = shop();
+    let mask = system.beside("mask.toml");
+    fs::write(&mask, MASK).expect("the folder is ours");
+    let mask = mask.to_string_lossy().into_owned();
+    let by_tables = text(&system.create()["name"]);
+    system.write("larder.toml", b"[database]\nmethod = \"pg_dump\"\n");
+    let plain = text(&system.create()["name"]);
+    let mut found = Vec::new();
+    for name in [&by_tables, &plain] {
+        let beside = Beside::new(&system);
+        system.larder(&["restore", name, "--into", &beside.name, "--mask", &mask, "--force"]).exits(0);
+        let joined = "SELECT count(*) FROM users JOIN orders ON user_id = users.id AND orders.email = users.email";
+        assert_eq!(beside.sql(joined), "500");
+        let known = "SELECT count(*) FROM users WHERE email LIKE 'ada%' OR name LIKE 'Ada _%' AND name ~ '[0-9]' OR \"Private notes\" LIKE 'secret%'";
+        assert_eq!(beside.sql(known), "0");
+        assert_eq!(
+            beside.sql("SELECT count(*), max(born) - min(born) FROM users WHERE email LIKE '%@bank.org'"),
+            "500|499"
+        );
+        assert_eq!(beside.sql("SELECT count(*), count(page) FROM visits WHERE email LIKE '%@example.com'"), "100|0");
+        found.push(beside.sql("SELECT string_agg(u::text, ',' ORDER BY id) FROM users AS u"));
+    }
+    assert_eq!(found[0], found[1], "the key decides, not the way");
+    assert_exported_masked(&system, &by_tables, &mask);
+}
+
+fn assert_exported_masked(system: &System, name: &str, mask: &str) {
+    let to = system.beside("masked").to_string_lossy().into_owned();
+    system.larder(&["export", name, "--to", &to, "--mask", mask, "--no-compress"]).exits(0);
+    let dump = fs::read_to_string(system.beside(&format!("masked/{name}/database.sql"))).expect("the dump");
+    assert!(!dump.contains("ada1@") && !dump.contains("secret") && dump.contains("@bank.org"));
+    let metadata = fs::read_to_string(system.beside(&format!("masked/{name}/metadata.json"))).expect("the metadata");
+    let metadata: serde_json::Value = serde_json::from_str(&metadata).expect("JSON");
+    assert_eq!(metadata["masked"]["public.vis*"], serde_json::json!(["email", "page"]));
+}
+
+#[test]
+fn a_mask_that_would_miss_its_column_masks_nothing() {
+    let system = shop();
+    let by_tables = text(&system.create()["name"]);
+    system.write("larder.toml", b"[database]\nmethod = \"pg_dump\"\n");
+    let plain = text(&system.create()["name"]);
+    let mask = system.beside("mask.toml");
+    let cases = [
+        ("[tables.\"public.users\"]\nmail = \"hash\"\n", 1, "'mail', which public.users does not have"),
+        ("[tables.\"public.user\"]\nemail = \"hash\"\n", 1, "rules for public.user"),
+        ("[tables.\"public.users\"]\nname = \"shift-date\"\n", 1, "'name' is no date"),
+        ("[tables.\"public.users\"]\nname = \"hsh\"\n", 2, "unknown variant `hsh`"),
+        ("[table.\"public.users\"]\nname = \"hash\"\n", 2, "unknown field `table`"),
+        ("key = \"x\"\n", 2, "masks nothing"),
+    ];
+    for (rules, code, why) in cases {
+        fs::write(&mask, rules).expect("the folder is ours");
+        let mask = mask.to_string_lossy();
+        for name in [&by_tables, &plain] {
+            let beside = Beside::new(&system);
+            let refused =
+                system.larder(&["restore", name, "--into", &beside.name, "--mask", &mask, "--force"]).exits(code);
+            assert!(refused.stderr.contains(why), "{}", refused.stderr);
+            assert!(!system.server.has(&beside.name));
+            let to = system.beside("masked").to_string_lossy().into_owned();
+            let refused = system.larder(&["export", name, "--to", &to, "--mask", &mask]);
+            assert!(refused.code != 0 && refused.stderr.contains(why), "{}", refused.stderr);
+            assert!(!system.beside(&format!("masked/{name}")).exists());
+        }
+    }
+}
