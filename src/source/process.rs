@@ -18,6 +18,8 @@ use crate::limits::STDERR_BYTES_MAX;
 
 /// What an exec ends with when the program could not be started.
 const NOT_STARTED: [i64; 2] = [126, 127];
+/// Room in the pipes to and from a process.
+const PIPE_BYTES: usize = 1 << 20;
 /// How long output is waited for at once.
 const WAIT: Duration = Duration::from_hours(1);
 
@@ -137,8 +139,14 @@ impl Program {
         command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped());
         let failed = |source| Error::Start { program: self.shown(), source };
         let mut child = command.spawn().map_err(failed)?;
-        let input = child.stdin.take().map(ProcessInput::Pipe);
+        let input = child.stdin.take();
+        // Who writes faster than the other reads is stopped less often; where a pipe may not be so large, it stays small.
+        if let Some(input) = &input {
+            let _ = rustix::pipe::fcntl_setpipe_size(input, PIPE_BYTES);
+        }
+        let input = input.map(ProcessInput::Pipe);
         let output = child.stdout.take().expect("the output is piped");
+        let _ = rustix::pipe::fcntl_setpipe_size(&output, PIPE_BYTES);
         let stderr = child.stderr.take().map(|stderr| std::thread::spawn(move || read_bounded(stderr)));
         let running = Running::Child(ChildProcess { child, output, stderr });
         Ok((input, Process { program: self.shown(), running }))

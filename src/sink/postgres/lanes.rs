@@ -14,7 +14,7 @@ use crate::source::postgres::{Connection, Session};
 use crate::source::{Error, Process, ProcessInput};
 
 /// Pieces that wait in the queue of a session.
-const QUEUE_PIECES: usize = 16;
+const QUEUE_PIECES: usize = 64;
 /// How often it is seen to, while nothing happens, whether the caller wants to stop.
 const POLL: Duration = Duration::from_millis(100);
 /// What a session is told first: to see everything as dumps expect it, and to say nothing but what it is told to.

@@ -9,7 +9,8 @@ use crate::sink::Error;
 use crate::source;
 use crate::source::postgres::Connection;
 
-const BUFFER_BYTES: usize = 256 << 10;
+/// Small enough that its memory is used again and again.
+const BUFFER_BYTES: usize = 64 << 10;
 /// Rows that one session is given before the next gets some, in bytes.
 const TURN_BYTES: usize = 4 << 20;
 const ROWS_END: &[u8] = b"\\.\n";

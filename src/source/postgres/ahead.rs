@@ -12,8 +12,10 @@ use super::session::Session;
 use crate::progress::Progress;
 use crate::source::Error;
 
-/// Parts of rows that wait to be read, for each session; each is as long as what a session reads at once.
-const PARTS_AHEAD: usize = 24;
+/// What waits to be read of each session: as much as one piece of a table is aimed at, and some more.
+const PARTS_AHEAD: usize = 80;
+/// Small enough that its memory is used again and again.
+const PART_BYTES: usize = 64 << 10;
 /// How often it is seen to while nothing comes whether the caller wants to stop.
 const POLL: Duration = Duration::from_millis(200);
 
@@ -81,13 +83,19 @@ pub(super) fn read_ahead(
 fn run<'q>(session: &mut Session, queries: impl Iterator<Item = &'q str>, parts: &Sender<Part>, given_up: &AtomicBool) {
     let stopped = || given_up.load(Ordering::Acquire);
     for query in queries {
+        let mut part = Vec::with_capacity(2 * PART_BYTES);
         let rows = session.copy(query, &stopped, &mut |bytes| {
+            part.extend_from_slice(bytes);
+            if part.len() < PART_BYTES {
+                return Ok(());
+            }
+            let full = std::mem::replace(&mut part, Vec::with_capacity(2 * PART_BYTES));
             let unread = |_| Error::Stream { what: "psql".to_owned(), source: io::ErrorKind::BrokenPipe.into() };
-            if bytes.is_empty() { Ok(()) } else { parts.send(Part::Rows(bytes.to_vec())).map_err(unread) }
+            parts.send(Part::Rows(full)).map_err(unread)
         });
         let is_over = rows.is_err();
-        let part = rows.map_or_else(Part::Failed, |()| Part::End);
-        if parts.send(part).is_err() || is_over {
+        let end = rows.map_or_else(Part::Failed, |()| Part::End);
+        if parts.send(Part::Rows(part)).is_err() || parts.send(end).is_err() || is_over {
             return;
         }
     }

@@ -11,8 +11,10 @@ use crate::source::{Error, Process, ProcessInput};
 
 /// What ends an answer.
 const END: &[u8] = b"\\.\n";
+/// What must be known to tell an end: itself, and the byte before it.
+const TAIL_BYTES: usize = END.len() + 1;
 const SAY_END: &str = "\\echo '\\\\.'\n";
-const BUFFER_BYTES: usize = 256 << 10;
+const BUFFER_BYTES: usize = 64 << 10;
 /// How often a silent server is looked away from, to see whether anybody still waits for it.
 const POLL: Duration = Duration::from_millis(200);
 
@@ -119,21 +121,29 @@ impl Session {
 
     fn answer(&mut self, stopped: Stopped<'_>, each: &mut dyn FnMut(&[u8]) -> Result<(), Error>) -> Result<(), Error> {
         // The last bytes may be its end; the one before them tells whether they are a line of their own. The first line
-        // has none before it, so one is made up, and left out again.
-        let mut held: Vec<u8> = vec![b'\n'];
+        // has none before it, so one is made up.
+        let mut tail = vec![b'\n'];
         let mut made_up = 1;
         loop {
             let len = self.read(stopped)?;
-            held.extend_from_slice(self.buffer.get(..len).unwrap_or_default());
-            let is_end = held.strip_suffix(END).is_some_and(|before| before.ends_with(b"\n"));
-            let keep = if is_end { END.len() } else { held.len().min(END.len() + 1) };
-            let ready = held.len() - keep;
-            each(held.get(made_up.min(ready)..ready).unwrap_or_default())?;
-            if is_end {
-                return Ok(());
+            let read = self.buffer.get(..len).unwrap_or_default();
+            let keep = read.len().min(TAIL_BYTES);
+            let (ready, rest) = read.split_at(read.len() - keep);
+            if !ready.is_empty() {
+                each(tail.get(made_up..).unwrap_or_default())?;
+                each(ready)?;
+                (made_up, tail) = (0, Vec::new());
             }
-            made_up -= made_up.min(ready);
-            held.drain(..ready);
+            tail.extend_from_slice(rest);
+            if let Some(before) = tail.strip_suffix(END)
+                && before.ends_with(b"\n")
+            {
+                return each(before.get(made_up..).unwrap_or_default());
+            }
+            let passed = tail.len().saturating_sub(TAIL_BYTES);
+            each(tail.get(made_up.min(passed)..passed).unwrap_or_default())?;
+            made_up -= made_up.min(passed);
+            tail.drain(..passed);
         }
     }
 
