@@ -28,7 +28,13 @@ impl<'a> Watched<'a> {
     /// [`Error::Start`], [`Error::Docker`].
     pub fn start(program: &Program, progress: &'a dyn Progress) -> Result<Self, Error> {
         let (_, process) = program.start(false)?;
-        Ok(Self { process, progress })
+        Ok(Self::on(process, progress))
+    }
+
+    /// The rest of what a process writes that was started before.
+    #[must_use]
+    pub const fn on(process: Process, progress: &'a dyn Progress) -> Self {
+        Self { process, progress }
     }
 
     /// Waits for the program to end.

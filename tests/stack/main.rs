@@ -16,5 +16,6 @@ mod procedures;
 mod projects;
 mod proxy;
 mod support;
+mod tables;
 mod terminal;
 mod volumes;

@@ -1,6 +1,7 @@
 //! Databases that are saved table by table: every kind of table, both ways, and what happens to them meanwhile.
 
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::Value;
 
@@ -184,4 +185,116 @@ fn where_tables_cannot_be_locked_pg_dump_says_why() {
     let database = component(&created, "database");
     assert_eq!(database["status"], "failed", "{database}");
     assert!(database["errors"].to_string().contains("permission denied"), "{database}");
+}
+
+/// A table that takes a while to be read, and one without a key.
+fn slow_system() -> System {
+    let system = System::with_numbers(10);
+    system.sql(
+        "CREATE TABLE large (id bigint PRIMARY KEY, text text); ALTER TABLE large ALTER text SET STORAGE external;
+         INSERT INTO large SELECT n, repeat(md5(n::text), 30) FROM generate_series(1, 120000) AS n;
+         CREATE TABLE heap AS SELECT id, text FROM large; ANALYZE",
+    );
+    system
+}
+
+/// Ends the first session of Larder in which this is so, however long it takes to appear.
+fn cut(system: &System, what: &str) {
+    system.sql(&format!(
+        "SET statement_timeout = '60s';
+         DO $$ DECLARE ended bigint := 0; BEGIN
+            WHILE ended = 0 LOOP
+                PERFORM pg_stat_clear_snapshot();
+                SELECT count(pg_terminate_backend(pid)) INTO ended FROM (SELECT pid FROM pg_stat_activity
+                    WHERE datname = '{}' AND application_name LIKE 'larder-%' AND {what} LIMIT 1) AS one;
+            END LOOP; END $$",
+        system.database
+    ));
+}
+
+#[test]
+fn a_session_that_is_cut_in_any_phase_fails_the_database_and_leaves_no_half_of_it() {
+    let system = slow_system();
+    let reading = "EXISTS (SELECT FROM pg_stat_activity WHERE query LIKE 'COPY (SELECT id, text FROM ONLY public.large%' AND state = 'active')";
+    let phases = [
+        // The rows of a table in the order of its key.
+        "query LIKE 'COPY (SELECT id, text FROM ONLY public.large%' AND state = 'active'".to_owned(),
+        // Everything else, by pg_dump.
+        "query LIKE 'COPY public.heap%' AND state = 'active'".to_owned(),
+        // The one that holds the locks.
+        format!(
+            "state = 'idle in transaction' AND query LIKE 'COPY (SELECT pg_catalog.json_build_object%' AND {reading}"
+        ),
+    ];
+    for phase in phases {
+        let created = std::thread::scope(|scope| {
+            let cutting = scope.spawn(|| cut(&system, &phase));
+            let created = system.larder(&["create", "--json"]);
+            cutting.join().expect("a session appears");
+            created
+        });
+        let created = created.exits(3).json();
+        let database = component(&created, "database");
+        assert_eq!(database["status"], "failed", "{phase}: {database}");
+        assert!(system.larder(&["ls", "latest:database"]).code != 0);
+    }
+    system.create();
+    system.larder(&["verify", "latest", "--test-restore"]).exits(0);
+}
+
+#[test]
+fn tables_that_are_rewritten_and_altered_meanwhile_are_saved_as_they_were() {
+    let system = slow_system();
+    let done = AtomicBool::new(false);
+    let (created, times) = std::thread::scope(|scope| {
+        let changing = scope.spawn(|| {
+            let mut times = 0;
+            while !done.load(Ordering::Acquire) {
+                system.sql("ALTER TABLE large ADD COLUMN more integer DEFAULT 7; UPDATE large SET text = text WHERE id % 1000 = 0");
+                system.sql("VACUUM FULL heap; ALTER TABLE large DROP COLUMN more; CREATE TABLE new (id integer PRIMARY KEY); DROP TABLE new");
+                times += 1;
+            }
+            times
+        });
+        let created: Vec<Run> = (0..2).map(|_| system.larder(&["create", "--json", "--type", "database"])).collect();
+        done.store(true, Ordering::Release);
+        (created, changing.join().expect("the changes are made"))
+    });
+    assert!(times > 1, "{times}");
+    for created in created {
+        let created = created.exits(0).json();
+        let tables = component(&created, "database")["database"]["tables"].clone();
+        for table in ["public.large", "public.heap"] {
+            assert!(
+                tables.as_array().expect("tables").contains(&serde_json::json!({"table": table, "rows": 120_000})),
+                "{tables}"
+            );
+        }
+        system.larder(&["verify", &text(&created["name"]), "--test-restore"]).exits(0);
+    }
+}
+
+#[test]
+fn a_plan_names_the_tables_that_have_no_order() {
+    let system = System::with_numbers(10);
+    let plan = system.larder(&["plan", "--json"]).exits(0).json();
+    let why = serde_json::json!([{ "table": "public.numbers", "why": "it has no primary key" }]);
+    assert_eq!(plan["components"][0]["unordered_tables"], why, "{plan}");
+    assert!(system.larder(&["plan"]).exits(0).stdout.contains("public.numbers of database"));
+    system.write("larder.toml", b"[database]\nmethod = \"pg_dump\"\n");
+    assert!(system.larder(&["plan", "--json"]).exits(0).json()["components"][0]["unordered_tables"].is_null());
+}
+
+#[test]
+fn settings_that_make_no_sense_are_refused() {
+    let system = System::with_numbers(10);
+    for (settings, why) in [
+        ("jobs = 0", "jobs: 0"),
+        ("key_order_max = \"many\"", "key_order_max"),
+        ("method = \"heap\"", "unknown variant `heap`"),
+    ] {
+        system.write("larder.toml", format!("[database]\n{settings}\n").as_bytes());
+        let refused = system.larder(&["create"]).exits(2);
+        assert!(refused.stderr.contains(why), "{}", refused.stderr);
+    }
 }

@@ -137,32 +137,49 @@ pub(super) struct Catalog {
     pub(super) others: Vec<(String, &'static str)>,
 }
 
+/// Has a session say everything as `pg_dump` would.
+///
+/// # Errors
+/// [`Error::Failed`] with what the server said.
+pub(super) fn set_up(session: &mut Session, stopped: Stopped<'_>) -> Result<(), Error> {
+    session.run(SETTINGS_SQL, stopped)
+}
+
 /// Locks all tables and begins to see the database as it is now. Returns the name of what is seen, for other sessions.
 ///
 /// # Errors
 /// [`Error::Failed`] with what the server said.
 pub(super) fn begin(session: &mut Session, stopped: Stopped<'_>) -> Result<String, Error> {
-    session.run(SETTINGS_SQL, stopped)?;
+    set_up(session, stopped)?;
     let tables = session.rows(TABLES_SQL, stopped)?;
     session.run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;", stopped)?;
     // Locks are taken before anything is seen, so that nothing that is seen changes its shape afterwards.
-    let tables: Vec<String> = tables.into_iter().filter_map(|row| row.into_iter().next()).collect();
-    for tables in tables.chunks(LOCKED_AT_ONCE) {
-        let tables: Vec<String> = tables.iter().map(|table| format!("ONLY {table}")).collect();
-        session.run(&format!("LOCK TABLE {} IN ACCESS SHARE MODE;", tables.join(", ")), stopped)?;
-    }
+    let tables: Vec<&str> = tables.iter().flatten().map(String::as_str).collect();
+    lock(session, &tables, "", stopped)?;
     let name = session.rows("SELECT pg_catalog.pg_export_snapshot()", stopped)?;
     let name = name.into_iter().flatten().next();
     name.ok_or(Error::Incomplete { program: "psql".to_owned(), why: "the snapshot has no name" })
 }
 
-/// Has a session see the database as the one does that exported this snapshot.
+/// Has a session see the database as the one does that exported this snapshot, and lock what it is going to read. Whoever
+/// waits for that one to end would have to be waited for, without an end: then it fails at once.
 ///
 /// # Errors
 /// [`Error::Failed`] with what the server said.
-pub(super) fn join(session: &mut Session, snapshot: &str, stopped: Stopped<'_>) -> Result<(), Error> {
+pub(super) fn join(session: &mut Session, snapshot: &str, tables: &[Table], stopped: Stopped<'_>) -> Result<(), Error> {
     let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;";
-    session.run(&format!("{SETTINGS_SQL}{begin} SET TRANSACTION SNAPSHOT '{snapshot}';"), stopped)
+    session.run(&format!("{SETTINGS_SQL}{begin} SET TRANSACTION SNAPSHOT '{snapshot}';"), stopped)?;
+    let names: Vec<&str> = tables.iter().map(|table| table.quoted.as_str()).collect();
+    lock(session, &names, " NOWAIT", stopped)
+}
+
+/// Keeps the shape of tables as it is while others read and write them.
+fn lock(session: &mut Session, tables: &[&str], how: &str, stopped: Stopped<'_>) -> Result<(), Error> {
+    for tables in tables.chunks(LOCKED_AT_ONCE) {
+        let tables: Vec<String> = tables.iter().map(|table| format!("ONLY {table}")).collect();
+        session.run(&format!("LOCK TABLE {} IN ACCESS SHARE MODE{how};", tables.join(", ")), stopped)?;
+    }
+    Ok(())
 }
 
 impl Catalog {

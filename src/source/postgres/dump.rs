@@ -20,6 +20,8 @@ pub const GLOBALS_FILE: &str = "globals.sql";
 /// What `pg_dumpall` writes at its end.
 const GLOBALS_END: &[u8] = b"-- PostgreSQL database cluster dump complete";
 const RESTRICT_KEY_CHARS: usize = 63;
+/// How often reading table by table is begun.
+const BEGIN_TRIES: u32 = 5;
 
 /// A database that is to be backed up.
 #[derive(Debug)]
@@ -84,10 +86,10 @@ impl DumpSource {
         let session = session_name();
         let program = || self.dump_program(&tools, &session);
         let mut globals = |visitor: &mut dyn Visitor| self.globals(&tools, file(GLOBALS_FILE), visitor, progress);
-        let shown = match self.begin_tables(&session, visitor, progress)? {
+        let shown = match self.begin_tables(&session, &program, visitor, progress)? {
             Some(tables) => {
                 let nodes = Nodes { file: &file, directory: &directory };
-                tables.show(&program, &nodes, visitor, &mut globals, progress)
+                tables.show(&nodes, visitor, &mut globals, progress)
             }
             None => plain(&program(), file(DUMP_FILE), visitor, progress)
                 .and_then(|tables| globals(visitor).map(|()| tables)),
@@ -101,20 +103,27 @@ impl DumpSource {
     fn begin_tables(
         &self,
         session: &str,
+        program: &dyn Fn() -> Program,
         visitor: &mut dyn Visitor,
         progress: &dyn Progress,
     ) -> Result<Option<TableDump>, Error> {
         let Some(options) = self.tables else { return Ok(None) };
-        match TableDump::begin(&self.connection, session, options, progress) {
-            Ok(tables) => {
-                tables.note().into_iter().for_each(|note| visitor.note(note));
-                Ok(Some(tables).filter(TableDump::has_keyed_tables))
-            }
-            Err(error @ Error::Stop(_)) => Err(error),
-            Err(error) => {
-                self.end_session(session);
-                visitor.note(format!("not table by table, but as pg_dump gives it: {error}"));
-                Ok(None)
+        let mut tries = BEGIN_TRIES;
+        loop {
+            tries -= 1;
+            match TableDump::begin(&self.connection, session, (options, program), progress) {
+                Ok(tables) => {
+                    tables.note().into_iter().for_each(|note| visitor.note(note));
+                    return Ok(Some(tables).filter(TableDump::has_keyed_tables));
+                }
+                Err(error @ Error::Stop(_)) => return Err(error),
+                // Somebody waited to alter a table, and can do so now.
+                Err(_) if tries > 0 => self.end_session(session),
+                Err(error) => {
+                    self.end_session(session);
+                    visitor.note(format!("not table by table, but as pg_dump gives it: {error}"));
+                    return Ok(None);
+                }
             }
         }
     }

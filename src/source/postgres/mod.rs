@@ -20,5 +20,5 @@ pub use dump::{DUMP_FILE, DumpSource, GLOBALS_FILE};
 pub use file::DumpFile;
 pub(crate) use quoting::Quoting;
 pub use session::{Session, Stopped};
-pub use tables::TableOptions;
+pub use tables::{TableOptions, tables_without_order};
 pub use tools::{Tools, find_server_programs, psql, psql_program, server_programs_of};

@@ -2,7 +2,9 @@
 //!
 //! Everything is seen as it was at one moment: one session holds it, the others and `pg_dump` see what it sees.
 
+use std::io::{Cursor, Read};
 use std::path::Path;
+use std::time::Duration;
 
 use super::ahead::read_ahead;
 use super::catalog::{self, Catalog, Table};
@@ -10,13 +12,18 @@ use super::session::Session;
 use super::{Connection, CopyCounter};
 use crate::model::{DATA_FOLDER, KeyedTable, Node, OtherTable, Script, TABLES_FILE, TableIndex, TableRows};
 use crate::progress::{self, Progress};
-use crate::source::{Error, Program, Visitor, Watched};
+use crate::source::{Error, Process, Program, Visitor, Watched};
 
 const BEFORE_FILE: &str = "pre-data.sql";
 const OTHERS_FILE: &str = "other-data.sql";
 const AFTER_FILE: &str = "post-data.sql";
 /// Bytes of one argument of a program, well below what the system allows.
 const ARGUMENT_BYTES: usize = 60_000;
+/// How long `pg_dump` waits for a lock, in milliseconds. Only who waits for this backup to end can keep it from one.
+const LOCK_MILLIS: u32 = 1_000;
+const HEAD_BYTES: usize = 64 << 10;
+/// How often a silent program is looked away from, to see whether anybody still waits for it.
+const POLL: Duration = Duration::from_millis(200);
 /// Tables that a note names.
 const NAMES_SHOWN: usize = 5;
 
@@ -35,13 +42,40 @@ impl Default for TableOptions {
     }
 }
 
-/// A database that is seen as it was at one moment.
+/// The tables of a database that are not read in the order of a key, and why. Nothing is locked.
+///
+/// # Errors
+/// [`Error::Failed`] when the server cannot be reached or asked.
+pub fn tables_without_order(
+    connection: &Connection,
+    options: TableOptions,
+) -> Result<Vec<(String, &'static str)>, Error> {
+    let mut session = Session::open(connection, "larder")?;
+    catalog::set_up(&mut session, &|| false)?;
+    let catalog = Catalog::read(&mut session, options.scattered_max, &|| false)?;
+    session.end().map(|()| catalog.others)
+}
+
+/// A database that is seen as it was at one moment. Everything that is going to be read is locked by whoever reads it.
 pub(super) struct TableDump {
     /// It holds what is seen, and the locks.
     holder: Session,
-    snapshot: String,
     sessions: Vec<Session>,
     catalog: Catalog,
+    scripts: Option<Scripts>,
+}
+
+/// What `pg_dump` says before the data, of all other data, and after the data.
+struct Scripts {
+    before: Begun,
+    others: Begun,
+    after: Begun,
+}
+
+/// A program that has begun to say something, and the beginning of it.
+struct Begun {
+    head: Vec<u8>,
+    process: Process,
 }
 
 /// What makes the nodes of files and directories.
@@ -51,14 +85,14 @@ pub(super) struct Nodes<'a> {
 }
 
 impl TableDump {
-    /// Locks the tables, and opens the sessions under this name.
+    /// Locks the tables, and opens sessions under this name. `program` is a `pg_dump`.
     ///
     /// # Errors
-    /// [`Error::Failed`] when the server does not permit it, [`Error::Stop`].
+    /// [`Error::Failed`] when the server does not permit it, also when somebody waits to alter a table; [`Error::Stop`].
     pub(super) fn begin(
         connection: &Connection,
         name: &str,
-        options: TableOptions,
+        (options, program): (TableOptions, &dyn Fn() -> Program),
         progress: &dyn Progress,
     ) -> Result<Self, Error> {
         let stopped = || progress.cancelled();
@@ -66,14 +100,27 @@ impl TableDump {
             let mut holder = Session::open(connection, name)?;
             let snapshot = catalog::begin(&mut holder, &stopped)?;
             let catalog = Catalog::read(&mut holder, options.scattered_max, &stopped)?;
+            if catalog.keyed.is_empty() {
+                return Ok(Self { holder, sessions: Vec::new(), catalog, scripts: None });
+            }
+            let start = |section: &str, more: &[String]| {
+                let mut program = program();
+                program.args([format!("--section={section}"), format!("--snapshot={snapshot}")]);
+                program.arg(format!("--lock-wait-timeout={LOCK_MILLIS}")).args(more);
+                program.start(false).map(|(_, process)| process)
+            };
+            let programs =
+                [start("pre-data", &[])?, start("data", &without(&catalog.keyed))?, start("post-data", &[])?];
             let queries = catalog.keyed.iter().map(|table| table.queries.len()).sum();
             let mut sessions = Vec::new();
             for _ in 0..options.jobs.min(queries) {
                 let mut session = Session::open(connection, name)?;
-                catalog::join(&mut session, &snapshot, &stopped)?;
+                catalog::join(&mut session, &snapshot, &catalog.keyed, &stopped)?;
                 sessions.push(session);
             }
-            Ok(Self { holder, snapshot, sessions, catalog })
+            let [before, others, after] = programs.map(|process| Begun::wait(process, progress));
+            let scripts = Some(Scripts { before: before?, others: others?, after: after? });
+            Ok(Self { holder, sessions, catalog, scripts })
         };
         begin().map_err(|error| match progress::check(progress) {
             Err(cancelled) => Error::Stop(cancelled.into()),
@@ -101,23 +148,14 @@ impl TableDump {
     /// [`Error::Failed`], [`Error::Incomplete`] when a script does not reach its end, [`Error::Stop`].
     pub(super) fn show(
         self,
-        program: &dyn Fn() -> Program,
         nodes: &Nodes<'_>,
         visitor: &mut dyn Visitor,
         globals: &mut dyn FnMut(&mut dyn Visitor) -> Result<(), Error>,
         progress: &dyn Progress,
     ) -> Result<Vec<TableRows>, Error> {
-        let Self { holder, snapshot, sessions, catalog } = self;
-        // All begin now, while everything is still as it was when the tables were locked.
-        let start = |section: &str, more: &[String]| {
-            let mut program = program();
-            program.args([format!("--section={section}"), format!("--snapshot={snapshot}")]).args(more);
-            Watched::start(&program, progress)
-        };
-        let before = start("pre-data", &[])?;
-        let others = start("data", &without(&catalog.keyed))?;
-        let after = start("post-data", &[])?;
-
+        let Self { mut holder, sessions, catalog, scripts } = self;
+        let nothing = Error::Incomplete { program: "pg_dump".to_owned(), why: "it was not started" };
+        let Scripts { before, others, after } = scripts.ok_or(nothing)?;
         visitor.enter((nodes.directory)(DATA_FOLDER), Path::new(""))?;
         let mut tables = Vec::new();
         let queries: Vec<&str> = catalog.keyed.iter().flat_map(|table| &table.queries).map(String::as_str).collect();
@@ -136,10 +174,12 @@ impl TableDump {
         sessions.into_iter().try_for_each(Session::end)?;
         visitor.leave()?;
         globals(visitor)?;
-        let mut show = |name: &str, stream| script((nodes.file)(name), name, stream, visitor);
+        let mut show = |name: &str, begun| script((nodes.file)(name), name, (begun, progress), visitor);
         let (others, other_tables) = show(OTHERS_FILE, others)?;
         let (after, _) = show(AFTER_FILE, after)?;
         let (before, _) = show(BEFORE_FILE, before)?;
+        // Had it been gone, tables could have changed their shape before they were read.
+        holder.run("COMMIT;", &|| progress.cancelled())?;
         holder.end()?;
 
         let mut rows: Vec<TableRows> =
@@ -150,6 +190,30 @@ impl TableDump {
         let index = TableIndex::new(before, tables, (others, other_tables), after);
         visitor.stream((nodes.file)(TABLES_FILE), &mut index.encode().as_slice())?;
         Ok(rows)
+    }
+}
+
+impl Begun {
+    /// Waits until a `pg_dump` says something: by then it has locked all tables.
+    fn wait(mut process: Process, progress: &dyn Progress) -> Result<Self, Error> {
+        let mut head = vec![0; HEAD_BYTES];
+        let failed = |source| Error::Stream { what: "pg_dump".to_owned(), source };
+        loop {
+            if progress.cancelled() {
+                return Err(failed(std::io::Error::other("interrupted")));
+            }
+            match process.read_within(&mut head, POLL).map_err(failed)? {
+                None => {}
+                Some(0) => {
+                    process.finish()?;
+                    return Err(Error::Incomplete { program: "pg_dump".to_owned(), why: "it is empty" });
+                }
+                Some(len) => {
+                    head.truncate(len);
+                    return Ok(Self { head, process });
+                }
+            }
+        }
     }
 }
 
@@ -189,16 +253,17 @@ type CountedTable = (TableRows, Vec<String>);
 fn script(
     node: Node,
     name: &str,
-    stream: Watched<'_>,
+    (begun, progress): (Begun, &dyn Progress),
     visitor: &mut dyn Visitor,
 ) -> Result<(Script, Vec<CountedTable>), Error> {
-    let mut counter = CopyCounter::new(stream);
+    let stream = Watched::on(begun.process, progress);
+    let mut counter = CopyCounter::new(Cursor::new(begun.head).chain(stream));
     let shown = visitor.stream(node, &mut counter);
     let body = counter.body();
     let columns = counter.columns().to_vec();
     let (tables, stream) = counter.finish();
     shown?;
-    stream.finish()?;
+    stream.into_inner().1.finish()?;
     let why = "the line that ends a dump is missing";
     let (begin, end) = body.ok_or_else(|| Error::Incomplete { program: "pg_dump".to_owned(), why })?;
     Ok((Script { file: name.to_owned(), begin, end }, tables.into_iter().zip(columns).collect()))

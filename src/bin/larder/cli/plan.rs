@@ -4,6 +4,7 @@ use clap::Args;
 use larder::docker::HoldMethod;
 use larder::model::VolumeMethod;
 use larder::source::VolumeSource;
+use larder::source::postgres::tables_without_order;
 use serde_json::{Value, json};
 
 use super::Context;
@@ -29,6 +30,8 @@ struct Part {
     containers: Vec<String>,
     /// The containers that would be held.
     held: Vec<String>,
+    /// Tables whose rows would not be in the order of a key, and why; `None` for what is not read table by table.
+    unordered: Option<Vec<(String, &'static str)>>,
     problem: Option<String>,
 }
 
@@ -59,10 +62,17 @@ impl PlanArguments {
 
 fn databases(system: &System<'_>) -> Vec<Part> {
     let part = |database: &crate::system::Database| {
+        let mut unordered = None;
         let (source, containers, problem) = match &database.connection {
             Ok(connection) => {
                 let container = connection.place.container().map(str::to_owned);
-                (connection.to_string(), container.into_iter().collect(), database.others_unknown.clone())
+                let mut problem = database.others_unknown.clone();
+                match system.settings.tables.map(|options| tables_without_order(connection, options)) {
+                    Some(Ok(tables)) => unordered = Some(tables),
+                    Some(Err(error)) => problem = problem.or(Some(error.to_string())),
+                    None => {}
+                }
+                (connection.to_string(), container.into_iter().collect(), problem)
             }
             Err(why) => ("nothing".to_owned(), Vec::new(), Some(why.clone())),
         };
@@ -76,6 +86,7 @@ fn databases(system: &System<'_>) -> Vec<Part> {
             quiesce: None,
             containers,
             held: Vec::new(),
+            unordered,
             problem,
         }
     };
@@ -93,6 +104,7 @@ fn directories(system: &System<'_>) -> Vec<Part> {
         quiesce: None,
         containers: Vec::new(),
         held: Vec::new(),
+        unordered: None,
         problem: (!directory.path.is_dir()).then(|| format!("{} is not there", directory.path.display())),
     };
     present.map(part).collect()
@@ -114,6 +126,7 @@ fn volumes(system: &System<'_>) -> anyhow::Result<Vec<Part>> {
             quiesce: Some(quiesce),
             containers: Vec::new(),
             held: Vec::new(),
+            unordered: None,
             problem: None,
         };
         match &volume.found {
@@ -153,6 +166,9 @@ fn to_json(part: &Part) -> Value {
         "quiesce": part.quiesce,
         "containers": part.containers,
         "held": part.held,
+        "unordered_tables": part.unordered.as_ref().map(|tables| {
+            tables.iter().map(|(table, why)| json!({ "table": table, "why": why })).collect::<Vec<_>>()
+        }),
         "problem": part.problem,
     })
 }
@@ -178,6 +194,11 @@ fn print(context: &Context<'_>, system: &System<'_>, parts: &[Part]) {
         table.row(vec![part.name.clone(), part.kind.to_owned(), how, held, part.source.clone()]);
     }
     table.lines().iter().for_each(|line| context.output.line(line));
+    for part in parts {
+        for (table, why) in part.unordered.iter().flatten() {
+            context.output.line(&format!("Not in the order of a key: {table} of {}, because {why}", part.name));
+        }
+    }
     for volume in system.stack.anonymous_volumes() {
         context.output.line(&format!("Left out, because it has no name: the volume {}", volume.name));
     }
