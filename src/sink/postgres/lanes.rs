@@ -17,14 +17,24 @@ use crate::source::{Error, Process, ProcessInput};
 const QUEUE_PIECES: usize = 64;
 /// How often it is seen to, while nothing happens, whether the caller wants to stop.
 const POLL: Duration = Duration::from_millis(100);
-/// What a session is told first: to see everything as dumps expect it, and to say nothing but what it is told to.
-const BEGIN_SQL: &str = "\\o /dev/null
-SET statement_timeout = 0; SET lock_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET intervalstyle = 'postgres';
-SET standard_conforming_strings = on; SET check_function_bodies = false; SET xmloption = content;
-SET client_min_messages = warning; SET row_security = off; SET synchronous_commit = off; SET search_path = '';
-SELECT set_config('maintenance_work_mem', '128MB', false)
-    WHERE pg_catalog.pg_size_bytes(pg_catalog.current_setting('maintenance_work_mem')) < 134217728;
-";
+/// What a session is set to: to see everything as dumps expect it, and to be fast.
+const SETTINGS: [&str; 12] = [
+    "statement_timeout = 0",
+    "lock_timeout = 0",
+    "idle_in_transaction_session_timeout = 0",
+    "intervalstyle = 'postgres'",
+    "standard_conforming_strings = on",
+    "check_function_bodies = false",
+    "xmloption = content",
+    "client_min_messages = warning",
+    "row_security = off",
+    "synchronous_commit = off",
+    "search_path = ''",
+    "timezone = 'UTC'",
+];
+/// Room for making an index, where it is less.
+const INDEX_MEMORY_SQL: &str = "SELECT set_config('maintenance_work_mem', '128MB', false)
+    WHERE pg_catalog.pg_size_bytes(pg_catalog.current_setting('maintenance_work_mem')) < 134217728;\n";
 /// Has a session say that it is done with everything before.
 const SAY_DONE: &[u8] = b"\\echo\n";
 
@@ -50,10 +60,10 @@ enum Answer {
 }
 
 impl<'a> Lanes<'a> {
-    /// Opens so many sessions, which take text in this encoding.
+    /// Opens so many sessions, which take text in this encoding: one of them in one transaction, or each statement by itself.
     pub(super) fn open(
         connection: &Connection,
-        (count, encoding): (usize, &str),
+        (count, encoding, one_transaction): (usize, &str, bool),
         progress: &'a dyn Progress,
     ) -> Result<Self, Error> {
         let (answer, answers) = unbounded();
@@ -66,7 +76,7 @@ impl<'a> Lanes<'a> {
             let (answer, given_up) = (answer.clone(), Arc::clone(&lanes.given_up));
             std::thread::spawn(move || listen(number, process, &answer, &given_up));
             lanes.sessions.push(Queue { pieces: queue, awaited: 0 });
-            lanes.say(number, format!("{BEGIN_SQL}SET client_encoding = '{encoding}';\n").into_bytes())?;
+            lanes.say(number, beginning(encoding, one_transaction).into_bytes())?;
         }
         Ok(lanes)
     }
@@ -168,6 +178,13 @@ impl Drop for Lanes<'_> {
         // Without an end, what they have begun must not be taken for whole: they are ended at once.
         self.given_up.store(true, Ordering::Release);
     }
+}
+
+/// What a session is told first. What is set in a transaction does not outlast it: the connection may be lent to others.
+fn beginning(encoding: &str, one_transaction: bool) -> String {
+    let (begin, set) = if one_transaction { ("BEGIN;\n", "SET LOCAL") } else { (INDEX_MEMORY_SQL, "SET") };
+    let settings = SETTINGS.iter().map(|setting| format!("{set} {setting};\n")).collect::<String>();
+    format!("\\o /dev/null\n{begin}{settings}{set} client_encoding = '{encoding}';\n")
 }
 
 fn feed(mut input: ProcessInput, pieces: &Receiver<Vec<u8>>) {

@@ -24,13 +24,14 @@ pub struct Loader<'a> {
 }
 
 impl<'a> Loader<'a> {
-    /// Opens so many sessions, which take text in this encoding. `action` is what they are for, in errors.
+    /// Opens so many sessions, which take text in this encoding; or one in one transaction. `action` is what they are for, in
+    /// errors.
     ///
     /// # Errors
     /// [`Error::Database`].
     pub fn open(
         connection: &Connection,
-        sessions: (usize, &str),
+        sessions: (usize, &str, bool),
         action: String,
         progress: &'a dyn Progress,
     ) -> Result<Self, Error> {

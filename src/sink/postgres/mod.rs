@@ -141,7 +141,7 @@ impl LoadedDatabase {
     /// [`Error::Database`].
     pub fn loader<'a>(&self, jobs: usize, encoding: &str, progress: &'a dyn Progress) -> Result<Loader<'a>, Error> {
         let action = format!("load the dump into the database {}", self.name);
-        Loader::open(&self.maintenance.with_database(&self.name), (jobs, encoding), action, progress)
+        Loader::open(&self.maintenance.with_database(&self.name), (jobs, encoding, false), action, progress)
     }
 
     /// How many foreign keys there are.

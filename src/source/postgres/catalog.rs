@@ -21,15 +21,19 @@ const LOCKED_AT_ONCE: usize = 500;
 /// Bytes of a file's name that is made of a table's; a longer one is cut.
 const FILE_NAME_BYTES: usize = 180;
 
-/// What has a session see what `pg_dump` would see, and say it as `pg_dump` would. Times are said in one time zone, so that
-/// they are ordered as their text is.
-const SETTINGS_SQL: &str = "SET datestyle = 'ISO'; SET intervalstyle = 'postgres'; SET timezone = 'UTC'; SET bytea_output = 'hex';
-    SET extra_float_digits = 3; SET synchronize_seqscans = off; SET row_security = off; SET statement_timeout = 0;
-    SET lock_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET search_path = '';
-    SELECT set_config(name, '0', false) FROM pg_catalog.pg_settings WHERE name IN ('transaction_timeout', 'jit', 'idle_session_timeout');
-    SELECT set_config('client_encoding', pg_catalog.pg_encoding_to_char(encoding), false)
-        FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database();
-";
+/// Begins a transaction that sees and says everything as `pg_dump` would. Times are said in one time zone, so that they are
+/// ordered as their text is. Nothing outlasts it: between a session and the server may be one that lends connections out.
+const BEGIN_SQL: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
+    SET LOCAL datestyle = 'ISO'; SET LOCAL intervalstyle = 'postgres'; SET LOCAL timezone = 'UTC'; SET LOCAL bytea_output = 'hex';
+    SET LOCAL extra_float_digits = 3; SET LOCAL synchronize_seqscans = off; SET LOCAL row_security = off;
+    SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0;
+    SET LOCAL search_path = '';";
+/// The settings that not every version has, and the encoding of the database. Asking for them is a look at the database, so it
+/// comes after the locks.
+const FURTHER_SETTINGS_SQL: &str = "SELECT set_config(name, '0', true) FROM pg_catalog.pg_settings
+        WHERE name IN ('transaction_timeout', 'jit', 'idle_session_timeout');
+    SELECT set_config('client_encoding', pg_catalog.pg_encoding_to_char(encoding), true)
+        FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database();";
 
 /// Ordinary and partitioned tables that are the user's own.
 const TABLES_SQL: &str = "SELECT pg_catalog.format('%I.%I', n.nspname, c.relname)
@@ -137,12 +141,13 @@ pub(super) struct Catalog {
     pub(super) others: Vec<(String, &'static str)>,
 }
 
-/// Has a session say everything as `pg_dump` would.
+/// Has a session look at the database without locking anything.
 ///
 /// # Errors
 /// [`Error::Failed`] with what the server said.
-pub(super) fn set_up(session: &mut Session, stopped: Stopped<'_>) -> Result<(), Error> {
-    session.run(SETTINGS_SQL, stopped)
+pub(super) fn look(session: &mut Session, stopped: Stopped<'_>) -> Result<(), Error> {
+    session.run(BEGIN_SQL, stopped)?;
+    session.run(FURTHER_SETTINGS_SQL, stopped)
 }
 
 /// Locks all tables and begins to see the database as it is now. Returns the name of what is seen, for other sessions.
@@ -150,12 +155,12 @@ pub(super) fn set_up(session: &mut Session, stopped: Stopped<'_>) -> Result<(), 
 /// # Errors
 /// [`Error::Failed`] with what the server said.
 pub(super) fn begin(session: &mut Session, stopped: Stopped<'_>) -> Result<String, Error> {
-    set_up(session, stopped)?;
     let tables = session.rows(TABLES_SQL, stopped)?;
-    session.run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;", stopped)?;
+    session.run(BEGIN_SQL, stopped)?;
     // Locks are taken before anything is seen, so that nothing that is seen changes its shape afterwards.
     let tables: Vec<&str> = tables.iter().flatten().map(String::as_str).collect();
     lock(session, &tables, "", stopped)?;
+    session.run(FURTHER_SETTINGS_SQL, stopped)?;
     let name = session.rows("SELECT pg_catalog.pg_export_snapshot()", stopped)?;
     let name = name.into_iter().flatten().next();
     name.ok_or(Error::Incomplete { program: "psql".to_owned(), why: "the snapshot has no name" })
@@ -167,8 +172,8 @@ pub(super) fn begin(session: &mut Session, stopped: Stopped<'_>) -> Result<Strin
 /// # Errors
 /// [`Error::Failed`] with what the server said.
 pub(super) fn join(session: &mut Session, snapshot: &str, tables: &[Table], stopped: Stopped<'_>) -> Result<(), Error> {
-    let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;";
-    session.run(&format!("{SETTINGS_SQL}{begin} SET TRANSACTION SNAPSHOT '{snapshot}';"), stopped)?;
+    session.run(&format!("{BEGIN_SQL} SET TRANSACTION SNAPSHOT '{snapshot}';"), stopped)?;
+    session.run(FURTHER_SETTINGS_SQL, stopped)?;
     let names: Vec<&str> = tables.iter().map(|table| table.quoted.as_str()).collect();
     lock(session, &names, " NOWAIT", stopped)
 }

@@ -51,7 +51,7 @@ pub fn tables_without_order(
     options: TableOptions,
 ) -> Result<Vec<(String, &'static str)>, Error> {
     let mut session = Session::open(connection, "larder")?;
-    catalog::set_up(&mut session, &|| false)?;
+    catalog::look(&mut session, &|| false)?;
     let catalog = Catalog::read(&mut session, options.scattered_max, &|| false)?;
     session.end().map(|()| catalog.others)
 }

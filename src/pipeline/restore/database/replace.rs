@@ -72,7 +72,7 @@ pub(super) fn rows(
     let Dump::Tables(files) = &saved.dump else { return Ok(()) };
     let failed = |error| reading_error(error, progress);
     let action = format!("replace the rows in {connection}");
-    let mut loader = Loader::open(connection, (1, &saved.facts.encoding), action, progress)?;
+    let mut loader = Loader::open(connection, (1, &saved.facts.encoding, true), action, progress)?;
     loader.script(&mut begin(tables).as_bytes()).map_err(failed)?;
     load_rows(&mut loader, reader, (files, wanted), progress)?;
     let others = Counted::new(files.statements(&files.index.others)?, reader, progress);
@@ -86,7 +86,7 @@ fn begin(tables: &[TableRows]) -> String {
     let names: Vec<String> = tables.iter().map(|table| format!("ONLY {}", table.table)).collect();
     let lock = format!("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE;", names.join(", "));
     let delete = names.iter().map(|table| format!("DELETE FROM {table};"));
-    let begin = ["BEGIN;".to_owned(), "SET LOCAL session_replication_role = replica;".to_owned(), lock];
+    let begin = ["SET LOCAL session_replication_role = replica;".to_owned(), lock];
     begin.into_iter().chain(delete).chain([String::new()]).collect::<Vec<_>>().join("\n")
 }
 
