@@ -1,5 +1,7 @@
 //! Databases that are saved table by table: every kind of table, both ways, and what happens to them meanwhile.
 
+use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -297,4 +299,54 @@ fn settings_that_make_no_sense_are_refused() {
         let refused = system.larder(&["create"]).exits(2);
         assert!(refused.stderr.contains(why), "{}", refused.stderr);
     }
+}
+
+/// An extension with a table of settings, which has rows of its own. Its files are gone when it is dropped.
+struct Extension {
+    name: String,
+    files: Vec<PathBuf>,
+}
+
+impl Extension {
+    /// `None` where who runs the tests may not write where the server looks for extensions.
+    fn install(system: &System) -> Option<Self> {
+        let folder = PathBuf::from(system.sql("SELECT setting || '/extension' FROM pg_config WHERE name = 'SHAREDIR'"));
+        let name = unique("larder_extension");
+        let script = "CREATE TABLE settings (id integer PRIMARY KEY, text text); INSERT INTO settings VALUES (1, 'shipped');
+            CREATE TABLE internals (id integer PRIMARY KEY); SELECT pg_catalog.pg_extension_config_dump('settings', 'WHERE id > 1');";
+        let mut extension = Self { name: name.clone(), files: Vec::new() };
+        for (ending, content) in [(".control", "default_version = '1.0'\nrelocatable = true\n"), ("--1.0.sql", script)]
+        {
+            let file = folder.join(format!("{name}{ending}"));
+            fs::write(&file, content).ok()?;
+            extension.files.push(file);
+        }
+        Some(extension)
+    }
+}
+
+impl Drop for Extension {
+    fn drop(&mut self) {
+        for file in &self.files {
+            fs::remove_file(file).expect("it is ours");
+        }
+    }
+}
+
+/// The cause: rows that the extension itself brings along were counted with those of the snapshot, and the restore refused.
+#[test]
+fn settings_of_an_extension_come_back_beside_those_that_it_brings() {
+    let system = System::with_numbers(10);
+    let Some(extension) = Extension::install(&system) else { return };
+    system.sql(&format!(
+        "CREATE EXTENSION {}; INSERT INTO settings VALUES (2, 'ours'); INSERT INTO internals VALUES (5)",
+        extension.name
+    ));
+    system.sql("CREATE TABLE own (id integer PRIMARY KEY); INSERT INTO own VALUES (7)");
+    system.create();
+    assert_eq!(files_of(&index(&system, "latest")), ["public.own"]);
+    system.sql("DELETE FROM settings; DELETE FROM own");
+    restore(&system, "latest").exits(0);
+    assert_eq!(system.sql("SELECT string_agg(text, ',' ORDER BY id) FROM settings"), "shipped,ours");
+    assert_eq!(system.sql("SELECT (SELECT count(*) FROM own), (SELECT count(*) FROM internals)"), "1|0");
 }

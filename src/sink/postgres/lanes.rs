@@ -183,7 +183,7 @@ impl Drop for Lanes<'_> {
 /// What a session is told first. What is set in a transaction does not outlast it: the connection may be lent to others.
 fn beginning(encoding: &str, one_transaction: bool) -> String {
     let (begin, set) = if one_transaction { ("BEGIN;\n", "SET LOCAL") } else { (INDEX_MEMORY_SQL, "SET") };
-    let settings = SETTINGS.iter().map(|setting| format!("{set} {setting};\n")).collect::<String>();
+    let settings = SETTINGS.map(|setting| format!("{set} {setting};\n")).concat();
     format!("\\o /dev/null\n{begin}{settings}{set} client_encoding = '{encoding}';\n")
 }
 

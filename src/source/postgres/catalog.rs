@@ -58,10 +58,13 @@ const CATALOG_SQL: &str = "WITH database AS (
 )
 SELECT pg_catalog.json_build_object(
     'schema', n.nspname, 'name', c.relname, 'table', pg_catalog.format('%I.%I', n.nspname, c.relname),
-    'bytes', pg_catalog.pg_table_size(c.oid), 'row_security', pg_catalog.row_security_active(c.oid),
-    'extension', EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_class'::regclass
-        AND d.objid = c.oid AND d.deptype = 'e'),
-    'enum_hashed', c.oid IN (SELECT oid FROM below),
+    'bytes', CASE WHEN c.relpersistence = 'u' AND pg_catalog.pg_is_in_recovery() THEN 0 ELSE pg_catalog.pg_table_size(c.oid) END,
+    'unfit', CASE
+        WHEN c.relpersistence = 'u' AND pg_catalog.pg_is_in_recovery() THEN 'it is unlogged, and a standby has no rows of it'
+        WHEN EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_class'::regclass
+            AND d.objid = c.oid AND d.deptype = 'e') THEN 'it belongs to an extension'
+        WHEN pg_catalog.row_security_active(c.oid) THEN 'policies hide rows of it'
+        WHEN c.oid IN (SELECT oid FROM below) THEN 'its partition depends on how an enum hashes' END,
     'columns', (SELECT pg_catalog.json_agg(pg_catalog.quote_ident(a.attname) ORDER BY a.attnum) FROM pg_catalog.pg_attribute a
         WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
         AND coalesce(pg_catalog.to_jsonb(a) ->> 'attgenerated', '') = ''),
@@ -91,9 +94,8 @@ struct Entry {
     name: String,
     table: String,
     bytes: u64,
-    row_security: bool,
-    extension: bool,
-    enum_hashed: bool,
+    /// Why it is not read in the order of its key, whatever that is.
+    unfit: Option<String>,
     columns: Option<Vec<String>>,
     key: Option<Vec<EntryKey>>,
 }
@@ -138,7 +140,7 @@ pub(super) struct Catalog {
     /// Those that are read in the order of their keys, in the order of their files.
     pub(super) keyed: Vec<Table>,
     /// Those that are not, and why.
-    pub(super) others: Vec<(String, &'static str)>,
+    pub(super) others: Vec<(String, String)>,
 }
 
 /// Has a session look at the database without locking anything.
@@ -197,7 +199,7 @@ impl Catalog {
         let mut catalog = Self::default();
         for row in session.rows(CATALOG_SQL, stopped)? {
             let entry: Entry = parse(row.first())?;
-            match Self::unfit(&entry) {
+            match entry.unfit.clone().or_else(|| Self::unfit(&entry)) {
                 Some(why) => catalog.others.push((entry.table, why)),
                 None => catalog.add(entry, session, scattered_max, stopped)?,
             }
@@ -207,19 +209,13 @@ impl Catalog {
     }
 
     /// Why a table cannot be read in the order of its key.
-    fn unfit(entry: &Entry) -> Option<&'static str> {
+    fn unfit(entry: &Entry) -> Option<String> {
         let columns = entry.columns.as_deref().unwrap_or_default();
         let key = entry.key.as_deref().unwrap_or_default();
-        if entry.extension {
-            Some("it belongs to an extension")
-        } else if key.is_empty() {
-            Some("it has no primary key")
+        if key.is_empty() {
+            Some("it has no primary key".to_owned())
         } else if key.iter().any(|key| !columns.contains(&key.column)) {
-            Some("its key is generated")
-        } else if entry.row_security {
-            Some("policies hide rows of it")
-        } else if entry.enum_hashed {
-            Some("its partition depends on how an enum hashes")
+            Some("its key is generated".to_owned())
         } else {
             None
         }
@@ -244,7 +240,8 @@ impl Catalog {
         // Where nothing is known, rows are taken to lie as they were inserted.
         let is_scattered = statistics.correlation.is_some_and(|value| value.abs() < CORRELATION_MIN);
         if (is_scattered || !by_index) && entry.bytes > scattered_max {
-            self.others.push((entry.table, "it is large and its rows do not lie in the order of its key"));
+            let why = "it is large and its rows do not lie in the order of its key".to_owned();
+            self.others.push((entry.table, why));
             return Ok(());
         }
         let bounds = if by_index && !is_scattered {

@@ -46,10 +46,7 @@ impl Default for TableOptions {
 ///
 /// # Errors
 /// [`Error::Failed`] when the server cannot be reached or asked.
-pub fn tables_without_order(
-    connection: &Connection,
-    options: TableOptions,
-) -> Result<Vec<(String, &'static str)>, Error> {
+pub fn tables_without_order(connection: &Connection, options: TableOptions) -> Result<Vec<(String, String)>, Error> {
     let mut session = Session::open(connection, "larder")?;
     catalog::look(&mut session, &|| false)?;
     let catalog = Catalog::read(&mut session, options.scattered_max, &|| false)?;

@@ -31,7 +31,7 @@ struct Part {
     /// The containers that would be held.
     held: Vec<String>,
     /// Tables whose rows would not be in the order of a key, and why; `None` for what is not read table by table.
-    unordered: Option<Vec<(String, &'static str)>>,
+    unordered: Option<Vec<(String, String)>>,
     problem: Option<String>,
 }
 
