@@ -29,7 +29,9 @@ pub use snapshot::{
     Component, ComponentKind, Consistency, DatabaseFacts, Problems, Snapshot, SnapshotKind, Status, TableRows,
     VolumeFacts, VolumeMethod,
 };
-pub use tables::{DATA_FOLDER, KeyColumn, KeyOrder, KeyedTable, OtherTable, Script, TABLES_FILE, TableIndex};
+pub use tables::{
+    DATA_FOLDER, KeyColumn, KeyOrder, KeyedTable, OtherTable, Script, TABLES_FILE, TableIndex, split_table, unquote,
+};
 pub use tree::{TreeReader, TreeWriter};
 pub use walk::{Step, Walk};
 

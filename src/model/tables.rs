@@ -50,6 +50,8 @@ pub struct KeyedTable {
     pub columns: Vec<String>,
     /// The columns that its rows are ordered by.
     pub key: Vec<KeyColumn>,
+    /// The tables whose rows these are too, `schema.table` without quotes: those that it is a partition of or inherits from.
+    pub related: Vec<String>,
     /// Rows.
     pub rows: u64,
     /// Length of the file in bytes.
@@ -84,6 +86,9 @@ pub struct OtherTable {
     pub table: String,
     /// The columns of its rows, quoted where needed.
     pub columns: Vec<String>,
+    /// The tables whose rows these are too, `schema.table` without quotes: those that it is a partition of or inherits from,
+    /// and the partitions that rows were read from where they are said to be those of the whole.
+    pub related: Vec<String>,
 }
 
 impl TableIndex {
@@ -125,10 +130,11 @@ impl TableIndex {
         }
     }
 
-    /// All tables that have rows here, with the columns of those.
-    pub fn all_tables(&self) -> impl Iterator<Item = (&str, &[String])> {
-        let keyed = self.tables.iter().map(|table| (table.table.as_str(), table.columns.as_slice()));
-        keyed.chain(self.other_tables.iter().map(|table| (table.table.as_str(), table.columns.as_slice())))
+    /// All tables that have rows here, with the columns of those, and the tables whose rows these are too.
+    pub fn all_tables(&self) -> impl Iterator<Item = (&str, &[String], &[String])> {
+        let keyed = self.tables.iter().map(|table| (table.table.as_str(), &table.columns, &table.related));
+        let others = self.other_tables.iter().map(|table| (table.table.as_str(), &table.columns, &table.related));
+        keyed.chain(others).map(|(table, columns, related)| (table, columns.as_slice(), related.as_slice()))
     }
 
     /// The table with this name, quoted where needed.
@@ -151,4 +157,23 @@ impl KeyedTable {
         let place = |key: &KeyColumn| Some((self.columns.iter().position(|column| *column == key.column)?, key.order));
         self.key.iter().filter_map(place).collect()
     }
+}
+
+/// Schema and table without quotes.
+#[must_use]
+pub fn split_table(table: &str) -> (String, String) {
+    let mut quoted = false;
+    let dot = table.find(|char| {
+        quoted ^= char == '"';
+        char == '.' && !quoted
+    });
+    let (schema, name) = dot.map_or(("", table), |dot| (&table[..dot], &table[dot + 1..]));
+    (unquote(schema), unquote(name))
+}
+
+/// A name without quotes.
+#[must_use]
+pub fn unquote(name: &str) -> String {
+    let inner = name.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    inner.map_or_else(|| name.to_owned(), |inner| inner.replace("\"\"", "\""))
 }

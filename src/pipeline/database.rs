@@ -81,9 +81,18 @@ impl<'a> SavedDatabase<'a> {
     /// # Errors
     /// [`Error::Refused`].
     pub(super) fn check_mask(&self, mask: Option<&Mask>) -> Result<(), Error> {
-        match (&self.dump, mask) {
-            (Dump::Tables(tables), Some(mask)) => mask.check(tables.index.all_tables()),
-            _ => Ok(()),
+        let (Dump::Tables(tables), Some(mask)) = (&self.dump, mask) else { return Ok(()) };
+        let mut tables = tables.index.all_tables();
+        tables.try_for_each(|(table, columns, related)| {
+            mask.of_table(table, columns, related).map(drop).map_err(Error::Refused)
+        })
+    }
+
+    /// The index of the tables, where they are files of their own.
+    pub(super) fn index(&self) -> Option<&TableIndex> {
+        match &self.dump {
+            Dump::Plain(_) => None,
+            Dump::Tables(tables) => Some(&tables.index),
         }
     }
 

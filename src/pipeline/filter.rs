@@ -2,8 +2,9 @@
 
 use std::io::{self, BufRead, BufReader, Read};
 
-use super::mask::{Mask, RowMask, split_table};
+use super::mask::{Mask, RowMask};
 use crate::limits::COPY_STATEMENT_BYTES_MAX;
+use crate::model::{TableIndex, split_table};
 use crate::source::postgres::{Quoting, copied_table};
 
 const COPY_START: &[u8] = b"COPY ";
@@ -19,6 +20,8 @@ pub(super) struct Wanted<'a> {
     pub(super) mask: Option<&'a Mask>,
     /// The only tables whose rows pass; all when there are none.
     pub(super) tables: &'a [String],
+    /// What is known of the tables.
+    pub(super) index: Option<&'a TableIndex>,
 }
 
 impl Wanted<'_> {
@@ -55,10 +58,6 @@ pub(super) struct Filtered<'a, R> {
     wanted: Wanted<'a>,
     fate: Fate<'a>,
     quoting: Quoting,
-    /// Which patterns of the mask have fitted a table.
-    fitted: Vec<usize>,
-    /// Whether all patterns must have fitted at the end.
-    is_whole: bool,
     /// Whether statements are left out, but for those that rows follow.
     only_rows: bool,
     line: Vec<u8>,
@@ -67,14 +66,14 @@ pub(super) struct Filtered<'a, R> {
 }
 
 impl<'a, R: Read> Filtered<'a, R> {
-    /// A script with statements and rows. In one that is a whole dump, each pattern of the mask must fit something.
-    pub(super) fn script(dump: R, wanted: Wanted<'a>, is_whole: bool) -> Self {
-        Self::new(dump, wanted, Fate::Statement, is_whole)
+    /// A script with statements and rows.
+    pub(super) fn script(dump: R, wanted: Wanted<'a>) -> Self {
+        Self::new(dump, wanted, Fate::Statement)
     }
 
     /// A script with statements and rows, of which only the rows pass, each with the statement that they follow.
     pub(super) fn only_rows(dump: R, wanted: Wanted<'a>) -> Self {
-        Self { only_rows: true, ..Self::new(dump, wanted, Fate::Statement, false) }
+        Self { only_rows: true, ..Self::new(dump, wanted, Fate::Statement) }
     }
 
     /// The rows of one table.
@@ -83,24 +82,13 @@ impl<'a, R: Read> Filtered<'a, R> {
     /// Which column the mask has and the table does not.
     pub(super) fn rows(rows: R, wanted: Wanted<'a>, table: &str, columns: &[String]) -> Result<Self, String> {
         let fate = fate(wanted, table, columns)?;
-        Ok(Self::new(rows, wanted, fate, false))
+        Ok(Self::new(rows, wanted, fate))
     }
 
-    fn new(dump: R, wanted: Wanted<'a>, fate: Fate<'a>, is_whole: bool) -> Self {
+    fn new(dump: R, wanted: Wanted<'a>, fate: Fate<'a>) -> Self {
         let lines = BufReader::with_capacity(BUFFER_BYTES, dump);
-        let (quoting, fitted) = (Quoting::default(), Vec::new());
-        Self {
-            lines,
-            wanted,
-            fate,
-            quoting,
-            fitted,
-            is_whole,
-            only_rows: false,
-            line: Vec::new(),
-            ready: Vec::new(),
-            position: 0,
-        }
+        let quoting = Quoting::default();
+        Self { lines, wanted, fate, quoting, only_rows: false, line: Vec::new(), ready: Vec::new(), position: 0 }
     }
 
     /// Makes what passes next ready; nothing at the end.
@@ -110,8 +98,7 @@ impl<'a, R: Read> Filtered<'a, R> {
         while self.ready.len() < READY_BYTES {
             self.line.clear();
             if self.lines.read_until(b'\n', &mut self.line)? == 0 {
-                let missing = self.wanted.mask.filter(|_| self.is_whole).and_then(|mask| mask.missing(&self.fitted));
-                return missing.map_or(Ok(()), |missing| Err(io::Error::other(missing)));
+                return Ok(());
             }
             match &self.fate {
                 Fate::Statement => self.statement()?,
@@ -142,7 +129,6 @@ impl<'a, R: Read> Filtered<'a, R> {
             }
             if let Some((table, columns)) = table {
                 self.fate = fate(self.wanted, &table, &columns).map_err(io::Error::other)?;
-                self.fitted.extend(self.wanted.mask.iter().flat_map(|mask| mask.fitting(&table)));
                 if matches!(self.fate, Fate::LeaveOut) {
                     return Ok(());
                 }
@@ -174,7 +160,9 @@ fn fate<'a>(wanted: Wanted<'a>, table: &str, columns: &[String]) -> Result<Fate<
     if !wanted.has(table) {
         return Ok(Fate::LeaveOut);
     }
-    let mask = wanted.mask.map(|mask| mask.of_table(table, columns)).transpose()?.flatten();
+    let known = wanted.index.and_then(|index| index.all_tables().find(|(known, ..)| *known == table));
+    let related = known.map_or(&[][..], |(.., related)| related);
+    let mask = wanted.mask.map(|mask| mask.of_table(table, columns, related)).transpose()?.flatten();
     Ok(mask.map_or(Fate::Keep, Fate::Mask))
 }
 
@@ -195,7 +183,7 @@ mod tests {
 
     fn passed(wanted: Wanted<'_>) -> io::Result<String> {
         let mut text = String::new();
-        Filtered::script(DUMP.as_bytes(), wanted, true).read_to_string(&mut text).map(|_| text)
+        Filtered::script(DUMP.as_bytes(), wanted).read_to_string(&mut text).map(|_| text)
     }
 
     fn mask(table: &str, column: &str) -> Mask {
@@ -207,7 +195,7 @@ mod tests {
     fn what_is_not_wanted_is_left_out_and_the_rest_is_as_it_was() {
         assert_eq!(passed(Wanted::default()).expect("from memory"), DUMP);
         let tables = ["public.d".to_owned(), "public.b\nc".to_owned()];
-        let text = passed(Wanted { mask: None, tables: &tables }).expect("from memory");
+        let text = passed(Wanted { mask: None, tables: &tables, index: None }).expect("from memory");
         let expected = DUMP.replace("COPY public.a (x, y) FROM stdin;\n1\tada\n\\.\n", "");
         assert_eq!(text, expected);
     }
@@ -215,12 +203,15 @@ mod tests {
     #[test]
     fn rows_are_masked_and_what_a_mask_names_must_come() {
         let [a, b] = [mask("public.a", "y"), mask("public.b\nc", "x")];
-        let text = passed(Wanted { mask: Some(&a), tables: &[] }).expect("from memory");
+        let text = passed(Wanted { mask: Some(&a), tables: &[], index: None }).expect("from memory");
         assert_eq!(text, DUMP.replace("1\tada", "1\t\\N"));
-        let text = passed(Wanted { mask: Some(&b), tables: &[] }).expect("from memory");
+        let text = passed(Wanted { mask: Some(&b), tables: &[], index: None }).expect("from memory");
         assert_eq!(text, DUMP.replace("\nada\n", "\n\\N\n"));
-        for wrong in [mask("public.a", "z"), mask("public.x", "y")] {
-            assert!(passed(Wanted { mask: Some(&wrong), tables: &[] }).is_err());
-        }
+        assert_eq!((a.missing(), b.missing()), (None, None));
+        let wrong = mask("public.a", "z");
+        assert!(passed(Wanted { mask: Some(&wrong), tables: &[], index: None }).is_err());
+        let nowhere = mask("public.x", "y");
+        passed(Wanted { mask: Some(&nowhere), tables: &[], index: None }).expect("from memory");
+        assert!(nowhere.missing().is_some());
     }
 }

@@ -17,6 +17,12 @@ CREATE TABLE by_enum_0 PARTITION OF by_enum FOR VALUES WITH (MODULUS 2, REMAINDE
 CREATE TABLE by_enum_1 PARTITION OF by_enum FOR VALUES WITH (MODULUS 2, REMAINDER 1);
 INSERT INTO by_enum SELECT unnest(enum_range(NULL::size)), 1;
 
+CREATE DOMAIN any_size AS size;
+CREATE TABLE by_domain (size any_size PRIMARY KEY) PARTITION BY HASH (size);
+CREATE TABLE by_domain_0 PARTITION OF by_domain FOR VALUES WITH (MODULUS 2, REMAINDER 0);
+CREATE TABLE by_domain_1 PARTITION OF by_domain FOR VALUES WITH (MODULUS 2, REMAINDER 1);
+INSERT INTO by_domain SELECT unnest(enum_range(NULL::size));
+
 CREATE TABLE base (id integer PRIMARY KEY, text text);
 CREATE TABLE derived (more text, PRIMARY KEY (id)) INHERITS (base);
 INSERT INTO base SELECT n, 'base' FROM generate_series(1, 9) AS n;

@@ -153,6 +153,9 @@ fn render(
         progress.begin(&format!("exporting {}", component.name), Some(component.bytes));
         rendered.push((component, renderer.component(component, root)?));
     }
+    if let Some(missing) = options.mask.and_then(Mask::missing) {
+        return Err(Error::Refused(missing));
+    }
     let text = metadata::render(snapshot, &shown.display().to_string(), &rendered, options.mask);
     let path = folder.join(METADATA_FILE);
     let written = fs::write(&path, text).and_then(|()| set_modified(&path, snapshot));

@@ -48,8 +48,8 @@ impl Renderer<'_> {
             saved.check_mask(self.options.mask)?;
             let mut dump: Box<dyn Read + '_> = Box::new(ContentStream::of_segments(saved.plain()?, &mut reader));
             if self.options.mask.is_some() {
-                let wanted = Wanted { mask: self.options.mask, tables: &[] };
-                dump = Box::new(Filtered::script(dump, wanted, true));
+                let wanted = Wanted { mask: self.options.mask, tables: &[], index: saved.index() };
+                dump = Box::new(Filtered::script(dump, wanted));
             }
             self.file(&mut dump, &self.dump_name(component), self.options.compress)
         } else if let Some(facts) = &component.volume {

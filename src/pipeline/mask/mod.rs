@@ -3,20 +3,23 @@
 
 mod value;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
 
 use value::Masker;
 pub use value::Rule;
 
-use super::Error;
 use crate::limits::ID_BYTES;
 use crate::model::rows::{NULL, escape, fields, unescape};
+use crate::model::{split_table, unquote};
 
 /// Which columns of which tables are masked, and how.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Mask {
     masker: Masker,
     tables: Vec<TableRules>,
+    /// Which of the rules have been for a table.
+    fitted: Mutex<BTreeSet<usize>>,
 }
 
 /// The rules for the tables that a pattern fits.
@@ -41,7 +44,7 @@ impl Mask {
     #[must_use]
     pub fn new(key: [u8; ID_BYTES], tables: BTreeMap<String, BTreeMap<String, Rule>>) -> Self {
         let tables = tables.into_iter().map(|(pattern, columns)| TableRules { pattern, columns }).collect();
-        Self { masker: Masker::new(key), tables }
+        Self { masker: Masker::new(key), tables, fitted: Mutex::default() }
     }
 
     /// The columns that are masked, by the pattern of their tables.
@@ -49,25 +52,19 @@ impl Mask {
         self.tables.iter().map(|rules| (rules.pattern.as_str(), rules.columns.keys().map(String::as_str).collect()))
     }
 
-    /// Makes sure that each rule is for a column that is there.
-    ///
-    /// # Errors
-    /// [`Error::Refused`].
-    pub(super) fn check<'t>(&self, tables: impl Iterator<Item = (&'t str, &'t [String])>) -> Result<(), Error> {
-        let mut unused: Vec<&TableRules> = self.tables.iter().collect();
-        for (table, columns) in tables {
-            self.of_table(table, columns).map_err(Error::Refused)?;
-            unused.retain(|rules| !rules.fit(table));
-        }
-        unused.first().map_or(Ok(()), |rules| Err(Error::Refused(rules.no_table())))
-    }
-
-    /// How the rows of a table are masked, if they are; or which column it does not have.
-    pub(super) fn of_table(&self, table: &str, columns: &[String]) -> Result<Option<RowMask<'_>>, String> {
+    /// How the rows of a table are masked, if they are; or which column it does not have. `related` are the tables whose rows
+    /// these are too: what holds for them holds for it.
+    pub(super) fn of_table(
+        &self,
+        table: &str,
+        columns: &[String],
+        related: &[String],
+    ) -> Result<Option<RowMask<'_>>, String> {
         let names: Vec<String> = columns.iter().map(|column| unquote(column)).collect();
         let mut rules: Vec<Option<Rule>> = vec![None; names.len()];
         let mut is_masked = false;
-        for fitting in self.tables.iter().filter(|rules| rules.fit(table)) {
+        for (number, fitting) in self.tables.iter().enumerate().filter(|(_, rules)| rules.fit(table, related)) {
+            self.fitted.lock().unwrap_or_else(PoisonError::into_inner).insert(number);
             for (column, rule) in &fitting.columns {
                 let place = names.iter().position(|name| name == column);
                 let place = place.and_then(|place| rules.get_mut(place));
@@ -79,26 +76,22 @@ impl Mask {
         Ok(is_masked.then_some(RowMask { masker: &self.masker, rules, columns: names }))
     }
 
-    /// The numbers of the patterns that fit a table.
-    pub(super) fn fitting(&self, table: &str) -> impl Iterator<Item = usize> {
-        self.tables.iter().enumerate().filter(move |(_, rules)| rules.fit(table)).map(|(number, _)| number)
-    }
-
-    /// What is wrong when only these patterns fitted any table.
-    pub(super) fn missing(&self, fitted: &[usize]) -> Option<String> {
+    /// Which rules have not been for any table so far, in words.
+    #[must_use]
+    pub fn missing(&self) -> Option<String> {
+        let fitted = self.fitted.lock().unwrap_or_else(PoisonError::into_inner);
         let mut unused = self.tables.iter().enumerate().filter(|(number, _)| !fitted.contains(number));
-        unused.next().map(|(_, rules)| rules.no_table())
+        let (_, rules) = unused.next()?;
+        Some(format!("the mask has rules for {}, and the dump has no rows of such a table", rules.pattern))
     }
 }
 
 impl TableRules {
-    fn fit(&self, table: &str) -> bool {
+    fn fit(&self, table: &str, related: &[String]) -> bool {
         let (schema, name) = split_table(table);
-        fits(&self.pattern, &format!("{schema}.{name}")) || self.pattern == table
-    }
-
-    fn no_table(&self) -> String {
-        format!("the mask has rules for {}, and the dump has no rows of such a table", self.pattern)
+        self.pattern == table
+            || fits(&self.pattern, &format!("{schema}.{name}"))
+            || related.iter().any(|other| fits(&self.pattern, other))
     }
 }
 
@@ -126,22 +119,6 @@ impl RowMask<'_> {
         target.push(b'\n');
         Ok(())
     }
-}
-
-/// Schema and table without quotes.
-pub(super) fn split_table(table: &str) -> (String, String) {
-    let mut quoted = false;
-    let dot = table.find(|char| {
-        quoted ^= char == '"';
-        char == '.' && !quoted
-    });
-    let (schema, name) = dot.map_or(("", table), |dot| (&table[..dot], &table[dot + 1..]));
-    (unquote(schema), unquote(name))
-}
-
-fn unquote(name: &str) -> String {
-    let inner = name.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
-    inner.map_or_else(|| name.to_owned(), |inner| inner.replace("\"\"", "\""))
 }
 
 /// Whether a name fits a pattern in which `*` stands for anything.
@@ -172,7 +149,7 @@ mod tests {
     fn only_the_named_columns_change_and_null_stays_null() {
         let mask = mask(&[("public.users", "E-Mail", Rule::Email), ("public.users", "notes", Rule::Null)]);
         let columns = columns(&["id", "\"E-Mail\"", "notes"]);
-        let rows = mask.of_table("public.users", &columns).expect("its columns").expect("it is masked");
+        let rows = mask.of_table("public.users", &columns, &[]).expect("its columns").expect("it is masked");
         let mut masked = Vec::new();
         rows.apply(b"1\tada@bank.org\ta\\tb\n", &mut masked).expect("a row");
         rows.apply(b"2\t\\N\t\\N\n", &mut masked).expect("a row");
@@ -184,11 +161,16 @@ mod tests {
     #[test]
     fn what_a_mask_names_must_be_there() {
         let known = columns(&["id", "email"]);
-        let tables = || [("public.users", known.as_slice())].into_iter();
-        assert!(mask(&[("public.users", "email", Rule::Hash)]).check(tables()).is_ok());
-        assert!(mask(&[("public.u*", "email", Rule::Hash)]).check(tables()).is_ok());
-        assert!(mask(&[("public.users", "mail", Rule::Hash)]).check(tables()).is_err());
-        assert!(mask(&[("public.user", "email", Rule::Hash)]).check(tables()).is_err());
+        let looked = |table: &str, column: &str, related: &[&str]| {
+            let mask = mask(&[(table, column, Rule::Hash)]);
+            let is_masked = mask.of_table("public.users", &known, &columns(related)).map(|mask| mask.is_some());
+            (is_masked, mask.missing().is_none())
+        };
+        assert_eq!(looked("public.users", "email", &[]), (Ok(true), true));
+        assert_eq!(looked("public.u*", "email", &[]), (Ok(true), true));
+        assert_eq!(looked("public.people", "email", &["public.people"]), (Ok(true), true), "what it inherits from");
+        assert_eq!(looked("public.user", "email", &["public.people"]), (Ok(false), false));
+        assert!(looked("public.users", "mail", &[]).0.is_err());
     }
 
     #[test]

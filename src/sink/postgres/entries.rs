@@ -34,7 +34,8 @@ pub(super) fn entries(script: &[u8]) -> (Vec<u8>, Vec<Entry>) {
         quoting.advance(line);
         if outside && is_titled && line.starts_with(TITLE) {
             let kind = kind_of(line);
-            let is_part = kind == OF_ANOTHER && entries.last().is_some_and(|entry| entry.side_by_side);
+            let is_part =
+                kind == OF_ANOTHER && entries.last().is_some_and(|entry| entry.side_by_side || entry.is_foreign_key);
             if !is_part {
                 let side_by_side = SIDE_BY_SIDE.contains(&kind.as_str());
                 let is_foreign_key = kind == FOREIGN_KEY;

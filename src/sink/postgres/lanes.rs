@@ -10,7 +10,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, RecvTimeoutError, SendTimeoutError, Sender, bounded, unbounded};
 
 use crate::progress::Progress;
-use crate::source::postgres::{Connection, Session};
+use crate::source::postgres::{Connection, Session, psql, session_name};
 use crate::source::{Error, Process, ProcessInput};
 
 /// Pieces that wait in the queue of a session.
@@ -18,7 +18,7 @@ const QUEUE_PIECES: usize = 64;
 /// How often it is seen to, while nothing happens, whether the caller wants to stop.
 const POLL: Duration = Duration::from_millis(100);
 /// What a session is set to: to see everything as dumps expect it, and to be fast.
-const SETTINGS: [&str; 12] = [
+const SETTINGS: [&str; 11] = [
     "statement_timeout = 0",
     "lock_timeout = 0",
     "idle_in_transaction_session_timeout = 0",
@@ -28,18 +28,20 @@ const SETTINGS: [&str; 12] = [
     "xmloption = content",
     "client_min_messages = warning",
     "row_security = off",
-    "synchronous_commit = off",
     "search_path = ''",
     "timezone = 'UTC'",
 ];
-/// Room for making an index, where it is less.
-const INDEX_MEMORY_SQL: &str = "SELECT set_config('maintenance_work_mem', '128MB', false)
+/// A fresh database that is lost with the server is made again.
+const FRESH_SQL: &str = "SET synchronous_commit = off; SELECT set_config('maintenance_work_mem', '128MB', false)
     WHERE pg_catalog.pg_size_bytes(pg_catalog.current_setting('maintenance_work_mem')) < 134217728;\n";
 /// Has a session say that it is done with everything before.
 const SAY_DONE: &[u8] = b"\\echo\n";
 
 /// Sessions that work at the same time.
 pub(super) struct Lanes<'a> {
+    connection: Connection,
+    /// What the server knows the sessions by.
+    name: String,
     sessions: Vec<Queue>,
     answers: Receiver<Answer>,
     given_up: Arc<AtomicBool>,
@@ -68,9 +70,10 @@ impl<'a> Lanes<'a> {
     ) -> Result<Self, Error> {
         let (answer, answers) = unbounded();
         let given_up = Arc::new(AtomicBool::new(false));
-        let mut lanes = Self { sessions: Vec::new(), answers, given_up, progress };
+        let (connection, name) = (connection.clone(), session_name());
+        let mut lanes = Self { connection, name, sessions: Vec::new(), answers, given_up, progress };
         for number in 0..count.max(1) {
-            let (input, process) = Session::open(connection, "larder")?.into_parts();
+            let (input, process) = Session::open(&lanes.connection, &lanes.name)?.into_parts();
             let (queue, pieces) = bounded(QUEUE_PIECES);
             std::thread::spawn(move || feed(input, &pieces));
             let (answer, given_up) = (answer.clone(), Arc::clone(&lanes.given_up));
@@ -175,16 +178,29 @@ impl<'a> Lanes<'a> {
 
 impl Drop for Lanes<'_> {
     fn drop(&mut self) {
-        // Without an end, what they have begun must not be taken for whole: they are ended at once.
+        // Without an end, what they have begun must not be taken for whole: they are ended at once, on the server too, where
+        // one that waits for a lock would keep others waiting.
         self.given_up.store(true, Ordering::Release);
+        if !self.sessions.is_empty() {
+            let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name =";
+            // Where this fails too, the server ends them when it next looks at their connections.
+            let _ = psql(&self.connection, &format!("{end} '{}'", self.name));
+        }
     }
 }
 
 /// What a session is told first. What is set in a transaction does not outlast it: the connection may be lent to others.
 fn beginning(encoding: &str, one_transaction: bool) -> String {
-    let (begin, set) = if one_transaction { ("BEGIN;\n", "SET LOCAL") } else { (INDEX_MEMORY_SQL, "SET") };
+    let (begin, set) = if one_transaction { ("BEGIN;\n", "SET LOCAL") } else { (FRESH_SQL, "SET") };
     let settings = SETTINGS.map(|setting| format!("{set} {setting};\n")).concat();
-    format!("\\o /dev/null\n{begin}{settings}{set} client_encoding = '{encoding}';\n")
+    // Not every version has these.
+    let limits = format!(
+        "SELECT set_config(name, '0', {one_transaction}) FROM pg_catalog.pg_settings
+            WHERE name IN ('transaction_timeout', 'idle_session_timeout');"
+    );
+    let encoding: String =
+        encoding.chars().filter(|char| char.is_ascii_alphanumeric() || matches!(char, '_' | '-')).collect();
+    format!("\\o /dev/null\n{begin}{settings}{limits}\n{set} client_encoding = '{encoding}';\n")
 }
 
 fn feed(mut input: ProcessInput, pieces: &Receiver<Vec<u8>>) {

@@ -196,18 +196,19 @@ impl LoadedDatabase {
         Ok(rows.into_iter().flatten().collect())
     }
 
-    /// Gives the database its settings and privileges, renames it to the snapshot's name, and drops the old one.
+    /// Gives the database its settings and privileges, renames it to the snapshot's name, and drops the old one. One that is
+    /// new takes no other one's place.
     ///
     /// # Errors
     /// [`Error::Database`]; the old database serves on then.
-    pub fn put_in_place(self, facts: &DatabaseFacts) -> Result<(), Error> {
+    pub fn put_in_place(self, facts: &DatabaseFacts, is_new: bool) -> Result<(), Error> {
         for property in &facts.properties {
             let sql = property.replace(":DBNAME", &ident(&self.name));
             run(&self.maintenance, "give the database its settings", &sql)?;
         }
         let target = facts.name.as_str();
         let old = beside(target, "old");
-        let had_old = exists(&self.maintenance, target)?;
+        let had_old = !is_new && exists(&self.maintenance, target)?;
         if had_old {
             self.swap(target, &old)?;
         } else {

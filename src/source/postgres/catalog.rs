@@ -1,26 +1,20 @@
-//! Which tables of a database can be read in the order of their keys, and in which pieces.
+//! Which tables of a database can be read in the order of their keys, and how.
 //!
 //! The order is the same on every night and on every server: that of an index where it does not depend on a language,
 //! else that of the bytes of the values' text.
 
 use serde::Deserialize;
 
+use super::names::{check_name, file_name};
+use super::pieces::{PIECE_BYTES, bounds, conditions};
 use super::session::{Session, Stopped};
-use crate::id::ChunkId;
-use crate::limits::NAME_BYTES_MAX;
-use crate::model::{KeyColumn, KeyOrder};
+use crate::model::{KeyColumn, KeyOrder, split_table};
 use crate::source::Error;
 
-/// What one piece of a table is aimed at, in bytes: what is read ahead of it fits into memory.
-const PIECE_BYTES: u64 = 4 << 20;
-const PIECES_MAX: u64 = 100_000;
 /// Below this correlation of key and place, following the key jumps about in the table.
 const CORRELATION_MIN: f64 = 0.5;
 /// Tables that one statement locks.
 const LOCKED_AT_ONCE: usize = 500;
-/// Bytes of a file's name that is made of a table's; a longer one is cut.
-const FILE_NAME_BYTES: usize = 180;
-
 /// Begins a transaction that sees and says everything as `pg_dump` would. Times are said in one time zone, so that they are
 /// ordered as their text is. Nothing outlasts it: between a session and the server may be one that lends connections out.
 const BEGIN_SQL: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
@@ -46,10 +40,9 @@ const CATALOG_SQL: &str = "WITH database AS (
     SELECT datcollate, pg_catalog.to_jsonb(d) ->> 'datlocprovider' AS provider FROM pg_catalog.pg_database d
     WHERE datname = pg_catalog.current_database()
 ), enum_hashed AS (
-    -- What an enum hashes to depends on the database that it is in.
+    -- What an enum hashes to depends on the database that it is in. pg_dump tells such a key in the same way.
     SELECT p.partrelid FROM pg_catalog.pg_partitioned_table p WHERE p.partstrat = 'h' AND EXISTS (
-        SELECT FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
-        WHERE a.attrelid = p.partrelid AND a.attnum = ANY (p.partattrs) AND t.typtype = 'e')
+        SELECT FROM pg_catalog.pg_opclass o WHERE o.oid = ANY (p.partclass) AND o.opcname = 'enum_ops')
 ), below AS (
     WITH RECURSIVE tree AS (
         SELECT partrelid AS oid FROM enum_hashed
@@ -65,6 +58,11 @@ SELECT pg_catalog.json_build_object(
             AND d.objid = c.oid AND d.deptype = 'e') THEN 'it belongs to an extension'
         WHEN pg_catalog.row_security_active(c.oid) THEN 'policies hide rows of it'
         WHEN c.oid IN (SELECT oid FROM below) THEN 'its partition depends on how an enum hashes' END,
+    'related', (WITH RECURSIVE above AS (
+            SELECT inhparent AS oid FROM pg_catalog.pg_inherits WHERE inhrelid = c.oid
+            UNION SELECT i.inhparent FROM pg_catalog.pg_inherits i JOIN above ON i.inhrelid = above.oid
+        ) SELECT pg_catalog.json_agg(m.nspname || '.' || p.relname ORDER BY above.oid) FROM above
+            JOIN pg_catalog.pg_class p ON p.oid = above.oid JOIN pg_catalog.pg_namespace m ON m.oid = p.relnamespace),
     'columns', (SELECT pg_catalog.json_agg(pg_catalog.quote_ident(a.attname) ORDER BY a.attnum) FROM pg_catalog.pg_attribute a
         WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
         AND coalesce(pg_catalog.to_jsonb(a) ->> 'attgenerated', '') = ''),
@@ -96,6 +94,7 @@ struct Entry {
     bytes: u64,
     /// Why it is not read in the order of its key, whatever that is.
     unfit: Option<String>,
+    related: Option<Vec<String>>,
     columns: Option<Vec<String>>,
     key: Option<Vec<EntryKey>>,
 }
@@ -130,6 +129,8 @@ pub(super) struct Table {
     /// Columns of its rows, quoted where needed.
     pub(super) columns: Vec<String>,
     pub(super) key: Vec<KeyColumn>,
+    /// The tables whose rows these are too.
+    pub(super) related: Vec<String>,
     /// The queries that give its rows one after another.
     pub(super) queries: Vec<String>,
 }
@@ -141,6 +142,8 @@ pub(super) struct Catalog {
     pub(super) keyed: Vec<Table>,
     /// Those that are not, and why.
     pub(super) others: Vec<(String, String)>,
+    /// For each table, without quotes, those whose rows are its rows too.
+    relations: Vec<(String, Vec<String>)>,
 }
 
 /// Has a session look at the database without locking anything.
@@ -161,11 +164,13 @@ pub(super) fn begin(session: &mut Session, stopped: Stopped<'_>) -> Result<Strin
     session.run(BEGIN_SQL, stopped)?;
     // Locks are taken before anything is seen, so that nothing that is seen changes its shape afterwards.
     let tables: Vec<&str> = tables.iter().flatten().map(String::as_str).collect();
+    tables.iter().try_for_each(|table| check_name(table))?;
     lock(session, &tables, "", stopped)?;
     session.run(FURTHER_SETTINGS_SQL, stopped)?;
     let name = session.rows("SELECT pg_catalog.pg_export_snapshot()", stopped)?;
     let name = name.into_iter().flatten().next();
-    name.ok_or(Error::Incomplete { program: "psql".to_owned(), why: "the snapshot has no name" })
+    let is_plain = |name: &String| name.chars().all(|char| char.is_ascii_hexdigit() || char == '-');
+    name.filter(is_plain).ok_or(Error::Incomplete { program: "psql".to_owned(), why: "the snapshot has no name" })
 }
 
 /// Has a session see the database as the one does that exported this snapshot, and lock what it is going to read. Whoever
@@ -199,6 +204,10 @@ impl Catalog {
         let mut catalog = Self::default();
         for row in session.rows(CATALOG_SQL, stopped)? {
             let entry: Entry = parse(row.first())?;
+            let names = [&entry.table].into_iter().chain(entry.columns.iter().flatten());
+            names.chain(entry.key.iter().flatten().map(|key| &key.column)).try_for_each(|name| check_name(name))?;
+            let name = format!("{}.{}", entry.schema, entry.name);
+            catalog.relations.push((name, entry.related.clone().unwrap_or_default()));
             match entry.unfit.clone().or_else(|| Self::unfit(&entry)) {
                 Some(why) => catalog.others.push((entry.table, why)),
                 None => catalog.add(entry, session, scattered_max, stopped)?,
@@ -206,6 +215,17 @@ impl Catalog {
         }
         catalog.keyed.sort_by(|a, b| a.file.cmp(&b.file));
         Ok(catalog)
+    }
+
+    /// The tables whose rows are those of a table that is named as a dump does: what it is part of, and of a whole its parts.
+    pub(super) fn related(&self, quoted: &str) -> Vec<String> {
+        let (schema, table) = split_table(quoted);
+        let name = format!("{schema}.{table}");
+        let own = self.relations.iter().filter(|(known, _)| *known == name).flat_map(|(_, related)| related.clone());
+        let parts = self.relations.iter().filter(|(_, related)| related.contains(&name)).map(|(part, _)| part.clone());
+        // An ordinary table that others inherit from has rows of its own alone.
+        let is_whole = !self.relations.iter().any(|(known, _)| *known == name);
+        own.chain(parts.filter(|_| is_whole)).collect()
     }
 
     /// Why a table cannot be read in the order of its key.
@@ -245,7 +265,7 @@ impl Catalog {
             return Ok(());
         }
         let bounds = if by_index && !is_scattered {
-            bounds(statistics.bounds.unwrap_or_default(), orders.first(), entry.bytes)
+            bounds(statistics.bounds.unwrap_or_default(), orders.first().map(|order| order.kind), entry.bytes)
         } else {
             Vec::new()
         };
@@ -260,8 +280,9 @@ impl Catalog {
         let orders = orders.iter().map(|order| order.kind);
         let key = key.iter().zip(orders).map(|(key, order)| KeyColumn { column: key.column.clone(), order }).collect();
         let file = file_name(&entry.schema, &entry.name);
-        let Entry { table, schema, name, .. } = entry;
-        self.keyed.push(Table { quoted: table, schema, name, file, columns, key, queries });
+        let Entry { table, schema, name, related, .. } = entry;
+        let related = related.unwrap_or_default();
+        self.keyed.push(Table { quoted: table, schema, name, file, columns, key, related, queries });
         Ok(())
     }
 }
@@ -311,125 +332,7 @@ fn read_statistics(
     rows.first().map_or_else(|| Ok(Statistics::default()), |row| parse(row.first()))
 }
 
-/// Where a table is cut, so that its pieces are about as long as is aimed at: at the bounds between which the statistics say
-/// that equally many rows lie, and between whole numbers in equal steps.
-fn bounds(mut known: Vec<String>, first: Option<&Order>, bytes: u64) -> Vec<String> {
-    known.dedup();
-    let pieces = (bytes / PIECE_BYTES).min(PIECES_MAX);
-    let buckets = known.len().saturating_sub(1) as u64;
-    if buckets < 2 || pieces < 2 {
-        return Vec::new();
-    }
-    let whole: Option<Vec<i64>> = known.iter().map(|bound| bound.parse().ok()).collect();
-    if let (Some(KeyOrder::Integer), Some(whole)) = (first.map(|order| order.kind), whole) {
-        let steps = i64::try_from(pieces.div_ceil(buckets)).unwrap_or(1);
-        let between = |(from, to): (&i64, &i64)| {
-            let (from, step) = (*from, (i128::from(*to) - i128::from(*from)) / i128::from(steps));
-            let step = i64::try_from(step).ok().filter(|step| *step > 0);
-            (0..steps).map_while(move |number| if number == 0 { Some(from) } else { Some(from + number * step?) })
-        };
-        let mut bounds: Vec<i64> = whole.iter().zip(whole.iter().skip(1)).flat_map(between).collect();
-        thin_out(&mut bounds, pieces);
-        return bounds.iter().map(i64::to_string).collect();
-    }
-    thin_out(&mut known, pieces);
-    known
-}
-
-/// Leaves about so many of the bounds.
-fn thin_out<T>(bounds: &mut Vec<T>, pieces: u64) {
-    let every = (bounds.len() as u64 / pieces).max(1);
-    let mut number = 0;
-    bounds.retain(|_| {
-        number += 1;
-        (number - 1) % every == 0
-    });
-}
-
-/// The conditions that divide a table at these bounds.
-fn conditions(column: &str, bounds: &[String]) -> Vec<String> {
-    let literal = |bound: &String| format!("E'{}'", bound.replace('\\', "\\\\").replace('\'', "''"));
-    let from = bounds.iter().map(|bound| Some(format!("{column} >= {}", literal(bound))));
-    let to = bounds.iter().map(|bound| Some(format!("{column} < {}", literal(bound))));
-    let pairs = std::iter::once(None).chain(from).zip(to.chain(std::iter::once(None)));
-    let clause = |(from, to): (Option<String>, Option<String>)| {
-        let both: Vec<String> = from.into_iter().chain(to).collect();
-        if both.is_empty() { String::new() } else { format!(" WHERE {}", both.join(" AND ")) }
-    };
-    pairs.map(clause).collect()
-}
-
-/// The name of a table's file: `schema.table`, with `%` and two digits for what would be mistaken in it.
-fn file_name(schema: &str, table: &str) -> String {
-    let part = |name: &str| {
-        let mut safe = String::new();
-        for char in name.chars() {
-            if char.is_control() || matches!(char, '/' | '.' | '%') {
-                safe.extend(char.to_string().bytes().map(|byte| format!("%{byte:02X}")));
-            } else {
-                safe.push(char);
-            }
-        }
-        safe
-    };
-    let whole = format!("{}.{}", part(schema), part(table));
-    if whole.len() <= FILE_NAME_BYTES {
-        return whole;
-    }
-    let mut end = FILE_NAME_BYTES;
-    while !whole.is_char_boundary(end) {
-        end -= 1;
-    }
-    let (head, sum) = whole.split_at(end);
-    let sum = ChunkId::of(format!("{head}{sum}").as_bytes()).to_string();
-    format!("{head}~{}", sum.get(..16).unwrap_or(&sum))
-}
-
 fn parse<'a, T: Deserialize<'a>>(text: Option<&'a String>) -> Result<T, Error> {
     let parsed = serde_json::from_str(text.map(String::as_str).unwrap_or_default());
     parsed.map_err(|source| Error::Stream { what: "the server's catalog".to_owned(), source: source.into() })
-}
-
-const _: () = assert!(FILE_NAME_BYTES + 17 <= NAME_BYTES_MAX);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn files_are_called_like_their_tables_and_never_alike() {
-        assert_eq!(file_name("public", "articles"), "public.articles");
-        assert_eq!(file_name("a.b", "c/d"), "a%2Eb.c%2Fd");
-        assert_ne!(file_name("a.b", "c"), file_name("a", "b.c"));
-        assert_ne!(file_name("a%2Eb", "c"), file_name("a.b", "c"));
-        let long = |last: &str| file_name(&"/".repeat(63), &format!("{}{last}", "\u{1}".repeat(60)));
-        assert!(long("a").len() <= NAME_BYTES_MAX && long("a") != long("b"));
-    }
-
-    #[test]
-    fn conditions_divide_a_table_without_gap_or_overlap() {
-        assert_eq!(conditions("id", &[]), [""]);
-        let expected = [" WHERE id < E'5'", " WHERE id >= E'5' AND id < E'it''s \\\\'", " WHERE id >= E'it''s \\\\'"];
-        assert_eq!(conditions("id", &["5".to_owned(), "it's \\".to_owned()]), expected);
-    }
-
-    #[test]
-    fn bounds_are_in_order_and_about_as_many_as_are_aimed_at() {
-        let order = Order { sql: "id".to_owned(), kind: KeyOrder::Integer, is_native: true };
-        let known: Vec<String> = (0..=100).map(|number| (number * 1000).to_string()).collect();
-        for bytes in [PIECE_BYTES * 3, PIECE_BYTES * 50, PIECE_BYTES * 1000] {
-            let found: Vec<i64> =
-                bounds(known.clone(), Some(&order), bytes).iter().map(|b| b.parse().expect("whole")).collect();
-            assert!(found.windows(2).all(|pair| pair[0] < pair[1]), "{found:?}");
-            let pieces = bytes / PIECE_BYTES;
-            assert!(
-                found.len() as u64 >= pieces / 2 && found.len() as u64 <= pieces * 2 + 2,
-                "{pieces}: {}",
-                found.len()
-            );
-        }
-        let narrow: Vec<String> = (0..=100).map(|number| number.to_string()).collect();
-        assert!(bounds(narrow, Some(&order), PIECE_BYTES * 1000).len() <= 101);
-        assert!(bounds(vec!["1".to_owned()], Some(&order), u64::MAX).is_empty());
-    }
 }

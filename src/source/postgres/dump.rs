@@ -84,7 +84,7 @@ impl DumpSource {
             |name: &str| made_node(name, NodeKind::File { content: Content::default(), holes: Vec::new() }, time);
         visitor.enter(directory(name), Path::new(""))?;
         let session = session_name();
-        let program = || self.dump_program(&tools, &session);
+        let program = || self.dump_program(&tools, &session, &facts.encoding);
         let mut globals = |visitor: &mut dyn Visitor| self.globals(&tools, file(GLOBALS_FILE), visitor, progress);
         let shown = match self.begin_tables(&session, &program, visitor, progress)? {
             Some(tables) => {
@@ -94,7 +94,8 @@ impl DumpSource {
             None => plain(&program(), file(DUMP_FILE), visitor, progress)
                 .and_then(|tables| globals(visitor).map(|()| tables)),
         };
-        facts.tables = shown.inspect_err(|_| self.end_session(&session))?;
+        let tables = shown.inspect_err(|_| self.end_session(&session))?;
+        facts.tables = tables;
         visitor.leave()?;
         Ok(facts)
     }
@@ -128,9 +129,11 @@ impl DumpSource {
         }
     }
 
-    fn dump_program(&self, tools: &Tools, session: &str) -> Program {
+    fn dump_program(&self, tools: &Tools, session: &str, encoding: &str) -> Program {
         let mut program = self.connection.program(&tools.dump);
         program.args(["--format=plain", "--no-password"]).variable("PGAPPNAME", session);
+        // Whatever role, database or environment ask for: all parts of a dump are in one encoding.
+        program.arg(format!("--encoding={encoding}"));
         // In a container others may see the arguments, and a key that is known is no protection.
         if self.connection.place == Place::Here && tools.has_restrict_key() {
             let subject =
@@ -242,8 +245,9 @@ fn plain(
     Ok(tables)
 }
 
-/// A name for the sessions of one dump that no other session has.
-fn session_name() -> String {
+/// A name for sessions that no other session has.
+#[must_use]
+pub fn session_name() -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     format!("larder-{}-{}-{number}", LocalTime::now().stamp(), std::process::id())

@@ -62,11 +62,13 @@ impl Session {
             Ok(())
         })?;
         let value = |field: &[u8]| match field {
-            NULL => String::new(),
-            field => String::from_utf8_lossy(&unescape(field)).into_owned(),
+            NULL => Ok(String::new()),
+            field => String::from_utf8(unescape(field)),
         };
         let rows = bytes.split_inclusive(|byte| *byte == b'\n');
-        Ok(rows.map(|row| fields(row).map(value).collect()).collect())
+        let rows: Result<_, _> = rows.map(|row| fields(row).map(value).collect::<Result<Vec<_>, _>>()).collect();
+        // What is read wrongly here would be said wrongly there.
+        rows.map_err(|_| Error::Incomplete { program: "psql".to_owned(), why: "a name in it is not UTF-8" })
     }
 
     /// The rows of a query as a dump has them, piece by piece. An error of `each` ends it.

@@ -17,8 +17,6 @@ use crate::source::{Error, Process, Program, Visitor, Watched};
 const BEFORE_FILE: &str = "pre-data.sql";
 const OTHERS_FILE: &str = "other-data.sql";
 const AFTER_FILE: &str = "post-data.sql";
-/// Bytes of one argument of a program, well below what the system allows.
-const ARGUMENT_BYTES: usize = 60_000;
 /// How long `pg_dump` waits for a lock, in milliseconds. Only who waits for this backup to end can keep it from one.
 const LOCK_MILLIS: u32 = 1_000;
 const HEAD_BYTES: usize = 64 << 10;
@@ -183,7 +181,9 @@ impl TableDump {
             tables.iter().map(|table| TableRows { table: table.table.clone(), rows: table.rows }).collect();
         rows.extend(other_tables.iter().map(|(rows, _)| rows.clone()));
         let other_tables = other_tables.into_iter();
-        let other_tables = other_tables.map(|(rows, columns)| OtherTable { table: rows.table, columns }).collect();
+        let other_tables = other_tables
+            .map(|(rows, columns)| OtherTable { related: catalog.related(&rows.table), table: rows.table, columns })
+            .collect();
         let index = TableIndex::new(before, tables, (others, other_tables), after);
         visitor.stream((nodes.file)(TABLES_FILE), &mut index.encode().as_slice())?;
         Ok(rows)
@@ -215,33 +215,18 @@ impl Begun {
 }
 
 fn keyed_table(table: &Table, rows: u64, bytes: u64) -> KeyedTable {
-    let Table { quoted, file, columns, key, .. } = table;
+    let Table { quoted, file, columns, key, related, .. } = table;
+    let related = related.clone();
     let (table, file, columns, key) = (quoted.clone(), file.clone(), columns.clone(), key.clone());
-    KeyedTable { table, file, columns, key, rows, bytes }
+    KeyedTable { table, file, columns, key, related, rows, bytes }
 }
 
-/// The arguments that leave the rows of these tables out: few patterns, because each costs `pg_dump` a query.
+/// The arguments that leave the rows of these tables out. One for each: `pg_dump` finds a name by an index, and takes long to
+/// try many in one pattern.
 fn without(tables: &[Table]) -> Vec<String> {
     let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
-    let mut arguments: Vec<String> = Vec::new();
-    let mut last_schema = None;
-    let mut sorted: Vec<&Table> = tables.iter().collect();
-    sorted.sort_by(|a, b| (&a.schema, &a.name).cmp(&(&b.schema, &b.name)));
-    for table in sorted {
-        let name = quoted(&table.name);
-        match arguments.last_mut() {
-            Some(argument) if last_schema == Some(&table.schema) && argument.len() < ARGUMENT_BYTES => {
-                argument.push('|');
-                argument.push_str(&name);
-            }
-            _ => arguments.push(format!("--exclude-table-data={}.({name}", quoted(&table.schema))),
-        }
-        last_schema = Some(&table.schema);
-    }
-    for argument in &mut arguments {
-        argument.push(')');
-    }
-    arguments
+    let argument = |table: &Table| format!("--exclude-table-data={}.{}", quoted(&table.schema), quoted(&table.name));
+    tables.iter().map(argument).collect()
 }
 
 type CountedTable = (TableRows, Vec<String>);
@@ -264,26 +249,4 @@ fn script(
     let why = "the line that ends a dump is missing";
     let (begin, end) = body.ok_or_else(|| Error::Incomplete { program: "pg_dump".to_owned(), why })?;
     Ok((Script { file: name.to_owned(), begin, end }, tables.into_iter().zip(columns).collect()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn table(schema: &str, name: &str) -> Table {
-        let [quoted, file] = [String::new(), String::new()];
-        let (schema, name) = (schema.to_owned(), name.to_owned());
-        Table { quoted, schema, name, file, columns: Vec::new(), key: Vec::new(), queries: Vec::new() }
-    }
-
-    #[test]
-    fn one_pattern_leaves_out_the_tables_of_a_schema() {
-        let tables = [table("b", "x|y"), table("a\"", "one"), table("b", "z")];
-        let expected = ["--exclude-table-data=\"a\"\"\".(\"one\")", "--exclude-table-data=\"b\".(\"x|y\"|\"z\")"];
-        assert_eq!(without(&tables), expected);
-        let many: Vec<Table> = (0..10_000).map(|number| table("s", &format!("table_{number}"))).collect();
-        let arguments = without(&many);
-        assert!(arguments.iter().all(|argument| argument.len() < 2 * ARGUMENT_BYTES));
-        assert_eq!(arguments.concat().matches("table_").count(), 10_000);
-    }
 }

@@ -10,7 +10,7 @@ use larder::pipeline::restore::{
     self, ComponentRestore, DatabaseTarget, Destination, RestoreJob, RestoreOptions, RestoreReport, Safety,
     safety_snapshot,
 };
-use larder::pipeline::{self, lookup};
+use larder::pipeline::{self, Mask, lookup};
 use larder::progress::Cancelled;
 use larder::repo::Repository;
 use larder::source::postgres::DumpSource;
@@ -111,7 +111,7 @@ impl RestoreArguments {
         };
         plan.aim_databases(&tables, self.into.as_deref(), mask.as_ref());
         if live && (mask.is_some() || self.into.is_some() || !tables.is_empty()) {
-            check_databases(repository, &plan.jobs)?;
+            check_databases(repository, &plan.jobs, mask.as_deref())?;
         }
         if live && !self.force {
             ask(snapshot, &plan.jobs)?;
@@ -174,13 +174,17 @@ impl RestoreArguments {
 }
 
 /// Makes sure of what is asked for of databases before anybody is asked and anything is saved.
-fn check_databases(repository: &Repository, jobs: &[RestoreJob<'_>]) -> anyhow::Result<()> {
+fn check_databases(repository: &Repository, jobs: &[RestoreJob<'_>], mask: Option<&Mask>) -> anyhow::Result<()> {
+    let mut all_known = true;
     for job in jobs {
         if let Destination::Database(target) = &job.destination {
-            restore::check_target(repository, job.component, target)?;
+            all_known &= restore::check_target(repository, job.component, target)?;
         }
     }
-    Ok(())
+    match mask.filter(|_| all_known).and_then(Mask::missing) {
+        Some(missing) => Err(pipeline::Error::Refused(missing).into()),
+        None => Ok(()),
+    }
 }
 
 /// The database that `--tables` and `--into` are about: the one that was named, else the main one.

@@ -64,8 +64,11 @@ impl<'a> Plan<'a> {
     /// Says what of the databases is restored, into which, and how it is masked. A volume that holds a database would bring
     /// rows that are not masked.
     pub(super) fn aim_databases(&mut self, tables: &[String], into: Option<&str>, mask: Option<&Arc<Mask>>) {
+        let is_database = |job: &&RestoreJob<'_>| matches!(job.destination, Destination::Database(_));
+        let has_all_rules = self.jobs.iter().filter(is_database).count() == 1;
         for job in &mut self.jobs {
             let Destination::Database(target) = &mut job.destination else { continue };
+            target.has_all_rules = has_all_rules;
             tables.clone_into(&mut target.tables);
             target.mask = mask.cloned();
             if let Some(name) = into {

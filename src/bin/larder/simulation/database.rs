@@ -9,7 +9,7 @@ use larder::pipeline::Error;
 use larder::pipeline::backup::Origin;
 use larder::pipeline::restore::TestServer;
 use larder::progress::{self, Progress};
-use larder::source::postgres::{DUMP_FILE, DumpSource, find_server_programs, psql};
+use larder::source::postgres::{DUMP_FILE, DumpSource, TableOptions, find_server_programs, psql};
 use larder::source::{DirSource, Excludes};
 
 use super::rows::{Change, Row, Rows};
@@ -72,7 +72,10 @@ impl Database {
     /// Where a backup reads it from.
     pub(super) fn origin(&self) -> Origin {
         match self {
-            Self::Server { server, .. } => Origin::Database(Box::new(DumpSource::new(server.connection(), SECRET))),
+            Self::Server { server, .. } => {
+                let source = DumpSource::new(server.connection(), SECRET).by_tables(Some(TableOptions::default()));
+                Origin::Database(Box::new(source))
+            }
             Self::Written { folder } => Origin::Directory(DirSource::new(folder, Excludes::default())),
         }
     }

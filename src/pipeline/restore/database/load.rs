@@ -24,9 +24,8 @@ pub(super) fn load(
 ) -> Result<u64, Error> {
     match &saved.dump {
         Dump::Plain(content) => {
-            let dump = script(Counted::new(Segment::whole(content), reader, progress), wanted, true);
-            let outcome = loaded.load(&mut Watched { stream: CopyCounter::new(dump) });
-            outcome.map(|()| 0).map_err(|error| reading_error(error, progress))
+            let mut dump = script(Counted::new(Segment::whole(content), reader, progress), wanted);
+            loaded.load(&mut dump).map(|()| 0).map_err(|error| reading_error(error, progress))
         }
         Dump::Tables(tables) => {
             let loader = loaded.loader(jobs, &saved.facts.encoding, progress)?;
@@ -45,12 +44,13 @@ fn load_tables(
 ) -> Result<u64, Error> {
     let failed = |error| reading_error(error, progress);
     let TableIndex { before, others, after, .. } = &tables.index;
-    loader.script(&mut Counted::new(tables.statements(before)?, reader, progress)).map_err(failed)?;
+    let before = Counted::new(tables.statements(before)?, reader, progress);
+    loader.script(&mut script(before, Wanted::default())).map_err(failed)?;
     load_rows(&mut loader, reader, (tables, wanted), progress)?;
     let others = Counted::new(tables.statements(others)?, reader, progress);
-    loader.script(&mut script(others, wanted, false)).map_err(failed)?;
-    let mut after = Counted::new(tables.statements(after)?, reader, progress);
-    let tried = loader.after(&mut after, wanted.tables.is_empty()).map_err(failed)?;
+    loader.script(&mut script(others, wanted)).map_err(failed)?;
+    let after = Counted::new(tables.statements(after)?, reader, progress);
+    let tried = loader.after(&mut script(after, Wanted::default()), wanted.tables.is_empty()).map_err(failed)?;
     loader.end().map_err(failed).map(|()| tried)
 }
 
@@ -73,9 +73,10 @@ pub(super) fn load_rows(
     Ok(())
 }
 
-/// A script of which only what is wanted passes.
-pub(super) fn script<'a>(from: Counted<'a>, wanted: Wanted<'a>, is_whole: bool) -> Box<dyn Read + 'a> {
-    if wanted.is_everything() { Box::new(from) } else { Box::new(Filtered::script(from, wanted, is_whole)) }
+/// A script of which only what is wanted passes, and nothing that would leave the database.
+fn script<'a>(from: Counted<'a>, wanted: Wanted<'a>) -> Box<dyn Read + 'a> {
+    let watched = Watched::new(from);
+    if wanted.is_everything() { Box::new(watched) } else { Box::new(Filtered::script(watched, wanted)) }
 }
 
 /// What ended the reading of a dump is an error of ours, not of the database.
@@ -115,9 +116,16 @@ impl Read for Counted<'_> {
     }
 }
 
-/// A plain dump that ends with an error when it would leave the database that it is loaded into.
-struct Watched<R> {
+/// A script that ends with an error when it has a command that would leave the database that it is loaded into: what a server
+/// says of its own views and functions, `pg_dump` repeats.
+pub(super) struct Watched<R> {
     stream: CopyCounter<R>,
+}
+
+impl<R: Read> Watched<R> {
+    pub(super) fn new(script: R) -> Self {
+        Self { stream: CopyCounter::new(script) }
+    }
 }
 
 impl<R: Read> Read for Watched<R> {

@@ -50,13 +50,15 @@ pub struct DatabaseTarget {
     pub tables: Vec<String>,
     /// How rows are masked.
     pub mask: Option<Arc<Mask>>,
+    /// Whether each rule of the mask must be for a table of this database: there is no other one that is restored.
+    pub has_all_rules: bool,
 }
 
 impl DatabaseTarget {
     /// All of a database in the place of the one of this connection.
     #[must_use]
     pub const fn whole(connection: Connection) -> Self {
-        Self { connection, is_new: false, tables: Vec::new(), mask: None }
+        Self { connection, is_new: false, tables: Vec::new(), mask: None, has_all_rules: false }
     }
 
     /// Whether rows are replaced in tables that stay.
@@ -64,8 +66,8 @@ impl DatabaseTarget {
         !self.is_new && !self.tables.is_empty()
     }
 
-    fn wanted(&self) -> Wanted<'_> {
-        Wanted { mask: self.mask.as_deref(), tables: &self.tables }
+    fn wanted<'w>(&'w self, saved: &'w SavedDatabase<'_>) -> Wanted<'w> {
+        Wanted { mask: self.mask.as_deref(), tables: &self.tables, index: saved.index() }
     }
 }
 
@@ -84,7 +86,7 @@ pub(super) fn restore(
     }
     let mut reader = repository.reader()?;
     let saved = SavedDatabase::find(&mut reader, component)?;
-    let (connection, wanted) = (&target.connection, target.wanted());
+    let (connection, wanted) = (&target.connection, target.wanted(&saved));
     // The database is restored under the name that the configuration gives it now.
     let mut facts = DatabaseFacts { name: connection.database.clone(), ..saved.facts.clone() };
     facts.tables.retain(|table| wanted.has(&table.table));
@@ -103,7 +105,10 @@ pub(super) fn restore(
         let (loaded, roles) = LoadedDatabase::create(maintenance, &facts, "new", &saved.globals)?;
         let missing = load(&loaded, &mut reader, (&saved, wanted), options.jobs, progress)?;
         loaded.check_rows(&facts)?;
-        loaded.put_in_place(&facts)?;
+        if let Some(missing) = target.mask.as_ref().filter(|_| target.has_all_rules).and_then(|mask| mask.missing()) {
+            return Err(Error::Refused(missing));
+        }
+        loaded.put_in_place(&facts, target.is_new)?;
         done.roles_created = roles;
         if missing > 0 {
             result.notes.push(format!("without {missing} of its foreign keys: what they refer to was not restored"));
@@ -114,23 +119,24 @@ pub(super) fn restore(
     Ok(())
 }
 
-/// Makes sure, before anything is touched, that a component can be restored as it is asked for.
+/// Makes sure, before anything is touched, that a component can be restored as it is asked for. Says whether all of its tables
+/// are known by then.
 ///
 /// # Errors
 /// [`Error::Refused`], [`Error::Model`]; [`Error::Sink`] when the server cannot be reached.
-pub fn check_target(repository: &Repository, component: &Component, target: &DatabaseTarget) -> Result<(), Error> {
+pub fn check_target(repository: &Repository, component: &Component, target: &DatabaseTarget) -> Result<bool, Error> {
     let saved = SavedDatabase::find(&mut repository.reader()?, component)?;
     let is_there = exists(&maintenance(&target.connection)?, &target.connection.database)?;
-    check(&saved, target, is_there)
+    check(&saved, target, is_there).map(|()| saved.index().is_some())
 }
 
 fn check(saved: &SavedDatabase<'_>, target: &DatabaseTarget, is_there: bool) -> Result<(), Error> {
-    check_wanted(saved, target.wanted())?;
+    check_wanted(saved, target.wanted(saved))?;
     if target.is_new && is_there {
         let name = &target.connection.database;
         return Err(Error::Refused(format!("there is a database {name} already, and --into makes one of its own")));
     }
-    if target.replaces_rows() { replace::check(&target.connection, saved, target.wanted()) } else { Ok(()) }
+    if target.replaces_rows() { replace::check(&target.connection, saved, target.wanted(saved)) } else { Ok(()) }
 }
 
 /// Makes sure that the snapshot has what is wanted of it.

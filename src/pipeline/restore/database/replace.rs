@@ -2,7 +2,7 @@
 //!
 //! Triggers do not run. Whether all references hold is looked at before anything counts.
 
-use super::load::{Counted, load_rows, reading_error};
+use super::load::{Counted, Watched, load_rows, reading_error};
 use crate::model::TableRows;
 use crate::pipeline::Error;
 use crate::pipeline::database::{Dump, SavedDatabase};
@@ -12,19 +12,25 @@ use crate::repo::ChunkReader;
 use crate::sink::postgres::{Loader, literal};
 use crate::source::postgres::{Connection, psql};
 
-/// Looks at every foreign key of these tables, from and to. `:TABLES` is a list of their names.
+/// Looks at every foreign key of these tables and of those that they are partitions of, from and to, by the operators that the
+/// server itself compares with; and for duplicates where that is put off to the end of a transaction. `:TABLES` is a list of names.
 const CHECK_SQL: &str = "DO $check$
-DECLARE key record; broken boolean;
+DECLARE tables regclass[] := :TABLES::regclass[]; key record; broken boolean;
 BEGIN
-    FOR key IN SELECT c.conname, c.conrelid::regclass AS child, c.confrelid::regclass AS parent,
+    FOR key IN WITH RECURSIVE around AS (
+                SELECT unnest(tables)::oid AS oid UNION SELECT i.inhparent FROM pg_inherits i JOIN around ON i.inhrelid = around.oid
+            ) SELECT c.conname, c.conrelid::regclass AS child, c.confrelid::regclass AS parent,
             (SELECT relkind FROM pg_class WHERE oid = c.conrelid) AS child_kind, (SELECT relkind FROM pg_class WHERE oid = c.confrelid) AS parent_kind,
-            (SELECT string_agg(format('c.%I = p.%I', a.attname, b.attname), ' AND ') FROM unnest(c.conkey, c.confkey) AS k (x, y)
+            (SELECT string_agg(format('p.%I OPERATOR(%I.%s) c.%I', b.attname, n.nspname, o.oprname, a.attname), ' AND ')
+                FROM unnest(c.conkey, c.confkey, c.conpfeqop) AS k (x, y, z)
                 JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = k.x
-                JOIN pg_attribute b ON b.attrelid = c.confrelid AND b.attnum = k.y) AS same,
+                JOIN pg_attribute b ON b.attrelid = c.confrelid AND b.attnum = k.y
+                JOIN pg_operator o ON o.oid = k.z JOIN pg_namespace n ON n.oid = o.oprnamespace) AS same,
             (SELECT string_agg(format('c.%I IS NOT NULL', a.attname), ' AND ') FROM unnest(c.conkey) AS k (x)
                 JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = k.x) AS filled
-        FROM pg_constraint c WHERE c.contype = 'f' AND c.convalidated
-            AND (c.conrelid = ANY (:TABLES::regclass[]) OR c.confrelid = ANY (:TABLES::regclass[]))
+        FROM pg_constraint c WHERE c.contype = 'f' AND c.conparentid = 0
+            AND (c.conrelid IN (SELECT oid FROM around) OR c.confrelid IN (SELECT oid FROM around))
+            AND (c.convalidated OR c.conrelid = ANY (tables))
     LOOP
         EXECUTE format('SELECT EXISTS (SELECT FROM %s %s AS c WHERE %s AND NOT EXISTS (SELECT FROM %s %s AS p WHERE %s))',
             CASE key.child_kind WHEN 'r' THEN 'ONLY' ELSE '' END, key.child, key.filled,
@@ -33,13 +39,27 @@ BEGIN
             RAISE EXCEPTION 'rows of % would refer to rows of % that are not there (foreign key %): restore both tables', key.child, key.parent, key.conname;
         END IF;
     END LOOP;
+    FOR key IN SELECT c.conname, c.conrelid::regclass AS child, c.contype, (SELECT string_agg(format('%I', a.attname), ', ')
+                FROM unnest(c.conkey) AS k (x) JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = k.x) AS columns,
+            (SELECT string_agg(format('%I IS NOT NULL', a.attname), ' AND ') FROM unnest(c.conkey) AS k (x)
+                JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = k.x) AS filled
+        FROM pg_constraint c WHERE c.condeferrable AND c.contype IN ('p', 'u', 'x') AND c.conrelid = ANY (tables)
+    LOOP
+        broken := true;
+        IF key.contype <> 'x' THEN
+            EXECUTE format('SELECT EXISTS (SELECT FROM ONLY %s WHERE %s GROUP BY %s HAVING count(*) > 1)', key.child, key.filled, key.columns) INTO broken;
+        END IF;
+        IF broken THEN
+            RAISE EXCEPTION 'whether the rows of % keep to % is not sure: it can be put off, and would not be looked at', key.child, key.conname;
+        END IF;
+    END LOOP;
 END $check$;
 ";
 
 /// Makes sure that the tables are there, with the columns that the rows have.
 pub(super) fn check(connection: &Connection, saved: &SavedDatabase<'_>, wanted: Wanted<'_>) -> Result<(), Error> {
     let Dump::Tables(tables) = &saved.dump else { return Ok(()) };
-    for (table, columns) in tables.index.all_tables().filter(|(table, _)| wanted.has(table)) {
+    for (table, columns, _) in tables.index.all_tables().filter(|(table, ..)| wanted.has(table)) {
         let columns: Vec<String> = columns.iter().map(|column| literal(column)).collect();
         let sql = format!(
             "SELECT to_regclass({0}) IS NULL, (SELECT string_agg(c, ', ') FROM unnest(ARRAY[{1}]::text[]) AS c WHERE NOT EXISTS (
@@ -76,7 +96,7 @@ pub(super) fn rows(
     loader.script(&mut begin(tables).as_bytes()).map_err(failed)?;
     load_rows(&mut loader, reader, (files, wanted), progress)?;
     let others = Counted::new(files.statements(&files.index.others)?, reader, progress);
-    let mut others = Filtered::only_rows(others, wanted);
+    let mut others = Filtered::only_rows(Watched::new(others), wanted);
     loader.script(&mut others).map_err(failed)?;
     loader.script(&mut end(tables).as_bytes()).map_err(failed)?;
     loader.end().map_err(failed)
@@ -101,6 +121,6 @@ fn end(tables: &[TableRows]) -> String {
     };
     let counts = tables.iter().map(count);
     let keys = CHECK_SQL.replace(":TABLES", &format!("ARRAY[{}]", names.join(", ")));
-    let path = "SET LOCAL search_path = pg_catalog;".to_owned();
+    let path = "SET LOCAL search_path = pg_catalog, pg_temp;".to_owned();
     std::iter::once(path).chain(counts).chain([keys, "COMMIT;\n".to_owned()]).collect::<Vec<_>>().join("\n")
 }
