@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::support::{Run, System, text, unique};
+use crate::support::{Run, System, run, text, unique};
 
 /// A system with people, what they ordered, and a table without a key.
 fn shop() -> System {
@@ -278,4 +278,44 @@ fn rules_for_a_table_are_for_everything_that_is_part_of_it() {
     let clear = "SELECT (SELECT count(*) FROM people WHERE email LIKE '%bank%'), (SELECT count(*) FROM parts WHERE email LIKE '%bank%')";
     assert_eq!(beside.sql(clear), "0|0");
     assert_eq!(beside.sql("SELECT (SELECT count(*) FROM people), (SELECT count(*) FROM parts)"), "2|3");
+}
+
+#[test]
+fn a_mask_is_for_all_databases_of_a_snapshot_and_each_rule_for_one_of_them() {
+    let system = shop();
+    let other = Beside::new(&system);
+    system.server.sql("postgres", &format!("CREATE DATABASE {}", other.name));
+    other.sql(
+        "CREATE TABLE clients (id integer PRIMARY KEY, email text); INSERT INTO clients VALUES (1, 'ada@bank.org')",
+    );
+    let url = system.server.url(&system.database);
+    system.write("larder.toml", format!("[database]\nurl = \"{url}\"\nothers = [\"{}\"]\n", other.name).as_bytes());
+    let larder = |arguments: &[&str]| run(&mut system.command_without_database(arguments));
+    larder(&["create"]).exits(0);
+    let mask = system.beside("mask.toml");
+    let to = system.beside("masked").to_string_lossy().into_owned();
+    let export = |rules: &str| {
+        fs::write(&mask, rules).expect("the folder is ours");
+        larder(&["export", "latest", "--no-compress", "--to", &to, "--mask", &mask.to_string_lossy()])
+    };
+    let rules = "[tables.\"public.users\"]\nemail = \"email\"\n[tables.\"public.clients\"]\nemail = \"email\"\n";
+    let refused = export(&format!("{rules}[tables.\"public.nobody\"]\nemail = \"email\"\n")).exits(1);
+    assert!(refused.stderr.contains("rules for public.nobody"), "{}", refused.stderr);
+    export(rules).exits(0);
+    let folder = system.beside("masked").join(&system.snapshots()[0]);
+    let dump = fs::read_to_string(folder.join(format!("database_{}.sql", other.name))).expect("the dump");
+    assert!(dump.contains("@example.com") && !dump.contains("ada@"), "{dump}");
+}
+
+/// The cause: while one session loads what only one can load, the others wait, and a server may end who waits too long.
+#[test]
+fn sessions_that_wait_in_a_restore_are_not_ended_as_idle() {
+    let system = shop();
+    system.sql(
+        "CREATE TABLE heap AS SELECT n AS id, repeat(md5(n::text), 30) AS text FROM generate_series(1, 60000) AS n",
+    );
+    system.create();
+    let mut restore = system.command(&["restore", "latest", "--components", "database", "--force", "--no-snapshot"]);
+    run(restore.env("PGOPTIONS", "-c idle_session_timeout=100ms")).exits(0);
+    assert_eq!(system.sql("SELECT count(*) FROM heap"), "60000");
 }
