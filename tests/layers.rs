@@ -55,7 +55,6 @@ const HOMES: &[(&str, &[&str])] = &[
 
 /// Modules within a file that may import everything from the file around them.
 const TEST_MODULES: &[&str] = &["tests", "contract"];
-
 const FILE_LINES_MAX: usize = 500;
 const FUNCTION_LINES_MAX: usize = 70;
 

@@ -7,6 +7,8 @@ use std::cmp::Ordering;
 
 use super::KeyOrder;
 
+/// The line that ends the rows of a table in a dump, which no row is equal to.
+pub const END: &[u8] = b"\\.\n";
 /// A value that is null.
 pub const NULL: &[u8] = b"\\N";
 

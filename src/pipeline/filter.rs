@@ -4,11 +4,11 @@ use std::io::{self, BufRead, BufReader, Read};
 
 use super::mask::{Mask, RowMask};
 use crate::limits::COPY_STATEMENT_BYTES_MAX;
+use crate::model::rows::END;
 use crate::model::{TableIndex, split_table};
 use crate::source::postgres::{Quoting, copied_table};
 
 const COPY_START: &[u8] = b"COPY ";
-const ROWS_END: &[u8] = b"\\.\n";
 const BUFFER_BYTES: usize = 256 << 10;
 /// Masked rows that are made at once, in bytes.
 const READY_BYTES: usize = 64 << 10;
@@ -102,9 +102,9 @@ impl<'a, R: Read> Filtered<'a, R> {
             }
             match &self.fate {
                 Fate::Statement => self.statement()?,
-                _ if self.line == ROWS_END => {
+                _ if self.line == END => {
                     if !matches!(self.fate, Fate::LeaveOut) {
-                        self.ready.extend_from_slice(ROWS_END);
+                        self.ready.extend_from_slice(END);
                     }
                     self.fate = Fate::Statement;
                 }

@@ -137,6 +137,7 @@ fn render(
     progress: &dyn Progress,
 ) -> Result<ExportReport, Error> {
     let failed = |action, source| Error::from(sink::Error::io(action, shown.display().to_string(), source));
+    options.mask.into_iter().for_each(Mask::begin);
     let mut rendered = Vec::new();
     let mut report = ExportReport { path: shown.to_owned(), bytes: 0, left_out: Vec::new(), notes: Vec::new() };
     let mut renderer = Renderer { repository, snapshot, folder, options, notes: &mut report.notes, progress };

@@ -76,6 +76,11 @@ impl Mask {
         Ok(is_masked.then_some(RowMask { masker: &self.masker, rules, columns: names }))
     }
 
+    /// Begins anew with what [`Mask::missing`] tells: another snapshot may not have the tables of the last one.
+    pub(super) fn begin(&self) {
+        self.fitted.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     /// Which rules have not been for any table so far, in words.
     #[must_use]
     pub fn missing(&self) -> Option<String> {

@@ -4,6 +4,7 @@ use std::io::Read;
 
 use super::entries::entries;
 use super::lanes::Lanes;
+use crate::model::rows::END;
 use crate::progress::Progress;
 use crate::sink::Error;
 use crate::source;
@@ -13,7 +14,6 @@ use crate::source::postgres::Connection;
 const BUFFER_BYTES: usize = 64 << 10;
 /// Rows that one session is given before the next gets some, in bytes.
 const TURN_BYTES: usize = 4 << 20;
-const ROWS_END: &[u8] = b"\\.\n";
 
 /// Loads a database by several sessions.
 pub struct Loader<'a> {
@@ -69,7 +69,7 @@ impl<'a> Loader<'a> {
                 continue;
             };
             let rest = piece.split_off(cut + 1);
-            piece.extend_from_slice(ROWS_END);
+            piece.extend_from_slice(END);
             self.say(piece)?;
             self.next += 1;
             turn = rest.len();
@@ -78,17 +78,13 @@ impl<'a> Loader<'a> {
             }
         }
         if turn > 0 {
-            self.say(ROWS_END.to_vec())?;
+            self.say(END.to_vec())?;
             self.next += 1;
         }
         Ok(())
     }
 
-    /// Waits until everything so far is done.
-    ///
-    /// # Errors
-    /// Those of [`Loader::script`].
-    pub fn wait(&mut self) -> Result<(), Error> {
+    fn wait(&mut self) -> Result<(), Error> {
         self.lanes.wait().map_err(|source| self.failed(source))
     }
 

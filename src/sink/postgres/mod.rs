@@ -17,7 +17,7 @@ use super::Error;
 use crate::clock::LocalTime;
 use crate::model::{DatabaseFacts, TableRows};
 use crate::progress::Progress;
-use crate::source::postgres::{Connection, psql, psql_program};
+use crate::source::postgres::{Connection, ident, literal, psql, psql_program};
 use crate::source::{self, Process};
 
 /// Databases that a connection can be made to while others are renamed.
@@ -362,15 +362,6 @@ fn beside(name: &str, suffix: &str) -> String {
     head + &tail
 }
 
-fn ident(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
-}
-
-/// A text as a literal of SQL.
-pub(crate) fn literal(text: &str) -> String {
-    format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -386,10 +377,8 @@ mod tests {
     }
 
     #[test]
-    fn names_beside_a_database_fit_and_quoting_holds() {
+    fn names_beside_a_database_fit() {
         let name = beside(&"ä".repeat(40), "old");
         assert!(name.len() <= 63 && name.contains("_larder_old_"), "{name}");
-        assert_eq!(ident("a\"b"), "\"a\"\"b\"");
-        assert_eq!(literal("it's \\"), "E'it''s \\\\'");
     }
 }

@@ -5,7 +5,7 @@
 
 use serde::Deserialize;
 
-use super::names::{check_name, file_name};
+use super::names::{check_name, file_name, literal};
 use super::pieces::{PIECE_BYTES, bounds, conditions};
 use super::session::{Session, Stopped};
 use crate::model::{KeyColumn, KeyOrder, split_table};
@@ -323,10 +323,10 @@ fn read_statistics(
     key: &EntryKey,
     stopped: Stopped<'_>,
 ) -> Result<Statistics, Error> {
-    let [schema, table, column] = [&entry.schema, &entry.name, &key.name].map(|name| name.replace('\'', "''"));
+    let [schema, table, column] = [&entry.schema, &entry.name, &key.name].map(|name| literal(name));
     let query = format!(
         "SELECT pg_catalog.json_build_object('correlation', correlation, 'bounds', histogram_bounds::pg_catalog.text::pg_catalog.text[])
-            FROM pg_catalog.pg_stats WHERE schemaname = '{schema}' AND tablename = '{table}' AND attname = '{column}' AND NOT inherited"
+            FROM pg_catalog.pg_stats WHERE schemaname = {schema} AND tablename = {table} AND attname = {column} AND NOT inherited"
     );
     let rows = session.rows(&query, stopped)?;
     rows.first().map_or_else(|| Ok(Statistics::default()), |row| parse(row.first()))

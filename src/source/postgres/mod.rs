@@ -20,6 +20,7 @@ pub use copy::CopyCounter;
 pub(crate) use copy::copied_table;
 pub use dump::{DUMP_FILE, DumpSource, GLOBALS_FILE, session_name};
 pub use file::DumpFile;
+pub(crate) use names::{ident, literal};
 pub(crate) use quoting::Quoting;
 pub use session::{Session, Stopped};
 pub use tables::{TableOptions, tables_without_order};

@@ -1,11 +1,23 @@
-//! Names of tables: what is none is refused, and what the file of a table is called.
+//! Names: how they are quoted, what is none, and what the file of a table is called.
 
 use crate::id::ChunkId;
-use crate::limits::NAME_BYTES_MAX;
 use crate::source::Error;
 
 /// Bytes of a file's name that is made of a table's; a longer one is cut.
 const FILE_NAME_BYTES: usize = 180;
+/// What file systems allow, as a restore into a folder makes the file there.
+const FILE_NAME_BYTES_MAX: usize = 255;
+const _: () = assert!(FILE_NAME_BYTES + 17 <= FILE_NAME_BYTES_MAX);
+
+/// A name as it stands in SQL.
+pub(crate) fn ident(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// A text as a literal of SQL.
+pub(crate) fn literal(text: &str) -> String {
+    format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
+}
 
 /// Makes sure that a name is nothing but a name, whoever has rewritten the functions of the server that quote names: what is sent
 /// to `psql` can be a command.
@@ -61,12 +73,10 @@ pub(super) fn file_name(schema: &str, table: &str) -> String {
     while !whole.is_char_boundary(end) {
         end -= 1;
     }
-    let (head, sum) = whole.split_at(end);
-    let sum = ChunkId::of(format!("{head}{sum}").as_bytes()).to_string();
+    let head = whole.get(..end).unwrap_or_default();
+    let sum = ChunkId::of(whole.as_bytes()).to_string();
     format!("{head}~{}", sum.get(..16).unwrap_or(&sum))
 }
-
-const _: () = assert!(FILE_NAME_BYTES + 17 <= NAME_BYTES_MAX);
 
 #[cfg(test)]
 mod tests {
@@ -79,7 +89,13 @@ mod tests {
         assert_ne!(file_name("a.b", "c"), file_name("a", "b.c"));
         assert_ne!(file_name("a%2Eb", "c"), file_name("a.b", "c"));
         let long = |last: &str| file_name(&"/".repeat(63), &format!("{}{last}", "\u{1}".repeat(60)));
-        assert!(long("a").len() <= NAME_BYTES_MAX && long("a") != long("b"));
+        assert!(long("a").len() <= FILE_NAME_BYTES_MAX && long("a") != long("b"));
+    }
+
+    #[test]
+    fn quoting_holds() {
+        assert_eq!(ident("a\"b"), "\"a\"\"b\"");
+        assert_eq!(literal("it's \\"), "E'it''s \\\\'");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Where a large table is cut into pieces that several sessions read at once. The rows are the same wherever that is.
 
+use super::names::literal;
 use crate::model::KeyOrder;
 
 /// What one piece of a table is aimed at, in bytes: what is read ahead of it fits into memory.
@@ -43,7 +44,6 @@ fn thin_out<T>(bounds: &mut Vec<T>, pieces: u64) {
 
 /// The conditions that divide a table at these bounds.
 pub(super) fn conditions(column: &str, bounds: &[String]) -> Vec<String> {
-    let literal = |bound: &String| format!("E'{}'", bound.replace('\\', "\\\\").replace('\'', "''"));
     let from = bounds.iter().map(|bound| Some(format!("{column} >= {}", literal(bound))));
     let to = bounds.iter().map(|bound| Some(format!("{column} < {}", literal(bound))));
     let pairs = std::iter::once(None).chain(from).zip(to.chain(std::iter::once(None)));

@@ -6,11 +6,9 @@ use std::io::Write;
 use std::time::Duration;
 
 use super::{Connection, psql_program};
-use crate::model::rows::{NULL, fields, unescape};
+use crate::model::rows::{END, NULL, fields, unescape};
 use crate::source::{Error, Process, ProcessInput};
 
-/// What ends an answer.
-const END: &[u8] = b"\\.\n";
 /// What must be known to tell an end: itself, and the byte before it.
 const TAIL_BYTES: usize = END.len() + 1;
 const SAY_END: &str = "\\echo '\\\\.'\n";
@@ -85,21 +83,9 @@ impl Session {
         self.answer(stopped, each)
     }
 
-    /// Sends part of a script, or rows after a COPY statement.
-    ///
-    /// # Errors
-    /// Those of [`Session::run`].
-    pub fn say(&mut self, bytes: &[u8]) -> Result<(), Error> {
+    fn say(&mut self, bytes: &[u8]) -> Result<(), Error> {
         let written = self.input.write_all(bytes).and_then(|()| self.input.flush());
         written.map_err(|source| self.why(Error::Stream { what: "psql".to_owned(), source }))
-    }
-
-    /// Waits until everything that was said is done.
-    ///
-    /// # Errors
-    /// Those of [`Session::run`].
-    pub fn wait(&mut self, stopped: Stopped<'_>) -> Result<(), Error> {
-        self.run("", stopped)
     }
 
     /// Ends the session, which must end well.

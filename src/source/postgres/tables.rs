@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::ahead::read_ahead;
 use super::catalog::{self, Catalog, Table};
+use super::names::ident;
 use super::session::Session;
 use super::{Connection, CopyCounter};
 use crate::model::{DATA_FOLDER, KeyedTable, Node, OtherTable, Script, TABLES_FILE, TableIndex, TableRows};
@@ -224,8 +225,7 @@ fn keyed_table(table: &Table, rows: u64, bytes: u64) -> KeyedTable {
 /// The arguments that leave the rows of these tables out. One for each: `pg_dump` finds a name by an index, and takes long to
 /// try many in one pattern.
 fn without(tables: &[Table]) -> Vec<String> {
-    let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
-    let argument = |table: &Table| format!("--exclude-table-data={}.{}", quoted(&table.schema), quoted(&table.name));
+    let argument = |table: &Table| format!("--exclude-table-data={}.{}", ident(&table.schema), ident(&table.name));
     tables.iter().map(argument).collect()
 }
 

@@ -9,8 +9,8 @@ use crate::pipeline::database::{Dump, SavedDatabase};
 use crate::pipeline::filter::{Filtered, Wanted};
 use crate::progress::Progress;
 use crate::repo::ChunkReader;
-use crate::sink::postgres::{Loader, literal};
-use crate::source::postgres::{Connection, psql};
+use crate::sink::postgres::Loader;
+use crate::source::postgres::{Connection, literal, psql};
 
 /// Looks at every foreign key of these tables and of those that they are partitions of, from and to, by the operators that the
 /// server itself compares with; and for duplicates where that is put off to the end of a transaction. `:TABLES` is a list of names.
@@ -80,7 +80,7 @@ pub(super) fn check(connection: &Connection, saved: &SavedDatabase<'_>, wanted: 
     Ok(())
 }
 
-/// Replaces the rows of the wanted tables, all of them or none.
+/// Replaces the rows of the wanted tables, which [`check`] has found to be there, all of them or none.
 pub(super) fn rows(
     connection: &Connection,
     saved: &SavedDatabase<'_>,
@@ -88,7 +88,6 @@ pub(super) fn rows(
     (wanted, tables): (Wanted<'_>, &[TableRows]),
     progress: &dyn Progress,
 ) -> Result<(), Error> {
-    check(connection, saved, wanted)?;
     let Dump::Tables(files) = &saved.dump else { return Ok(()) };
     let failed = |error| reading_error(error, progress);
     let action = format!("replace the rows in {connection}");
