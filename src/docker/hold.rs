@@ -20,6 +20,11 @@ const RELEASE_LIMIT: Duration = Duration::from_mins(1);
 /// How long it is waited between two tries: at first, and at most.
 const RELEASE_PAUSE: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(5)];
 
+/// How often freezing is tried. A container that starts processes all the time may escape the runtime's own tries.
+const FREEZE_TRIES: u32 = 5;
+/// How long it is waited before freezing is tried again: at first; then each time twice as long.
+const FREEZE_PAUSE: Duration = Duration::from_millis(100);
+
 /// How containers are held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum HoldMethod {
@@ -207,26 +212,34 @@ fn settled(engine: &Engine, containers: Vec<Container>) -> Result<Vec<Container>
 
 /// Holds a container; `false` when it had ended meanwhile.
 fn hold_one(engine: &Engine, container: &Container, method: HoldMethod) -> Result<bool, Error> {
-    let held = match method {
-        HoldMethod::Pause => engine.pause(&container.id),
-        HoldMethod::Stop => engine.stop(&container.id),
-    };
-    let Err(error) = held else { return Ok(true) };
-    if error.is_missing() {
-        return Ok(false);
-    }
-    if error.is_away() {
-        return Err(error);
-    }
-    match engine.container(&container.id) {
-        Err(error) if error.is_missing() => Ok(false),
-        found => match (method, found?.state) {
+    let mut tries_left = if method == HoldMethod::Pause { FREEZE_TRIES } else { 1 };
+    let mut pause = FREEZE_PAUSE;
+    loop {
+        let held = match method {
+            HoldMethod::Pause => engine.pause(&container.id),
+            HoldMethod::Stop => engine.stop(&container.id),
+        };
+        let Err(error) = held else { return Ok(true) };
+        if error.is_missing() {
+            return Ok(false);
+        }
+        if error.is_away() {
+            return Err(error);
+        }
+        let found = match engine.container(&container.id) {
+            Err(error) if error.is_missing() => return Ok(false),
+            found => found?,
+        };
+        tries_left -= 1;
+        match (method, found.state) {
             // The engine may have done it all the same.
-            (HoldMethod::Pause, State::Paused) | (HoldMethod::Stop, State::Stopped) => Ok(true),
-            (HoldMethod::Pause, State::Stopped) => Ok(false),
-            (_, State::Restarting) => Err(restarting(container)),
-            (_, State::Running | State::Paused) => Err(error),
-        },
+            (HoldMethod::Pause, State::Paused) | (HoldMethod::Stop, State::Stopped) => return Ok(true),
+            (HoldMethod::Pause, State::Stopped) => return Ok(false),
+            (_, State::Restarting) => return Err(restarting(container)),
+            (_, State::Running | State::Paused) if tries_left == 0 => return Err(error),
+            (_, State::Running | State::Paused) => std::thread::sleep(pause),
+        }
+        pause *= 2;
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use larder::docker::{Container, Engine, Error, Hold, HoldMethod, Journal, Purpose, State};
 
+use crate::proxy::Proxy;
 use crate::support::{Stack, component, until};
 
 /// Ends when it is asked to.
@@ -98,5 +99,41 @@ fn a_container_that_has_ended_since_it_was_listed_is_passed_over() {
     assert_eq!(hold.names(), [stack.container("ollama")]);
     hold.release().expect("it goes on");
     stack.assert_runs(&["ollama"]);
+    assert!(Journal::leftovers(&folder).is_empty());
+}
+
+/// A server that forked all the time escaped a freeze once, and its volume was saved while it went on writing.
+#[test]
+fn a_container_that_cannot_be_frozen_at_once_is_frozen_a_moment_later() {
+    let stack = Stack::bare();
+    stack.start_models();
+    let proxy = Proxy::start(&stack.host);
+    let (engine, container) = engine_and(&stack, &proxy.host(), "ollama");
+    proxy.refuse("/pause", 2);
+    let folder = stack.path("held");
+    let hold = Hold::begin(&engine, &[container], HoldMethod::Pause, Purpose::Backup, &folder).expect("it is paused");
+    assert_eq!(proxy.refusals_left(), 0, "it was refused at first");
+    assert_eq!(stack.state("ollama"), "paused");
+    hold.release().expect("it goes on");
+    stack.assert_runs(&["ollama"]);
+}
+
+#[test]
+fn a_container_that_can_never_be_frozen_costs_nobody_else_a_hold() {
+    let stack = Stack::bare();
+    stack.start_models();
+    stack.create_volume("x", &[]);
+    stack.start("beside", (&stack.volume("x"), "/x"), &[], &WAITING);
+    let proxy = Proxy::start(&stack.host);
+    let (engine, models) = engine_and(&stack, &proxy.host(), "ollama");
+    let (_, beside) = engine_and(&stack, &proxy.host(), "beside");
+    proxy.refuse("/pause", u32::MAX);
+    let folder = stack.path("held");
+    let listed = [models, beside];
+    let refused =
+        Hold::begin(&engine, &listed, HoldMethod::Pause, Purpose::Backup, &folder).expect_err("it is refused");
+    assert!(refused.to_string().contains("unable to freeze"), "{refused}");
+    assert_eq!(proxy.refusals_left(), u32::MAX - 5, "one of them was tried, five times");
+    stack.assert_runs(&["ollama", "beside"]);
     assert!(Journal::leftovers(&folder).is_empty());
 }

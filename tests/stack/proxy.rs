@@ -1,6 +1,6 @@
 //! A socket between Larder and its engine that can be cut, and held up, in the middle of what is going on.
 //!
-//! It copies bytes and does not know what they mean.
+//! It copies bytes, and knows of what they mean only which call a request is: a call can be refused.
 
 use std::io::{Read, Write};
 use std::net::Shutdown;
@@ -9,6 +9,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use tempfile::TempDir;
+
+/// What an engine answers whose runtime did not get hold of every process of a container.
+const REFUSAL: &str = "{\"message\":\"OCI runtime pause failed: unable to freeze: unknown\"}";
 
 /// What becomes of the connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,10 +33,21 @@ struct State {
     refused: u32,
     /// How often something was said to the engine while it was stalled.
     unanswered: u32,
+    /// The end of the path of a call, and how often it is still refused.
+    refusal: Option<(&'static str, u32)>,
     connections: Vec<UnixStream>,
 }
 
 impl State {
+    /// Whether this is a request that is to be refused, which then counts.
+    fn refuses(&mut self, request: &[u8]) -> bool {
+        let Some((call, times @ 1..)) = &mut self.refusal else { return false };
+        let path = request.split(|&byte| byte == b' ').nth(1).unwrap_or_default();
+        let refuses = path.ends_with(call.as_bytes());
+        *times -= u32::from(refuses);
+        refuses
+    }
+
     fn cut(&mut self) {
         self.mode = Mode::Cut;
         for connection in self.connections.drain(..) {
@@ -68,8 +82,15 @@ impl Proxy {
         let engine = PathBuf::from(host.strip_prefix("unix://").expect("the engine of the tests has a socket"));
         let folder = tempfile::tempdir().expect("a temporary folder");
         let listener = UnixListener::bind(folder.path().join("socket")).expect("the folder is ours");
-        let state =
-            State { mode: Mode::Open, said: 0, left: usize::MAX, refused: 0, unanswered: 0, connections: Vec::new() };
+        let state = State {
+            mode: Mode::Open,
+            said: 0,
+            left: usize::MAX,
+            refused: 0,
+            unanswered: 0,
+            refusal: None,
+            connections: Vec::new(),
+        };
         let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() });
         let passing = Arc::clone(&shared);
         std::thread::spawn(move || {
@@ -98,6 +119,16 @@ impl Proxy {
     /// Holds up what the engine says.
     pub(crate) fn stall(&self) {
         self.shared.state().mode = Mode::Stalled;
+    }
+
+    /// Refuses a call so often, as an engine does whose runtime could not do it.
+    pub(crate) fn refuse(&self, call: &'static str, times: u32) {
+        self.shared.state().refusal = Some((call, times));
+    }
+
+    /// How often a call is still going to be refused.
+    pub(crate) fn refusals_left(&self) -> u32 {
+        self.shared.state().refusal.map_or(0, |(_, times)| times)
     }
 
     /// Goes on, and takes connections again.
@@ -132,32 +163,46 @@ fn connect(shared: &Arc<Shared>, client: UnixStream, engine: &Path) {
     let engine = UnixStream::connect(engine).expect("the engine runs");
     let copy = |stream: &UnixStream| stream.try_clone().expect("a socket can be had twice");
     state.connections.extend([copy(&client), copy(&engine)]);
-    let (to_client, to_engine) = (copy(&client), copy(&engine));
+    let (to_client, to_engine, mut refused) = (copy(&client), copy(&engine), copy(&client));
     let (asking, answering) = (Arc::clone(shared), Arc::clone(shared));
     std::thread::spawn(move || {
-        pass(client, to_engine, |_| {
+        pass(client, to_engine, |request| {
             let mut state = asking.state();
             state.unanswered += u32::from(state.mode == Mode::Stalled);
+            let refuses = state.refuses(request);
+            if refuses {
+                // Who does not listen any more needs no answer.
+                let _ = write!(
+                    refused,
+                    "HTTP/1.1 500 Internal Server Error\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{REFUSAL}",
+                    REFUSAL.len()
+                );
+            }
+            !refuses
         });
     });
     std::thread::spawn(move || {
-        pass(engine, to_client, |len| {
+        pass(engine, to_client, |answer| {
             let state = answering.state();
             let waited = answering.changed.wait_while(state, |state| state.mode == Mode::Stalled);
             let mut state = waited.unwrap_or_else(PoisonError::into_inner);
-            state.said += len;
-            state.left = state.left.saturating_sub(len);
+            state.said += answer.len();
+            state.left = state.left.saturating_sub(answer.len());
             if state.left == 0 {
                 state.cut();
             }
+            true
         });
     });
 }
 
-fn pass(mut from: UnixStream, mut to: UnixStream, before: impl Fn(usize)) {
+/// Passes on what `takes` agrees to.
+fn pass(mut from: UnixStream, mut to: UnixStream, mut takes: impl FnMut(&[u8]) -> bool) {
     let mut buffer = vec![0; 64 << 10];
     while let Ok(len @ 1..) = from.read(&mut buffer) {
-        before(len);
+        if !takes(&buffer[..len]) {
+            continue;
+        }
         if to.write_all(&buffer[..len]).is_err() {
             // Nobody listens any more, which who speaks has to know.
             let _ = from.shutdown(Shutdown::Both);
