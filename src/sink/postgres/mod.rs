@@ -35,16 +35,17 @@ pub struct LoadedDatabase {
     name: String,
 }
 
-/// A connection to the same server that does not use the database itself.
+/// A connection to the same server that does not use the database itself, and whether there is that database.
 ///
 /// # Errors
 /// [`Error::Database`] when the server cannot be reached.
-pub fn maintenance(connection: &Connection) -> Result<Connection, Error> {
+pub fn maintenance(connection: &Connection) -> Result<(Connection, bool), Error> {
+    let sql = find_sql(&connection.database);
     let mut last = None;
     for name in MAINTENANCE.into_iter().filter(|name| *name != connection.database) {
         let candidate = connection.with_database(name);
-        match psql(&candidate, "SELECT 1") {
-            Ok(_) => return Ok(candidate),
+        match psql(&candidate, &sql) {
+            Ok(found) => return Ok((candidate, !found.is_empty())),
             Err(error) => last = Some(error),
         }
     }
@@ -52,13 +53,9 @@ pub fn maintenance(connection: &Connection) -> Result<Connection, Error> {
     Err(Error::Database { action: format!("reach the server of {connection}"), source })
 }
 
-/// Whether the server has a database of this name.
-///
-/// # Errors
-/// [`Error::Database`].
-pub fn exists(maintenance: &Connection, name: &str) -> Result<bool, Error> {
-    let sql = format!("SELECT 1 FROM pg_database WHERE datname = {}", literal(name));
-    Ok(!run(maintenance, "look for the database", &sql)?.is_empty())
+/// A query that has a row when there is a database of this name.
+fn find_sql(name: &str) -> String {
+    format!("SELECT 1 FROM pg_database WHERE datname = {}", literal(name))
 }
 
 impl LoadedDatabase {
@@ -73,13 +70,9 @@ impl LoadedDatabase {
         suffix: &str,
         globals: &str,
     ) -> Result<(Self, Vec<String>), Error> {
-        let roles = create_missing_roles(&maintenance, globals)?;
+        let (roles, has_owner) = create_missing_roles(&maintenance, globals, &facts.owner)?;
         let name = beside(&facts.name, suffix);
-        let owner = if role_exists(&maintenance, &facts.owner)? {
-            format!(" OWNER {}", ident(&facts.owner))
-        } else {
-            String::new()
-        };
+        let owner = if has_owner { format!(" OWNER {}", ident(&facts.owner)) } else { String::new() };
         let plain = format!("CREATE DATABASE {} TEMPLATE template0{owner}", ident(&name));
         let full = format!(
             "{plain} ENCODING {} LC_COLLATE {} LC_CTYPE {}",
@@ -163,12 +156,7 @@ impl LoadedDatabase {
             return Ok(());
         }
         let connection = self.maintenance.with_database(&self.name);
-        // Where rows were loaded through the table that its partitions belong to, they are counted through it too.
-        let whole = self.tables_where("c.relkind = 'p'")?;
-        // What an extension brings along is there before its own rows are loaded, and is in no dump.
-        let of_extensions = self.tables_where(
-            "EXISTS (SELECT FROM pg_depend WHERE classid = 'pg_class'::regclass AND objid = c.oid AND deptype = 'e')",
-        )?;
+        let (whole, of_extensions) = self.special_tables()?;
         let count = |(number, table): (usize, &TableRows)| {
             let only = if whole.contains(table.table.as_str()) { "" } else { "ONLY " };
             format!("SELECT {number}, count(*) FROM {only}{}", table.table)
@@ -186,14 +174,19 @@ impl LoadedDatabase {
         Ok(())
     }
 
-    /// The names of all tables of which this is true, quoted where needed.
-    fn tables_where(&self, condition: &str) -> Result<HashSet<String>, Error> {
-        let sql = format!(
-            "SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-                WHERE {condition}"
-        );
-        let rows = run(&self.maintenance.with_database(&self.name), "list the tables that were loaded", &sql)?;
-        Ok(rows.into_iter().flatten().collect())
+    /// The names, quoted where needed, of two kinds of tables. Where rows were loaded through the table that its partitions
+    /// belong to, they are counted through it too. What an extension brings along is there before its own rows are loaded,
+    /// and is in no dump.
+    fn special_tables(&self) -> Result<(HashSet<String>, HashSet<String>), Error> {
+        let sql = "SELECT format('%I.%I', n.nspname, c.relname), c.relkind = 'p', EXISTS (
+                SELECT FROM pg_depend WHERE classid = 'pg_class'::regclass AND objid = c.oid AND deptype = 'e')
+            FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p')";
+        let rows = run(&self.maintenance.with_database(&self.name), "list the tables that were loaded", sql)?;
+        let of_kind = |column: usize| {
+            let is_one = |row: &&Vec<String>| row.get(column).is_some_and(|value| value == "t");
+            rows.iter().filter(is_one).filter_map(|row| row.first().cloned()).collect()
+        };
+        Ok((of_kind(1), of_kind(2)))
     }
 
     /// Gives the database its settings and privileges, renames it to the snapshot's name, and drops the old one. One that is
@@ -202,13 +195,12 @@ impl LoadedDatabase {
     /// # Errors
     /// [`Error::Database`]; the old database serves on then.
     pub fn put_in_place(self, facts: &DatabaseFacts, is_new: bool) -> Result<(), Error> {
-        for property in &facts.properties {
-            let sql = property.replace(":DBNAME", &ident(&self.name));
-            run(&self.maintenance, "give the database its settings", &sql)?;
-        }
         let target = facts.name.as_str();
+        let properties = facts.properties.iter().map(|property| property.replace(":DBNAME", &ident(&self.name)));
+        let sql = properties.chain([find_sql(target)]).collect::<Vec<_>>().join(";\n");
+        let found = run(&self.maintenance, "give the database its settings", &sql)?;
         let old = beside(target, "old");
-        let had_old = !is_new && exists(&self.maintenance, target)?;
+        let had_old = !is_new && !found.is_empty();
         if had_old {
             self.swap(target, &old)?;
         } else {
@@ -305,10 +297,13 @@ fn feed(dump: &mut dyn Read, input: &mut dyn Write) -> Result<(), Feed> {
     }
 }
 
-/// Runs those statements of `globals` that concern roles the server lacks. Returns the names of the roles.
-fn create_missing_roles(maintenance: &Connection, globals: &str) -> Result<Vec<String>, Error> {
-    let rows = run(maintenance, "list the roles", "SELECT quote_ident(rolname) FROM pg_roles")?;
+/// Runs those statements of `globals` that concern roles the server lacks. Returns the names of the roles, and whether the
+/// owner is there then.
+fn create_missing_roles(maintenance: &Connection, globals: &str, owner: &str) -> Result<(Vec<String>, bool), Error> {
+    let sql = format!("SELECT quote_ident(rolname), quote_ident({}) FROM pg_roles", literal(owner));
+    let rows = run(maintenance, "list the roles", &sql)?;
     let known: Vec<&str> = rows.iter().filter_map(|row| row.first().map(String::as_str)).collect();
+    let owner = rows.first().and_then(|row| row.get(1)).map_or("", String::as_str);
     let mut created = Vec::new();
     for line in globals.lines() {
         let Some(role) = line.strip_prefix("CREATE ROLE ").and_then(|rest| rest.strip_suffix(';')) else { continue };
@@ -325,7 +320,8 @@ fn create_missing_roles(maintenance: &Connection, globals: &str) -> Result<Vec<S
     for statement in memberships(globals, &created) {
         run(maintenance, "make the roles members of one another", &statement)?;
     }
-    Ok(created)
+    let has_owner = known.contains(&owner) || created.iter().any(|role| role == owner);
+    Ok((created, has_owner))
 }
 
 /// The statements of `globals` that make one of these roles a member of another, or another a member of it. Who granted
@@ -341,11 +337,6 @@ fn memberships(globals: &str, roles: &[String]) -> Vec<String> {
     let grants = globals.lines().filter_map(|line| line.strip_prefix("GRANT ")?.strip_suffix(';'));
     let grants = grants.map(|grant| grant.split_once(" GRANTED BY ").map_or(grant, |(grant, _)| grant));
     grants.filter(|grant| concerns(grant)).map(|grant| format!("GRANT {grant}")).collect()
-}
-
-fn role_exists(maintenance: &Connection, role: &str) -> Result<bool, Error> {
-    let sql = format!("SELECT 1 FROM pg_roles WHERE rolname = {}", literal(role));
-    Ok(!run(maintenance, "look for the owner", &sql)?.is_empty())
 }
 
 fn run(connection: &Connection, action: &str, sql: &str) -> Result<Vec<Vec<String>>, Error> {

@@ -16,7 +16,7 @@ use crate::pipeline::filter::{Wanted, is_called};
 use crate::pipeline::mask::Mask;
 use crate::progress::Progress;
 use crate::repo::Repository;
-use crate::sink::postgres::{LoadedDatabase, exists, maintenance};
+use crate::sink::postgres::{LoadedDatabase, maintenance};
 use crate::source::Place;
 use crate::source::postgres::{Connection, psql};
 
@@ -90,9 +90,9 @@ pub(super) fn restore(
     // The database is restored under the name that the configuration gives it now.
     let mut facts = DatabaseFacts { name: connection.database.clone(), ..saved.facts.clone() };
     facts.tables.retain(|table| wanted.has(&table.table));
-    let maintenance = maintenance(connection)?;
+    let (maintenance, is_there) = maintenance(connection)?;
     let mut done = counts(&facts);
-    done.replaced = exists(&maintenance, &facts.name)?;
+    done.replaced = is_there;
     check(&saved, target, done.replaced)?;
     done.rows_replaced = target.replaces_rows();
     result.bytes_written = if target.tables.is_empty() { component.bytes } else { 0 };
@@ -126,7 +126,7 @@ pub(super) fn restore(
 /// [`Error::Refused`], [`Error::Model`]; [`Error::Sink`] when the server cannot be reached.
 pub fn check_target(repository: &Repository, component: &Component, target: &DatabaseTarget) -> Result<bool, Error> {
     let saved = SavedDatabase::find(&mut repository.reader()?, component)?;
-    let is_there = exists(&maintenance(&target.connection)?, &target.connection.database)?;
+    let (_, is_there) = maintenance(&target.connection)?;
     check(&saved, target, is_there).map(|()| saved.index().is_some())
 }
 
@@ -184,7 +184,7 @@ pub fn load_and_count(
 ) -> Result<DatabaseRestore, Error> {
     let mut reader = repository.reader()?;
     let saved = SavedDatabase::find(&mut reader, component)?;
-    let maintenance = maintenance(connection)?;
+    let (maintenance, _) = maintenance(connection)?;
     let (loaded, roles) = LoadedDatabase::create(maintenance.clone(), saved.facts, "test", &saved.globals)?;
     let outcome = load(&loaded, &mut reader, (&saved, Wanted::default()), jobs, progress)
         .and_then(|_| loaded.check_rows(saved.facts).map_err(Error::from));
