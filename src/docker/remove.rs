@@ -5,21 +5,22 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bollard::models::{ContainerCreateBody, HostConfig, Mount, MountType, MountVolumeOptions};
-use bollard::query_parameters::{CreateContainerOptions, RemoveContainerOptions};
+use bollard::query_parameters::{CreateContainerOptions, RemoveContainerOptions, WaitContainerOptions};
+use futures_util::StreamExt;
 
 use super::container::HELPER;
+use super::engine::failed;
 use super::owner::owner;
-use super::{Container, Engine, Error, State, VOLUME_FOLDER};
+use super::{Container, Engine, Error, VOLUME_FOLDER};
 
 /// Paths that one container removes, and how long they are together.
 const PATHS_AT_ONCE: usize = 500;
 const BYTES_AT_ONCE: usize = 64 << 10;
 /// How long it may take for them.
 const LIMIT: Duration = Duration::from_mins(10);
-const PAUSE: Duration = Duration::from_millis(50);
 
 /// Removes entries of one volume.
 #[derive(Debug)]
@@ -107,19 +108,19 @@ impl VolumeCleaner {
     }
 
     fn wait_for_end(&self, id: &str, action: &str) -> Result<(), Error> {
-        let deadline = Instant::now() + LIMIT;
-        while self.engine.container(id)?.state != State::Stopped {
-            if Instant::now() >= deadline {
-                let what = format!("the engine is still to {action}");
-                return Err(Error::NotReady { secs: LIMIT.as_secs(), what });
-            }
-            std::thread::sleep(PAUSE);
-        }
-        let found = self.engine.block(action, self.engine.docker.inspect_container(id, None))?;
-        match found.state.and_then(|state| state.exit_code) {
-            Some(0) => Ok(()),
-            status => Err(refused(&self.volume, &format!("`rm` ended with status {}", status.unwrap_or(-1)))),
-        }
+        let docker = self.engine.patient();
+        let mut ends = docker.wait_container(id, None::<WaitContainerOptions>);
+        let Ok(end) = self.engine.runtime.block_on(async { tokio::time::timeout(LIMIT, ends.next()).await }) else {
+            let what = format!("the engine is still to {action}");
+            return Err(Error::NotReady { secs: LIMIT.as_secs(), what });
+        };
+        let status = match end {
+            Some(Ok(end)) => end.status_code,
+            Some(Err(bollard::errors::Error::DockerContainerWaitError { code, .. })) => code,
+            Some(Err(error)) => return Err(failed(action, &error)),
+            None => return Err(Error::Broken { action: action.to_owned(), why: "the engine hung up".to_owned() }),
+        };
+        if status == 0 { Ok(()) } else { Err(refused(&self.volume, &format!("`rm` ended with status {status}"))) }
     }
 }
 

@@ -267,3 +267,22 @@ fn a_server_that_cannot_be_asked_for_its_databases_is_named() {
     stack.docker(&["unpause", &stack.container("cti_postgres")]).exits(0);
     stack.larder(&["plan"]).exits(0);
 }
+
+/// `rm` says by its status that something stays; a restore that did not look at it would tell that the volume is as it was.
+#[test]
+fn what_the_engine_cannot_remove_is_told() {
+    let stack = Stack::bare();
+    stack.start_models();
+    stack.write("ollama_data", "one", b"1");
+    let name = text(&stack.create()["name"]);
+    stack.write("ollama_data", "two", b"2");
+    stack.configure("[volumes.ollama_data]\nmethod = \"engine\"\n");
+    let two = stack.mountpoint(&stack.volume("ollama_data")).join("two");
+    run(Command::new("chattr").arg("+i").arg(&two)).exits(0);
+    let command = ["restore", &name, "--components", "docker_volume_ollama_data", "--force", "--no-snapshot"];
+    let failed = stack.larder(&command);
+    run(Command::new("chattr").arg("-i").arg(&two)).exits(0);
+    assert!(failed.exits(1).stderr.contains("`rm` ended with status 1"));
+    stack.larder(&command).exits(0);
+    assert!(!two.exists());
+}
