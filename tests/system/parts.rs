@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::support::{Run, System, run, text, unique};
+use crate::support::{Run, System, roles_go, run, text, unique};
 
 /// A system with people, what they ordered, and a table without a key.
 fn shop() -> System {
@@ -334,4 +334,41 @@ fn a_rule_must_have_its_table_on_each_night_that_is_exported() {
     assert!(exported.stderr.contains("rules for public.users"), "{}", exported.stderr);
     let folder = system.beside("masked");
     assert!(folder.join(first).exists() && !folder.join(second).exists());
+}
+
+/// The names of roles and tables were compared with their quotes: those that are there were made again, the owner was lost, and
+/// the rows that were loaded through a partitioned table were looked for in it alone.
+#[test]
+fn it_does_not_matter_which_names_a_server_quotes() {
+    let mut system = System::with_numbers(10);
+    let owner = system.new_role("NOLOGIN");
+    system.sql(
+        "CREATE TYPE mood AS ENUM ('bad', 'good');
+         CREATE TABLE moods (mood mood) PARTITION BY HASH (mood);
+         CREATE TABLE moods_0 PARTITION OF moods FOR VALUES WITH (MODULUS 1, REMAINDER 0);
+         INSERT INTO moods VALUES ('bad'), ('good'); ALTER TABLE numbers ADD PRIMARY KEY (id)",
+    );
+    system.server.sql("postgres", &format!("ALTER DATABASE {} OWNER TO {owner}", system.database));
+    let found = "SELECT pg_get_userbyid(datdba), (SELECT count(*) FROM moods_0), (SELECT count(*) FROM numbers)
+        FROM pg_database WHERE datname = current_database()";
+    let before = system.sql(found);
+    assert_eq!(before, format!("{owner}|2|10"));
+    for all_quoted in ["on", "off"] {
+        let larder = |all_quoted: &str, words: &[&str]| {
+            run(system.command(words).env("PGOPTIONS", format!("-c quote_all_identifiers={all_quoted}"))).exits(0)
+        };
+        let missing_roles = roles_go();
+        larder(all_quoted, &["create"]);
+        let tables = larder(all_quoted, &["cat", "latest:database/tables.json"]).stdout;
+        assert!(tables.contains("public.numbers") && !tables.contains("\\\""), "no name needs quotes: {tables}");
+        system.drop_database();
+        system.drop_roles();
+        let other = if all_quoted == "on" { "off" } else { "on" };
+        let restored = larder(other, &["restore", "latest", "--force"]);
+        drop(missing_roles);
+        assert_eq!(system.sql(found), before, "{}", restored.all());
+        system.sql("DELETE FROM numbers");
+        larder(other, &["restore", "latest", "--tables", "public.numbers", "--force", "--no-snapshot"]);
+        assert_eq!(system.sql(found), before);
+    }
 }

@@ -6,7 +6,7 @@ use crate::pipeline::Error;
 use crate::pipeline::backup::{self, BackupOptions, ComponentSource, Origin};
 use crate::progress::Progress;
 use crate::repo::Repository;
-use crate::sink::postgres::maintenance;
+use crate::sink::postgres::exists;
 
 /// Takes a snapshot of those sources that are there; of nothing when none is. The containers that were stopped for
 /// volumes stay so.
@@ -23,7 +23,7 @@ pub fn safety_snapshot(
     for source in sources {
         let is_there = match &source.origin {
             Origin::Directory(directory) => directory.root().exists(),
-            Origin::Database(dump) => maintenance(dump.connection())?.1,
+            Origin::Database(dump) => exists(dump.connection())?,
             Origin::Command(_) | Origin::DumpFile(_) | Origin::Archive(_) => false,
             // What does not exist yet has no source; this exists and cannot be read.
             Origin::Missing { why, .. } => {

@@ -15,7 +15,7 @@ pub use load::Loader;
 
 use super::Error;
 use crate::clock::LocalTime;
-use crate::model::{DatabaseFacts, TableRows};
+use crate::model::{DatabaseFacts, TableRows, split_table, unquote};
 use crate::progress::Progress;
 use crate::source::postgres::{Connection, ident, literal, psql, psql_program};
 use crate::source::{self, Process};
@@ -27,6 +27,9 @@ const COPY_BUFFER_BYTES: usize = 64 << 10;
 const LISTEN_TIME: Duration = Duration::from_millis(50);
 const RENAME_TRIES: u32 = 50;
 const RENAME_PAUSE: Duration = Duration::from_millis(100);
+
+/// Schema and name of a table, without quotes.
+type TableName = (String, String);
 
 /// A fresh database that a dump is loaded into. Dropped unless it is put in place.
 #[derive(Debug)]
@@ -51,6 +54,14 @@ pub fn maintenance(connection: &Connection) -> Result<(Connection, bool), Error>
     }
     let source = last.unwrap_or_else(|| source::Error::Settings("no maintenance database".to_owned()));
     Err(Error::Database { action: format!("reach the server of {connection}"), source })
+}
+
+/// Whether the server has the database of a connection.
+///
+/// # Errors
+/// Those of [`maintenance`].
+pub fn exists(connection: &Connection) -> Result<bool, Error> {
+    maintenance(connection).map(|(_, is_there)| is_there)
 }
 
 /// A query that has a row when there is a database of this name.
@@ -156,9 +167,9 @@ impl LoadedDatabase {
             return Ok(());
         }
         let connection = self.maintenance.with_database(&self.name);
-        let (whole, of_extensions) = self.special_tables()?;
+        let (partitioned, of_extensions) = self.partitioned_and_of_extensions()?;
         let count = |(number, table): (usize, &TableRows)| {
-            let only = if whole.contains(table.table.as_str()) { "" } else { "ONLY " };
+            let only = if partitioned.contains(&split_table(&table.table)) { "" } else { "ONLY " };
             format!("SELECT {number}, count(*) FROM {only}{}", table.table)
         };
         let counts: Vec<String> = facts.tables.iter().enumerate().map(count).collect();
@@ -166,7 +177,7 @@ impl LoadedDatabase {
         let rows = run(&connection, "count the rows that were loaded", &sql)?;
         for (number, table) in facts.tables.iter().enumerate() {
             let found = rows.get(number).and_then(|row| row.get(1)).cloned().unwrap_or_default();
-            let brought_along = |found: u64| found > table.rows && of_extensions.contains(&table.table);
+            let brought_along = |found: u64| found > table.rows && of_extensions.contains(&split_table(&table.table));
             if found != table.rows.to_string() && !found.parse().is_ok_and(brought_along) {
                 return Err(Error::Rows { table: table.table.clone(), expected: table.rows, found });
             }
@@ -174,19 +185,20 @@ impl LoadedDatabase {
         Ok(())
     }
 
-    /// The names, quoted where needed, of two kinds of tables. Where rows were loaded through the table that its partitions
-    /// belong to, they are counted through it too. What an extension brings along is there before its own rows are loaded,
-    /// and is in no dump.
-    fn special_tables(&self) -> Result<(HashSet<String>, HashSet<String>), Error> {
-        let sql = "SELECT format('%I.%I', n.nspname, c.relname), c.relkind = 'p', EXISTS (
+    /// Schema and name of two kinds of tables. Where rows were loaded through the table that its partitions belong to, they are
+    /// counted through it too. What an extension brings along is there before its own rows are loaded, and is in no dump.
+    fn partitioned_and_of_extensions(&self) -> Result<(HashSet<TableName>, HashSet<TableName>), Error> {
+        let sql = "SELECT n.nspname, c.relname, c.relkind = 'p', EXISTS (
                 SELECT FROM pg_depend WHERE classid = 'pg_class'::regclass AND objid = c.oid AND deptype = 'e')
             FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p')";
-        let rows = run(&self.maintenance.with_database(&self.name), "list the tables that were loaded", sql)?;
-        let of_kind = |column: usize| {
-            let is_one = |row: &&Vec<String>| row.get(column).is_some_and(|value| value == "t");
-            rows.iter().filter(is_one).filter_map(|row| row.first().cloned()).collect()
-        };
-        Ok((of_kind(1), of_kind(2)))
+        let (mut partitioned, mut of_extensions) = (HashSet::new(), HashSet::new());
+        for row in run(&self.maintenance.with_database(&self.name), "list the tables that were loaded", sql)? {
+            let [schema, name, is_partitioned, is_of_extension] = row.as_slice() else { continue };
+            let table = || (schema.clone(), name.clone());
+            partitioned.extend((is_partitioned == "t").then(table));
+            of_extensions.extend((is_of_extension == "t").then(table));
+        }
+        Ok((partitioned, of_extensions))
     }
 
     /// Gives the database its settings and privileges, renames it to the snapshot's name, and drops the old one. One that is
@@ -298,16 +310,14 @@ fn feed(dump: &mut dyn Read, input: &mut dyn Write) -> Result<(), Feed> {
 }
 
 /// Runs those statements of `globals` that concern roles the server lacks. Returns the names of the roles, and whether the
-/// owner is there then.
+/// owner is there then. Which names are quoted where is up to the server and to the version of `pg_dumpall`.
 fn create_missing_roles(maintenance: &Connection, globals: &str, owner: &str) -> Result<(Vec<String>, bool), Error> {
-    let sql = format!("SELECT quote_ident(rolname), quote_ident({}) FROM pg_roles", literal(owner));
-    let rows = run(maintenance, "list the roles", &sql)?;
-    let known: Vec<&str> = rows.iter().filter_map(|row| row.first().map(String::as_str)).collect();
-    let owner = rows.first().and_then(|row| row.get(1)).map_or("", String::as_str);
+    let rows = run(maintenance, "list the roles", "SELECT rolname FROM pg_roles")?;
+    let known: HashSet<String> = rows.into_iter().flatten().collect();
     let mut created = Vec::new();
     for line in globals.lines() {
         let Some(role) = line.strip_prefix("CREATE ROLE ").and_then(|rest| rest.strip_suffix(';')) else { continue };
-        if known.contains(&role) {
+        if known.contains(&unquote(role)) {
             continue;
         }
         run(maintenance, &format!("create the role {role}"), line)?;
@@ -320,7 +330,7 @@ fn create_missing_roles(maintenance: &Connection, globals: &str, owner: &str) ->
     for statement in memberships(globals, &created) {
         run(maintenance, "make the roles members of one another", &statement)?;
     }
-    let has_owner = known.contains(&owner) || created.iter().any(|role| role == owner);
+    let has_owner = known.contains(owner) || created.iter().any(|role| unquote(role) == owner);
     Ok((created, has_owner))
 }
 

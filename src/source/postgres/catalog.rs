@@ -19,7 +19,8 @@ const LOCKED_AT_ONCE: usize = 500;
 /// ordered as their text is. Nothing outlasts it: between a session and the server may be one that lends connections out.
 const BEGIN_SQL: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
     SET LOCAL datestyle = 'ISO'; SET LOCAL intervalstyle = 'postgres'; SET LOCAL timezone = 'UTC'; SET LOCAL bytea_output = 'hex';
-    SET LOCAL extra_float_digits = 3; SET LOCAL synchronize_seqscans = off; SET LOCAL row_security = off;
+    SET LOCAL extra_float_digits = 3; SET LOCAL quote_all_identifiers = off;
+    SET LOCAL synchronize_seqscans = off; SET LOCAL row_security = off;
     SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0;
     SET LOCAL search_path = '';";
 /// The settings that not every version has, and the encoding of the database. Asking for them is a look at the database, so it

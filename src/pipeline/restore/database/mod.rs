@@ -16,7 +16,7 @@ use crate::pipeline::filter::{Wanted, is_called};
 use crate::pipeline::mask::Mask;
 use crate::progress::Progress;
 use crate::repo::Repository;
-use crate::sink::postgres::{LoadedDatabase, maintenance};
+use crate::sink::postgres::{LoadedDatabase, exists, maintenance};
 use crate::source::Place;
 use crate::source::postgres::{Connection, psql};
 
@@ -126,7 +126,7 @@ pub(super) fn restore(
 /// [`Error::Refused`], [`Error::Model`]; [`Error::Sink`] when the server cannot be reached.
 pub fn check_target(repository: &Repository, component: &Component, target: &DatabaseTarget) -> Result<bool, Error> {
     let saved = SavedDatabase::find(&mut repository.reader()?, component)?;
-    let (_, is_there) = maintenance(&target.connection)?;
+    let is_there = exists(&target.connection)?;
     check(&saved, target, is_there).map(|()| saved.index().is_some())
 }
 

@@ -3,7 +3,7 @@
 //! Triggers do not run. Whether all references hold is looked at before anything counts.
 
 use super::load::{Counted, Watched, load_rows, reading_error};
-use crate::model::TableRows;
+use crate::model::{TableRows, unquote};
 use crate::pipeline::Error;
 use crate::pipeline::database::{Dump, SavedDatabase};
 use crate::pipeline::filter::{Filtered, Wanted};
@@ -60,10 +60,10 @@ END $check$;
 pub(super) fn check(connection: &Connection, saved: &SavedDatabase<'_>, wanted: Wanted<'_>) -> Result<(), Error> {
     let Dump::Tables(tables) = &saved.dump else { return Ok(()) };
     for (table, columns, _) in tables.index.all_tables().filter(|(table, ..)| wanted.has(table)) {
-        let columns: Vec<String> = columns.iter().map(|column| literal(column)).collect();
+        let columns: Vec<String> = columns.iter().map(|column| literal(&unquote(column))).collect();
         let sql = format!(
             "SELECT to_regclass({0}) IS NULL, (SELECT string_agg(c, ', ') FROM unnest(ARRAY[{1}]::text[]) AS c WHERE NOT EXISTS (
-                SELECT FROM pg_attribute WHERE attrelid = to_regclass({0}) AND NOT attisdropped AND quote_ident(attname) = c))",
+                SELECT FROM pg_attribute WHERE attrelid = to_regclass({0}) AND NOT attisdropped AND attname = c))",
             literal(table),
             columns.join(", ")
         );
