@@ -48,9 +48,9 @@ fn an_engine_that_goes_away_in_an_archive_costs_that_volume() {
     stack.start_models();
     stack.configure("[volumes.ollama_data]\nmethod = \"engine\"\n");
     let zeros = stack.mountpoint(&stack.volume("ollama_data")).join("zeros");
-    fs::File::create(zeros).and_then(|file| file.set_len(1 << 30)).expect("written");
+    fs::File::create(zeros).and_then(|file| file.set_len(64 << 20)).expect("written");
     let proxy = Proxy::start(&stack.host);
-    proxy.cut_after(64 << 20);
+    proxy.cut_after(16 << 20);
     let child = begin(&stack, &proxy);
     until("letting go was tried in vain", || proxy.refused() > 0);
     proxy.open();
@@ -85,12 +85,12 @@ fn a_backup_whose_engine_is_silent_can_be_interrupted() {
     stack.start_models();
     stack.configure("[volumes.ollama_data]\nmethod = \"engine\"\n[docker]\nhold_secs = 3600\n");
     let zeros = stack.mountpoint(&stack.volume("ollama_data")).join("zeros");
-    fs::File::create(zeros).and_then(|file| file.set_len(40 << 30)).expect("written");
+    fs::File::create(zeros).and_then(|file| file.set_len(64 << 20)).expect("written");
     let proxy = Proxy::start(&stack.host);
+    proxy.stall_after(16 << 20);
     let child = begin(&stack, &proxy);
-    until("the archive arrives", || proxy.said() > 16 << 20);
+    until("a part of the archive has arrived", || proxy.is_stalled());
     assert_eq!(stack.state("ollama"), "paused");
-    proxy.stall();
     run(Command::new("kill").arg("-INT").arg(child.id().to_string())).exits(0);
     until("it wants to let the container go on", || proxy.unanswered() > 0);
     proxy.open();

@@ -1,42 +1,78 @@
 //! Containers go on however a command ends.
 
-use std::process::{Child, Stdio};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 
+use crate::proxy::Proxy;
 use crate::support::{Stack, component, noise, run, until};
 
-/// A system whose second pass takes long: the volume is read through the engine, under the hold.
-fn busy_stack() -> Stack {
-    let stack = Stack::bare();
-    stack.start_models();
-    stack.configure("[volumes.ollama_data]\nmethod = \"engine\"\n");
-    // Zeros cost no room in the repository, and the engine sends every one of them.
-    let models = stack.mountpoint(&stack.volume("ollama_data"));
-    std::fs::File::create(models.join("zeros")).and_then(|file| file.set_len(40 << 30)).expect("written");
-    stack
+/// Bytes of an archive that arrive at once: more than its first entries.
+const QUICK_BYTES: usize = 1 << 20;
+/// Zeros cost no room in the repository, and the engine sends every one of them: slowly, which takes more
+/// than a minute.
+const ZEROS: u64 = 256 << 20;
+/// Has the engine make an archive of the volume, which the proxy can slow down.
+const THROUGH_ENGINE: &str = "[volumes.ollama_data]\nmethod = \"engine\"\n";
+
+/// A system whose volume can be made to take more than a minute to be read through the engine, under the hold.
+struct Slow {
+    stack: Stack,
+    proxy: Proxy,
 }
 
-fn begin(stack: &Stack) -> Child {
-    begin_until(stack, "paused")
+impl Slow {
+    /// A system with models, and a file of zeros in their volume.
+    fn new() -> Self {
+        let mut stack = Stack::bare();
+        let proxy = Proxy::start(&stack.host);
+        stack.host = proxy.host();
+        stack.start_models();
+        write_zeros(&stack.mountpoint(&stack.volume("ollama_data")));
+        Self { stack, proxy }
+    }
+
+    /// The same, which takes long from the beginning.
+    fn at_once() -> Self {
+        let slow = Self::new();
+        slow.slow_down();
+        slow
+    }
+
+    /// From now on the volume is read through the engine, and that takes long.
+    fn slow_down(&self) {
+        self.stack.configure(THROUGH_ENGINE);
+        self.proxy.slow_archives_after(QUICK_BYTES);
+    }
+
+    /// Starts a command, and waits until it reads the volume, while the container of a service is in this state.
+    fn begin(&self, arguments: &[&str], service: &str, state: &str) -> Child {
+        self.spawn(&mut self.stack.command(arguments), service, state)
+    }
+
+    fn spawn(&self, command: &mut Command, service: &str, state: &str) -> Child {
+        let before = self.proxy.slowed();
+        let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let child = child.expect("larder starts");
+        until("a part of the archive has arrived", || self.proxy.slowed() > before);
+        assert_eq!(self.stack.state(service), state, "{service} is held");
+        child
+    }
 }
 
-/// Starts a backup, and waits until the container is held.
-fn begin_until(stack: &Stack, state: &str) -> Child {
-    let mut command = stack.command(&["create"]);
-    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
-    let child = child.expect("larder starts");
-    until("the container is held", || stack.state("ollama") == state);
-    child
+fn write_zeros(volume: &Path) {
+    std::fs::File::create(volume.join("zeros")).and_then(|file| file.set_len(ZEROS)).expect("written");
 }
 
 fn signal(child: &Child, name: &str) {
-    run(std::process::Command::new("kill").arg(format!("-{name}")).arg(child.id().to_string())).exits(0);
+    run(Command::new("kill").arg(format!("-{name}")).arg(child.id().to_string())).exits(0);
 }
 
 #[test]
 fn an_interrupted_backup_lets_containers_go_on() {
-    let stack = busy_stack();
+    let slow = Slow::at_once();
+    let stack = &slow.stack;
     for name in ["INT", "TERM", "HUP"] {
-        let mut child = begin(&stack);
+        let mut child = slow.begin(&["create"], "ollama", "paused");
         signal(&child, name);
         // A second one does not keep it from letting the container go on.
         signal(&child, name);
@@ -47,13 +83,12 @@ fn an_interrupted_backup_lets_containers_go_on() {
 
 #[test]
 fn a_backup_that_is_to_outlive_its_terminal_does() {
-    let stack = busy_stack();
+    let slow = Slow::at_once();
+    let stack = &slow.stack;
     let larder = stack.command(&["create"]);
-    let mut command = std::process::Command::new("sh");
+    let mut command = Command::new("sh");
     command.args(["-c", "trap '' HUP; exec \"$0\" \"$@\""]).arg(larder.get_program()).args(larder.get_args());
-    command.env("DOCKER_HOST", &stack.host).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    let mut child = command.spawn().expect("it starts");
-    until("the container is held", || stack.state("ollama") == "paused");
+    let mut child = slow.spawn(command.env("DOCKER_HOST", &stack.host), "ollama", "paused");
     let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).expect("it runs");
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).expect("the kernel says it").trim();
     assert!(ignored.ends_with(['1', '3', '5', '7', '9', 'b', 'd', 'f']), "SIGHUP is still ignored: {ignored}");
@@ -64,8 +99,9 @@ fn a_backup_that_is_to_outlive_its_terminal_does() {
 
 #[test]
 fn a_killed_backup_is_made_good_by_the_next_command() {
-    let stack = busy_stack();
-    let mut child = begin(&stack);
+    let slow = Slow::at_once();
+    let stack = &slow.stack;
+    let mut child = slow.begin(&["create"], "ollama", "paused");
     signal(&child, "KILL");
     child.wait().expect("it ends");
     assert_eq!(stack.state("ollama"), "paused", "nobody could let it go on");
@@ -83,15 +119,17 @@ fn a_killed_backup_is_made_good_by_the_next_command() {
 /// A container that a killed backup has left stopped runs again before the next one looks who writes.
 #[test]
 fn what_a_killed_backup_held_is_a_writer_again_in_the_next_one() {
-    let stack = busy_stack();
-    let zeros = stack.mountpoint(&stack.volume("ollama_data")).join("zeros");
+    let slow = Slow::new();
+    let stack = &slow.stack;
+    let volume = stack.mountpoint(&stack.volume("ollama_data"));
     let kill_one = |quiesce: &str, state: &str| {
-        std::fs::File::create(&zeros).and_then(|file| file.set_len(40 << 30)).expect("written");
-        stack.configure(&format!("[volumes.ollama_data]\nmethod = \"engine\"\nquiesce = \"{quiesce}\"\n"));
-        let mut child = begin_until(&stack, state);
+        write_zeros(&volume);
+        slow.slow_down();
+        stack.configure(&format!("{THROUGH_ENGINE}quiesce = \"{quiesce}\"\n"));
+        let mut child = slow.begin(&["create"], "ollama", state);
         signal(&child, "KILL");
         child.wait().expect("it ends");
-        std::fs::remove_file(&zeros).expect("it is there");
+        std::fs::remove_file(volume.join("zeros")).expect("it is there");
     };
     for (quiesce, state, consistency) in [("pause", "paused", "paused"), ("stop", "exited", "stopped")] {
         kill_one(quiesce, state);
@@ -109,22 +147,18 @@ fn what_a_killed_backup_held_is_a_writer_again_in_the_next_one() {
 /// What a killed restore has left half-written is not started, and the next one that ends well starts it.
 #[test]
 fn a_killed_restore_keeps_its_container_stopped() {
-    let stack = Stack::bare();
-    stack.start_models();
+    let slow = Slow::new();
+    let stack = &slow.stack;
+    let models = stack.mountpoint(&stack.volume("ollama_data"));
+    std::fs::remove_file(models.join("zeros")).expect("it is there");
     stack.write("ollama_data", "model.bin", &noise(1 << 20, 1));
     let before = stack.files(&stack.volume("ollama_data"));
     let first = stack.create()["name"].as_str().expect("a name").to_owned();
-    let models = stack.mountpoint(&stack.volume("ollama_data"));
-    let zeros = std::fs::File::create(models.join("zeros")).expect("written");
-    zeros.set_len(8 << 30).expect("written");
+    write_zeros(&models);
     let second = stack.create()["name"].as_str().expect("a name").to_owned();
-    // The engine is sent every zero.
-    stack.configure("[volumes.ollama_data]\nmethod = \"engine\"\n");
+    slow.slow_down();
     let components = ["--components", "docker_volume_ollama_data", "--force", "--no-snapshot"];
-    let mut command = stack.command(&[&["restore", &second], &components[..]].concat());
-    let mut child =
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
-    until("the container is stopped", || stack.state("ollama") == "exited");
+    let mut child = slow.begin(&[&["restore", &second], &components[..]].concat(), "ollama", "exited");
     signal(&child, "KILL");
     child.wait().expect("it ends");
     let listed = stack.larder(&["list"]).exits(0);
@@ -140,19 +174,17 @@ fn a_killed_restore_keeps_its_container_stopped() {
 /// What an interrupted restore did is told, and a container whose volume it did not touch goes on.
 #[test]
 fn an_interrupted_restore_says_what_it_did() {
-    let stack = Stack::bare();
-    stack.start_models();
-    let models = stack.mountpoint(&stack.volume("ollama_data"));
-    std::fs::File::create(models.join("zeros")).and_then(|file| file.set_len(4 << 30)).expect("written");
+    let slow = Slow::new();
+    let stack = &slow.stack;
+    // Whether it is to stop is asked at each entry: at the next one after the zeros.
+    stack.write("ollama_data", "zeros-end", b"1");
     let name = stack.create()["name"].as_str().expect("a name").to_owned();
     // The engine sends every zero to be looked at, before anything is written.
-    stack.configure("[volumes.ollama_data]\nmethod = \"engine\"\n");
+    slow.slow_down();
     let components = ["--components", "docker_volume_ollama_data", "--force", "--no-snapshot"];
-    let mut command = stack.command(&[&["restore", &name], &components[..]].concat());
-    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
-    let child = child.expect("larder starts");
-    until("the container is stopped", || stack.state("ollama") == "exited");
+    let child = slow.begin(&[&["restore", &name], &components[..]].concat(), "ollama", "exited");
     signal(&child, "INT");
+    slow.proxy.open();
     let output = child.wait_with_output().expect("it ends");
     let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert_eq!(output.status.code(), Some(130), "{said}");
@@ -164,21 +196,16 @@ fn an_interrupted_restore_says_what_it_did() {
 /// and a restore of the original starts nobody whose volume is half-written.
 #[test]
 fn a_killed_restore_into_another_volume_is_mended_there() {
-    let stack = Stack::bare();
-    stack.start_models();
-    let models = stack.mountpoint(&stack.volume("ollama_data"));
-    std::fs::File::create(models.join("zeros")).and_then(|file| file.set_len(4 << 30)).expect("written");
+    let slow = Slow::new();
+    let stack = &slow.stack;
     let name = stack.create()["name"].as_str().expect("a name").to_owned();
     let test = stack.create_volume("test", &[]);
     stack.start("tester", (&stack.volume("test"), "/models"), &["--stop-signal", "KILL"], &["/bin/sleep", "600"]);
-    std::fs::File::create(test.join("zeros")).and_then(|file| file.set_len(4 << 30)).expect("written");
-    stack.configure("[volumes.ollama_data]\nmethod = \"engine\"\n");
+    write_zeros(&test);
+    slow.slow_down();
     let components = ["restore", &name, "--components", "docker_volume_ollama_data", "--force", "--no-snapshot"];
     let mapping = format!("ollama_data={}", stack.volume("test"));
-    let mut command = stack.command(&[&components[..], &["--volume", &mapping]].concat());
-    let mut child =
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
-    until("the container is stopped", || stack.state("tester") == "exited");
+    let mut child = slow.begin(&[&components[..], &["--volume", &mapping]].concat(), "tester", "exited");
     signal(&child, "KILL");
     child.wait().expect("it ends");
     let listed = stack.larder(&["list"]).exits(0);

@@ -129,7 +129,7 @@ fn an_archive_of_somebody_else_keeps_nobody_waiting() {
     let stack = Stack::bare();
     stack.start_models();
     let zeros = stack.mountpoint(&stack.volume("ollama_data")).join("zeros");
-    std::fs::File::create(zeros).and_then(|file| file.set_len(8 << 30)).expect("written");
+    std::fs::File::create(zeros).and_then(|file| file.set_len(256 << 20)).expect("written");
     let engine = Arc::new(Engine::connect(Some(&stack.host)).expect("the engine answers"));
     let helper = Helper::create(&engine, &stack.volume("ollama_data")).expect("a helper");
     let mut archive = helper.archive();

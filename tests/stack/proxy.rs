@@ -1,17 +1,23 @@
 //! A socket between Larder and its engine that can be cut, and held up, in the middle of what is going on.
 //!
-//! It copies bytes, and knows of what they mean only which call a request is: a call can be refused.
+//! It copies bytes, and knows of what they mean only which call a request is: a call can be refused, and an archive
+//! slowed down.
 
 use std::io::{Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tempfile::TempDir;
 
 /// What an engine answers whose runtime did not get hold of every process of a container.
 const REFUSAL: &str = "{\"message\":\"OCI runtime pause failed: unable to freeze: unknown\"}";
+
+/// How long each part of an archive that is slowed down waits: 64 KiB then take so long, and 256 MiB more
+/// than a minute.
+const SLOW_PAUSE: Duration = Duration::from_millis(20);
 
 /// What becomes of the connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,10 +31,12 @@ enum Mode {
 #[derive(Debug)]
 struct State {
     mode: Mode,
-    /// Bytes that the engine has said.
-    said: usize,
-    /// Bytes that the engine may still say before everything is cut.
-    left: usize,
+    /// Bytes that the engine may still say, and what becomes of the connections then.
+    limit: Option<(usize, Mode)>,
+    /// Bytes of an archive that arrive at once. The rest comes slowly.
+    quick_bytes: usize,
+    /// How often a part of an archive was slowed down.
+    slowed: u32,
     /// Connections that were refused since the cut.
     refused: u32,
     /// How often something was said to the engine while it was stalled.
@@ -48,6 +56,26 @@ impl State {
         refuses
     }
 
+    /// Whether what comes next on this connection is slowed down.
+    fn slows(&self, connection: &Mutex<Connection>) -> bool {
+        lock(connection).archive_bytes.is_some_and(|arrived| arrived >= self.quick_bytes)
+    }
+
+    /// Counts what the engine says.
+    fn hear(&mut self, len_bytes: usize) {
+        let Some((left, mode)) = &mut self.limit else { return };
+        *left = left.saturating_sub(len_bytes);
+        if *left > 0 {
+            return;
+        }
+        let mode = *mode;
+        self.limit = None;
+        if mode == Mode::Cut {
+            self.cut();
+        }
+        self.mode = mode;
+    }
+
     fn cut(&mut self) {
         self.mode = Mode::Cut;
         for connection in self.connections.drain(..) {
@@ -65,8 +93,45 @@ struct Shared {
 
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
+
+    /// Whether a request goes on to the engine. One that is refused is answered here.
+    fn takes_request(&self, request: &[u8], connection: &Mutex<Connection>, mut client: &UnixStream) -> bool {
+        let mut state = self.state();
+        lock(connection).note(request);
+        state.unanswered += u32::from(state.mode == Mode::Stalled);
+        let refuses = state.refuses(request);
+        if refuses {
+            // Who does not listen any more needs no answer.
+            let _ = write!(
+                client,
+                "HTTP/1.1 500 Internal Server Error\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{REFUSAL}",
+                REFUSAL.len()
+            );
+        }
+        !refuses
+    }
+
+    /// Waits until so many bytes of what the engine says may go on.
+    fn takes_answer(&self, len_bytes: usize, connection: &Mutex<Connection>) {
+        let mut state = self.state();
+        if state.slows(connection) {
+            state.slowed += 1;
+            let waited = self.changed.wait_timeout_while(state, SLOW_PAUSE, |state| state.slows(connection));
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        let waited = self.changed.wait_while(state, |state| state.mode == Mode::Stalled);
+        let mut state = waited.unwrap_or_else(PoisonError::into_inner);
+        if let Some(arrived) = &mut lock(connection).archive_bytes {
+            *arrived += len_bytes;
+        }
+        state.hear(len_bytes);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The socket. It is gone when this is dropped.
@@ -84,8 +149,9 @@ impl Proxy {
         let listener = UnixListener::bind(folder.path().join("socket")).expect("the folder is ours");
         let state = State {
             mode: Mode::Open,
-            said: 0,
-            left: usize::MAX,
+            limit: None,
+            quick_bytes: usize::MAX,
+            slowed: 0,
             refused: 0,
             unanswered: 0,
             refusal: None,
@@ -108,7 +174,22 @@ impl Proxy {
 
     /// Cuts everything when the engine has said so many bytes more.
     pub(crate) fn cut_after(&self, bytes: usize) {
-        self.shared.state().left = bytes;
+        self.shared.state().limit = Some((bytes, Mode::Cut));
+    }
+
+    /// Holds everything up when the engine has said so many bytes more.
+    pub(crate) fn stall_after(&self, bytes: usize) {
+        self.shared.state().limit = Some((bytes, Mode::Stalled));
+    }
+
+    /// Slows down every archive that the engine sends after so many bytes, and nothing else, until `open`.
+    pub(crate) fn slow_archives_after(&self, bytes: usize) {
+        self.shared.state().quick_bytes = bytes;
+    }
+
+    /// How often a part of an archive was slowed down so far.
+    pub(crate) fn slowed(&self) -> u32 {
+        self.shared.state().slowed
     }
 
     /// Cuts every connection, and takes no new one.
@@ -116,9 +197,9 @@ impl Proxy {
         self.shared.state().cut();
     }
 
-    /// Holds up what the engine says.
-    pub(crate) fn stall(&self) {
-        self.shared.state().mode = Mode::Stalled;
+    /// Whether everything is held up.
+    pub(crate) fn is_stalled(&self) -> bool {
+        self.shared.state().mode == Mode::Stalled
     }
 
     /// Refuses a call so often, as an engine does whose runtime could not do it.
@@ -134,13 +215,8 @@ impl Proxy {
     /// Goes on, and takes connections again.
     pub(crate) fn open(&self) {
         let mut state = self.shared.state();
-        (state.mode, state.left) = (Mode::Open, usize::MAX);
+        (state.mode, state.limit, state.quick_bytes) = (Mode::Open, None, usize::MAX);
         self.shared.changed.notify_all();
-    }
-
-    /// How many bytes the engine has said.
-    pub(crate) fn said(&self) -> usize {
-        self.shared.state().said
     }
 
     /// How many connections were refused.
@@ -154,6 +230,23 @@ impl Proxy {
     }
 }
 
+/// One connection of a client.
+#[derive(Debug, Default)]
+struct Connection {
+    /// What has arrived of the archive that was asked for last.
+    archive_bytes: Option<usize>,
+}
+
+impl Connection {
+    /// A request may ask for an archive. One that does has no body, so what follows it is another request.
+    fn note(&mut self, request: &[u8]) {
+        let mut words = request.split(|&byte| byte == b' ');
+        let (method, path) = (words.next(), words.next().unwrap_or_default());
+        let is_archive = method == Some(b"GET") && path.windows(9).any(|part| part == b"/archive?");
+        self.archive_bytes = is_archive.then_some(0);
+    }
+}
+
 fn connect(shared: &Arc<Shared>, client: UnixStream, engine: &Path) {
     let mut state = shared.state();
     if state.mode == Mode::Cut {
@@ -163,34 +256,16 @@ fn connect(shared: &Arc<Shared>, client: UnixStream, engine: &Path) {
     let engine = UnixStream::connect(engine).expect("the engine runs");
     let copy = |stream: &UnixStream| stream.try_clone().expect("a socket can be had twice");
     state.connections.extend([copy(&client), copy(&engine)]);
-    let (to_client, to_engine, mut refused) = (copy(&client), copy(&engine), copy(&client));
+    let (to_client, to_engine, refused) = (copy(&client), copy(&engine), copy(&client));
     let (asking, answering) = (Arc::clone(shared), Arc::clone(shared));
+    let asked = Arc::new(Mutex::new(Connection::default()));
+    let answered = Arc::clone(&asked);
     std::thread::spawn(move || {
-        pass(client, to_engine, |request| {
-            let mut state = asking.state();
-            state.unanswered += u32::from(state.mode == Mode::Stalled);
-            let refuses = state.refuses(request);
-            if refuses {
-                // Who does not listen any more needs no answer.
-                let _ = write!(
-                    refused,
-                    "HTTP/1.1 500 Internal Server Error\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{REFUSAL}",
-                    REFUSAL.len()
-                );
-            }
-            !refuses
-        });
+        pass(client, to_engine, |request| asking.takes_request(request, &asked, &refused));
     });
     std::thread::spawn(move || {
         pass(engine, to_client, |answer| {
-            let state = answering.state();
-            let waited = answering.changed.wait_while(state, |state| state.mode == Mode::Stalled);
-            let mut state = waited.unwrap_or_else(PoisonError::into_inner);
-            state.said += answer.len();
-            state.left = state.left.saturating_sub(answer.len());
-            if state.left == 0 {
-                state.cut();
-            }
+            answering.takes_answer(answer.len(), &answered);
             true
         });
     });
