@@ -2,10 +2,12 @@
 
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::support::{Stack, component, files_in, noise, run, text};
+use crate::support::{Disk, Stack, component, files_in, noise, run, text};
+
+/// Less than what is restored into it.
+const SMALL: &str = "size=24m";
 
 #[test]
 fn an_engine_that_is_down_is_named_and_the_rest_is_saved() {
@@ -128,7 +130,7 @@ fn a_restore_that_fails_puts_back_what_was_there() {
     let name = text(&stack.create()["name"]);
     stack.docker(&["rm", "--force", &stack.container("ollama")]).exits(0);
     let volume = stack.volume("small");
-    let disk = SmallDisk::mount(&stack.create_volume("small", &[]));
+    let disk = Disk::mount(&stack.create_volume("small", &[]), SMALL);
     stack.start("holder", (&volume, "/models"), &["--user", "0:0", "--stop-signal", "KILL"], &["/bin/sleep", "600"]);
     std::fs::write(disk.path.join("a-kept"), noise(6 << 20, 4)).expect("there is room");
     std::fs::write(disk.path.join("other"), "other").expect("there is room");
@@ -162,7 +164,7 @@ fn an_owner_that_a_failed_restore_has_set_is_put_back() {
     let name = text(&stack.create()["name"]);
     std::os::unix::fs::chown(first.join("one"), Some(1234), None).expect("the tests run as root");
     let before = stack.files(&stack.volume("a_data"));
-    let _disk = SmallDisk::mount(&stack.create_volume("small", &[]));
+    let _disk = Disk::mount(&stack.create_volume("small", &[]), SMALL);
     let mapping = format!("z_data={}", stack.volume("small"));
     let failed = stack.larder(&["restore", &name, "--force", "--volume", &mapping]);
     assert!(failed.code == 3 && failed.all().contains("space"), "{failed:?}");
@@ -220,25 +222,6 @@ fn a_volume_that_cannot_be_saved_first_is_not_restored() {
     let command = ["restore", &name, "--components", "docker_volume_ollama_data", "--volume", &mapping, "--force"];
     let failed = stack.larder(&command).exits(1);
     assert!(failed.stderr.contains("cannot be saved first"), "{failed:?}");
-}
-
-/// A file system that is soon full.
-struct SmallDisk {
-    path: PathBuf,
-}
-
-impl SmallDisk {
-    fn mount(path: &Path) -> Self {
-        run(Command::new("mount").args(["-t", "tmpfs", "-o", "size=24m", "tmpfs"]).arg(path)).exits(0);
-        Self { path: path.to_owned() }
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        // A test that has failed may have left its container on it.
-        run(Command::new("umount").arg("--lazy").arg(&self.path));
-    }
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! A live stack for a test: PostgreSQL, Redis and a holder of models in containers, as Compose would have made them.
 //!
-//! Their image has nothing but `rm`: the host's programs are mounted into it. Nothing here knows what a backup holds.
+//! Their image has nothing but `rm` and a cluster to begin with: the host's programs are mounted into it. Nothing here
+//! knows what a backup holds.
 
 use std::fs;
 use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Once;
@@ -16,6 +18,8 @@ use tempfile::TempDir;
 pub(crate) const IMAGE: &str = "larder-test";
 /// How long a container may take until it does what it is for.
 const PATIENCE: Duration = Duration::from_mins(1);
+/// How long it is left alone before it is asked again.
+const PAUSE: Duration = Duration::from_millis(10);
 /// A tested program gets nothing of these from the environment of the tests.
 const UNSET: [&str; 8] = [
     "DATABASE_URL",
@@ -27,16 +31,18 @@ const UNSET: [&str; 8] = [
     "LARDER_BACKUP_DIR",
     "COMPOSE_PROJECT_NAME",
 ];
+/// Begins with a copy of the cluster that is in the image.
 pub(crate) const POSTGRES_SCRIPT: &str = r#"
 set -e
-if [ ! -s "$PGDATA/PG_VERSION" ]; then
-    initdb -A trust -U cti -D "$PGDATA" --no-sync >/dev/null
-    # At another port, so that nobody takes it for the server that stays.
-    pg_ctl -D "$PGDATA" -s -w -o "-h '' -p 5433" start >/dev/null
-    createdb -U cti -p 5433 --maintenance-db=postgres cti
-    pg_ctl -D "$PGDATA" -s -w stop
-fi
+[ -s "$PGDATA/PG_VERSION" ] || cp -a /cluster/. "$PGDATA"
 exec postgres -D "$PGDATA" -h ''"#;
+/// Makes a cluster with an empty database, in `$PGDATA`.
+const CLUSTER_SCRIPT: &str = r#"
+set -e
+initdb -A trust -U cti -D "$PGDATA" --no-sync >/dev/null
+pg_ctl -D "$PGDATA" -s -w -o "-h '' -k '$PGDATA'" start >/dev/null 2>&1
+trap 'pg_ctl -D "$PGDATA" -s -w stop' EXIT
+createdb -h "$PGDATA" -U cti --maintenance-db=postgres cti"#;
 /// Ends when it is asked to, which `sleep` alone does not.
 const MODELS_SCRIPT: &str = "trap 'exit 0' TERM; while :; do sleep 1 & wait $!; done";
 
@@ -76,12 +82,12 @@ pub(crate) fn run(command: &mut Command) -> Run {
     Run { code: output.status.code().unwrap_or(-1), stdout: text(&output.stdout), stderr: text(&output.stderr) }
 }
 
-/// Waits until something is so.
+/// Asks, again and again, until something is so.
 pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !is_so() {
         assert!(Instant::now() < deadline, "in {PATIENCE:?} it was not so that {what}");
-        std::thread::yield_now();
+        std::thread::sleep(PAUSE);
     }
 }
 
@@ -130,10 +136,21 @@ impl Stack {
         stack
     }
 
+    /// An image with `rm`, what that needs, and a cluster: to make one for each test would take longer than most of them.
     fn make_image(&self) {
+        let folder = tempfile::Builder::new().permissions(fs::Permissions::from_mode(0o755)).tempdir();
+        let folder = folder.expect("a temporary folder");
+        let (cluster, user) = (folder.path().join("cluster"), server_user());
+        fs::create_dir(&cluster).expect("the folder is ours");
+        std::os::unix::fs::chown(&cluster, Some(user), Some(user)).expect("the tests run as root");
+        let mut make = Command::new("setpriv");
+        make.args(["--reuid", &user.to_string(), "--regid", &user.to_string(), "--clear-groups", "sh", "-c"]);
+        make.arg(CLUSTER_SCRIPT).current_dir(&cluster).env("PGDATA", &cluster);
+        run(make.env("PATH", format!("{}:/usr/bin:/bin", server_programs().display()))).exits(0);
         let libraries = "ldd /bin/rm | grep -o '/[^ ]*'";
-        let script = format!("tar chP /bin/rm $({libraries}) | docker --host {} import - {IMAGE}", self.host);
-        run(Command::new("sh").arg("-c").arg(script)).exits(0);
+        let script =
+            format!("tar chP /bin/rm $({libraries}) -C \"$0\" cluster | docker --host {} import - {IMAGE}", self.host);
+        run(Command::new("sh").arg("-c").arg(script).arg(folder.path())).exits(0);
     }
 
     pub(crate) fn docker(&self, arguments: &[&str]) -> Run {
@@ -355,6 +372,25 @@ impl Drop for Stack {
         if !volumes.is_empty() {
             self.docker(&[&["volume", "rm"], volumes.as_slice()].concat());
         }
+    }
+}
+
+/// A file system in memory, with a size of its own.
+pub(crate) struct Disk {
+    pub(crate) path: PathBuf,
+}
+
+impl Disk {
+    pub(crate) fn mount(path: &Path, size: &str) -> Self {
+        run(Command::new("mount").args(["-t", "tmpfs", "-o", size, "tmpfs"]).arg(path)).exits(0);
+        Self { path: path.to_owned() }
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        // A test that has failed may have left its container on it.
+        run(Command::new("umount").arg("--lazy").arg(&self.path));
     }
 }
 
