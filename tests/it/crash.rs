@@ -6,7 +6,7 @@ use std::process::{Child, Stdio};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use super::support::{Run, System, is_temporary, noise};
+use super::support::{Run, System, is_temporary, noise, watch};
 
 const FILES: u64 = 8;
 const FILE_BYTES: usize = 20 << 20;
@@ -25,14 +25,6 @@ fn much_to_do() -> (System, String) {
 
 fn start(system: &System) -> Child {
     system.command(&["create"]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("start")
-}
-
-/// Watches a running backup until `reached` is true.
-fn watch(child: &mut Child, what: &str, reached: impl Fn() -> bool) {
-    while !reached() {
-        assert!(child.try_wait().expect("wait").is_none(), "the backup ended before {what}");
-        std::thread::yield_now();
-    }
 }
 
 fn number(report: &Value, field: &str) -> u64 {

@@ -50,10 +50,7 @@ impl Killing {
     fn is_killed(&self, arguments: &[&str], after: Duration) -> bool {
         let mut command = self.system.command(arguments);
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("start");
-        let started = Instant::now();
-        while started.elapsed() < after {
-            std::thread::yield_now();
-        }
+        std::thread::sleep(after);
         child.kill().expect("kill");
         let output = child.wait_with_output().expect("wait");
         let is_killed = output.status.signal() == Some(9);

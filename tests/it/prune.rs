@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Write;
 use std::process::Stdio;
 
-use super::support::{DAMAGE, Numbers, PARTIAL, Run, System, is_temporary, noise, scatter};
+use super::support::{DAMAGE, Numbers, PARTIAL, Run, System, is_temporary, noise, scatter, watch};
 
 const FILE: &str = "models/data";
 /// More than any block may need to be decoded before it.
@@ -426,9 +426,7 @@ fn beside_a_running_backup_nothing_is_deleted_and_nothing_is_lost() {
     let mut backup = backup.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("start");
     let mut stream = backup.stdin.take().expect("its standard input");
     stream.write_all(&noise(300_000, 0)).expect("it reads");
-    while system.objects("locks/").len() < 2 {
-        std::thread::yield_now();
-    }
+    watch(&mut backup, "it had its lock", || system.objects("locks/").len() >= 2);
     let packs = system.packs();
     let run = system.run(&LAST);
     run.ended(PARTIAL).says("the space is freed by the next prune");

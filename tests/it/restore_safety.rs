@@ -15,7 +15,7 @@ use larder::pipeline::backup;
 use larder::repo::{Repository, Transaction};
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::support::{DAMAGE, Run, System, files_below, noise};
+use super::support::{DAMAGE, Run, System, files_below, noise, watch};
 
 fn outside(system: &System) {
     system.write("outside/precious", "precious");
@@ -91,10 +91,7 @@ fn an_interrupted_restore_leaves_whole_files_only() {
     for signal in [Signal::TERM, Signal::KILL] {
         let arguments = ["restore", &first, "--force", "--no-snapshot"];
         let mut child = system.command(&arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("start");
-        while temporary() == 0 {
-            assert!(child.try_wait().expect("wait").is_none(), "the restore ended before it wrote anything");
-            std::thread::yield_now();
-        }
+        watch(&mut child, "it wrote anything", || temporary() > 0);
         kill_process(Pid::from_child(&child), signal).expect("signal");
         let run = Run::from_output(&child.wait_with_output().expect("wait"));
         if signal == Signal::TERM {

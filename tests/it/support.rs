@@ -8,7 +8,9 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
+use std::thread;
+use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -17,6 +19,9 @@ use tempfile::TempDir;
 pub(crate) const PARTIAL: i32 = 3;
 /// The status of a command that found damage.
 pub(crate) const DAMAGE: i32 = 4;
+
+/// How long what is waited for is left alone before it is looked at again: much less than a pack takes.
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// A system that is backed up: a folder with components, and the repository in `backups`.
 pub(crate) struct System {
@@ -157,6 +162,14 @@ impl Run {
     pub(crate) fn shows(&self, text: &str) -> &Self {
         assert!(self.stdout.contains(text), "'{text}' is not shown: {self:?}");
         self
+    }
+}
+
+/// Looks at what a running command does, again and again, until `reached` is true.
+pub(crate) fn watch(child: &mut Child, what: &str, reached: impl Fn() -> bool) {
+    while !reached() {
+        assert!(child.try_wait().expect("wait").is_none(), "the command ended before {what}");
+        thread::sleep(PAUSE);
     }
 }
 

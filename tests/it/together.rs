@@ -10,7 +10,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Output};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -19,7 +19,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::support::{Numbers, System, noise, scatter};
 
 const WRITERS: usize = 3;
-const USUAL: Duration = Duration::from_secs(40);
+const USUAL: Duration = Duration::from_secs(20);
 /// Longer than a command waits for another one.
 const LONG_STOP: Duration = Duration::from_secs(33);
 /// How long it takes at most until all have ended that were stopped or wait.
@@ -35,7 +35,8 @@ struct Together {
     running: Mutex<Vec<u32>>,
     /// Snapshots that were reported and are to be kept: the component of each, and what it has.
     reported: Mutex<BTreeMap<String, (String, Vec<u8>)>>,
-    was_stopped_long: AtomicBool,
+    /// The one that is or was stopped for long; 0 before that.
+    stopped_long: AtomicU32,
     counts: [AtomicUsize; 4],
     faketime: Option<PathBuf>,
 }
@@ -160,8 +161,8 @@ impl Together {
         }
     }
 
-    /// Kills some, and stops others for a while, one of them for long.
-    fn disturb(&self) {
+    /// Kills some, and stops others for a while, one of them for long, meanwhile others too.
+    fn disturb<'a>(&'a self, scope: &'a thread::Scope<'a, '_>) {
         let mut numbers = Numbers(3);
         while self.goes_on() {
             thread::sleep(Duration::from_millis(numbers.below(60) as u64));
@@ -174,16 +175,27 @@ impl Together {
                 continue;
             }
             self.count(Count::Stops);
-            let is_long = self.counted(Count::Stops) > 20 && !self.was_stopped_long.swap(true, Ordering::Relaxed);
-            let pause = if is_long { LONG_STOP } else { Duration::from_millis(numbers.below(300) as u64) };
-            thread::sleep(pause);
+            if self.counted(Count::Stops) > 20 && self.stopped_long.load(Ordering::Relaxed) == 0 {
+                self.stopped_long.store(process, Ordering::Relaxed);
+                scope.spawn(move || self.stop_long(process));
+                continue;
+            }
+            thread::sleep(Duration::from_millis(numbers.below(300) as u64));
             self.signal(process, Signal::CONT);
         }
     }
 
+    /// Lets a process that is stopped go on when others have waited for it in vain. Nothing else is sent to it until then.
+    fn stop_long(&self, process: u32) {
+        thread::sleep(LONG_STOP);
+        self.signal(process, Signal::CONT);
+    }
+
     fn signal_one(&self, signal: Signal, numbers: &mut Numbers) -> Option<u32> {
         let running = self.running.lock().expect("no panic");
-        let process = *running.get(numbers.below(running.len()))?;
+        let long = self.stopped_long.load(Ordering::Relaxed);
+        let others: Vec<u32> = running.iter().copied().filter(|process| *process != long).collect();
+        let process = *others.get(numbers.below(others.len()))?;
         send(process, signal);
         Some(process)
     }
@@ -228,7 +240,7 @@ fn many_at_once_that_are_killed_and_stopped_lose_nothing_that_was_reported() {
         until: Instant::now() + duration,
         running: Mutex::default(),
         reported: Mutex::default(),
-        was_stopped_long: AtomicBool::new(false),
+        stopped_long: AtomicU32::new(0),
         counts: Default::default(),
         faketime: std::env::var_os("LARDER_TEST_FAKETIME").map(PathBuf::from),
     };
@@ -236,11 +248,11 @@ fn many_at_once_that_are_killed_and_stopped_lose_nothing_that_was_reported() {
         let together = &together;
         (0..WRITERS).for_each(|writer| drop(scope.spawn(move || together.write(writer))));
         (0..2).for_each(|number| drop(scope.spawn(move || together.do_others(number))));
-        scope.spawn(|| together.disturb());
+        scope.spawn(|| together.disturb(scope));
     });
     assert!(together.until.elapsed() < PATIENCE, "everything came to its end");
     let counted = [Count::Backups, Count::Others, Count::Kills, Count::Stops].map(|count| together.counted(count));
     assert!(counted.iter().all(|count| *count > 10), "{counted:?}");
-    assert!(together.was_stopped_long.load(Ordering::Relaxed), "one was stopped for long");
+    assert!(together.stopped_long.load(Ordering::Relaxed) != 0, "one was stopped for long");
     together.assert_whole();
 }

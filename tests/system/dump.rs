@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -76,7 +77,7 @@ fn a_dump_beside_a_busy_writer_is_of_one_moment() {
     let (created, during) = std::thread::scope(|scope| {
         let writer = scope.spawn(|| write_on_both_sides(&system, &stop, &written));
         while written.load(Ordering::Acquire) < 10 && !writer.is_finished() {
-            std::thread::yield_now();
+            std::thread::sleep(Duration::from_millis(1));
         }
         let before = written.load(Ordering::Acquire);
         let created = system.larder(&["create", "--json", "--type", "database"]);

@@ -210,7 +210,7 @@ fn cut(system: &System, what: &str) {
         "SET statement_timeout = '60s';
          DO $$ DECLARE ended bigint := 0; BEGIN
             WHILE ended = 0 LOOP
-                PERFORM pg_stat_clear_snapshot();
+                PERFORM pg_stat_clear_snapshot(), pg_sleep(0.002);
                 SELECT count(pg_terminate_backend(pid)) INTO ended FROM (SELECT pid FROM pg_stat_activity
                     WHERE datname = '{}' AND application_name LIKE 'larder-%' AND {what} LIMIT 1) AS one;
             END LOOP; END $$",
