@@ -39,10 +39,12 @@ impl System {
         let with = |own: &str| host.replacen('[', &format!("[\"{own}\","), 1);
         let (user, programs) = (server_user(), server_programs());
         let script = serde_json::to_string(&POSTGRES_SCRIPT.replace('$', "$$")).expect("JSON");
+        // The engine tells a terminal its size when its command runs already. Without one psql takes every answer for longer
+        // than the screen, and its pager waits for somebody to read on.
         format!(
             "version: '2.4'\nservices:\n  postgres:\n    image: {IMAGE}\n    container_name: cti_postgres\n    network_mode: none\n    \
              user: '{user}:{user}'\n    tmpfs: ['/tmp', '/run', '/var/run/postgresql:uid={user},mode=0777']\n    \
-             environment: {{POSTGRES_USER: cti, POSTGRES_DB: cti, PGDATA: /var/lib/postgresql/data, PATH: '{}:/usr/bin:/bin'}}\n    \
+             environment: {{POSTGRES_USER: cti, POSTGRES_DB: cti, PGDATA: /var/lib/postgresql/data, PSQL_PAGER: cat, PATH: '{}:/usr/bin:/bin'}}\n    \
              volumes: {}\n    command: ['sh', '-c', {script}]\n  redis:\n    image: {IMAGE}\n    container_name: cti_redis\n    \
              network_mode: none\n    user: '0:0'\n    tmpfs: ['/tmp', '/run']\n    volumes: {}\n    \
              command: ['redis-server', '--dir', '/data', '--save', '3600', '1']\nvolumes:\n  postgres_data: {{}}\n  redis_data: {{}}\n",
