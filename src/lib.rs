@@ -65,6 +65,10 @@ pub mod model;
 
 pub mod docker;
 
+pub mod process;
+
+pub mod postgres;
+
 pub mod source;
 
 pub mod sink;

@@ -144,6 +144,18 @@ pub const GZIP_BLOCK_BYTES: usize = 1 << 20;
 
 /// Longest line of a dump's COPY statement that is understood, in bytes.
 pub const COPY_STATEMENT_BYTES_MAX: usize = 1 << 20;
+/// Most bytes of an answer that a server is asked for, but for the rows of tables.
+pub const ANSWER_BYTES_MAX: usize = 256 << 20;
+/// Longest text that a role of a server may have written and that is kept in a manifest or a list of roles: a setting, a
+/// comment. In bytes.
+pub const SERVER_TEXT_BYTES_MAX: usize = 64 << 10;
+/// Most roles, memberships or settings that are kept of a server.
+pub const SERVER_ENTRIES_MAX: usize = 20_000;
+/// Longest row of a table that is masked or compared with another, in bytes: it is held whole for that. What is only saved or
+/// restored is not.
+pub const ROW_BYTES_MAX: usize = 128 << 20;
+/// Longest list of roles or index of tables that is read, in bytes.
+pub const DATABASE_LIST_BYTES_MAX: usize = 512 << 20;
 /// Bytes that an archive of the engine may have between the data of two entries: headers, long names, attributes.
 pub const ARCHIVE_HEADERS_BYTES_MAX: u64 = 16 << 20;
 /// Longest path in an archive of the engine, in bytes.

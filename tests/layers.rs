@@ -17,6 +17,8 @@ const FLOORS: &[&[&str]] = &[
     &["repo"],
     &["model"],
     &["docker"],
+    &["process"],
+    &["postgres"],
     &["source"],
     &["sink"],
     &["pipeline"],

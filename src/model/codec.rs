@@ -8,12 +8,12 @@ use bincode::serde::{decode_from_slice, encode_into_std_write};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{Error, Node, Snapshot};
+use super::{DatabaseFacts, Error, Node, Snapshot};
 use crate::id::ChunkId;
 use crate::limits::{ID_BYTES, MANIFEST_BYTES_MAX, NODE_BYTES_MAX};
 
 const MANIFEST_MAGIC: [u8; 8] = *b"larder/s";
-const MANIFEST_VERSION: u16 = 2;
+const MANIFEST_VERSION: u16 = 3;
 const MANIFEST_HEADER_BYTES: usize = 8 + 2;
 
 type Bounded<const LIMIT: usize> = Configuration<LittleEndian, Varint, Limit<LIMIT>>;
@@ -78,6 +78,11 @@ pub fn decode_snapshot(bytes: &[u8]) -> Result<Snapshot, Error> {
     }
     let snapshot = decode::<Snapshot, MANIFEST_BYTES_MAX>(body, "manifest")?;
     snapshot.components.iter().filter_map(|component| component.root.as_ref()).try_for_each(Node::validate)?;
+    snapshot
+        .components
+        .iter()
+        .filter_map(|component| component.database.as_ref())
+        .try_for_each(DatabaseFacts::validate)?;
     Ok(snapshot)
 }
 

@@ -6,6 +6,7 @@
 mod bytes;
 mod codec;
 mod content;
+mod database;
 mod diff;
 mod node;
 mod path;
@@ -20,17 +21,21 @@ mod walk;
 pub use bytes::ByteString;
 pub use codec::{decode_snapshot, encode_snapshot};
 pub use content::{ChunkList, Content, ContentBytes, ContentReader, ContentWriter};
+pub use database::{
+    DatabaseFacts, DatabaseProperties, DatabaseSetting, Membership, Privilege, ROLES_FILE, Role, Roles, Setting,
+    TableRows, Tablespace,
+};
 pub use diff::{Change, Difference, diff};
 pub use node::{FileTime, Hole, Node, NodeKind, Xattr};
-pub use path::{ComponentName, NameError, SnapshotName, SnapshotPath, resolve, show_path};
+pub use path::{ComponentName, NameError, SnapshotName, SnapshotPath, is_deceptive, resolve, show_path, show_text};
 pub use previous::Previous;
 pub use retention::{EmptyRetention, Retention, Rule, Verdict, decide};
 pub use snapshot::{
-    Component, ComponentKind, Consistency, DatabaseFacts, Problems, Snapshot, SnapshotKind, Status, TableRows,
-    VolumeFacts, VolumeMethod,
+    Component, ComponentKind, Consistency, Problems, Snapshot, SnapshotKind, Status, VolumeFacts, VolumeMethod,
 };
 pub use tables::{
-    DATA_FOLDER, KeyColumn, KeyOrder, KeyedTable, OtherTable, Script, TABLES_FILE, TableIndex, split_table, unquote,
+    DATA_FOLDER, KeyColumn, KeyOrder, KeyedTable, OtherTable, Script, TABLES_FILE, TableIndex, split_names,
+    split_table, unquote,
 };
 pub use tree::{TreeReader, TreeWriter};
 pub use walk::{Step, Walk};

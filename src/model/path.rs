@@ -117,14 +117,27 @@ impl fmt::Display for SnapshotPath {
 /// A path as text, with control characters escaped so that no name can play with a terminal.
 #[must_use]
 pub fn show_path(path: &[u8]) -> String {
-    let text = String::from_utf8_lossy(path);
+    show_text(&String::from_utf8_lossy(path))
+}
+
+/// A text of somebody else as one line for people: what would play with a terminal, or with the order in which letters are
+/// shown, is escaped.
+#[must_use]
+pub fn show_text(text: &str) -> String {
     text.chars()
         .flat_map(|char| {
-            let escaped = char.is_control().then(|| char.escape_default());
+            let escaped = is_deceptive(char).then(|| char.escape_default());
             let plain = if escaped.is_some() { None } else { Some(char) };
             escaped.into_iter().flatten().chain(plain)
         })
         .collect()
+}
+
+/// Whether a character is a command to whoever shows it: controls, separators of lines, and what turns the direction of text.
+#[must_use]
+pub fn is_deceptive(char: char) -> bool {
+    char.is_control()
+        || matches!(char, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// The node at a path.
@@ -166,5 +179,6 @@ mod tests {
     #[test]
     fn control_characters_are_shown_escaped() {
         assert_eq!(show_path(b"a\x1b[2Jb\n\xff"), "a\\u{1b}[2Jb\\n\u{fffd}");
+        assert_eq!(show_text("a\u{9b}2J\u{202e}b\u{2028}\u{e4}"), "a\\u{9b}2J\\u{202e}b\\u{2028}\u{e4}");
     }
 }

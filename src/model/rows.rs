@@ -4,13 +4,29 @@
 //! mistaken.
 
 use std::cmp::Ordering;
+use std::io::{self, BufRead, Read};
 
 use super::KeyOrder;
+use crate::limits::ROW_BYTES_MAX;
 
 /// The line that ends the rows of a table in a dump, which no row is equal to.
 pub const END: &[u8] = b"\\.\n";
 /// A value that is null.
 pub const NULL: &[u8] = b"\\N";
+
+/// Reads the next row, or line, behind what `line` holds. Returns how many bytes that are; 0 at the end.
+///
+/// # Errors
+/// Those of the reader; one that says so when it is longer than is held in memory.
+pub fn read_line(from: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<usize> {
+    let len = from.take(ROW_BYTES_MAX as u64 + 1).read_until(b'\n', line)?;
+    if len > ROW_BYTES_MAX {
+        let why =
+            format!("it has a row of more than {ROW_BYTES_MAX} bytes, which is too long to be masked or compared");
+        return Err(io::Error::other(why));
+    }
+    Ok(len)
+}
 
 /// The values of a row as they stand there, without the end of its line.
 pub fn fields(row: &[u8]) -> impl Iterator<Item = &[u8]> {
@@ -98,6 +114,16 @@ mod tests {
         assert_eq!(unescape(&escape(value)), value);
         assert!(!escape(value).contains(&b'\n') && !escape(value).contains(&b'\t'));
         assert_eq!(fields(b"1\t\\N\tx\n").collect::<Vec<_>>(), [&b"1"[..], NULL, b"x"]);
+    }
+
+    #[test]
+    fn a_row_that_is_too_long_to_be_held_is_named() {
+        let mut rows = io::BufReader::new(io::repeat(b'x').take(ROW_BYTES_MAX as u64 + 10));
+        let error = read_line(&mut rows, &mut Vec::new()).expect_err("a long row");
+        assert!(error.to_string().contains("too long to be masked"), "{error}");
+        let mut line = b"a".to_vec();
+        assert_eq!(read_line(&mut &b"b\nc"[..], &mut line).expect("a row"), 2);
+        assert_eq!(line, b"ab\n");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ComponentName, Node, SnapshotName};
+use super::{ComponentName, DatabaseFacts, Node, SnapshotName};
 use crate::clock::LocalTime;
 use crate::limits::PROBLEMS_MAX;
 
@@ -87,44 +87,6 @@ impl Problems {
     pub const fn is_empty(&self) -> bool {
         self.count == 0
     }
-}
-
-/// Rows of one table.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TableRows {
-    /// Schema and table as the dump writes them, quoted where needed.
-    pub table: String,
-    /// Rows in the dump.
-    pub rows: u64,
-}
-
-/// What a database component has beyond its files.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DatabaseFacts {
-    /// Name of the database.
-    pub name: String,
-    /// Version of the server.
-    pub server_version: String,
-    /// Version of the program that dumped.
-    pub dump_version: String,
-    /// Size on the server in bytes.
-    pub size_bytes: u64,
-    /// Character encoding.
-    pub encoding: String,
-    /// Collation.
-    pub collate: String,
-    /// Character classification.
-    pub ctype: String,
-    /// Owner.
-    pub owner: String,
-    /// Extensions with their versions.
-    pub extensions: BTreeMap<String, String>,
-    /// Rows of each table, counted in the dump as it passed.
-    pub tables: Vec<TableRows>,
-    /// Settings and privileges of the database itself, as SQL with `:DBNAME` for its quoted name.
-    pub properties: Vec<String>,
-    /// The container that the server ran in, where it was one.
-    pub container: Option<String>,
 }
 
 /// How the files of a volume were read.

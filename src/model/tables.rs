@@ -125,8 +125,27 @@ impl TableIndex {
         }
         let damaged = |error: serde_json::Error| Error::Damaged { what: WHAT, why: error.to_string() };
         match serde_json::from_slice::<Head>(bytes).map_err(damaged)?.version {
-            VERSION => serde_json::from_slice(bytes).map_err(damaged),
+            VERSION => serde_json::from_slice(bytes).map_err(damaged).and_then(Self::validated),
             found => Err(Error::NewerVersion { what: WHAT, found }),
+        }
+    }
+
+    /// Makes sure that what becomes a part of SQL is names.
+    fn validated(self) -> Result<Self, Error> {
+        let has_parts = |name: &String, parts: usize| split_names(name).is_some_and(|found| found.len() <= parts);
+        let columns = self.tables.iter().flat_map(|table| &table.columns);
+        let keys = self.tables.iter().flat_map(|table| table.key.iter().map(|key| &key.column));
+        let other_columns = self.other_tables.iter().flat_map(|table| &table.columns);
+        let mut columns = columns.chain(keys).chain(other_columns).filter(|name| !has_parts(name, 1));
+        let tables = self.tables.iter().map(|table| &table.table);
+        let mut tables =
+            tables.chain(self.other_tables.iter().map(|table| &table.table)).filter(|name| !has_parts(name, 2));
+        match tables.next().or_else(|| columns.next()) {
+            None => Ok(self),
+            Some(name) => {
+                let why = format!("'{}' names no table or column", name.escape_debug());
+                Err(Error::Damaged { what: WHAT, why })
+            }
         }
     }
 
@@ -171,9 +190,102 @@ pub fn split_table(table: &str) -> (String, String) {
     (unquote(schema), unquote(name))
 }
 
+/// The names that a text consists of which is names and dots alone, as the server understands them; `None` for any other text.
+/// What comes from a server, a dump or a manifest is no name until this says so.
+#[must_use]
+pub fn split_names(text: &str) -> Option<Vec<String>> {
+    let mut names = Vec::new();
+    let mut rest = text;
+    loop {
+        let (name, after) = match rest.strip_prefix('"') {
+            Some(inside) => quoted_name(inside)?,
+            None => {
+                let end = rest.find(|char: char| !is_of_name(char)).unwrap_or(rest.len());
+                (rest.get(..end)?.to_ascii_lowercase(), rest.get(end..)?)
+            }
+        };
+        if name.is_empty() || name.contains('\0') {
+            return None;
+        }
+        names.push(name);
+        match after.strip_prefix('.') {
+            Some(next) => rest = next,
+            None => return after.is_empty().then_some(names),
+        }
+    }
+}
+
+/// A quoted name behind its first quote, and what follows its last.
+fn quoted_name(inside: &str) -> Option<(String, &str)> {
+    let mut name = String::new();
+    let mut rest = inside;
+    loop {
+        let (part, after) = rest.split_once('"')?;
+        name.push_str(part);
+        match after.strip_prefix('"') {
+            Some(next) => {
+                name.push('"');
+                rest = next;
+            }
+            None => return Some((name, after)),
+        }
+    }
+}
+
+/// Whether a character may stand in a name without quotes.
+fn is_of_name(char: char) -> bool {
+    char.is_ascii_alphanumeric() || matches!(char, '_' | '$') || (!char.is_ascii() && !char.is_control())
+}
+
 /// A name without quotes.
 #[must_use]
 pub fn unquote(name: &str) -> String {
     let inner = name.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
     inner.map_or_else(|| name.to_owned(), |inner| inner.replace("\"\"", "\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_names_and_nothing_else() {
+        let names = |text: &str| split_names(text).map(|names| names.join("|"));
+        for (text, expected) in [
+            ("a", "a"),
+            ("Public.a_1", "public|a_1"),
+            ("\"A b\".\"c\"\"d\"", "A b|c\"d"),
+            ("\"a\nb\".c", "a\nb|c"),
+            ("\"\\! x\"", "\\! x"),
+            ("ä.b$c", "ä|b$c"),
+        ] {
+            assert_eq!(names(text).as_deref(), Some(expected), "{text}");
+        }
+        for text in [
+            "", "a.", ".a", "a b", "a\n\\! x", "\"a", "\"a\"\"", "\"a\"b", "a;b", "a\"b\"", "\"\"", "a(b", "\"a\0\"",
+            "a--",
+        ] {
+            assert_eq!(names(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_index_with_something_else_than_names_is_refused() {
+        let script = || Script { file: "x".to_owned(), begin: 0, end: 0 };
+        let table = |table: &str, column: &str| KeyedTable {
+            table: table.to_owned(),
+            file: "f".to_owned(),
+            columns: vec![column.to_owned()],
+            key: Vec::new(),
+            related: Vec::new(),
+            rows: 0,
+            bytes: 0,
+        };
+        let index = |tables| TableIndex::new(script(), tables, (script(), Vec::new()), script());
+        let good = index(vec![table("public.t", "\"a b\"")]);
+        assert_eq!(TableIndex::decode(&good.encode()).expect("own bytes"), good);
+        for bad in [table("public.t FROM PROGRAM 'id'; --", "a"), table("public.t", "a) FROM PROGRAM 'id'; --")] {
+            assert!(matches!(TableIndex::decode(&index(vec![bad]).encode()), Err(Error::Damaged { .. })));
+        }
+    }
 }

@@ -5,13 +5,14 @@ use std::io::{Read, Write};
 
 use super::stream::{ContentStream, Segment};
 use super::{Error, Mask};
+use crate::limits::DATABASE_LIST_BYTES_MAX;
 use crate::model::{
-    self, Component, Content, ContentReader, DATA_FOLDER, DatabaseFacts, KeyedTable, Node, NodeKind, Script,
-    TABLES_FILE, TableIndex, TreeReader,
+    self, Component, Content, ContentReader, DATA_FOLDER, DatabaseFacts, KeyedTable, Node, NodeKind, ROLES_FILE, Roles,
+    Script, TABLES_FILE, TableIndex, TreeReader,
 };
 use crate::repo::ChunkReader;
 use crate::sink;
-use crate::source::postgres::{DUMP_FILE, GLOBALS_FILE};
+use crate::source::postgres::DUMP_FILE;
 
 const COPY_BUFFER_BYTES: usize = 256 << 10;
 /// What ends the rows of a table in a dump.
@@ -22,8 +23,8 @@ const ROWS_END: &[u8] = b"\\.\n\n\n";
 pub(super) struct SavedDatabase<'a> {
     pub(super) facts: &'a DatabaseFacts,
     pub(super) dump: Dump,
-    /// The roles; empty when they were not saved.
-    pub(super) globals: String,
+    /// The roles; none when they were not saved.
+    pub(super) roles: Roles,
 }
 
 /// The data and the shape of a database.
@@ -64,7 +65,8 @@ impl<'a> SavedDatabase<'a> {
             Some(content) => read_whole(reader, content),
             None => Ok(Vec::new()),
         };
-        let globals = String::from_utf8_lossy(&text(GLOBALS_FILE)?).into_owned();
+        let roles = text(ROLES_FILE)?;
+        let roles = if roles.is_empty() { Roles::default() } else { Roles::decode(&roles)? };
         let dump = if let Some(content) = files.get(DUMP_FILE) {
             Dump::Plain(content.clone())
         } else if files.contains_key(TABLES_FILE) {
@@ -73,7 +75,7 @@ impl<'a> SavedDatabase<'a> {
         } else {
             return Err(no_dump());
         };
-        Ok(Self { facts, dump, globals })
+        Ok(Self { facts, dump, roles })
     }
 
     /// Makes sure that each rule of a mask is for a column that is there, as far as that is known before a dump is read.
@@ -192,6 +194,9 @@ fn named_content(node: Node) -> Option<(String, Content)> {
 }
 
 fn read_whole(reader: &mut ChunkReader, content: &Content) -> Result<Vec<u8>, Error> {
+    if content.len_bytes > DATABASE_LIST_BYTES_MAX as u64 {
+        return Err(model::Error::TooLarge { what: "list of a database" }.into());
+    }
     let mut chunks = ContentReader::new(content.clone())?;
     let mut bytes = Vec::new();
     while let Some(chunk) = chunks.next(reader)? {

@@ -1,7 +1,7 @@
 //! What can end a job, and the classes of it that a caller answers differently.
 
 use crate::progress::Cancelled;
-use crate::{docker, model, repo, sink, source};
+use crate::{docker, model, postgres, process, repo, sink, source};
 
 /// A job could not be done.
 #[derive(Debug, thiserror::Error)]
@@ -92,6 +92,12 @@ pub enum Error {
     /// The Docker Engine failed.
     #[error(transparent)]
     Docker(#[from] docker::Error),
+    /// A program failed.
+    #[error(transparent)]
+    Process(#[from] process::Error),
+    /// A database server, or a program of it, failed.
+    #[error(transparent)]
+    Postgres(#[from] postgres::Error),
     /// A source failed.
     #[error(transparent)]
     Source(#[from] source::Error),

@@ -1,12 +1,12 @@
 //! The rows of a dump on their way: some tables are left out, some rows are masked, everything else passes as it is.
 
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufReader, Read};
 
 use super::mask::{Mask, RowMask};
 use crate::limits::COPY_STATEMENT_BYTES_MAX;
-use crate::model::rows::END;
+use crate::model::rows::{END, read_line};
 use crate::model::{TableIndex, split_table};
-use crate::source::postgres::{Quoting, copied_table};
+use crate::postgres::{Lexer, copied_table};
 
 const COPY_START: &[u8] = b"COPY ";
 const BUFFER_BYTES: usize = 256 << 10;
@@ -57,9 +57,7 @@ pub(super) struct Filtered<'a, R> {
     lines: BufReader<R>,
     wanted: Wanted<'a>,
     fate: Fate<'a>,
-    quoting: Quoting,
-    /// Whether statements are left out, but for those that rows follow.
-    only_rows: bool,
+    lexer: Lexer,
     line: Vec<u8>,
     ready: Vec<u8>,
     position: usize,
@@ -69,11 +67,6 @@ impl<'a, R: Read> Filtered<'a, R> {
     /// A script with statements and rows.
     pub(super) fn script(dump: R, wanted: Wanted<'a>) -> Self {
         Self::new(dump, wanted, Fate::Statement)
-    }
-
-    /// A script with statements and rows, of which only the rows pass, each with the statement that they follow.
-    pub(super) fn only_rows(dump: R, wanted: Wanted<'a>) -> Self {
-        Self { only_rows: true, ..Self::new(dump, wanted, Fate::Statement) }
     }
 
     /// The rows of one table.
@@ -87,8 +80,8 @@ impl<'a, R: Read> Filtered<'a, R> {
 
     fn new(dump: R, wanted: Wanted<'a>, fate: Fate<'a>) -> Self {
         let lines = BufReader::with_capacity(BUFFER_BYTES, dump);
-        let quoting = Quoting::default();
-        Self { lines, wanted, fate, quoting, only_rows: false, line: Vec::new(), ready: Vec::new(), position: 0 }
+        let lexer = Lexer::default();
+        Self { lines, wanted, fate, lexer, line: Vec::new(), ready: Vec::new(), position: 0 }
     }
 
     /// Makes what passes next ready; nothing at the end.
@@ -97,7 +90,7 @@ impl<'a, R: Read> Filtered<'a, R> {
         self.position = 0;
         while self.ready.len() < READY_BYTES {
             self.line.clear();
-            if self.lines.read_until(b'\n', &mut self.line)? == 0 {
+            if read_line(&mut self.lines, &mut self.line)? == 0 {
                 return Ok(());
             }
             match &self.fate {
@@ -117,12 +110,12 @@ impl<'a, R: Read> Filtered<'a, R> {
     }
 
     fn statement(&mut self) -> io::Result<()> {
-        let is_copy = self.quoting.is_outside() && self.line.starts_with(COPY_START);
+        let is_copy = self.lexer.is_outside() && self.line.starts_with(COPY_START);
         if is_copy {
             // A quoted name may have line feeds in it.
             let mut table = copied_table(without_end(&self.line));
             while table.is_none() && self.line.len() < COPY_STATEMENT_BYTES_MAX {
-                if self.lines.read_until(b'\n', &mut self.line)? == 0 {
+                if read_line(&mut self.lines, &mut self.line)? == 0 {
                     break;
                 }
                 table = copied_table(without_end(&self.line));
@@ -134,10 +127,8 @@ impl<'a, R: Read> Filtered<'a, R> {
                 }
             }
         }
-        self.quoting.advance(&self.line);
-        if !self.only_rows || !matches!(self.fate, Fate::Statement) {
-            self.ready.extend_from_slice(&self.line);
-        }
+        self.lexer.advance(&self.line);
+        self.ready.extend_from_slice(&self.line);
         Ok(())
     }
 }

@@ -110,7 +110,7 @@ pub fn components<'a>(snapshot: &'a Snapshot, wanted: &[String]) -> Result<Vec<&
     wanted.iter().map(find).collect()
 }
 
-fn read(repository: &Repository, name: &str) -> Result<Snapshot, model::Error> {
+pub(super) fn read(repository: &Repository, name: &str) -> Result<Snapshot, model::Error> {
     let snapshot = decode_snapshot(&repository.read_manifest(name)?)?;
     if snapshot.name.as_str() != name {
         let why = format!("it is the one of {}", snapshot.name);

@@ -1,7 +1,7 @@
 //! What differs between the rows of a table on two nights: both are in the order of the same key, so one pass over both tells.
 
 use std::cmp::Ordering;
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufReader};
 
 use super::Error;
 use super::database::{Dump, SavedDatabase, SavedTables};
@@ -149,7 +149,7 @@ impl<'a> Rows<'a> {
         let mut row = self.row.take().unwrap_or_default();
         let is_first = row.is_empty();
         row.clear();
-        let len = self.lines.read_until(b'\n', &mut row).map_err(reading_error)?;
+        let len = rows::read_line(&mut self.lines, &mut row).map_err(reading_error)?;
         if len == 0 {
             return Ok(());
         }

@@ -18,7 +18,8 @@ pub use beneath::{Beneath, Existing};
 pub use file::{FileTarget, Layout};
 pub use gzip::GzipWriter;
 
-use crate::source;
+use crate::postgres as client;
+use crate::postgres::access::NeedsAllRights;
 
 /// A sink could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -39,7 +40,36 @@ pub enum Error {
         /// What was tried.
         action: String,
         /// Why it failed.
-        source: source::Error,
+        source: client::Error,
+    },
+    /// Loading would run code of roles that are no superusers with all rights of who restores.
+    #[error(
+        "loading {} would run code of roles that are no superusers with all rights of the restoring role \
+         (`--run-code-as-superuser` allows that)",
+        .objects.join(", ")
+    )]
+    Code {
+        /// The tables, domains or constraints.
+        objects: Vec<String>,
+    },
+    /// The owner of tables cannot load them, or make what is made of their rows.
+    #[error("the owner {owner} cannot load what runs its code (`--run-code-as-superuser` loads it with all rights)")]
+    AsOwner {
+        /// The owner.
+        owner: String,
+        /// Why.
+        source: client::Error,
+    },
+    /// The server does not let rows be loaded with the rights of their owner alone.
+    #[error(
+        "the server does not let rows be loaded as their owner {owner}, whose code they run (`--run-code-as-superuser` \
+         loads them with all rights)"
+    )]
+    NoLoader {
+        /// The owner.
+        owner: String,
+        /// Why.
+        source: client::Error,
     },
     /// The database has other rows than the snapshot.
     #[error("after loading, table {table} has {found} rows where the snapshot has {expected}")]
@@ -54,6 +84,12 @@ pub enum Error {
     /// Nothing can be restored into.
     #[error("{0}")]
     Unusable(String),
+}
+
+impl From<NeedsAllRights> for Error {
+    fn from(refused: NeedsAllRights) -> Self {
+        Self::Code { objects: refused.objects }
+    }
 }
 
 impl Error {

@@ -8,8 +8,9 @@ use std::io::{self, Read, Write};
 use std::path::Path;
 use std::sync::OnceLock;
 
-use super::{DirSource, Error, Excludes, Place, Program, StoredFile, Visitor};
+use super::{DirSource, Error, Excludes, StoredFile, Visitor};
 use crate::model::VolumeFacts;
+use crate::process::{Place, Program};
 use crate::progress::Progress;
 
 const BUFFER_BYTES: usize = 256 << 10;
@@ -101,7 +102,7 @@ impl ArchiveFile {
             Err(Feed::Stop(stop)) => Err(stop),
             Err(Feed::Read(source)) => Err(failed(source)),
             // An archive may be followed by zeros, which nobody reads.
-            Ok(()) | Err(Feed::Write) => ended,
+            Ok(()) | Err(Feed::Write) => Ok(ended?),
         }
     }
 }

@@ -9,7 +9,6 @@ mod exclude;
 mod file;
 mod metadata;
 pub mod postgres;
-mod process;
 mod stored_file;
 mod stream;
 mod volume;
@@ -22,14 +21,14 @@ pub use dir::DirSource;
 pub use exclude::{CACHE_TAG_NAME, Excludes, UNFINISHED_PREFIX, is_cache_tag};
 pub use file::{FileReader, Stability};
 pub use metadata::{Owners, made_node, read_xattrs};
-pub(crate) use process::status_text;
-pub use process::{Place, Process, ProcessInput, Program};
 pub use stored_file::StoredFile;
-pub use stream::{CommandSource, Watched};
+pub use stream::CommandSource;
 pub use volume::{EntryPath, HardLinks, ReadMethod, VolumeSource, VolumeUse};
 
 use crate::docker;
 use crate::model::Node;
+use crate::postgres as client;
+use crate::process;
 use crate::progress::Cancelled;
 
 /// Whoever is shown things does not want to see more: the work was interrupted, or storing failed.
@@ -103,24 +102,6 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
-    /// A program cannot be started.
-    #[error("cannot run {program}")]
-    Start {
-        /// The program.
-        program: String,
-        /// Why.
-        source: io::Error,
-    },
-    /// A program ended with an error.
-    #[error("{program} failed with {status}{}", stderr_suffix(.stderr))]
-    Failed {
-        /// The program.
-        program: String,
-        /// How it ended.
-        status: String,
-        /// What it said.
-        stderr: String,
-    },
     /// A program ended well and what it wrote is not complete.
     #[error("the output of {program} is not complete: {why}")]
     Incomplete {
@@ -129,20 +110,12 @@ pub enum Error {
         /// What is missing.
         why: &'static str,
     },
-    /// A program that is needed is not installed, or too old.
-    #[error("no {program} of version {major} or newer is installed here")]
-    NoProgram {
-        /// The program.
-        program: &'static str,
-        /// The version that the server needs.
-        major: u32,
-    },
-    /// A program that is needed is not in the container.
-    #[error("{program} could not be started: it is not there, or may not be run")]
-    NotInContainer {
-        /// The program and the container.
-        program: String,
-    },
+    /// A program failed.
+    #[error(transparent)]
+    Process(#[from] process::Error),
+    /// A database server, or a program of it, failed.
+    #[error(transparent)]
+    Postgres(#[from] client::Error),
     /// The Docker Engine failed.
     #[error(transparent)]
     Docker(#[from] docker::Error),
@@ -166,14 +139,7 @@ pub enum Error {
         /// What is wrong with it.
         why: &'static str,
     },
-    /// The settings of a connection cannot be used.
-    #[error("the database settings cannot be used: {0}")]
-    Settings(String),
     /// The visitor does not want more.
     #[error(transparent)]
     Stop(#[from] Stop),
-}
-
-fn stderr_suffix(stderr: &str) -> String {
-    if stderr.is_empty() { String::new() } else { format!(": {}", stderr.lines().collect::<Vec<_>>().join("; ")) }
 }

@@ -4,53 +4,12 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::AsFd;
-use std::time::Duration;
 
-use super::process::poll_readable;
-use super::{Error, Place, Process, Program, StoredFile, Visitor, made_node};
+use super::{Error, StoredFile, Visitor, made_node};
 use crate::clock::LocalTime;
 use crate::model::{Content, NodeKind};
+use crate::process::{POLL, Place, Program, Watched, poll_readable, until_cancelled};
 use crate::progress::Progress;
-
-/// How often a silent process is looked at for an interruption.
-const POLL: Duration = Duration::from_millis(200);
-
-/// The output of a running process, which ends with an error when the caller wants to stop.
-pub struct Watched<'a> {
-    process: Process,
-    progress: &'a dyn Progress,
-}
-
-impl<'a> Watched<'a> {
-    /// Starts a program with nothing on its standard input.
-    ///
-    /// # Errors
-    /// [`Error::Start`], [`Error::Docker`].
-    pub fn start(program: &Program, progress: &'a dyn Progress) -> Result<Self, Error> {
-        let (_, process) = program.start(false)?;
-        Ok(Self::on(process, progress))
-    }
-
-    /// The rest of what a process writes that was started before.
-    #[must_use]
-    pub const fn on(process: Process, progress: &'a dyn Progress) -> Self {
-        Self { process, progress }
-    }
-
-    /// Waits for the program to end.
-    ///
-    /// # Errors
-    /// [`Error::Failed`] when it did not end well; [`Error::NotInContainer`].
-    pub fn finish(self) -> Result<(), Error> {
-        self.process.finish()
-    }
-}
-
-impl Read for Watched<'_> {
-    fn read(&mut self, target: &mut [u8]) -> io::Result<usize> {
-        until_cancelled(self.progress, || self.process.read_within(target, POLL))
-    }
-}
 
 /// Standard input, which may have to be waited for.
 struct WatchedStdin<'a> {
@@ -63,18 +22,6 @@ impl Read for WatchedStdin<'_> {
         until_cancelled(self.progress, || {
             if poll_readable(&self.input, POLL)? { self.input.read(target).map(Some) } else { Ok(None) }
         })
-    }
-}
-
-/// Reads until something comes, and ends with an error when the caller wants to stop while nothing does.
-fn until_cancelled(progress: &dyn Progress, mut read: impl FnMut() -> io::Result<Option<usize>>) -> io::Result<usize> {
-    loop {
-        if progress.cancelled() {
-            return Err(io::Error::other("interrupted"));
-        }
-        if let Some(len) = read()? {
-            return Ok(len);
-        }
     }
 }
 

@@ -9,10 +9,12 @@ use std::time::Duration;
 use larder::docker::{Engine, Helper, HoldMethod};
 use larder::model::{Component, Consistency, SnapshotKind};
 use larder::pipeline::backup::{self, BackupOptions, ComponentSource, Origin, VolumeOrigin};
+use larder::postgres::Connection;
+use larder::process::Place;
 use larder::progress::{Progress, Silent};
 use larder::repo::Repository;
-use larder::source::postgres::{Connection, DumpSource};
-use larder::source::{Excludes, Place, ReadMethod, VolumeSource, VolumeUse};
+use larder::source::postgres::DumpSource;
+use larder::source::{Excludes, ReadMethod, VolumeSource, VolumeUse};
 
 use crate::support::{Stack, component};
 

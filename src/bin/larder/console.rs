@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use larder::model::show_text;
 use larder::progress::Progress;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -37,8 +38,9 @@ pub(crate) fn warning(text: &str) {
     line(&format!("warning: {text}"));
 }
 
-/// Prints a line.
+/// Prints a line. Texts of others in it cannot begin another one, or command the terminal.
 pub(crate) fn line(text: &str) {
+    let text = show_text(text);
     // There is nobody to tell when standard error is gone.
     let _ = writeln!(stderr(), "{text}");
 }
@@ -48,7 +50,7 @@ pub(crate) fn confirm(question: &str) -> Option<bool> {
     if !stdin().is_terminal() || !stderr().is_terminal() {
         return None;
     }
-    let _ = write!(stderr(), "{question} (yes/no): ");
+    let _ = write!(stderr(), "{} (yes/no): ", show_text(question));
     let mut answer = String::new();
     stdin().lock().read_line(&mut answer).ok()?;
     Some(matches!(answer.trim().to_ascii_lowercase().as_str(), "yes" | "y"))
@@ -120,7 +122,7 @@ impl Progress for ConsoleProgress {
         };
         let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
         self.bar.set_style(style.progress_chars("=> "));
-        self.bar.set_message(phase.to_owned());
+        self.bar.set_message(show_text(phase));
         self.bar.enable_steady_tick(TICK);
     }
 

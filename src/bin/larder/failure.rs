@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use larder::pipeline::Error;
-use larder::{docker, progress, repo, sink, source, storage};
+use larder::{docker, postgres, process, progress, repo, sink, source, storage};
 
 use crate::console;
 
@@ -78,9 +78,21 @@ fn classify(error: &anyhow::Error) -> (Exit, Option<&str>) {
     if let Some(error) = error.downcast_ref::<docker::Error>() {
         return (Exit::Failed, docker_advice(error));
     }
+    if let Some(error) = error.downcast_ref::<postgres::Error>() {
+        return classify_postgres(error);
+    }
     match error.downcast_ref::<source::Error>() {
         Some(source::Error::Docker(error)) => (Exit::Failed, docker_advice(error)),
-        Some(source::Error::Settings(_) | source::Error::Pattern { .. }) => (Exit::Usage, None),
+        Some(source::Error::Postgres(error)) => classify_postgres(error),
+        Some(source::Error::Pattern { .. }) => (Exit::Usage, None),
+        _ => (Exit::Failed, None),
+    }
+}
+
+const fn classify_postgres(error: &postgres::Error) -> (Exit, Option<&'static str>) {
+    match error {
+        postgres::Error::Settings(_) => (Exit::Usage, None),
+        postgres::Error::Process(process::Error::Docker(error)) => (Exit::Failed, docker_advice(error)),
         _ => (Exit::Failed, None),
     }
 }

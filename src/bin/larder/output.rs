@@ -3,6 +3,7 @@
 use std::io::{self, BufWriter, Stdout, Write, stdout};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use larder::model::{is_deceptive, show_text};
 use serde_json::Value;
 
 use crate::failure::Exit;
@@ -23,17 +24,26 @@ impl Output {
         self.json
     }
 
-    /// Prints a line for people; with `--json` it is left out.
+    /// Prints a line for people; with `--json` it is left out. Texts of others in it cannot begin another one, or command the
+    /// terminal.
     pub(crate) fn line(&self, text: &str) {
         if !self.json {
-            self.bytes(text.as_bytes());
+            self.bytes(show_text(text).as_bytes());
             self.bytes(b"\n");
         }
     }
 
-    /// Prints the JSON document.
+    /// Prints the JSON document. What a terminal could take for a command is escaped in its texts, which stay the same.
     pub(crate) fn json(&self, document: &Value) {
-        self.bytes(format!("{document:#}\n").as_bytes());
+        let text = format!("{document:#}\n");
+        let escaped = |char: char| match char {
+            '\n' => "\n".to_owned(),
+            char if is_deceptive(char) => format!("\\u{:04x}", u32::from(char)),
+            char => char.to_string(),
+        };
+        let needs_escape = text.chars().any(|char| char != '\n' && is_deceptive(char));
+        let text = if needs_escape { text.chars().map(escaped).collect() } else { text };
+        self.bytes(text.as_bytes());
     }
 
     /// Writes bytes as they are.

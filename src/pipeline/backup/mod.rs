@@ -4,6 +4,7 @@
 
 mod assemble;
 mod batch;
+mod manifest;
 mod parent;
 mod passes;
 mod plan;
@@ -25,7 +26,6 @@ use super::{Error, lookup};
 use crate::clock::LocalTime;
 use crate::docker::{Hold, HoldMethod};
 use crate::limits::BATCHES_IN_FLIGHT;
-use crate::model::encode_snapshot;
 use crate::model::{
     Component, ComponentKind, ComponentName, Consistency, Snapshot, SnapshotKind, SnapshotName, Status,
 };
@@ -220,15 +220,13 @@ pub fn run(
     let unread = |(component, source): (&Component, &ComponentSource)| {
         component.root.is_none() && !matches!(source.origin, Origin::Missing { .. })
     };
+    let bytes = manifest::encode(&mut snapshot);
     let is_unread = options.imported.is_some() && snapshot.components.iter().zip(sources).any(unread);
     if is_unread || snapshot.components.iter().all(|component| component.root.is_none()) {
         return Err(Error::NothingSaved { errors: snapshot.errors().collect() });
     }
-    if snapshot.components.iter().any(|component| !component.errors.is_empty()) {
-        snapshot.status = Status::Partial;
-    }
-    let manifest = encode_snapshot(&snapshot);
-    finished.commit(&reservation, &manifest)?;
+    finished.commit(&reservation, &bytes)?;
+    manifest::read_back(repository, &snapshot)?;
     if let Err(error) = finished.merge_segments() {
         progress.note(&format!("the index could not be tidied up: {error}"));
     }
@@ -237,7 +235,7 @@ pub fn run(
         finished.read_back(progress)?;
     }
     let mut stored = finished.stored().clone();
-    stored.total_bytes += manifest.len() as u64;
+    stored.total_bytes += bytes.len() as u64;
     Ok(BackupReport { snapshot, stored, adopted, held })
 }
 

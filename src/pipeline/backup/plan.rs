@@ -7,10 +7,12 @@ use super::parent::Parents;
 use super::{ComponentSource, Origin};
 use crate::model::{ComponentKind, Node, Problems};
 use crate::pipeline::Error;
+use crate::postgres::query;
 use crate::progress::{self, Progress};
 use crate::repo::Repository;
-use crate::source::postgres::psql;
 use crate::source::{self, DirSource, Stop, Visitor};
+
+const SIZE_SQL: &str = "SELECT pg_catalog.pg_database_size(pg_catalog.current_database())";
 
 /// What would be done with one component.
 #[derive(Debug)]
@@ -65,9 +67,9 @@ pub fn plan(
             Origin::Directory(directory) => {
                 walk(directory, source.name.as_str(), &mut parents, &mut plan, progress)?;
             }
-            Origin::Database(dump) => match psql(dump.connection(), "SELECT pg_database_size(current_database())") {
+            Origin::Database(dump) => match query(dump.connection(), SIZE_SQL, &|| progress.cancelled()) {
                 Ok(rows) => {
-                    plan.bytes = rows.first().and_then(|row| row.first()?.parse().ok()).unwrap_or(0);
+                    plan.bytes = rows.first().and_then(|row| row.first()?.as_ref()?.parse().ok()).unwrap_or(0);
                     plan.bytes_to_read = plan.bytes;
                 }
                 Err(error) => plan.errors.push(error.to_string()),

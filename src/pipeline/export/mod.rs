@@ -12,10 +12,10 @@ use tempfile::TempDir;
 
 use super::{Error, Mask};
 use crate::model::Snapshot;
+use crate::process::{Place, Program, Watched};
 use crate::progress::{self, Progress};
 use crate::repo::Repository;
 use crate::sink;
-use crate::source::{Place, Program, Watched};
 
 use metadata::Rendered;
 use render::{Renderer, modified};

@@ -19,7 +19,7 @@ mod writer;
 use std::path::PathBuf;
 
 pub use compare::same_content;
-pub use database::{DatabaseRestore, DatabaseTarget, check_target, load_and_count};
+pub use database::{DatabaseRestore, DatabaseTarget, TestPlace, check_target, load_and_count};
 pub use safety::safety_snapshot;
 pub use server::TestServer;
 pub use tree::TreeOptions;
@@ -73,6 +73,9 @@ pub struct RestoreOptions {
     pub dry_run: bool,
     /// Sessions that load into a database at once.
     pub jobs: usize,
+    /// Let code of roles that are no superusers run with all rights of who restores, where their rows cannot be loaded
+    /// otherwise.
+    pub trusts_code: bool,
 }
 
 /// What was done with one component.

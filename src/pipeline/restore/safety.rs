@@ -23,7 +23,7 @@ pub fn safety_snapshot(
     for source in sources {
         let is_there = match &source.origin {
             Origin::Directory(directory) => directory.root().exists(),
-            Origin::Database(dump) => exists(dump.connection())?,
+            Origin::Database(dump) => exists(dump.connection(), &|| progress.cancelled())?,
             Origin::Command(_) | Origin::DumpFile(_) | Origin::Archive(_) => false,
             // What does not exist yet has no source; this exists and cannot be read.
             Origin::Missing { why, .. } => {

@@ -10,9 +10,9 @@ use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
 use crate::pipeline::Error;
+use crate::postgres::{Connection, find_server_programs, server_programs_of};
+use crate::process;
 use crate::sink;
-use crate::source;
-use crate::source::postgres::{Connection, find_server_programs, server_programs_of};
 
 /// How long a recovery from the write-ahead log may take.
 const START_SECS: &str = "600";
@@ -123,8 +123,9 @@ impl TestServer {
     }
 
     fn run(&self, program: &str, arguments: &[&str]) -> Result<(), Error> {
-        let failed =
-            |source| Error::Sink(sink::Error::Database { action: "start a PostgreSQL server".to_owned(), source });
+        let failed = |source: process::Error| {
+            Error::Sink(sink::Error::Database { action: "start a PostgreSQL server".to_owned(), source: source.into() })
+        };
         let log = fs::File::create(self.folder.path().join(format!("{program}.out")));
         let log = log.map_err(|source| Error::Sink(sink::Error::io("write", "a temporary file", source)))?;
         let mut command = Command::new(self.programs.join(program));
@@ -144,13 +145,17 @@ impl TestServer {
             command.uid(uid).gid(gid);
         }
         let status =
-            command.status().map_err(|source| failed(source::Error::Start { program: program.to_owned(), source }))?;
+            command.status().map_err(|source| failed(process::Error::Start { program: program.to_owned(), source }))?;
         if status.success() {
             return Ok(());
         }
         let said = [format!("{program}.out"), "log".to_owned()].map(|name| last_lines(&self.folder.path().join(name)));
         let stderr = said.join("\n").trim().to_owned();
-        Err(failed(source::Error::Failed { program: program.to_owned(), status: source::status_text(status), stderr }))
+        Err(failed(process::Error::Failed {
+            program: program.to_owned(),
+            status: process::status_text(status),
+            stderr,
+        }))
     }
 }
 

@@ -10,13 +10,13 @@ use crate::docker::{Engine, ThrowawayVolume};
 use crate::model::{Component, Snapshot, Step, VolumeFacts, Walk, show_path};
 use crate::pipeline::Error;
 use crate::pipeline::restore::{
-    ComponentRestore, DatabaseRestore, TestServer, as_fresh_folder, into_fresh_folder, load_and_count, same_content,
-    with_causes,
+    ComponentRestore, DatabaseRestore, TestPlace, TestServer, as_fresh_folder, into_fresh_folder, load_and_count,
+    same_content, with_causes,
 };
+use crate::postgres::Connection;
 use crate::progress::{self, Progress};
 use crate::repo::Repository;
 use crate::sink::{self, Beneath};
-use crate::source::postgres::Connection;
 use crate::source::{Excludes, ReadMethod, VolumeSource, VolumeUse};
 
 /// What the test of one component found.
@@ -115,10 +115,12 @@ fn test_database(
     progress: &dyn Progress,
 ) -> Result<DatabaseRestore, Error> {
     if let Some(connection) = places.servers.get(component.name.as_str()) {
-        return load_and_count(repository, component, (connection, places.jobs), progress);
+        let place = TestPlace { connection: connection.clone(), jobs: places.jobs, is_throwaway: false };
+        return load_and_count(repository, component, &place, progress);
     }
     let server = TestServer::start()?;
-    load_and_count(repository, component, (&server.connection(), places.jobs), progress)
+    let place = TestPlace { connection: server.connection(), jobs: places.jobs, is_throwaway: true };
+    load_and_count(repository, component, &place, progress)
 }
 
 /// Restores a volume into a temporary one, compares it, and starts PostgreSQL on it where it holds its data.

@@ -9,9 +9,11 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, SendTimeoutError, Sender, bounded, unbounded};
 
+use crate::postgres::sql::{ident, literal};
+use crate::postgres::{Connection, Error, Fed, Restriction, query, start_fed};
+use crate::process::{self, Process, ProcessInput};
 use crate::progress::Progress;
-use crate::source::postgres::{Connection, Session, psql, session_name};
-use crate::source::{Error, Process, ProcessInput};
+use crate::source::postgres::session_name;
 
 /// Pieces that wait in the queue of a session.
 const QUEUE_PIECES: usize = 64;
@@ -19,6 +21,7 @@ const QUEUE_PIECES: usize = 64;
 const POLL: Duration = Duration::from_millis(100);
 /// What a session is set to: to see everything as dumps expect it, and to be fast.
 const SETTINGS: [&str; 11] = [
+    "search_path = ''",
     "statement_timeout = 0",
     "lock_timeout = 0",
     "idle_in_transaction_session_timeout = 0",
@@ -28,14 +31,14 @@ const SETTINGS: [&str; 11] = [
     "xmloption = content",
     "client_min_messages = warning",
     "row_security = off",
-    "search_path = ''",
     "timezone = 'UTC'",
 ];
 /// A fresh database that is lost with the server is made again.
-const FRESH_SQL: &str = "SET synchronous_commit = off; SELECT set_config('maintenance_work_mem', '128MB', false)
+const FRESH_SQL: &str =
+    "SET synchronous_commit = off; SELECT pg_catalog.set_config('maintenance_work_mem', '128MB', false)
     WHERE pg_catalog.pg_size_bytes(pg_catalog.current_setting('maintenance_work_mem')) < 134217728;\n";
 /// Has a session say that it is done with everything before.
-const SAY_DONE: &[u8] = b"\\echo\n";
+const SAY_DONE: &str = "\\echo";
 
 /// Sessions that work at the same time.
 pub(super) struct Lanes<'a> {
@@ -48,8 +51,22 @@ pub(super) struct Lanes<'a> {
     progress: &'a dyn Progress,
 }
 
+/// What sessions are opened for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct LaneOptions<'o> {
+    /// How many.
+    pub(super) count: usize,
+    /// The encoding of the text that they take.
+    pub(super) encoding: &'o str,
+    /// Whether everything is one transaction of one session, in a database that others use.
+    pub(super) one_transaction: bool,
+    /// The role that they become, where they are not to stay who they log in as.
+    pub(super) role: Option<&'o str>,
+}
+
 struct Queue {
     pieces: Sender<Vec<u8>>,
+    restriction: Restriction,
     /// Answers that are still to come.
     awaited: usize,
 }
@@ -62,24 +79,24 @@ enum Answer {
 }
 
 impl<'a> Lanes<'a> {
-    /// Opens so many sessions, which take text in this encoding: one of them in one transaction, or each statement by itself.
+    /// Opens sessions.
     pub(super) fn open(
         connection: &Connection,
-        (count, encoding, one_transaction): (usize, &str, bool),
+        options: LaneOptions<'_>,
         progress: &'a dyn Progress,
     ) -> Result<Self, Error> {
         let (answer, answers) = unbounded();
         let given_up = Arc::new(AtomicBool::new(false));
         let (connection, name) = (connection.clone(), session_name());
         let mut lanes = Self { connection, name, sessions: Vec::new(), answers, given_up, progress };
-        for number in 0..count.max(1) {
-            let (input, process) = Session::open(&lanes.connection, &lanes.name)?.into_parts();
+        for number in 0..options.count.max(1) {
+            let Fed { input, process, restriction } = start_fed(&lanes.connection, &lanes.name)?;
             let (queue, pieces) = bounded(QUEUE_PIECES);
             std::thread::spawn(move || feed(input, &pieces));
             let (answer, given_up) = (answer.clone(), Arc::clone(&lanes.given_up));
             std::thread::spawn(move || listen(number, process, &answer, &given_up));
-            lanes.sessions.push(Queue { pieces: queue, awaited: 0 });
-            lanes.say(number, beginning(encoding, one_transaction).into_bytes())?;
+            lanes.sessions.push(Queue { pieces: queue, restriction, awaited: 0 });
+            lanes.say(number, beginning(options).into_bytes())?;
         }
         Ok(lanes)
     }
@@ -145,15 +162,21 @@ impl<'a> Lanes<'a> {
     }
 
     fn ask(&mut self, number: usize) -> Result<(), Error> {
-        self.say(number, SAY_DONE.to_vec())?;
+        self.command(number, SAY_DONE)?;
         self.sessions.get_mut(number).expect("sessions are numbered").awaited += 1;
         Ok(())
     }
 
+    /// Has a session run a command of `psql`, between two statements.
+    pub(super) fn command(&mut self, number: usize, command: &str) -> Result<(), Error> {
+        let session = self.sessions.get_mut(number).expect("sessions are numbered");
+        let text = session.restriction.command(command);
+        self.say(number, text.into_bytes())
+    }
+
     fn check(&self) -> Result<(), Error> {
         if self.progress.cancelled() {
-            let source = std::io::Error::other("interrupted");
-            return Err(Error::Stream { what: "psql".to_owned(), source });
+            return Err(process::Error::interrupted("psql").into());
         }
         Ok(())
     }
@@ -182,25 +205,27 @@ impl Drop for Lanes<'_> {
         // one that waits for a lock would keep others waiting.
         self.given_up.store(true, Ordering::Release);
         if !self.sessions.is_empty() {
-            let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name =";
+            let end =
+                "SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity WHERE application_name =";
             // Where this fails too, the server ends them when it next looks at their connections.
-            let _ = psql(&self.connection, &format!("{end} '{}'", self.name));
+            let _ = query(&self.connection, &format!("{end} {}", literal(&self.name)), &|| false);
         }
     }
 }
 
 /// What a session is told first. What is set in a transaction does not outlast it: the connection may be lent to others.
-fn beginning(encoding: &str, one_transaction: bool) -> String {
-    let (begin, set) = if one_transaction { ("BEGIN;\n", "SET LOCAL") } else { (FRESH_SQL, "SET") };
+fn beginning(options: LaneOptions<'_>) -> String {
+    let LaneOptions { encoding, one_transaction, role, .. } = options;
+    let (begin, set) = if one_transaction { ("BEGIN;\n", "SET LOCAL") } else { ("", "SET") };
     let settings = SETTINGS.map(|setting| format!("{set} {setting};\n")).concat();
+    let fresh = if one_transaction { "" } else { FRESH_SQL };
     // Not every version has these.
     let limits = format!(
-        "SELECT set_config(name, '0', {one_transaction}) FROM pg_catalog.pg_settings
-            WHERE name IN ('transaction_timeout', 'idle_session_timeout');"
+        "SELECT pg_catalog.set_config(name, '0', {one_transaction}) FROM pg_catalog.pg_settings
+            WHERE name IN ('transaction_timeout', 'idle_session_timeout');\n"
     );
-    let encoding: String =
-        encoding.chars().filter(|char| char.is_ascii_alphanumeric() || matches!(char, '_' | '-')).collect();
-    format!("\\o /dev/null\n{begin}{settings}{limits}\n{set} client_encoding = '{encoding}';\n")
+    let role = role.map_or_else(String::new, |role| format!("{set} ROLE {};\n", ident(role)));
+    format!("{begin}{settings}{fresh}{limits}{set} client_encoding = {};\n{role}", literal(encoding))
 }
 
 fn feed(mut input: ProcessInput, pieces: &Receiver<Vec<u8>>) {
@@ -220,7 +245,7 @@ fn listen(number: usize, mut process: Process, answers: &Sender<Answer>, given_u
         }
         match process.read_within(&mut buffer, POLL) {
             Ok(None) => {}
-            Ok(Some(0)) => break process.finish(),
+            Ok(Some(0)) => break process.finish().map_err(Error::from),
             Ok(Some(len)) => {
                 let said = buffer.get(..len).unwrap_or_default();
                 for _ in memchr::memchr_iter(b'\n', said) {
@@ -228,7 +253,7 @@ fn listen(number: usize, mut process: Process, answers: &Sender<Answer>, given_u
                     drop(answers.send(Answer::Done(number)));
                 }
             }
-            Err(source) => break Err(Error::Stream { what: "psql".to_owned(), source }),
+            Err(source) => break Err(Error::stream("psql", source)),
         }
     };
     drop(answers.send(Answer::Ended(ended)));

@@ -2,9 +2,10 @@
 
 use std::io::{Cursor, Read};
 
-use super::{CopyCounter, DUMP_FILE};
+use super::DUMP_FILE;
 use crate::clock::LocalTime;
 use crate::model::{Content, DatabaseFacts, NodeKind};
+use crate::postgres::{self, CopyCounter};
 use crate::source::{Error, StoredFile, Visitor, made_node};
 
 /// Bytes at the beginning of a dump that are looked at for what it says of itself.
@@ -81,9 +82,9 @@ impl DumpFile {
             (_, true) => None,
         };
         if let Some(why) = why {
-            let error = Error::Incomplete { program: format!("pg_dump in {}", what()), why };
+            let error = postgres::Error::Incomplete { program: format!("pg_dump in {}", what()), why };
             if bytes == 0 || !self.may_be_cut {
-                return Err(error);
+                return Err(error.into());
             }
             visitor.error(error.to_string());
         }

@@ -4,16 +4,16 @@
 
 use std::io::{Cursor, Read};
 use std::path::Path;
-use std::time::Duration;
 
-use super::ahead::read_ahead;
-use super::catalog::{self, Catalog, Table};
-use super::names::ident;
-use super::session::Session;
-use super::{Connection, CopyCounter};
-use crate::model::{DATA_FOLDER, KeyedTable, Node, OtherTable, Script, TABLES_FILE, TableIndex, TableRows};
+use super::dump::GLOBALS_FILE;
+use crate::model::{DATA_FOLDER, KeyedTable, Node, OtherTable, ROLES_FILE, Script, TABLES_FILE, TableIndex, TableRows};
+use crate::postgres::ahead::read_ahead;
+use crate::postgres::catalog::{self, Catalog, Table};
+use crate::postgres::sql::ident;
+use crate::postgres::{self, Connection, CopyCounter, Session};
+use crate::process::{self, POLL, Process, Program, Watched};
 use crate::progress::{self, Progress};
-use crate::source::{Error, Process, Program, Visitor, Watched};
+use crate::source::{Error, Visitor};
 
 const BEFORE_FILE: &str = "pre-data.sql";
 const OTHERS_FILE: &str = "other-data.sql";
@@ -21,8 +21,6 @@ const AFTER_FILE: &str = "post-data.sql";
 /// How long `pg_dump` waits for a lock, in milliseconds. Only who waits for this backup to end can keep it from one.
 const LOCK_MILLIS: u32 = 1_000;
 const HEAD_BYTES: usize = 64 << 10;
-/// How often a silent program is looked away from, to see whether anybody still waits for it.
-const POLL: Duration = Duration::from_millis(200);
 /// Tables that a note names.
 const NAMES_SHOWN: usize = 5;
 
@@ -45,7 +43,10 @@ impl Default for TableOptions {
 ///
 /// # Errors
 /// [`Error::Failed`] when the server cannot be reached or asked.
-pub fn tables_without_order(connection: &Connection, options: TableOptions) -> Result<Vec<(String, String)>, Error> {
+pub fn tables_without_order(
+    connection: &Connection,
+    options: TableOptions,
+) -> Result<Vec<(String, String)>, postgres::Error> {
     let mut session = Session::open(connection, "larder")?;
     catalog::look(&mut session, &|| false)?;
     let catalog = Catalog::read(&mut session, options.scattered_max, &|| false)?;
@@ -138,7 +139,7 @@ impl TableDump {
         (!others.is_empty()).then(|| format!("not in the order of a key: {}{more}", shown.join(", ")))
     }
 
-    /// Shows all files in the order of their names. `globals` shows the one of the roles. Returns the rows of each table.
+    /// Shows all files in the order of their names. `show_role_file` shows those of the roles. Returns the rows of each table.
     ///
     /// # Errors
     /// [`Error::Failed`], [`Error::Incomplete`] when a script does not reach its end, [`Error::Stop`].
@@ -146,11 +147,11 @@ impl TableDump {
         self,
         nodes: &Nodes<'_>,
         visitor: &mut dyn Visitor,
-        globals: &mut dyn FnMut(&mut dyn Visitor) -> Result<(), Error>,
+        show_role_file: &mut dyn FnMut(&str, &mut dyn Visitor) -> Result<(), Error>,
         progress: &dyn Progress,
     ) -> Result<Vec<TableRows>, Error> {
         let Self { mut holder, sessions, catalog, scripts } = self;
-        let nothing = Error::Incomplete { program: "pg_dump".to_owned(), why: "it was not started" };
+        let nothing = postgres::Error::Incomplete { program: "pg_dump".to_owned(), why: "it was not started" };
         let Scripts { before, others, after } = scripts.ok_or(nothing)?;
         visitor.enter((nodes.directory)(DATA_FOLDER), Path::new(""))?;
         let mut tables = Vec::new();
@@ -160,7 +161,7 @@ impl TableDump {
                 let mut rows = ahead.rows(table.queries.len());
                 let shown = visitor.stream((nodes.file)(&table.file), &mut rows);
                 match rows.failure.take() {
-                    Some(error) if !matches!(shown, Err(Error::Stop(_))) => return Err(error),
+                    Some(error) if !matches!(shown, Err(Error::Stop(_))) => return Err(Error::from(error)),
                     _ => shown?,
                 }
                 tables.push(keyed_table(table, rows.count, rows.bytes));
@@ -169,11 +170,12 @@ impl TableDump {
         })?;
         sessions.into_iter().try_for_each(Session::end)?;
         visitor.leave()?;
-        globals(visitor)?;
+        show_role_file(GLOBALS_FILE, visitor)?;
         let mut show = |name: &str, begun| script((nodes.file)(name), name, (begun, progress), visitor);
         let (others, other_tables) = show(OTHERS_FILE, others)?;
         let (after, _) = show(AFTER_FILE, after)?;
         let (before, _) = show(BEFORE_FILE, before)?;
+        show_role_file(ROLES_FILE, visitor)?;
         // Had it been gone, tables could have changed their shape before they were read.
         holder.run("COMMIT;", &|| progress.cancelled())?;
         holder.end()?;
@@ -195,16 +197,18 @@ impl Begun {
     /// Waits until a `pg_dump` says something: by then it has locked all tables.
     fn wait(mut process: Process, progress: &dyn Progress) -> Result<Self, Error> {
         let mut head = vec![0; HEAD_BYTES];
-        let failed = |source| Error::Stream { what: "pg_dump".to_owned(), source };
+        let failed = |source| postgres::Error::stream("pg_dump", source);
         loop {
             if progress.cancelled() {
-                return Err(failed(std::io::Error::other("interrupted")));
+                return Err(process::Error::interrupted("pg_dump").into());
             }
             match process.read_within(&mut head, POLL).map_err(failed)? {
                 None => {}
                 Some(0) => {
                     process.finish()?;
-                    return Err(Error::Incomplete { program: "pg_dump".to_owned(), why: "it is empty" });
+                    return Err(
+                        postgres::Error::Incomplete { program: "pg_dump".to_owned(), why: "it is empty" }.into()
+                    );
                 }
                 Some(len) => {
                     head.truncate(len);
@@ -247,6 +251,6 @@ fn script(
     shown?;
     stream.into_inner().1.finish()?;
     let why = "the line that ends a dump is missing";
-    let (begin, end) = body.ok_or_else(|| Error::Incomplete { program: "pg_dump".to_owned(), why })?;
+    let (begin, end) = body.ok_or_else(|| postgres::Error::Incomplete { program: "pg_dump".to_owned(), why })?;
     Ok((Script { file: name.to_owned(), begin, end }, tables.into_iter().zip(columns).collect()))
 }

@@ -29,6 +29,8 @@ use crate::units::{count, size};
 
 /// Failures that are printed for each component.
 const FAILURES_SHOWN: usize = 20;
+/// Tables that a question names.
+const TABLES_SHOWN: usize = 5;
 
 /// Restore a snapshot into the live system, or with --target into a folder.
 ///
@@ -70,6 +72,10 @@ pub(super) struct RestoreArguments {
     /// Mask columns of databases by the rules of this file. Volumes that hold a database are left as they are then.
     #[arg(long, value_name = "FILE", conflicts_with = "target")]
     mask: Option<PathBuf>,
+    /// Load tables with all rights of the restoring role also where that runs code of roles that are no superusers: they
+    /// could become superusers by it. Without it such a table is loaded as its owner, or the restore is refused.
+    #[arg(long, conflicts_with = "target")]
+    run_code_as_superuser: bool,
     /// Restore the volume OLD of the snapshot into the volume NEW of the engine; may be repeated.
     #[arg(long = "volume", value_name = "OLD=NEW", value_parser = volume_mapping, conflicts_with = "target")]
     volumes: Vec<(String, String)>,
@@ -111,18 +117,19 @@ impl RestoreArguments {
         };
         plan.aim_databases(&tables, self.into.as_deref(), mask.as_ref());
         if live && (mask.is_some() || self.into.is_some() || !tables.is_empty()) {
-            check_databases(repository, &plan.jobs, mask.as_deref())?;
+            check_databases(context, repository, &plan.jobs, mask.as_deref())?;
         }
         if live && !self.force {
             ask(snapshot, &plan.jobs)?;
         }
+        let trusts_code = self.run_code_as_superuser || (live && ask_for_code(&plan.jobs)?);
         let mut safety = Safety::default();
         if let Some(system) = system.as_ref().filter(|_| live && !self.no_snapshot) {
             safety = save(context, repository, system, &plan.jobs)?;
         }
         let safety_name = safety.snapshot.as_ref().map(|safety| safety.name.clone());
         let jobs = context.settings.jobs;
-        let options = RestoreOptions { keep_extra: self.keep_extra, dry_run: self.dry_run, jobs };
+        let options = RestoreOptions { keep_extra: self.keep_extra, dry_run: self.dry_run, jobs, trusts_code };
         let report = restore::run(repository, snapshot, &plan.jobs, safety, options, &context.progress);
         context.progress.end();
         let RestoreReport { components: results, interrupted } = report?;
@@ -174,11 +181,16 @@ impl RestoreArguments {
 }
 
 /// Makes sure of what is asked for of databases before anybody is asked and anything is saved.
-fn check_databases(repository: &Repository, jobs: &[RestoreJob<'_>], mask: Option<&Mask>) -> anyhow::Result<()> {
+fn check_databases(
+    context: &Context<'_>,
+    repository: &Repository,
+    jobs: &[RestoreJob<'_>],
+    mask: Option<&Mask>,
+) -> anyhow::Result<()> {
     let mut all_known = true;
     for job in jobs {
         if let Destination::Database(target) = &job.destination {
-            all_known &= restore::check_target(repository, job.component, target)?;
+            all_known &= restore::check_target(repository, job.component, target, &context.progress)?;
         }
     }
     match mask.filter(|_| all_known).and_then(Mask::missing) {
@@ -235,6 +247,32 @@ fn ask(snapshot: &Snapshot, jobs: &[RestoreJob<'_>]) -> anyhow::Result<()> {
         None => Err(UsageError::with_advice(
             "nobody is there to confirm the restore",
             "`--force` restores without a question",
+        )
+        .into()),
+    }
+}
+
+/// Asks whether code of roles that are no superusers may run with all rights, where a database is known to need that. Nothing
+/// has been touched so far. Says whether it was allowed; where nobody has to, it is not.
+fn ask_for_code(jobs: &[RestoreJob<'_>]) -> anyhow::Result<bool> {
+    let whole =
+        |job: &&RestoreJob<'_>| matches!(&job.destination, Destination::Database(target) if target.tables.is_empty());
+    let facts = jobs.iter().filter(whole).filter_map(|job| job.component.database.as_ref());
+    let tables: Vec<&str> = facts.flat_map(|facts| &facts.foreign_code).map(String::as_str).collect();
+    if tables.is_empty() {
+        return Ok(false);
+    }
+    let shown = tables.iter().take(TABLES_SHOWN).copied().collect::<Vec<_>>().join(", ");
+    let more = tables.len().saturating_sub(TABLES_SHOWN);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    line(&format!(
+        "Loading {shown}{more} runs that code with all rights of the restoring role: its authors could take them over."
+    ));
+    match confirm("Load these tables all the same?") {
+        Some(true) => Ok(true),
+        _ => Err(UsageError::with_advice(
+            "tables of superusers run code of roles that are none, and nothing was restored",
+            "`--run-code-as-superuser` allows that; --components leaves the database out",
         )
         .into()),
     }

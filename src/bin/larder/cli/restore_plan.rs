@@ -7,8 +7,8 @@ use std::sync::Arc;
 use larder::model::{Component, ComponentKind, Consistency};
 use larder::pipeline::Mask;
 use larder::pipeline::restore::{DatabaseTarget, Destination, RestoreJob, VolumeTarget, has_server_data};
-use larder::source::Place;
-use larder::source::postgres::Connection;
+use larder::postgres::Connection;
+use larder::process::Place;
 
 use crate::config::VOLUME_PREFIX;
 use crate::failure::UsageError;

@@ -111,7 +111,8 @@ impl ScheduleArguments {
         let files = runner.files(&self.root, schedule);
         if install.dry_run {
             for Planned { path, text } in &files {
-                output.line(&format!("# {}\n{text}", path.display()));
+                output.line(&format!("# {}", path.display()));
+                text.lines().for_each(|line| output.line(line));
             }
         } else {
             for Planned { path, text } in &files {

@@ -6,9 +6,10 @@ use clap::Args;
 use larder::model::{Component, Snapshot};
 use larder::pipeline::lookup;
 use larder::pipeline::verify::{ComponentTest, Damage, TestPlaces, VerifyOptions, VerifyReport, test_restore, verify};
+use larder::postgres::Connection;
+use larder::progress::Progress;
 use larder::repo::Repository;
 use larder::sink::postgres::maintenance;
-use larder::source::postgres::Connection;
 use serde_json::{Value, json};
 
 use super::Context;
@@ -124,7 +125,9 @@ impl VerifyArguments {
         let databases = snapshot.components.iter().filter(|component| component.database.is_some());
         let server = |component: &Component| Some((component.name.to_string(), system.connection(component).ok()?));
         // A drill is for the day when the server is gone: it goes on without one.
-        let answers = |(_, connection): &(String, Connection)| !self.drill || maintenance(connection).is_ok();
+        let answers = |(_, connection): &(String, Connection)| {
+            !self.drill || maintenance(connection, &|| context.progress.cancelled()).is_ok()
+        };
         let servers = databases.filter_map(server).filter(answers).collect();
         let engine = system.engine().ok().filter(|_| self.drill);
         let places = TestPlaces { folder: folder.path(), servers, engine, jobs: context.settings.jobs };

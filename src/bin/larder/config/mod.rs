@@ -13,7 +13,8 @@ use anyhow::Context;
 use larder::docker::HoldMethod;
 use larder::model::ComponentName;
 use larder::parity::Share;
-use larder::source::postgres::{Connection, TableOptions};
+use larder::postgres::Connection;
+use larder::source::postgres::TableOptions;
 use larder::source::{Excludes, ReadMethod};
 
 pub(crate) use mask::read_mask;

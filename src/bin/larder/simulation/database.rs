@@ -8,8 +8,9 @@ use anyhow::Context as _;
 use larder::pipeline::Error;
 use larder::pipeline::backup::Origin;
 use larder::pipeline::restore::TestServer;
+use larder::postgres::{execute, find_server_programs, query};
 use larder::progress::{self, Progress};
-use larder::source::postgres::{DUMP_FILE, DumpSource, TableOptions, find_server_programs, psql};
+use larder::source::postgres::{DUMP_FILE, DumpSource, TableOptions};
 use larder::source::{DirSource, Excludes};
 
 use super::rows::{Change, Row, Rows};
@@ -44,8 +45,9 @@ impl Database {
         if with_postgres && find_server_programs().is_some() {
             match TestServer::start() {
                 Ok(server) => {
-                    let answer = psql(&server.connection(), "SHOW server_version")?;
-                    let version = answer.first().and_then(|row| row.first()).cloned().unwrap_or_default();
+                    let version = "SELECT pg_catalog.current_setting('server_version')";
+                    let answer = query(&server.connection(), version, &|| false)?;
+                    let version = answer.into_iter().flatten().flatten().next().unwrap_or_default();
                     let version = version.split_whitespace().next().unwrap_or_default().to_owned();
                     return Ok(Self::Server { server, version });
                 }
@@ -147,7 +149,7 @@ impl Database {
 
     fn sql(&self, sql: &str) -> anyhow::Result<()> {
         if let Self::Server { server, .. } = self {
-            psql(&server.connection(), sql)?;
+            execute(&server.connection(), &[sql.to_owned()], &|| false)?;
         }
         Ok(())
     }

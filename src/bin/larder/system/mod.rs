@@ -9,18 +9,21 @@ use std::sync::Arc;
 use larder::docker::{self, DatabaseServer, Engine, HoldMethod, Stack};
 use larder::model::{Component, ComponentKind, ComponentName, Snapshot, SnapshotKind};
 use larder::pipeline::backup::{ComponentSource, Origin, VolumeOrigin};
+use larder::postgres::{self, Connection, query};
+use larder::process::Place;
 use larder::repo::Repository;
-use larder::source::postgres::{Connection, DumpSource, psql};
-use larder::source::{self, DirSource, Place, VolumeSource, VolumeUse};
+use larder::sink::postgres::is_temporary;
+use larder::source::postgres::DumpSource;
+use larder::source::{self, DirSource, VolumeSource, VolumeUse};
 
 use crate::config::{
     DATABASE, DatabasePlace, DatabaseSettings, Settings, VOLUME_PREFIX, VolumeSettings, hold_of_label,
 };
 use crate::failure::{UsageError, docker_advice};
 
-/// Databases of a server that nobody has anything in, or that a restore is making.
-const OTHERS_SQL: &str = "SELECT datname FROM pg_database WHERE datallowconn AND NOT datistemplate
-    AND datname <> 'postgres' AND datname NOT LIKE '%\\_larder\\_%' ORDER BY datname";
+/// Databases of a server, but for those that nobody has anything in.
+const OTHERS_SQL: &str = "SELECT datname FROM pg_catalog.pg_database WHERE datallowconn AND NOT datistemplate
+    AND datname <> 'postgres' ORDER BY datname";
 /// Label of a container that says what is done with the writers of its volumes.
 const QUIESCE_LABEL: &str = "larder.quiesce";
 const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
@@ -375,11 +378,15 @@ fn service_of(server: &DatabaseServer) -> &str {
     server.container.service().unwrap_or(&server.container.name)
 }
 
-/// The other databases of a server that runs.
-fn others_of(connection: &Connection) -> Result<Vec<String>, source::Error> {
-    let rows = psql(connection, OTHERS_SQL)?;
-    let names = rows.into_iter().filter_map(|row| row.into_iter().next());
-    Ok(names.filter(|name| *name != connection.database).collect())
+/// The other databases of a server that runs, without those that a restore is making.
+fn others_of(connection: &Connection) -> Result<Vec<String>, postgres::Error> {
+    let rows = query(connection, OTHERS_SQL, &|| false)?;
+    Ok(rows
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter(|name| *name != connection.database && !is_temporary(name))
+        .collect())
 }
 
 /// The name of a component that none of those `taken` has; what may not be in one becomes `-`.

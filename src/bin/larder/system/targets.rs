@@ -7,7 +7,7 @@ use larder::docker::{DatabaseServer, HoldMethod};
 use larder::model::{Component, ComponentName, VolumeFacts};
 use larder::pipeline::backup::{ComponentSource, Origin};
 use larder::pipeline::restore::{PROJECT_LABEL, VOLUME_LABEL, VolumeTarget};
-use larder::source::postgres::Connection;
+use larder::postgres::Connection;
 
 use super::System;
 use crate::config::{DATABASE, VOLUME_PREFIX, VolumeSettings};

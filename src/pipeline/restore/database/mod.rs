@@ -6,7 +6,7 @@ mod replace;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use load::load;
+use load::{Loading, load};
 
 use super::{ComponentRestore, LostPath, RestoreOptions};
 use crate::model::{Component, DatabaseFacts};
@@ -14,11 +14,12 @@ use crate::pipeline::Error;
 use crate::pipeline::database::{Dump, SavedDatabase};
 use crate::pipeline::filter::{Wanted, is_called};
 use crate::pipeline::mask::Mask;
+use crate::postgres::sql::ident;
+use crate::postgres::{Connection, Stopped, execute, unrestricted};
+use crate::process::Place;
 use crate::progress::Progress;
 use crate::repo::Repository;
 use crate::sink::postgres::{LoadedDatabase, exists, maintenance};
-use crate::source::Place;
-use crate::source::postgres::{Connection, psql};
 
 /// How long a server may take to answer after its container was started.
 const READY_LIMIT: Duration = Duration::from_mins(1);
@@ -85,30 +86,34 @@ pub(super) fn restore(
         return Err(Error::Refused(format!("{} is lost, so the database stays as it is", lost.shown())));
     }
     let mut reader = repository.reader()?;
+    let stopped = || progress.cancelled();
     let saved = SavedDatabase::find(&mut reader, component)?;
     let (connection, wanted) = (&target.connection, target.wanted(&saved));
     // The database is restored under the name that the configuration gives it now.
     let mut facts = DatabaseFacts { name: connection.database.clone(), ..saved.facts.clone() };
     facts.tables.retain(|table| wanted.has(&table.table));
-    let (maintenance, is_there) = maintenance(connection)?;
+    let (maintenance, is_there) = maintenance(connection, &stopped)?;
     let mut done = counts(&facts);
     done.replaced = is_there;
-    check(&saved, target, done.replaced)?;
+    check(&saved, target, done.replaced, &stopped)?;
     done.rows_replaced = target.replaces_rows();
     result.bytes_written = if target.tables.is_empty() { component.bytes } else { 0 };
     if options.dry_run {
         // Nothing is touched, and it would have been refused by now.
     } else if target.replaces_rows() {
-        replace::rows(connection, &saved, &mut reader, (wanted, &facts.tables), progress)?;
+        let trusts_code = options.trusts_code;
+        replace::rows((connection, trusts_code), &saved, &mut reader, (wanted, &facts.tables), progress)?;
         result.notes.push("triggers did not run, and materialized views are as they were".to_owned());
     } else {
-        let (loaded, roles) = LoadedDatabase::create(maintenance, &facts, "new", &saved.globals)?;
-        let missing = load(&loaded, &mut reader, (&saved, wanted), options.jobs, progress)?;
-        loaded.check_rows(&facts)?;
+        let (loaded, roles) = LoadedDatabase::create(maintenance, &facts, "new", &saved.roles, &stopped)?;
+        let loading = Loading { wanted, jobs: options.jobs, trusts_code: options.trusts_code };
+        let missing = load(repository, &loaded, &saved, loading, progress)?;
+        loaded.check_rows(&facts.tables, &stopped)?;
+        result.notes.extend(unrestricted(connection)?);
         if let Some(missing) = target.mask.as_ref().filter(|_| target.has_all_rules).and_then(|mask| mask.missing()) {
             return Err(Error::Refused(missing));
         }
-        loaded.put_in_place(&facts, target.is_new)?;
+        loaded.put_in_place(&facts, target.is_new, &stopped)?;
         done.roles_created = roles;
         if missing > 0 {
             result.notes.push(format!("without {missing} of its foreign keys: what they refer to was not restored"));
@@ -124,19 +129,34 @@ pub(super) fn restore(
 ///
 /// # Errors
 /// [`Error::Refused`], [`Error::Model`]; [`Error::Sink`] when the server cannot be reached.
-pub fn check_target(repository: &Repository, component: &Component, target: &DatabaseTarget) -> Result<bool, Error> {
+pub fn check_target(
+    repository: &Repository,
+    component: &Component,
+    target: &DatabaseTarget,
+    progress: &dyn Progress,
+) -> Result<bool, Error> {
+    let stopped = || progress.cancelled();
     let saved = SavedDatabase::find(&mut repository.reader()?, component)?;
-    let is_there = exists(&target.connection)?;
-    check(&saved, target, is_there).map(|()| saved.index().is_some())
+    let is_there = exists(&target.connection, &stopped)?;
+    check(&saved, target, is_there, &stopped).map(|()| saved.index().is_some())
 }
 
-fn check(saved: &SavedDatabase<'_>, target: &DatabaseTarget, is_there: bool) -> Result<(), Error> {
+fn check(
+    saved: &SavedDatabase<'_>,
+    target: &DatabaseTarget,
+    is_there: bool,
+    stopped: Stopped<'_>,
+) -> Result<(), Error> {
     check_wanted(saved, target.wanted(saved))?;
     if target.is_new && is_there {
         let name = &target.connection.database;
         return Err(Error::Refused(format!("there is a database {name} already, and --into makes one of its own")));
     }
-    if target.replaces_rows() { replace::check(&target.connection, saved, target.wanted(saved)) } else { Ok(()) }
+    if target.replaces_rows() {
+        replace::check(&target.connection, saved, target.wanted(saved), stopped)
+    } else {
+        Ok(())
+    }
 }
 
 /// Makes sure that the snapshot has what is wanted of it.
@@ -162,7 +182,12 @@ pub(super) fn wait_for_server(connection: &Connection, restarted: &dyn Fn(&Strin
     let Place::Container { name, .. } = &connection.place else { return };
     let deadline = Instant::now() + READY_LIMIT;
     // What keeps it is told by the restore, which is tried all the same.
-    while restarted(name) && maintenance(connection).is_err() && !progress.cancelled() && Instant::now() < deadline {
+    let stopped = || progress.cancelled();
+    while restarted(name)
+        && maintenance(connection, &stopped).is_err()
+        && !progress.cancelled()
+        && Instant::now() < deadline
+    {
         std::thread::sleep(READY_PAUSE);
     }
 }
@@ -172,26 +197,40 @@ fn counts(facts: &DatabaseFacts) -> DatabaseRestore {
     DatabaseRestore { tables: facts.tables.len() as u64, rows, ..DatabaseRestore::default() }
 }
 
-/// Loads the dump of a component into a scratch database by so many sessions, compares its rows, and drops it.
+/// A server on which a database is loaded for a test.
+#[derive(Debug, Clone)]
+pub struct TestPlace {
+    /// How to reach it.
+    pub connection: Connection,
+    /// Sessions that load at once.
+    pub jobs: usize,
+    /// Whether nothing else is on the server, so that all code of the database may run there.
+    pub is_throwaway: bool,
+}
+
+/// Loads the dump of a component into a scratch database, compares its rows, gives it its settings, and drops it.
 ///
 /// # Errors
 /// [`Error::Sink`] when it cannot be loaded or has other rows; [`Error::Model`] when the dump is damaged.
 pub fn load_and_count(
     repository: &Repository,
     component: &Component,
-    (connection, jobs): (&Connection, usize),
+    place: &TestPlace,
     progress: &dyn Progress,
 ) -> Result<DatabaseRestore, Error> {
-    let mut reader = repository.reader()?;
-    let saved = SavedDatabase::find(&mut reader, component)?;
-    let (maintenance, _) = maintenance(connection)?;
-    let (loaded, roles) = LoadedDatabase::create(maintenance.clone(), saved.facts, "test", &saved.globals)?;
-    let outcome = load(&loaded, &mut reader, (&saved, Wanted::default()), jobs, progress)
-        .and_then(|_| loaded.check_rows(saved.facts).map_err(Error::from));
+    let stopped = || progress.cancelled();
+    let saved = SavedDatabase::find(&mut repository.reader()?, component)?;
+    let (maintenance, _) = maintenance(&place.connection, &stopped)?;
+    let (loaded, roles) = LoadedDatabase::create(maintenance.clone(), saved.facts, "test", &saved.roles, &stopped)?;
+    let loading = Loading { wanted: Wanted::default(), jobs: place.jobs, trusts_code: place.is_throwaway };
+    let outcome = load(repository, &loaded, &saved, loading, progress).and_then(|_| {
+        loaded.check_rows(&saved.facts.tables, &stopped)?;
+        Ok(loaded.set_properties(saved.facts, &stopped)?)
+    });
     drop(loaded);
+    // Made for this test alone. A role that cannot be dropped any more was put to use meanwhile.
     for role in &roles {
-        // Made for this test alone. A role that cannot be dropped any more was put to use meanwhile.
-        let _ = psql(&maintenance, &format!("DROP ROLE {role}"));
+        let _ = execute(&maintenance, &[format!("DROP ROLE {}", ident(role))], &|| false);
     }
     outcome.map(|()| counts(saved.facts))
 }

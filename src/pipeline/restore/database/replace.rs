@@ -2,20 +2,23 @@
 //!
 //! Triggers do not run. Whether all references hold is looked at before anything counts.
 
-use super::load::{Counted, Watched, load_rows, reading_error};
+use std::io::Read;
+
+use super::load::{Counted, reading_error};
 use crate::model::{TableRows, unquote};
 use crate::pipeline::Error;
 use crate::pipeline::database::{Dump, SavedDatabase};
 use crate::pipeline::filter::{Filtered, Wanted};
+use crate::pipeline::stream::Segment;
+use crate::postgres::sql::{literal, table as table_name};
+use crate::postgres::{self, Connection, Stopped, query};
 use crate::progress::Progress;
 use crate::repo::ChunkReader;
-use crate::sink::postgres::Loader;
-use crate::source::postgres::{Connection, literal, psql};
+use crate::sink::postgres::{ReplaceOptions, RowReplacer, maintenance};
 
 /// Looks at every foreign key of these tables and of those that they are partitions of, from and to, by the operators that the
 /// server itself compares with; and for duplicates where that is put off to the end of a transaction. `:TABLES` is a list of names.
-const CHECK_SQL: &str = "DO $check$
-DECLARE tables regclass[] := :TABLES::regclass[]; key record; broken boolean;
+const CHECK_SQL: &str = "DECLARE tables regclass[] := :TABLES::regclass[]; key record; broken boolean;
 BEGIN
     FOR key IN WITH RECURSIVE around AS (
                 SELECT unnest(tables)::oid AS oid UNION SELECT i.inhparent FROM pg_inherits i JOIN around ON i.inhrelid = around.oid
@@ -53,26 +56,33 @@ BEGIN
             RAISE EXCEPTION 'whether the rows of % keep to % is not sure: it can be put off, and would not be looked at', key.child, key.conname;
         END IF;
     END LOOP;
-END $check$;
-";
+END;";
 
 /// Makes sure that the tables are there, with the columns that the rows have.
-pub(super) fn check(connection: &Connection, saved: &SavedDatabase<'_>, wanted: Wanted<'_>) -> Result<(), Error> {
+pub(super) fn check(
+    connection: &Connection,
+    saved: &SavedDatabase<'_>,
+    wanted: Wanted<'_>,
+    stopped: Stopped<'_>,
+) -> Result<(), Error> {
     let Dump::Tables(tables) = &saved.dump else { return Ok(()) };
     for (table, columns, _) in tables.index.all_tables().filter(|(table, ..)| wanted.has(table)) {
         let columns: Vec<String> = columns.iter().map(|column| literal(&unquote(column))).collect();
         let sql = format!(
-            "SELECT to_regclass({0}) IS NULL, (SELECT string_agg(c, ', ') FROM unnest(ARRAY[{1}]::text[]) AS c WHERE NOT EXISTS (
-                SELECT FROM pg_attribute WHERE attrelid = to_regclass({0}) AND NOT attisdropped AND attname = c))",
-            literal(table),
+            "SELECT coalesce((SELECT relkind IN ('r', 'p', 'f') FROM pg_catalog.pg_class WHERE oid = pg_catalog.to_regclass({0})), false),
+                (SELECT pg_catalog.string_agg(c, ', ') FROM pg_catalog.unnest(ARRAY[{1}]::pg_catalog.text[]) AS c WHERE NOT EXISTS (
+                SELECT FROM pg_catalog.pg_attribute WHERE attrelid = pg_catalog.to_regclass({0}) AND NOT attisdropped AND attname = c))",
+            literal(&table_name(table)?),
             columns.join(", ")
         );
-        let rows = psql(connection, &sql)?;
-        let row: Vec<&str> = rows.first().into_iter().flatten().map(String::as_str).collect();
+        let rows = query(connection, &sql, stopped)?;
+        let row: Vec<Option<&str>> = rows.first().into_iter().flatten().map(Option::as_deref).collect();
         let database = &connection.database;
         let why = match row.as_slice() {
-            ["f", ""] | ["f"] => continue,
-            ["f", columns] => format!("the table {table} of {database} has other columns now: {columns} is not there"),
+            [Some("t"), None] => continue,
+            [Some("t"), Some(columns)] => {
+                format!("the table {table} of {database} has other columns now: {columns} is not there")
+            }
             _ => format!("{database} has no table {table}"),
         };
         return Err(Error::Refused(format!("{why}; --into restores it into a database of its own")));
@@ -82,7 +92,7 @@ pub(super) fn check(connection: &Connection, saved: &SavedDatabase<'_>, wanted: 
 
 /// Replaces the rows of the wanted tables, which [`check`] has found to be there, all of them or none.
 pub(super) fn rows(
-    connection: &Connection,
+    (connection, trusts_code): (&Connection, bool),
     saved: &SavedDatabase<'_>,
     reader: &mut ChunkReader,
     (wanted, tables): (Wanted<'_>, &[TableRows]),
@@ -90,36 +100,53 @@ pub(super) fn rows(
 ) -> Result<(), Error> {
     let Dump::Tables(files) = &saved.dump else { return Ok(()) };
     let failed = |error| reading_error(error, progress);
-    let action = format!("replace the rows in {connection}");
-    let mut loader = Loader::open(connection, (1, &saved.facts.encoding, true), action, progress)?;
-    loader.script(&mut begin(tables).as_bytes()).map_err(failed)?;
-    load_rows(&mut loader, reader, (files, wanted), progress)?;
+    let (maintenance, _) = maintenance(connection, &|| progress.cancelled())?;
+    let all: Vec<(&str, &[String])> = files
+        .index
+        .all_tables()
+        .filter(|(table, ..)| wanted.has(table))
+        .map(|(table, columns, _)| (table, columns))
+        .collect();
+    let options = ReplaceOptions { encoding: &saved.facts.encoding, trusts_code };
+    let mut replacer = RowReplacer::open((connection.clone(), maintenance), &all, options, progress)?;
+    replacer.statements(&begin(tables)?).map_err(failed)?;
+    for table in files.index.tables.iter().filter(|table| wanted.has(&table.table)) {
+        let rows = Counted::new(Segment::whole(files.rows(table)?), reader, progress);
+        let mut rows: Box<dyn Read + '_> = if wanted.mask.is_some() {
+            Box::new(Filtered::rows(rows, wanted, &table.table, &table.columns).map_err(Error::Refused)?)
+        } else {
+            Box::new(rows)
+        };
+        replacer.rows(&table.copy_statement(), &mut rows).map_err(failed)?;
+    }
     let others = Counted::new(files.statements(&files.index.others)?, reader, progress);
-    let mut others = Filtered::only_rows(Watched::new(others), wanted);
-    loader.script(&mut others).map_err(failed)?;
-    loader.script(&mut end(tables).as_bytes()).map_err(failed)?;
-    loader.end().map_err(failed)
+    replacer.rows_of_script(&mut Filtered::script(others, wanted)).map_err(failed)?;
+    replacer.statements(&end(tables)?).map_err(failed)?;
+    replacer.end().map_err(failed)
 }
 
-fn begin(tables: &[TableRows]) -> String {
-    let names: Vec<String> = tables.iter().map(|table| format!("ONLY {}", table.table)).collect();
+fn begin(tables: &[TableRows]) -> Result<String, postgres::Error> {
+    let only = |table: &TableRows| Ok(format!("ONLY {}", table_name(&table.table)?));
+    let names: Vec<String> = tables.iter().map(only).collect::<Result<_, postgres::Error>>()?;
     let lock = format!("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE;", names.join(", "));
     let delete = names.iter().map(|table| format!("DELETE FROM {table};"));
-    let begin = ["SET LOCAL session_replication_role = replica;".to_owned(), lock];
-    begin.into_iter().chain(delete).chain([String::new()]).collect::<Vec<_>>().join("\n")
+    Ok(std::iter::once(lock).chain(delete).chain([String::new()]).collect::<Vec<_>>().join("\n"))
 }
 
-fn end(tables: &[TableRows]) -> String {
-    let names: Vec<String> = tables.iter().map(|table| literal(&table.table)).collect();
+fn end(tables: &[TableRows]) -> Result<String, postgres::Error> {
+    let names = tables.iter().map(|table| Ok(literal(&table_name(&table.table)?)));
+    let names: Vec<String> = names.collect::<Result<_, postgres::Error>>()?;
     let count = |TableRows { table, rows }: &TableRows| {
-        format!(
-            "DO $check$ DECLARE found bigint; BEGIN SELECT count(*) FROM ONLY {table} INTO found; IF found <> {rows} THEN
-                RAISE EXCEPTION '% has % rows where the snapshot has {rows}', {}, found; END IF; END $check$;",
+        Ok(format!(
+            "DECLARE found bigint; BEGIN SELECT count(*) FROM ONLY {} INTO found; IF found <> {rows} THEN
+                RAISE EXCEPTION '% has % rows where the snapshot has {rows}', {}, found; END IF; END;",
+            table_name(table)?,
             literal(table)
-        )
+        ))
     };
-    let counts = tables.iter().map(count);
-    let keys = CHECK_SQL.replace(":TABLES", &format!("ARRAY[{}]", names.join(", ")));
-    let path = "SET LOCAL search_path = pg_catalog, pg_temp;".to_owned();
-    std::iter::once(path).chain(counts).chain([keys, "COMMIT;\n".to_owned()]).collect::<Vec<_>>().join("\n")
+    let mut bodies: Vec<String> = tables.iter().map(count).collect::<Result<_, postgres::Error>>()?;
+    bodies.push(CHECK_SQL.replace(":TABLES", &format!("ARRAY[{}]", names.join(", "))));
+    // A name may have any dollar quote in it, so that none is used.
+    let blocks: String = bodies.iter().map(|body| format!("DO {};\n", literal(body))).collect();
+    Ok(format!("SET LOCAL search_path = pg_catalog, pg_temp;\n{blocks}"))
 }

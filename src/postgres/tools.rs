@@ -1,15 +1,13 @@
-//! PostgreSQL's own programs: finding those that fit the server, and asking the server through `psql`.
+//! PostgreSQL's own programs: finding those that fit the server.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::Connection;
-use crate::source::{Error, Place, Program};
+use super::Error;
+use crate::process::{Place, Program};
 
 /// Where packages put the programs of each version.
 const VERSIONED: &str = "/usr/lib/postgresql";
-const FIELD_SEPARATOR: char = '\u{1f}';
-const RECORD_SEPARATOR: char = '\u{1e}';
 
 /// The client programs for one server.
 #[derive(Debug, Clone)]
@@ -18,8 +16,6 @@ pub struct Tools {
     pub dump: PathBuf,
     /// Its version.
     pub dump_version: String,
-    /// `pg_dumpall`.
-    pub dump_all: PathBuf,
 }
 
 impl Tools {
@@ -35,11 +31,10 @@ impl Tools {
         folders.sort();
         let fitting = folders.into_iter().filter(|(major, _)| *major >= server_major).map(|(_, folder)| folder);
         for folder in fitting.map(Some).chain([None]) {
-            let program = |name: &str| folder.as_ref().map_or_else(|| PathBuf::from(name), |folder| folder.join(name));
-            let Some(dump_version) = version_of(&program("pg_dump")) else { continue };
+            let dump = folder.map_or_else(|| PathBuf::from("pg_dump"), |folder| folder.join("pg_dump"));
+            let Some(dump_version) = version_of(&dump) else { continue };
             if major_of(&dump_version).is_some_and(|major| major >= server_major) {
-                let [dump, dump_all] = ["pg_dump", "pg_dumpall"].map(program);
-                return Ok(Self { dump, dump_version, dump_all });
+                return Ok(Self { dump, dump_version });
             }
         }
         Err(Error::NoProgram { program: "pg_dump", major: server_major })
@@ -47,11 +42,11 @@ impl Tools {
 
     /// The server's own programs, which always fit.
     fn in_container(place: &Place) -> Result<Self, Error> {
-        let [dump, dump_all] = ["pg_dump", "pg_dumpall"].map(PathBuf::from);
+        let dump = PathBuf::from("pg_dump");
         let mut program = Program::new(&dump, place.clone());
         let output = program.arg("--version").run(&[])?;
         let dump_version = version_in(&String::from_utf8_lossy(&output)).unwrap_or_default();
-        Ok(Self { dump, dump_version, dump_all })
+        Ok(Self { dump, dump_version })
     }
 
     /// Whether `pg_dump` can be given the token of its `\restrict` command.
@@ -118,20 +113,4 @@ fn version_in(text: &str) -> Option<String> {
 
 fn major_of(version: &str) -> Option<u32> {
     version.split(|char: char| !char.is_ascii_digit()).next()?.parse().ok()
-}
-
-/// Runs SQL in `psql` and returns the fields of each row. Only one of its statements may have rows, because `psql` does
-/// not separate the rows of one from those of the next. An error of any statement is an error.
-///
-/// # Errors
-/// [`Error::Start`], [`Error::Failed`], [`Error::Docker`].
-pub fn psql(connection: &Connection, sql: &str) -> Result<Vec<Vec<String>>, Error> {
-    let mut program = connection.program(psql_program(&connection.place));
-    program.args(["-X", "-w", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1", "-f", "-"]);
-    program.args(["-F", &FIELD_SEPARATOR.to_string(), "-R", &RECORD_SEPARATOR.to_string()]);
-    let output = program.run(sql.as_bytes())?;
-    let text = String::from_utf8_lossy(&output);
-    let text = text.trim_end_matches(['\n', RECORD_SEPARATOR]);
-    let records = text.split(RECORD_SEPARATOR).filter(|record| !record.is_empty());
-    Ok(records.map(|record| record.split(FIELD_SEPARATOR).map(str::to_owned).collect()).collect())
 }

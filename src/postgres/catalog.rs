@@ -5,11 +5,12 @@
 
 use serde::Deserialize;
 
-use super::names::{check_name, file_name, literal};
+use super::client::{QUESTION_BEGIN, parse};
 use super::pieces::{PIECE_BYTES, bounds, conditions};
-use super::session::{Session, Stopped};
+use super::sql::{self, literal};
+use super::table_file::file_name;
+use super::{Error, Session, Stopped};
 use crate::model::{KeyColumn, KeyOrder, split_table};
-use crate::source::Error;
 
 /// Below this correlation of key and place, following the key jumps about in the table.
 const CORRELATION_MIN: f64 = 0.5;
@@ -17,17 +18,17 @@ const CORRELATION_MIN: f64 = 0.5;
 const LOCKED_AT_ONCE: usize = 500;
 /// Begins a transaction that sees and says everything as `pg_dump` would. Times are said in one time zone, so that they are
 /// ordered as their text is. Nothing outlasts it: between a session and the server may be one that lends connections out.
-const BEGIN_SQL: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
-    SET LOCAL datestyle = 'ISO'; SET LOCAL intervalstyle = 'postgres'; SET LOCAL timezone = 'UTC'; SET LOCAL bytea_output = 'hex';
+const BEGIN_SQL: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL search_path = '';
+    SET LOCAL standard_conforming_strings = on; SET LOCAL datestyle = 'ISO'; SET LOCAL intervalstyle = 'postgres'; SET LOCAL timezone = 'UTC'; SET LOCAL bytea_output = 'hex';
     SET LOCAL extra_float_digits = 3; SET LOCAL quote_all_identifiers = off;
     SET LOCAL synchronize_seqscans = off; SET LOCAL row_security = off;
-    SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0;
-    SET LOCAL search_path = '';";
-/// The settings that not every version has, and the encoding of the database. Asking for them is a look at the database, so it
-/// comes after the locks.
-const FURTHER_SETTINGS_SQL: &str = "SELECT set_config(name, '0', true) FROM pg_catalog.pg_settings
-        WHERE name IN ('transaction_timeout', 'jit', 'idle_session_timeout');
-    SELECT set_config('client_encoding', pg_catalog.pg_encoding_to_char(encoding), true)
+    SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0;";
+/// The settings that not every version has, among them the one that keeps a view from being read that has taken the place of a
+/// table; and the encoding of the database. Asking for them is a look at the database, so it comes after the locks.
+const FURTHER_SETTINGS_SQL: &str = "SELECT pg_catalog.set_config(name, CASE name
+            WHEN 'restrict_nonsystem_relation_kind' THEN 'view, foreign-table' ELSE '0' END, true) FROM pg_catalog.pg_settings
+        WHERE name IN ('transaction_timeout', 'jit', 'idle_session_timeout', 'restrict_nonsystem_relation_kind');
+    SELECT pg_catalog.set_config('client_encoding', pg_catalog.pg_encoding_to_char(encoding), true)
         FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database();";
 
 /// Ordinary and partitioned tables that are the user's own.
@@ -35,6 +36,11 @@ const TABLES_SQL: &str = "SELECT pg_catalog.format('%I.%I', n.nspname, c.relname
     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
     ORDER BY 1";
+
+/// Whether a name means the relation with this oid now, and whether that has rows of its own. A view has not.
+const IS_TABLE_SQL: &str = "SELECT pg_catalog.to_regclass(name) IS NOT DISTINCT FROM oid::pg_catalog.regclass
+        AND pg_catalog.pg_relation_filenode(oid::pg_catalog.regclass) IS NOT NULL, name
+    FROM ROWS FROM (pg_catalog.unnest(ARRAY[:NAMES]), pg_catalog.unnest(ARRAY[:OIDS]::pg_catalog.oid[])) AS t (name, oid)";
 
 /// One row of JSON for each ordinary table. Columns that not every version of the server has are looked up by name.
 const CATALOG_SQL: &str = "WITH database AS (
@@ -51,7 +57,7 @@ const CATALOG_SQL: &str = "WITH database AS (
     ) SELECT oid FROM tree
 )
 SELECT pg_catalog.json_build_object(
-    'schema', n.nspname, 'name', c.relname, 'table', pg_catalog.format('%I.%I', n.nspname, c.relname),
+    'oid', c.oid::pg_catalog.int8, 'schema', n.nspname, 'name', c.relname, 'table', pg_catalog.format('%I.%I', n.nspname, c.relname),
     'bytes', CASE WHEN c.relpersistence = 'u' AND pg_catalog.pg_is_in_recovery() THEN 0 ELSE pg_catalog.pg_table_size(c.oid) END,
     'unfit', CASE
         WHEN c.relpersistence = 'u' AND pg_catalog.pg_is_in_recovery() THEN 'it is unlogged, and a standby has no rows of it'
@@ -89,6 +95,7 @@ ORDER BY n.nspname COLLATE \"C\", c.relname COLLATE \"C\"";
 /// A table as the catalog has it.
 #[derive(Debug, Deserialize)]
 struct Entry {
+    oid: u32,
     schema: String,
     name: String,
     table: String,
@@ -119,30 +126,31 @@ struct Statistics {
 
 /// A table that is read in the order of its key.
 #[derive(Debug)]
-pub(super) struct Table {
+pub(crate) struct Table {
+    oid: u32,
     /// Schema and table, quoted where needed.
-    pub(super) quoted: String,
+    pub(crate) quoted: String,
     /// For a pattern of `pg_dump`.
-    pub(super) schema: String,
-    pub(super) name: String,
+    pub(crate) schema: String,
+    pub(crate) name: String,
     /// The name of its file.
-    pub(super) file: String,
+    pub(crate) file: String,
     /// Columns of its rows, quoted where needed.
-    pub(super) columns: Vec<String>,
-    pub(super) key: Vec<KeyColumn>,
+    pub(crate) columns: Vec<String>,
+    pub(crate) key: Vec<KeyColumn>,
     /// The tables whose rows these are too.
-    pub(super) related: Vec<String>,
+    pub(crate) related: Vec<String>,
     /// The queries that give its rows one after another.
-    pub(super) queries: Vec<String>,
+    pub(crate) queries: Vec<String>,
 }
 
 /// The tables of a database.
 #[derive(Debug, Default)]
-pub(super) struct Catalog {
+pub(crate) struct Catalog {
     /// Those that are read in the order of their keys, in the order of their files.
-    pub(super) keyed: Vec<Table>,
+    pub(crate) keyed: Vec<Table>,
     /// Those that are not, and why.
-    pub(super) others: Vec<(String, String)>,
+    pub(crate) others: Vec<(String, String)>,
     /// For each table, without quotes, those whose rows are its rows too.
     relations: Vec<(String, Vec<String>)>,
 }
@@ -150,8 +158,8 @@ pub(super) struct Catalog {
 /// Has a session look at the database without locking anything.
 ///
 /// # Errors
-/// [`Error::Failed`] with what the server said.
-pub(super) fn look(session: &mut Session, stopped: Stopped<'_>) -> Result<(), Error> {
+/// [`Error::Process`] with what the server said.
+pub(crate) fn look(session: &mut Session, stopped: Stopped<'_>) -> Result<(), Error> {
     session.run(BEGIN_SQL, stopped)?;
     session.run(FURTHER_SETTINGS_SQL, stopped)
 }
@@ -159,37 +167,54 @@ pub(super) fn look(session: &mut Session, stopped: Stopped<'_>) -> Result<(), Er
 /// Locks all tables and begins to see the database as it is now. Returns the name of what is seen, for other sessions.
 ///
 /// # Errors
-/// [`Error::Failed`] with what the server said.
-pub(super) fn begin(session: &mut Session, stopped: Stopped<'_>) -> Result<String, Error> {
+/// [`Error::Process`] with what the server said.
+pub(crate) fn begin(session: &mut Session, stopped: Stopped<'_>) -> Result<String, Error> {
+    session.run(QUESTION_BEGIN, stopped)?;
     let tables = session.rows(TABLES_SQL, stopped)?;
+    session.run("COMMIT;", stopped)?;
     session.run(BEGIN_SQL, stopped)?;
     // Locks are taken before anything is seen, so that nothing that is seen changes its shape afterwards.
-    let tables: Vec<&str> = tables.iter().flatten().map(String::as_str).collect();
-    tables.iter().try_for_each(|table| check_name(table))?;
+    let tables: Vec<String> = tables.into_iter().flatten().flatten().collect();
     lock(session, &tables, "", stopped)?;
     session.run(FURTHER_SETTINGS_SQL, stopped)?;
     let name = session.rows("SELECT pg_catalog.pg_export_snapshot()", stopped)?;
-    let name = name.into_iter().flatten().next();
+    let name = name.into_iter().flatten().flatten().next();
     let is_plain = |name: &String| name.chars().all(|char| char.is_ascii_hexdigit() || char == '-');
     name.filter(is_plain).ok_or(Error::Incomplete { program: "psql".to_owned(), why: "the snapshot has no name" })
 }
 
 /// Has a session see the database as the one does that exported this snapshot, and lock what it is going to read. Whoever
-/// waits for that one to end would have to be waited for, without an end: then it fails at once.
+/// waits for that one to end would have to be waited for, without an end: then it fails at once. A table that was replaced
+/// before it was locked, perhaps by a view, is an error.
 ///
 /// # Errors
-/// [`Error::Failed`] with what the server said.
-pub(super) fn join(session: &mut Session, snapshot: &str, tables: &[Table], stopped: Stopped<'_>) -> Result<(), Error> {
+/// [`Error::Process`] with what the server said; [`Error::Answer`].
+pub(crate) fn join(session: &mut Session, snapshot: &str, tables: &[Table], stopped: Stopped<'_>) -> Result<(), Error> {
     session.run(&format!("{BEGIN_SQL} SET TRANSACTION SNAPSHOT '{snapshot}';"), stopped)?;
     session.run(FURTHER_SETTINGS_SQL, stopped)?;
-    let names: Vec<&str> = tables.iter().map(|table| table.quoted.as_str()).collect();
-    lock(session, &names, " NOWAIT", stopped)
+    let names: Vec<String> = tables.iter().map(|table| table.quoted.clone()).collect();
+    lock(session, &names, " NOWAIT", stopped)?;
+    for tables in tables.chunks(LOCKED_AT_ONCE) {
+        let names: Vec<String> =
+            tables.iter().map(|table| Ok(literal(&sql::table(&table.quoted)?))).collect::<Result<_, Error>>()?;
+        let oids: Vec<String> = tables.iter().map(|table| table.oid.to_string()).collect();
+        let sql = IS_TABLE_SQL.replace(":OIDS", &oids.join(", ")).replace(":NAMES", &names.join(", "));
+        for row in session.rows(&sql, stopped)? {
+            if let [Some(is_table), Some(name)] = row.as_slice()
+                && is_table == "f"
+            {
+                return Err(Error::Answer { why: format!("the table {name} was replaced while it was to be read") });
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Keeps the shape of tables as it is while others read and write them.
-fn lock(session: &mut Session, tables: &[&str], how: &str, stopped: Stopped<'_>) -> Result<(), Error> {
+fn lock(session: &mut Session, tables: &[String], how: &str, stopped: Stopped<'_>) -> Result<(), Error> {
     for tables in tables.chunks(LOCKED_AT_ONCE) {
-        let tables: Vec<String> = tables.iter().map(|table| format!("ONLY {table}")).collect();
+        let only = |table: &String| Ok(format!("ONLY {}", sql::table(table)?));
+        let tables: Vec<String> = tables.iter().map(only).collect::<Result<_, Error>>()?;
         session.run(&format!("LOCK TABLE {} IN ACCESS SHARE MODE{how};", tables.join(", ")), stopped)?;
     }
     Ok(())
@@ -200,13 +225,14 @@ impl Catalog {
     /// of its key is not read in it.
     ///
     /// # Errors
-    /// [`Error::Failed`] with what the server said.
-    pub(super) fn read(session: &mut Session, scattered_max: u64, stopped: Stopped<'_>) -> Result<Self, Error> {
+    /// [`Error::Process`] with what the server said.
+    pub(crate) fn read(session: &mut Session, scattered_max: u64, stopped: Stopped<'_>) -> Result<Self, Error> {
         let mut catalog = Self::default();
         for row in session.rows(CATALOG_SQL, stopped)? {
-            let entry: Entry = parse(row.first())?;
-            let names = [&entry.table].into_iter().chain(entry.columns.iter().flatten());
-            names.chain(entry.key.iter().flatten().map(|key| &key.column)).try_for_each(|name| check_name(name))?;
+            let entry: Entry = parse(&row)?;
+            sql::table(&entry.table)?;
+            let mut columns = entry.columns.iter().flatten().chain(entry.key.iter().flatten().map(|key| &key.column));
+            columns.try_for_each(|name| sql::column(name).map(drop))?;
             let name = format!("{}.{}", entry.schema, entry.name);
             catalog.relations.push((name, entry.related.clone().unwrap_or_default()));
             match entry.unfit.clone().or_else(|| Self::unfit(&entry)) {
@@ -219,7 +245,7 @@ impl Catalog {
     }
 
     /// The tables whose rows are those of a table that is named as a dump does: what it is part of, and of a whole its parts.
-    pub(super) fn related(&self, quoted: &str) -> Vec<String> {
+    pub(crate) fn related(&self, quoted: &str) -> Vec<String> {
         let (schema, table) = split_table(quoted);
         let name = format!("{schema}.{table}");
         let own = self.relations.iter().filter(|(known, _)| *known == name).flat_map(|(_, related)| related.clone());
@@ -281,9 +307,9 @@ impl Catalog {
         let orders = orders.iter().map(|order| order.kind);
         let key = key.iter().zip(orders).map(|(key, order)| KeyColumn { column: key.column.clone(), order }).collect();
         let file = file_name(&entry.schema, &entry.name);
-        let Entry { table, schema, name, related, .. } = entry;
+        let Entry { oid, table, schema, name, related, .. } = entry;
         let related = related.unwrap_or_default();
-        self.keyed.push(Table { quoted: table, schema, name, file, columns, key, related, queries });
+        self.keyed.push(Table { oid, quoted: table, schema, name, file, columns, key, related, queries });
         Ok(())
     }
 }
@@ -330,10 +356,5 @@ fn read_statistics(
             FROM pg_catalog.pg_stats WHERE schemaname = {schema} AND tablename = {table} AND attname = {column} AND NOT inherited"
     );
     let rows = session.rows(&query, stopped)?;
-    rows.first().map_or_else(|| Ok(Statistics::default()), |row| parse(row.first()))
-}
-
-fn parse<'a, T: Deserialize<'a>>(text: Option<&'a String>) -> Result<T, Error> {
-    let parsed = serde_json::from_str(text.map(String::as_str).unwrap_or_default());
-    parsed.map_err(|source| Error::Stream { what: "the server's catalog".to_owned(), source: source.into() })
+    rows.first().map_or_else(|| Ok(Statistics::default()), parse)
 }

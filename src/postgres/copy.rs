@@ -5,7 +5,7 @@ use std::io::{self, Read};
 
 use memchr::memchr;
 
-use super::quoting::Quoting;
+use super::lexer::Lexer;
 use crate::limits::COPY_STATEMENT_BYTES_MAX;
 use crate::model::TableRows;
 
@@ -29,7 +29,7 @@ pub struct CopyCounter<R> {
     state: State,
     /// The beginning of the current line, or of a COPY statement that spans lines.
     line: Vec<u8>,
-    quoting: Quoting,
+    lexer: Lexer,
     /// Whether the current line began outside of strings, quoted names and comments.
     outside: bool,
     tables: Vec<TableRows>,
@@ -71,7 +71,7 @@ impl<R: Read> CopyCounter<R> {
             reader,
             state: State::Statements,
             line: Vec::new(),
-            quoting: Quoting::default(),
+            lexer: Lexer::default(),
             outside: true,
             tables: Vec::new(),
             columns: Vec::new(),
@@ -137,7 +137,7 @@ impl<R: Read> CopyCounter<R> {
                 LINE_START_BYTES
             };
             if self.state != State::Rows {
-                self.quoting.advance(part);
+                self.lexer.advance(part);
             }
             let room = bound.saturating_sub(self.line.len()).min(text.len());
             self.line.extend_from_slice(text.get(..room).unwrap_or_default());
@@ -145,7 +145,7 @@ impl<R: Read> CopyCounter<R> {
             if end.is_some() {
                 self.end_line();
                 self.line_begin = self.looked_at;
-                self.outside = self.quoting.is_outside();
+                self.outside = self.lexer.is_outside();
             }
         }
     }
@@ -157,7 +157,7 @@ impl<R: Read> CopyCounter<R> {
     }
 
     fn end_line(&mut self) {
-        if self.state != State::Rows && self.quoting.take_backslash() {
+        if self.state != State::Rows && self.lexer.take_backslash() {
             self.command();
         }
         match self.state {
@@ -174,7 +174,7 @@ impl<R: Read> CopyCounter<R> {
                 self.state = State::Copy;
                 return self.end_copy_line();
             }
-            State::Statements if self.line == ALL_STRINGS_ESCAPE => self.quoting.all_strings_escape(),
+            State::Statements if self.line == ALL_STRINGS_ESCAPE => self.lexer.all_strings_escape(),
             State::Statements if self.line == DUMP_END => self.end = self.end.or(Some(self.line_begin)),
             // The comment is followed by its last line and an empty one; anything else was not a table's data.
             State::Announced if !self.line.is_empty() && self.line != b"--" => self.state = State::Statements,
@@ -218,7 +218,7 @@ impl<R: Read> CopyCounter<R> {
 impl<R: Read> Read for CopyCounter<R> {
     fn read(&mut self, target: &mut [u8]) -> io::Result<usize> {
         let len = self.reader.read(target)?;
-        if len == 0 && self.state != State::Rows && self.quoting.take_backslash() {
+        if len == 0 && self.state != State::Rows && self.lexer.take_backslash() {
             // The last line needs no end to be run.
             self.command();
         }

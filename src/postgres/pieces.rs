@@ -1,6 +1,6 @@
 //! Where a large table is cut into pieces that several sessions read at once. The rows are the same wherever that is.
 
-use super::names::literal;
+use super::sql::literal;
 use crate::model::KeyOrder;
 
 /// What one piece of a table is aimed at, in bytes: what is read ahead of it fits into memory.

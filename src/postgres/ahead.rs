@@ -8,9 +8,8 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
-use super::session::Session;
+use super::{Error, Session};
 use crate::progress::Progress;
-use crate::source::Error;
 
 /// What waits to be read of each session: as much as one piece of a table is aimed at, and some more.
 const PARTS_AHEAD: usize = 80;
@@ -27,7 +26,7 @@ enum Part {
 }
 
 /// The rows of all queries.
-pub(super) struct Ahead<'a> {
+pub(crate) struct Ahead<'a> {
     lanes: Vec<Receiver<Part>>,
     /// The number of the query whose rows come next.
     query: usize,
@@ -35,30 +34,30 @@ pub(super) struct Ahead<'a> {
 }
 
 /// The rows of some queries, one after another.
-pub(super) struct Rows<'a, 'p> {
+pub(crate) struct Rows<'a, 'p> {
     ahead: &'a mut Ahead<'p>,
     /// Queries that are not at their end.
     left: usize,
     part: Vec<u8>,
     position: usize,
     /// Rows that have passed.
-    pub(super) count: u64,
+    pub(crate) count: u64,
     /// Bytes that have passed.
-    pub(super) bytes: u64,
+    pub(crate) bytes: u64,
     /// What the server said, where it failed.
-    pub(super) failure: Option<Error>,
+    pub(crate) failure: Option<Error>,
 }
 
 /// Runs the queries in these sessions, and gives their rows to `read`. The sessions come back when it has read them.
 ///
 /// # Errors
 /// Those of `read`.
-pub(super) fn read_ahead(
+pub(crate) fn read_ahead<E>(
     sessions: Vec<Session>,
     queries: &[&str],
     progress: &dyn Progress,
-    read: impl FnOnce(&mut Ahead<'_>) -> Result<(), Error>,
-) -> Result<Vec<Session>, Error> {
+    read: impl FnOnce(&mut Ahead<'_>) -> Result<(), E>,
+) -> Result<Vec<Session>, E> {
     let given_up = AtomicBool::new(false);
     let count = sessions.len();
     std::thread::scope(|scope| {
@@ -90,7 +89,7 @@ fn run<'q>(session: &mut Session, queries: impl Iterator<Item = &'q str>, parts:
                 return Ok(());
             }
             let full = std::mem::replace(&mut part, Vec::with_capacity(2 * PART_BYTES));
-            let unread = |_| Error::Stream { what: "psql".to_owned(), source: io::ErrorKind::BrokenPipe.into() };
+            let unread = |_| Error::stream("psql", io::ErrorKind::BrokenPipe.into());
             parts.send(Part::Rows(full)).map_err(unread)
         });
         let is_over = rows.is_err();
@@ -103,7 +102,7 @@ fn run<'q>(session: &mut Session, queries: impl Iterator<Item = &'q str>, parts:
 
 impl<'p> Ahead<'p> {
     /// The rows of the next so many queries.
-    pub(super) const fn rows(&mut self, queries: usize) -> Rows<'_, 'p> {
+    pub(crate) const fn rows(&mut self, queries: usize) -> Rows<'_, 'p> {
         Rows { ahead: self, left: queries, part: Vec::new(), position: 0, count: 0, bytes: 0, failure: None }
     }
 

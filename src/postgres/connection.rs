@@ -5,7 +5,8 @@ use std::fmt;
 
 use percent_encoding::percent_decode_str;
 
-use crate::source::{Error, Place, Program};
+use super::Error;
+use crate::process::{Place, Program};
 
 /// URL parameters that libpq knows, and its environment variables for them.
 const PARAMETERS: [(&str, &str); 7] = [

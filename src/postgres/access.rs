@@ -1,0 +1,287 @@
+//! Whose code runs when rows are loaded into a table, and who loads them therefore.
+//!
+//! Checks, generated columns, domains and partitions call functions, and a function may do all that its caller may. Rows of
+//! tables where that is code of somebody else than a superuser are loaded by a session that has the rights of the table's
+//! owner and no others.
+
+use std::collections::HashMap;
+
+use serde::Deserialize;
+
+use super::client::parse;
+use super::constraint::Constraint;
+use super::{Connection, Error, Stopped, query};
+use crate::model::split_names;
+
+/// One row of JSON for each table: its owner, and the roles whose code runs when rows are loaded into it, where they are no
+/// superusers and not the one who asks. All expressions count, also those that call only what the server brings along: some of
+/// that reads files or runs what it is given.
+const TABLES_SQL: &str = "WITH RECURSIVE trusted AS (
+    SELECT oid FROM pg_catalog.pg_roles WHERE rolsuper OR rolname = CURRENT_USER
+), tables AS (
+    SELECT c.oid, c.relowner, n.nspname, c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relkind IN ('r', 'p', 'f') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+), above AS (
+    SELECT oid AS part, oid AS whole FROM tables
+    UNION SELECT a.part, i.inhparent FROM above a JOIN pg_catalog.pg_inherits i ON i.inhrelid = a.whole
+), first_types AS (
+    SELECT a.attrelid AS tab, a.atttypid AS typ FROM pg_catalog.pg_attribute a JOIN tables t ON t.oid = a.attrelid
+        WHERE a.attnum > 0 AND NOT a.attisdropped
+    UNION SELECT t.oid, d.refobjid FROM tables t JOIN pg_catalog.pg_constraint c ON c.conrelid = t.oid JOIN pg_catalog.pg_depend d
+        ON d.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass AND d.objid = c.oid AND d.refclassid = 'pg_catalog.pg_type'::pg_catalog.regclass
+    UNION SELECT t.oid, d.refobjid FROM tables t JOIN pg_catalog.pg_attrdef f ON f.adrelid = t.oid JOIN pg_catalog.pg_depend d
+        ON d.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass AND d.objid = f.oid AND d.refclassid = 'pg_catalog.pg_type'::pg_catalog.regclass
+), types AS (
+    SELECT tab, typ FROM first_types
+    UNION SELECT types.tab, part.typ FROM types JOIN pg_catalog.pg_type y ON y.oid = types.typ CROSS JOIN LATERAL (
+        SELECT y.typbasetype AS typ WHERE y.typtype = 'd'
+        UNION ALL SELECT y.typelem WHERE y.typelem <> 0
+        UNION ALL SELECT a.atttypid FROM pg_catalog.pg_attribute a WHERE y.typtype = 'c' AND a.attrelid = y.typrelid AND a.attnum > 0 AND NOT a.attisdropped
+        UNION ALL SELECT r.rngsubtype FROM pg_catalog.pg_range r WHERE r.rngtypid = y.oid
+        UNION ALL SELECT r.rngtypid FROM pg_catalog.pg_range r WHERE (pg_catalog.to_jsonb(r) ->> 'rngmultitypid')::pg_catalog.oid = y.oid
+    ) AS part WHERE part.typ <> 0
+), code AS (
+    -- What is run, as the catalogue has it, with the role that has written it.
+    SELECT t.oid AS tab, t.relowner AS author, 'pg_catalog.pg_constraint'::pg_catalog.regclass::pg_catalog.oid AS class, c.oid AS object
+        FROM tables t JOIN pg_catalog.pg_constraint c ON c.conrelid = t.oid AND c.contype = 'c'
+    UNION ALL SELECT t.oid, t.relowner, 'pg_catalog.pg_attrdef'::pg_catalog.regclass, d.oid
+        FROM tables t JOIN pg_catalog.pg_attrdef d ON d.adrelid = t.oid JOIN pg_catalog.pg_attribute a ON a.attrelid = t.oid AND a.attnum = d.adnum
+        WHERE coalesce(pg_catalog.to_jsonb(a) ->> 'attgenerated', '') <> ''
+    UNION ALL SELECT types.tab, y.typowner, 'pg_catalog.pg_constraint'::pg_catalog.regclass, c.oid
+        FROM types JOIN pg_catalog.pg_type y ON y.oid = types.typ JOIN pg_catalog.pg_constraint c ON c.contypid = y.oid
+    UNION ALL SELECT types.tab, f.proowner, 'pg_catalog.pg_proc'::pg_catalog.regclass, f.oid
+        FROM types JOIN pg_catalog.pg_type y ON y.oid = types.typ JOIN pg_catalog.pg_proc f ON f.oid IN (y.typinput, y.typmodin)
+    UNION ALL SELECT a.part, c.relowner, 'pg_catalog.pg_class'::pg_catalog.regclass, p.partrelid
+        FROM above a JOIN pg_catalog.pg_partitioned_table p ON p.partrelid = a.whole JOIN pg_catalog.pg_class c ON c.oid = p.partrelid
+        WHERE p.partexprs IS NOT NULL
+    UNION ALL SELECT t.oid, t.relowner, 'pg_catalog.pg_trigger'::pg_catalog.regclass, g.oid
+        FROM tables t JOIN pg_catalog.pg_trigger g ON g.tgrelid = t.oid WHERE NOT g.tgisinternal
+    UNION ALL SELECT t.oid, t.relowner, 'pg_catalog.pg_class'::pg_catalog.regclass, i.indexrelid
+        FROM tables t JOIN pg_catalog.pg_index i ON i.indrelid = t.oid WHERE i.indexprs IS NOT NULL OR i.indpred IS NOT NULL
+    UNION ALL SELECT t.oid, t.relowner, 'pg_catalog.pg_rewrite'::pg_catalog.regclass, w.oid
+        FROM tables t JOIN pg_catalog.pg_rewrite w ON w.ev_class = t.oid
+), called AS (
+    SELECT code.tab, code.author FROM code
+    UNION ALL SELECT code.tab, f.proowner FROM code JOIN pg_catalog.pg_depend d ON d.classid = code.class AND d.objid = code.object
+            AND d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass
+        JOIN pg_catalog.pg_proc f ON f.oid = d.refobjid
+    UNION ALL SELECT code.tab, f.proowner FROM code JOIN pg_catalog.pg_depend d ON d.classid = code.class AND d.objid = code.object
+            AND d.refclassid = 'pg_catalog.pg_operator'::pg_catalog.regclass
+        JOIN pg_catalog.pg_operator o ON o.oid = d.refobjid JOIN pg_catalog.pg_proc f ON f.oid = o.oprcode
+)
+SELECT pg_catalog.json_build_object('schema', t.nspname, 'name', t.relname,
+    'owner', CASE WHEN t.relowner NOT IN (SELECT oid FROM trusted) THEN pg_catalog.pg_get_userbyid(t.relowner) END,
+    'authors', coalesce((SELECT pg_catalog.json_agg(DISTINCT pg_catalog.pg_get_userbyid(c.author)) FROM called c
+        WHERE c.tab = t.oid AND c.author NOT IN (SELECT oid FROM trusted)), '[]'),
+    'defaults', coalesce((SELECT pg_catalog.json_agg(a.attname) FROM pg_catalog.pg_attribute a
+        WHERE a.attrelid = t.oid AND a.atthasdef AND NOT a.attisdropped AND coalesce(pg_catalog.to_jsonb(a) ->> 'attgenerated', '') = ''), '[]'))
+FROM tables t";
+
+/// One row of JSON with what else of the database belongs to roles that are no superusers and not the one who asks.
+const OTHERS_SQL: &str = "WITH trusted AS (
+    SELECT oid FROM pg_catalog.pg_roles WHERE rolsuper OR rolname = CURRENT_USER
+)
+SELECT pg_catalog.json_build_object(
+    'domains', coalesce((SELECT pg_catalog.json_agg(pg_catalog.json_build_array(n.nspname, y.typname, pg_catalog.pg_get_userbyid(y.typowner)))
+        FROM pg_catalog.pg_type y JOIN pg_catalog.pg_namespace n ON n.oid = y.typnamespace
+        WHERE y.typtype = 'd' AND y.typowner NOT IN (SELECT oid FROM trusted)), '[]'),
+    'has_functions', EXISTS (SELECT FROM pg_catalog.pg_proc WHERE proowner NOT IN (SELECT oid FROM trusted)),
+    'has_casts', EXISTS (SELECT FROM pg_catalog.pg_cast c JOIN pg_catalog.pg_proc f ON f.oid = c.castfunc
+        WHERE f.proowner NOT IN (SELECT oid FROM trusted)))";
+
+/// Nobody can load these without running code with more rights than who wrote it has: tables, domains, constraints.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NeedsAllRights {
+    pub(crate) objects: Vec<String>,
+}
+
+/// Who loads the rows of a table.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum LoadAs {
+    /// Who restores: no code runs that somebody else has written.
+    Restorer,
+    /// Its owner.
+    Owner(String),
+}
+
+#[derive(Debug, Deserialize)]
+struct Entry {
+    schema: String,
+    name: String,
+    /// Where it is neither a superuser nor who restores.
+    owner: Option<String>,
+    authors: Vec<String>,
+    /// Columns that have a default.
+    defaults: Vec<String>,
+}
+
+/// What else runs code of others.
+#[derive(Debug, Default, Deserialize)]
+struct Others {
+    /// Schema, name and owner of domains.
+    domains: Vec<(String, String, String)>,
+    /// Whether there are functions of theirs.
+    has_functions: bool,
+    /// Whether values are cast by functions of theirs without being asked to.
+    has_casts: bool,
+}
+
+/// Who loads the rows of which table.
+#[derive(Debug, Default)]
+pub(crate) struct Access {
+    entries: HashMap<(String, String), Entry>,
+    others: Others,
+}
+
+impl Access {
+    /// Asks a database that has its tables.
+    ///
+    /// # Errors
+    /// Those of [`query`]; [`Error::Answer`].
+    pub(crate) fn read(connection: &Connection, stopped: Stopped<'_>) -> Result<Self, Error> {
+        let mut entries = HashMap::new();
+        for row in query(connection, TABLES_SQL, stopped)? {
+            let entry: Entry = parse(&row)?;
+            entries.insert((entry.schema.clone(), entry.name.clone()), entry);
+        }
+        let others = query(connection, OTHERS_SQL, stopped)?;
+        let others = others.first().map(parse).transpose()?.unwrap_or_default();
+        Ok(Self { entries, others })
+    }
+
+    /// Makes sure that somebody can load every table without running code with more rights than who wrote it has.
+    ///
+    /// # Errors
+    /// The tables of which this is not true.
+    pub(crate) fn check(&self) -> Result<(), NeedsAllRights> {
+        let refused = self.entries.values().filter(|entry| entry.owner.is_none() && !entry.authors.is_empty());
+        let mut objects: Vec<String> = refused.map(Entry::shown).collect();
+        objects.sort();
+        if objects.is_empty() { Ok(()) } else { Err(NeedsAllRights { objects }) }
+    }
+
+    /// Whether an owner may have to load the rows of some table.
+    pub(crate) fn needs_owners(&self) -> bool {
+        let runs_code = |entry: &Entry| !entry.authors.is_empty() || !entry.defaults.is_empty();
+        self.entries.values().any(|entry| entry.owner.is_some() && runs_code(entry))
+    }
+
+    /// Who loads rows with these columns into a table, quoted where needed as dumps have it.
+    ///
+    /// # Errors
+    /// When that is nobody, or the table is not known.
+    pub(crate) fn of(&self, table: &str, columns: &[String]) -> Result<LoadAs, NeedsAllRights> {
+        let names = split_names(table).unwrap_or_default();
+        let entry = match names.as_slice() {
+            [schema, name] => self.entries.get(&(schema.clone(), name.clone())),
+            // Without its schema it could be any of that name.
+            [name] => {
+                let alike = self.entries.values().filter(|entry| entry.name == *name);
+                alike.max_by_key(|entry| (!entry.authors.is_empty(), entry.owner.is_some()))
+            }
+            _ => None,
+        };
+        let entry = entry.ok_or_else(|| NeedsAllRights { objects: vec![table.to_owned()] })?;
+        let columns: Vec<String> =
+            columns.iter().filter_map(|column| split_names(column)?.into_iter().next()).collect();
+        let runs_defaults = entry.defaults.iter().any(|default| !columns.contains(default));
+        match &entry.owner {
+            Some(owner) if !entry.authors.is_empty() || runs_defaults => Ok(LoadAs::Owner(owner.clone())),
+            None if !entry.authors.is_empty() => Err(NeedsAllRights { objects: vec![entry.shown()] }),
+            _ => Ok(LoadAs::Restorer),
+        }
+    }
+
+    /// Who makes a constraint that looks at rows, where that is not who restores.
+    ///
+    /// # Errors
+    /// When nobody can without running code with more rights than who wrote it has.
+    pub(crate) fn maker(&self, constraint: &Constraint) -> Result<Option<String>, NeedsAllRights> {
+        let (name, owner, may_run_code) = match constraint {
+            Constraint::Check(table) => (table, self.owner(table), self.others.has_functions),
+            Constraint::ForeignKey(_) if !self.others.has_casts => return Ok(None),
+            Constraint::ForeignKey(table) => (table, self.owner(table), true),
+            Constraint::OfDomain(domain) => (domain, self.domain_owner(domain), self.others.has_functions),
+        };
+        match owner {
+            Some(owner) => Ok(Some(owner.to_owned())),
+            None if may_run_code => Err(NeedsAllRights { objects: vec![name.clone()] }),
+            None => Ok(None),
+        }
+    }
+
+    /// Whether values are cast by functions of others without being asked to.
+    pub(crate) const fn has_casts(&self) -> bool {
+        self.others.has_casts
+    }
+
+    /// The owner of a table, where it is neither a superuser nor who restores.
+    pub(crate) fn owner(&self, table: &str) -> Option<&str> {
+        let names = split_names(table)?;
+        let [schema, name] = names.as_slice() else { return None };
+        self.entries.get(&(schema.clone(), name.clone()))?.owner.as_deref()
+    }
+
+    fn domain_owner(&self, domain: &str) -> Option<&str> {
+        let names = split_names(domain)?;
+        let [schema, name] = names.as_slice() else { return None };
+        let found = self.others.domains.iter().find(|(a, b, _)| (a, b) == (schema, name));
+        found.map(|(.., owner)| owner.as_str())
+    }
+}
+
+impl Entry {
+    /// The table with those whose code it runs.
+    fn shown(&self) -> String {
+        format!("{}.{} (code of {})", self.schema, self.name, self.authors.join(", "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn access(owner: Option<&str>, authors: &[&str], defaults: &[&str]) -> Access {
+        let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        let (schema, name) = ("public".to_owned(), "a b".to_owned());
+        let (authors, defaults) = (owned(authors), owned(defaults));
+        let entry =
+            Entry { schema: schema.clone(), name: name.clone(), owner: owner.map(str::to_owned), authors, defaults };
+        Access { entries: HashMap::from([((schema, name), entry)]), others: Others::default() }
+    }
+
+    #[test]
+    fn rows_are_loaded_by_who_may_run_the_code_of_their_table() {
+        let of = |access: &Access| access.of("public.\"a b\"", &["x".to_owned()]).ok();
+        let app = || Some(LoadAs::Owner("app".to_owned()));
+        assert_eq!(of(&access(Some("app"), &[], &["x"])), Some(LoadAs::Restorer), "no code runs");
+        assert_eq!(of(&access(Some("app"), &["app"], &[])), app());
+        assert_eq!(of(&access(Some("app"), &[], &["y"])), app(), "a default is run");
+        assert_eq!(of(&access(None, &[], &["y"])), Some(LoadAs::Restorer));
+        assert_eq!(of(&access(None, &["m"], &[])), None);
+        assert!(access(None, &["m"], &[]).check().is_err() && access(Some("m"), &["m"], &[]).check().is_ok());
+        assert!(access(Some("app"), &["app"], &[]).needs_owners() && !access(Some("app"), &[], &[]).needs_owners());
+        assert!(access(None, &[], &[]).of("public.unknown", &[]).is_err(), "nothing is known of it");
+    }
+
+    #[test]
+    fn a_table_without_its_schema_is_taken_for_the_one_that_is_not_trusted() {
+        let mut both = access(None, &[], &[]);
+        let other = access(Some("m"), &["m"], &[]).entries.into_values().next().expect("a table");
+        both.entries.insert(("m".to_owned(), "a b".to_owned()), other);
+        assert_eq!(both.of("\"a b\"", &[]).expect("a table"), LoadAs::Owner("m".to_owned()));
+    }
+
+    #[test]
+    fn constraints_that_run_code_are_made_by_the_owner() {
+        let own = access(Some("app"), &[], &[]);
+        let table = "public.\"a b\"".to_owned();
+        assert_eq!(own.maker(&Constraint::Check(table.clone())).expect("an owner").as_deref(), Some("app"));
+        assert_eq!(own.maker(&Constraint::ForeignKey(table.clone())).expect("nobody else"), None);
+        let mut other = access(None, &[], &[]);
+        assert_eq!(other.maker(&Constraint::Check(table.clone())).expect("nobody else"), None);
+        other.others = Others { has_functions: true, has_casts: true, domains: Vec::new() };
+        assert!(other.maker(&Constraint::Check(table.clone())).is_err());
+        assert!(other.maker(&Constraint::ForeignKey(table)).is_err());
+    }
+}

@@ -1,0 +1,258 @@
+//! A `psql` that is told one thing after another, and what it answers: the only file that starts one.
+//!
+//! It runs no command that stands in what it is told. Answers are COPY, and each ends with the line that ends the rows of a
+//! COPY in a dump too, which no row is equal to. Nothing is looked up in a schema that somebody else could have filled.
+
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+use serde::Deserialize;
+
+use super::restriction::Restriction;
+use super::{Connection, Error, psql_program};
+use crate::limits::ANSWER_BYTES_MAX;
+use crate::model::rows::{END, NULL, fields, unescape};
+use crate::process::{self, POLL, Process, ProcessInput};
+
+/// What must be known to tell an end: itself, and the byte before it.
+const TAIL_BYTES: usize = END.len() + 1;
+const SAY_END: &str = "\\echo '\\\\.'";
+const BUFFER_BYTES: usize = 64 << 10;
+/// How long an answer to a question about a server may take.
+const QUESTION_LIMIT: Duration = Duration::from_mins(2);
+/// Begins a transaction of a question: every name means what it means to the server itself.
+pub(super) const QUESTION_BEGIN: &str = "BEGIN READ ONLY; SET LOCAL search_path = ''; SET LOCAL client_encoding = 'UTF8'; \
+                              SET LOCAL standard_conforming_strings = on; SET LOCAL statement_timeout = 0;";
+
+/// A `psql` that is kept open. Its transaction ends with it.
+pub struct Session {
+    input: ProcessInput,
+    process: Option<Process>,
+    restriction: Restriction,
+    buffer: Vec<u8>,
+    /// When an answer that has not come by then is not waited for any more.
+    limit: Option<Duration>,
+}
+
+/// Whether nobody waits for an answer any more.
+pub type Stopped<'a> = &'a (dyn Fn() -> bool + Sync);
+
+/// A row of an answer. `None` is null.
+pub type Row = Vec<Option<String>>;
+
+/// Asks a server one thing, and returns all rows.
+///
+/// # Errors
+/// [`Error::Process`] with what the server said, also when it was stopped; [`Error::Silent`].
+pub fn query(connection: &Connection, query: &str, stopped: Stopped<'_>) -> Result<Vec<Row>, Error> {
+    let mut session = Session::open(connection, "larder")?.within(QUESTION_LIMIT);
+    session.run(QUESTION_BEGIN, stopped)?;
+    let rows = session.rows(query, stopped)?;
+    session.run("COMMIT;", stopped)?;
+    session.end().map(|()| rows)
+}
+
+/// Has a server run statements one after another, each by itself. The first error ends it.
+///
+/// # Errors
+/// [`Error::Process`] with what the server said, also when it was stopped.
+pub fn execute(connection: &Connection, statements: &[String], stopped: Stopped<'_>) -> Result<(), Error> {
+    let mut session = Session::open(connection, "larder")?;
+    statements.iter().try_for_each(|statement| session.run(&format!("{statement};"), stopped))?;
+    session.end()
+}
+
+/// What the JSON says that is the first value of a row.
+///
+/// # Errors
+/// [`Error::Answer`].
+pub(super) fn parse<'a, T: Deserialize<'a>>(row: &'a Row) -> Result<T, Error> {
+    let text = row.first().and_then(Option::as_deref).unwrap_or_default();
+    serde_json::from_str(text).map_err(|error| Error::Answer { why: error.to_string() })
+}
+
+/// A `psql` that is fed a script by its caller, whose results it drops: what it reads, what it says to our own commands, and
+/// what keeps it from running others.
+pub(crate) struct Fed {
+    pub(crate) input: ProcessInput,
+    pub(crate) process: Process,
+    pub(crate) restriction: Restriction,
+}
+
+/// Starts a `psql` that is to be fed, under a name that the server shows.
+///
+/// # Errors
+/// [`Error::Process`].
+pub(crate) fn start_fed(connection: &Connection, name: &str) -> Result<Fed, Error> {
+    start(connection, name, &["-o", "/dev/null"])
+}
+
+/// Starts a `psql`, and tells it first of all that it runs no commands.
+fn start(connection: &Connection, name: &str, options: &[&str]) -> Result<Fed, Error> {
+    let restriction = Restriction::of(connection)?;
+    let mut program = connection.program(psql_program(&connection.place));
+    program.args(["-X", "-w", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-f", "-"]).args(options);
+    program.variable("PGAPPNAME", name);
+    if !restriction.is_effective() {
+        program.without_rights();
+    }
+    let (input, process) = program.start(true)?;
+    let mut input = input.expect("it was started with an input");
+    let begun = input.write_all(restriction.begin().as_bytes()).and_then(|()| input.flush());
+    match begun {
+        Ok(()) => Ok(Fed { input, process, restriction }),
+        Err(source) => Err(process.finish().err().map_or_else(|| Error::stream("psql", source), Error::from)),
+    }
+}
+
+impl Session {
+    /// Opens a session under a name that the server shows.
+    ///
+    /// # Errors
+    /// [`Error::Process`].
+    pub fn open(connection: &Connection, name: &str) -> Result<Self, Error> {
+        let Fed { input, process, restriction } = start(connection, name, &[])?;
+        let buffer = vec![0; BUFFER_BYTES];
+        Ok(Self { input, process: Some(process), restriction, buffer, limit: None })
+    }
+
+    /// Waits so long for each answer, and no longer.
+    #[must_use]
+    pub const fn within(mut self, limit: Duration) -> Self {
+        self.limit = Some(limit);
+        self
+    }
+
+    /// Runs statements whose results do not matter.
+    ///
+    /// # Errors
+    /// [`Error::Process`] with what the server said, also when it was stopped; [`Error::Silent`].
+    pub fn run(&mut self, sql: &str, stopped: Stopped<'_>) -> Result<(), Error> {
+        self.tell(sql)?;
+        self.answer(stopped, &mut |_| Ok(()))
+    }
+
+    /// The rows of a query.
+    ///
+    /// # Errors
+    /// Those of [`Session::run`]; [`Error::Answer`] when they are not UTF-8, or too many.
+    pub fn rows(&mut self, query: &str, stopped: Stopped<'_>) -> Result<Vec<Row>, Error> {
+        let mut bytes = Vec::new();
+        self.copy(query, stopped, &mut |part| {
+            if bytes.len() + part.len() > ANSWER_BYTES_MAX {
+                return Err(Error::Answer { why: format!("it has more than {ANSWER_BYTES_MAX} bytes") });
+            }
+            bytes.extend_from_slice(part);
+            Ok(())
+        })?;
+        let value = |field: &[u8]| match field {
+            NULL => Ok(None),
+            field => String::from_utf8(unescape(field)).map(Some),
+        };
+        let rows = bytes.split_inclusive(|byte| *byte == b'\n');
+        let rows: Result<_, _> = rows.map(|row| fields(row).map(value).collect::<Result<Vec<_>, _>>()).collect();
+        // What is read wrongly here would be said wrongly there.
+        rows.map_err(|_| Error::Answer { why: "a name in it is not UTF-8".to_owned() })
+    }
+
+    /// The rows of a query as a dump has them, piece by piece. An error of `each` ends it.
+    ///
+    /// # Errors
+    /// Those of [`Session::run`], and of `each`.
+    pub fn copy(
+        &mut self,
+        query: &str,
+        stopped: Stopped<'_>,
+        each: &mut dyn FnMut(&[u8]) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        self.tell(&format!("COPY ({query}) TO STDOUT;"))?;
+        self.answer(stopped, each)
+    }
+
+    /// Tells it to do something, and to say when that is done.
+    fn tell(&mut self, sql: &str) -> Result<(), Error> {
+        let end = self.restriction.command(SAY_END);
+        self.say(format!("{sql}\n{end}").as_bytes())
+    }
+
+    fn say(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        let written = self.input.write_all(bytes).and_then(|()| self.input.flush());
+        written.map_err(|source| self.why(Error::stream("psql", source)))
+    }
+
+    /// Ends the session, which must end well.
+    ///
+    /// # Errors
+    /// [`Error::Process`].
+    pub fn end(self) -> Result<(), Error> {
+        let Self { input, process, .. } = self;
+        drop(input);
+        Ok(process.map_or(Ok(()), Process::finish)?)
+    }
+
+    fn answer(&mut self, stopped: Stopped<'_>, each: &mut dyn FnMut(&[u8]) -> Result<(), Error>) -> Result<(), Error> {
+        // The last bytes may be its end; the one before them tells whether they are a line of their own. The first line
+        // has none before it, so one is made up.
+        let mut tail = vec![b'\n'];
+        let mut made_up = 1;
+        loop {
+            let len = self.read(stopped)?;
+            let read = self.buffer.get(..len).unwrap_or_default();
+            let keep = read.len().min(TAIL_BYTES);
+            let (ready, rest) = read.split_at(read.len() - keep);
+            if !ready.is_empty() {
+                each(tail.get(made_up..).unwrap_or_default())?;
+                each(ready)?;
+                (made_up, tail) = (0, Vec::new());
+            }
+            tail.extend_from_slice(rest);
+            if let Some(before) = tail.strip_suffix(END)
+                && before.ends_with(b"\n")
+            {
+                return each(before.get(made_up..).unwrap_or_default());
+            }
+            let passed = tail.len().saturating_sub(TAIL_BYTES);
+            each(tail.get(made_up.min(passed)..passed).unwrap_or_default())?;
+            made_up -= made_up.min(passed);
+            tail.drain(..passed);
+        }
+    }
+
+    fn read(&mut self, stopped: Stopped<'_>) -> Result<usize, Error> {
+        let began = Instant::now();
+        loop {
+            if stopped() {
+                return Err(process::Error::interrupted("psql").into());
+            }
+            if let Some(limit) = self.limit.filter(|limit| began.elapsed() > *limit) {
+                return Err(Error::Silent { secs: limit.as_secs() });
+            }
+            let Some(process) = &mut self.process else {
+                return Err(Error::Incomplete { program: "psql".to_owned(), why: "it has ended" });
+            };
+            match process.read_within(&mut self.buffer, POLL) {
+                Ok(None) => {}
+                Ok(Some(0)) => {
+                    let why = "it ended before it had answered";
+                    return Err(self.why(Error::Incomplete { program: "psql".to_owned(), why }));
+                }
+                Ok(Some(len)) => return Ok(len),
+                Err(error) => return Err(self.why(Error::stream("psql", error))),
+            }
+        }
+    }
+
+    /// What a session that broke says itself, else `error`.
+    fn why(&mut self, error: Error) -> Error {
+        match self.process.take().map(Process::finish) {
+            Some(Err(why)) => why.into(),
+            _ => error,
+        }
+    }
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Session")
+    }
+}

@@ -1,0 +1,61 @@
+//! What can go wrong with a server and its programs.
+
+use crate::process;
+
+/// A server, or a program that talks to it, could not do something.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A program failed.
+    #[error(transparent)]
+    Process(#[from] process::Error),
+    /// A program ended well and what it wrote is not complete.
+    #[error("the output of {program} is not complete: {why}")]
+    Incomplete {
+        /// The program.
+        program: String,
+        /// What is missing.
+        why: &'static str,
+    },
+    /// A program that is needed is not installed, or too old.
+    #[error("no {program} of version {major} or newer is installed here")]
+    NoProgram {
+        /// The program.
+        program: &'static str,
+        /// The version that the server needs.
+        major: u32,
+    },
+    /// A text that should name a table or a column does not.
+    #[error("'{}' is not the name of a table or column", .name.escape_debug())]
+    Name {
+        /// The text.
+        name: String,
+    },
+    /// What a server says cannot be understood.
+    #[error("the answer of the server cannot be used: {why}")]
+    Answer {
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A server did not answer in time.
+    #[error("the server has not answered for {secs} s")]
+    Silent {
+        /// How long it was waited for, in seconds.
+        secs: u64,
+    },
+    /// The settings of a connection cannot be used.
+    #[error("the database settings cannot be used: {0}")]
+    Settings(String),
+}
+
+impl Error {
+    /// The error of a broken stream from or to a program.
+    pub(crate) fn stream(program: &str, source: std::io::Error) -> Self {
+        process::Error::Stream { program: program.to_owned(), source }.into()
+    }
+
+    /// Whether this says that the caller wants to stop, or that a program could not be had, rather than that a server refused.
+    #[must_use]
+    pub const fn is_refusal(&self) -> bool {
+        matches!(self, Self::Process(process::Error::Failed { .. }))
+    }
+}

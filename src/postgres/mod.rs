@@ -1,0 +1,36 @@
+//! PostgreSQL as seen by a client: how to reach a server, what to ask it, and the text that its programs write.
+//!
+//! Names, settings and dumps belong to somebody else. SQL is made of them by `sql` alone; `psql` is started by `client`
+//! alone, and runs no command that stands in what it reads; answers travel as COPY. Passwords travel in the environment of
+//! the child processes, never in their arguments.
+
+pub(crate) mod access;
+pub(crate) mod ahead;
+pub(crate) mod catalog;
+mod client;
+mod connection;
+pub(crate) mod constraint;
+mod copy;
+mod error;
+mod facts;
+mod lexer;
+mod pieces;
+mod restriction;
+mod roles;
+pub(crate) mod script;
+pub(crate) mod sql;
+mod statement;
+mod table_file;
+mod tools;
+
+pub(crate) use client::{Fed, start_fed};
+pub use client::{Row, Session, Stopped, execute, query};
+pub use connection::Connection;
+pub use copy::CopyCounter;
+pub(crate) use copy::copied_table;
+pub use error::Error;
+pub(crate) use facts::{property_statements, read_facts};
+pub(crate) use lexer::Lexer;
+pub(crate) use restriction::{Restriction, is_known as restrict_is_known, unrestricted};
+pub(crate) use roles::{create_missing_roles, globals_text, read_roles};
+pub use tools::{Tools, find_server_programs, psql_program, server_programs_of};

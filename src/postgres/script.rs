@@ -1,0 +1,472 @@
+//! A script that `pg_dump` wrote, part by part: statements, each with the kind of thing that it makes, and rows.
+//!
+//! It has no commands of `psql`: what makes a dump one for others is left out, anything else is an error. No part is longer
+//! than the buffer, but for the statements of an entry, whose pieces follow one another.
+
+use std::io::{self, Read};
+
+use super::copied_table;
+use super::lexer::Lexer;
+use crate::limits::COPY_STATEMENT_BYTES_MAX;
+use crate::model::rows::END;
+use crate::model::split_names;
+
+const BUFFER_BYTES: usize = 256 << 10;
+/// An entry is given out in pieces that are about so long.
+const ENTRY_BYTES: usize = 1 << 20;
+const COPY_START: &[u8] = b"COPY ";
+const INSERT_START: &[u8] = b"INSERT INTO ";
+const COMMENT_LINE: &[u8] = b"--\n";
+const TITLES: [&[u8]; 2] = [b"-- Name: ", b"-- Data for Name: "];
+const TYPE: &str = "; Type: ";
+const RESTRICT: [&[u8]; 2] = [b"\\restrict ", b"\\unrestrict "];
+/// What is set between entries, for those that follow.
+const SETTING: &[u8] = b"SET default_";
+const ALL_STRINGS_ESCAPE: &[u8] = b"SET standard_conforming_strings = off;\n";
+/// What is shown of a command that is refused.
+const COMMAND_BYTES_SHOWN: usize = 64;
+
+/// A part of a script.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// Statements of one entry, or a piece of them.
+    Statements(Statements),
+    /// Rows follow, which are read by this statement.
+    Copy {
+        /// The table, quoted where needed.
+        table: String,
+        /// The columns, quoted where needed; none when the statement names none.
+        columns: Vec<String>,
+        /// The whole statement with the end of its line.
+        statement: Vec<u8>,
+    },
+    /// Rows of that table, in pieces that need not end with a row.
+    Rows(Vec<u8>),
+    /// There are no more of them.
+    RowsEnd,
+}
+
+/// Statements of one entry, or a piece of them.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Statements {
+    /// What they make: `TABLE`, `FK CONSTRAINT`, `ACL`; empty where no title says so.
+    pub(crate) kind: String,
+    /// Whether the entry begins with this piece.
+    pub(crate) is_first: bool,
+    /// Whether the entry ends with it.
+    pub(crate) is_last: bool,
+    /// What was set before the entry, for sessions that have not run what came before.
+    pub(crate) settings: Vec<u8>,
+    /// The statements.
+    pub(crate) text: Vec<u8>,
+    /// The table that rows are inserted into, quoted where needed, where they are said as statements.
+    pub(crate) inserts_into: Option<String>,
+}
+
+/// Reads a script.
+pub(crate) struct ScriptReader<R> {
+    reader: R,
+    /// What was read; from `start` on it is not given out.
+    buffer: Vec<u8>,
+    start: usize,
+    is_at_end: bool,
+    /// Whether a line begins there.
+    is_at_line: bool,
+    lexer: Lexer,
+    /// Whether what is ambiguous is refused too.
+    is_strict: bool,
+    place: Place,
+    entry: Statements,
+    settings: Vec<Vec<u8>>,
+    /// Whether the last line was the first of a title.
+    is_titled: bool,
+    /// Whether the last statement has ended.
+    is_between: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Statements,
+    /// Among rows; whether at the beginning of one.
+    Rows {
+        at_line: bool,
+    },
+}
+
+impl<R: Read> ScriptReader<R> {
+    /// Reads what `reader` gives. A strict reader refuses what some version of `psql` could take for a command.
+    pub(crate) fn new(reader: R, is_strict: bool) -> Self {
+        Self {
+            reader,
+            buffer: Vec::new(),
+            start: 0,
+            is_at_end: false,
+            is_at_line: true,
+            lexer: Lexer::default(),
+            is_strict,
+            place: Place::Statements,
+            entry: Statements { is_first: true, ..Statements::default() },
+            settings: Vec::new(),
+            is_titled: false,
+            is_between: true,
+        }
+    }
+
+    /// The next part; `None` at the end.
+    ///
+    /// # Errors
+    /// Those of the reader; one that names a command of `psql` which no dump of one database has.
+    pub(crate) fn next_part(&mut self) -> io::Result<Option<Part>> {
+        match self.place {
+            Place::Statements => self.next_statements(),
+            Place::Rows { at_line } => self.next_rows(at_line).map(Some),
+        }
+    }
+
+    fn next_statements(&mut self) -> io::Result<Option<Part>> {
+        loop {
+            let Some(end) = self.next_line()? else {
+                let rest = std::mem::take(&mut self.entry);
+                return Ok((!rest.text.is_empty()).then_some(Part::Statements(Statements { is_last: true, ..rest })));
+            };
+            let line: Vec<u8> = self.pending().get(..end).unwrap_or_default().to_vec();
+            let is_outside = self.lexer.is_outside() && self.is_at_line;
+            if is_outside && self.is_titled && is_title(&line) && self.entry_has_text() {
+                // The line stays where it is and begins the next entry.
+                let ended = self.cut_entry(true);
+                self.entry = Statements { is_first: true, ..Statements::default() };
+                return Ok(Some(Part::Statements(ended)));
+            }
+            if is_outside && line.starts_with(COPY_START) {
+                if !self.entry.text.is_empty() {
+                    return Ok(Some(Part::Statements(self.cut_entry(false))));
+                }
+                if let Some(part) = self.copy_statement()? {
+                    return Ok(Some(part));
+                }
+                continue;
+            }
+            if is_outside && self.is_between && !is_comment(&line) {
+                let inserts_into = line.strip_prefix(INSERT_START).and_then(inserted_table);
+                if inserts_into != self.entry.inserts_into {
+                    let ended = self.cut_entry(false);
+                    self.entry.inserts_into = inserts_into;
+                    if !ended.text.is_empty() {
+                        return Ok(Some(Part::Statements(ended)));
+                    }
+                }
+            }
+            self.pass(end);
+            self.is_at_line = line.ends_with(b"\n");
+            self.statement_line(&line, is_outside)?;
+            if self.entry.text.len() >= ENTRY_BYTES && self.lexer.is_outside() && self.is_at_line {
+                return Ok(Some(Part::Statements(self.cut_entry(false))));
+            }
+        }
+    }
+
+    fn entry_has_text(&self) -> bool {
+        self.entry.text.iter().any(|byte| !byte.is_ascii_whitespace() && *byte != b'-') || !self.entry.is_first
+    }
+
+    /// Takes what there is of an entry; it goes on, or has ended.
+    fn cut_entry(&mut self, is_last: bool) -> Statements {
+        let (kind, settings) = (self.entry.kind.clone(), self.settings.concat());
+        let inserts_into = self.entry.inserts_into.clone();
+        let next = Statements { kind, is_first: false, settings, inserts_into, ..Statements::default() };
+        Statements { is_last, ..std::mem::replace(&mut self.entry, next) }
+    }
+
+    /// Takes a line, or a piece of a long one, into the entry.
+    fn statement_line(&mut self, line: &[u8], is_outside: bool) -> io::Result<()> {
+        self.lexer.advance(line);
+        let is_command = self.lexer.take_backslash();
+        if is_command && is_outside && RESTRICT.iter().any(|command| line.starts_with(command)) {
+            return Ok(());
+        }
+        if is_command {
+            let shown = String::from_utf8_lossy(line.get(..line.len().min(COMMAND_BYTES_SHOWN)).unwrap_or_default())
+                .into_owned();
+            let why = "of psql, which would leave the database that it is loaded into";
+            return Err(io::Error::other(format!("it has the command '{}' {why}", shown.trim_end().escape_debug())));
+        }
+        self.refuse_beyond()?;
+        if self.is_strict && self.lexer.is_ambiguous() {
+            let why = "it has a text that an older psql could take for a command, and the psql here cannot be kept from running \
+                       it: install a newer one (17.6, 16.10, 15.14, 14.19, 13.22 or later)";
+            return Err(io::Error::other(why));
+        }
+        if is_outside && self.is_titled && is_title(line) {
+            self.entry.kind = kind_of(line);
+            self.entry.settings = self.settings.concat();
+        } else if is_outside && line.starts_with(SETTING) {
+            let name = line.split(|byte| *byte == b'=').next().unwrap_or_default().to_vec();
+            self.settings.retain(|known| !known.starts_with(&name));
+            self.settings.push(line.to_vec());
+        } else if is_outside && line == ALL_STRINGS_ESCAPE {
+            self.lexer.all_strings_escape();
+        }
+        if !(is_outside && is_comment(line)) {
+            self.is_between = self.lexer.is_outside() && line.trim_ascii_end().ends_with(b";");
+        }
+        self.is_titled = is_outside && line == COMMENT_LINE;
+        self.entry.text.extend_from_slice(line);
+        Ok(())
+    }
+
+    /// Makes sure that the statements so far stay in the database.
+    fn refuse_beyond(&self) -> io::Result<()> {
+        match self.lexer.beyond_database() {
+            None => Ok(()),
+            Some(found) => {
+                let why =
+                    format!("it has the statement {found}, which reaches beyond the database that it is loaded into");
+                Err(io::Error::other(why))
+            }
+        }
+    }
+
+    /// Takes a COPY statement, which may span lines where a name does; `None` when no rows follow it.
+    fn copy_statement(&mut self) -> io::Result<Option<Part>> {
+        let mut statement = Vec::new();
+        while let Some(end) = self.next_line()? {
+            let line = self.take(end);
+            self.lexer.advance(&line);
+            statement.extend_from_slice(&line);
+            if self.lexer.is_outside() || statement.len() > COPY_STATEMENT_BYTES_MAX {
+                break;
+            }
+        }
+        self.refuse_beyond()?;
+        let trimmed = statement.strip_suffix(b"\n").unwrap_or(&statement);
+        let named = copied_table(trimmed).filter(|(table, _)| split_names(table).is_some());
+        if let Some((table, columns)) = named.filter(|_| !self.lexer.take_backslash()) {
+            self.place = Place::Rows { at_line: true };
+            return Ok(Some(Part::Copy { table, columns, statement }));
+        }
+        // The lexer has passed it.
+        let is_command = self.lexer.take_backslash() || memchr::memmem::find(trimmed, b"\\").is_some();
+        if is_command {
+            let why =
+                "it has a COPY statement with a command of psql, which would leave the database that it is loaded into";
+            return Err(io::Error::other(why));
+        }
+        self.is_titled = false;
+        self.is_between = self.lexer.is_outside() && trimmed.trim_ascii_end().ends_with(b";");
+        self.entry.text.extend_from_slice(&statement);
+        Ok(None)
+    }
+
+    fn next_rows(&mut self, at_line: bool) -> io::Result<Part> {
+        while self.pending().len() <= END.len() && !self.is_at_end {
+            self.fill()?;
+        }
+        if at_line && self.pending().starts_with(END) {
+            self.pass(END.len());
+            self.place = Place::Statements;
+            return Ok(Part::RowsEnd);
+        }
+        if self.pending().is_empty() {
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it ends within the rows of a table"));
+        }
+        let found = memchr::memmem::find(self.pending(), b"\n\\.\n").map(|place| place + 1);
+        let end = found.unwrap_or_else(|| {
+            // What may be the beginning of the end is looked at again with what follows.
+            let kept = if self.is_at_end { 0 } else { END.len().min(self.pending().len().saturating_sub(1)) };
+            self.pending().len() - kept
+        });
+        let rows = self.take(end);
+        self.place = Place::Rows { at_line: rows.ends_with(b"\n") };
+        Ok(Part::Rows(rows))
+    }
+
+    /// Where the next line ends, or as much of it as is looked at at once; `None` at the end.
+    fn next_line(&mut self) -> io::Result<Option<usize>> {
+        let mut looked_at = 0;
+        loop {
+            let pending = self.pending();
+            if let Some(end) = memchr::memchr(b'\n', pending.get(looked_at..).unwrap_or_default()) {
+                return Ok(Some(looked_at + end + 1));
+            }
+            looked_at = pending.len();
+            if looked_at >= BUFFER_BYTES || (self.is_at_end && looked_at > 0) {
+                return Ok(Some(looked_at));
+            }
+            if self.is_at_end {
+                return Ok(None);
+            }
+            self.fill()?;
+        }
+    }
+
+    fn pending(&self) -> &[u8] {
+        self.buffer.get(self.start..).unwrap_or_default()
+    }
+
+    fn pass(&mut self, len: usize) {
+        self.start += len;
+    }
+
+    fn take(&mut self, len: usize) -> Vec<u8> {
+        let taken = self.pending().get(..len).unwrap_or_default().to_vec();
+        self.pass(len);
+        taken
+    }
+
+    fn fill(&mut self) -> io::Result<()> {
+        self.buffer.drain(..self.start);
+        self.start = 0;
+        let begin = self.buffer.len();
+        self.buffer.resize(begin + BUFFER_BYTES, 0);
+        let read = loop {
+            match self.reader.read(self.buffer.get_mut(begin..).unwrap_or_default()) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                read => break read,
+            }
+        };
+        self.buffer.truncate(begin + *read.as_ref().unwrap_or(&0));
+        self.is_at_end |= read? == 0;
+        Ok(())
+    }
+}
+
+/// Whether a line that begins outside of everything says nothing.
+fn is_comment(line: &[u8]) -> bool {
+    line.starts_with(b"--") || line.trim_ascii().is_empty()
+}
+
+fn is_title(line: &[u8]) -> bool {
+    TITLES.iter().any(|title| line.starts_with(title))
+}
+
+/// The type in `-- Name: …; Type: INDEX; Schema: …`. A name may itself look like one, so the last counts.
+fn kind_of(title: &[u8]) -> String {
+    let text = String::from_utf8_lossy(title);
+    let kind = text.rsplit(TYPE).next().unwrap_or_default();
+    kind.split(';').next().unwrap_or_default().to_owned()
+}
+
+/// The table in `public.t VALUES (…)` or `public.t (a, b) VALUES`.
+fn inserted_table(rest: &[u8]) -> Option<String> {
+    let mut quoted = false;
+    let end = rest.iter().position(|byte| {
+        quoted ^= *byte == b'"';
+        !quoted && *byte == b' '
+    })?;
+    let table = String::from_utf8(rest.get(..end)?.to_vec()).ok()?;
+    split_names(&table).map(|_| table)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SCRIPT: &str = "--\n-- PostgreSQL database dump\n--\n\n\\restrict abc\n\nSET x = 1;\n\nSET default_tablespace = '';\n\n\
+        --\n-- Name: a b; Type: TABLE; Schema: public; Owner: o\n--\n\nCREATE TABLE public.a (x int DEFAULT '\\');\n\n\n\
+        --\n-- Name: f; Type: FUNCTION; Schema: public; Owner: o\n--\n\nCREATE FUNCTION f() AS $x$\n--\n\
+        -- Name: fake; Type: ACL; Schema: y\n--\n\\! id\nCOPY public.fake (a) FROM stdin;\n$x$;\n\n\
+        --\n-- Data for Name: a; Type: TABLE DATA; Schema: public; Owner: o\n--\n\n\
+        COPY public.\"W (e\nird\" (id, \"b c\") FROM stdin;\n1\tone\n2\t\\\\.\n\\.\n\n\n\
+        --\n-- Data for Name: b; Type: TABLE DATA; Schema: public; Owner: o\n--\n\nINSERT INTO public.b VALUES ('x\ny');\n\n\
+        SET default_tablespace = slow;\n\n\
+        --\n-- Name: INDEX i; Type: COMMENT; Schema: public; Owner: o\n--\n\nCOMMENT ON INDEX i IS '\n--\n-- Name: x; Type: INDEX; y\n';\n\n\
+        \\unrestrict abc\n\n";
+
+    /// Gives out so many bytes at once.
+    struct Pieces<'a>(&'a [u8], usize);
+
+    impl Read for Pieces<'_> {
+        fn read(&mut self, target: &mut [u8]) -> io::Result<usize> {
+            let len = self.1.min(target.len());
+            let mut head = self.0.get(..len.min(self.0.len())).unwrap_or_default();
+            let read = head.read(target)?;
+            self.0 = &self.0[read..];
+            Ok(read)
+        }
+    }
+
+    fn parts(script: &str, piece: usize) -> io::Result<Vec<Part>> {
+        let mut reader = ScriptReader::new(Pieces(script.as_bytes(), piece), false);
+        let mut parts: Vec<Part> = Vec::new();
+        while let Some(part) = reader.next_part()? {
+            match (parts.last_mut(), part) {
+                (Some(Part::Rows(rows)), Part::Rows(more)) => rows.extend(more),
+                (_, part) => parts.push(part),
+            }
+        }
+        Ok(parts)
+    }
+
+    #[test]
+    fn a_script_is_told_into_its_parts_however_it_is_cut() {
+        for piece in [1, 2, 3, 7, 64, 100_000] {
+            let parts = parts(SCRIPT, piece).expect("a dump");
+            let kinds: Vec<String> = parts
+                .iter()
+                .map(|part| match part {
+                    Part::Statements(Statements { kind, inserts_into, .. }) => {
+                        format!("{kind}{}", inserts_into.as_deref().unwrap_or_default())
+                    }
+                    Part::Copy { table, columns, .. } => format!("copy {table} {}", columns.join("|")),
+                    Part::Rows(rows) => format!("rows {}", String::from_utf8_lossy(rows)),
+                    Part::RowsEnd => "end".to_owned(),
+                })
+                .collect();
+            let expected = [
+                "",
+                "TABLE",
+                "FUNCTION",
+                "TABLE DATA",
+                "copy public.\"W (e\nird\" id|\"b c\"",
+                "rows 1\tone\n2\t\\\\.\n",
+                "end",
+                "TABLE DATA",
+                "TABLE DATA",
+                "TABLE DATApublic.b",
+                "TABLE DATA",
+                "COMMENT",
+            ];
+            assert_eq!(kinds, expected, "in pieces of {piece}");
+            let Some(Part::Statements(last)) = parts.last() else { panic!("{parts:?}") };
+            assert_eq!(last.settings, b"SET default_tablespace = slow;\n");
+            assert!(last.is_last && last.text.ends_with(b"';\n\n\n"));
+        }
+    }
+
+    #[test]
+    fn commands_are_refused_wherever_they_hide() {
+        for hidden in [
+            "SELECT 1; \\! ls\n",
+            "  \\connect x\n",
+            "SELECT 1 \\g |sh\n",
+            "\\connect x",
+            "COPY a FROM '/f';\n\\! ls\n",
+            "COPY a (b) FROM stdin;\n1\n\\.\n\\! ls\n",
+            "COPY \\! ls\n",
+            "SELECT $1$ \\! ls\n",
+            "SELECT a$$$ \\! ls\n",
+            "\\restrict x\n\\! ls\n",
+        ] {
+            assert!(parts(hidden, 100).is_err(), "{hidden}");
+        }
+        let error = parts("\\connect \u{1b}[2J\n", 100).expect_err("a command").to_string();
+        assert!(error.starts_with("it has the command '\\\\connect \\u{1b}[2J' of psql"), "{error}");
+        assert!(parts("SELECT '\n\\connect x\n';\n", 100).is_ok());
+    }
+
+    #[test]
+    fn a_strict_reader_refuses_what_can_be_read_in_two_ways() {
+        let strict = |script: &str| {
+            let mut reader = ScriptReader::new(script.as_bytes(), true);
+            while reader.next_part()?.is_some() {}
+            Ok::<(), io::Error>(())
+        };
+        assert!(strict("SELECT '\\'; SELECT 1 #';\n").is_err());
+        assert!(strict("SELECT E'\\'', '\\d';\nCOPY a (b) FROM stdin;\n\\'\n\\.\n").is_ok());
+    }
+
+    #[test]
+    fn rows_without_an_end_are_an_error() {
+        assert!(parts("COPY a (b) FROM stdin;\n1\n2", 3).is_err());
+    }
+}

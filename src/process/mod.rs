@@ -1,0 +1,184 @@
+//! Programs that run here or in a container, alike: the one place that starts them.
+//!
+//! Passwords go into their environment, never into their arguments. What a program reads and says belongs to its callers.
+
+mod error;
+mod isolated;
+mod running;
+mod watched;
+
+use std::ffi::{OsStr, OsString};
+use std::io::{Read, Write};
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+pub use error::{Error, status_text};
+pub use isolated::isolated_user;
+pub use running::{Process, ProcessInput};
+pub use watched::{POLL, Watched, poll_readable, until_cancelled};
+
+use crate::docker::{Engine, Exec, ExecOptions};
+
+/// Room in the pipes to and from a process.
+const PIPE_BYTES: usize = 1 << 20;
+
+/// Where a program runs.
+#[derive(Debug, Clone, Default)]
+pub enum Place {
+    /// On this host.
+    #[default]
+    Here,
+    /// In a container.
+    Container {
+        /// The engine that runs it.
+        engine: Arc<Engine>,
+        /// Its name.
+        name: String,
+    },
+}
+
+impl Place {
+    /// The name of the container, where it is one.
+    #[must_use]
+    pub fn container(&self) -> Option<&str> {
+        match self {
+            Self::Here => None,
+            Self::Container { name, .. } => Some(name),
+        }
+    }
+}
+
+impl PartialEq for Place {
+    fn eq(&self, other: &Self) -> bool {
+        self.container() == other.container()
+    }
+}
+
+impl Eq for Place {}
+
+/// A program that is to be run.
+#[derive(Debug, Clone)]
+pub struct Program {
+    name: OsString,
+    arguments: Vec<OsString>,
+    variables: Vec<(String, String)>,
+    removed: Vec<String>,
+    place: Place,
+    /// The user that it runs as on this host, where that is not ours.
+    user: Option<u32>,
+}
+
+impl Program {
+    /// The program of this name, or at this path.
+    pub fn new(name: impl AsRef<OsStr>, place: Place) -> Self {
+        let name = name.as_ref().to_owned();
+        Self { name, arguments: Vec::new(), variables: Vec::new(), removed: Vec::new(), place, user: None }
+    }
+
+    /// Adds an argument.
+    pub fn arg(&mut self, argument: impl AsRef<OsStr>) -> &mut Self {
+        self.arguments.push(argument.as_ref().to_owned());
+        self
+    }
+
+    /// Adds arguments.
+    pub fn args<A: AsRef<OsStr>>(&mut self, arguments: impl IntoIterator<Item = A>) -> &mut Self {
+        self.arguments.extend(arguments.into_iter().map(|argument| argument.as_ref().to_owned()));
+        self
+    }
+
+    /// Sets a variable of its environment.
+    pub fn variable(&mut self, name: &str, value: impl Into<String>) -> &mut Self {
+        self.variables.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// Takes a variable out of its environment.
+    pub fn without_variable(&mut self, name: &str) -> &mut Self {
+        self.variables.retain(|(known, _)| known != name);
+        self.removed.push(name.to_owned());
+        self
+    }
+
+    /// Has it run as a user that owns nothing, where that is up to us: as root on this host.
+    pub fn without_rights(&mut self) -> &mut Self {
+        self.user = isolated_user();
+        self
+    }
+
+    /// How it is called in messages.
+    fn shown(&self) -> String {
+        let name = self.name.to_string_lossy();
+        match &self.place {
+            Place::Here => name.into_owned(),
+            Place::Container { name: container, .. } => format!("{name} in the container {container}"),
+        }
+    }
+
+    /// Starts it, with an input where it is to be given one.
+    ///
+    /// # Errors
+    /// [`Error::Start`], [`Error::Docker`].
+    pub fn start(&self, with_input: bool) -> Result<(Option<ProcessInput>, Process), Error> {
+        match &self.place {
+            Place::Here => self.start_here(with_input),
+            Place::Container { engine, name } => {
+                let words = std::iter::once(&self.name).chain(&self.arguments);
+                let options = ExecOptions {
+                    command: words.map(|word| word.to_string_lossy().into_owned()).collect(),
+                    variables: self.variables.clone(),
+                    with_input,
+                };
+                let exec = Exec::start(engine, name, options)?;
+                Ok((exec.input.map(ProcessInput::Exec), Process::of_exec(self.shown(), exec.output)))
+            }
+        }
+    }
+
+    fn start_here(&self, with_input: bool) -> Result<(Option<ProcessInput>, Process), Error> {
+        let mut command = Command::new(&self.name);
+        command.args(&self.arguments).envs(self.variables.iter().map(|(name, value)| (name, value)));
+        for name in &self.removed {
+            command.env_remove(name);
+        }
+        if let Some(user) = self.user {
+            command.uid(user).gid(user);
+        }
+        let input = if with_input { Stdio::piped() } else { Stdio::null() };
+        command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let failed = |source| Error::Start { program: self.shown(), source };
+        let mut child = command.spawn().map_err(failed)?;
+        let input = child.stdin.take();
+        // Who writes faster than the other reads is stopped less often; where a pipe may not be so large, it stays small.
+        if let Some(input) = &input {
+            let _ = rustix::pipe::fcntl_setpipe_size(input, PIPE_BYTES);
+        }
+        let input = input.map(ProcessInput::Pipe);
+        let output = child.stdout.take().expect("the output is piped");
+        let _ = rustix::pipe::fcntl_setpipe_size(&output, PIPE_BYTES);
+        Ok((input, Process::of_child(self.shown(), child, output)))
+    }
+
+    /// Runs it to its end with this input, and returns what it wrote.
+    ///
+    /// # Errors
+    /// [`Error::Start`], [`Error::Docker`], [`Error::Failed`], [`Error::Stream`].
+    pub fn run(&self, input: &[u8]) -> Result<Vec<u8>, Error> {
+        let (stdin, mut process) = self.start(!input.is_empty())?;
+        let mut output = Vec::new();
+        let failed = |source| Error::Stream { program: self.shown(), source };
+        let (written, read) = std::thread::scope(|scope| {
+            let writer = scope.spawn(move || stdin.map_or(Ok(()), |mut stdin| stdin.write_all(input)));
+            let read = process.read_to_end(&mut output);
+            (writer.join(), read)
+        });
+        read.map_err(failed)?;
+        process.finish()?;
+        match written {
+            // It has ended well without reading everything, so something is wrong all the same.
+            Ok(Err(source)) => Err(failed(source)),
+            _ => Ok(output),
+        }
+    }
+}

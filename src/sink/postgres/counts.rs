@@ -1,0 +1,74 @@
+//! Whether a database that was loaded has the rows that the snapshot has.
+
+use std::collections::HashMap;
+use std::fmt::Write;
+
+use super::{Error, run};
+use crate::model::{TableRows, split_table};
+use crate::postgres::sql::table;
+use crate::postgres::{Connection, Stopped};
+
+/// Tables that are counted by one statement.
+const COUNTED_AT_ONCE: usize = 500;
+/// Schema, name, whether it is partitioned, and whether it belongs to an extension. What is no table has no rows of its own.
+const TABLES_SQL: &str = "SELECT n.nspname, c.relname, c.relkind = 'p', EXISTS (
+        SELECT FROM pg_catalog.pg_depend WHERE classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND objid = c.oid AND deptype = 'e')
+    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p', 'f')";
+
+struct Kind {
+    /// Where rows were loaded through the table that its partitions belong to, they are counted through it too.
+    is_partitioned: bool,
+    /// What an extension brings along is there before its own rows are loaded, and is in no dump.
+    is_of_extension: bool,
+}
+
+/// Counts the rows of these tables, and compares.
+///
+/// # Errors
+/// [`Error::Rows`] for the first table that differs, or is none; [`Error::Database`].
+pub(super) fn check(database: &Connection, tables: &[TableRows], stopped: Stopped<'_>) -> Result<(), Error> {
+    if tables.is_empty() {
+        return Ok(());
+    }
+    let mut kinds = HashMap::new();
+    for row in run(database, "list the tables that were loaded", TABLES_SQL, stopped)? {
+        let is = |place: usize| row.get(place).is_some_and(|value| value.as_deref() == Some("t"));
+        let kind = Kind { is_partitioned: is(2), is_of_extension: is(3) };
+        if let [Some(schema), Some(name), ..] = row.as_slice() {
+            kinds.insert((schema.clone(), name.clone()), kind);
+        }
+    }
+    for tables in tables.chunks(COUNTED_AT_ONCE) {
+        let mut sql = String::new();
+        for (number, rows) in tables.iter().enumerate() {
+            let Some(kind) = kinds.get(&split_table(&rows.table)) else {
+                return Err(differs(rows, "none of its".to_owned()));
+            };
+            let only = if kind.is_partitioned { "" } else { "ONLY " };
+            let name = table(&rows.table).map_err(|source| super::failed("count the rows that were loaded", source))?;
+            let union = if number == 0 { "" } else { "\nUNION ALL " };
+            // Writing into a string cannot fail.
+            let _ = write!(sql, "{union}SELECT {number} AS number, pg_catalog.count(*) FROM {only}{name}");
+        }
+        let found = run(database, "count the rows that were loaded", &sql, stopped)?;
+        let mut counts = HashMap::new();
+        for row in found {
+            if let [Some(number), Some(count)] = row.as_slice() {
+                counts.insert(number.parse::<usize>().unwrap_or(usize::MAX), count.parse::<u64>().ok());
+            }
+        }
+        for (number, rows) in tables.iter().enumerate() {
+            let found = counts.get(&number).copied().flatten();
+            let is_of_extension = kinds.get(&split_table(&rows.table)).is_some_and(|kind| kind.is_of_extension);
+            let brought_along = is_of_extension && found.is_some_and(|found| found > rows.rows);
+            if found != Some(rows.rows) && !brought_along {
+                return Err(differs(rows, found.map_or_else(String::new, |found| found.to_string())));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn differs(rows: &TableRows, found: String) -> Error {
+    Error::Rows { table: rows.table.clone(), expected: rows.rows, found }
+}

@@ -1,0 +1,104 @@
+//! The server around a database: whether it has it, and what databases are called that are made for a while.
+
+use super::{Error, run};
+use crate::clock::LocalTime;
+use crate::postgres::sql::literal;
+use crate::postgres::{self, Connection, Stopped, query};
+
+/// Databases that a connection can be made to while others are renamed.
+const MAINTENANCE: [&str; 2] = ["postgres", "template1"];
+/// What a database is made for: to be loaded, to be dropped after it was replaced, to prove that it can be loaded.
+const PURPOSES: [&str; 3] = ["new", "old", "test"];
+const MARK: &str = "_larder_";
+/// Longest name of a database, in bytes.
+const NAME_BYTES_MAX: usize = 63;
+
+/// A connection to the same server that does not use the database itself, and whether there is that database.
+///
+/// # Errors
+/// [`Error::Database`] when the server cannot be reached.
+pub fn maintenance(connection: &Connection, stopped: Stopped<'_>) -> Result<(Connection, bool), Error> {
+    let mut last = None;
+    for name in MAINTENANCE.into_iter().filter(|name| *name != connection.database) {
+        let candidate = connection.with_database(name);
+        match query(&candidate, &find_sql(&connection.database), stopped) {
+            Ok(found) => return Ok((candidate, !found.is_empty())),
+            Err(error) => last = Some(error),
+        }
+    }
+    let source = last.unwrap_or_else(|| postgres::Error::Settings("no maintenance database".to_owned()));
+    Err(Error::Database { action: format!("reach the server of {connection}"), source })
+}
+
+/// Whether the server has the database of a connection.
+///
+/// # Errors
+/// Those of [`maintenance`].
+pub fn exists(connection: &Connection, stopped: Stopped<'_>) -> Result<bool, Error> {
+    maintenance(connection, stopped).map(|(_, is_there)| is_there)
+}
+
+/// Whether a server has a database of this name, which this connection is not to.
+pub(super) fn has(connection: &Connection, name: &str, stopped: Stopped<'_>) -> Result<bool, Error> {
+    run(connection, "look for the database", &find_sql(name), stopped).map(|rows| !rows.is_empty())
+}
+
+/// A query that has a row when there is a database of this name.
+fn find_sql(name: &str) -> String {
+    format!("SELECT 1 FROM pg_catalog.pg_database WHERE datname = {}", literal(name))
+}
+
+/// A name for a database beside another one, unique to this moment and within the server's bound.
+pub(super) fn beside(name: &str, purpose: &str) -> String {
+    let tail = format!("{MARK}{purpose}_{}_{}", LocalTime::now().stamp(), std::process::id());
+    let mut head = name.to_owned();
+    while head.len() + tail.len() > NAME_BYTES_MAX {
+        head.pop();
+    }
+    head + &tail
+}
+
+/// Whether a database has a name that only those have that a restore makes for a while.
+#[must_use]
+pub fn is_temporary(name: &str) -> bool {
+    let is_number = |text: &str, len: Option<usize>| {
+        !text.is_empty() && len.is_none_or(|len| text.len() == len) && text.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    let Some((_, tail)) = name.rsplit_once(MARK) else { return false };
+    match tail.split('_').collect::<Vec<_>>().as_slice() {
+        [purpose, day, time, process] => {
+            PURPOSES.contains(purpose)
+                && is_number(day, Some(8))
+                && is_number(time, Some(6))
+                && is_number(process, None)
+        }
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_beside_a_database_fit_and_are_known_again() {
+        for purpose in PURPOSES {
+            let name = beside(&"ä".repeat(40), purpose);
+            assert!(name.len() <= NAME_BYTES_MAX && is_temporary(&name), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_database_that_is_only_called_like_one_is_none() {
+        for name in [
+            "crm_larder_prod",
+            "x_larder_new",
+            "x_larder_new_20260101_000000_",
+            "x_larder_new_2026_000000_1",
+            "x_larder_other_20260101_000000_1",
+            "x_larder_new_20260101_000000_1_prod",
+        ] {
+            assert!(!is_temporary(name), "{name}");
+        }
+    }
+}

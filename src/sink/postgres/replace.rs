@@ -1,0 +1,160 @@
+//! Rows of tables that stay, replaced in one transaction of one session.
+//!
+//! Where that runs code of the owner of the tables, it is a session with the rights of that owner and no others.
+
+use std::io::Read;
+
+use super::lanes::{LaneOptions, Lanes};
+use super::load::{next_part, read_piece};
+use super::loader_role::LoaderRoles;
+use crate::model::rows::END;
+use crate::postgres::access::{Access, LoadAs};
+use crate::postgres::script::{Part, ScriptReader};
+use crate::postgres::{self, Connection, restrict_is_known};
+use crate::progress::Progress;
+use crate::sink::Error;
+
+/// Triggers do not run in its sessions, but for those that always do.
+const REPLICA: &str = "session_replication_role = replica";
+
+/// How rows are replaced.
+#[derive(Debug, Clone, Copy)]
+pub struct ReplaceOptions<'o> {
+    /// The encoding of the rows.
+    pub encoding: &'o str,
+    /// Whether code of roles that are no superusers may run with all rights of who restores.
+    pub trusts_code: bool,
+}
+
+/// A transaction that replaces rows. Without its end, nothing has changed.
+pub struct RowReplacer<'a> {
+    database: Connection,
+    lanes: Lanes<'a>,
+    roles: LoaderRoles,
+    /// Whose rights it has, where those are not the ones of who restores.
+    owner: Option<String>,
+}
+
+impl<'a> RowReplacer<'a> {
+    /// Begins to replace rows of these tables, given with the columns of the rows. `maintenance` is a connection to another
+    /// database of the same server.
+    ///
+    /// # Errors
+    /// [`Error::Code`] when the tables run code of several roles; [`Error::NoLoader`], [`Error::Database`].
+    pub fn open(
+        (database, maintenance): (Connection, Connection),
+        tables: &[(&str, &[String])],
+        options: ReplaceOptions<'_>,
+        progress: &'a dyn Progress,
+    ) -> Result<Self, Error> {
+        let stopped = || progress.cancelled();
+        let owner = if options.trusts_code { None } else { only_owner(&database, tables, &stopped)? };
+        LoaderRoles::drop_left(&maintenance, &stopped);
+        let mut roles = LoaderRoles::new(maintenance);
+        let connection = match &owner {
+            // Who is no superuser cannot set it himself.
+            Some(owner) => roles.connection(owner, &database.database, Some(REPLICA), &stopped)?,
+            None => database.clone(),
+        };
+        let lane = LaneOptions { count: 1, encoding: options.encoding, one_transaction: true, role: owner.as_deref() };
+        let lanes = Lanes::open(&connection, lane, progress);
+        let lanes = lanes.map_err(|source| Error::Database { action: action(&database), source })?;
+        let mut replacer = Self { database, lanes, roles, owner };
+        if replacer.owner.is_none() {
+            replacer.statements(&format!("SET LOCAL {REPLICA};\n"))?;
+        }
+        Ok(replacer)
+    }
+
+    /// Runs statements of ours.
+    ///
+    /// # Errors
+    /// [`Error::Database`], or [`Error::AsOwner`], with what the server said.
+    pub fn statements(&mut self, text: &str) -> Result<(), Error> {
+        self.say(text.as_bytes().to_vec())?;
+        self.lanes.wait().map_err(|source| failed(&self.database, self.owner.as_deref(), source))
+    }
+
+    /// Takes the rows of a script, and none of its statements.
+    ///
+    /// # Errors
+    /// Those of [`RowReplacer::statements`]; [`Error::Io`] when it cannot be read.
+    pub fn rows_of_script(&mut self, script: &mut dyn Read) -> Result<(), Error> {
+        let is_known = restrict_is_known(&self.database.place);
+        let is_known = is_known.map_err(|source| failed(&self.database, None, source.into()))?;
+        let mut reader = ScriptReader::new(script, !is_known);
+        while let Some(part) = next_part(&mut reader)? {
+            match part {
+                Part::Statements(_) => {}
+                Part::Copy { statement, .. } => self.say(statement)?,
+                Part::Rows(rows) => self.say(rows)?,
+                Part::RowsEnd => self.say(END.to_vec())?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes rows that follow this COPY statement.
+    ///
+    /// # Errors
+    /// Those of [`RowReplacer::rows_of_script`].
+    pub fn rows(&mut self, statement: &str, rows: &mut dyn Read) -> Result<(), Error> {
+        self.say(statement.as_bytes().to_vec())?;
+        while let Some(piece) = read_piece(rows)? {
+            self.say(piece)?;
+        }
+        self.say(END.to_vec())
+    }
+
+    /// Ends the transaction: from now on others see the rows.
+    ///
+    /// # Errors
+    /// Those of [`RowReplacer::statements`].
+    pub fn end(mut self) -> Result<(), Error> {
+        self.statements("COMMIT;\n")?;
+        let Self { database, lanes, mut roles, owner } = self;
+        lanes.end().map_err(|source| failed(&database, owner.as_deref(), source))?;
+        roles.drop_all(&database.database)
+    }
+
+    fn say(&mut self, piece: Vec<u8>) -> Result<(), Error> {
+        self.lanes.say(0, piece).map_err(|source| failed(&self.database, self.owner.as_deref(), source))
+    }
+}
+
+/// The one who replaces the rows of all these tables, where that is not who restores.
+fn only_owner(
+    database: &Connection,
+    tables: &[(&str, &[String])],
+    stopped: postgres::Stopped<'_>,
+) -> Result<Option<String>, Error> {
+    let access = Access::read(database, stopped).map_err(|source| failed(database, None, source))?;
+    let all: Vec<LoadAs> = tables.iter().map(|(table, columns)| access.of(table, columns)).collect::<Result<_, _>>()?;
+    let names = || tables.iter().map(|(table, _)| (*table).to_owned()).collect();
+    let runs_casts = access.has_casts();
+    if !runs_casts && all.iter().all(|load_as| *load_as == LoadAs::Restorer) {
+        return Ok(None);
+    }
+    let owners: Option<Vec<&str>> = tables.iter().map(|(table, _)| access.owner(table)).collect();
+    match owners.as_deref() {
+        Some([first, rest @ ..]) if rest.iter().all(|owner| owner == first) => Ok(Some((*first).to_owned())),
+        _ => Err(Error::Code { objects: names() }),
+    }
+}
+
+fn action(database: &Connection) -> String {
+    format!("replace the rows in {database}")
+}
+
+fn failed(database: &Connection, owner: Option<&str>, source: postgres::Error) -> Error {
+    match owner {
+        Some(owner) => Error::AsOwner { owner: owner.to_owned(), source },
+        None => Error::Database { action: action(database), source },
+    }
+}
+
+impl std::fmt::Debug for RowReplacer<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "RowReplacer(to {})", action(&self.database))
+    }
+}

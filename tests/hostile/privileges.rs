@@ -1,0 +1,279 @@
+//! Code of others in sessions of a superuser: by a backup, by a restore, by a test restore.
+
+use std::fs;
+
+use crate::attacker::Attacked;
+
+/// Each makes something that runs its code when it is restored.
+const TRAPS: [(&str, &str); 14] = [
+    ("a check", "CREATE TABLE m.t (id integer PRIMARY KEY, CHECK (m.evil(id)))"),
+    ("a check without a key", "CREATE TABLE m.t (id integer, CHECK (m.evil(id)))"),
+    ("a check of all columns", "CREATE TABLE m.t (id integer, x text, CONSTRAINT c CHECK (m.evil(id))); ALTER TABLE m.t ADD CONSTRAINT d CHECK (m.evil(t))"),
+    ("a generated column", "CREATE TABLE m.t (id integer, g integer GENERATED ALWAYS AS (m.evil_id(id)) STORED)"),
+    ("a default", "CREATE TABLE m.t (id integer, d integer DEFAULT m.evil_id(1))"),
+    ("a domain", "CREATE DOMAIN m.d AS integer CHECK (m.evil(VALUE)); CREATE TABLE m.t (id m.d PRIMARY KEY)"),
+    ("a domain in an array", "CREATE DOMAIN m.d AS integer CHECK (m.evil(VALUE)); CREATE TABLE m.t (id m.d[])"),
+    (
+        "the input of a type",
+        "CREATE DOMAIN m.d AS integer CHECK (m.evil(VALUE)); CREATE TYPE m.pair AS (a m.d, b integer); CREATE TABLE m.t (id m.pair)",
+    ),
+    ("an index on an expression", "CREATE TABLE m.t (id integer); CREATE INDEX i ON m.t (m.evil_id(id))"),
+    ("an index with a condition", "CREATE TABLE m.t (id integer); CREATE INDEX i ON m.t (id) WHERE m.evil(id)"),
+    ("a materialized view", "CREATE TABLE m.t (id integer); CREATE MATERIALIZED VIEW m.v AS SELECT m.evil(id) FROM m.t"),
+    (
+        "a partition",
+        "CREATE TABLE m.w (id integer) PARTITION BY RANGE (m.evil_id(id)); CREATE TABLE m.t PARTITION OF m.w FOR VALUES FROM (0) TO (9)",
+    ),
+    (
+        "the bound of a partition",
+        "CREATE DOMAIN m.d AS integer CHECK (m.evil(VALUE)); CREATE TABLE m.w (id m.d) PARTITION BY RANGE (id);
+         CREATE TABLE m.t PARTITION OF m.w FOR VALUES FROM (0) TO (9)",
+    ),
+    (
+        "a cast of a foreign key",
+        "CREATE TYPE m.n AS ENUM ('1'); CREATE FUNCTION m.cast(m.n) RETURNS integer IMMUTABLE LANGUAGE plpgsql AS
+            $f$ BEGIN PERFORM m.try_all(); RETURN 1; END $f$; CREATE CAST (m.n AS integer) WITH FUNCTION m.cast(m.n) AS IMPLICIT;
+         CREATE TABLE m.p (id integer PRIMARY KEY); INSERT INTO m.p VALUES (1); CREATE TABLE m.t (id m.n REFERENCES m.p)",
+    ),
+];
+
+/// Rows of each kind of `m.t`.
+fn fill(attacked: &Attacked, trap: &str) {
+    let row = match trap {
+        "the input of a type" => "INSERT INTO m.t VALUES ((1, 2))",
+        "a domain in an array" => "INSERT INTO m.t VALUES ('{1,2}')",
+        "a cast of a foreign key" => "INSERT INTO m.t VALUES ('1')",
+        _ => "INSERT INTO m.t (id) VALUES (1)",
+    };
+    attacked.as_mallory(row);
+    if trap == "a materialized view" {
+        attacked.as_mallory("REFRESH MATERIALIZED VIEW m.v");
+    }
+}
+
+/// A table owner became superuser by a restore, and by a test restore alone.
+#[test]
+fn code_of_a_table_owner_gains_nothing_by_a_restore() {
+    for method in ["tables", "pg_dump"] {
+        for (trap, sql) in TRAPS {
+            let attacked = Attacked::new();
+            attacked.by_method(method);
+            attacked.as_mallory(sql);
+            fill(&attacked, trap);
+            attacked.system.create();
+            attacked.assert_harmless(&format!("{method}, {trap}, saved"));
+            let before = attacked.system.fingerprint();
+            let restored = attacked.restore(&[]);
+            attacked.assert_harmless(&format!("{method}, {trap}, restored"));
+            if trap == "the bound of a partition" {
+                // Nobody but a superuser can attach it, so that has to be asked for.
+                assert_eq!(restored.code, 1, "{method}: {restored:?}");
+                assert!(restored.stderr.contains("--run-code-as-superuser"), "{method}: {restored:?}");
+            } else {
+                restored.exits(0);
+            }
+            assert_eq!(attacked.system.fingerprint(), before, "{method}, {trap}");
+            assert_eq!(attacked.system.scratch_databases(), "", "{method}, {trap}");
+        }
+    }
+}
+
+/// An event trigger of a superuser whose function another role may write ran as soon as it was restored.
+#[test]
+fn an_event_trigger_does_not_run_before_the_end_of_a_restore() {
+    for method in ["tables", "pg_dump"] {
+        let attacked = Attacked::new();
+        attacked.by_method(method);
+        attacked.as_mallory(
+            "CREATE TABLE m.t (id integer PRIMARY KEY); INSERT INTO m.t VALUES (1); CREATE MATERIALIZED VIEW m.v AS SELECT id FROM m.t;
+             CREATE FUNCTION m.fired() RETURNS event_trigger LANGUAGE plpgsql AS $f$ BEGIN NULL; END $f$;",
+        );
+        attacked.system.sql("CREATE EVENT TRIGGER watch ON ddl_command_start EXECUTE FUNCTION m.fired(); COMMENT ON EVENT TRIGGER watch IS 'x'");
+        attacked.as_mallory(
+            "CREATE OR REPLACE FUNCTION m.fired() RETURNS event_trigger LANGUAGE plpgsql AS $f$ BEGIN PERFORM m.try_all(); END $f$",
+        );
+        attacked.system.create();
+        attacked.restore(&[]).exits(0);
+        attacked.assert_harmless(method);
+        let found =
+            attacked.system.sql("SELECT evtname, obj_description(oid, 'pg_event_trigger') FROM pg_event_trigger");
+        assert_eq!(found, "watch|x");
+    }
+}
+
+/// The owner of a database redirected names that a backup did not qualify.
+#[test]
+fn a_search_path_of_others_redirects_nothing() {
+    let attacked = Attacked::new();
+    let (database, mallory) = (attacked.system.database.clone(), attacked.mallory.clone());
+    attacked
+        .system
+        .sql(&format!("ALTER DATABASE {database} OWNER TO {mallory}; GRANT CREATE ON SCHEMA public TO {mallory};"));
+    attacked.as_mallory("CREATE TABLE m.t (id integer PRIMARY KEY, x text); INSERT INTO m.t VALUES (1, 'x')");
+    let mut traps = String::new();
+    for (name, arguments, result) in [
+        ("current_setting", "text", "text"),
+        ("pg_database_size", "name", "bigint"),
+        ("current_database", "", "name"),
+        ("quote_ident", "text", "text"),
+        ("format", "text, VARIADIC \"any\"", ""),
+        ("to_jsonb", "anyelement", "jsonb"),
+        ("pg_table_size", "regclass", "bigint"),
+        ("set_config", "text, text, boolean", "text"),
+        ("count", "", "bigint"),
+    ] {
+        if !result.is_empty() {
+            traps.push_str(&format!(
+                "CREATE FUNCTION public.{name}({arguments}) RETURNS {result} LANGUAGE plpgsql AS $f$ BEGIN PERFORM m.try_all(); RETURN NULL; END $f$;"
+            ));
+        }
+    }
+    for operator in ["=", "<>", "~", "!~", "||"] {
+        for (left, right) in [
+            ("name", "name"),
+            ("name", "text"),
+            ("text", "text"),
+            ("\"char\"", "\"char\""),
+            ("oid", "oid"),
+            ("boolean", "boolean"),
+        ] {
+            let left_name = left.trim_matches('"');
+            let function =
+                format!("op_{}_{left_name}_{right}", operator.bytes().map(u32::from).sum::<u32>()).replace('"', "");
+            traps.push_str(&format!(
+                "CREATE FUNCTION public.\"{function}\"({left}, {right}) RETURNS boolean LANGUAGE plpgsql AS $f$ BEGIN PERFORM m.try_all(); RETURN true; END $f$;
+                 CREATE OPERATOR public.{operator} (LEFTARG = {left}, RIGHTARG = {right}, FUNCTION = public.\"{function}\");"
+            ));
+        }
+    }
+    attacked.as_mallory(&traps);
+    attacked.as_mallory(&format!("ALTER DATABASE {database} SET search_path = public, pg_catalog"));
+    attacked.system.create();
+    attacked.assert_harmless("saved");
+    attacked.system.larder(&["plan"]).exits(0);
+    attacked.assert_harmless("planned");
+    attacked.restore(&["--tables", "m.t"]).exits(0);
+    attacked.assert_harmless("rows replaced");
+    attacked.restore(&[]).exits(0);
+    attacked.assert_harmless("restored");
+}
+
+/// Rows that were replaced in a live table ran the code of its owner, whose triggers may run always.
+#[test]
+fn code_of_a_table_owner_gains_nothing_where_rows_are_replaced() {
+    let attacked = Attacked::new();
+    attacked.as_mallory(
+        "CREATE TABLE m.t (id integer PRIMARY KEY); INSERT INTO m.t VALUES (1), (2);
+         CREATE TABLE m.\"$check$; x\" (id integer PRIMARY KEY); INSERT INTO m.\"$check$; x\" VALUES (1);",
+    );
+    attacked.system.create();
+    attacked.as_mallory(
+        "CREATE FUNCTION m.fired() RETURNS trigger LANGUAGE plpgsql AS $f$ BEGIN PERFORM m.try_all(); RETURN NEW; END $f$;
+         CREATE TRIGGER a BEFORE INSERT ON m.t FOR EACH ROW EXECUTE FUNCTION m.fired(); ALTER TABLE m.t ENABLE ALWAYS TRIGGER a;
+         CREATE TRIGGER b BEFORE DELETE ON m.t FOR EACH STATEMENT EXECUTE FUNCTION m.fired(); ALTER TABLE m.t ENABLE REPLICA TRIGGER b;
+         CREATE INDEX i ON m.t (m.evil_id(id)); ALTER TABLE m.t ADD CHECK (m.evil(id)); DELETE FROM m.t WHERE id = 2",
+    );
+    attacked.restore(&["--tables", "m.t"]).exits(0);
+    attacked.assert_harmless("rows replaced");
+    assert_eq!(attacked.system.sql("SELECT count(*) FROM m.t"), "2");
+    attacked.restore(&["--tables", "m.$check$; x"]).exits(0);
+    // A table of somebody else besides would need the rights of both.
+    let both = attacked.restore(&["--tables", "m.t,public.numbers"]).exits(1);
+    assert!(both.stderr.contains("--run-code-as-superuser"), "{}", both.stderr);
+    attacked.assert_harmless("nothing replaced");
+}
+
+/// A table of a superuser that calls a function of somebody else is restored only on a word.
+#[test]
+fn code_in_the_table_of_a_superuser_needs_a_word() {
+    for method in ["tables", "pg_dump"] {
+        let attacked = Attacked::new();
+        attacked.by_method(method);
+        attacked.system.sql("ALTER TABLE numbers ADD CONSTRAINT c CHECK (m.evil(id))");
+        attacked.system.server.sql("postgres", &format!("ALTER ROLE {} NOSUPERUSER", attacked.mallory));
+        attacked.system.create();
+        let before = attacked.system.fingerprint();
+        let refused = attacked.restore(&[]).exits(2);
+        assert!(
+            refused.stderr.contains("public.numbers") && refused.stderr.contains("--run-code-as-superuser"),
+            "{refused:?}"
+        );
+        attacked.assert_harmless(method);
+        assert_eq!(attacked.system.fingerprint(), before);
+        attacked.restore(&["--run-code-as-superuser"]);
+        attacked.system.server.sql("postgres", &format!("ALTER ROLE {} NOSUPERUSER", attacked.mallory));
+    }
+}
+
+/// What is legal goes on: several owners, functions in checks, forced policies, and nobody is asked.
+#[test]
+fn databases_of_several_owners_come_back_without_a_question() {
+    for method in ["tables", "pg_dump"] {
+        let mut attacked = Attacked::new();
+        attacked.by_method(method);
+        let other = attacked.system.new_role("NOLOGIN");
+        attacked.as_mallory(
+            "CREATE FUNCTION m.positive(integer) RETURNS boolean LANGUAGE plpgsql AS $f$ BEGIN RETURN $1 > 0; END $f$;
+             CREATE TABLE m.t (id integer PRIMARY KEY CHECK (m.positive(id)), x text DEFAULT 'x'); INSERT INTO m.t SELECT generate_series(1, 1000);
+             CREATE TABLE m.f (id integer PRIMARY KEY, t integer REFERENCES m.t, CHECK (id > 0)); INSERT INTO m.f VALUES (1, 1);
+             ALTER TABLE m.f ENABLE ROW LEVEL SECURITY; ALTER TABLE m.f FORCE ROW LEVEL SECURITY; CREATE POLICY p ON m.f USING (false);
+             ALTER TABLE m.t ADD CONSTRAINT small CHECK (m.positive(10000 - id)) NOT VALID;",
+        );
+        attacked.system.sql(&format!(
+            "CREATE SCHEMA o; GRANT USAGE ON SCHEMA o TO {other}; CREATE TABLE o.t (id serial PRIMARY KEY, n numeric CHECK (n > 0),
+                g integer GENERATED ALWAYS AS (7) STORED); INSERT INTO o.t (n) SELECT generate_series(1, 100); ALTER TABLE o.t OWNER TO {other};
+             CREATE TABLE o.mine (id integer PRIMARY KEY CHECK (id > 0)); INSERT INTO o.mine VALUES (1)"
+        ));
+        let before = attacked.system.fingerprint();
+        attacked.system.create();
+        attacked.system.sql("DELETE FROM m.f; DELETE FROM o.t");
+        attacked.restore(&[]).exits(0);
+        assert_eq!(attacked.system.fingerprint(), before, "{method}");
+        attacked.assert_harmless(method);
+    }
+}
+
+/// Roles that a killed restore has left are dropped by the next one, those of a running one are not.
+#[test]
+fn roles_of_a_killed_restore_are_dropped_by_the_next() {
+    let attacked = Attacked::new();
+    attacked.as_mallory("CREATE TABLE m.t (id integer PRIMARY KEY CHECK (id > 0)); INSERT INTO m.t VALUES (1)");
+    attacked.system.create();
+    attacked.system.server.sql("postgres", "CREATE ROLE larder_load_00000000000000ff LOGIN");
+    attacked.restore(&[]).exits(0);
+    let left = "SELECT count(*) FROM pg_roles WHERE rolname = 'larder_load_00000000000000ff'";
+    assert_eq!(attacked.system.server.sql("postgres", left), "0");
+    attacked.assert_harmless("restored");
+}
+
+/// A dump may say what no backup of a server would: a default is run where rows do not name its column.
+#[test]
+fn a_dump_of_somebody_else_runs_no_code_of_table_owners() {
+    let attacked = Attacked::new();
+    let (database, mallory) = (attacked.system.database.clone(), attacked.mallory.clone());
+    for (number, (rows, insert)) in [
+        ("COPY m.t (id) FROM stdin;\n1\n\\.\n", "COPY"),
+        ("INSERT INTO m.t (id) VALUES (1);\nINSERT INTO m.t (id)\nVALUES (2);\n", "INSERT"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let dump = format!(
+            "--\n-- PostgreSQL database dump\n--\n\nCREATE SCHEMA m;\nALTER SCHEMA m OWNER TO {mallory};\n\
+             CREATE FUNCTION m.try_all() RETURNS integer LANGUAGE plpgsql AS $$ BEGIN\n\
+             BEGIN EXECUTE 'RESET ROLE'; EXCEPTION WHEN OTHERS THEN NULL; END;\n\
+             BEGIN EXECUTE 'ALTER ROLE {mallory} SUPERUSER'; EXCEPTION WHEN OTHERS THEN NULL; END;\n\
+             EXECUTE 'SET ROLE {mallory}'; RETURN 1; END $$;\n\
+             ALTER FUNCTION m.try_all() OWNER TO {mallory};\n\
+             CREATE TABLE m.t (id integer, d integer DEFAULT m.try_all());\nALTER TABLE m.t OWNER TO {mallory};\n\
+             {rows}\n--\n-- PostgreSQL database dump complete\n--\n"
+        );
+        let path = attacked.system.beside(&format!("{database}_backup_2025090{}_020000.sql", number + 1));
+        fs::write(&path, dump).expect("the folder is ours");
+        let path = path.to_string_lossy().into_owned();
+        attacked.system.larder(&["restore", &path, "--components", "database", "--force", "--no-snapshot"]).exits(0);
+        attacked.assert_harmless(insert);
+        attacked.system.larder(&["import", &path]);
+        attacked.assert_harmless(insert);
+    }
+}
