@@ -5,6 +5,7 @@
 mod error;
 mod isolated;
 mod running;
+mod sandbox;
 mod watched;
 
 use std::ffi::{OsStr, OsString};
@@ -16,6 +17,7 @@ use std::sync::Arc;
 pub use error::{Error, status_text};
 pub use isolated::isolated_user;
 pub use running::{Process, ProcessInput};
+pub use sandbox::Sandbox;
 pub use watched::{POLL, Watched, poll_readable, until_cancelled};
 
 use crate::docker::{Engine, Exec, ExecOptions};
@@ -67,13 +69,18 @@ pub struct Program {
     place: Place,
     /// The user that it runs as on this host, where that is not ours.
     user: Option<u32>,
+    /// What it is shut off in on this host, where it is.
+    sandbox: Option<Sandbox>,
+    /// Whether what is typed on the terminal does not reach it.
+    apart: bool,
 }
 
 impl Program {
     /// The program of this name, or at this path.
     pub fn new(name: impl AsRef<OsStr>, place: Place) -> Self {
         let name = name.as_ref().to_owned();
-        Self { name, arguments: Vec::new(), variables: Vec::new(), removed: Vec::new(), place, user: None }
+        let (arguments, variables, removed) = (Vec::new(), Vec::new(), Vec::new());
+        Self { name, arguments, variables, removed, place, user: None, sandbox: None, apart: false }
     }
 
     /// Adds an argument.
@@ -107,6 +114,18 @@ impl Program {
         self
     }
 
+    /// Has it run in a sandbox of this host, with an environment of its own. It ends when its input is dropped.
+    pub fn in_sandbox(&mut self, sandbox: Sandbox) -> &mut Self {
+        self.sandbox = Some(sandbox);
+        self.apart()
+    }
+
+    /// Keeps from it what is typed on the terminal: we end it ourselves.
+    pub fn apart(&mut self) -> &mut Self {
+        self.apart = true;
+        self
+    }
+
     /// How it is called in messages.
     fn shown(&self) -> String {
         let name = self.name.to_string_lossy();
@@ -137,8 +156,17 @@ impl Program {
     }
 
     fn start_here(&self, with_input: bool) -> Result<(Option<ProcessInput>, Process), Error> {
-        let mut command = Command::new(&self.name);
-        command.args(&self.arguments).envs(self.variables.iter().map(|(name, value)| (name, value)));
+        let mut command = match &self.sandbox {
+            Some(sandbox) => sandbox.command(&self.name, &self.arguments),
+            None => Command::new(&self.name),
+        };
+        if self.sandbox.is_none() {
+            command.args(&self.arguments);
+        }
+        if self.apart {
+            command.process_group(0);
+        }
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         for name in &self.removed {
             command.env_remove(name);
         }
@@ -158,6 +186,17 @@ impl Program {
         let output = child.stdout.take().expect("the output is piped");
         let _ = rustix::pipe::fcntl_setpipe_size(&output, PIPE_BYTES);
         Ok((input, Process::of_child(self.shown(), child, output)))
+    }
+
+    /// Runs it to its end with an input that it does not read and that ends after it, and forgets what it wrote.
+    ///
+    /// # Errors
+    /// [`Error::Start`], [`Error::Docker`], [`Error::Failed`], [`Error::Stream`].
+    pub fn run_apart(&self) -> Result<(), Error> {
+        let (input, process) = self.start(true)?;
+        let ended = process.finish();
+        drop(input);
+        ended
     }
 
     /// Runs it to its end with this input, and returns what it wrote.

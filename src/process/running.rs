@@ -2,10 +2,13 @@
 //!
 //! Whether it runs here or in a container is not seen from outside of this file.
 
+use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::process::{Child, ChildStdout};
 use std::thread::JoinHandle;
 use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::error::{Error, status_text};
 use super::watched::poll_readable;
@@ -111,6 +114,25 @@ impl Process {
         }
     }
 
+    /// Whether a child has ended. Of a program in a container nothing is known.
+    pub fn has_ended(&mut self) -> bool {
+        match &mut self.running {
+            Running::Child(process) => !matches!(process.child.try_wait(), Ok(None)),
+            Running::Exec(_) => false,
+        }
+    }
+
+    /// Tells a child to leave what it does and end.
+    pub fn quit(&mut self) {
+        if !self.has_ended()
+            && let Running::Child(process) = &self.running
+            && let Some(pid) = i32::try_from(process.child.id()).ok().and_then(Pid::from_raw)
+        {
+            // It has not been waited for, so the number is its own; it fails harmlessly when it has ended.
+            let _ = kill_process(pid, Signal::QUIT);
+        }
+    }
+
     /// Waits for the process to end.
     ///
     /// # Errors
@@ -149,13 +171,30 @@ impl Read for Process {
     }
 }
 
-/// What a process says on its standard error, up to a bound; the rest is read and forgotten.
+/// What a process says on its standard error, up to a bound: its beginning and its end.
 fn read_bounded(mut from: impl Read) -> String {
-    let mut kept = Vec::new();
-    let mut buffer = [0; 4096];
+    const HALF: usize = STDERR_BYTES_MAX / 2;
+    let (mut first, mut last, mut buffer) = (Vec::new(), VecDeque::<u8>::new(), [0; 4096]);
     while let Ok(len @ 1..) = from.read(&mut buffer) {
-        let room = STDERR_BYTES_MAX.saturating_sub(kept.len()).min(len);
-        kept.extend_from_slice(buffer.get(..room).unwrap_or_default());
+        let bytes = buffer.get(..len).unwrap_or_default();
+        let (begin, rest) = bytes.split_at(len.min(HALF - first.len()));
+        first.extend_from_slice(begin);
+        last.extend(rest);
+        last.drain(..last.len().saturating_sub(HALF));
     }
-    String::from_utf8_lossy(&kept).trim().to_owned()
+    first.extend(last);
+    String::from_utf8_lossy(&first).trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_long_complaint_the_beginning_and_the_end_are_kept() {
+        let text = format!("first {} last", "x".repeat(3 * STDERR_BYTES_MAX));
+        let kept = read_bounded(text.as_bytes());
+        assert!(kept.starts_with("first x") && kept.ends_with("x last") && kept.len() == STDERR_BYTES_MAX);
+        assert_eq!(read_bounded(&b" short\n"[..]), "short");
+    }
 }
