@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use bollard::models::{ContainerInspectResponse, HealthStatusEnum, MountPoint};
 
-/// Label of containers that only mount a volume, with who made them.
+/// Label of containers of our own, with who made them.
 pub(super) const HELPER: &str = "larder.helper";
 /// The year in which a container was started that never was.
 const NEVER: &str = "0001-";
@@ -44,6 +44,8 @@ pub struct Container {
     pub name: String,
     /// The image as it was named.
     pub image: String,
+    /// The image that it is made of, whatever is called so by now.
+    pub image_id: String,
     /// Program and arguments.
     pub command: Vec<String>,
     /// Its environment.
@@ -141,6 +143,7 @@ impl From<ContainerInspectResponse> for Container {
             id: found.id.unwrap_or_default(),
             name: found.name.unwrap_or_default().trim_start_matches('/').to_owned(),
             image: config.image.unwrap_or_default(),
+            image_id: found.image.unwrap_or_default(),
             command: program.chain(found.args.unwrap_or_default()).collect(),
             variables: variables.collect(),
             labels: config.labels.unwrap_or_default(),

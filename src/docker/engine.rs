@@ -244,12 +244,12 @@ impl Engine {
         self.block(&format!("start the container {container}"), started)
     }
 
-    /// Removes a container, whatever it is doing.
+    /// Removes a container, whatever it is doing, with the volumes that have no name but by it.
     ///
     /// # Errors
     /// [`Error::Refused`], [`Error::Broken`].
     pub fn remove_container(&self, container: &str) -> Result<(), Error> {
-        let options = RemoveContainerOptions { force: true, ..Default::default() };
+        let options = RemoveContainerOptions { force: true, v: true, ..Default::default() };
         let removed = self.docker.remove_container(container, Some(options));
         self.block(&format!("remove the container {container}"), removed)
     }

@@ -184,8 +184,9 @@ fn make_image(engine: &Engine) -> Result<(), Error> {
     engine.block("make an empty image", made).map(drop)
 }
 
-/// Removes helpers that killed processes of this host left. Best effort: they hold nothing but their volume's name.
-fn remove_orphans(engine: &Engine) {
+/// Removes helpers and other containers for a while that killed processes of this host left. Best effort: nothing of worth is
+/// in them.
+pub(super) fn remove_orphans(engine: &Engine) {
     let filters = HashMap::from([("label".to_owned(), vec![HELPER.to_owned()])]);
     let options = ListContainersOptions { all: true, filters: Some(filters), ..Default::default() };
     let listed = engine.block("list its containers", engine.docker.list_containers(Some(options)));

@@ -365,6 +365,7 @@ mod tests {
             id: service.to_owned(),
             name: service.to_owned(),
             image: String::new(),
+            image_id: String::new(),
             command: Vec::new(),
             variables: HashMap::new(),
             labels: HashMap::from([label("service", service), label("depends_on", depends_on)]),

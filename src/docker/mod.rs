@@ -15,6 +15,7 @@ pub mod redis;
 mod remove;
 mod stack;
 mod throwaway;
+mod throwaway_container;
 mod upload;
 
 use std::io;
@@ -29,6 +30,7 @@ pub use journal::{Journal, Leftover, Purpose};
 pub use remove::{Removal, VolumeCleaner};
 pub use stack::{DatabaseServer, Stack};
 pub use throwaway::ThrowawayVolume;
+pub use throwaway_container::{ThrowawayContainer, ThrowawayOptions};
 pub use upload::Upload;
 
 /// The engine could not do something.

@@ -197,8 +197,14 @@ impl Stack {
     /// The server whose data directory lies in a volume, and where in it.
     #[must_use]
     pub fn server_data(&self, volume: &str) -> Option<String> {
-        let users = self.users(volume);
-        users.iter().filter(|user| is_postgres(user)).find_map(|user| DatabaseServer::of(user).data_in(volume))
+        self.data_server(volume).map(|(_, data)| data)
+    }
+
+    /// The container of that server, and where in the volume its data lies.
+    #[must_use]
+    pub fn data_server(&self, volume: &str) -> Option<(&Container, String)> {
+        let users = self.containers.iter().filter(|user| user.mount(volume).is_some() && is_postgres(user));
+        users.map(|user| (user, DatabaseServer::of(user).data_in(volume))).find_map(|(user, data)| Some((user, data?)))
     }
 }
 
@@ -266,6 +272,7 @@ mod tests {
             id: "1".to_owned(),
             name: "c".to_owned(),
             image: image.to_owned(),
+            image_id: String::new(),
             command: command.iter().map(|word| (*word).to_owned()).collect(),
             variables: variables.iter().map(owned).collect(),
             labels: HashMap::new(),

@@ -7,6 +7,7 @@ mod attributes;
 mod beneath;
 mod file;
 mod gzip;
+mod ownership;
 pub mod postgres;
 
 use std::io;
@@ -17,6 +18,7 @@ pub(crate) use beneath::join;
 pub use beneath::{Beneath, Existing};
 pub use file::{FileTarget, Layout};
 pub use gzip::GzipWriter;
+pub use ownership::give_to;
 
 use crate::postgres as client;
 use crate::postgres::access::NeedsAllRights;

@@ -11,3 +11,4 @@ mod parts;
 mod savings;
 mod support;
 mod tables;
+mod throwaway;

@@ -21,7 +21,8 @@ use std::path::PathBuf;
 pub use compare::same_content;
 pub use database::{DatabaseRestore, DatabaseTarget, TestPlace, check_target, load_and_count};
 pub use safety::safety_snapshot;
-pub use server::TestServer;
+pub use server::{CodeOf, TestServer, link_outside};
+pub(super) use server::{ON_A_COPY, not_installed};
 pub use tree::TreeOptions;
 pub use volume::{PROJECT_LABEL, Safety, VOLUME_LABEL, VolumeTarget, has_server_data};
 

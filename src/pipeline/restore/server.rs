@@ -1,173 +1,334 @@
 //! PostgreSQL servers that are started for a test alone, with the programs that are installed here.
+//!
+//! Who owns a table has code run in them, as the superuser, and so whatever the user of the server may do. As root they run in
+//! a [`Sandbox`]. None of root's files lies in a folder of theirs, none of their names is followed by us, and nobody gets in
+//! without a password that is made for each.
 
-use std::fs;
-use std::io;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
-use std::os::unix::process::CommandExt;
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, OpenOptionsExt, PermissionsExt, chown};
 use std::path::{Component, Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
+use rustix::fs::{AtFlags, CWD, linkat};
 use tempfile::TempDir;
 
+use crate::id::{hex, random_key};
 use crate::pipeline::Error;
-use crate::postgres::{Connection, find_server_programs, server_programs_of};
-use crate::process;
-use crate::sink;
+use crate::postgres::{Connection, Stopped, psql_program, server_programs_of};
+use crate::process::{self, POLL, Place, Process, ProcessInput, Program, Sandbox};
+use crate::sink::{self, Beneath, give_to};
 
 /// How long a recovery from the write-ahead log may take.
-const START_SECS: &str = "600";
+const START_LIMIT: Duration = Duration::from_mins(10);
+const SOCKET: &str = ".s.PGSQL.5432";
+/// Longest path of a socket.
+const SOCKET_BYTES_MAX: usize = 107;
+const PORT: u16 = 5432;
+const PASSWORD_FILE: &str = "password";
+/// What is read of the file that says which version a data directory is of.
+const VERSION_BYTES_MAX: u64 = 16;
+/// Lines that are kept of what a server says that does not start.
+const LINES_MAX: usize = 5;
+/// Where a server in a sandbox has its folders.
+const IN_SANDBOX: &str = "/server";
+/// What a fresh server does without: it never has to start again.
+const FRESH: [&str; 2] = ["fsync=off", "full_page_writes=off"];
 /// What a server on a copy does not do: reach others, be reached over a network, load what is not installed, write
 /// elsewhere, or take the memory of a large machine.
-const ON_A_COPY: &str = "-c listen_addresses='' -c ssl=off -c archive_mode=off -c restore_command='' -c primary_conninfo='' \
-    -c primary_slot_name='' -c max_logical_replication_workers=0 -c shared_preload_libraries='' -c logging_collector=off \
-    -c log_destination=stderr -c huge_pages=off -c shared_buffers=64MB";
+pub(crate) const ON_A_COPY: [&str; 14] = [
+    "listen_addresses=",
+    "ssl=off",
+    "archive_mode=off",
+    "restore_command=",
+    "primary_conninfo=",
+    "primary_slot_name=",
+    "max_logical_replication_workers=0",
+    "shared_preload_libraries=",
+    "logging_collector=off",
+    "log_destination=stderr",
+    "huge_pages=off",
+    "shared_buffers=64MB",
+    "external_pid_file=",
+    "unix_socket_permissions=0777",
+];
 
-/// A PostgreSQL server of its own, on a socket in a temporary folder. Stopped when dropped, and its folder removed.
-#[derive(Debug)]
+/// Whose code a server runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CodeOf {
+    /// Ours alone. Where we are not root it runs as we do.
+    Ourselves,
+    /// That of whoever made the data.
+    Others,
+}
+
+/// A PostgreSQL server of its own. Ended when dropped, with everything that was started in it, and its folder removed.
 pub struct TestServer {
+    /// Of a server in a sandbox: it ends with it.
+    input: Option<ProcessInput>,
+    process: Option<Process>,
+    ground: Ground,
+}
+
+/// The folders of a server, before it runs.
+#[derive(Debug)]
+struct Ground {
     programs: PathBuf,
+    sandbox: Option<Sandbox>,
+    password: String,
+    /// Ours. It has `data`, `socket` and `settings`, and a second name of the socket that only we can change.
     folder: TempDir,
-    data: PathBuf,
-    /// Whether the data is a copy that was there before.
-    is_copy: bool,
-    user: Option<(u32, u32)>,
 }
 
 impl TestServer {
-    /// Starts a server with nothing in it, with the programs that are installed here.
-    ///
-    /// # Errors
-    /// [`Error::Sink`] when none are installed or it does not start.
-    pub fn start() -> Result<Self, Error> {
-        let programs = find_server_programs().ok_or_else(|| {
-            let why = "no database server was named, and no PostgreSQL is installed here to start one";
-            Error::Sink(sink::Error::Unusable(why.to_owned()))
-        })?;
-        // PostgreSQL refuses to run as root.
-        let user = rustix::process::geteuid().is_root().then(unprivileged_user);
-        let server = Self::prepare(programs, None, user)?;
-        let data = server.data.display().to_string();
-        server
-            .run("initdb", &["-A", "trust", "-U", "postgres", "-E", "UTF8", "--locale=C", "--no-sync", "-D", &data])?;
-        server.start_with("-c fsync=off -c full_page_writes=off")?;
-        Ok(server)
-    }
-
-    /// Starts a server on a data directory that is a throwaway copy, as the owner of it, or says why it is not started.
-    /// Of its configuration nothing counts that reaches beyond the copy. It is changed by that, and is no standby any
-    /// more.
+    /// Starts a server with nothing in it, with the programs of this folder, or says what is lacking for it.
     ///
     /// # Errors
     /// [`Error::Sink`] when it does not start.
-    pub fn start_on(data: &Path) -> Result<Result<Self, String>, Error> {
-        let failed = |source| Error::Sink(sink::Error::io("read", data.display().to_string(), source));
-        let version = fs::read_to_string(data.join("PG_VERSION")).map_err(failed)?;
-        let Some(programs) = server_programs_of(version.trim()) else {
-            return Ok(Err("its version is not installed here".to_owned()));
+    pub fn start(programs: &Path, code: CodeOf, stopped: Stopped<'_>) -> Result<Result<Self, String>, Error> {
+        let ground = match Ground::prepare(programs, None, code)? {
+            Ok(ground) => ground,
+            Err(why) => return Ok(Err(why)),
         };
-        if let Some(link) = link_outside(data).map_err(failed)? {
-            return Ok(Err(format!("{link} is a link that leads out of the copy")));
-        }
+        let password = ground.place("settings").join(PASSWORD_FILE).display().to_string();
+        let mut initdb = ground.program("initdb");
+        initdb.args(["-A", "scram-sha-256", "--pwfile", &password, "-U", "postgres", "-E", "UTF8", "--locale=C"]);
+        initdb.arg("--no-sync").arg("-D").arg(ground.place("data"));
+        initdb.run_apart().map_err(failed)?;
+        Self::run(ground, &FRESH.map(str::to_owned), stopped).map(Ok)
+    }
+
+    /// Starts a server on a data directory below `root` that is a throwaway copy, or says what is lacking for it. The copy
+    /// is given to the user of the server. Of its configuration nothing counts that reaches beyond the copy. It is changed
+    /// by that, and is no standby any more. Nobody may log in.
+    ///
+    /// # Errors
+    /// [`Error::Sink`] when it does not start.
+    pub fn start_on((root, data): (&Path, &str), stopped: Stopped<'_>) -> Result<Result<Self, String>, Error> {
+        let mut beneath = Beneath::open(root)?;
+        let within = |name: &str| Path::new(data).join(name).into_os_string().into_vec();
+        let mut version = String::new();
+        beneath.open_file(&within("PG_VERSION"))?.take(VERSION_BYTES_MAX).read_to_string(&mut version).map_err(
+            |source| sink::Error::io("read", root.join(data).join("PG_VERSION").display().to_string(), source),
+        )?;
         for signal in ["standby.signal", "recovery.signal"] {
-            match fs::remove_file(data.join(signal)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
-                _ => {}
+            beneath.remove(&within(signal))?;
+        }
+        let version = version.trim();
+        let Some(programs) = server_programs_of(version) else {
+            return Ok(Err(not_installed(version)));
+        };
+        let ground = match Ground::prepare(&programs, Some(&root.join(data)), CodeOf::Others)? {
+            Ok(ground) => ground,
+            Err(why) => return Ok(Err(why)),
+        };
+        let place = |folder: &str| ground.place(folder).display().to_string();
+        let (data, settings) = (place("data"), place("settings"));
+        let mut options = vec![
+            format!("data_directory={data}"),
+            format!("hba_file={settings}/hba"),
+            format!("ident_file={settings}/ident"),
+        ];
+        options.extend(ON_A_COPY.map(str::to_owned));
+        Self::run(ground, &options, stopped).map(Ok)
+    }
+
+    fn run(ground: Ground, options: &[String], stopped: Stopped<'_>) -> Result<Self, Error> {
+        let mut program = ground.program("postgres");
+        program.arg("-D").arg(ground.place("data")).arg("-k").arg(ground.place("socket"));
+        program.args(["-h", "", "-p", &PORT.to_string()]);
+        for option in options {
+            program.args(["-c", option]);
+        }
+        let (input, process) = program.start(true).map_err(failed)?;
+        let mut server = Self { input, process: Some(process), ground };
+        server.wait(stopped)?;
+        Ok(server)
+    }
+
+    /// Waits until it lets people in.
+    fn wait(&mut self, stopped: Stopped<'_>) -> Result<(), Error> {
+        let deadline = Instant::now() + START_LIMIT;
+        while !(self.ground.link_socket()? && self.ground.answers()?) {
+            let late = Instant::now() >= deadline;
+            if self.process.as_mut().is_none_or(Process::has_ended) || late {
+                let ended = self.end();
+                let silent = process::Error::Stream {
+                    program: "postgres".to_owned(),
+                    source: io::Error::other(format!("it lets nobody in after {} s", START_LIMIT.as_secs())),
+                };
+                return Err(failed(if late { silent } else { ended.err().unwrap_or(silent) }));
             }
+            if stopped() {
+                return Err(failed(process::Error::interrupted("postgres")));
+            }
+            std::thread::sleep(POLL);
         }
-        let owner = fs::metadata(data).map_err(failed)?;
-        let user = rustix::process::geteuid().is_root().then(|| (owner.uid(), owner.gid()));
-        let server = Self::prepare(programs, Some(data), user)?;
-        // What the system's own server needs beside its data may not be here.
-        for (name, text) in [("hba", "local all all trust\n"), ("ident", "")] {
-            let path = server.folder.path().join(name);
-            fs::write(&path, text).map_err(failed)?;
-            fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).map_err(failed)?;
-        }
-        let (folder, data) = (server.folder.path().display(), data.display());
-        server.start_with(&format!(
-            "-c data_directory='{data}' -c hba_file='{folder}/hba' -c ident_file='{folder}/ident' \
-             -c external_pid_file='{folder}/pid' {ON_A_COPY}"
-        ))?;
-        Ok(Ok(server))
-    }
-
-    fn prepare(programs: PathBuf, data: Option<&Path>, user: Option<(u32, u32)>) -> Result<Self, Error> {
-        let failed = |source| Error::Sink(sink::Error::io("create", "a temporary folder", source));
-        let folder = tempfile::Builder::new().prefix("larder-pg-").tempdir().map_err(failed)?;
-        if let Some((uid, gid)) = user {
-            chown(folder.path(), Some(uid), Some(gid)).map_err(failed)?;
-        }
-        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).map_err(failed)?;
-        let is_copy = data.is_some();
-        let data = data.map_or_else(|| folder.path().join("data"), Path::to_owned);
-        Ok(Self { programs, folder, data, is_copy, user })
-    }
-
-    fn start_with(&self, settings: &str) -> Result<(), Error> {
-        let (folder, data) = (self.folder.path().display(), self.data.display().to_string());
-        let options = format!("-k {folder} -h '' -p 5432 {settings}");
-        let log = format!("{folder}/log");
-        self.run("pg_ctl", &["-D", &data, "-l", &log, "-w", "-t", START_SECS, "-o", &options, "start"])
+        Ok(())
     }
 
     /// How to reach it.
     #[must_use]
     pub fn connection(&self) -> Connection {
         Connection {
-            host: Some(self.folder.path().display().to_string()),
+            host: Some(self.ground.folder.path().display().to_string()),
             user: Some("postgres".to_owned()),
+            password: Some(self.ground.password.clone()),
             database: "postgres".to_owned(),
-            port: Some(5432),
+            port: Some(PORT),
             ..Connection::default()
         }
     }
 
-    fn run(&self, program: &str, arguments: &[&str]) -> Result<(), Error> {
-        let failed = |source: process::Error| {
-            Error::Sink(sink::Error::Database { action: "start a PostgreSQL server".to_owned(), source: source.into() })
-        };
-        let log = fs::File::create(self.folder.path().join(format!("{program}.out")));
-        let log = log.map_err(|source| Error::Sink(sink::Error::io("write", "a temporary file", source)))?;
-        let mut command = Command::new(self.programs.join(program));
-        command
-            .args(arguments)
-            .current_dir(self.folder.path())
-            .env("LC_ALL", "C")
-            .env_remove("PGDATA")
-            .env_remove("PGPORT");
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::from(log));
-        // Ctrl-C reaches a whole group: a server whose start or stop it cuts off would be left. Only the recovery of a copy
-        // takes so long that it has to be cut off.
-        if !(self.is_copy && arguments.contains(&"start")) {
-            command.process_group(0);
+    fn end(&mut self) -> Result<(), process::Error> {
+        let Some(mut process) = self.process.take() else { return Ok(()) };
+        if self.ground.sandbox.is_none() {
+            process.quit();
         }
-        if let Some((uid, gid)) = self.user {
-            command.uid(uid).gid(gid);
-        }
-        let status =
-            command.status().map_err(|source| failed(process::Error::Start { program: program.to_owned(), source }))?;
-        if status.success() {
-            return Ok(());
-        }
-        let said = [format!("{program}.out"), "log".to_owned()].map(|name| last_lines(&self.folder.path().join(name)));
-        let stderr = said.join("\n").trim().to_owned();
-        Err(failed(process::Error::Failed {
-            program: program.to_owned(),
-            status: process::status_text(status),
-            stderr,
-        }))
+        self.input = None;
+        process.finish()
     }
 }
 
 impl Drop for TestServer {
     fn drop(&mut self) {
-        // The folder goes with it, so a server that does not stop in time loses nothing of worth.
-        let _ = self.run("pg_ctl", &["-D", &self.data.display().to_string(), "-w", "-m", "immediate", "stop"]);
+        // It is told to leave everything as it is, and that is no good end. Its folder goes with it.
+        let _ = self.end();
     }
 }
 
+impl std::fmt::Debug for TestServer {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "TestServer({})", self.ground.folder.path().display())
+    }
+}
+
+impl Ground {
+    /// Makes the folders of a server, or says what is lacking to run it.
+    fn prepare(programs: &Path, copy: Option<&Path>, code: CodeOf) -> Result<Result<Self, String>, Error> {
+        let made = |source| Error::Sink(sink::Error::io("create", "a temporary folder", source));
+        let folder = tempfile::Builder::new().prefix("larder-pg-").tempdir().map_err(made)?;
+        if folder.path().join(SOCKET).as_os_str().len() > SOCKET_BYTES_MAX {
+            return Ok(Err(format!(
+                "{} is too long a path for a socket: TMPDIR says where it lies",
+                folder.path().display()
+            )));
+        }
+        // A `psql` that has to run without rights gets to the socket, and needs the password there.
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o711)).map_err(made)?;
+        for (name, mode) in [("root", 0o700), ("socket", 0o700), ("data", 0o700), ("settings", 0o711)] {
+            DirBuilder::new().mode(mode).create(folder.path().join(name)).map_err(made)?;
+        }
+        let is_root = rustix::process::geteuid().is_root();
+        let sandbox = match (code, is_root) {
+            (CodeOf::Ourselves, false) => None,
+            _ => match Sandbox::new(folder.path().join("root")) {
+                Ok(sandbox) => Some(sandbox),
+                Err(why) => return Ok(Err(why)),
+            },
+        };
+        let password = hex(&random_key().map_err(made)?);
+        let mut ground = Self { programs: programs.to_owned(), sandbox, password, folder };
+        ground.write_settings().map_err(made)?;
+        ground.furnish(copy)?;
+        Ok(Ok(ground))
+    }
+
+    /// Gives the sandbox the folders of the server, and the server those that it writes.
+    fn furnish(&mut self, copy: Option<&Path>) -> Result<(), Error> {
+        let Some(sandbox) = &mut self.sandbox else { return Ok(()) };
+        let own = |name: &str| self.folder.path().join(name);
+        let data = copy.map_or_else(|| own("data"), Path::to_owned);
+        give_to(&data, sandbox.user())?;
+        give_to(&own("socket"), sandbox.user())?;
+        sandbox.may_write(&data, &format!("{IN_SANDBOX}/data"));
+        sandbox.may_write(&own("socket"), &format!("{IN_SANDBOX}/socket"));
+        sandbox.may_read(&own("settings"), format!("{IN_SANDBOX}/settings"));
+        if let Some(prefix) = self.programs.parent() {
+            sandbox.may_run(prefix);
+        }
+        Ok(())
+    }
+
+    /// Files of ours that the server reads: only it knows the password.
+    fn write_settings(&self) -> io::Result<()> {
+        let password = format!("{}\n", self.password);
+        for (name, text, mode) in
+            [("hba", "local all all reject\n", 0o444), ("ident", "", 0o444), (PASSWORD_FILE, &password, 0o400)]
+        {
+            let path = self.folder.path().join("settings").join(name);
+            OpenOptions::new().write(true).create_new(true).mode(mode).open(&path)?.write_all(text.as_bytes())?;
+            if let (Some(sandbox), PASSWORD_FILE) = (&self.sandbox, name) {
+                chown(&path, Some(sandbox.user()), None)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Where the server sees one of its folders.
+    fn place(&self, folder: &str) -> PathBuf {
+        self.sandbox.as_ref().map_or_else(|| self.folder.path(), |_| Path::new(IN_SANDBOX)).join(folder)
+    }
+
+    fn program(&self, name: &str) -> Program {
+        let mut program = Program::new(self.programs.join(name), Place::Here);
+        match &self.sandbox {
+            Some(sandbox) => program.in_sandbox(sandbox.clone()),
+            None => program.variable("LC_ALL", "C").without_variable("PGDATA").without_variable("PGPORT").apart(),
+        };
+        program
+    }
+
+    /// Gives the socket a name that the server cannot put anything else under. `false` as long as there is none.
+    fn link_socket(&self) -> Result<bool, Error> {
+        let [socket, name] = [self.folder.path().join("socket").join(SOCKET), self.folder.path().join(SOCKET)];
+        let unlinked = |source: io::Error| Error::Sink(sink::Error::io("link", name.display().to_string(), source));
+        match linkat(CWD, &socket, CWD, &name, AtFlags::empty()) {
+            Ok(()) | Err(rustix::io::Errno::EXIST) => {}
+            Err(rustix::io::Errno::NOENT) => return Ok(false),
+            Err(errno) => return Err(unlinked(errno.into())),
+        }
+        if fs::symlink_metadata(&name).map_err(unlinked)?.file_type().is_socket() {
+            return Ok(true);
+        }
+        Err(unlinked(io::Error::other("it is no socket")))
+    }
+
+    /// Whether it would let somebody in who has the right password.
+    fn answers(&self) -> Result<bool, Error> {
+        let own = self.programs.join("pg_isready");
+        let path = if own.exists() { own } else { psql_program(&Place::Here).with_file_name("pg_isready") };
+        let mut program = Program::new(path, Place::Here);
+        program.args(["-q", "-d", "postgres", "-U", "postgres", "-p", &PORT.to_string(), "-h"]).arg(self.folder.path());
+        match program.run(&[]) {
+            Ok(_) => Ok(true),
+            Err(process::Error::Failed { .. }) => Ok(false),
+            Err(error) => Err(failed(error)),
+        }
+    }
+}
+
+/// Says that the programs of a version are lacking, and what has them.
+pub(crate) fn not_installed(major: &str) -> String {
+    let major = major.escape_debug();
+    format!("PostgreSQL {major} is not installed here (Debian: postgresql-{major})")
+}
+
+/// The error of a server that does not start, with the last of what it said.
+fn failed(mut error: process::Error) -> Error {
+    if let process::Error::Failed { stderr, .. } = &mut error {
+        let lines: Vec<&str> = stderr.lines().collect();
+        *stderr = lines.get(lines.len().saturating_sub(LINES_MAX)..).unwrap_or_default().join("\n");
+    }
+    Error::Sink(sink::Error::Database { action: "start a PostgreSQL server".to_owned(), source: error.into() })
+}
+
 /// A link to where a server keeps data that leads out of its directory. It is not followed.
-fn link_outside(data: &Path) -> io::Result<Option<String>> {
+///
+/// # Errors
+/// Those of the operating system.
+pub fn link_outside(data: &Path) -> io::Result<Option<String>> {
     let is_data = |name: &str| name.starts_with("pg_") || matches!(name, "base" | "global");
     for folder in ["", "pg_tblspc"] {
         let entries = match fs::read_dir(data.join(folder)) {
@@ -181,28 +342,10 @@ fn link_outside(data: &Path) -> io::Result<Option<String>> {
                 continue;
             }
             let target = fs::read_link(entry.path())?;
-            let leads_up = target.components().any(|part| part == Component::ParentDir);
-            if leads_up || (target.is_absolute() && !target.starts_with(data)) {
+            if target.is_absolute() || target.components().any(|part| part == Component::ParentDir) {
                 return Ok(Some(Path::new(folder).join(name).display().to_string()));
             }
         }
     }
     Ok(None)
-}
-
-fn last_lines(path: &Path) -> String {
-    let text = fs::read_to_string(path).unwrap_or_default();
-    let lines: Vec<&str> = text.lines().collect();
-    lines.get(lines.len().saturating_sub(5)..).unwrap_or_default().join("\n")
-}
-
-/// User and group of `postgres`, or of `nobody` where there is none.
-fn unprivileged_user() -> (u32, u32) {
-    const NOBODY: (u32, u32) = (65_534, 65_534);
-    let Ok(passwd) = fs::read_to_string("/etc/passwd") else { return NOBODY };
-    let entry = passwd.lines().find_map(|line| {
-        let mut fields = line.strip_prefix("postgres:")?.split(':').skip(1);
-        Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
-    });
-    entry.unwrap_or(NOBODY)
 }

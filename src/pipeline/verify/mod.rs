@@ -4,9 +4,10 @@ mod blocks;
 mod data;
 mod listings;
 mod test_restore;
+mod throwaway;
 
 pub(super) use data::{Found, check_blocks, check_names, list};
-pub use test_restore::{ComponentTest, TestPlaces, test_restore};
+pub use test_restore::{ComponentTest, Servers, TestPlaces, test_restore};
 
 use super::presence::{LostPath, Presence};
 use super::restore::with_causes;

@@ -1,23 +1,27 @@
 //! Proof by restoring: files into a temporary folder or volume, databases into scratch databases, all compared.
 
 use std::collections::HashMap;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::throwaway::{Containers, ThrowawayServer, start_on_volume};
 use crate::docker::{Engine, ThrowawayVolume};
 use crate::model::{Component, Snapshot, Step, VolumeFacts, Walk, show_path};
 use crate::pipeline::Error;
 use crate::pipeline::restore::{
-    ComponentRestore, DatabaseRestore, TestPlace, TestServer, as_fresh_folder, into_fresh_folder, load_and_count,
-    same_content, with_causes,
+    ComponentRestore, DatabaseRestore, TestPlace, TestServer, as_fresh_folder, into_fresh_folder, link_outside,
+    load_and_count, same_content, with_causes,
 };
 use crate::postgres::Connection;
 use crate::progress::{self, Progress};
 use crate::repo::Repository;
+use crate::sink::postgres::{make_role, missing_role, says_lacking};
 use crate::sink::{self, Beneath};
 use crate::source::{Excludes, ReadMethod, VolumeSource, VolumeUse};
+
+/// Roles that are made one after the other because a dump names them and has none.
+const ROLES_MAX: usize = 16;
 
 /// What the test of one component found.
 #[derive(Debug)]
@@ -32,6 +36,8 @@ pub struct ComponentTest {
     pub database: Option<DatabaseRestore>,
     /// Whether PostgreSQL started on what was restored; `None` where that was not tried.
     pub server_started: Option<bool>,
+    /// What was lacking here, where it was not tested for that, or no server started on it.
+    pub not_done: Option<String>,
     /// What is worth knowing.
     pub notes: Vec<String>,
     /// What is wrong.
@@ -42,19 +48,38 @@ pub struct ComponentTest {
     pub millis: u64,
 }
 
+/// What databases are loaded into for a test.
+#[derive(Debug, Clone)]
+pub enum Servers {
+    /// A server for each that is started for the test: with programs of this host, or from the image of its container.
+    Throwaway,
+    /// Scratch databases on the live servers, by component.
+    Live(HashMap<String, Connection>),
+}
+
 /// Throwaway places to restore into.
 #[derive(Debug)]
 pub struct TestPlaces<'a> {
     /// A temporary folder.
     pub folder: &'a Path,
-    /// The servers on which scratch databases are made, by component. A component without one gets a server that is
-    /// started for the test.
-    pub servers: HashMap<String, Connection>,
-    /// The engine that makes temporary volumes; without one, volumes are restored into the folder, and nothing is
-    /// started on them.
+    /// What databases are loaded into.
+    pub servers: Servers,
+    /// The images of the containers that databases were saved from, or that had the volumes for their data, by component.
+    pub images: HashMap<String, String>,
+    /// The engine that makes temporary volumes and containers, where one answers.
     pub engine: Option<Arc<Engine>>,
+    /// Whether volumes are restored into temporary volumes, and PostgreSQL is started on them; else they are restored into
+    /// the folder.
+    pub with_volumes: bool,
     /// Sessions that load into a database at once.
     pub jobs: usize,
+}
+
+impl TestPlaces<'_> {
+    /// Where a container for a component is made.
+    fn containers(&self, component: &str) -> Containers<'_> {
+        Containers { engine: self.engine.as_ref(), image: self.images.get(component).map(String::as_str) }
+    }
 }
 
 /// Restores the components into throwaway places and compares them with the snapshot.
@@ -77,6 +102,7 @@ pub fn test_restore(
             bytes: 0,
             database: None,
             server_started: None,
+            not_done: None,
             notes: Vec::new(),
             errors: Vec::new(),
             damaged: false,
@@ -85,9 +111,11 @@ pub fn test_restore(
         let outcome = if component.root.is_none() {
             Err(Error::Refused("the snapshot does not have it: it could not be saved".to_owned()))
         } else if component.database.is_some() {
-            test_database(repository, component, places, progress).map(|restored| test.database = Some(restored))
-        } else if let (Some(facts), Some(engine)) = (&component.volume, &places.engine) {
-            test_volume(repository, (component, facts), engine, &mut test, progress)
+            test_database(repository, component, places, &mut test, progress)
+        } else if let (Some(facts), Some(engine)) =
+            (&component.volume, places.engine.as_ref().filter(|_| places.with_volumes))
+        {
+            test_volume(repository, (component, facts), (engine, places), &mut test, progress)
         } else {
             let restored = into_fresh_folder(repository, component, places.folder, progress);
             let own = places.folder.join(component.name.as_str());
@@ -112,22 +140,56 @@ fn test_database(
     repository: &Repository,
     component: &Component,
     places: &TestPlaces<'_>,
+    test: &mut ComponentTest,
     progress: &dyn Progress,
-) -> Result<DatabaseRestore, Error> {
-    if let Some(connection) = places.servers.get(component.name.as_str()) {
-        let place = TestPlace { connection: connection.clone(), jobs: places.jobs, is_throwaway: false };
-        return load_and_count(repository, component, &place, progress);
+) -> Result<(), Error> {
+    let (name, stopped) = (component.name.as_str(), || progress.cancelled());
+    if let Servers::Live(servers) = &places.servers {
+        let connection = servers.get(name).cloned();
+        let connection = connection.ok_or_else(|| Error::Refused("it has no live server".to_owned()))?;
+        let place = TestPlace { connection, jobs: places.jobs, is_throwaway: false };
+        test.database = Some(load_and_count(repository, component, &place, progress)?);
+        return Ok(());
     }
-    let server = TestServer::start()?;
-    let place = TestPlace { connection: server.connection(), jobs: places.jobs, is_throwaway: true };
-    load_and_count(repository, component, &place, progress)
+    let facts = component.database.clone().unwrap_or_default();
+    let server = match ThrowawayServer::start(&facts, places.containers(name), &stopped)? {
+        Ok(server) => server,
+        Err(why) => {
+            test.not_done = Some(why);
+            return Ok(());
+        }
+    };
+    test.notes.extend(server.note.clone());
+    let place = TestPlace { connection: server.connection.clone(), jobs: places.jobs, is_throwaway: true };
+    let mut roles = Vec::new();
+    let loaded = loop {
+        let loaded = load_and_count(repository, component, &place, progress);
+        match loaded.as_ref().err().and_then(|error| missing_role(&with_causes(error))) {
+            Some(role) if roles.len() < ROLES_MAX && !roles.contains(&role) => {
+                make_role(&place.connection, &role, &stopped)?;
+                roles.push(role);
+            }
+            _ => break loaded,
+        }
+    };
+    if !roles.is_empty() {
+        test.notes.push(format!("made for the test, because the snapshot does not have them: {}", roles.join(", ")));
+    }
+    match loaded {
+        Ok(restored) => test.database = Some(restored),
+        Err(error) if !error.is_damage() && says_lacking(&with_causes(&error)) => {
+            test.not_done = Some(with_causes(&error));
+        }
+        Err(error) => return Err(error),
+    }
+    Ok(())
 }
 
 /// Restores a volume into a temporary one, compares it, and starts PostgreSQL on it where it holds its data.
 fn test_volume(
     repository: &Repository,
     (component, facts): (&Component, &VolumeFacts),
-    engine: &Arc<Engine>,
+    (engine, places): (&Arc<Engine>, &TestPlaces<'_>),
     test: &mut ComponentTest,
     progress: &dyn Progress,
 ) -> Result<(), Error> {
@@ -137,9 +199,7 @@ fn test_volume(
     let temporary = tempfile::Builder::new().prefix("larder-drill-").tempdir();
     let temporary = temporary.map_err(|source| sink::Error::io("create", "a temporary folder", source))?;
     let directory = source.directory().map(|directory| directory.root().to_owned());
-    // A server does not run as root, and must be able to reach its data.
-    let place = directory.filter(|directory| facts.server_data.is_none() || everyone_reaches(directory));
-    let place = place.unwrap_or_else(|| {
+    let place = directory.unwrap_or_else(|| {
         test.notes
             .push("restored into a temporary folder, because its files could not be reached in a volume".to_owned());
         temporary.path().to_owned()
@@ -147,20 +207,27 @@ fn test_volume(
     let restored = as_fresh_folder(repository, component, &place, progress)?;
     test_files(repository, (component, restored), &place, test, progress)?;
     let Some(data) = facts.server_data.as_ref().filter(|_| test.errors.is_empty()) else { return Ok(()) };
-    match TestServer::start_on(&place.join(data))? {
-        Ok(server) => {
-            drop(server);
-            test.server_started = Some(true);
+    let looked = link_outside(&place.join(data));
+    if let Some(link) = looked.map_err(|source| sink::Error::io("look into", place.display().to_string(), source))? {
+        test.notes.push(format!("PostgreSQL was not started on it: {link} is a link that leads out of the copy"));
+        return Ok(());
+    }
+    let stopped = || progress.cancelled();
+    let mut started = TestServer::start_on((&place, data), &stopped)?.map(drop);
+    if let Err(why) = &mut started
+        && place != temporary.path()
+    {
+        let containers = places.containers(component.name.as_str());
+        match start_on_volume((&throwaway, data), containers, &stopped)? {
+            Ok(()) => started = Ok(()),
+            Err(further) => *why = format!("{why}; {further}"),
         }
-        Err(why) => test.notes.push(format!("PostgreSQL was not started on it: {why}")),
+    }
+    match started {
+        Ok(()) => test.server_started = Some(true),
+        Err(why) => test.not_done = Some(format!("PostgreSQL was not started on it: {why}")),
     }
     Ok(())
-}
-
-/// Whether all directories around a path may be passed by everyone.
-fn everyone_reaches(path: &Path) -> bool {
-    let passable = |directory: &Path| directory.metadata().is_ok_and(|metadata| metadata.mode() & 0o001 != 0);
-    path.ancestors().skip(1).all(passable)
 }
 
 /// Compares what was restored at `root` with the component.

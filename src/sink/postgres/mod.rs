@@ -10,10 +10,12 @@ mod lanes;
 mod load;
 mod loader_role;
 mod maintenance;
+mod needs;
 mod replace;
 
 pub use load::{LoadOptions, Loader};
 pub use maintenance::{exists, is_temporary, maintenance};
+pub use needs::{lacking, make_role, missing_role, says_lacking};
 pub use replace::{ReplaceOptions, RowReplacer};
 
 use super::Error;

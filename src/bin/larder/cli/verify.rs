@@ -5,11 +5,10 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use larder::model::{Component, Snapshot};
 use larder::pipeline::lookup;
-use larder::pipeline::verify::{ComponentTest, Damage, TestPlaces, VerifyOptions, VerifyReport, test_restore, verify};
-use larder::postgres::Connection;
-use larder::progress::Progress;
+use larder::pipeline::verify::{
+    ComponentTest, Damage, Servers, TestPlaces, VerifyOptions, VerifyReport, test_restore, verify,
+};
 use larder::repo::Repository;
-use larder::sink::postgres::maintenance;
 use serde_json::{Value, json};
 
 use super::Context;
@@ -17,10 +16,15 @@ use super::earlier::{Doubts, find_snapshot};
 use super::losses::{damage_json, lost_json, print_damage, print_lost};
 use crate::console::line;
 use crate::failure::{Exit, UsageError};
+use crate::system::System;
 use crate::units::{count, seconds, size, span};
 
 /// How long a recovery of the whole system may take.
 const DRILL_TARGET: Duration = Duration::from_mins(30);
+/// What makes a test possible that was not done.
+const WAYS_OUT: &str = "install what is lacking, or test on the live server with --on-live-server";
+const WAYS_OUT_OF_VOLUMES: &str = "install what is lacking, and run as root";
+
 /// Prove that a snapshot, or the whole repository, can be restored.
 ///
 /// Without options the structure is proven: index, manifests, trees, and that every chunk is where it should be.
@@ -29,7 +33,7 @@ const DRILL_TARGET: Duration = Duration::from_mins(30);
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 #[command(
     after_help = "Examples:\n  larder verify latest\n  larder verify --all --read-data\n  larder verify --all --read-data --subset 10%\n  \
-    larder verify latest --test-restore\n  larder verify latest --drill"
+    larder verify latest --test-restore\n  larder verify latest --test-restore --on-live-server\n  larder verify latest --drill"
 )]
 pub(super) struct VerifyArguments {
     /// The snapshot, or the path of a folder or dump; without a name, everything.
@@ -44,13 +48,19 @@ pub(super) struct VerifyArguments {
     /// Read only this share of the packs, chosen anew each time.
     #[arg(long, value_name = "N%", requires = "read_data", value_parser = percent)]
     subset: Option<f64>,
-    /// Restore into throwaway places and compare: files into a temporary folder, the database into a scratch database.
+    /// Restore into throwaway places and compare: files into a temporary folder, databases into servers that are started for
+    /// that, of the version that they are of. Needs root, and that version of PostgreSQL installed here or in the image of
+    /// their container.
     #[arg(long)]
     test_restore: bool,
     /// Restore everything into throwaway places as --test-restore does, volumes into temporary volumes, start PostgreSQL on
-    /// its restored data where it is installed here, and compare the time with the half hour that a recovery may take.
+    /// its restored data, and compare the time with the half hour that a recovery may take.
     #[arg(long)]
     drill: bool,
+    /// Load databases into scratch databases on the live servers instead. What their tables call is run there, with the rights
+    /// of the owners of the tables.
+    #[arg(long)]
+    on_live_server: bool,
 }
 
 fn percent(text: &str) -> Result<f64, String> {
@@ -61,6 +71,10 @@ fn percent(text: &str) -> Result<f64, String> {
 impl VerifyArguments {
     pub(super) fn run(&self, context: &Context<'_>) -> anyhow::Result<Exit> {
         context.progress.stop_cleanly()?;
+        if self.on_live_server && !self.test_restore && !self.drill {
+            let advice = "name --test-restore or --drill, too";
+            return Err(UsageError::with_advice("--on-live-server says where a test restore goes", advice).into());
+        }
         let found = match self.name.as_ref().map(|name| find_snapshot(context, name, false)).transpose()? {
             Some(Ok(found)) => Some(found),
             Some(Err(doubts)) => return Ok(print_doubts(context, &doubts)),
@@ -98,7 +112,7 @@ impl VerifyArguments {
             Exit::Damage
         } else if tests.iter().any(|test| !test.errors.is_empty()) {
             Exit::Failed
-        } else if lacking.is_empty() {
+        } else if lacking.is_empty() && tests.iter().all(|test| test.not_done.is_none()) {
             Exit::Done
         } else {
             Exit::Partial
@@ -122,17 +136,32 @@ impl VerifyArguments {
         };
         let folder = tempfile::Builder::new().prefix("larder-test-restore-").tempdir()?;
         let system = context.system()?;
-        let databases = snapshot.components.iter().filter(|component| component.database.is_some());
-        let server = |component: &Component| Some((component.name.to_string(), system.connection(component).ok()?));
-        // A drill is for the day when the server is gone: it goes on without one.
-        let answers = |(_, connection): &(String, Connection)| {
-            !self.drill || maintenance(connection, &|| context.progress.cancelled()).is_ok()
-        };
-        let servers = databases.filter_map(server).filter(answers).collect();
-        let engine = system.engine().ok().filter(|_| self.drill);
-        let places = TestPlaces { folder: folder.path(), servers, engine, jobs: context.settings.jobs };
+        let servers = self.servers(&system, &snapshot)?;
+        let engine = system.engine().ok();
+        let (with_volumes, jobs) = (self.drill, context.settings.jobs);
+        let image = |component: &Component| Some((component.name.to_string(), system.image(component)?));
+        let images = snapshot.components.iter().filter_map(image).collect();
+        let places = TestPlaces { folder: folder.path(), servers, images, engine, with_volumes, jobs };
         Ok(test_restore(repository, &snapshot, &places, &context.progress)?)
     }
+
+    fn servers(&self, system: &System<'_>, snapshot: &Snapshot) -> anyhow::Result<Servers> {
+        let name = |component: &Component| component.name.to_string();
+        if self.on_live_server {
+            let saved = snapshot.components.iter().filter(|component| component.root.is_some());
+            let databases = saved.filter(|component| component.database.is_some());
+            let live = databases.map(|component| Ok((name(component), system.connection(component)?)));
+            return Ok(Servers::Live(live.collect::<anyhow::Result<_>>()?));
+        }
+        Ok(Servers::Throwaway)
+    }
+}
+
+/// What to do about a test that was not done.
+fn ways_out(test: &ComponentTest) -> Option<String> {
+    let why = test.not_done.as_ref()?;
+    let ways = if test.files == 0 { WAYS_OUT } else { WAYS_OUT_OF_VOLUMES };
+    Some(format!("{why}: {ways}"))
 }
 
 /// Says what is wrong with a folder.
@@ -176,9 +205,15 @@ fn print_test(context: &Context<'_>, test: &ComponentTest) {
         }
         None => format!("{} ({}) restored and compared", count(test.files, "file", "files"), size(test.bytes)),
     };
-    let verdict = if test.errors.is_empty() { "OK" } else { "FAILED" };
     let server = if test.server_started == Some(true) { ", PostgreSQL started on it" } else { "" };
-    context.output.line(&format!("{verdict}: test restore of {}: {what}{server} in {}.", test.name, span(test.millis)));
+    let done = format!("test restore of {}: {what}{server} in {}.", test.name, span(test.millis));
+    let text = match ways_out(test) {
+        _ if !test.errors.is_empty() => format!("FAILED: {done}"),
+        Some(why) if test.files > 0 => format!("NOT DONE: {done} {why}"),
+        Some(why) => format!("NOT DONE: test restore of {}: {why}", test.name),
+        None => format!("OK: {done}"),
+    };
+    context.output.line(&text);
     test.notes.iter().for_each(|note| line(&format!("note: {}: {note}", test.name)));
     for error in &test.errors {
         context.output.line(&format!("  {error}"));
@@ -187,22 +222,25 @@ fn print_test(context: &Context<'_>, test: &ComponentTest) {
 
 fn print_drill(context: &Context<'_>, tests: &[ComponentTest], took: Duration) {
     let failed = tests.iter().filter(|test| !test.errors.is_empty()).count() as u64;
-    let verdict = match (failed, took <= DRILL_TARGET) {
-        (0, true) => "OK: drill",
-        (0, false) => "TOO SLOW: drill",
+    let not_done = tests.iter().filter(|test| test.not_done.is_some()).count() as u64;
+    let verdict = match (failed, not_done, took <= DRILL_TARGET) {
+        (0, 0, true) => "OK: drill",
+        (0, 0, false) => "TOO SLOW: drill",
+        (0, ..) => "NOT DONE: drill",
         _ => "FAILED: drill",
     };
     let components = count(tests.len() as u64, "component", "components");
     let took = span(u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
     let minutes = DRILL_TARGET.as_secs() / 60;
+    let left = if not_done > 0 { format!(", {not_done} not done") } else { String::new() };
     context
         .output
-        .line(&format!("{verdict}: {components} in {took}, {failed} failed; a recovery may take {minutes} min."));
+        .line(&format!("{verdict}: {components} in {took}, {failed} failed{left}; a recovery may take {minutes} min."));
 }
 
 fn drill_json(tests: &[ComponentTest], took: Duration) -> Value {
     json!({
-        "ok": tests.iter().all(|test| test.errors.is_empty()),
+        "ok": tests.iter().all(|test| test.errors.is_empty() && test.not_done.is_none()),
         "seconds": took.as_secs_f64(),
         "target_seconds": DRILL_TARGET.as_secs(),
         "within_target": took <= DRILL_TARGET,
@@ -217,6 +255,7 @@ fn to_json(report: &VerifyReport, lacking: &[String], tests: &[ComponentTest], d
             "tables": test.database.as_ref().map(|database| database.tables),
             "rows": test.database.as_ref().map(|database| database.rows),
             "server_started": test.server_started,
+            "not_done": ways_out(test),
             "notes": test.notes,
             "seconds": seconds(test.millis),
         })

@@ -1,5 +1,6 @@
 //! The database of the system: a PostgreSQL that is started for it, or a dump that is written without one.
 
+use std::fmt::Display;
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -7,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use larder::pipeline::Error;
 use larder::pipeline::backup::Origin;
-use larder::pipeline::restore::TestServer;
+use larder::pipeline::restore::{CodeOf, TestServer};
 use larder::postgres::{execute, find_server_programs, query};
 use larder::progress::{self, Progress};
 use larder::source::postgres::{DUMP_FILE, DumpSource, TableOptions};
@@ -35,26 +36,29 @@ const SECRET: [u8; 32] = *b"the simulation has no secrets ..";
 
 /// Where the rows are.
 pub(super) enum Database {
-    Server { server: TestServer, version: String },
+    Server { server: Box<TestServer>, version: String },
     Written { folder: PathBuf },
 }
 
 impl Database {
     /// Starts a server where that is wanted and its programs are installed.
     pub(super) fn start(folder: &Path, with_postgres: bool, progress: &dyn Progress) -> anyhow::Result<Self> {
-        if with_postgres && find_server_programs().is_some() {
-            match TestServer::start() {
-                Ok(server) => {
+        if let Some(programs) = find_server_programs().filter(|_| with_postgres) {
+            let not_started = |why: &dyn Display| {
+                progress.note(&format!("no PostgreSQL could be started, so a dump is written without one: {why}"));
+            };
+            match TestServer::start(&programs, CodeOf::Ourselves, &|| progress.cancelled()) {
+                Ok(Ok(server)) => {
                     let version = "SELECT pg_catalog.current_setting('server_version')";
                     let answer = query(&server.connection(), version, &|| false)?;
                     let version = answer.into_iter().flatten().flatten().next().unwrap_or_default();
                     let version = version.split_whitespace().next().unwrap_or_default().to_owned();
-                    return Ok(Self::Server { server, version });
+                    return Ok(Self::Server { server: Box::new(server), version });
                 }
+                Ok(Err(why)) => not_started(&why),
                 Err(error) => {
                     progress::check(progress).map_err(Error::from)?;
-                    progress
-                        .note(&format!("no PostgreSQL could be started, so a dump is written without one: {error}"));
+                    not_started(&error);
                 }
             }
         }

@@ -106,6 +106,17 @@ impl System<'_> {
         Err(UsageError::with_advice(message, advice).into())
     }
 
+    /// The image of the container that a dump was saved from, or whose data a volume has, as long as that is there.
+    pub(crate) fn image(&self, component: &Component) -> Option<String> {
+        let container = match (&component.database, &component.volume) {
+            (Some(facts), _) => self.stack.container(facts.container.as_ref()?)?,
+            (None, Some(facts)) => self.stack.data_server(&facts.name)?.0,
+            (None, None) => return None,
+        };
+        let id = &container.image_id;
+        (!id.is_empty()).then(|| id.clone())
+    }
+
     /// Whether the container is gone that a dump was saved from, and nothing else is said of where its database is.
     pub(crate) fn server_is_gone(&self, component: &Component) -> bool {
         let container = component.database.as_ref().and_then(|facts| facts.container.as_ref());
