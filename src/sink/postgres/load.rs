@@ -250,7 +250,10 @@ impl<'a> Loader<'a> {
         let Statements { kind, settings, text, inserts_into, is_first, is_last } = statements;
         let is_whole = is_first && is_last;
         if is_whole && SIDE_BY_SIDE.contains(&kind.as_str()) {
-            self.side_by_side = true;
+            if !std::mem::replace(&mut self.side_by_side, true) {
+                // Other sessions make it than the one that made its table and loads the rows.
+                self.lanes.wait().map_err(|source| self.failed(source))?;
+            }
             let entry = [settings, text].concat();
             return self.lanes.say_to_idle(entry).map_err(|source| self.failed(source));
         }
