@@ -14,6 +14,8 @@ use tempfile::NamedTempFile;
 use super::{AREAS, Area, Error, Key, Listed, PutMode, Storage, Upload};
 
 const TEMPORARY_PREFIX: &str = ".tmp-";
+/// How often a folder is listed in which files go away meanwhile.
+const LIST_TRIES: u32 = 8;
 
 /// Objects as files below a root folder.
 #[derive(Debug, Clone)]
@@ -148,17 +150,23 @@ impl Storage for LocalStorage {
 
     fn list(&self, area: Area) -> Result<Vec<Listed>, Error> {
         let folder = self.temporary_folder(area);
-        let mut listed = Vec::new();
-        for entry in read_folder(&folder)? {
-            if area == Area::Packs && entry.file_type().is_ok_and(|file_type| file_type.is_dir()) {
-                for pack in read_folder(&entry.path())? {
-                    list_entry(&pack, &mut listed)?;
+        let mut tries = LIST_TRIES;
+        loop {
+            tries -= 1;
+            let (mut listed, mut is_whole) = (Vec::new(), true);
+            for entry in read_folder(&folder)? {
+                if area == Area::Packs && entry.file_type().is_ok_and(|file_type| file_type.is_dir()) {
+                    for pack in read_folder(&entry.path())? {
+                        is_whole &= list_entry(&pack, &mut listed)?;
+                    }
+                } else if area != Area::Config || entry.file_name() == "config" {
+                    is_whole &= list_entry(&entry, &mut listed)?;
                 }
-            } else if area != Area::Config || entry.file_name() == "config" {
-                list_entry(&entry, &mut listed)?;
+            }
+            if is_whole || tries == 0 {
+                return Ok(listed);
             }
         }
-        Ok(listed)
     }
 
     fn delete(&self, key: &Key) -> Result<(), Error> {
@@ -192,18 +200,20 @@ impl Storage for LocalStorage {
     }
 }
 
-fn list_entry(entry: &fs::DirEntry, listed: &mut Vec<Listed>) -> Result<(), Error> {
-    let Ok(name) = entry.file_name().into_string() else { return Ok(()) };
+/// Adds a file to those that are listed. Says whether it still stood there: one that has gone since its name was read may have
+/// been replaced by another one whose name was not.
+fn list_entry(entry: &fs::DirEntry, listed: &mut Vec<Listed>) -> Result<bool, Error> {
+    let Ok(name) = entry.file_name().into_string() else { return Ok(true) };
     if name.starts_with('.') {
-        return Ok(());
+        return Ok(true);
     }
     match entry.metadata() {
         Ok(metadata) if metadata.is_file() => {
             listed.push(Listed { name, len_bytes: metadata.len() });
-            Ok(())
+            Ok(true)
         }
-        Ok(_) => Ok(()),
-        Err(source) if source.kind() == io::ErrorKind::NotFound => Ok(()),
+        Ok(_) => Ok(true),
+        Err(source) if source.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(source) => Err(Error::from_io("look at", show(&entry.path()), source)),
     }
 }
