@@ -6,7 +6,7 @@ use larder::model::decode_snapshot;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
-    let mut object = b"larder/s\x02\x00".to_vec();
+    let mut object = b"larder/s\x03\x00".to_vec();
     object.extend_from_slice(bytes);
     let sum = ChunkId::of(&object);
     object.extend_from_slice(sum.as_bytes());

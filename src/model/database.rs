@@ -172,8 +172,8 @@ impl DatabaseFacts {
     /// # Errors
     /// [`Error::Damaged`].
     pub(super) fn validate(&self) -> Result<(), Error> {
-        let is_name = |table: &&TableRows| !split_names(&table.table).is_some_and(|parts| parts.len() <= 2);
-        match self.tables.iter().find(is_name) {
+        let is_none = |table: &&TableRows| split_names(&table.table).is_none_or(|parts| parts.len() > 2);
+        match self.tables.iter().find(is_none) {
             None => Ok(()),
             Some(table) => {
                 let why = format!("it counts rows of '{}', which names no table", table.table.escape_debug());

@@ -197,12 +197,11 @@ pub fn split_names(text: &str) -> Option<Vec<String>> {
     let mut names = Vec::new();
     let mut rest = text;
     loop {
-        let (name, after) = match rest.strip_prefix('"') {
-            Some(inside) => quoted_name(inside)?,
-            None => {
-                let end = rest.find(|char: char| !is_of_name(char)).unwrap_or(rest.len());
-                (rest.get(..end)?.to_ascii_lowercase(), rest.get(end..)?)
-            }
+        let (name, after) = if let Some(inside) = rest.strip_prefix('"') {
+            quoted_name(inside)?
+        } else {
+            let end = rest.find(|char: char| !is_of_name(char)).unwrap_or(rest.len());
+            (rest.get(..end)?.to_ascii_lowercase(), rest.get(end..)?)
         };
         if name.is_empty() || name.contains('\0') {
             return None;

@@ -49,6 +49,9 @@ const TABLES_SQL: &str = "WITH RECURSIVE trusted AS (
         WHERE coalesce(pg_catalog.to_jsonb(a) ->> 'attgenerated', '') <> ''
     UNION ALL SELECT types.tab, y.typowner, 'pg_catalog.pg_constraint'::pg_catalog.regclass, c.oid
         FROM types JOIN pg_catalog.pg_type y ON y.oid = types.typ JOIN pg_catalog.pg_constraint c ON c.contypid = y.oid
+    -- Whoever owns a domain or a composite type can give it a check at any time.
+    UNION ALL SELECT types.tab, y.typowner, 'pg_catalog.pg_type'::pg_catalog.regclass, y.oid
+        FROM types JOIN pg_catalog.pg_type y ON y.oid = types.typ WHERE y.typtype IN ('d', 'c')
     UNION ALL SELECT types.tab, f.proowner, 'pg_catalog.pg_proc'::pg_catalog.regclass, f.oid
         FROM types JOIN pg_catalog.pg_type y ON y.oid = types.typ JOIN pg_catalog.pg_proc f ON f.oid IN (y.typinput, y.typmodin)
     UNION ALL SELECT a.part, c.relowner, 'pg_catalog.pg_class'::pg_catalog.regclass, p.partrelid
@@ -82,6 +85,7 @@ const OTHERS_SQL: &str = "WITH trusted AS (
     SELECT oid FROM pg_catalog.pg_roles WHERE rolsuper OR rolname = CURRENT_USER
 )
 SELECT pg_catalog.json_build_object(
+    'is_superuser', (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = CURRENT_USER),
     'domains', coalesce((SELECT pg_catalog.json_agg(pg_catalog.json_build_array(n.nspname, y.typname, pg_catalog.pg_get_userbyid(y.typowner)))
         FROM pg_catalog.pg_type y JOIN pg_catalog.pg_namespace n ON n.oid = y.typnamespace
         WHERE y.typtype = 'd' AND y.typowner NOT IN (SELECT oid FROM trusted)), '[]'),
@@ -124,6 +128,8 @@ struct Others {
     has_functions: bool,
     /// Whether values are cast by functions of theirs without being asked to.
     has_casts: bool,
+    /// Whether the one who asks is a superuser.
+    is_superuser: bool,
 }
 
 /// Who loads the rows of which table.
@@ -160,10 +166,15 @@ impl Access {
         if objects.is_empty() { Ok(()) } else { Err(NeedsAllRights { objects }) }
     }
 
-    /// Whether an owner may have to load the rows of some table.
-    pub(crate) fn needs_owners(&self) -> bool {
-        let runs_code = |entry: &Entry| !entry.authors.is_empty() || !entry.defaults.is_empty();
-        self.entries.values().any(|entry| entry.owner.is_some() && runs_code(entry))
+    /// An owner that may have to load the rows of some table.
+    pub(crate) fn needed_owner(&self) -> Option<&str> {
+        let runs_code = |entry: &&Entry| !entry.authors.is_empty() || !entry.defaults.is_empty();
+        self.entries.values().filter(runs_code).find_map(|entry| entry.owner.as_deref())
+    }
+
+    /// Whether the one who asks is a superuser.
+    pub(crate) const fn is_superuser(&self) -> bool {
+        self.others.is_superuser
     }
 
     /// Who loads rows with these columns into a table, quoted where needed as dumps have it.
@@ -260,7 +271,10 @@ mod tests {
         assert_eq!(of(&access(None, &[], &["y"])), Some(LoadAs::Restorer));
         assert_eq!(of(&access(None, &["m"], &[])), None);
         assert!(access(None, &["m"], &[]).check().is_err() && access(Some("m"), &["m"], &[]).check().is_ok());
-        assert!(access(Some("app"), &["app"], &[]).needs_owners() && !access(Some("app"), &[], &[]).needs_owners());
+        assert!(
+            access(Some("app"), &["app"], &[]).needed_owner().is_some()
+                && access(Some("app"), &[], &[]).needed_owner().is_none()
+        );
         assert!(access(None, &[], &[]).of("public.unknown", &[]).is_err(), "nothing is known of it");
     }
 
@@ -280,7 +294,7 @@ mod tests {
         assert_eq!(own.maker(&Constraint::ForeignKey(table.clone())).expect("nobody else"), None);
         let mut other = access(None, &[], &[]);
         assert_eq!(other.maker(&Constraint::Check(table.clone())).expect("nobody else"), None);
-        other.others = Others { has_functions: true, has_casts: true, domains: Vec::new() };
+        other.others = Others { has_functions: true, has_casts: true, ..Others::default() };
         assert!(other.maker(&Constraint::Check(table.clone())).is_err());
         assert!(other.maker(&Constraint::ForeignKey(table)).is_err());
     }

@@ -21,7 +21,7 @@ const LOCKED_AT_ONCE: usize = 500;
 const BEGIN_SQL: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL search_path = '';
     SET LOCAL standard_conforming_strings = on; SET LOCAL datestyle = 'ISO'; SET LOCAL intervalstyle = 'postgres'; SET LOCAL timezone = 'UTC'; SET LOCAL bytea_output = 'hex';
     SET LOCAL extra_float_digits = 3; SET LOCAL quote_all_identifiers = off;
-    SET LOCAL synchronize_seqscans = off; SET LOCAL row_security = off;
+    SET LOCAL synchronize_seqscans = off; SET LOCAL row_security = off; SET LOCAL constraint_exclusion = off;
     SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0;";
 /// The settings that not every version has, among them the one that keeps a view from being read that has taken the place of a
 /// table; and the encoding of the database. Asking for them is a look at the database, so it comes after the locks.
@@ -63,6 +63,11 @@ SELECT pg_catalog.json_build_object(
         WHEN c.relpersistence = 'u' AND pg_catalog.pg_is_in_recovery() THEN 'it is unlogged, and a standby has no rows of it'
         WHEN EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_class'::regclass
             AND d.objid = c.oid AND d.deptype = 'e') THEN 'it belongs to an extension'
+        -- To plan a query is to run what is constant in the expressions of indexes and statistics.
+        WHEN NOT (SELECT rolsuper FROM pg_catalog.pg_roles WHERE oid = c.relowner) AND c.relowner <> (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = CURRENT_USER)
+            AND (EXISTS (SELECT FROM pg_catalog.pg_index x WHERE x.indrelid = c.oid AND (x.indexprs IS NOT NULL OR x.indpred IS NOT NULL))
+                OR EXISTS (SELECT FROM pg_catalog.pg_statistic_ext s WHERE s.stxrelid = c.oid AND pg_catalog.to_jsonb(s) ->> 'stxexprs' IS NOT NULL))
+            THEN 'its indexes or statistics run code of its owner'
         WHEN pg_catalog.row_security_active(c.oid) THEN 'policies hide rows of it'
         WHEN c.oid IN (SELECT oid FROM below) THEN 'its partition depends on how an enum hashes' END,
     'related', (WITH RECURSIVE above AS (

@@ -20,6 +20,8 @@ const SAY_END: &str = "\\echo '\\\\.'";
 const BUFFER_BYTES: usize = 64 << 10;
 /// How long an answer to a question about a server may take.
 const QUESTION_LIMIT: Duration = Duration::from_mins(2);
+/// How long something may take that is done after an end.
+const TIDY_LIMIT: Duration = Duration::from_secs(30);
 /// Begins a transaction of a question: every name means what it means to the server itself.
 pub(super) const QUESTION_BEGIN: &str = "BEGIN READ ONLY; SET LOCAL search_path = ''; SET LOCAL client_encoding = 'UTF8'; \
                               SET LOCAL standard_conforming_strings = on; SET LOCAL statement_timeout = 0;";
@@ -105,6 +107,21 @@ fn start(connection: &Connection, name: &str, options: &[&str]) -> Result<Fed, E
     }
 }
 
+/// Has a server run statements that tidy up after something that has failed or ended, each whether the others could be run or
+/// not. Nobody waits long for that: what is left is named by its name, and taken away by the next who comes.
+pub(crate) fn tidy_up(connection: &Connection, statements: &[String]) -> Result<(), Error> {
+    let mut outcome = Ok(());
+    for statement in statements {
+        let run = || {
+            let mut session = Session::open(connection, "larder")?.within(TIDY_LIMIT);
+            session.run(&format!("{statement};"), &|| false)?;
+            session.end()
+        };
+        outcome = outcome.and(run());
+    }
+    outcome
+}
+
 impl Session {
     /// Opens a session under a name that the server shows.
     ///
@@ -166,6 +183,20 @@ impl Session {
         each: &mut dyn FnMut(&[u8]) -> Result<(), Error>,
     ) -> Result<(), Error> {
         self.tell(&format!("COPY ({query}) TO STDOUT;"))?;
+        self.answer(stopped, each)
+    }
+
+    /// The rows of a table, as it stands in SQL, as a dump has them, piece by piece. Nothing is planned for that.
+    ///
+    /// # Errors
+    /// Those of [`Session::copy`].
+    pub(crate) fn copy_table(
+        &mut self,
+        table: &str,
+        stopped: Stopped<'_>,
+        each: &mut dyn FnMut(&[u8]) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        self.tell(&format!("COPY {table} TO STDOUT;"))?;
         self.answer(stopped, each)
     }
 

@@ -23,7 +23,7 @@ mod statement;
 mod table_file;
 mod tools;
 
-pub(crate) use client::{Fed, start_fed};
+pub(crate) use client::{Fed, start_fed, tidy_up};
 pub use client::{Row, Session, Stopped, execute, query};
 pub use connection::Connection;
 pub use copy::CopyCounter;
@@ -32,5 +32,5 @@ pub use error::Error;
 pub(crate) use facts::{property_statements, read_facts};
 pub(crate) use lexer::Lexer;
 pub(crate) use restriction::{Restriction, is_known as restrict_is_known, unrestricted};
-pub(crate) use roles::{create_missing_roles, globals_text, read_roles};
+pub(crate) use roles::{LOADER_ROLES, create_missing_roles, globals_text, read_roles};
 pub use tools::{Tools, find_server_programs, psql_program, server_programs_of};

@@ -10,19 +10,22 @@ use super::{Connection, Error, Stopped, execute, query};
 use crate::limits::{SERVER_ENTRIES_MAX, SERVER_TEXT_BYTES_MAX};
 use crate::model::{Membership, Role, Roles, Tablespace};
 
+/// What the names of roles are like that are made for one restore, as a regular expression: no backup keeps them.
+pub(crate) const LOADER_ROLES: &str = "^larder_load_[0-9a-f]{16}$";
+
 /// One row of JSON for each role that is not built in.
 const ROLES_SQL: &str = "SELECT pg_catalog.json_build_object('name', r.rolname, 'superuser', r.rolsuper, 'inherit', r.rolinherit,
         'create_role', r.rolcreaterole, 'create_database', r.rolcreatedb, 'login', r.rolcanlogin, 'replication', r.rolreplication,
         'bypass_row_security', r.rolbypassrls, 'connection_limit', NULLIF(r.rolconnlimit, -1), 'valid_until', r.rolvaliduntil::pg_catalog.text,
         'comment', pg_catalog.left(pg_catalog.shobj_description(r.oid, 'pg_authid'), :MAX), 'settings', ARRAY[]::pg_catalog.text[]),
         coalesce(pg_catalog.octet_length(pg_catalog.shobj_description(r.oid, 'pg_authid')), 0)
-    FROM pg_catalog.pg_roles r WHERE r.rolname !~ '^pg_' ORDER BY r.rolname COLLATE \"C\" LIMIT :LIMIT";
+    FROM pg_catalog.pg_roles r WHERE r.rolname !~ '^pg_' AND r.rolname !~ ':LOADERS' ORDER BY r.rolname COLLATE \"C\" LIMIT :LIMIT";
 
 /// One row of JSON for each membership. Columns that not every version has are looked up by name.
 const MEMBERSHIPS_SQL: &str = "SELECT pg_catalog.json_build_object('role', r.rolname, 'member', m.rolname, 'admin', a.admin_option,
         'inherit', (pg_catalog.to_jsonb(a) ->> 'inherit_option')::pg_catalog.bool, 'set', (pg_catalog.to_jsonb(a) ->> 'set_option')::pg_catalog.bool)
     FROM pg_catalog.pg_auth_members a JOIN pg_catalog.pg_roles r ON r.oid = a.roleid JOIN pg_catalog.pg_roles m ON m.oid = a.member
-    WHERE m.rolname !~ '^pg_' ORDER BY r.rolname COLLATE \"C\", m.rolname COLLATE \"C\", a.grantor LIMIT :LIMIT";
+    WHERE m.rolname !~ '^pg_' AND m.rolname !~ ':LOADERS' AND r.rolname !~ ':LOADERS' ORDER BY r.rolname COLLATE \"C\", m.rolname COLLATE \"C\", a.grantor LIMIT :LIMIT";
 
 const TABLESPACES_SQL: &str =
     "SELECT pg_catalog.json_build_object('name', spcname, 'owner', pg_catalog.pg_get_userbyid(spcowner),
@@ -40,6 +43,7 @@ pub(crate) fn read_roles(connection: &Connection, stopped: Stopped<'_>) -> Resul
     let mut left_out = Vec::new();
     let sql = |text: &str| {
         let text = text.replace(":MAX", &SERVER_TEXT_BYTES_MAX.to_string());
+        let text = text.replace(":LOADERS", LOADER_ROLES);
         text.replace(":LIMIT", &(SERVER_ENTRIES_MAX + 1).to_string())
     };
     let mut roles: Vec<Role> = Vec::new();
@@ -58,11 +62,11 @@ pub(crate) fn read_roles(connection: &Connection, stopped: Stopped<'_>) -> Resul
         }
     }
     let memberships = query(connection, &sql(MEMBERSHIPS_SQL), stopped)?;
-    let mut memberships: Vec<Membership> = memberships.iter().map(|row| parse(row)).collect::<Result<_, _>>()?;
+    let mut memberships: Vec<Membership> = memberships.iter().map(parse).collect::<Result<_, _>>()?;
     // The same may have been granted by several.
     memberships.dedup_by(|a, b| (&a.role, &a.member) == (&b.role, &b.member));
     let tablespaces = query(connection, &sql(TABLESPACES_SQL), stopped)?;
-    let tablespaces: Vec<Tablespace> = tablespaces.iter().map(|row| parse(row)).collect::<Result<_, _>>()?;
+    let tablespaces: Vec<Tablespace> = tablespaces.iter().map(parse).collect::<Result<_, _>>()?;
     if roles.len().max(memberships.len()).max(tablespaces.len()) > SERVER_ENTRIES_MAX {
         left_out
             .push(format!("roles, memberships and tablespaces beyond the first {SERVER_ENTRIES_MAX} are not saved"));

@@ -64,6 +64,7 @@ pub(crate) struct Statements {
 }
 
 /// Reads a script.
+#[expect(clippy::struct_excessive_bools, reason = "each says something else of the place in the script")]
 pub(crate) struct ScriptReader<R> {
     reader: R,
     /// What was read; from `start` on it is not given out.

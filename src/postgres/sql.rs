@@ -93,9 +93,8 @@ fn listed_names(list: &str) -> Option<Vec<String>> {
         let after = after.trim_start();
         match after.strip_prefix(',') {
             Some(next) if !next.trim().is_empty() => rest = next.trim_start(),
-            Some(_) => return None,
             None if after.is_empty() => return Some(names),
-            None => return None,
+            _ => return None,
         }
     }
     Some(names)

@@ -57,6 +57,7 @@ fn stderr_suffix(stderr: &str) -> String {
 }
 
 /// `exit status 3` or `signal 9`.
+#[must_use]
 pub fn status_text(status: ExitStatus) -> String {
     use std::os::unix::process::ExitStatusExt;
     match (status.code(), status.signal()) {

@@ -62,8 +62,8 @@ impl ArchiveFile {
     /// meanwhile.
     ///
     /// # Errors
-    /// [`Error::Stream`] when the file cannot be read or there is no room, [`Error::Failed`] when it is no archive,
-    /// [`Error::Start`] without GNU tar, [`Error::Stop`].
+    /// [`Error::Stream`] when the file cannot be read or there is no room, [`Error::Process`] when it is no archive,
+    /// [`Error::Process`] without GNU tar, [`Error::Stop`].
     pub fn visit(&self, name: &str, visitor: &mut dyn Visitor, progress: &dyn Progress) -> Result<(), Error> {
         let failed = |source| Error::Stream { what: self.file.path().display().to_string(), source };
         let folder = tempfile::Builder::new().prefix("larder-unpacked-").tempdir().map_err(failed)?;

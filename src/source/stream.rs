@@ -52,7 +52,7 @@ impl CommandSource {
     /// Shows the whole output as one file called `name`.
     ///
     /// # Errors
-    /// [`Error::Start`], [`Error::Failed`], [`Error::Stream`], [`Error::Incomplete`] when there is no output at all,
+    /// [`Error::Process`], [`Error::Stream`], [`Error::Incomplete`] when there is no output at all,
     /// [`Error::Stop`].
     pub fn visit(
         &self,

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::process::Command;
 
 use crate::support::{Run, Server, System};
 
@@ -42,9 +43,17 @@ impl Attacked {
 
     /// Runs SQL as the role in another database.
     pub(crate) fn as_mallory_in(&self, database: &str, sql: &str) {
-        let server = &self.system.server;
-        let mallory = Server { user: self.mallory.clone(), password: "mallory".to_owned(), ..server.clone() };
-        mallory.sql(database, sql);
+        self.server_of_mallory().sql(database, sql);
+    }
+
+    /// `psql` as the role.
+    pub(crate) fn psql_of_mallory(&self, database: &str) -> Command {
+        self.server_of_mallory().psql(database)
+    }
+
+    fn server_of_mallory(&self) -> Server {
+        let server = self.system.server.clone();
+        Server { user: self.mallory.clone(), password: "mallory".to_owned(), ..server }
     }
 
     /// Makes sure that the role has gained nothing. What it did as itself would be seen too, so nothing of that may count.

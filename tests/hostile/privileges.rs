@@ -1,8 +1,10 @@
 //! Code of others in sessions of a superuser: by a backup, by a restore, by a test restore.
 
 use std::fs;
+use std::process::Stdio;
 
 use crate::attacker::Attacked;
+use crate::support::{run, unique};
 
 /// Each makes something that runs its code when it is restored.
 const TRAPS: [(&str, &str); 14] = [
@@ -63,6 +65,10 @@ fn code_of_a_table_owner_gains_nothing_by_a_restore() {
             attacked.system.create();
             attacked.assert_harmless(&format!("{method}, {trap}, saved"));
             let before = attacked.system.fingerprint();
+            if method == "tables" {
+                attacked.system.larder(&["verify", "latest", "--test-restore", "--on-live-server"]);
+                attacked.assert_harmless(&format!("{trap}, tested on the live server"));
+            }
             let restored = attacked.restore(&[]);
             attacked.assert_harmless(&format!("{method}, {trap}, restored"));
             if trap == "the bound of a partition" {
@@ -110,7 +116,7 @@ fn a_search_path_of_others_redirects_nothing() {
         .system
         .sql(&format!("ALTER DATABASE {database} OWNER TO {mallory}; GRANT CREATE ON SCHEMA public TO {mallory};"));
     attacked.as_mallory("CREATE TABLE m.t (id integer PRIMARY KEY, x text); INSERT INTO m.t VALUES (1, 'x')");
-    let mut traps = String::new();
+    let mut traps: Vec<String> = Vec::new();
     for (name, arguments, result) in [
         ("current_setting", "text", "text"),
         ("pg_database_size", "name", "bigint"),
@@ -123,7 +129,7 @@ fn a_search_path_of_others_redirects_nothing() {
         ("count", "", "bigint"),
     ] {
         if !result.is_empty() {
-            traps.push_str(&format!(
+            traps.push(format!(
                 "CREATE FUNCTION public.{name}({arguments}) RETURNS {result} LANGUAGE plpgsql AS $f$ BEGIN PERFORM m.try_all(); RETURN NULL; END $f$;"
             ));
         }
@@ -140,13 +146,13 @@ fn a_search_path_of_others_redirects_nothing() {
             let left_name = left.trim_matches('"');
             let function =
                 format!("op_{}_{left_name}_{right}", operator.bytes().map(u32::from).sum::<u32>()).replace('"', "");
-            traps.push_str(&format!(
+            traps.push(format!(
                 "CREATE FUNCTION public.\"{function}\"({left}, {right}) RETURNS boolean LANGUAGE plpgsql AS $f$ BEGIN PERFORM m.try_all(); RETURN true; END $f$;
                  CREATE OPERATOR public.{operator} (LEFTARG = {left}, RIGHTARG = {right}, FUNCTION = public.\"{function}\");"
             ));
         }
     }
-    attacked.as_mallory(&traps);
+    attacked.as_mallory(&traps.concat());
     attacked.as_mallory(&format!("ALTER DATABASE {database} SET search_path = public, pg_catalog"));
     attacked.system.create();
     attacked.assert_harmless("saved");
@@ -156,6 +162,31 @@ fn a_search_path_of_others_redirects_nothing() {
     attacked.assert_harmless("rows replaced");
     attacked.restore(&[]).exits(0);
     attacked.assert_harmless("restored");
+}
+
+/// To plan a query is to run what is constant in an index, and a transaction that only reads starts programs all the same.
+#[test]
+fn what_is_constant_in_an_index_is_not_run_by_a_backup_or_a_count() {
+    let attacked = Attacked::new();
+    let mark = format!("/tmp/{}", unique("larder_hostile_mark"));
+    attacked.as_mallory(&format!(
+        "CREATE FUNCTION m.start() RETURNS void LANGUAGE plpgsql AS $f$ BEGIN
+            EXECUTE $s$COPY (SELECT 1) TO PROGRAM 'touch {mark}'$s$; EXCEPTION WHEN OTHERS THEN NULL; END $f$;
+         CREATE FUNCTION m.constant(text) RETURNS integer IMMUTABLE LANGUAGE plpgsql AS $f$ BEGIN PERFORM m.start(); RETURN 1; END $f$;
+         CREATE TABLE m.a (id integer PRIMARY KEY); CREATE INDEX ON m.a ((m.constant('a')));
+         CREATE TABLE m.b (id integer PRIMARY KEY); CREATE INDEX ON m.b (id) WHERE m.constant('b') = 1;
+         CREATE TABLE m.c (id integer PRIMARY KEY); CREATE STATISTICS m.s ON (m.constant('c')), id FROM m.c;
+         INSERT INTO m.a VALUES (1); INSERT INTO m.b VALUES (1); INSERT INTO m.c VALUES (1)"
+    ));
+    let assert_not_run = |what: &str| assert!(!std::path::Path::new(&mark).exists(), "{what}: a program was started");
+    attacked.system.create();
+    assert_not_run("create");
+    attacked.system.larder(&["plan"]).exits(0);
+    assert_not_run("plan");
+    attacked.system.larder(&["verify", "latest", "--test-restore", "--on-live-server"]).exits(0);
+    assert_not_run("verify");
+    attacked.restore(&[]).exits(0);
+    assert_not_run("restore");
 }
 
 /// Rows that were replaced in a live table ran the code of its owner, whose triggers may run always.
@@ -181,6 +212,69 @@ fn code_of_a_table_owner_gains_nothing_where_rows_are_replaced() {
     let both = attacked.restore(&["--tables", "m.t,public.numbers"]).exits(1);
     assert!(both.stderr.contains("--run-code-as-superuser"), "{}", both.stderr);
     attacked.assert_harmless("nothing replaced");
+}
+
+/// What a table's code does while its rows are loaded could make another table run code, which who restores loads.
+#[test]
+fn code_that_runs_for_one_table_gives_none_to_another() {
+    for method in ["tables", "pg_dump"] {
+        let attacked = Attacked::new();
+        attacked.by_method(method);
+        attacked.as_mallory(
+            "CREATE DOMAIN m.plain AS integer; CREATE TABLE m.z (id integer PRIMARY KEY, x text); INSERT INTO m.z VALUES (1);
+             CREATE TABLE m.zz (id m.plain, x text); INSERT INTO m.zz VALUES (1);
+             CREATE FUNCTION m.fired() RETURNS trigger LANGUAGE plpgsql AS $f$ BEGIN PERFORM m.try_all(); RETURN NEW; END $f$;
+             CREATE FUNCTION m.spread(integer) RETURNS boolean LANGUAGE plpgsql AS $f$ BEGIN
+                BEGIN EXECUTE 'ALTER TABLE m.z ADD CHECK (m.evil(id))'; EXCEPTION WHEN OTHERS THEN NULL; END;
+                BEGIN EXECUTE 'CREATE TRIGGER a BEFORE INSERT ON m.z FOR EACH ROW EXECUTE FUNCTION m.fired()'; EXCEPTION WHEN OTHERS THEN NULL; END;
+                BEGIN EXECUTE 'ALTER DOMAIN m.plain ADD CHECK (m.evil(VALUE)) NOT VALID'; EXCEPTION WHEN OTHERS THEN NULL; END;
+                BEGIN
+                    EXECUTE 'DROP TABLE m.zz'; EXECUTE 'CREATE VIEW m.zz AS SELECT 1 AS id, NULL::text AS x';
+                    EXECUTE 'CREATE TRIGGER a INSTEAD OF INSERT ON m.zz FOR EACH ROW EXECUTE FUNCTION m.fired()';
+                EXCEPTION WHEN OTHERS THEN NULL; END;
+                RETURN true; END $f$;
+             CREATE TABLE m.a (id integer PRIMARY KEY);",
+        );
+        attacked.as_mallory("INSERT INTO m.a VALUES (1)");
+        attacked.as_mallory("ALTER TABLE m.a ADD CONSTRAINT c CHECK (m.spread(id)) NOT VALID");
+        // As it is in a dump it is checked for each row.
+        attacked.system.sql("UPDATE pg_constraint SET convalidated = true WHERE conname = 'c'");
+        let before = attacked.system.fingerprint();
+        attacked.system.create();
+        attacked.restore(&[]).exits(0);
+        attacked.assert_harmless(method);
+        assert_eq!(attacked.system.fingerprint(), before, "{method}");
+    }
+}
+
+/// Whoever owns a table could change it while it was loaded, in the database that was to take the place of the old one.
+#[test]
+fn nobody_else_gets_into_a_database_that_is_loaded() {
+    let attacked = Attacked::new();
+    attacked.system.sql("INSERT INTO numbers SELECT n, repeat('x', 300) FROM generate_series(10, 300000) n");
+    let (database, mallory) = (attacked.system.database.clone(), attacked.mallory.clone());
+    attacked.system.sql(&format!("ALTER DATABASE {database} OWNER TO {mallory}"));
+    attacked.system.create();
+    let mut restore =
+        attacked.system.command(&["restore", "latest", "--components", "database", "--force", "--no-snapshot"]);
+    let mut restoring = restore.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the program starts");
+    let mut tried = 0;
+    while restoring.try_wait().expect("it is ours").is_none() {
+        let fresh = attacked.system.scratch_databases();
+        if fresh.contains("_larder_new_") {
+            let name = fresh.lines().find(|name| name.contains("_larder_new_")).expect("it is there");
+            // Before there is anything in it, and when it is done, it is open: nothing of it is loaded then.
+            let is_loaded = "SELECT (SELECT count(*) FROM pg_class WHERE relname = 'numbers') - (SELECT count(*) FROM pg_class WHERE relname = 'numbers_pkey')";
+            let said = run(attacked.psql_of_mallory(name).args(["-c", is_loaded]));
+            let is_closed = said.stderr.contains("permission denied");
+            assert!(said.code != 0 || said.stdout.trim() == "0", "{said:?}");
+            tried += u32::from(is_closed);
+        }
+    }
+    assert!(restoring.wait().expect("it is ours").success());
+    assert!(tried > 0, "it was seen while it was loaded");
+    let owner = format!("SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = '{database}'");
+    assert_eq!(attacked.system.server.sql("postgres", &owner), mallory);
 }
 
 /// A table of a superuser that calls a function of somebody else is restored only on a word.
@@ -240,6 +334,10 @@ fn roles_of_a_killed_restore_are_dropped_by_the_next() {
     attacked.as_mallory("CREATE TABLE m.t (id integer PRIMARY KEY CHECK (id > 0)); INSERT INTO m.t VALUES (1)");
     attacked.system.create();
     attacked.system.server.sql("postgres", "CREATE ROLE larder_load_00000000000000ff LOGIN");
+    // A backup that is made meanwhile does not keep it.
+    attacked.system.create();
+    let roles = attacked.system.larder(&["cat", "latest:database/roles.json"]).exits(0).stdout;
+    assert!(roles.contains(&attacked.mallory) && !roles.contains("larder_load_"), "{roles}");
     attacked.restore(&[]).exits(0);
     let left = "SELECT count(*) FROM pg_roles WHERE rolname = 'larder_load_00000000000000ff'";
     assert_eq!(attacked.system.server.sql("postgres", left), "0");

@@ -5,13 +5,14 @@
 use std::io::Read;
 
 use super::bounds;
+use super::guard::Guard;
 use super::lanes::{LaneOptions, Lanes};
 use super::loader_role::LoaderRoles;
 use crate::model::rows::END;
 use crate::postgres::access::{Access, LoadAs};
 use crate::postgres::constraint;
 use crate::postgres::script::{Part, ScriptReader, Statements};
-use crate::postgres::{Connection, restrict_is_known};
+use crate::postgres::{self, Connection, restrict_is_known};
 use crate::progress::Progress;
 use crate::sink::Error;
 
@@ -41,6 +42,7 @@ pub struct LoadOptions<'o> {
 }
 
 /// Loads a database by several sessions.
+#[expect(clippy::struct_excessive_bools, reason = "each says something else of what is under way")]
 pub struct Loader<'a> {
     database: Connection,
     lanes: Lanes<'a>,
@@ -58,8 +60,12 @@ pub struct Loader<'a> {
     has_domain_checks: bool,
     /// What is run when they are made.
     after_indexes: Vec<Vec<u8>>,
-    /// What is run at the very end.
-    late: Vec<Vec<u8>>,
+    /// What keeps the shape of the database, while code of others may run.
+    guard: Option<Guard>,
+    /// What is run at the very end, and by whom.
+    late: Vec<(LoadAs, Statements)>,
+    /// Whether the last statements are run at the end.
+    was_late: bool,
     /// Whether the last statements were run only if that could be.
     was_tried: bool,
     /// Foreign keys that were made only where that could be.
@@ -98,7 +104,9 @@ impl<'a> Loader<'a> {
             side_by_side: false,
             has_domain_checks: false,
             after_indexes: Vec::new(),
+            guard: None,
             late: Vec::new(),
+            was_late: false,
             was_tried: false,
             tried: 0,
             next: 0,
@@ -196,8 +204,14 @@ impl<'a> Loader<'a> {
     /// Those of [`Loader::script`].
     pub fn end(mut self) -> Result<u64, Error> {
         self.wait()?;
-        for statements in std::mem::take(&mut self.late) {
-            self.say(0, statements)?;
+        if let Some(guard) = self.guard.take() {
+            self.say(0, guard.end().into_bytes())?;
+        }
+        for (load_as, statements) in std::mem::take(&mut self.late) {
+            if matches!(load_as, LoadAs::Restorer) {
+                self.settle_owner()?;
+            }
+            self.run_as(&load_as, &statements.kind, statements.text)?;
         }
         self.wait()?;
         self.end_owner()?;
@@ -224,9 +238,15 @@ impl<'a> Loader<'a> {
         let access =
             Access::read(&self.database, &|| self.progress.cancelled()).map_err(|source| self.failed(source))?;
         access.check()?;
-        let needs_privileges = access.needs_owners();
+        let owner = access.needed_owner().map(str::to_owned);
+        let is_superuser = access.is_superuser();
         self.access = Some(access);
-        if let Some(ahead) = ahead.filter(|_| needs_privileges) {
+        let Some(owner) = owner else { return Ok(()) };
+        if !is_superuser {
+            let why = "only a superuser can keep others from changing the tables meanwhile".to_owned();
+            return Err(Error::NoLoader { owner, source: postgres::Error::Settings(why) });
+        }
+        if let Some(ahead) = ahead {
             let mut reader = self.reader(ahead)?;
             while let Some(part) = next_part(&mut reader)? {
                 if let Part::Statements(Statements { kind, text, .. }) = part
@@ -237,7 +257,10 @@ impl<'a> Loader<'a> {
             }
             self.wait()?;
         }
-        Ok(())
+        let guard = Guard::new().map_err(|source| self.failed(source))?;
+        self.say(0, guard.begin().into_bytes())?;
+        self.guard = Some(guard);
+        self.wait()
     }
 
     fn load_as(&self, table: &str, columns: &[String]) -> Result<LoadAs, Error> {
@@ -247,47 +270,56 @@ impl<'a> Loader<'a> {
     /// Runs statements: indexes at the same time, everything else in its order. Where not all rows are there, a foreign key
     /// that cannot be made is no error.
     fn statements(&mut self, statements: Statements) -> Result<(), Error> {
-        let Statements { kind, settings, text, inserts_into, is_first, is_last } = statements;
-        let is_whole = is_first && is_last;
-        if is_whole && SIDE_BY_SIDE.contains(&kind.as_str()) {
+        let is_whole = statements.is_first && statements.is_last;
+        let kind = statements.kind.clone();
+        let kind = kind.as_str();
+        if is_whole && SIDE_BY_SIDE.contains(&kind) {
             if !std::mem::replace(&mut self.side_by_side, true) {
-                // Other sessions make it than the one that made its table and loads the rows.
+                // What comes before may be rows: loaded after it, they would run the code of an index as who restores.
                 self.lanes.wait().map_err(|source| self.failed(source))?;
             }
-            let entry = [settings, text].concat();
+            self.was_late = false;
+            let entry = [statements.settings, statements.text].concat();
             return self.lanes.say_to_idle(entry).map_err(|source| self.failed(source));
         }
         if self.side_by_side && kind == COMMENT {
             // It stands behind what it is about, which may not be there yet.
-            self.after_indexes.push(text);
+            self.after_indexes.push(statements.text);
             return Ok(());
         }
         self.settle_indexes()?;
-        let is_tried = !self.options.has_all_rows && is_whole;
-        // What is said of a foreign key fails with it.
-        self.was_tried = is_tried && (kind == FOREIGN_KEY || (kind == COMMENT && self.was_tried));
-        self.tried += u64::from(self.was_tried && kind == FOREIGN_KEY);
-        if kind == EVENT_TRIGGER || is_about_event_trigger(&text) {
-            self.late.push(text);
-            return Ok(());
-        }
-        if let Some(table) = inserts_into {
-            let load_as = self.load_as(&table, &[])?;
-            return self.say_rows(&load_as, 0, text);
-        }
-        self.check_bounds(&kind, &text)?;
-        let constraint = if is_whole { constraint::of(&kind, &text) } else { None };
-        let owner = match (&self.access, constraint) {
+        let constraint = if is_whole { constraint::of(kind, &statements.text) } else { None };
+        let maker = match (&self.access, constraint) {
             (Some(access), Some(constraint)) => access.maker(&constraint)?,
             _ => None,
         };
-        let load_as = owner.map_or(LoadAs::Restorer, LoadAs::Owner);
-        if !self.was_tried {
-            return self.say_rows(&load_as, 0, text);
+        let is_late = kind == EVENT_TRIGGER || is_about_event_trigger(&statements.text) || maker.is_some();
+        // What is said of something that is made at the end is said then.
+        self.was_late = is_late || (kind == COMMENT && self.was_late);
+        if self.was_late {
+            self.late.push((maker.map_or(LoadAs::Restorer, LoadAs::Owner), statements));
+            return Ok(());
         }
-        self.command_as(&load_as, "\\set ON_ERROR_STOP off")?;
-        self.say_rows(&load_as, 0, text)?;
-        self.command_as(&load_as, "\\set ON_ERROR_STOP on")
+        if let Some(table) = &statements.inserts_into {
+            let load_as = self.load_as(table, &[])?;
+            return self.say_rows(&load_as, 0, statements.text);
+        }
+        self.check_bounds(kind, &statements.text)?;
+        let kind = if is_whole { kind } else { "" };
+        self.run_as(&LoadAs::Restorer, kind, statements.text)
+    }
+
+    /// Runs the statements of an entry. Where not all rows are there, a foreign key may fail, and what is said of it with it.
+    fn run_as(&mut self, load_as: &LoadAs, kind: &str, text: Vec<u8>) -> Result<(), Error> {
+        let may_fail = !self.options.has_all_rows;
+        self.was_tried = may_fail && (kind == FOREIGN_KEY || (kind == COMMENT && self.was_tried));
+        self.tried += u64::from(self.was_tried && kind == FOREIGN_KEY);
+        if !self.was_tried {
+            return self.say_rows(load_as, 0, text);
+        }
+        self.command_as(load_as, "\\set ON_ERROR_STOP off")?;
+        self.say_rows(load_as, 0, text)?;
+        self.command_as(load_as, "\\set ON_ERROR_STOP on")
     }
 
     /// Makes sure that nothing runs code of others that is said before there are any rows: values of domains in the bounds of
@@ -393,7 +425,7 @@ impl<'a> Loader<'a> {
         format!("load the dump into the database {}", self.database.database)
     }
 
-    fn failed(&self, source: crate::postgres::Error) -> Error {
+    fn failed(&self, source: postgres::Error) -> Error {
         Error::Database { action: self.action(), source }
     }
 }
@@ -404,7 +436,7 @@ impl std::fmt::Debug for Loader<'_> {
     }
 }
 
-fn as_owner(owner: &str, source: crate::postgres::Error) -> Error {
+fn as_owner(owner: &str, source: postgres::Error) -> Error {
     Error::AsOwner { owner: owner.to_owned(), source }
 }
 

@@ -3,19 +3,15 @@
 //! Code that runs in its session can become that owner and nobody else. `SET ROLE` alone would not do: code undoes it, and is
 //! then who logged in. A role is dropped with its restore; what a killed restore leaves, the next one drops.
 
-use super::Error;
+use super::{Error, is_temporary};
 use crate::id::{hex, random_key};
 use crate::postgres::sql::{ident, literal};
-use crate::postgres::{self, Connection, Session, Stopped, execute, query};
+use crate::postgres::{self, Connection, LOADER_ROLES, Session, Stopped, execute, query, tidy_up};
 
 /// What the names of these roles begin with, before sixteen hexadecimal digits.
 const PREFIX: &str = "larder_load_";
 /// Also in case that nobody drops it, nobody can log in as it after so many hours.
 const VALID_HOURS: u32 = 48;
-
-/// The roles of a server that are called like those of a restore.
-const LEFT_SQL: &str =
-    "SELECT rolname FROM pg_catalog.pg_roles WHERE rolname ~ '^larder_load_[0-9a-f]{16}$' LIMIT 1000";
 
 /// The roles of one restore.
 #[derive(Debug)]
@@ -41,13 +37,14 @@ impl LoaderRoles {
 
     /// Drops what killed restores have left. Best effort: the next one tries again.
     pub(super) fn drop_left(maintenance: &Connection, stopped: Stopped<'_>) {
-        let Ok(left) = query(maintenance, LEFT_SQL, stopped) else { return };
+        let sql = format!("SELECT rolname FROM pg_catalog.pg_roles WHERE rolname ~ '{LOADER_ROLES}' LIMIT 1000");
+        let Ok(left) = query(maintenance, &sql, stopped) else { return };
         for name in left.into_iter().flatten().flatten() {
             let key = key_of(&name);
             let free = format!("SELECT pg_catalog.pg_try_advisory_xact_lock({key})");
             let is_free = query(maintenance, &free, stopped);
             if is_free.is_ok_and(|rows| rows.first().and_then(|row| row.first()?.clone()).as_deref() == Some("t")) {
-                let _ = execute(maintenance, &[format!("DROP ROLE IF EXISTS {}", ident(&name))], stopped);
+                let _ = tidy_up(maintenance, &[format!("DROP ROLE IF EXISTS {}", ident(&name))]);
             }
         }
     }
@@ -66,7 +63,7 @@ impl LoaderRoles {
         let known = self.roles.iter().find(|role| role.owner == owner).cloned();
         let role = match known {
             Some(role) => role,
-            None => self.make(owner, setting, stopped).map_err(|source| no_loader(owner, source))?,
+            None => self.make(owner, (database, setting), stopped).map_err(|source| no_loader(owner, source))?,
         };
         let connection = Connection {
             user: Some(role.name.clone()),
@@ -81,7 +78,7 @@ impl LoaderRoles {
     fn make(
         &mut self,
         owner: &str,
-        setting: Option<&str>,
+        (database, setting): (&str, Option<&str>),
         stopped: Stopped<'_>,
     ) -> Result<LoaderRole, postgres::Error> {
         let random = || random_key().map_err(|source| postgres::Error::stream("/dev/urandom", source));
@@ -104,6 +101,10 @@ impl LoaderRoles {
             ),
         ];
         statements.extend(setting.map(|setting| format!("ALTER ROLE {} SET {setting}", ident(&name))));
+        if is_temporary(database) {
+            // It is closed to all others.
+            statements.push(format!("GRANT CONNECT ON DATABASE {} TO {}", ident(database), ident(&name)));
+        }
         let role = LoaderRole { owner: owner.to_owned(), name, password };
         self.roles.push(role.clone());
         execute(&self.maintenance, &statements, stopped)?;
@@ -120,9 +121,9 @@ impl LoaderRoles {
             let name = ident(&role.name);
             // It has nothing there, but for what the code of others has made as it.
             let owned = self.maintenance.with_database(database);
-            let _ = execute(&owned, &[format!("DROP OWNED BY {name}")], &|| false);
+            let _ = tidy_up(&owned, &[format!("DROP OWNED BY {name}")]);
             let action = format!("drop the role {}, which was made for loading", role.name);
-            let dropped = execute(&self.maintenance, &[format!("DROP ROLE IF EXISTS {name}")], &|| false);
+            let dropped = tidy_up(&self.maintenance, &[format!("DROP ROLE IF EXISTS {name}")]);
             if let (Ok(()), Err(source)) = (&outcome, dropped) {
                 outcome = Err(Error::Database { action, source });
             }

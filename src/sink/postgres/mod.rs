@@ -6,6 +6,7 @@ use std::time::Duration;
 
 mod bounds;
 mod counts;
+mod guard;
 mod lanes;
 mod load;
 mod loader_role;
@@ -21,7 +22,9 @@ pub use replace::{ReplaceOptions, RowReplacer};
 use super::Error;
 use crate::model::{DatabaseFacts, Roles, TableRows};
 use crate::postgres::sql::{ident, literal};
-use crate::postgres::{self, Connection, Row, Stopped, create_missing_roles, execute, property_statements, query};
+use crate::postgres::{
+    self, Connection, Row, Stopped, create_missing_roles, execute, property_statements, query, tidy_up,
+};
 use crate::progress::Progress;
 use maintenance::{beside, has};
 
@@ -51,10 +54,7 @@ impl LoadedDatabase {
         let failed = |source| Error::Database { action: "make the roles that are missing".to_owned(), source };
         let made = create_missing_roles(&maintenance, roles, stopped).map_err(failed)?;
         let name = beside(&facts.name, purpose);
-        let find_owner = format!("SELECT 1 FROM pg_catalog.pg_roles WHERE rolname = {}", literal(&facts.owner));
-        let has_owner = !run(&maintenance, "look for the owner", &find_owner, stopped)?.is_empty();
-        let owner = if has_owner { format!(" OWNER {}", ident(&facts.owner)) } else { String::new() };
-        let plain = format!("CREATE DATABASE {} TEMPLATE template0{owner}", ident(&name));
+        let plain = format!("CREATE DATABASE {} TEMPLATE template0", ident(&name));
         let full = format!(
             "{plain} ENCODING {} LC_COLLATE {} LC_CTYPE {}",
             literal(&facts.encoding),
@@ -67,7 +67,11 @@ impl LoadedDatabase {
             let encoded = format!("{plain} ENCODING {} LC_COLLATE 'C' LC_CTYPE 'C'", literal(&facts.encoding));
             do_all(&maintenance, &action, &[encoded], stopped)?;
         }
-        Ok((Self { maintenance, name }, made))
+        let loaded = Self { maintenance, name };
+        // Whoever owns something in it could change it while it is loaded, if he could connect.
+        let close = format!("REVOKE ALL ON DATABASE {} FROM PUBLIC", ident(&loaded.name));
+        do_all(&loaded.maintenance, "close the database to others", &[close], stopped)?;
+        Ok((loaded, made))
     }
 
     /// The name of the fresh database.
@@ -136,7 +140,16 @@ impl LoadedDatabase {
     pub fn set_properties(&self, facts: &DatabaseFacts, stopped: Stopped<'_>) -> Result<(), Error> {
         let action = "give the database its settings";
         let failed = |source| Error::Database { action: action.to_owned(), source };
-        let statements = property_statements(&facts.properties, &self.name).map_err(failed)?;
+        let mut statements = property_statements(&facts.properties, &self.name).map_err(failed)?;
+        let name = ident(&self.name);
+        if facts.properties.privileges.is_none() {
+            // What a database allows of which nothing was said.
+            statements.push(format!("GRANT CONNECT, TEMPORARY ON DATABASE {name} TO PUBLIC"));
+        }
+        let find_owner = format!("SELECT 1 FROM pg_catalog.pg_roles WHERE rolname = {}", literal(&facts.owner));
+        if !run(&self.maintenance, "look for the owner", &find_owner, stopped)?.is_empty() {
+            statements.insert(0, format!("ALTER DATABASE {name} OWNER TO {}", ident(&facts.owner)));
+        }
         do_all(&self.maintenance, action, &statements, stopped)
     }
 
@@ -181,7 +194,7 @@ impl Drop for LoadedDatabase {
     fn drop(&mut self) {
         // What is left behind when this fails has a name that says what it is.
         let drop = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", ident(&self.name));
-        let _ = execute(&self.maintenance, &[drop], &|| false);
+        let _ = tidy_up(&self.maintenance, &[drop]);
     }
 }
 

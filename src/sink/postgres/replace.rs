@@ -33,6 +33,9 @@ pub struct RowReplacer<'a> {
     roles: LoaderRoles,
     /// Whose rights it has, where those are not the ones of who restores.
     owner: Option<String>,
+    /// The tables with the columns of their rows.
+    tables: Vec<(String, Vec<String>)>,
+    trusts_code: bool,
 }
 
 impl<'a> RowReplacer<'a> {
@@ -59,11 +62,28 @@ impl<'a> RowReplacer<'a> {
         let lane = LaneOptions { count: 1, encoding: options.encoding, one_transaction: true, role: owner.as_deref() };
         let lanes = Lanes::open(&connection, lane, progress);
         let lanes = lanes.map_err(|source| Error::Database { action: action(&database), source })?;
-        let mut replacer = Self { database, lanes, roles, owner };
+        let tables = tables.iter().map(|(table, columns)| ((*table).to_owned(), columns.to_vec())).collect();
+        let mut replacer = Self { database, lanes, roles, owner, tables, trusts_code: options.trusts_code };
         if replacer.owner.is_none() {
             replacer.statements(&format!("SET LOCAL {REPLICA};\n"))?;
         }
         Ok(replacer)
+    }
+
+    /// Keeps everybody else from these tables, as they stand in SQL. What was found of them before may have been true until then.
+    ///
+    /// # Errors
+    /// Those of [`RowReplacer::statements`]; [`Error::Code`] when they have come to run code of others meanwhile.
+    pub fn lock(&mut self, names: &[String], progress: &dyn Progress) -> Result<(), Error> {
+        self.statements(&format!("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE;\n", names.join(", ")))?;
+        if self.owner.is_none() && !self.trusts_code {
+            let tables: Vec<(&str, &[String])> =
+                self.tables.iter().map(|(table, columns)| (table.as_str(), columns.as_slice())).collect();
+            if only_owner(&self.database, &tables, &|| progress.cancelled())?.is_some() {
+                return Err(Error::Code { objects: self.tables.iter().map(|(table, _)| table.clone()).collect() });
+            }
+        }
+        Ok(())
     }
 
     /// Runs statements of ours.
@@ -112,7 +132,7 @@ impl<'a> RowReplacer<'a> {
     /// Those of [`RowReplacer::statements`].
     pub fn end(mut self) -> Result<(), Error> {
         self.statements("COMMIT;\n")?;
-        let Self { database, lanes, mut roles, owner } = self;
+        let Self { database, lanes, mut roles, owner, .. } = self;
         lanes.end().map_err(|source| failed(&database, owner.as_deref(), source))?;
         roles.drop_all(&database.database)
     }

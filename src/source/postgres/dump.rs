@@ -194,7 +194,9 @@ impl DumpSource {
         });
         match read {
             Ok((files, left_out)) => {
-                left_out.into_iter().for_each(|problem| visitor.error(problem));
+                for problem in left_out {
+                    visitor.error(problem);
+                }
                 Ok(Some(files))
             }
             Err(error) if !progress.cancelled() => {

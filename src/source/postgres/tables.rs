@@ -42,7 +42,7 @@ impl Default for TableOptions {
 /// The tables of a database that are not read in the order of a key, and why. Nothing is locked.
 ///
 /// # Errors
-/// [`Error::Failed`] when the server cannot be reached or asked.
+/// [`Error::Process`] when the server cannot be reached or asked.
 pub fn tables_without_order(
     connection: &Connection,
     options: TableOptions,
@@ -85,7 +85,7 @@ impl TableDump {
     /// Locks the tables, and opens sessions under this name. `program` is a `pg_dump`.
     ///
     /// # Errors
-    /// [`Error::Failed`] when the server does not permit it, also when somebody waits to alter a table; [`Error::Stop`].
+    /// [`Error::Process`] when the server does not permit it, also when somebody waits to alter a table; [`Error::Stop`].
     pub(super) fn begin(
         connection: &Connection,
         name: &str,
@@ -142,7 +142,7 @@ impl TableDump {
     /// Shows all files in the order of their names. `show_role_file` shows those of the roles. Returns the rows of each table.
     ///
     /// # Errors
-    /// [`Error::Failed`], [`Error::Incomplete`] when a script does not reach its end, [`Error::Stop`].
+    /// [`Error::Process`], [`Error::Incomplete`] when a script does not reach its end, [`Error::Stop`].
     pub(super) fn show(
         self,
         nodes: &Nodes<'_>,

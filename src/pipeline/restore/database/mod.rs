@@ -15,7 +15,7 @@ use crate::pipeline::database::{Dump, SavedDatabase};
 use crate::pipeline::filter::{Wanted, is_called};
 use crate::pipeline::mask::Mask;
 use crate::postgres::sql::ident;
-use crate::postgres::{Connection, Stopped, execute, unrestricted};
+use crate::postgres::{Connection, Stopped, tidy_up, unrestricted};
 use crate::process::Place;
 use crate::progress::Progress;
 use crate::repo::Repository;
@@ -230,7 +230,7 @@ pub fn load_and_count(
     drop(loaded);
     // Made for this test alone. A role that cannot be dropped any more was put to use meanwhile.
     for role in &roles {
-        let _ = execute(&maintenance, &[format!("DROP ROLE {}", ident(role))], &|| false);
+        let _ = tidy_up(&maintenance, &[format!("DROP ROLE {}", ident(role))]);
     }
     outcome.map(|()| counts(saved.facts))
 }

@@ -109,7 +109,11 @@ pub(super) fn rows(
         .collect();
     let options = ReplaceOptions { encoding: &saved.facts.encoding, trusts_code };
     let mut replacer = RowReplacer::open((connection.clone(), maintenance), &all, options, progress)?;
-    replacer.statements(&begin(tables)?).map_err(failed)?;
+    let only = |table: &TableRows| Ok(format!("ONLY {}", table_name(&table.table)?));
+    let names: Vec<String> = tables.iter().map(only).collect::<Result<_, postgres::Error>>()?;
+    replacer.lock(&names, progress).map_err(failed)?;
+    let deletions = names.iter().map(|table| format!("DELETE FROM {table};\n")).collect::<Vec<_>>().concat();
+    replacer.statements(&deletions).map_err(failed)?;
     for table in files.index.tables.iter().filter(|table| wanted.has(&table.table)) {
         let rows = Counted::new(Segment::whole(files.rows(table)?), reader, progress);
         let mut rows: Box<dyn Read + '_> = if wanted.mask.is_some() {
@@ -123,14 +127,6 @@ pub(super) fn rows(
     replacer.rows_of_script(&mut Filtered::script(others, wanted)).map_err(failed)?;
     replacer.statements(&end(tables)?).map_err(failed)?;
     replacer.end().map_err(failed)
-}
-
-fn begin(tables: &[TableRows]) -> Result<String, postgres::Error> {
-    let only = |table: &TableRows| Ok(format!("ONLY {}", table_name(&table.table)?));
-    let names: Vec<String> = tables.iter().map(only).collect::<Result<_, postgres::Error>>()?;
-    let lock = format!("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE;", names.join(", "));
-    let delete = names.iter().map(|table| format!("DELETE FROM {table};"));
-    Ok(std::iter::once(lock).chain(delete).chain([String::new()]).collect::<Vec<_>>().join("\n"))
 }
 
 fn end(tables: &[TableRows]) -> Result<String, postgres::Error> {
@@ -147,6 +143,6 @@ fn end(tables: &[TableRows]) -> Result<String, postgres::Error> {
     let mut bodies: Vec<String> = tables.iter().map(count).collect::<Result<_, postgres::Error>>()?;
     bodies.push(CHECK_SQL.replace(":TABLES", &format!("ARRAY[{}]", names.join(", "))));
     // A name may have any dollar quote in it, so that none is used.
-    let blocks: String = bodies.iter().map(|body| format!("DO {};\n", literal(body))).collect();
+    let blocks = bodies.iter().map(|body| format!("DO {};\n", literal(body))).collect::<Vec<_>>().concat();
     Ok(format!("SET LOCAL search_path = pg_catalog, pg_temp;\n{blocks}"))
 }
