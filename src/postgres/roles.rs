@@ -89,16 +89,43 @@ pub(crate) fn create_missing_roles(
     let known: HashSet<String> = known.into_iter().flatten().flatten().collect();
     let missing: Vec<&Role> = roles.roles.iter().filter(|role| !known.contains(&role.name)).collect();
     let names: HashSet<&str> = missing.iter().map(|role| role.name.as_str()).collect();
+    let mut made = Vec::new();
     for role in &missing {
-        execute(connection, &role_statements(role)?, stopped)?;
+        let mut create = role_statements(role)?;
+        let attributes = create.split_off(1);
+        match execute(connection, &create, stopped) {
+            Ok(()) => {
+                execute(connection, &attributes, stopped)?;
+                made.push(role.name.clone());
+            }
+            // Somebody else has made it meanwhile.
+            Err(_) if are_there(connection, &[&role.name], stopped)? => {}
+            Err(error) => return Err(error),
+        }
     }
     let is_there = |name: &str| names.contains(name) || known.contains(name);
     let concerned = roles.memberships.iter().filter(|membership| {
         let Membership { role, member, .. } = membership;
         (names.contains(role.as_str()) || names.contains(member.as_str())) && is_there(role) && is_there(member)
     });
-    execute(connection, &concerned.map(grant).collect::<Vec<_>>(), stopped)?;
-    Ok(missing.iter().map(|role| role.name.clone()).collect())
+    for membership in concerned {
+        match execute(connection, &[grant(membership)], stopped) {
+            Err(error) if are_there(connection, &[&membership.role, &membership.member], stopped)? => {
+                return Err(error);
+            }
+            // Somebody else has dropped one of them meanwhile.
+            _ => {}
+        }
+    }
+    Ok(made)
+}
+
+/// Whether a server has all of these roles.
+fn are_there(connection: &Connection, names: &[&str], stopped: Stopped<'_>) -> Result<bool, Error> {
+    let listed: Vec<String> = names.iter().map(|name| literal(name)).collect();
+    let sql = format!("SELECT 1 FROM pg_catalog.pg_roles WHERE rolname IN ({})", listed.join(", "));
+    let distinct: HashSet<&&str> = names.iter().collect();
+    Ok(query(connection, &sql, stopped)?.len() == distinct.len())
 }
 
 /// The statements that make a role.
