@@ -63,10 +63,15 @@ SELECT pg_catalog.json_build_object(
         WHEN c.relpersistence = 'u' AND pg_catalog.pg_is_in_recovery() THEN 'it is unlogged, and a standby has no rows of it'
         WHEN EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_class'::regclass
             AND d.objid = c.oid AND d.deptype = 'e') THEN 'it belongs to an extension'
-        -- To plan a query is to run what is constant in the expressions of indexes and statistics.
+        -- To plan a query is to run what is constant in the expressions of indexes and statistics. What the server brings along does
+        -- no harm there, and is not noted as what they depend on.
         WHEN NOT (SELECT rolsuper FROM pg_catalog.pg_roles WHERE oid = c.relowner) AND c.relowner <> (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = CURRENT_USER)
-            AND (EXISTS (SELECT FROM pg_catalog.pg_index x WHERE x.indrelid = c.oid AND (x.indexprs IS NOT NULL OR x.indpred IS NOT NULL))
-                OR EXISTS (SELECT FROM pg_catalog.pg_statistic_ext s WHERE s.stxrelid = c.oid AND pg_catalog.to_jsonb(s) ->> 'stxexprs' IS NOT NULL))
+            AND (EXISTS (SELECT FROM pg_catalog.pg_index x JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = x.indexrelid
+                    WHERE x.indrelid = c.oid AND (x.indexprs IS NOT NULL OR x.indpred IS NOT NULL)
+                    AND d.refclassid IN ('pg_catalog.pg_proc'::pg_catalog.regclass, 'pg_catalog.pg_operator'::pg_catalog.regclass, 'pg_catalog.pg_type'::pg_catalog.regclass))
+                OR EXISTS (SELECT FROM pg_catalog.pg_statistic_ext s JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_statistic_ext'::pg_catalog.regclass AND d.objid = s.oid
+                    WHERE s.stxrelid = c.oid
+                    AND d.refclassid IN ('pg_catalog.pg_proc'::pg_catalog.regclass, 'pg_catalog.pg_operator'::pg_catalog.regclass, 'pg_catalog.pg_type'::pg_catalog.regclass)))
             THEN 'its indexes or statistics run code of its owner'
         WHEN pg_catalog.row_security_active(c.oid) THEN 'policies hide rows of it'
         WHEN c.oid IN (SELECT oid FROM below) THEN 'its partition depends on how an enum hashes' END,
