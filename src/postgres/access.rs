@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use serde::Deserialize;
 
 use super::client::parse;
-use super::constraint::Constraint;
+use super::definition::Constraint;
 use super::{Connection, Error, Stopped, query};
 use crate::model::split_names;
 
@@ -42,33 +42,33 @@ const TABLES_SQL: &str = "WITH RECURSIVE trusted AS (
     ) AS part WHERE part.typ <> 0
 ), code AS (
     -- What is run, as the catalogue has it, with the role that has written it.
-    SELECT t.oid AS tab, t.relowner AS author, 'pg_catalog.pg_constraint'::pg_catalog.regclass::pg_catalog.oid AS class, c.oid AS object
+    SELECT t.oid AS tab, false AS is_of_type, t.relowner AS author, 'pg_catalog.pg_constraint'::pg_catalog.regclass::pg_catalog.oid AS class, c.oid AS object
         FROM tables t JOIN pg_catalog.pg_constraint c ON c.conrelid = t.oid AND c.contype = 'c'
-    UNION ALL SELECT t.oid, t.relowner, 'pg_catalog.pg_attrdef'::pg_catalog.regclass, d.oid
+    UNION ALL SELECT t.oid, false, t.relowner, 'pg_catalog.pg_attrdef'::pg_catalog.regclass, d.oid
         FROM tables t JOIN pg_catalog.pg_attrdef d ON d.adrelid = t.oid JOIN pg_catalog.pg_attribute a ON a.attrelid = t.oid AND a.attnum = d.adnum
         WHERE coalesce(pg_catalog.to_jsonb(a) ->> 'attgenerated', '') <> ''
-    UNION ALL SELECT types.tab, y.typowner, 'pg_catalog.pg_constraint'::pg_catalog.regclass, c.oid
+    UNION ALL SELECT types.tab, true, y.typowner, 'pg_catalog.pg_constraint'::pg_catalog.regclass, c.oid
         FROM types JOIN pg_catalog.pg_type y ON y.oid = types.typ JOIN pg_catalog.pg_constraint c ON c.contypid = y.oid
     -- Whoever owns a domain or a composite type can give it a check at any time.
-    UNION ALL SELECT types.tab, y.typowner, 'pg_catalog.pg_type'::pg_catalog.regclass, y.oid
+    UNION ALL SELECT types.tab, true, y.typowner, 'pg_catalog.pg_type'::pg_catalog.regclass, y.oid
         FROM types JOIN pg_catalog.pg_type y ON y.oid = types.typ WHERE y.typtype IN ('d', 'c')
-    UNION ALL SELECT types.tab, f.proowner, 'pg_catalog.pg_proc'::pg_catalog.regclass, f.oid
+    UNION ALL SELECT types.tab, true, f.proowner, 'pg_catalog.pg_proc'::pg_catalog.regclass, f.oid
         FROM types JOIN pg_catalog.pg_type y ON y.oid = types.typ JOIN pg_catalog.pg_proc f ON f.oid IN (y.typinput, y.typmodin)
-    UNION ALL SELECT a.part, c.relowner, 'pg_catalog.pg_class'::pg_catalog.regclass, p.partrelid
+    UNION ALL SELECT a.part, false, c.relowner, 'pg_catalog.pg_class'::pg_catalog.regclass, p.partrelid
         FROM above a JOIN pg_catalog.pg_partitioned_table p ON p.partrelid = a.whole JOIN pg_catalog.pg_class c ON c.oid = p.partrelid
         WHERE p.partexprs IS NOT NULL
-    UNION ALL SELECT t.oid, t.relowner, 'pg_catalog.pg_trigger'::pg_catalog.regclass, g.oid
+    UNION ALL SELECT t.oid, false, t.relowner, 'pg_catalog.pg_trigger'::pg_catalog.regclass, g.oid
         FROM tables t JOIN pg_catalog.pg_trigger g ON g.tgrelid = t.oid WHERE NOT g.tgisinternal
-    UNION ALL SELECT t.oid, t.relowner, 'pg_catalog.pg_class'::pg_catalog.regclass, i.indexrelid
+    UNION ALL SELECT t.oid, false, t.relowner, 'pg_catalog.pg_class'::pg_catalog.regclass, i.indexrelid
         FROM tables t JOIN pg_catalog.pg_index i ON i.indrelid = t.oid WHERE i.indexprs IS NOT NULL OR i.indpred IS NOT NULL
-    UNION ALL SELECT t.oid, t.relowner, 'pg_catalog.pg_rewrite'::pg_catalog.regclass, w.oid
+    UNION ALL SELECT t.oid, false, t.relowner, 'pg_catalog.pg_rewrite'::pg_catalog.regclass, w.oid
         FROM tables t JOIN pg_catalog.pg_rewrite w ON w.ev_class = t.oid
 ), called AS (
-    SELECT code.tab, code.author FROM code
-    UNION ALL SELECT code.tab, f.proowner FROM code JOIN pg_catalog.pg_depend d ON d.classid = code.class AND d.objid = code.object
+    SELECT code.tab, code.is_of_type AS is_called, code.author FROM code
+    UNION ALL SELECT code.tab, true, f.proowner FROM code JOIN pg_catalog.pg_depend d ON d.classid = code.class AND d.objid = code.object
             AND d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass
         JOIN pg_catalog.pg_proc f ON f.oid = d.refobjid
-    UNION ALL SELECT code.tab, f.proowner FROM code JOIN pg_catalog.pg_depend d ON d.classid = code.class AND d.objid = code.object
+    UNION ALL SELECT code.tab, true, f.proowner FROM code JOIN pg_catalog.pg_depend d ON d.classid = code.class AND d.objid = code.object
             AND d.refclassid = 'pg_catalog.pg_operator'::pg_catalog.regclass
         JOIN pg_catalog.pg_operator o ON o.oid = d.refobjid JOIN pg_catalog.pg_proc f ON f.oid = o.oprcode
 )
@@ -76,6 +76,7 @@ SELECT pg_catalog.json_build_object('schema', t.nspname, 'name', t.relname,
     'owner', CASE WHEN t.relowner NOT IN (SELECT oid FROM trusted) THEN pg_catalog.pg_get_userbyid(t.relowner) END,
     'authors', coalesce((SELECT pg_catalog.json_agg(DISTINCT pg_catalog.pg_get_userbyid(c.author)) FROM called c
         WHERE c.tab = t.oid AND c.author NOT IN (SELECT oid FROM trusted)), '[]'),
+    'calls', EXISTS (SELECT FROM called c WHERE c.tab = t.oid AND c.is_called AND c.author NOT IN (SELECT oid FROM trusted)),
     'defaults', coalesce((SELECT pg_catalog.json_agg(a.attname) FROM pg_catalog.pg_attribute a
         WHERE a.attrelid = t.oid AND a.atthasdef AND NOT a.attisdropped AND coalesce(pg_catalog.to_jsonb(a) ->> 'attgenerated', '') = ''), '[]'))
 FROM tables t";
@@ -115,6 +116,8 @@ struct Entry {
     /// Where it is neither a superuser nor who restores.
     owner: Option<String>,
     authors: Vec<String>,
+    /// Whether those have written functions, operators or types, and not only expressions of what the server brings along.
+    calls: bool,
     /// Columns that have a default.
     defaults: Vec<String>,
 }
@@ -226,11 +229,25 @@ impl Access {
         self.others.has_casts
     }
 
+    /// Whether there are functions of others.
+    pub(crate) const fn has_functions(&self) -> bool {
+        self.others.has_functions
+    }
+
     /// The owner of a table, where it is neither a superuser nor who restores.
     pub(crate) fn owner(&self, table: &str) -> Option<&str> {
         let names = split_names(table)?;
         let [schema, name] = names.as_slice() else { return None };
         self.entries.get(&(schema.clone(), name.clone()))?.owner.as_deref()
+    }
+
+    /// The owner of a table, as [`Access::owner`] has it, and whether it calls what others have written; `None` when it is not
+    /// known.
+    pub(crate) fn calls(&self, table: &str) -> Option<(Option<&str>, bool)> {
+        let names = split_names(table)?;
+        let [schema, name] = names.as_slice() else { return None };
+        let entry = self.entries.get(&(schema.clone(), name.clone()))?;
+        Some((entry.owner.as_deref(), entry.calls))
     }
 
     fn domain_owner(&self, domain: &str) -> Option<&str> {
@@ -256,8 +273,14 @@ mod tests {
         let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
         let (schema, name) = ("public".to_owned(), "a b".to_owned());
         let (authors, defaults) = (owned(authors), owned(defaults));
-        let entry =
-            Entry { schema: schema.clone(), name: name.clone(), owner: owner.map(str::to_owned), authors, defaults };
+        let entry = Entry {
+            schema: schema.clone(),
+            name: name.clone(),
+            owner: owner.map(str::to_owned),
+            authors,
+            calls: false,
+            defaults,
+        };
         Access { entries: HashMap::from([((schema, name), entry)]), others: Others::default() }
     }
 

@@ -6,11 +6,12 @@
 
 pub(crate) mod access;
 pub(crate) mod ahead;
+pub(crate) mod authors;
 pub(crate) mod catalog;
 mod client;
 mod connection;
-pub(crate) mod constraint;
 mod copy;
+pub(crate) mod definition;
 mod error;
 mod facts;
 mod lexer;

@@ -1,7 +1,7 @@
 //! A script that `pg_dump` wrote, part by part: statements, each with the kind of thing that it makes, and rows.
 //!
 //! It has no commands of `psql`: what makes a dump one for others is left out, anything else is an error. No part is longer
-//! than the buffer, but for the statements of an entry, whose pieces follow one another.
+//! than the buffer, but for the statements of an entry: those of data are given out in pieces, all others whole.
 
 use std::io::{self, Read};
 
@@ -12,8 +12,12 @@ use crate::model::rows::END;
 use crate::model::split_names;
 
 const BUFFER_BYTES: usize = 256 << 10;
-/// An entry is given out in pieces that are about so long.
+/// An entry of data is given out in pieces that are about so long.
 const ENTRY_BYTES: usize = 1 << 20;
+/// Longest entry that makes something, and is given out whole.
+const ENTRY_BYTES_MAX: usize = 64 << 20;
+/// What statements of data begin with: rows and large objects.
+const DATA: [&[u8]; 3] = [INSERT_START, b"SELECT ", b"BEGIN;"];
 const COPY_START: &[u8] = b"COPY ";
 const INSERT_START: &[u8] = b"INSERT INTO ";
 const COMMENT_LINE: &[u8] = b"--\n";
@@ -61,6 +65,20 @@ pub(crate) struct Statements {
     pub(crate) text: Vec<u8>,
     /// The table that rows are inserted into, quoted where needed, where they are said as statements.
     pub(crate) inserts_into: Option<String>,
+}
+
+impl Statements {
+    /// The statements for a session that has not run what came before the entry.
+    pub(crate) fn whole(self) -> Vec<u8> {
+        if self.is_first { [self.settings, self.text].concat() } else { self.text }
+    }
+
+    /// Whether it may be run in pieces: it is data, or there are no titles that tell entries apart.
+    fn is_data(&self) -> bool {
+        let mut lines = self.text.split(|byte| *byte == b'\n').filter(|line| !is_comment(line));
+        let first = lines.next().unwrap_or_default();
+        self.kind.is_empty() || !self.is_first || DATA.iter().any(|start| first.starts_with(start))
+    }
 }
 
 /// Reads a script.
@@ -161,7 +179,12 @@ impl<R: Read> ScriptReader<R> {
             self.is_at_line = line.ends_with(b"\n");
             self.statement_line(&line, is_outside)?;
             if self.entry.text.len() >= ENTRY_BYTES && self.lexer.is_outside() && self.is_at_line {
-                return Ok(Some(Part::Statements(self.cut_entry(false))));
+                if self.entry.is_data() {
+                    return Ok(Some(Part::Statements(self.cut_entry(false))));
+                }
+                if self.entry.text.len() > ENTRY_BYTES_MAX {
+                    return Err(io::Error::other("it has a statement that is longer than any that pg_dump writes"));
+                }
             }
         }
     }

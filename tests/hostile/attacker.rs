@@ -51,6 +51,15 @@ impl Attacked {
         self.server_of_mallory().psql(database)
     }
 
+    /// Sets traps, each with rows that it needs, in schemas of their own that are called `own` in their texts.
+    pub(crate) fn set_traps<'t>(&self, traps: impl Iterator<Item = (&'t str, &'t str)>) {
+        for (number, (sql, rows)) in traps.enumerate() {
+            let schema = format!("m{number}");
+            self.system.sql(&format!("CREATE SCHEMA {schema} AUTHORIZATION {}", self.mallory));
+            self.as_mallory(&format!("{sql};\n{rows}").replace("own.", &format!("{schema}.")));
+        }
+    }
+
     fn server_of_mallory(&self) -> Server {
         let server = self.system.server.clone();
         Server { user: self.mallory.clone(), password: "mallory".to_owned(), ..server }

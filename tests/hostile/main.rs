@@ -8,6 +8,7 @@ mod attacker;
 mod commands;
 mod limits;
 mod privileges;
+mod shape;
 #[path = "../system/support.rs"]
 #[expect(dead_code, reason = "it is made for the tests of whole systems, which use all of it")]
 mod support;

@@ -20,7 +20,7 @@ const QUEUE_PIECES: usize = 64;
 /// How often it is seen to, while nothing happens, whether the caller wants to stop.
 const POLL: Duration = Duration::from_millis(100);
 /// What a session is set to: to see everything as dumps expect it, and to be fast.
-const SETTINGS: [&str; 11] = [
+const SETTINGS: [&str; 12] = [
     "search_path = ''",
     "statement_timeout = 0",
     "lock_timeout = 0",
@@ -31,6 +31,8 @@ const SETTINGS: [&str; 11] = [
     "xmloption = content",
     "client_min_messages = warning",
     "row_security = off",
+    // Checks of tables are not evaluated for a plan.
+    "constraint_exclusion = off",
     "timezone = 'UTC'",
 ];
 /// A fresh database that is lost with the server is made again.

@@ -43,6 +43,18 @@ pub(super) fn has(connection: &Connection, name: &str, stopped: Stopped<'_>) -> 
     run(connection, "look for the database", &find_sql(name), stopped).map(|rows| !rows.is_empty())
 }
 
+/// Whether a role may make something in a schema.
+pub(super) fn may_create(
+    connection: &Connection,
+    role: &str,
+    schema: &str,
+    stopped: Stopped<'_>,
+) -> Result<bool, Error> {
+    let (role, schema) = (literal(role), literal(schema));
+    let sql = format!("SELECT 1 WHERE pg_catalog.has_schema_privilege({role}, {schema}, 'CREATE')");
+    run(connection, "look for a privilege", &sql, stopped).map(|rows| !rows.is_empty())
+}
+
 /// A query that has a row when there is a database of this name.
 fn find_sql(name: &str) -> String {
     format!("SELECT 1 FROM pg_catalog.pg_database WHERE datname = {}", literal(name))

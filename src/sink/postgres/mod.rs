@@ -4,7 +4,6 @@
 
 use std::time::Duration;
 
-mod bounds;
 mod counts;
 mod guard;
 mod lanes;
@@ -13,6 +12,8 @@ mod loader_role;
 mod maintenance;
 mod needs;
 mod replace;
+mod sessions;
+mod shape;
 
 pub use load::{LoadOptions, Loader};
 pub use maintenance::{exists, is_temporary, maintenance};

@@ -35,16 +35,16 @@ pub(super) fn load(
     let has_all_rows = wanted.tables.is_empty();
     let options = LoadOptions { jobs, encoding: &saved.facts.encoding, has_all_rows, trusts_code };
     let mut loader = loaded.loader(options, progress)?;
-    let mut reader = repository.reader()?;
     match &saved.dump {
         Dump::Plain(content) => {
+            let mut reader = repository.reader()?;
             let mut ahead_reader = repository.reader()?;
             let mut ahead = ContentStream::of_segments(vec![Segment::whole(content)], &mut ahead_reader);
             let mut dump = script(Counted::new(Segment::whole(content), &mut reader, progress), wanted);
             let loaded = loader.script(&mut dump, Some(&mut ahead));
             loaded.map_err(|error| reading_error(error, progress))?;
         }
-        Dump::Tables(tables) => load_tables(&mut loader, &mut reader, (tables, wanted), progress)?,
+        Dump::Tables(tables) => load_tables(&mut loader, repository, (tables, wanted), progress)?,
     }
     let tried = loader.end().map_err(|error| reading_error(error, progress))?;
     if tried == 0 { Ok(0) } else { Ok(tried.saturating_sub(loaded.count_foreign_keys(&|| progress.cancelled())?)) }
@@ -53,14 +53,17 @@ pub(super) fn load(
 /// Loads the shape, the rows, and what is made of them.
 fn load_tables(
     loader: &mut Loader<'_>,
-    reader: &mut ChunkReader,
+    repository: &Repository,
     (tables, wanted): (&SavedTables, Wanted<'_>),
     progress: &dyn Progress,
 ) -> Result<(), Error> {
     let failed = |error| reading_error(error, progress);
     let TableIndex { before, others, after, .. } = &tables.index;
+    let reader = &mut repository.reader()?;
+    let mut ahead_reader = repository.reader()?;
+    let mut ahead = ContentStream::of_segments(vec![tables.statements(before)?], &mut ahead_reader);
     let before = Counted::new(tables.statements(before)?, reader, progress);
-    loader.script(&mut script(before, Wanted::default()), None).map_err(failed)?;
+    loader.script(&mut script(before, Wanted::default()), Some(&mut ahead)).map_err(failed)?;
     load_rows(loader, reader, (tables, wanted), progress)?;
     let others = Counted::new(tables.statements(others)?, reader, progress);
     loader.script(&mut script(others, wanted), None).map_err(failed)?;

@@ -1,0 +1,390 @@
+//! What an entry of a script makes, as its first statement says it. Its title is made of names, which are somebody else's.
+
+/// What is in an entry.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Definition {
+    Table {
+        /// Who owns it, where the entry ends with that.
+        owner: Option<String>,
+        /// Its name, quoted where needed.
+        name: String,
+        /// Whether the server runs what is constant in an expression of it at once.
+        evaluates: bool,
+        /// Whether it becomes part of another table at once.
+        is_part: bool,
+    },
+    /// A table becomes part of another, both quoted where needed.
+    Partition {
+        whole: String,
+        part: String,
+    },
+    Index {
+        /// Whether it has an expression or a condition.
+        is_computed: bool,
+    },
+    /// An index becomes part of another.
+    IndexPartition,
+    /// What the planner is to know of columns and expressions.
+    Statistics,
+    Constraint(Constraint),
+    Domain {
+        has_check: bool,
+    },
+    Aggregate {
+        has_initial_value: bool,
+    },
+    EventTrigger,
+    /// A comment or a label on one.
+    OnEventTrigger,
+    Comment,
+    /// Privileges of a schema.
+    OnSchema,
+    /// Other privileges.
+    Privileges,
+    Other,
+}
+
+/// What is checked when rows are there, quoted where needed.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Constraint {
+    /// Rows of this table are checked by an expression.
+    Check(String),
+    /// Rows of this table are compared with those of another.
+    ForeignKey(String),
+    /// Values of this domain are checked.
+    OfDomain(String),
+}
+
+impl Constraint {
+    /// Whether rows are compared with those of another table.
+    pub(crate) const fn is_foreign_key(&self) -> bool {
+        matches!(self, Self::ForeignKey(_))
+    }
+}
+
+/// What the server evaluates when it makes a table, as `pg_dump` writes it.
+const GENERATED: &str = "GENERATED ALWAYS AS (";
+const PARTITIONED: &str = "PARTITION BY ";
+const IS_PART: [&str; 2] = ["ATTACH PARTITION ", "PARTITION OF "];
+const NOT_VALID: &str = " NOT VALID;";
+
+impl Definition {
+    /// What the statements of an entry make.
+    pub(crate) fn of(text: &[u8]) -> Self {
+        let text = String::from_utf8_lossy(text);
+        let statement = without_comments(&text);
+        let mut tokens = Tokens(statement);
+        let words: Vec<&str> = std::iter::from_fn(|| tokens.word()).take(4).collect();
+        let mut tokens = Tokens(statement);
+        match words.as_slice() {
+            ["CREATE", "TABLE", ..] => Self::table(statement, 2),
+            ["CREATE", "UNLOGGED" | "FOREIGN", "TABLE", ..] => Self::table(statement, 3),
+            ["ALTER", "TABLE", ..] => Self::altered_table(statement).unwrap_or(Self::Other),
+            ["ALTER", "DOMAIN", ..] => {
+                tokens.pass(2);
+                let is_check = statement.contains("ADD CONSTRAINT ") && !statement.contains(NOT_VALID);
+                match tokens.name().filter(|_| is_check) {
+                    Some(domain) => Self::Constraint(Constraint::OfDomain(domain)),
+                    None => Self::Other,
+                }
+            }
+            ["CREATE", "INDEX", ..] | ["CREATE", "UNIQUE", "INDEX", ..] => {
+                Self::Index { is_computed: has_expression(statement) || has_condition(statement) }
+            }
+            ["ALTER", "INDEX", ..] => Self::IndexPartition,
+            ["CREATE", "STATISTICS", ..] => Self::Statistics,
+            ["CREATE", "DOMAIN", ..] => Self::Domain { has_check: statement.contains("CHECK (") },
+            ["CREATE", "AGGREGATE", ..] => Self::Aggregate { has_initial_value: statement.contains("INITCOND = ") },
+            ["CREATE" | "ALTER", "EVENT", "TRIGGER", ..] => Self::EventTrigger,
+            ["COMMENT", "ON", "EVENT", "TRIGGER"] => Self::OnEventTrigger,
+            ["SECURITY", "LABEL", ..] if is_on_event_trigger(statement) => Self::OnEventTrigger,
+            ["COMMENT", "ON", ..] => Self::Comment,
+            ["GRANT" | "REVOKE", _, "ON", "SCHEMA"] => Self::OnSchema,
+            // By somebody whom the owner has let give them.
+            ["SET", "SESSION", "AUTHORIZATION", ..] if statement.contains("\nGRANT ") => Self::Privileges,
+            ["GRANT" | "REVOKE", ..] | ["ALTER", "DEFAULT", "PRIVILEGES", ..] => Self::Privileges,
+            _ => Self::Other,
+        }
+    }
+
+    fn table(statement: &str, words: usize) -> Self {
+        let mut tokens = Tokens(statement);
+        tokens.pass(words);
+        let is_part = IS_PART.iter().any(|words| statement.contains(words));
+        // A name that only looks like one of these makes the table be made by its owner, which does no harm.
+        let is_partitioned = statement
+            .match_indices(PARTITIONED)
+            .any(|(place, _)| statement.get(place + PARTITIONED.len()..).is_some_and(has_expression));
+        Self::Table {
+            owner: new_owner(statement),
+            name: tokens.name().unwrap_or_default(),
+            evaluates: is_part || is_partitioned || statement.contains(GENERATED),
+            is_part,
+        }
+    }
+
+    fn altered_table(statement: &str) -> Option<Self> {
+        let mut tokens = Tokens(statement);
+        tokens.pass(2);
+        if tokens.peek_word() == Some("ONLY") {
+            tokens.pass(1);
+        }
+        let table = tokens.name()?;
+        match (tokens.word()?, tokens.word()?) {
+            ("ATTACH", "PARTITION") => Some(Self::Partition { whole: table, part: tokens.name()? }),
+            ("ADD", "CONSTRAINT") => {
+                tokens.name()?;
+                match tokens.word()? {
+                    "PRIMARY" | "UNIQUE" => Some(Self::Index { is_computed: false }),
+                    "EXCLUDE" => Some(Self::Index { is_computed: has_expression(tokens.0) || has_condition(tokens.0) }),
+                    "FOREIGN" if !statement.contains(NOT_VALID) => {
+                        Some(Self::Constraint(Constraint::ForeignKey(table)))
+                    }
+                    "CHECK" if !statement.contains(NOT_VALID) => Some(Self::Constraint(Constraint::Check(table))),
+                    _ => None,
+                }
+            }
+            _ => None,
+        }
+    }
+}
+
+/// What follows the comments that a text begins with.
+fn without_comments(text: &str) -> &str {
+    let mut rest = text;
+    loop {
+        rest = rest.trim_start();
+        match rest.strip_prefix("--") {
+            Some(comment) => rest = comment.split_once('\n').map_or("", |(_, after)| after),
+            None => return rest,
+        }
+    }
+}
+
+/// The owner that the last statement gives to a table, quoted where needed; empty where it cannot be told.
+fn new_owner(statements: &str) -> Option<String> {
+    let mut places = statements.match_indices("\nALTER ");
+    // Where the words stand within a name, the quote at its end is one too many.
+    let owner = places.find_map(|(place, _)| {
+        let mut tokens = Tokens(statements.get(place..)?);
+        tokens.pass(1);
+        if tokens.peek_word() == Some("FOREIGN") {
+            tokens.pass(1);
+        }
+        tokens.word().filter(|word| *word == "TABLE")?;
+        tokens.name()?;
+        (tokens.word()? == "OWNER" && tokens.word()? == "TO").then_some(())?;
+        let owner = tokens.name()?;
+        (tokens.next_token()? == ";" && tokens.only_sets()).then_some(owner)
+    });
+    owner.or_else(|| statements.contains(" OWNER TO ").then(String::new))
+}
+
+/// Whether the first list in parentheses has more than names in it.
+fn has_expression(text: &str) -> bool {
+    let (mut depth, mut tokens) = (0_u32, Tokens(text));
+    while let Some(token) = tokens.next_token() {
+        match token {
+            "(" if depth == 1 => return true,
+            "(" => depth += 1,
+            ")" => return false,
+            _ => {}
+        }
+    }
+    false
+}
+
+/// Whether rows have to meet a condition, after lists in parentheses.
+fn has_condition(text: &str) -> bool {
+    let mut tokens = Tokens(text);
+    std::iter::from_fn(|| tokens.next_token()).any(|token| token == "WHERE")
+}
+
+fn is_on_event_trigger(statement: &str) -> bool {
+    let mut tokens = Tokens(statement);
+    let words: Vec<&str> = std::iter::from_fn(|| tokens.next_token()).take(7).collect();
+    words.windows(3).any(|words| words == ["ON", "EVENT", "TRIGGER"])
+}
+
+/// Words, quoted names, strings and marks, one after another.
+struct Tokens<'a>(&'a str);
+
+impl<'a> Tokens<'a> {
+    fn next_token(&mut self) -> Option<&'a str> {
+        self.0 = self.0.trim_start();
+        let first = self.0.chars().next()?;
+        let end = match first {
+            '"' | '\'' => self.quoted(first),
+            char if is_word(char) => self.0.find(|char| !is_word(char)).unwrap_or(self.0.len()),
+            char => char.len_utf8(),
+        };
+        let (token, rest) = self.0.split_at(end);
+        self.0 = rest;
+        Some(token)
+    }
+
+    /// Where what begins with a quote ends. A quote that is doubled ends it and begins the next.
+    fn quoted(&self, quote: char) -> usize {
+        self.0.get(1..).and_then(|rest| rest.find(quote)).map_or(self.0.len(), |place| place + 2)
+    }
+
+    /// Whether nothing follows but settings for what comes next, and the beginning of its title.
+    fn only_sets(&mut self) -> bool {
+        loop {
+            self.0 = without_comments(self.0);
+            if self.0.is_empty() {
+                return true;
+            }
+            let is_set = self.word() == Some("SET")
+                && self.word().is_some_and(|name| name.starts_with("default_"))
+                && self.next_token() == Some("=")
+                && (self.0.trim_start().starts_with('\'') && self.next_token().is_some() || self.name().is_some())
+                && self.next_token() == Some(";");
+            if !is_set {
+                return false;
+            }
+        }
+    }
+
+    fn pass(&mut self, count: usize) {
+        for _ in 0..count {
+            self.next_token();
+        }
+    }
+
+    /// The next token, where it is a word.
+    fn word(&mut self) -> Option<&'a str> {
+        self.next_token().filter(|token| token.starts_with(is_word))
+    }
+
+    fn peek_word(&self) -> Option<&'a str> {
+        Tokens(self.0).word()
+    }
+
+    /// A name with those that are before it and a dot, as it stands there.
+    fn name(&mut self) -> Option<String> {
+        let mut name = String::new();
+        self.0 = self.0.trim_start();
+        loop {
+            let begin = self.0;
+            if begin.starts_with('"') {
+                while self.0.starts_with('"') {
+                    name.push_str(self.next_token()?);
+                }
+            } else if begin.starts_with(is_word) {
+                name.push_str(self.next_token()?);
+            } else {
+                return None;
+            }
+            match self.0.strip_prefix('.') {
+                Some(rest) => {
+                    name.push('.');
+                    self.0 = rest;
+                }
+                None => return Some(name),
+            }
+        }
+    }
+}
+
+fn is_word(char: char) -> bool {
+    char.is_alphanumeric() || matches!(char, '_' | '$') || !char.is_ascii()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(text: &str) -> Definition {
+        Definition::of(
+            format!("--\n-- Name: t c; Type: TABLE; Schema: x; Type: ACL; Owner: m\n--\n\n{text}").as_bytes(),
+        )
+    }
+
+    fn table(text: &str) -> (Option<String>, String, bool, bool) {
+        match of(text) {
+            Definition::Table { owner, name, evaluates, is_part } => (owner, name, evaluates, is_part),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn constraints_are_known_by_what_they_belong_to() {
+        let check = "ALTER TABLE m.\"a b\"\n    ADD CONSTRAINT \"c \"\" d\" CHECK (m.f(x));\n\n";
+        assert_eq!(of(check), Definition::Constraint(Constraint::Check("m.\"a b\"".to_owned())));
+        let key = "ALTER TABLE ONLY m.t\n    ADD CONSTRAINT c FOREIGN KEY (x) REFERENCES m.u(y);\n";
+        assert_eq!(of(key), Definition::Constraint(Constraint::ForeignKey("m.t".to_owned())));
+        let domain = "ALTER DOMAIN m.d\n    ADD CONSTRAINT c CHECK (m.f(VALUE));\n";
+        assert_eq!(of(domain), Definition::Constraint(Constraint::OfDomain("m.d".to_owned())));
+        assert_eq!(of("ALTER TABLE m.t\n    ADD CONSTRAINT c CHECK (m.f(x)) NOT VALID;\n"), Definition::Other);
+    }
+
+    #[test]
+    fn tables_are_known_by_whether_something_is_evaluated() {
+        let owned = |text: &str| table(&format!("{text}\n\n\nALTER TABLE m.t OWNER TO \"a m\";\n\n"));
+        let owner = || Some("\"a m\"".to_owned());
+        assert_eq!(owned("CREATE TABLE m.t (\n    i integer\n);"), (owner(), "m.t".to_owned(), false, false));
+        assert!(
+            owned("CREATE UNLOGGED TABLE m.t (\n i integer, g integer GENERATED ALWAYS AS (m.f('x')) STORED\n);").2
+        );
+        assert!(owned("CREATE TABLE m.t (\n i integer\n)\nPARTITION BY RANGE (i, ((i + m.f('x'))));").2);
+        assert!(owned("CREATE TABLE m.t (\n i integer\n)\nPARTITION BY RANGE (lower(i));").2);
+        assert!(!owned("CREATE TABLE m.t (\n i integer DEFAULT f(1)\n)\nPARTITION BY RANGE (i, \"a(\");").2);
+        assert!(owned("CREATE TABLE m.t PARTITION OF m.p FOR VALUES IN (1);").3);
+        assert_eq!(table("CREATE TABLE t (\n i integer\n);\n"), (None, "t".to_owned(), false, false));
+        let forged = "CREATE TABLE m.t (\n    i text DEFAULT '\nALTER TABLE m.t OWNER TO larder;'\n);\n";
+        assert_eq!(table(forged).0.as_deref(), Some(""));
+        let named = |role: &str| {
+            table(&format!(
+                "CREATE TABLE m.t (i text);\n\nALTER TABLE m.t OWNER TO {role};\n\nSET default_tablespace = '';\n\n--\n"
+            ))
+            .0
+        };
+        for role in [
+            "a",
+            "\"x OWNER TO y\"",
+            "\"x\nALTER TABLE m.t OWNER TO y;\"",
+            "\"x\nALTER TABLE m.t OWNER TO \"\"y\"",
+            "\"x\nALTER TABLE m.t OWNER TO y;\nSET default_x = \"",
+        ] {
+            assert_eq!(named(role).as_deref(), Some(role));
+        }
+    }
+
+    #[test]
+    fn indexes_are_known_by_what_is_computed_for_them() {
+        let computed = |text: &str| match of(text) {
+            Definition::Index { is_computed } => is_computed,
+            other => panic!("{other:?}"),
+        };
+        assert!(!computed(
+            "CREATE UNIQUE INDEX i ON m.t USING btree (a, \"b (\" DESC) INCLUDE (c) WITH (fillfactor='70');"
+        ));
+        assert!(computed("CREATE INDEX i ON m.t USING btree (lower(a));"));
+        assert!(computed("CREATE INDEX i ON ONLY m.t USING btree (((a + 1)));"));
+        assert!(computed("CREATE INDEX i ON m.t USING btree (a) WHERE (b > 1);"));
+        assert!(!computed("ALTER TABLE ONLY m.t\n    ADD CONSTRAINT t_pkey PRIMARY KEY (id) INCLUDE (x);"));
+        assert!(computed("ALTER TABLE ONLY m.t\n    ADD CONSTRAINT e EXCLUDE USING gist (m.f(a) WITH =);"));
+        assert!(!computed("ALTER TABLE ONLY m.t\n    ADD CONSTRAINT e EXCLUDE USING gist (a WITH =);"));
+    }
+
+    #[test]
+    fn other_entries_are_known_by_their_first_words() {
+        let part = Definition::Partition { whole: "m.p".to_owned(), part: "m.\"q r\"".to_owned() };
+        assert_eq!(of("ALTER TABLE ONLY m.p ATTACH PARTITION m.\"q r\" FOR VALUES IN (1);"), part);
+        assert_eq!(of("CREATE EVENT TRIGGER e ON sql_drop EXECUTE FUNCTION f();"), Definition::EventTrigger);
+        assert_eq!(of("COMMENT ON EVENT TRIGGER e IS 'x';"), Definition::OnEventTrigger);
+        assert_eq!(of("SECURITY LABEL FOR x ON EVENT TRIGGER e IS 'x';"), Definition::OnEventTrigger);
+        assert_eq!(of("COMMENT ON TABLE m.t IS 'ON EVENT TRIGGER';"), Definition::Comment);
+        assert_eq!(of("GRANT USAGE ON SCHEMA m TO a;"), Definition::OnSchema);
+        assert_eq!(of("REVOKE ALL ON TABLE \"ON SCHEMA\" FROM a;"), Definition::Privileges);
+        assert_eq!(of("ALTER DEFAULT PRIVILEGES FOR ROLE a GRANT SELECT ON TABLES TO b;"), Definition::Privileges);
+        assert_eq!(
+            of("CREATE DOMAIN m.d AS integer\n CONSTRAINT c CHECK (VALUE > 0);"),
+            Definition::Domain { has_check: true }
+        );
+        assert_eq!(of("CREATE STATISTICS m.s ON (a + 1) FROM m.t;"), Definition::Statistics);
+        assert_eq!(of("CREATE VIEW m.v AS SELECT 1;"), Definition::Other);
+        assert_eq!(of(""), Definition::Other);
+    }
+}

@@ -1,0 +1,164 @@
+//! The sessions that load a database: those of who restores, and those of the owner whose turn it is.
+
+use super::lanes::{LaneOptions, Lanes};
+use super::load::LoadOptions;
+use super::loader_role::LoaderRoles;
+use crate::postgres::access::LoadAs;
+use crate::postgres::{self, Connection};
+use crate::progress::Progress;
+use crate::sink::Error;
+
+/// Sessions that load into one database. What is said to one is not done when that returns.
+pub(super) struct Sessions<'a> {
+    pub(super) database: Connection,
+    own: Lanes<'a>,
+    options: LoadOptions<'a>,
+    roles: LoaderRoles,
+    /// The sessions of an owner that were used last.
+    owner: Option<(String, Lanes<'a>)>,
+    /// Whether the last to be given something was that owner.
+    is_owners_turn: bool,
+    progress: &'a dyn Progress,
+}
+
+impl<'a> Sessions<'a> {
+    /// Opens those of who restores. `maintenance` is a connection to another database of the same server.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub(super) fn open(
+        database: Connection,
+        maintenance: Connection,
+        options: LoadOptions<'a>,
+        progress: &'a dyn Progress,
+    ) -> Result<Self, Error> {
+        let lane_options =
+            LaneOptions { count: options.jobs, encoding: options.encoding, one_transaction: false, role: None };
+        let own = Lanes::open(&database, lane_options, progress).map_err(|source| failed(&database, source))?;
+        LoaderRoles::drop_left(&maintenance, &|| progress.cancelled());
+        let roles = LoaderRoles::new(maintenance);
+        Ok(Self { database, own, options, roles, owner: None, is_owners_turn: false, progress })
+    }
+
+    /// Gives a session of somebody something to read. Whatever the other one was given before is done then.
+    ///
+    /// # Errors
+    /// [`Error::Database`], [`Error::AsOwner`], [`Error::NoLoader`].
+    pub(super) fn say(&mut self, load_as: &LoadAs, number: usize, piece: Vec<u8>) -> Result<(), Error> {
+        match load_as {
+            LoadAs::Owner(owner) => {
+                self.turn_to(owner)?;
+                let (owner, lanes) = self.owner.as_mut().expect("it was just opened");
+                let number = number % lanes.count();
+                lanes.say(number, piece).map_err(|source| as_owner(owner, source))
+            }
+            LoadAs::Restorer => {
+                self.turn_back()?;
+                let number = number % self.own.count();
+                self.own.say(number, piece).map_err(|source| failed(&self.database, source))
+            }
+        }
+    }
+
+    /// Gives something to a session of who restores that is done with everything, when there is one.
+    ///
+    /// # Errors
+    /// Those of [`Sessions::say`].
+    pub(super) fn say_to_idle(&mut self, piece: Vec<u8>) -> Result<(), Error> {
+        self.turn_back()?;
+        self.own.say_to_idle(piece).map_err(|source| failed(&self.database, source))
+    }
+
+    /// Has the first session of somebody run a command of `psql`.
+    ///
+    /// # Errors
+    /// Those of [`Sessions::say`].
+    pub(super) fn command(&mut self, load_as: &LoadAs, command: &str) -> Result<(), Error> {
+        // The session is open from now on, and everything before is done.
+        self.say(load_as, 0, Vec::new())?;
+        match (load_as, &mut self.owner) {
+            (LoadAs::Owner(_), Some((owner, lanes))) => {
+                lanes.command(0, command).map_err(|source| as_owner(owner, source))
+            }
+            _ => self.own.command(0, command).map_err(|source| failed(&self.database, source)),
+        }
+    }
+
+    /// Waits until everything is done.
+    ///
+    /// # Errors
+    /// Those of [`Sessions::say`].
+    pub(super) fn wait(&mut self) -> Result<(), Error> {
+        if let Some((owner, lanes)) = &mut self.owner {
+            lanes.wait().map_err(|source| as_owner(owner, source))?;
+        }
+        self.own.wait().map_err(|source| failed(&self.database, source))
+    }
+
+    /// Has sessions of this owner opened, where they are not.
+    ///
+    /// # Errors
+    /// [`Error::AsOwner`], [`Error::NoLoader`].
+    pub(super) fn open_owner(&mut self, owner: &str) -> Result<(), Error> {
+        if self.owner.as_ref().is_some_and(|(known, _)| known == owner) {
+            return Ok(());
+        }
+        self.end_owner()?;
+        let (database, progress) = (&self.database.database, self.progress);
+        let connection = self.roles.connection(owner, database, None, &|| progress.cancelled())?;
+        let LoadOptions { jobs, encoding, .. } = self.options;
+        let options = LaneOptions { count: jobs, encoding, one_transaction: false, role: Some(owner) };
+        let lanes = Lanes::open(&connection, options, progress).map_err(|source| as_owner(owner, source))?;
+        self.owner = Some((owner.to_owned(), lanes));
+        Ok(())
+    }
+
+    /// Ends all sessions, each of which must end well, and drops what was made for them.
+    ///
+    /// # Errors
+    /// Those of [`Sessions::say`].
+    pub(super) fn end(mut self) -> Result<(), Error> {
+        self.end_owner()?;
+        self.own.end().map_err(|source| failed(&self.database, source))?;
+        self.roles.drop_all(&self.database.database)
+    }
+
+    fn turn_to(&mut self, owner: &str) -> Result<(), Error> {
+        self.open_owner(owner)?;
+        if !std::mem::replace(&mut self.is_owners_turn, true) {
+            self.own.wait().map_err(|source| failed(&self.database, source))?;
+        }
+        Ok(())
+    }
+
+    fn turn_back(&mut self) -> Result<(), Error> {
+        match &mut self.owner {
+            Some((owner, lanes)) if std::mem::take(&mut self.is_owners_turn) => {
+                lanes.wait().map_err(|source| as_owner(owner, source))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn end_owner(&mut self) -> Result<(), Error> {
+        match self.owner.take() {
+            Some((owner, lanes)) => lanes.end().map_err(|source| as_owner(&owner, source)),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::fmt::Debug for Sessions<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "Sessions({})", self.database)
+    }
+}
+
+/// An error of who restores.
+pub(super) fn failed(database: &Connection, source: postgres::Error) -> Error {
+    Error::Database { action: format!("load the dump into the database {}", database.database), source }
+}
+
+fn as_owner(owner: &str, source: postgres::Error) -> Error {
+    Error::AsOwner { owner: owner.to_owned(), source }
+}

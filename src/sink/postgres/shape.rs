@@ -1,0 +1,168 @@
+//! Who makes what gives a database its shape: who restores, or the owner, where the server would run code of others at once.
+//!
+//! The server evaluates what is constant in generated columns, keys of partitions and checks of partitions, and it reads the
+//! values that stand in a statement, which domains check.
+
+use std::collections::{BTreeSet, HashMap};
+
+use crate::model::split_names;
+use crate::postgres::access::{Access, LoadAs};
+use crate::postgres::authors::Authors;
+use crate::postgres::definition::Definition;
+use crate::postgres::{Connection, Stopped};
+use crate::sink::Error;
+
+/// What is known of the shape so far.
+#[derive(Debug, Default)]
+pub(super) struct Shape {
+    /// Whether a domain was made that checks its values.
+    has_checks: bool,
+    /// What was found last; `None` when something was made since then.
+    authors: Option<Authors>,
+    /// What was found when the last partitions were made.
+    access: Option<Access>,
+    families: Families,
+}
+
+impl Shape {
+    /// Whether a database has to be asked who makes this. Everything that was made before has to be there then.
+    pub(super) fn asks(&mut self, definition: &Definition, text: &[u8]) -> bool {
+        let evaluates = match definition {
+            Definition::Table { evaluates, .. } => *evaluates,
+            Definition::Partition { .. } => true,
+            Definition::Aggregate { has_initial_value } => *has_initial_value && self.has_checks,
+            // It runs nothing, and changes nothing that counts.
+            Definition::Comment | Definition::OnSchema | Definition::Privileges => return false,
+            _ => false,
+        };
+        let asks = evaluates || (self.has_checks && Authors::has_value(text));
+        self.has_checks |= matches!(definition, Definition::Domain { has_check: true });
+        if !asks {
+            self.forget();
+        }
+        asks
+    }
+
+    /// Something else is made.
+    fn forget(&mut self) {
+        (self.authors, self.access) = (None, None);
+    }
+
+    /// Who makes it.
+    ///
+    /// # Errors
+    /// [`Error::Code`] when nobody can without running code with more rights than who wrote it has; [`Error::Database`].
+    pub(super) fn maker(
+        &mut self,
+        database: &Connection,
+        definition: &Definition,
+        text: &[u8],
+        stopped: Stopped<'_>,
+    ) -> Result<LoadAs, Error> {
+        let failed = |source| super::failed("look whose code gives the database its shape", source);
+        let authors = match self.authors.take() {
+            Some(authors) => authors,
+            None => Authors::read(database, stopped).map_err(failed)?,
+        };
+        if let Definition::Partition { whole, part } = definition {
+            self.families.join(whole, part);
+            let mut maker = Some(LoadAs::Restorer);
+            if authors.has_code {
+                let access = match self.access.take() {
+                    Some(access) => access,
+                    None => Access::read(database, stopped).map_err(failed)?,
+                };
+                maker = self.families.maker(part, &access);
+                self.access = Some(access);
+            }
+            self.authors = Some(authors);
+            return maker.ok_or_else(|| refused(part));
+        }
+        self.forget();
+        if authors.has_code {
+            maker_of(definition, &String::from_utf8_lossy(text), &authors)
+        } else {
+            Ok(LoadAs::Restorer)
+        }
+    }
+}
+
+fn maker_of(definition: &Definition, text: &str, authors: &Authors) -> Result<LoadAs, Error> {
+    let checks_value = authors.checks_value_in(text);
+    match definition {
+        Definition::Table { owner: Some(owner), name, is_part, .. } => match authors.trusts(owner) {
+            Ok(()) if checks_value || (*is_part && authors.has_wholes) => Err(refused(name)),
+            Ok(()) => Ok(LoadAs::Restorer),
+            Err(owner) if owner.is_empty() => Err(refused(name)),
+            Err(owner) => Ok(LoadAs::Owner(owner)),
+        },
+        Definition::Aggregate { has_initial_value: true } if authors.has_checks => Err(refused(first_line(text))),
+        _ if checks_value => Err(refused(first_line(text))),
+        _ => Ok(LoadAs::Restorer),
+    }
+}
+
+fn refused(what: &str) -> Error {
+    Error::Code { objects: vec![what.to_owned()] }
+}
+
+/// What is shown of an entry that is neither a table nor a domain.
+fn first_line(text: &str) -> &str {
+    text.lines().find(|line| !line.is_empty() && !line.starts_with("--")).unwrap_or_default()
+}
+
+/// Tables that are partitions of one another.
+#[derive(Debug, Default)]
+struct Families {
+    /// The family of a table.
+    of: HashMap<String, usize>,
+    members: Vec<BTreeSet<String>>,
+}
+
+impl Families {
+    /// Two tables are of one family from now on.
+    fn join(&mut self, whole: &str, part: &str) {
+        let [whole, part] = [whole, part].map(|table| self.of.get(table).copied().unwrap_or_else(|| self.begin(table)));
+        if whole == part {
+            return;
+        }
+        let moved = self.members.get_mut(part).map(std::mem::take).unwrap_or_default();
+        for table in &moved {
+            self.of.insert(table.clone(), whole);
+        }
+        if let Some(members) = self.members.get_mut(whole) {
+            members.extend(moved);
+        }
+    }
+
+    fn begin(&mut self, table: &str) -> usize {
+        self.members.push(BTreeSet::from([table.to_owned()]));
+        self.of.insert(table.to_owned(), self.members.len() - 1);
+        self.members.len() - 1
+    }
+
+    /// Who makes a partition: its checks, those of its parts, and the keys above it are evaluated. `None` is nobody.
+    fn maker(&self, part: &str, access: &Access) -> Option<LoadAs> {
+        let members = self.members.get(*self.of.get(part)?)?;
+        let mut owners = BTreeSet::new();
+        let mut calls = false;
+        for table in members {
+            let (owner, calls_others) = access.calls(table)?;
+            owners.insert(owner);
+            calls |= calls_others;
+        }
+        match owners.pop_first()? {
+            _ if !calls => Some(LoadAs::Restorer),
+            Some(owner) if owners.is_empty() => Some(LoadAs::Owner(owner.to_owned())),
+            _ => None,
+        }
+    }
+}
+
+/// The schema of a table that is quoted where needed, where it names one.
+pub(super) fn schema_of(table: &str) -> Option<String> {
+    match split_names(table)?.as_slice() {
+        [schema, _] => Some(schema.clone()),
+        _ => None,
+    }
+}

@@ -1,0 +1,165 @@
+//! Code that the server runs while it makes tables, partitions, keys and views: what is constant in an expression, and the
+//! values that stand in a statement.
+
+use crate::attacker::Attacked;
+
+/// A function that may be called with a constant, and does all that it can. What is immutable may call what is not.
+const CONSTANT: &str =
+    "CREATE FUNCTION m.p(text) RETURNS integer IMMUTABLE LANGUAGE plpgsql AS $f$ BEGIN PERFORM m.try_all(); RETURN 1; END $f$;
+     CREATE FUNCTION m.plus(integer, text) RETURNS integer IMMUTABLE LANGUAGE plpgsql AS $f$ BEGIN PERFORM m.try_all(); RETURN $1; END $f$;
+     CREATE OPERATOR m.#+# (LEFTARG = integer, RIGHTARG = text, FUNCTION = m.plus);
+     CREATE TYPE m.n AS ENUM ('1');
+     CREATE FUNCTION m.cast(m.n) RETURNS integer IMMUTABLE LANGUAGE plpgsql AS $f$ BEGIN PERFORM m.try_all(); RETURN 1; END $f$;
+     CREATE CAST (m.n AS integer) WITH FUNCTION m.cast(m.n);
+     CREATE DOMAIN m.d AS integer CHECK (m.evil(VALUE)); CREATE TYPE m.pair AS (a m.d, b integer);";
+
+/// Each makes something in the schema `own` whose restore evaluates that at once.
+const TRAPS: [(&str, &str); 10] = [
+    ("a generated column", "CREATE TABLE own.t (id integer, g integer GENERATED ALWAYS AS (m.p('x')) STORED)"),
+    ("an operator", "CREATE TABLE own.t (id integer, g integer GENERATED ALWAYS AS (1 OPERATOR(m.#+#) 'x') STORED)"),
+    ("a cast", "CREATE TABLE own.t (id integer, g integer GENERATED ALWAYS AS ('1'::m.n::integer) STORED)"),
+    (
+        "the key of partitions",
+        "CREATE TABLE own.w (id integer) PARTITION BY RANGE ((id + m.p('x'))); CREATE TABLE own.t PARTITION OF own.w FOR VALUES FROM (0) TO (9)",
+    ),
+    (
+        "the check of a partition",
+        "CREATE TABLE own.w (id integer) PARTITION BY RANGE (id); CREATE TABLE own.t (id integer, CHECK (id + m.p('x') > 0));
+         ALTER TABLE own.w ATTACH PARTITION own.t FOR VALUES FROM (0) TO (9)",
+    ),
+    (
+        "an index beside a foreign key",
+        "CREATE TABLE own.p (id integer PRIMARY KEY); INSERT INTO own.p VALUES (1); CREATE INDEX i ON own.p ((id + m.p('x')));
+         CREATE TABLE own.t (id integer REFERENCES own.p); CREATE INDEX j ON own.t ((id + m.p('x')))",
+    ),
+    (
+        "statistics beside a foreign key",
+        "CREATE TABLE own.p (id integer PRIMARY KEY); INSERT INTO own.p VALUES (1); CREATE STATISTICS own.s ON (id + m.p('x')), id FROM own.p;
+         CREATE TABLE own.t (id integer REFERENCES own.p)",
+    ),
+    ("a default that is a value of a checked array", "CREATE TABLE own.t (id integer, a m.d[] DEFAULT '{1}'::m.d[])"),
+    ("a default that is a checked pair", "CREATE TABLE own.t (id integer, a m.pair DEFAULT '(1,2)'::m.pair)"),
+    (
+        "an exclusion",
+        "CREATE TABLE own.t (id integer, r int4range, EXCLUDE USING gist (r WITH &&, int4range(id, id + m.p('x'), '[]') WITH &&))",
+    ),
+];
+
+/// Those that every query on the table evaluates.
+const PLANNED: [&str; 3] = ["an index beside a foreign key", "statistics beside a foreign key", "an exclusion"];
+
+/// The server ran what was constant in an expression when a superuser made the table, the partition or the key.
+#[test]
+fn what_is_constant_in_the_shape_is_not_run_by_a_superuser() {
+    for method in ["tables", "pg_dump"] {
+        for is_planned in [false, true] {
+            let attacked = Attacked::new();
+            attacked.by_method(method);
+            attacked.as_mallory(CONSTANT);
+            let traps = TRAPS.iter().filter(|(trap, _)| PLANNED.contains(trap) == is_planned);
+            attacked.set_traps(traps.map(|(_, sql)| (*sql, "INSERT INTO own.t (id) VALUES (1)")));
+            attacked.system.create();
+            attacked.assert_harmless(&format!("{method}, saved"));
+            // A query of the superuser here would itself run what is constant in an index.
+            let state = || if is_planned { String::new() } else { attacked.system.fingerprint() };
+            let before = state();
+            attacked.system.larder(&["verify", "latest", "--test-restore", "--on-live-server"]).exits(0);
+            attacked.assert_harmless(&format!("{method}, tested on the live server"));
+            attacked.restore(&[]).exits(0);
+            attacked.assert_harmless(&format!("{method}, restored"));
+            assert_eq!(state(), before, "{method}");
+            assert_eq!(attacked.system.scratch_databases(), "", "{method}");
+        }
+    }
+}
+
+/// Values of types that somebody else checks stand in views and functions too, where only a word lets them be read.
+#[test]
+fn values_that_others_check_need_a_word_elsewhere() {
+    for method in ["tables", "pg_dump"] {
+        for sql in [
+            "CREATE VIEW m.v AS SELECT '{1}'::m.d[] AS x",
+            "CREATE FUNCTION m.g(a m.pair DEFAULT '(1,2)') RETURNS integer LANGUAGE sql AS 'SELECT 1'",
+            "CREATE TABLE m.t (id integer); CREATE INDEX i ON m.t (id) WHERE '{1}'::m.d[] IS NOT NULL",
+        ] {
+            let attacked = Attacked::new();
+            attacked.by_method(method);
+            attacked.as_mallory(CONSTANT);
+            attacked.as_mallory(sql);
+            attacked.system.create();
+            let before = attacked.system.fingerprint();
+            let refused = attacked.restore(&[]);
+            attacked.assert_harmless(&format!("{method}, {sql}"));
+            assert_eq!(refused.code, 1, "{method}, {sql}: {refused:?}");
+            assert!(refused.stderr.contains("--run-code-as-superuser"), "{refused:?}");
+            assert_eq!(attacked.system.fingerprint(), before, "{method}, {sql}");
+            assert_eq!(attacked.system.scratch_databases(), "", "{method}, {sql}");
+        }
+    }
+}
+
+/// What makes something is run whole, however long it is: a piece of it was run by who restores.
+#[test]
+fn a_long_statement_is_no_way_around_that() {
+    for method in ["tables", "pg_dump"] {
+        let attacked = Attacked::new();
+        attacked.by_method(method);
+        attacked.as_mallory(CONSTANT);
+        attacked.as_mallory(
+            "DO $$ BEGIN EXECUTE format('CREATE TABLE m.t (id integer, x text DEFAULT %L, g integer GENERATED ALWAYS AS (m.p(''x'')) STORED)', repeat(E'y\\n', 1500000)); END $$",
+        );
+        attacked.as_mallory("INSERT INTO m.t (id, x) VALUES (1, 'x')");
+        attacked.system.create();
+        let restored = attacked.restore(&[]);
+        attacked.assert_harmless(method);
+        restored.exits(0);
+    }
+}
+
+/// The title of an entry is made of names: a schema could make a table look like a comment.
+#[test]
+fn a_name_does_not_say_what_an_entry_makes() {
+    for method in ["tables", "pg_dump"] {
+        let attacked = Attacked::new();
+        attacked.by_method(method);
+        let mallory = &attacked.mallory;
+        attacked.system.sql(&format!("CREATE SCHEMA \"s; Type: COMMENT; Owner: {mallory}\" AUTHORIZATION {mallory}"));
+        attacked.as_mallory(CONSTANT);
+        attacked.as_mallory(&format!(
+            "SET search_path = \"s; Type: COMMENT; Owner: {mallory}\";
+             CREATE TABLE t (id integer PRIMARY KEY, g integer GENERATED ALWAYS AS (m.p('x')) STORED, CHECK (m.evil(id)));
+             INSERT INTO t VALUES (1)"
+        ));
+        attacked.system.create();
+        let before = attacked.system.fingerprint();
+        let restored = attacked.restore(&[]);
+        attacked.assert_harmless(method);
+        restored.exits(0);
+        assert_eq!(attacked.system.fingerprint(), before, "{method}");
+    }
+}
+
+/// Privileges that somebody gave on behalf of an owner come back, also where code of others runs meanwhile.
+#[test]
+fn privileges_that_others_gave_come_back() {
+    for method in ["tables", "pg_dump"] {
+        let mut attacked = Attacked::new();
+        attacked.by_method(method);
+        let (giver, taker) = (attacked.system.new_role("NOLOGIN"), attacked.system.new_role("NOLOGIN"));
+        attacked.as_mallory(CONSTANT);
+        attacked.as_mallory(
+            "CREATE TABLE m.t (id integer PRIMARY KEY, g integer GENERATED ALWAYS AS (m.p('x')) STORED, CHECK (m.evil(id)));
+             INSERT INTO m.t VALUES (1)",
+        );
+        attacked.system.sql(&format!(
+            "GRANT USAGE ON SCHEMA m TO {giver} WITH GRANT OPTION; GRANT SELECT ON m.t TO {giver} WITH GRANT OPTION;
+             SET SESSION AUTHORIZATION {giver}; GRANT USAGE ON SCHEMA m TO {taker}; GRANT SELECT ON m.t TO {taker};"
+        ));
+        let state = "SELECT nspacl::text, (SELECT relacl::text FROM pg_class WHERE relname = 't') FROM pg_namespace WHERE nspname = 'm'";
+        let before = attacked.system.sql(state);
+        attacked.system.create();
+        attacked.restore(&[]).exits(0);
+        attacked.assert_harmless(method);
+        assert_eq!(attacked.system.sql(state), before, "{method}");
+    }
+}
