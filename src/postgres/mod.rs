@@ -23,6 +23,7 @@ pub(crate) mod sql;
 mod statement;
 mod table_file;
 mod tools;
+pub(crate) mod wrapped;
 
 pub(crate) use client::{Fed, start_fed, tidy_up};
 pub use client::{Row, Session, Stopped, execute, query};

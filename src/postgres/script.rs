@@ -35,15 +35,17 @@ const COMMAND_BYTES_SHOWN: usize = 64;
 pub(crate) enum Part {
     /// Statements of one entry, or a piece of them.
     Statements(Statements),
-    /// Rows follow, which are read by this statement.
+    /// Rows follow.
     Copy {
         /// The table, quoted where needed.
         table: String,
-        /// The columns, quoted where needed; none when the statement names none.
+        /// The columns, quoted where needed; none when none are named.
         columns: Vec<String>,
-        /// The whole statement with the end of its line.
-        statement: Vec<u8>,
     },
+    /// What follows is one transaction.
+    Begin,
+    /// That transaction ends.
+    Commit,
     /// Rows of that table, in pieces that need not end with a row.
     Rows(Vec<u8>),
     /// There are no more of them.
@@ -156,7 +158,15 @@ impl<R: Read> ScriptReader<R> {
                 self.entry = Statements { is_first: true, ..Statements::default() };
                 return Ok(Some(Part::Statements(ended)));
             }
-            if is_outside && line.starts_with(COPY_START) {
+            let begins = is_outside && self.is_between;
+            if let Some(part) = transaction(&line).filter(|_| begins) {
+                if !self.entry.text.is_empty() {
+                    return Ok(Some(Part::Statements(self.cut_entry(false))));
+                }
+                self.pass(end);
+                return Ok(Some(part));
+            }
+            if begins && line.starts_with(COPY_START) {
                 if !self.entry.text.is_empty() {
                     return Ok(Some(Part::Statements(self.cut_entry(false))));
                 }
@@ -165,7 +175,7 @@ impl<R: Read> ScriptReader<R> {
                 }
                 continue;
             }
-            if is_outside && self.is_between && !is_comment(&line) {
+            if begins && !is_comment(&line) {
                 let inserts_into = line.strip_prefix(INSERT_START).and_then(inserted_table);
                 if inserts_into != self.entry.inserts_into {
                     let ended = self.cut_entry(false);
@@ -178,13 +188,14 @@ impl<R: Read> ScriptReader<R> {
             self.pass(end);
             self.is_at_line = line.ends_with(b"\n");
             self.statement_line(&line, is_outside)?;
-            if self.entry.text.len() >= ENTRY_BYTES && self.lexer.is_outside() && self.is_at_line {
-                if self.entry.is_data() {
-                    return Ok(Some(Part::Statements(self.cut_entry(false))));
-                }
-                if self.entry.text.len() > ENTRY_BYTES_MAX {
-                    return Err(io::Error::other("it has a statement that is longer than any that pg_dump writes"));
-                }
+            // What follows is read in another way by the server too, when it has read this.
+            let is_setting = is_outside && line == ALL_STRINGS_ESCAPE;
+            let is_long = self.is_between && self.entry.text.len() >= ENTRY_BYTES && self.entry.is_data();
+            if is_setting || is_long {
+                return Ok(Some(Part::Statements(self.cut_entry(false))));
+            }
+            if self.entry.text.len() > ENTRY_BYTES_MAX && !self.entry.is_data() {
+                return Err(io::Error::other("it has an entry that is longer than any that pg_dump writes"));
             }
         }
     }
@@ -266,7 +277,7 @@ impl<R: Read> ScriptReader<R> {
         let named = copied_table(trimmed).filter(|(table, _)| split_names(table).is_some());
         if let Some((table, columns)) = named.filter(|_| !self.lexer.take_backslash()) {
             self.place = Place::Rows { at_line: true };
-            return Ok(Some(Part::Copy { table, columns, statement }));
+            return Ok(Some(Part::Copy { table, columns }));
         }
         // The lexer has passed it.
         let is_command = self.lexer.take_backslash() || memchr::memmem::find(trimmed, b"\\").is_some();
@@ -354,6 +365,15 @@ impl<R: Read> ScriptReader<R> {
     }
 }
 
+/// What a line does that begins or ends a transaction, as around large objects.
+fn transaction(line: &[u8]) -> Option<Part> {
+    match line {
+        b"BEGIN;\n" => Some(Part::Begin),
+        b"COMMIT;\n" => Some(Part::Commit),
+        _ => None,
+    }
+}
+
 /// Whether a line that begins outside of everything says nothing.
 fn is_comment(line: &[u8]) -> bool {
     line.starts_with(b"--") || line.trim_ascii().is_empty()
@@ -434,6 +454,7 @@ mod tests {
                     Part::Copy { table, columns, .. } => format!("copy {table} {}", columns.join("|")),
                     Part::Rows(rows) => format!("rows {}", String::from_utf8_lossy(rows)),
                     Part::RowsEnd => "end".to_owned(),
+                    Part::Begin | Part::Commit => format!("{part:?}"),
                 })
                 .collect();
             let expected = [
@@ -487,6 +508,20 @@ mod tests {
         };
         assert!(strict("SELECT '\\'; SELECT 1 #';\n").is_err());
         assert!(strict("SELECT E'\\'', '\\d';\nCOPY a (b) FROM stdin;\n\\'\n\\.\n").is_ok());
+    }
+
+    #[test]
+    fn large_objects_are_one_transaction() {
+        let text = "--\n-- Name: 1; Type: BLOB; Schema: -; Owner: o\n--\n\nBEGIN;\n\nSELECT pg_catalog.lo_open('1', 131072);\n\nCOMMIT;\n\nSELECT '\nBEGIN;\n';\n";
+        let kinds: Vec<bool> = parts(text, 7)
+            .expect("a dump")
+            .iter()
+            .map(|part| match part {
+                Part::Statements(statements) => memchr::memmem::find(&statements.text, b"SELECT").is_some(),
+                part => matches!(part, Part::Begin | Part::Commit),
+            })
+            .collect();
+        assert_eq!(kinds, [false, true, true, true, true]);
     }
 
     #[test]

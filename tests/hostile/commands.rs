@@ -104,6 +104,53 @@ fn a_dump_that_hides_a_command_from_one_lexer_runs_none() {
     }
 }
 
+/// A function that is called `begin` kept `psql` from seeing where statements end, so that rows were run by a superuser.
+#[test]
+fn rows_are_no_statements_whatever_a_function_is_called() {
+    for method in ["tables", "pg_dump"] {
+        let attacked = Attacked::new();
+        attacked.by_method(method);
+        let mallory = &attacked.mallory;
+        attacked.as_mallory(&format!(
+            "CREATE TABLE m.aa (t text); INSERT INTO m.aa VALUES ('end;ALTER ROLE {mallory} SUPERUSER;');
+             CREATE FUNCTION m.begin(m.aa) RETURNS integer LANGUAGE sql AS 'SELECT 1'"
+        ));
+        attacked.system.create();
+        let before = attacked.system.fingerprint();
+        attacked.system.larder(&["verify", "latest", "--test-restore", "--on-live-server"]);
+        attacked.assert_harmless(method);
+        let restored = attacked.restore(&[]);
+        attacked.assert_harmless(method);
+        restored.exits(0);
+        assert_eq!(attacked.system.fingerprint(), before, "{method}");
+    }
+}
+
+/// An encoding that a check had set made `psql` take the end of a string for a part of a character, and wait without an end.
+#[test]
+fn an_encoding_that_code_sets_hides_no_end_of_a_string() {
+    for method in ["tables", "pg_dump"] {
+        let attacked = Attacked::new();
+        attacked.by_method(method);
+        attacked.as_mallory(
+            "CREATE FUNCTION m.turn() RETURNS boolean LANGUAGE plpgsql AS $f$ BEGIN
+                PERFORM set_config('client_encoding', 'SJIS', false); RETURN true; END $f$;
+             CREATE TABLE m.aa (id integer PRIMARY KEY, t text, CHECK (m.turn()));
+             CREATE FUNCTION m.fired() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+             CREATE TRIGGER a BEFORE UPDATE ON m.aa FOR EACH ROW WHEN (old.t <> 'Ã') EXECUTE FUNCTION m.fired();
+             CREATE TABLE m.\"bÃ\" (id integer, \"Ã\" text, CHECK (m.turn()))",
+        );
+        attacked.as_mallory("INSERT INTO m.aa VALUES (1, 'a')");
+        attacked.as_mallory("INSERT INTO m.\"bÃ\" VALUES (1, 'Ã')");
+        attacked.system.create();
+        let before = attacked.system.fingerprint();
+        attacked.system.larder(&["verify", "latest", "--test-restore"]).exits(0);
+        attacked.restore(&[]).exits(0);
+        attacked.assert_harmless(method);
+        assert_eq!(attacked.system.fingerprint(), before, "{method}");
+    }
+}
+
 /// Statements that reach other databases, roles or files are no part of a dump of one database.
 #[test]
 fn a_dump_that_reaches_beyond_its_database_is_not_loaded() {

@@ -13,6 +13,7 @@ use crate::postgres::access::{Access, LoadAs};
 use crate::postgres::definition::Definition;
 use crate::postgres::script::{Part, ScriptReader, Statements};
 use crate::postgres::sql::ident;
+use crate::postgres::wrapped::one_by_one;
 use crate::postgres::{self, Connection, restrict_is_known};
 use crate::progress::Progress;
 use crate::sink::Error;
@@ -118,11 +119,13 @@ impl<'a> Loader<'a> {
             match part {
                 Part::Statements(statements) if is_blank(&statements.text) => {}
                 Part::Statements(statements) => self.statements(statements, &mut ahead)?,
-                Part::Copy { table, columns, statement } => {
+                Part::Copy { table, columns } => {
                     self.look_at_code(&mut ahead)?;
                     rows_as = self.load_as(&table, &columns)?;
-                    self.sessions.say(&rows_as, 0, statement)?;
+                    self.sessions.copy(&rows_as, 0, (&table, &columns))?;
                 }
+                Part::Begin => self.say("BEGIN;\n".to_owned())?,
+                Part::Commit => self.say("COMMIT;\n".to_owned())?,
                 Part::Rows(rows) => self.sessions.say(&rows_as, 0, rows)?,
                 Part::RowsEnd => self.sessions.say(&rows_as, 0, END.to_vec())?,
             }
@@ -143,22 +146,17 @@ impl<'a> Loader<'a> {
         Ok(())
     }
 
-    /// Loads rows of a table that follow this COPY statement: in turns, so that all sessions are busy with one large table.
+    /// Loads rows of these columns of a table: in turns, so that all sessions are busy with one large table.
     ///
     /// # Errors
     /// Those of [`Loader::script`].
-    pub fn rows(
-        &mut self,
-        (table, columns): (&str, &[String]),
-        statement: &str,
-        rows: &mut dyn Read,
-    ) -> Result<(), Error> {
+    pub fn rows(&mut self, (table, columns): (&str, &[String]), rows: &mut dyn Read) -> Result<(), Error> {
         self.look_at_code(&mut None)?;
         let load_as = self.load_as(table, columns)?;
         let mut turn = 0;
         while let Some(mut piece) = read_piece(rows)? {
             if turn == 0 {
-                self.sessions.say(&load_as, self.next, statement.as_bytes().to_vec())?;
+                self.sessions.copy(&load_as, self.next, (table, columns))?;
             }
             turn += piece.len();
             let cut = memchr::memrchr(b'\n', &piece).filter(|_| turn >= TURN_BYTES);
@@ -172,7 +170,8 @@ impl<'a> Loader<'a> {
             self.next += 1;
             turn = rest.len();
             if turn > 0 {
-                self.sessions.say(&load_as, self.next, [statement.as_bytes(), &rest].concat())?;
+                self.sessions.copy(&load_as, self.next, (table, columns))?;
+                self.sessions.say(&load_as, self.next, rest)?;
             }
         }
         if turn > 0 {
@@ -195,18 +194,18 @@ impl<'a> Loader<'a> {
         for (load_as, statements) in std::mem::take(&mut self.late) {
             let definition = Definition::of(&statements.text);
             if matches!(definition, Definition::Index { .. }) {
-                self.sessions.say_to_idle(statements.whole())?;
+                self.sessions.run_in_idle(&statements.whole())?;
             } else {
                 self.sessions.wait()?;
-                self.run_as(&load_as, &definition, statements.whole())?;
+                self.run_as(&load_as, &definition, &statements.whole())?;
             }
         }
         self.sessions.wait()?;
         if let Some(guard) = self.guard.take() {
-            self.say(guard.end().into_bytes())?;
+            self.say(guard.end())?;
         }
         for text in std::mem::take(&mut self.last) {
-            self.say(text)?;
+            self.run(&text)?;
         }
         self.sessions.wait()?;
         self.sessions.end()?;
@@ -236,7 +235,7 @@ impl<'a> Loader<'a> {
             return Err(Error::NoLoader { owner, source: postgres::Error::Settings(why) });
         }
         for privileges in self.privileges(ahead)?.concat() {
-            self.say(privileges)?;
+            self.run(&privileges)?;
         }
         self.guard(Allowed::Nothing)?;
         self.wait()
@@ -269,7 +268,7 @@ impl<'a> Loader<'a> {
             let guard = Guard::new().map_err(|source| self.failed(source))?;
             self.guard.insert(guard).begin(allowed)
         };
-        self.say(statements.into_bytes())
+        self.say(statements)
     }
 
     fn load_as(&self, table: &str, columns: &[String]) -> Result<LoadAs, Error> {
@@ -283,7 +282,7 @@ impl<'a> Loader<'a> {
             self.look_at_code(ahead)?;
             self.settle_indexes()?;
             let load_as = self.load_as(table, &[])?;
-            return self.sessions.say(&load_as, 0, statements.text);
+            return self.sessions.run(&load_as, &statements.text);
         }
         let is_whole = statements.is_first && statements.is_last;
         let definition = if is_whole { Definition::of(&statements.text) } else { Definition::Other };
@@ -301,13 +300,13 @@ impl<'a> Loader<'a> {
                     // What comes before may be rows: loaded after it, they would run the code of an index as who restores.
                     self.sessions.wait()?;
                 }
-                self.sessions.say_to_idle(statements.whole())?;
+                self.sessions.run_in_idle(&statements.whole())?;
             }
             When::Now => {
                 self.settle_indexes()?;
                 match maker {
                     LoadAs::Owner(owner) => self.make_as_owner(owner, &definition, statements, ahead)?,
-                    LoadAs::Restorer => self.run_as(&LoadAs::Restorer, &definition, statements.whole())?,
+                    LoadAs::Restorer => self.run_as(&LoadAs::Restorer, &definition, &statements.whole())?,
                 }
             }
         }
@@ -363,7 +362,7 @@ impl<'a> Loader<'a> {
         if self.guard.is_none() {
             let [schemas, _] = self.privileges(ahead)?;
             for privileges in schemas {
-                self.say(privileges)?;
+                self.run(&privileges)?;
             }
             self.guard(Allowed::One)?;
             self.sessions.wait()?;
@@ -377,25 +376,28 @@ impl<'a> Loader<'a> {
             let stopped = || self.progress.cancelled();
             if !may_create(&self.sessions.database, &owner, &schema, &stopped)? {
                 let (schema, owner) = (ident(&schema), ident(&owner));
-                self.say(format!("GRANT CREATE ON SCHEMA {schema} TO {owner};\n").into_bytes())?;
+                self.say(format!("GRANT CREATE ON SCHEMA {schema} TO {owner};\n"))?;
                 lent = Some(format!("REVOKE CREATE ON SCHEMA {schema} FROM {owner};\n"));
             }
         }
-        self.sessions.say(&LoadAs::Owner(owner), 0, statements.whole())?;
-        self.say(lent.unwrap_or_default().into_bytes())
+        let load_as = LoadAs::Owner(owner);
+        for statement in one_by_one(&statements.whole()) {
+            self.sessions.run(&load_as, statement)?;
+        }
+        self.say(lent.unwrap_or_default())
     }
 
     /// Runs the statements of an entry. Where not all rows are there, a foreign key may fail, and what is said of it with it.
-    fn run_as(&mut self, load_as: &LoadAs, definition: &Definition, text: Vec<u8>) -> Result<(), Error> {
+    fn run_as(&mut self, load_as: &LoadAs, definition: &Definition, text: &[u8]) -> Result<(), Error> {
         let is_key = matches!(definition, Definition::Constraint(constraint) if constraint.is_foreign_key());
         let may_fail = !self.options.has_all_rows;
         self.was_tried = may_fail && (is_key || (*definition == Definition::Comment && self.was_tried));
         self.tried += u64::from(self.was_tried && is_key);
         if !self.was_tried {
-            return self.sessions.say(load_as, 0, text);
+            return self.sessions.run(load_as, text);
         }
         self.sessions.command(load_as, "\\set ON_ERROR_STOP off")?;
-        self.sessions.say(load_as, 0, text)?;
+        self.sessions.run(load_as, text)?;
         self.sessions.command(load_as, "\\set ON_ERROR_STOP on")
     }
 
@@ -404,7 +406,7 @@ impl<'a> Loader<'a> {
         if std::mem::take(&mut self.side_by_side) {
             self.sessions.wait()?;
             for comment in std::mem::take(&mut self.after_indexes) {
-                self.say(comment)?;
+                self.run(&comment)?;
             }
         }
         Ok(())
@@ -415,8 +417,14 @@ impl<'a> Loader<'a> {
         self.sessions.wait()
     }
 
-    fn say(&mut self, text: Vec<u8>) -> Result<(), Error> {
-        self.sessions.say(&LoadAs::Restorer, 0, text)
+    /// Has who restores run statements of others.
+    fn run(&mut self, statements: &[u8]) -> Result<(), Error> {
+        self.sessions.run(&LoadAs::Restorer, statements)
+    }
+
+    /// Has who restores run statements of ours.
+    fn say(&mut self, statements: String) -> Result<(), Error> {
+        self.sessions.say(&LoadAs::Restorer, 0, statements.into_bytes())
     }
 
     fn failed(&self, source: postgres::Error) -> Error {

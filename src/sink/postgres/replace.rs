@@ -10,6 +10,7 @@ use super::loader_role::LoaderRoles;
 use crate::model::rows::END;
 use crate::postgres::access::{Access, LoadAs};
 use crate::postgres::script::{Part, ScriptReader};
+use crate::postgres::wrapped::copy;
 use crate::postgres::{self, Connection, restrict_is_known};
 use crate::progress::Progress;
 use crate::sink::Error;
@@ -36,6 +37,7 @@ pub struct RowReplacer<'a> {
     /// The tables with the columns of their rows.
     tables: Vec<(String, Vec<String>)>,
     trusts_code: bool,
+    encoding: String,
 }
 
 impl<'a> RowReplacer<'a> {
@@ -63,7 +65,8 @@ impl<'a> RowReplacer<'a> {
         let lanes = Lanes::open(&connection, lane, progress);
         let lanes = lanes.map_err(|source| Error::Database { action: action(&database), source })?;
         let tables = tables.iter().map(|(table, columns)| ((*table).to_owned(), columns.to_vec())).collect();
-        let mut replacer = Self { database, lanes, roles, owner, tables, trusts_code: options.trusts_code };
+        let ReplaceOptions { trusts_code, encoding } = options;
+        let mut replacer = Self { database, lanes, roles, owner, tables, trusts_code, encoding: encoding.to_owned() };
         if replacer.owner.is_none() {
             replacer.statements(&format!("SET LOCAL {REPLICA};\n"))?;
         }
@@ -105,8 +108,8 @@ impl<'a> RowReplacer<'a> {
         let mut reader = ScriptReader::new(script, !is_known);
         while let Some(part) = next_part(&mut reader)? {
             match part {
-                Part::Statements(_) => {}
-                Part::Copy { statement, .. } => self.say(statement)?,
+                Part::Statements(_) | Part::Begin | Part::Commit => {}
+                Part::Copy { table, columns } => self.copy((&table, &columns))?,
                 Part::Rows(rows) => self.say(rows)?,
                 Part::RowsEnd => self.say(END.to_vec())?,
             }
@@ -114,12 +117,12 @@ impl<'a> RowReplacer<'a> {
         Ok(())
     }
 
-    /// Takes rows that follow this COPY statement.
+    /// Takes rows of these columns of a table.
     ///
     /// # Errors
     /// Those of [`RowReplacer::rows_of_script`].
-    pub fn rows(&mut self, statement: &str, rows: &mut dyn Read) -> Result<(), Error> {
-        self.say(statement.as_bytes().to_vec())?;
+    pub fn rows(&mut self, table: (&str, &[String]), rows: &mut dyn Read) -> Result<(), Error> {
+        self.copy(table)?;
         while let Some(piece) = read_piece(rows)? {
             self.say(piece)?;
         }
@@ -135,6 +138,12 @@ impl<'a> RowReplacer<'a> {
         let Self { database, lanes, mut roles, owner, .. } = self;
         lanes.end().map_err(|source| failed(&database, owner.as_deref(), source))?;
         roles.drop_all(&database.database)
+    }
+
+    fn copy(&mut self, table: (&str, &[String])) -> Result<(), Error> {
+        let statement = copy(table, "SET LOCAL", &self.encoding);
+        let statement = statement.map_err(|source| failed(&self.database, self.owner.as_deref(), source))?;
+        self.say(statement.into_bytes())
     }
 
     fn say(&mut self, piece: Vec<u8>) -> Result<(), Error> {

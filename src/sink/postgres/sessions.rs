@@ -4,6 +4,7 @@ use super::lanes::{LaneOptions, Lanes};
 use super::load::LoadOptions;
 use super::loader_role::LoaderRoles;
 use crate::postgres::access::LoadAs;
+use crate::postgres::wrapped::{copy, wrapped};
 use crate::postgres::{self, Connection};
 use crate::progress::Progress;
 use crate::sink::Error;
@@ -40,7 +41,7 @@ impl<'a> Sessions<'a> {
         Ok(Self { database, own, options, roles, owner: None, is_owners_turn: false, progress })
     }
 
-    /// Gives a session of somebody something to read. Whatever the other one was given before is done then.
+    /// Gives a session of somebody something of ours, or rows, to read. Whatever the other one was given before is done then.
     ///
     /// # Errors
     /// [`Error::Database`], [`Error::AsOwner`], [`Error::NoLoader`].
@@ -60,12 +61,30 @@ impl<'a> Sessions<'a> {
         }
     }
 
-    /// Gives something to a session of who restores that is done with everything, when there is one.
+    /// Has a session of somebody run statements of others, all in one transaction.
     ///
     /// # Errors
     /// Those of [`Sessions::say`].
-    pub(super) fn say_to_idle(&mut self, piece: Vec<u8>) -> Result<(), Error> {
+    pub(super) fn run(&mut self, load_as: &LoadAs, statements: &[u8]) -> Result<(), Error> {
+        self.say(load_as, 0, wrapped(statements, self.options.encoding).into_bytes())
+    }
+
+    /// Has a session of somebody read rows of a table from now on.
+    ///
+    /// # Errors
+    /// Those of [`Sessions::say`].
+    pub(super) fn copy(&mut self, load_as: &LoadAs, number: usize, table: (&str, &[String])) -> Result<(), Error> {
+        let statement = copy(table, "SET", self.options.encoding).map_err(|source| failed(&self.database, source))?;
+        self.say(load_as, number, statement.into_bytes())
+    }
+
+    /// Has a session of who restores run statements of others that is done with everything, when there is one.
+    ///
+    /// # Errors
+    /// Those of [`Sessions::say`].
+    pub(super) fn run_in_idle(&mut self, statements: &[u8]) -> Result<(), Error> {
         self.turn_back()?;
+        let piece = wrapped(statements, self.options.encoding).into_bytes();
         self.own.say_to_idle(piece).map_err(|source| failed(&self.database, source))
     }
 

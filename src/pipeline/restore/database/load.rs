@@ -88,7 +88,7 @@ fn load_rows(
         } else {
             Box::new(rows)
         };
-        loader.rows((&table.table, &table.columns), &table.copy_statement(), &mut rows).map_err(failed)?;
+        loader.rows((&table.table, &table.columns), &mut rows).map_err(failed)?;
     }
     Ok(())
 }

@@ -121,7 +121,7 @@ pub(super) fn rows(
         } else {
             Box::new(rows)
         };
-        replacer.rows(&table.copy_statement(), &mut rows).map_err(failed)?;
+        replacer.rows((&table.table, &table.columns), &mut rows).map_err(failed)?;
     }
     let others = Counted::new(files.statements(&files.index.others)?, reader, progress);
     replacer.rows_of_script(&mut Filtered::script(others, wanted)).map_err(failed)?;

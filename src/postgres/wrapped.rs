@@ -1,0 +1,86 @@
+//! Statements of others as `psql` is given them: as a value in a statement of ours, which the server runs.
+//!
+//! So `psql` never has to find out where one of them ends, which it gets wrong for a function that is called `begin`, and no
+//! byte of them can be a command, a variable or the end of a string, in whatever encoding it reads them.
+
+use super::sql::{self, column, literal};
+use super::{Error, Lexer};
+use crate::id::hex;
+
+/// Statements in this encoding, all of one transaction, as one statement.
+pub(crate) fn wrapped(statements: &[u8], encoding: &str) -> String {
+    let value =
+        format!("pg_catalog.convert_from(pg_catalog.decode('{}', 'hex'), {})", hex(statements), literal(encoding));
+    format!("DO {};\n", literal(&format!("BEGIN EXECUTE {value}; END")))
+}
+
+/// The statement before rows of a table with these columns, all quoted where needed. Code that ran before may have changed how
+/// `psql` reads the names, so it is told again; `set` is `SET`, or `SET LOCAL` in a transaction that nothing outlasts.
+///
+/// # Errors
+/// [`Error::Name`].
+pub(crate) fn copy((table, columns): (&str, &[String]), set: &str, encoding: &str) -> Result<String, Error> {
+    let columns: Vec<String> = columns.iter().map(|name| column(name)).collect::<Result<_, _>>()?;
+    let columns = if columns.is_empty() { String::new() } else { format!(" ({})", columns.join(", ")) };
+    Ok(format!("{set} client_encoding = {};\nCOPY {}{columns} FROM STDIN;\n", literal(encoding), sql::table(table)?))
+}
+
+/// Statements one by one.
+pub(crate) fn one_by_one(statements: &[u8]) -> Vec<&[u8]> {
+    let (mut found, mut begin, mut depth) = (Vec::new(), 0, 0_u32);
+    let mut lexer = Lexer::default();
+    for (place, byte) in statements.iter().enumerate() {
+        lexer.advance(std::slice::from_ref(byte));
+        if !lexer.is_outside() {
+            continue;
+        }
+        match byte {
+            b'(' => depth += 1,
+            b')' => depth = depth.saturating_sub(1),
+            b';' if depth == 0 => {
+                found.push(statements.get(begin..=place).unwrap_or_default());
+                begin = place + 1;
+            }
+            _ => {}
+        }
+    }
+    found.push(statements.get(begin..).unwrap_or_default());
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statements_are_a_value() {
+        assert_eq!(
+            wrapped(b"\\!'", "UTF8"),
+            "DO E'BEGIN EXECUTE pg_catalog.convert_from(pg_catalog.decode(''5c2127'', ''hex''), E''UTF8''); END';\n"
+        );
+    }
+
+    #[test]
+    fn names_before_rows_are_quoted() {
+        let columns = ["a".to_owned(), "\"B \"\"c\"".to_owned()];
+        assert_eq!(
+            copy(("m.begin", &columns), "SET", "UTF8").expect("names"),
+            "SET client_encoding = E'UTF8';\nCOPY \"m\".\"begin\" (\"a\", \"B \"\"c\") FROM STDIN;\n"
+        );
+        assert_eq!(
+            copy(("t", &[]), "SET LOCAL", "LATIN1").expect("a name"),
+            "SET LOCAL client_encoding = E'LATIN1';\nCOPY \"t\" FROM STDIN;\n"
+        );
+        assert!(copy(("t; DROP", &[]), "SET", "UTF8").is_err());
+    }
+
+    #[test]
+    fn statements_are_told_apart() {
+        let text =
+            "CREATE TABLE t (a text DEFAULT ';', \"b;\" int CHECK ((1 > 0)));\n\n-- ;\nALTER TABLE t OWNER TO o;\n";
+        let found: Vec<String> =
+            one_by_one(text.as_bytes()).iter().map(|text| String::from_utf8_lossy(text).into_owned()).collect();
+        assert_eq!(found.concat(), text);
+        assert_eq!(found.len(), 3, "{found:?}");
+    }
+}
