@@ -13,3 +13,4 @@ mod shape;
 #[expect(dead_code, reason = "it is made for the tests of whole systems, which use all of it")]
 mod support;
 mod syntax;
+mod tables;

@@ -44,6 +44,7 @@ const SAY_DONE: &str = "\\echo";
 
 /// Sessions that work at the same time.
 pub(super) struct Lanes<'a> {
+    /// How to reach the server where they have to be ended.
     connection: Connection,
     /// What the server knows the sessions by.
     name: String,
@@ -101,6 +102,11 @@ impl<'a> Lanes<'a> {
             lanes.say(number, beginning(options).into_bytes())?;
         }
         Ok(lanes)
+    }
+
+    /// Has them ended by this connection where they are given up: the one that they were opened by may not last.
+    pub(super) fn ended_by(&mut self, connection: Connection) {
+        self.connection = connection;
     }
 
     /// The number of sessions.

@@ -55,15 +55,15 @@ impl<'a> RowReplacer<'a> {
         let stopped = || progress.cancelled();
         let owner = if options.trusts_code { None } else { only_owner(&database, tables, &stopped)? };
         LoaderRoles::drop_left(&maintenance, &stopped);
-        let mut roles = LoaderRoles::new(maintenance);
-        let connection = match &owner {
-            // Who is no superuser cannot set it himself.
-            Some(owner) => roles.connection(owner, &database.database, Some(REPLICA), &stopped)?,
-            None => database.clone(),
-        };
+        let mut roles = LoaderRoles::new(maintenance, database.clone());
         let lane = LaneOptions { count: 1, encoding: options.encoding, one_transaction: true, role: owner.as_deref() };
-        let lanes = Lanes::open(&connection, lane, progress);
-        let lanes = lanes.map_err(|source| Error::Database { action: action(&database), source })?;
+        let lanes = if let Some(owner) = &owner {
+            // Who is no superuser cannot set it himself.
+            roles.lanes(owner, lane, &[REPLICA], progress)?
+        } else {
+            let lanes = Lanes::open(&database, lane, progress);
+            lanes.map_err(|source| Error::Database { action: action(&database), source })?
+        };
         let tables = tables.iter().map(|(table, columns)| ((*table).to_owned(), columns.to_vec())).collect();
         let ReplaceOptions { trusts_code, encoding } = options;
         let mut replacer = Self { database, lanes, roles, owner, tables, trusts_code, encoding: encoding.to_owned() };
@@ -137,7 +137,7 @@ impl<'a> RowReplacer<'a> {
         self.statements("COMMIT;\n")?;
         let Self { database, lanes, mut roles, owner, .. } = self;
         lanes.end().map_err(|source| failed(&database, owner.as_deref(), source))?;
-        roles.drop_all(&database.database)
+        roles.drop_all()
     }
 
     fn copy(&mut self, table: (&str, &[String])) -> Result<(), Error> {

@@ -37,7 +37,7 @@ impl<'a> Sessions<'a> {
             LaneOptions { count: options.jobs, encoding: options.encoding, one_transaction: false, role: None };
         let own = Lanes::open(&database, lane_options, progress).map_err(|source| failed(&database, source))?;
         LoaderRoles::drop_left(&maintenance, &|| progress.cancelled());
-        let roles = LoaderRoles::new(maintenance);
+        let roles = LoaderRoles::new(maintenance, database.clone());
         Ok(Self { database, own, options, roles, owner: None, is_owners_turn: false, progress })
     }
 
@@ -123,11 +123,9 @@ impl<'a> Sessions<'a> {
             return Ok(());
         }
         self.end_owner()?;
-        let (database, progress) = (&self.database.database, self.progress);
-        let connection = self.roles.connection(owner, database, None, &|| progress.cancelled())?;
         let LoadOptions { jobs, encoding, .. } = self.options;
         let options = LaneOptions { count: jobs, encoding, one_transaction: false, role: Some(owner) };
-        let lanes = Lanes::open(&connection, options, progress).map_err(|source| as_owner(owner, source))?;
+        let lanes = self.roles.lanes(owner, options, &[], self.progress)?;
         self.owner = Some((owner.to_owned(), lanes));
         Ok(())
     }
@@ -139,7 +137,7 @@ impl<'a> Sessions<'a> {
     pub(super) fn end(mut self) -> Result<(), Error> {
         self.end_owner()?;
         self.own.end().map_err(|source| failed(&self.database, source))?;
-        self.roles.drop_all(&self.database.database)
+        self.roles.drop_all()
     }
 
     fn turn_to(&mut self, owner: &str) -> Result<(), Error> {
