@@ -73,6 +73,28 @@ pub enum Error {
         /// Why.
         source: client::Error,
     },
+    /// Code that replacing rows runs has written to something else.
+    #[error(
+        "no rows are replaced: code of {owner} has written to {} besides, where triggers do not run \
+         (`--run-code-as-superuser` allows that)",
+        .relations.join(", ")
+    )]
+    Written {
+        /// Whose rights it had.
+        owner: String,
+        /// What it has written to.
+        relations: Vec<String>,
+    },
+    /// Code that replacing rows runs could put something off until nobody looks at what it does.
+    #[error(
+        "no rows are replaced: what a trigger that always runs puts off to the end of a transaction is not seen: {} \
+         (`--run-code-as-superuser` allows that)",
+        .triggers.join(", ")
+    )]
+    Deferred {
+        /// The triggers, with their tables.
+        triggers: Vec<String>,
+    },
     /// The database has other rows than the snapshot.
     #[error("after loading, table {table} has {found} rows where the snapshot has {expected}")]
     Rows {

@@ -14,11 +14,13 @@ mod needs;
 mod replace;
 mod sessions;
 mod shape;
+mod written;
 
 pub use load::{LoadOptions, Loader};
 pub use maintenance::{exists, is_temporary, maintenance};
 pub use needs::{lacking, make_role, missing_role, says_lacking};
 pub use replace::{ReplaceOptions, RowReplacer};
+pub(crate) use written::SETTLE;
 
 use super::Error;
 use crate::model::{DatabaseFacts, Roles, TableRows};

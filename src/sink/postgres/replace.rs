@@ -7,9 +7,11 @@ use std::io::Read;
 use super::lanes::{LaneOptions, Lanes};
 use super::load::{next_part, read_piece};
 use super::loader_role::LoaderRoles;
+use super::written::{COUNTS, Watch, around};
 use crate::model::rows::END;
 use crate::postgres::access::{Access, LoadAs};
 use crate::postgres::script::{Part, ScriptReader};
+use crate::postgres::sql::literal;
 use crate::postgres::wrapped::copy;
 use crate::postgres::{self, Connection, restrict_is_known};
 use crate::progress::Progress;
@@ -38,6 +40,8 @@ pub struct RowReplacer<'a> {
     tables: Vec<(String, Vec<String>)>,
     trusts_code: bool,
     encoding: String,
+    /// Looks at what code of the owner writes to.
+    watch: Option<Watch>,
 }
 
 impl<'a> RowReplacer<'a> {
@@ -59,14 +63,14 @@ impl<'a> RowReplacer<'a> {
         let lane = LaneOptions { count: 1, encoding: options.encoding, one_transaction: true, role: owner.as_deref() };
         let lanes = if let Some(owner) = &owner {
             // Who is no superuser cannot set it himself.
-            roles.lanes(owner, lane, &[REPLICA], progress)?
+            roles.lanes(owner, lane, &[REPLICA, COUNTS], progress)?
         } else {
             let lanes = Lanes::open(&database, lane, progress);
             lanes.map_err(|source| Error::Database { action: action(&database), source })?
         };
         let tables = tables.iter().map(|(table, columns)| ((*table).to_owned(), columns.to_vec())).collect();
-        let ReplaceOptions { trusts_code, encoding } = options;
-        let mut replacer = Self { database, lanes, roles, owner, tables, trusts_code, encoding: encoding.to_owned() };
+        let (trusts_code, encoding) = (options.trusts_code, options.encoding.to_owned());
+        let mut replacer = Self { database, lanes, roles, owner, tables, trusts_code, encoding, watch: None };
         if replacer.owner.is_none() {
             replacer.statements(&format!("SET LOCAL {REPLICA};\n"))?;
         }
@@ -76,15 +80,23 @@ impl<'a> RowReplacer<'a> {
     /// Keeps everybody else from these tables, as they stand in SQL. What was found of them before may have been true until then.
     ///
     /// # Errors
-    /// Those of [`RowReplacer::statements`]; [`Error::Code`] when they have come to run code of others meanwhile.
+    /// Those of [`RowReplacer::statements`]; [`Error::Code`] when they have come to run code of others meanwhile;
+    /// [`Error::Deferred`] when code of their owner could run when nobody looks any more.
     pub fn lock(&mut self, names: &[String], progress: &dyn Progress) -> Result<(), Error> {
-        self.statements(&format!("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE;\n", names.join(", ")))?;
-        if self.owner.is_none() && !self.trusts_code {
-            let tables: Vec<(&str, &[String])> =
-                self.tables.iter().map(|(table, columns)| (table.as_str(), columns.as_slice())).collect();
-            if only_owner(&self.database, &tables, &|| progress.cancelled())?.is_some() {
-                return Err(Error::Code { objects: self.tables.iter().map(|(table, _)| table.clone()).collect() });
-            }
+        let only = names.iter().map(|name| format!("ONLY {name}")).collect::<Vec<_>>().join(", ");
+        self.statements(&format!("LOCK TABLE {only} IN ACCESS EXCLUSIVE MODE;\n"))?;
+        if self.trusts_code {
+            return Ok(());
+        }
+        let stopped = || progress.cancelled();
+        let tables: Vec<(&str, &[String])> =
+            self.tables.iter().map(|(table, columns)| (table.as_str(), columns.as_slice())).collect();
+        let owner = only_owner(&self.database, &tables, &stopped)?;
+        if owner.is_some() && owner != self.owner {
+            return Err(Error::Code { objects: self.tables.iter().map(|(table, _)| table.clone()).collect() });
+        }
+        if let (Some(owner), Some(role)) = (&self.owner, self.roles.last()) {
+            self.watch = Some(Watch::begin(&self.database, (owner, role), names, &stopped)?);
         }
         Ok(())
     }
@@ -129,11 +141,28 @@ impl<'a> RowReplacer<'a> {
         self.say(END.to_vec())
     }
 
-    /// Ends the transaction: from now on others see the rows.
+    /// Runs checks of ours, which are statements of PL/pgSQL, and ends the transaction: from now on others see the rows. Where
+    /// code of the owner was run, nothing of it runs any more when the checks are done, and it has written to these tables alone.
     ///
     /// # Errors
-    /// Those of [`RowReplacer::statements`].
-    pub fn end(mut self) -> Result<(), Error> {
+    /// Those of [`RowReplacer::statements`]; [`Error::Written`]; [`Error::Unusable`] when they were not locked.
+    pub fn end(mut self, checks: &str, progress: &dyn Progress) -> Result<(), Error> {
+        // What that code has put off runs now. It may also have changed what our texts mean.
+        self.statements(&format!(
+            "SET CONSTRAINTS ALL IMMEDIATE;\nSET LOCAL client_encoding = {};\nSET LOCAL search_path = pg_catalog, pg_temp;\n",
+            literal(&self.encoding)
+        ))?;
+        let watch = self.watch.take();
+        if self.owner.is_some() && watch.is_none() {
+            return Err(Error::Unusable("no rows are replaced: their tables were not locked before".to_owned()));
+        }
+        let checks = if watch.is_some() { around(checks) } else { checks.to_owned() };
+        // A cursor that outlives its transaction would be read at the end of that.
+        self.statements(&format!("{}CLOSE ALL;\n", block(&checks)))?;
+        if let Some(watch) = &watch {
+            watch.check_locks(&self.database, &|| progress.cancelled())?;
+            self.statements(&block(&watch.counted()))?;
+        }
         self.statements("COMMIT;\n")?;
         let Self { database, lanes, mut roles, owner, .. } = self;
         lanes.end().map_err(|source| failed(&database, owner.as_deref(), source))?;
@@ -169,6 +198,11 @@ fn only_owner(
         Some([first, rest @ ..]) if rest.iter().all(|owner| owner == first) => Ok(Some((*first).to_owned())),
         _ => Err(Error::Code { objects: names() }),
     }
+}
+
+/// Runs statements of PL/pgSQL. A name may have any dollar quote in it, so that none is used.
+fn block(statements: &str) -> String {
+    format!("DO {};\n", literal(&format!("BEGIN {statements} END;")))
 }
 
 fn action(database: &Connection) -> String {

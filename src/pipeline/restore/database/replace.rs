@@ -14,7 +14,7 @@ use crate::postgres::sql::{literal, table as table_name};
 use crate::postgres::{self, Connection, Stopped, query};
 use crate::progress::Progress;
 use crate::repo::ChunkReader;
-use crate::sink::postgres::{ReplaceOptions, RowReplacer, maintenance};
+use crate::sink::postgres::{ReplaceOptions, RowReplacer, SETTLE, maintenance};
 
 /// Looks at every foreign key of these tables and of those that they are partitions of, from and to, by the operators that the
 /// server itself compares with; and for duplicates where that is put off to the end of a transaction. `:TABLES` is a list of names.
@@ -35,6 +35,7 @@ BEGIN
             AND (c.conrelid IN (SELECT oid FROM around) OR c.confrelid IN (SELECT oid FROM around))
             AND (c.convalidated OR c.conrelid = ANY (tables))
     LOOP
+        :SETTLE
         EXECUTE format('SELECT EXISTS (SELECT FROM %s %s AS c WHERE %s AND NOT EXISTS (SELECT FROM %s %s AS p WHERE %s))',
             CASE key.child_kind WHEN 'r' THEN 'ONLY' ELSE '' END, key.child, key.filled,
             CASE key.parent_kind WHEN 'r' THEN 'ONLY' ELSE '' END, key.parent, key.same) INTO broken;
@@ -42,12 +43,14 @@ BEGIN
             RAISE EXCEPTION 'rows of % would refer to rows of % that are not there (foreign key %): restore both tables', key.child, key.parent, key.conname;
         END IF;
     END LOOP;
+    :SETTLE
     FOR key IN SELECT c.conname, c.conrelid::regclass AS child, c.contype, (SELECT string_agg(format('%I', a.attname), ', ')
                 FROM unnest(c.conkey) AS k (x) JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = k.x) AS columns,
             (SELECT string_agg(format('%I IS NOT NULL', a.attname), ' AND ') FROM unnest(c.conkey) AS k (x)
                 JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = k.x) AS filled
         FROM pg_constraint c WHERE c.condeferrable AND c.contype IN ('p', 'u', 'x') AND c.conrelid = ANY (tables)
     LOOP
+        :SETTLE
         broken := true;
         IF key.contype <> 'x' THEN
             EXECUTE format('SELECT EXISTS (SELECT FROM ONLY %s WHERE %s GROUP BY %s HAVING count(*) > 1)', key.child, key.filled, key.columns) INTO broken;
@@ -109,10 +112,10 @@ pub(super) fn rows(
         .collect();
     let options = ReplaceOptions { encoding: &saved.facts.encoding, trusts_code };
     let mut replacer = RowReplacer::open((connection.clone(), maintenance), &all, options, progress)?;
-    let only = |table: &TableRows| Ok(format!("ONLY {}", table_name(&table.table)?));
-    let names: Vec<String> = tables.iter().map(only).collect::<Result<_, postgres::Error>>()?;
+    let names =
+        tables.iter().map(|table| table_name(&table.table)).collect::<Result<Vec<String>, postgres::Error>>()?;
     replacer.lock(&names, progress).map_err(failed)?;
-    let deletions = names.iter().map(|table| format!("DELETE FROM {table};\n")).collect::<Vec<_>>().concat();
+    let deletions = names.iter().map(|table| format!("DELETE FROM ONLY {table};\n")).collect::<Vec<_>>().concat();
     replacer.statements(&deletions).map_err(failed)?;
     for table in files.index.tables.iter().filter(|table| wanted.has(&table.table)) {
         let rows = Counted::new(Segment::whole(files.rows(table)?), reader, progress);
@@ -125,11 +128,12 @@ pub(super) fn rows(
     }
     let others = Counted::new(files.statements(&files.index.others)?, reader, progress);
     replacer.rows_of_script(&mut Filtered::script(others, wanted)).map_err(failed)?;
-    replacer.statements(&end(tables)?).map_err(failed)?;
-    replacer.end().map_err(failed)
+    replacer.end(&checks(tables)?, progress).map_err(failed)
 }
 
-fn end(tables: &[TableRows]) -> Result<String, postgres::Error> {
+/// Statements of PL/pgSQL that fail when the rows are not those of the snapshot, or do not fit to those of other tables. Each may
+/// run code of the owner of a table.
+fn checks(tables: &[TableRows]) -> Result<String, postgres::Error> {
     let names = tables.iter().map(|table| Ok(literal(&table_name(&table.table)?)));
     let names: Vec<String> = names.collect::<Result<_, postgres::Error>>()?;
     let count = |TableRows { table, rows }: &TableRows| {
@@ -141,8 +145,6 @@ fn end(tables: &[TableRows]) -> Result<String, postgres::Error> {
         ))
     };
     let mut bodies: Vec<String> = tables.iter().map(count).collect::<Result<_, postgres::Error>>()?;
-    bodies.push(CHECK_SQL.replace(":TABLES", &format!("ARRAY[{}]", names.join(", "))));
-    // A name may have any dollar quote in it, so that none is used.
-    let blocks = bodies.iter().map(|body| format!("DO {};\n", literal(body))).collect::<Vec<_>>().concat();
-    Ok(format!("SET LOCAL search_path = pg_catalog, pg_temp;\n{blocks}"))
+    bodies.push(CHECK_SQL.replace(":TABLES", &format!("ARRAY[{}]", names.join(", "))).replace(":SETTLE", SETTLE));
+    Ok(bodies.iter().map(|body| format!("{SETTLE} {body}\n")).collect::<Vec<_>>().concat())
 }
