@@ -9,7 +9,7 @@ use super::client::{QUESTION_BEGIN, parse};
 use super::pieces::{PIECE_BYTES, bounds, conditions};
 use super::sql::{self, literal};
 use super::table_file::file_name;
-use super::{Error, Session, Stopped};
+use super::{Connection, Error, Session, Stopped, query};
 use crate::model::{KeyColumn, KeyOrder, split_table};
 
 /// Below this correlation of key and place, following the key jumps about in the table.
@@ -41,6 +41,21 @@ const TABLES_SQL: &str = "SELECT pg_catalog.format('%I.%I', n.nspname, c.relname
 const IS_TABLE_SQL: &str = "SELECT pg_catalog.to_regclass(name) IS NOT DISTINCT FROM oid::pg_catalog.regclass
         AND pg_catalog.pg_relation_filenode(oid::pg_catalog.regclass) IS NOT NULL, name
     FROM ROWS FROM (pg_catalog.unnest(ARRAY[:NAMES]), pg_catalog.unnest(ARRAY[:OIDS]::pg_catalog.oid[])) AS t (name, oid)";
+
+/// Names of what is not a table now.
+const NO_TABLE_SQL: &str = "SELECT name FROM pg_catalog.unnest(ARRAY[:NAMES]) AS t (name) WHERE NOT EXISTS (
+    SELECT FROM pg_catalog.pg_class WHERE oid = pg_catalog.to_regclass(name) AND relkind IN ('r', 'p'))";
+
+/// Sessions of others that one of ours waits for, and that wait for one of ours. The server sees no deadlock in that, as ours
+/// wait for one another outside of it.
+const BLOCKERS_SQL: &str = "WITH RECURSIVE ours AS (
+    SELECT pid FROM pg_catalog.pg_stat_activity WHERE application_name = :NAME
+), waits AS (
+    SELECT b.pid, false AS is_back FROM ours CROSS JOIN pg_catalog.unnest(pg_catalog.pg_blocking_pids(ours.pid)) AS b (pid)
+    UNION SELECT w.pid, b.pid IN (SELECT pid FROM ours) FROM waits w CROSS JOIN pg_catalog.unnest(pg_catalog.pg_blocking_pids(w.pid)) AS b (pid)
+)
+SELECT pg_catalog.format('%s (process %s)', a.usename, a.pid) FROM waits JOIN pg_catalog.pg_stat_activity a USING (pid)
+WHERE is_back AND pid NOT IN (SELECT pid FROM ours) LIMIT 1";
 
 /// One row of JSON for each ordinary table. Columns that not every version of the server has are looked up by name.
 const CATALOG_SQL: &str = "WITH database AS (
@@ -187,8 +202,13 @@ pub(crate) fn begin(session: &mut Session, stopped: Stopped<'_>) -> Result<Strin
     let tables: Vec<String> = tables.into_iter().flatten().flatten().collect();
     lock(session, &tables, "", stopped)?;
     session.run(FURTHER_SETTINGS_SQL, stopped)?;
-    let name = session.rows("SELECT pg_catalog.pg_export_snapshot()", stopped)?;
-    let name = name.into_iter().flatten().flatten().next();
+    for tables in tables.chunks(LOCKED_AT_ONCE) {
+        let names: Vec<String> = tables.iter().map(|table| literal(table)).collect();
+        if let Some(name) = first(session, &NO_TABLE_SQL.replace(":NAMES", &names.join(", ")), stopped)? {
+            return Err(replaced(&name));
+        }
+    }
+    let name = first(session, "SELECT pg_catalog.pg_export_snapshot()", stopped)?;
     let is_plain = |name: &String| name.chars().all(|char| char.is_ascii_hexdigit() || char == '-');
     name.filter(is_plain).ok_or(Error::Incomplete { program: "psql".to_owned(), why: "the snapshot has no name" })
 }
@@ -213,11 +233,32 @@ pub(crate) fn join(session: &mut Session, snapshot: &str, tables: &[Table], stop
             if let [Some(is_table), Some(name)] = row.as_slice()
                 && is_table == "f"
             {
-                return Err(Error::Answer { why: format!("the table {name} was replaced while it was to be read") });
+                return Err(replaced(name));
             }
         }
     }
     Ok(())
+}
+
+fn replaced(name: &str) -> Error {
+    Error::Answer { why: format!("the table {name} was replaced while it was to be read") }
+}
+
+/// The first value of an answer.
+fn first(session: &mut Session, query: &str, stopped: Stopped<'_>) -> Result<Option<String>, Error> {
+    Ok(session.rows(query, stopped)?.into_iter().flatten().flatten().next())
+}
+
+/// Makes sure that no session of this name waits for somebody who waits for another of them.
+///
+/// # Errors
+/// [`Error::Blocked`]; those of [`query`].
+pub(crate) fn check_blockers(connection: &Connection, name: &str, stopped: Stopped<'_>) -> Result<(), Error> {
+    let rows = query(connection, &BLOCKERS_SQL.replace(":NAME", &literal(name)), stopped)?;
+    match rows.into_iter().flatten().flatten().next() {
+        Some(blocker) => Err(Error::Blocked { blocker }),
+        None => Ok(()),
+    }
 }
 
 /// Keeps the shape of tables as it is while others read and write them.

@@ -42,6 +42,12 @@ pub enum Error {
         /// How long it was waited for, in seconds.
         secs: u64,
     },
+    /// A program waits for a lock that somebody is to get before who waits for this backup.
+    #[error("pg_dump waits for {blocker}, who waits for this backup")]
+    Blocked {
+        /// The session of the other, by its role and number.
+        blocker: String,
+    },
     /// The settings of a connection cannot be used.
     #[error("the database settings cannot be used: {0}")]
     Settings(String),

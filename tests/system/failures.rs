@@ -1,6 +1,7 @@
 //! What fails is said, leaves the rest of the night whole, and never takes the database that serves.
 
 use std::fs;
+use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
@@ -273,4 +274,31 @@ fn a_damaged_dump_is_told_as_damage_and_leaves_the_old_database() {
     assert!(!packs.is_empty() && restored.stderr.contains("error: database"), "{}", restored.all());
     assert_eq!(system.fingerprint(), rows);
     assert_eq!(system.scratch_databases(), "");
+}
+
+/// A backup stood still: `pg_dump` waited for who had dropped a view and waited for a table that the backup had locked.
+#[test]
+fn nobody_is_waited_for_who_waits_for_the_backup() {
+    let system = System::with_numbers(10);
+    system.sql("ALTER TABLE numbers ADD PRIMARY KEY (id); CREATE VIEW seen AS SELECT id FROM numbers");
+    let mut dropping = system.server.psql(&system.database);
+    let mut dropping = dropping.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("psql starts");
+    let mut input = dropping.stdin.take().expect("its input");
+    writeln!(input, "BEGIN; DROP VIEW seen;\n\\echo dropped").expect("it listens");
+    let mut said = String::new();
+    BufReader::new(dropping.stdout.take().expect("its output")).read_line(&mut said).expect("it answers");
+    assert_eq!(said, "dropped\n");
+    let mut create = system.command(&["create", "--json", "--components", "database"]);
+    let creating = create.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the program starts");
+    let waits = "SELECT count(*) > 0 FROM pg_locks WHERE NOT granted AND relation = 'seen'::regclass";
+    while system.sql(waits) != "t" {}
+    writeln!(input, "ALTER TABLE numbers ADD COLUMN more integer; COMMIT;").expect("it listens");
+    drop(input);
+    let created = creating.wait_with_output().expect("it is ours");
+    assert!(dropping.wait().expect("it is ours").success());
+    let created: serde_json::Value = serde_json::from_slice(&created.stdout).expect("JSON");
+    let database = component(&created, "database");
+    assert_eq!(database["status"], "complete", "{created}");
+    assert_eq!(database["database"]["tables"][0]["rows"], 10, "{created}");
+    assert!(!database.to_string().contains("as pg_dump gives it"), "{created}");
 }

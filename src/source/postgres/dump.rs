@@ -136,7 +136,10 @@ impl DumpSource {
                     tables.note().into_iter().for_each(|note| visitor.note(note));
                     return Ok(Some(tables).filter(TableDump::has_keyed_tables));
                 }
-                Err(error @ Error::Stop(_)) => return Err(error),
+                Err(error @ Error::Stop(_)) => {
+                    self.end_session(session);
+                    return Err(error);
+                }
                 // Somebody waited to alter a table, and can do so now.
                 Err(_) if tries > 0 => self.end_session(session),
                 Err(error) => {
@@ -165,16 +168,15 @@ impl DumpSource {
         program
     }
 
-    /// A `pg_dump` that nobody reads any more cannot be killed from outside of its container, so its session is ended.
+    /// Sessions that nobody reads any more may wait for others, and are not there any more for who runs them: the server ends
+    /// them.
     fn end_session(&self, session: &str) {
-        if self.connection.place.container().is_some() {
-            let sql = format!(
-                "SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity WHERE application_name = {}",
-                literal(session)
-            );
-            // Where this fails too, it goes on to its end and harms nobody.
-            let _ = query(&self.connection, &sql, &|| false);
-        }
+        let sql = format!(
+            "SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity WHERE application_name = {}",
+            literal(session)
+        );
+        // Where this fails too, they go on to their end and harm nobody.
+        let _ = query(&self.connection, &sql, &|| false);
     }
 
     /// The tables that nobody but a superuser will be able to load, because they run code of others.

@@ -4,6 +4,7 @@
 
 use std::io::{Cursor, Read};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use super::dump::GLOBALS_FILE;
 use crate::model::{DATA_FOLDER, KeyedTable, Node, OtherTable, ROLES_FILE, Script, TABLES_FILE, TableIndex, TableRows};
@@ -20,6 +21,8 @@ const OTHERS_FILE: &str = "other-data.sql";
 const AFTER_FILE: &str = "post-data.sql";
 /// How long `pg_dump` waits for a lock, in milliseconds. Only who waits for this backup to end can keep it from one.
 const LOCK_MILLIS: u32 = 1_000;
+/// How often it is looked whether a `pg_dump` that says nothing waits for somebody who waits for us.
+const LOOK: Duration = Duration::from_secs(1);
 const HEAD_BYTES: usize = 64 << 10;
 /// Tables that a note names.
 const NAMES_SHOWN: usize = 5;
@@ -115,7 +118,8 @@ impl TableDump {
                 catalog::join(&mut session, &snapshot, &catalog.keyed, &stopped)?;
                 sessions.push(session);
             }
-            let [before, others, after] = programs.map(|process| Begun::wait(process, progress));
+            let blockers = || catalog::check_blockers(connection, name, &stopped);
+            let [before, others, after] = programs.map(|process| Begun::wait(process, &blockers, progress));
             let scripts = Some(Scripts { before: before?, others: others?, after: after? });
             Ok(Self { holder, sessions, catalog, scripts })
         };
@@ -194,8 +198,14 @@ impl TableDump {
 }
 
 impl Begun {
-    /// Waits until a `pg_dump` says something: by then it has locked all tables.
-    fn wait(mut process: Process, progress: &dyn Progress) -> Result<Self, Error> {
+    /// Waits until a `pg_dump` says something: by then it has locked all tables, and looked at everything. Now and then
+    /// `blockers` says whether it waits for somebody who waits for us.
+    fn wait(
+        mut process: Process,
+        blockers: &dyn Fn() -> Result<(), postgres::Error>,
+        progress: &dyn Progress,
+    ) -> Result<Self, Error> {
+        let mut looked = Instant::now();
         let mut head = vec![0; HEAD_BYTES];
         let failed = |source| postgres::Error::stream("pg_dump", source);
         loop {
@@ -203,6 +213,10 @@ impl Begun {
                 return Err(process::Error::interrupted("pg_dump").into());
             }
             match process.read_within(&mut head, POLL).map_err(failed)? {
+                None if looked.elapsed() >= LOOK => {
+                    blockers()?;
+                    looked = Instant::now();
+                }
                 None => {}
                 Some(0) => {
                     process.finish()?;
