@@ -51,8 +51,8 @@ pub struct DatabaseFacts {
     pub properties: DatabaseProperties,
     /// The container that the server ran in, where it was one.
     pub container: Option<String>,
-    /// Tables of superusers whose rows run code of roles that are none when they are loaded, with those roles. As far as that
-    /// was known when it was saved.
+    /// Tables of superusers whose rows run code of roles that are none when they are loaded, with those roles; of an imported
+    /// dump, what in it is code of whoever wrote it. As far as that was known when it was saved.
     pub foreign_code: Vec<String>,
 }
 

@@ -95,7 +95,10 @@ fn start(connection: &Connection, name: &str, options: &[&str]) -> Result<Fed, E
     let mut program = connection.program(psql_program(&connection.place));
     program.args(["-X", "-w", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-f", "-"]).args(options);
     program.variable("PGAPPNAME", name);
-    if !restriction.is_effective() {
+    // Code in a database sets how it is read, and is not to set it for us.
+    program.variable("PGCLIENTENCODING", "UTF8");
+    // Files of ours with passwords and keys are needed, where it is not given a password.
+    if !restriction.is_effective() && connection.password.is_some() {
         program.without_rights();
     }
     let (input, process) = program.start(true)?;

@@ -4,9 +4,13 @@
 //! alone, and runs no command that stands in what it reads; answers travel as COPY. Passwords travel in the environment of
 //! the child processes, never in their arguments.
 
+mod accepts;
 pub(crate) mod access;
 pub(crate) mod ahead;
+mod allowed;
 pub(crate) mod authors;
+mod builtins;
+mod calls;
 pub(crate) mod catalog;
 mod client;
 mod connection;
@@ -14,7 +18,11 @@ mod copy;
 pub(crate) mod definition;
 mod error;
 mod facts;
+mod findings;
+mod kinds;
 mod lexer;
+mod made;
+pub(crate) mod part;
 mod pieces;
 mod restriction;
 mod roles;
@@ -25,6 +33,8 @@ mod table_file;
 mod tools;
 pub(crate) mod wrapped;
 
+pub(crate) use accepts::Accepts;
+pub(crate) use allowed::reads_alike;
 pub(crate) use client::{Fed, start_fed, tidy_up};
 pub use client::{Row, Session, Stopped, execute, query};
 pub use connection::Connection;
@@ -32,7 +42,8 @@ pub use copy::CopyCounter;
 pub(crate) use copy::copied_table;
 pub use error::Error;
 pub(crate) use facts::{property_statements, read_facts};
+pub(crate) use findings::code_in;
 pub(crate) use lexer::Lexer;
-pub(crate) use restriction::{Restriction, is_known as restrict_is_known, unrestricted};
+pub(crate) use restriction::{Restriction, unrestricted};
 pub(crate) use roles::{LOADER_ROLES, create_missing_roles, globals_text, read_roles};
 pub use tools::{Tools, find_server_programs, psql_program, server_programs_of};

@@ -67,7 +67,7 @@ impl Restriction {
 ///
 /// # Errors
 /// Those of starting it.
-pub(crate) fn is_known(place: &Place) -> Result<bool, Error> {
+fn is_known(place: &Place) -> Result<bool, Error> {
     let program = psql_program(place);
     let name = format!("{}:{}", place.container().unwrap_or_default(), program.display());
     let known = || KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
@@ -85,8 +85,8 @@ pub(crate) fn is_known(place: &Place) -> Result<bool, Error> {
 /// # Errors
 /// Those of starting it.
 pub(crate) fn unrestricted(connection: &Connection) -> Result<Option<String>, Error> {
-    let why = "cannot be kept from running commands that stand in a script, and is given none that Larder has not read: newer ones \
-               can (17.6, 16.10, 15.14, 14.19, 13.22 or later)";
+    let why = "is older than 17.6, 16.10, 15.14, 14.19 or 13.22, and cannot be told to run no commands: it is given only what Larder \
+               has made, and where it needs no more than a password it runs as a user without rights";
     let place = connection
         .place
         .container()

@@ -5,8 +5,11 @@
 
 use std::io::{self, Read};
 
+use super::accepts::Accepts;
 use super::copied_table;
 use super::lexer::Lexer;
+use super::part::{INSERT_START, Part, Statements, inserted_table, is_comment, is_title, kind_of, transaction};
+use super::statement::Statements as Followed;
 use crate::limits::COPY_STATEMENT_BYTES_MAX;
 use crate::model::rows::END;
 use crate::model::split_names;
@@ -16,72 +19,16 @@ const BUFFER_BYTES: usize = 256 << 10;
 const ENTRY_BYTES: usize = 1 << 20;
 /// Longest entry that makes something, and is given out whole.
 const ENTRY_BYTES_MAX: usize = 64 << 20;
-/// What statements of data begin with: rows and large objects.
-const DATA: [&[u8]; 3] = [INSERT_START, b"SELECT ", b"BEGIN;"];
 const COPY_START: &[u8] = b"COPY ";
-const INSERT_START: &[u8] = b"INSERT INTO ";
 const COMMENT_LINE: &[u8] = b"--\n";
-const TITLES: [&[u8]; 2] = [b"-- Name: ", b"-- Data for Name: "];
-const TYPE: &str = "; Type: ";
 const RESTRICT: [&[u8]; 2] = [b"\\restrict ", b"\\unrestrict "];
 /// What is set between entries, for those that follow.
 const SETTING: &[u8] = b"SET default_";
 const ALL_STRINGS_ESCAPE: &[u8] = b"SET standard_conforming_strings = off;\n";
+/// A statement that is not known to be accepted before its end may be so long.
+const OPEN_BYTES_MAX: usize = 64 << 20;
 /// What is shown of a command that is refused.
 const COMMAND_BYTES_SHOWN: usize = 64;
-
-/// A part of a script.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Part {
-    /// Statements of one entry, or a piece of them.
-    Statements(Statements),
-    /// Rows follow.
-    Copy {
-        /// The table, quoted where needed.
-        table: String,
-        /// The columns, quoted where needed; none when none are named.
-        columns: Vec<String>,
-    },
-    /// What follows is one transaction.
-    Begin,
-    /// That transaction ends.
-    Commit,
-    /// Rows of that table, in pieces that need not end with a row.
-    Rows(Vec<u8>),
-    /// There are no more of them.
-    RowsEnd,
-}
-
-/// Statements of one entry, or a piece of them.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Statements {
-    /// What they make: `TABLE`, `FK CONSTRAINT`, `ACL`; empty where no title says so.
-    pub(crate) kind: String,
-    /// Whether the entry begins with this piece.
-    pub(crate) is_first: bool,
-    /// Whether the entry ends with it.
-    pub(crate) is_last: bool,
-    /// What was set before the entry, for sessions that have not run what came before.
-    pub(crate) settings: Vec<u8>,
-    /// The statements.
-    pub(crate) text: Vec<u8>,
-    /// The table that rows are inserted into, quoted where needed, where they are said as statements.
-    pub(crate) inserts_into: Option<String>,
-}
-
-impl Statements {
-    /// The statements for a session that has not run what came before the entry.
-    pub(crate) fn whole(self) -> Vec<u8> {
-        if self.is_first { [self.settings, self.text].concat() } else { self.text }
-    }
-
-    /// Whether it may be run in pieces: it is data, or there are no titles that tell entries apart.
-    fn is_data(&self) -> bool {
-        let mut lines = self.text.split(|byte| *byte == b'\n').filter(|line| !is_comment(line));
-        let first = lines.next().unwrap_or_default();
-        self.kind.is_empty() || !self.is_first || DATA.iter().any(|start| first.starts_with(start))
-    }
-}
 
 /// Reads a script.
 #[expect(clippy::struct_excessive_bools, reason = "each says something else of the place in the script")]
@@ -94,8 +41,7 @@ pub(crate) struct ScriptReader<R> {
     /// Whether a line begins there.
     is_at_line: bool,
     lexer: Lexer,
-    /// Whether what is ambiguous is refused too.
-    is_strict: bool,
+    accepts: Accepts,
     place: Place,
     entry: Statements,
     settings: Vec<Vec<u8>>,
@@ -115,16 +61,16 @@ enum Place {
 }
 
 impl<R: Read> ScriptReader<R> {
-    /// Reads what `reader` gives. A strict reader refuses what some version of `psql` could take for a command.
-    pub(crate) fn new(reader: R, is_strict: bool) -> Self {
+    /// Reads what `reader` gives.
+    pub(crate) fn new(reader: R) -> Self {
         Self {
             reader,
             buffer: Vec::new(),
             start: 0,
             is_at_end: false,
             is_at_line: true,
-            lexer: Lexer::default(),
-            is_strict,
+            lexer: Lexer::of_statements(),
+            accepts: Accepts::All,
             place: Place::Statements,
             entry: Statements { is_first: true, ..Statements::default() },
             settings: Vec::new(),
@@ -133,10 +79,17 @@ impl<R: Read> ScriptReader<R> {
         }
     }
 
+    /// Refuses what is not accepted.
+    pub(crate) const fn accepting(mut self, accepts: Accepts) -> Self {
+        self.accepts = accepts;
+        self
+    }
+
     /// The next part; `None` at the end.
     ///
     /// # Errors
-    /// Those of the reader; one that names a command of `psql` which no dump of one database has.
+    /// Those of the reader; one that names a command of `psql` which no dump of one database has, or a statement that is not
+    /// accepted.
     pub(crate) fn next_part(&mut self) -> io::Result<Option<Part>> {
         match self.place {
             Place::Statements => self.next_statements(),
@@ -147,6 +100,8 @@ impl<R: Read> ScriptReader<R> {
     fn next_statements(&mut self) -> io::Result<Option<Part>> {
         loop {
             let Some(end) = self.next_line()? else {
+                self.lexer.end();
+                self.refuse_found()?;
                 let rest = std::mem::take(&mut self.entry);
                 return Ok((!rest.text.is_empty()).then_some(Part::Statements(Statements { is_last: true, ..rest })));
             };
@@ -166,7 +121,7 @@ impl<R: Read> ScriptReader<R> {
                 self.pass(end);
                 return Ok(Some(part));
             }
-            if begins && line.starts_with(COPY_START) {
+            if begins && line.starts_with(COPY_START) && self.is_at_start() {
                 if !self.entry.text.is_empty() {
                     return Ok(Some(Part::Statements(self.cut_entry(false))));
                 }
@@ -190,7 +145,8 @@ impl<R: Read> ScriptReader<R> {
             self.statement_line(&line, is_outside)?;
             // What follows is read in another way by the server too, when it has read this.
             let is_setting = is_outside && line == ALL_STRINGS_ESCAPE;
-            let is_long = self.is_between && self.entry.text.len() >= ENTRY_BYTES && self.entry.is_data();
+            let is_long =
+                self.is_between && self.entry.text.len() >= ENTRY_BYTES && self.entry.is_data() && self.is_known()?;
             if is_setting || is_long {
                 return Ok(Some(Part::Statements(self.cut_entry(false))));
             }
@@ -198,6 +154,20 @@ impl<R: Read> ScriptReader<R> {
                 return Err(io::Error::other("it has an entry that is longer than any that pg_dump writes"));
             }
         }
+    }
+
+    /// Whether no statement has begun that has not ended.
+    fn is_at_start(&self) -> bool {
+        self.lexer.statements().is_none_or(Followed::is_at_start)
+    }
+
+    /// Whether it is known of the last statement that it is accepted. What is not must not be run before its end.
+    fn is_known(&self) -> io::Result<bool> {
+        let is_open = self.accepts != Accepts::All && self.lexer.statements().is_some_and(Followed::is_open);
+        if is_open && self.entry.text.len() > OPEN_BYTES_MAX {
+            return Err(io::Error::other("it has a statement that is too long to be looked at"));
+        }
+        Ok(!is_open)
     }
 
     fn entry_has_text(&self) -> bool {
@@ -214,23 +184,20 @@ impl<R: Read> ScriptReader<R> {
 
     /// Takes a line, or a piece of a long one, into the entry.
     fn statement_line(&mut self, line: &[u8], is_outside: bool) -> io::Result<()> {
-        self.lexer.advance(line);
-        let is_command = self.lexer.take_backslash();
-        if is_command && is_outside && RESTRICT.iter().any(|command| line.starts_with(command)) {
+        if is_outside && RESTRICT.iter().any(|command| line.starts_with(command)) {
             return Ok(());
         }
-        if is_command {
+        if is_outside && line == ALL_STRINGS_ESCAPE && self.is_at_start() {
+            self.lexer.all_strings_escape();
+        }
+        self.lexer.advance(line);
+        if self.lexer.take_backslash() {
             let shown = String::from_utf8_lossy(line.get(..line.len().min(COMMAND_BYTES_SHOWN)).unwrap_or_default())
                 .into_owned();
             let why = "of psql, which would leave the database that it is loaded into";
             return Err(io::Error::other(format!("it has the command '{}' {why}", shown.trim_end().escape_debug())));
         }
-        self.refuse_beyond()?;
-        if self.is_strict && self.lexer.is_ambiguous() {
-            let why = "it has a text that an older psql could take for a command, and the psql here cannot be kept from running \
-                       it: install a newer one (17.6, 16.10, 15.14, 14.19, 13.22 or later)";
-            return Err(io::Error::other(why));
-        }
+        self.refuse_found()?;
         if is_outside && self.is_titled && is_title(line) {
             self.entry.kind = kind_of(line);
             self.entry.settings = self.settings.concat();
@@ -238,8 +205,6 @@ impl<R: Read> ScriptReader<R> {
             let name = line.split(|byte| *byte == b'=').next().unwrap_or_default().to_vec();
             self.settings.retain(|known| !known.starts_with(&name));
             self.settings.push(line.to_vec());
-        } else if is_outside && line == ALL_STRINGS_ESCAPE {
-            self.lexer.all_strings_escape();
         }
         if !(is_outside && is_comment(line)) {
             self.is_between = self.lexer.is_outside() && line.trim_ascii_end().ends_with(b";");
@@ -249,16 +214,14 @@ impl<R: Read> ScriptReader<R> {
         Ok(())
     }
 
-    /// Makes sure that the statements so far stay in the database.
-    fn refuse_beyond(&self) -> io::Result<()> {
-        match self.lexer.beyond_database() {
-            None => Ok(()),
-            Some(found) => {
-                let why =
-                    format!("it has the statement {found}, which reaches beyond the database that it is loaded into");
-                Err(io::Error::other(why))
-            }
-        }
+    /// Makes sure that the statements so far stay in the database, and are accepted.
+    fn refuse_found(&self) -> io::Result<()> {
+        self.lexer.statements().map_or(Ok(()), |statements| self.accepts.check(statements)).map_err(io::Error::other)
+    }
+
+    /// What in the script so far is code of whoever wrote it, the first ones, and how much there was.
+    pub(super) fn code(&self) -> (Vec<String>, u64) {
+        self.lexer.statements().map(|all| (all.code().found().to_vec(), all.code().count())).unwrap_or_default()
     }
 
     /// Takes a COPY statement, which may span lines where a name does; `None` when no rows follow it.
@@ -272,7 +235,7 @@ impl<R: Read> ScriptReader<R> {
                 break;
             }
         }
-        self.refuse_beyond()?;
+        self.refuse_found()?;
         let trimmed = statement.strip_suffix(b"\n").unwrap_or(&statement);
         let named = copied_table(trimmed).filter(|(table, _)| split_names(table).is_some());
         if let Some((table, columns)) = named.filter(|_| !self.lexer.take_backslash()) {
@@ -365,42 +328,6 @@ impl<R: Read> ScriptReader<R> {
     }
 }
 
-/// What a line does that begins or ends a transaction, as around large objects.
-fn transaction(line: &[u8]) -> Option<Part> {
-    match line {
-        b"BEGIN;\n" => Some(Part::Begin),
-        b"COMMIT;\n" => Some(Part::Commit),
-        _ => None,
-    }
-}
-
-/// Whether a line that begins outside of everything says nothing.
-fn is_comment(line: &[u8]) -> bool {
-    line.starts_with(b"--") || line.trim_ascii().is_empty()
-}
-
-fn is_title(line: &[u8]) -> bool {
-    TITLES.iter().any(|title| line.starts_with(title))
-}
-
-/// The type in `-- Name: …; Type: INDEX; Schema: …`. A name may itself look like one, so the last counts.
-fn kind_of(title: &[u8]) -> String {
-    let text = String::from_utf8_lossy(title);
-    let kind = text.rsplit(TYPE).next().unwrap_or_default();
-    kind.split(';').next().unwrap_or_default().to_owned()
-}
-
-/// The table in `public.t VALUES (…)` or `public.t (a, b) VALUES`.
-fn inserted_table(rest: &[u8]) -> Option<String> {
-    let mut quoted = false;
-    let end = rest.iter().position(|byte| {
-        quoted ^= *byte == b'"';
-        !quoted && *byte == b' '
-    })?;
-    let table = String::from_utf8(rest.get(..end)?.to_vec()).ok()?;
-    split_names(&table).map(|_| table)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -430,7 +357,7 @@ mod tests {
     }
 
     fn parts(script: &str, piece: usize) -> io::Result<Vec<Part>> {
-        let mut reader = ScriptReader::new(Pieces(script.as_bytes(), piece), false);
+        let mut reader = ScriptReader::new(Pieces(script.as_bytes(), piece));
         let mut parts: Vec<Part> = Vec::new();
         while let Some(part) = reader.next_part()? {
             match (parts.last_mut(), part) {
@@ -497,17 +424,6 @@ mod tests {
         let error = parts("\\connect \u{1b}[2J\n", 100).expect_err("a command").to_string();
         assert!(error.starts_with("it has the command '\\\\connect \\u{1b}[2J' of psql"), "{error}");
         assert!(parts("SELECT '\n\\connect x\n';\n", 100).is_ok());
-    }
-
-    #[test]
-    fn a_strict_reader_refuses_what_can_be_read_in_two_ways() {
-        let strict = |script: &str| {
-            let mut reader = ScriptReader::new(script.as_bytes(), true);
-            while reader.next_part()?.is_some() {}
-            Ok::<(), io::Error>(())
-        };
-        assert!(strict("SELECT '\\'; SELECT 1 #';\n").is_err());
-        assert!(strict("SELECT E'\\'', '\\d';\nCOPY a (b) FROM stdin;\n\\'\n\\.\n").is_ok());
     }
 
     #[test]

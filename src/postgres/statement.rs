@@ -1,98 +1,384 @@
-//! What a statement of a script would reach beyond the database that the script is for: other databases, roles, the settings and
-//! files of the server.
+//! What the statements of a script are, token by token: what reaches beyond the database that it is for, what no `pg_dump`
+//! writes, and what would run code of whoever wrote it.
 //!
-//! Only words outside of strings, quoted names and comments come here. No statement that `pg_dump` writes without being asked
-//! for more than one database is among those that are found.
+//! Strings and comments do not come here as words. A statement is known for what it is before its end is, wherever that can be:
+//! `psql` runs what it was given when its input ends.
 
+use super::allowed::{Allowed, Form, Verb};
+use super::calls::Code;
+
+/// What is kept of a name or a word, in bytes: servers cut them at 63.
+const SHORT_BYTES: usize = 64;
+/// Tokens of a statement that are shown.
+const SHOWN_TOKENS: usize = 6;
 /// What no dump of one database makes, drops or changes.
-const OF_SERVER: [&str; 6] = ["DATABASE", "ROLE", "USER", "GROUP", "TABLESPACE", "SYSTEM"];
-const WORD_BYTES_MAX: usize = 16;
+const OF_SERVER: [&[u8]; 6] = [b"DATABASE", b"ROLE", b"USER", b"GROUP", b"TABLESPACE", b"SYSTEM"];
 
-/// Follows the words of one statement after another.
-#[derive(Debug, Default)]
-pub(super) struct StatementWords {
-    /// The word that is read, in capital letters and cut.
-    word: String,
-    first: String,
-    /// How many words were read.
-    count: usize,
-    last: String,
-    /// Whether a privilege is on something, and not the membership in a role.
-    has_on: bool,
-    /// Open parentheses.
-    depth: u32,
-    /// What was found.
-    found: Option<String>,
+/// A token of a statement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Token<'t> {
+    /// A word without quotes, in capital letters.
+    Word(&'t [u8]),
+    /// A quoted name.
+    Name(&'t [u8]),
+    /// A string; the beginning of it, where it has no escapes.
+    Text(&'t [u8]),
+    Number,
+    /// A byte of anything else.
+    Mark(u8),
 }
 
-impl StatementWords {
-    /// What reaches beyond the database, where there was such a statement.
-    pub(super) fn found(&self) -> Option<&str> {
-        self.found.as_deref()
+/// What stood last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Last {
+    Start,
+    Word,
+    Name,
+    Text,
+    Number,
+    Mark(u8),
+    /// `::`
+    Cast,
+}
+
+/// The beginning of a name or a word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Short {
+    bytes: [u8; SHORT_BYTES],
+    len: usize,
+    pub(super) is_quoted: bool,
+}
+
+impl Short {
+    pub(super) const EMPTY: Self = Self { bytes: [0; SHORT_BYTES], len: 0, is_quoted: false };
+
+    pub(super) fn push(&mut self, bytes: &[u8]) {
+        let room = self.bytes.get_mut(self.len..).unwrap_or_default();
+        let len = room.len().min(bytes.len());
+        if let (Some(room), Some(bytes)) = (room.get_mut(..len), bytes.get(..len)) {
+            room.copy_from_slice(bytes);
+        }
+        self.len += len;
     }
 
-    /// A byte of a word.
-    pub(super) fn letter(&mut self, byte: u8) {
-        if self.word.len() < WORD_BYTES_MAX {
-            self.word.push(char::from(byte.to_ascii_uppercase()));
+    pub(super) const fn clear(&mut self) {
+        self.len = 0;
+    }
+
+    pub(super) fn get(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
+
+    pub(super) fn of(bytes: &[u8], is_quoted: bool) -> Self {
+        let mut short = Self { is_quoted, ..Self::EMPTY };
+        short.push(bytes);
+        short
+    }
+
+    /// As the server understands it.
+    pub(super) fn folded(&self) -> Vec<u8> {
+        if self.is_quoted { self.get().to_vec() } else { self.get().to_ascii_lowercase() }
+    }
+
+    pub(super) fn shown(&self) -> String {
+        let text = String::from_utf8_lossy(&self.folded()).escape_debug().to_string();
+        if self.is_quoted { format!("\"{text}\"") } else { text }
+    }
+}
+
+/// Names that dots join, as far as they have been read.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Chain {
+    /// What stood before it.
+    pub(super) before: Last,
+    /// The word that stood before it, where one did.
+    pub(super) before_word: Short,
+    /// How many names it has.
+    pub(super) parts: u32,
+    pub(super) first: Short,
+    pub(super) last: Short,
+    /// How many there were before it in the statement.
+    pub(super) number: u32,
+}
+
+impl Chain {
+    const NONE: Self = Self {
+        before: Last::Start,
+        before_word: Short::EMPTY,
+        parts: 0,
+        first: Short::EMPTY,
+        last: Short::EMPTY,
+        number: 0,
+    };
+
+    pub(super) fn is_after(&self, words: &[&[u8]]) -> bool {
+        self.before == Last::Word && words.contains(&self.before_word.get())
+    }
+
+    pub(super) fn shown(&self) -> String {
+        match self.parts {
+            0 => String::new(),
+            1 => self.last.shown(),
+            _ => format!("{}.{}", self.first.shown(), self.last.shown()),
         }
     }
+}
 
-    /// A word has ended.
-    pub(super) fn end_word(&mut self) {
-        let word = std::mem::take(&mut self.word);
-        if word.is_empty() || self.depth > 0 {
+/// Where in a statement a token stands.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    pub(super) last: Last,
+    pub(super) chain: Chain,
+    /// Open parentheses.
+    pub(super) depth: u32,
+}
+
+/// Whether a function is written out as statements, which end with `;` but do not end the one that makes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Body {
+    None,
+    /// `BEGIN` was the last token.
+    Begin,
+    /// Within; whether a statement of it could begin here.
+    Inside {
+        at_start: bool,
+    },
+}
+
+/// Follows the tokens of one statement after another.
+#[derive(Debug)]
+pub(crate) struct Statements {
+    chain: Chain,
+    last: Last,
+    depth: u32,
+    body: Body,
+    /// The first tokens of the statement.
+    shown: String,
+    count: usize,
+    allowed: Allowed,
+    code: Code,
+    is_stopped: bool,
+    /// What reaches beyond the database.
+    beyond: Option<String>,
+    /// What no `pg_dump` writes.
+    refused: Option<String>,
+}
+
+impl Default for Statements {
+    fn default() -> Self {
+        Self {
+            chain: Chain::NONE,
+            last: Last::Start,
+            depth: 0,
+            body: Body::None,
+            shown: String::new(),
+            count: 0,
+            allowed: Allowed::default(),
+            code: Code::default(),
+            is_stopped: false,
+            beyond: None,
+            refused: None,
+        }
+    }
+}
+
+impl Statements {
+    /// What reaches beyond the database, where there was such a statement.
+    pub(crate) fn beyond(&self) -> Option<&str> {
+        self.beyond.as_deref()
+    }
+
+    /// The first statement that no `pg_dump` writes, where there was one.
+    pub(crate) fn refused(&self) -> Option<&str> {
+        self.refused.as_deref()
+    }
+
+    /// What runs code of whoever wrote the script, as far as it is kept, and how much there was.
+    pub(crate) const fn code(&self) -> &Code {
+        &self.code
+    }
+
+    /// Whether no statement has begun that has not ended.
+    pub(crate) const fn is_at_start(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Whether what the statement is is known only at its end.
+    pub(crate) const fn is_open(&self) -> bool {
+        self.allowed.is_open()
+    }
+
+    /// From here on every string understands backslashes.
+    pub(super) fn all_strings_escape(&mut self) {
+        self.allowed.all_strings_escape();
+        self.code.find("SET standard_conforming_strings = off".to_owned());
+    }
+
+    /// What stands here is read in several ways.
+    pub(super) fn is_unclear(&mut self) {
+        self.code.find(format!("{}, which versions read in several ways", self.shown_statement()));
+    }
+
+    /// What comes here is none of SQL, and nothing more is looked at.
+    pub(super) const fn stop(&mut self) {
+        self.is_stopped = true;
+    }
+
+    /// A string begins. One that follows another goes on as that one began, which the lexer does not follow.
+    pub(super) fn string_begins(&mut self) {
+        self.refuse_unless(self.last != Last::Text);
+    }
+
+    /// The script ends within a string, a quoted name or a comment.
+    pub(super) fn is_cut(&mut self) {
+        self.refuse_unless(self.is_stopped);
+    }
+
+    /// A token.
+    pub(super) fn token(&mut self, token: Token<'_>) {
+        if self.is_stopped {
             return;
         }
-        if self.count == 0 {
-            self.first.clone_from(&word);
+        if let Token::Mark(b';') = token
+            && self.depth == 0
+            && self.ends_statement()
+        {
+            self.end();
+            return;
         }
-        let changes = matches!(self.first.as_str(), "CREATE" | "DROP" | "ALTER");
-        let is_grant = matches!(self.first.as_str(), "GRANT" | "REVOKE");
-        // `USER MAPPING` is of the database.
-        let is_of_server = self.count == 1 && changes && OF_SERVER.contains(&word.as_str()) && word != "USER";
-        let is_user = self.count == 2 && changes && self.last == "USER" && word != "MAPPING";
-        let is_program = self.first == "COPY" && word == "PROGRAM" && matches!(self.last.as_str(), "FROM" | "TO");
-        let is_membership = is_grant && !self.has_on && matches!(word.as_str(), "TO" | "FROM");
-        self.has_on |= word == "ON";
-        if is_of_server || is_program || is_membership {
-            self.find(&word);
-        } else if is_user {
-            self.find("USER");
+        self.follow_body(token);
+        let place = Place { last: self.last, chain: self.chain, depth: self.depth };
+        if self.count < SHOWN_TOKENS {
+            self.show(token);
         }
-        self.last = word;
+        self.look_beyond(token);
+        if self.is_stopped {
+            return;
+        }
+        let is_fine = self.allowed.token(token, &place);
+        self.refuse_unless(is_fine);
+        self.code.token(token, (&place, &self.shown), &self.allowed);
+        self.advance(token);
+    }
+
+    /// A statement has ended, or the script has.
+    pub(super) fn end(&mut self) {
+        let is_fine = self.count == 0 || self.allowed.end();
+        self.refuse_unless(is_fine);
+        let place = Place { last: self.last, chain: self.chain, depth: self.depth };
+        self.code.end((&place, &self.shown), &self.allowed);
+        self.allowed.begin();
+        (self.chain, self.last, self.depth, self.body) = (Chain::NONE, Last::Start, 0, Body::None);
+        self.shown.clear();
+        self.count = 0;
+    }
+
+    fn refuse_unless(&mut self, is_fine: bool) {
+        if !is_fine && !self.allowed.is_refused() {
+            self.allowed.refuse();
+            let shown = self.shown_statement();
+            self.code.find(shown.clone());
+            self.refused.get_or_insert(shown);
+        }
+    }
+
+    fn shown_statement(&self) -> String {
+        if self.shown.is_empty() { "that is cut off".to_owned() } else { self.shown.trim_end().to_owned() }
+    }
+
+    fn show(&mut self, token: Token<'_>) {
+        let shown = match token {
+            Token::Word(word) => Short::of(word, false).shown(),
+            Token::Name(name) => Short::of(name, true).shown(),
+            Token::Text(_) => "'…'".to_owned(),
+            Token::Number => "0".to_owned(),
+            Token::Mark(byte) => char::from(byte).to_string(),
+        };
+        let is_close = self.shown.ends_with('.') || matches!(token, Token::Mark(b'.' | b'('));
+        if !self.shown.is_empty() && !is_close {
+            self.shown.push(' ');
+        }
+        self.shown.push_str(&if self.count == 0 { shown.to_uppercase() } else { shown });
+    }
+
+    /// Whether `;` ends the statement here, and not one within a function.
+    fn ends_statement(&mut self) -> bool {
+        match &mut self.body {
+            Body::Inside { at_start } => {
+                *at_start = true;
+                false
+            }
+            _ => true,
+        }
+    }
+
+    /// Statements of a function stand between `BEGIN ATOMIC` and an `END` that follows the end of one of them.
+    fn follow_body(&mut self, token: Token<'_>) {
+        let makes_function = self.allowed.form() == Form::Object
+            && self.allowed.verb() == Verb::Create
+            && matches!(self.allowed.kind().map(|kind| kind.name), Some("FUNCTION" | "PROCEDURE"));
+        self.body = match (self.body, token) {
+            (Body::None | Body::Begin, Token::Word(b"BEGIN")) if makes_function && self.depth == 0 => Body::Begin,
+            (Body::Begin, Token::Word(b"ATOMIC")) => Body::Inside { at_start: true },
+            (Body::Inside { at_start: true }, Token::Word(b"END")) if self.depth == 0 => Body::None,
+            (Body::Inside { at_start }, Token::Mark(b';')) => Body::Inside { at_start },
+            (Body::Inside { .. }, _) => Body::Inside { at_start: false },
+            (Body::None | Body::Begin, _) => Body::None,
+        };
+    }
+
+    fn advance(&mut self, token: Token<'_>) {
         self.count += 1;
+        match token {
+            Token::Word(name) | Token::Name(name) => {
+                let is_quoted = matches!(token, Token::Name(_));
+                let name = Short::of(name, is_quoted);
+                if self.last == Last::Mark(b'.') && self.chain.parts > 0 {
+                    self.chain.parts += 1;
+                    self.chain.last = name;
+                } else {
+                    let before_word = if self.last == Last::Word { self.chain.last } else { Short::EMPTY };
+                    let number = self.chain.number + u32::from(self.chain.parts > 0);
+                    self.chain = Chain { before: self.last, before_word, parts: 1, first: name, last: name, number };
+                }
+                self.last = if is_quoted { Last::Name } else { Last::Word };
+            }
+            Token::Text(_) => self.last = Last::Text,
+            Token::Number => self.last = Last::Number,
+            Token::Mark(byte) => {
+                match byte {
+                    b'(' => self.depth += 1,
+                    b')' => self.depth = self.depth.saturating_sub(1),
+                    _ => {}
+                }
+                let is_cast = byte == b':' && self.last == Last::Mark(b':');
+                self.last = if is_cast { Last::Cast } else { Last::Mark(byte) };
+            }
+        }
     }
 
-    /// A quoted name or a string begins.
-    pub(super) fn quote(&mut self, byte: u8) {
-        let is_file = self.first == "COPY" && self.depth == 0 && matches!(self.last.as_str(), "FROM" | "TO");
-        let changes = matches!(self.first.as_str(), "CREATE" | "DROP" | "ALTER");
-        if byte == b'\'' && is_file {
-            self.find("FILE");
-        } else if byte == b'"' && changes && self.count == 2 && self.last == "USER" {
-            self.find("USER");
+    /// Looks for what reaches other databases, roles, the settings and files of the server.
+    fn look_beyond(&mut self, token: Token<'_>) {
+        if self.depth > 0 || self.beyond.is_some() || self.body != Body::None {
+            return;
         }
-        if self.depth == 0 {
-            "\"".clone_into(&mut self.last);
-            self.count += 1;
-        }
-    }
-
-    /// A byte that is no part of a word.
-    pub(super) fn mark(&mut self, byte: u8) {
-        match byte {
-            b'(' => self.depth += 1,
-            b')' => self.depth = self.depth.saturating_sub(1),
-            b';' => *self = Self { found: self.found.take(), ..Self::default() },
-            _ => {}
-        }
-    }
-
-    fn find(&mut self, what: &str) {
-        if self.found.is_none() {
-            self.found = Some(format!("{} {what}", self.first));
-        }
+        let verb = self.allowed.first().to_vec();
+        let changes = matches!(verb.as_slice(), b"CREATE" | b"DROP" | b"ALTER");
+        let after = |words: &[&[u8]]| self.last == Last::Word && words.contains(&self.chain.last.get());
+        let found: &[u8] = match token {
+            // `USER MAPPING` is of the database.
+            Token::Word(b"MAPPING") if changes && self.count == 2 => return,
+            Token::Word(_) | Token::Name(_) if changes && self.count == 2 && after(&[b"USER"]) => b"USER",
+            Token::Word(word) if changes && self.count == 1 && word != b"USER" && OF_SERVER.contains(&word) => word,
+            Token::Word(b"PROGRAM") if verb == b"COPY" && after(&[b"FROM", b"TO"]) => b"PROGRAM",
+            Token::Text(_) if verb == b"COPY" && after(&[b"FROM", b"TO"]) => b"FILE",
+            Token::Word(word @ (b"TO" | b"FROM")) if self.allowed.is_grant_of_roles() => word,
+            Token::Word(b"PARAMETER") if self.allowed.form() == Form::Grant && after(&[b"ON"]) => b"ON PARAMETER",
+            _ => return,
+        };
+        // It is never loaded, so nothing else matters.
+        self.stop();
+        self.beyond = Some(format!("{} {}", String::from_utf8_lossy(&verb), String::from_utf8_lossy(found)));
     }
 }
 
@@ -101,9 +387,9 @@ mod tests {
     use crate::postgres::Lexer;
 
     fn found(text: &str) -> Option<String> {
-        let mut lexer = Lexer::default();
+        let mut lexer = Lexer::of_statements();
         lexer.advance(text.as_bytes());
-        lexer.beyond_database().map(str::to_owned)
+        lexer.statements()?.beyond().map(str::to_owned)
     }
 
     #[test]
@@ -116,8 +402,10 @@ mod tests {
             ("ALTER SYSTEM SET x = 1;", "ALTER SYSTEM"),
             ("GRANT postgres TO mallory;", "GRANT TO"),
             ("REVOKE ALL ON t FROM a; GRANT a, b TO c;", "GRANT TO"),
+            ("GRANT SET ON PARAMETER session_preload_libraries TO a;", "GRANT ON PARAMETER"),
             ("COPY t (program) FROM PROGRAM 'id';", "COPY PROGRAM"),
             ("COPY t TO '/etc/x';", "COPY FILE"),
+            ("COPY t FROM E'/etc/x';", "COPY FILE"),
             ("COPY (SELECT 1) TO PROGRAM $$id$$;", "COPY PROGRAM"),
         ] {
             assert_eq!(found(text).as_deref(), Some(expected), "{text}");

@@ -92,8 +92,9 @@ fn a_dump_that_hides_a_command_from_one_lexer_runs_none() {
         attacked.system.larder(&["verify", &path, "--test-restore"]);
         assert!(!mark.exists(), "{text}: a command was run by a test restore");
         attacked.system.larder(&["import", &path, "--force"]);
-        let restored =
-            attacked.system.larder(&["restore", &path, "--components", "database", "--force", "--no-snapshot"]);
+        // Without the word, most of them would not come to `psql` at all.
+        let arguments = ["--components", "database", "--force", "--no-snapshot", "--run-code-as-superuser"];
+        let restored = attacked.system.larder(&[&["restore", path.as_str()][..], &arguments].concat());
         assert!(!mark.exists(), "{text}: a command was run by a restore");
         if restored.code == 0 {
             // It was harmless, and is the database now.
@@ -151,7 +152,7 @@ fn an_encoding_that_code_sets_hides_no_end_of_a_string() {
     }
 }
 
-/// Statements that reach other databases, roles or files are no part of a dump of one database.
+/// Statements that reach other databases, roles or files are no part of a dump of one database, whatever is allowed.
 #[test]
 fn a_dump_that_reaches_beyond_its_database_is_not_loaded() {
     let attacked = Attacked::new();
@@ -166,6 +167,8 @@ fn a_dump_that_reaches_beyond_its_database_is_not_loaded() {
         format!("COPY (SELECT 1) TO PROGRAM 'touch {}';", mark.display()),
         "ALTER SYSTEM SET archive_command = 'x';".to_owned(),
         format!("DROP DATABASE {database};"),
+        format!("GRANT SET ON PARAMETER session_preload_libraries TO {mallory};"),
+        "COPY public.numbers FROM E'/etc/passwd';".to_owned(),
     ];
     for (number, text) in statements.iter().enumerate() {
         let dump =
@@ -173,7 +176,8 @@ fn a_dump_that_reaches_beyond_its_database_is_not_loaded() {
         let path = attacked.system.beside(&format!("{database}_backup_202509{:02}_020000.sql", number + 1));
         fs::write(&path, dump).expect("the folder is ours");
         let path = path.to_string_lossy().into_owned();
-        let arguments = ["restore", &path, "--components", "database", "--force", "--no-snapshot"];
+        let word = if number % 2 == 0 { "--keep-extra" } else { "--run-code-as-superuser" };
+        let arguments = ["restore", &path, "--components", "database", "--force", "--no-snapshot", word];
         let run = attacked.system.larder(&arguments);
         // One is taken for a dump that is cut off, before.
         let is_cut = run.code == 2 && text.starts_with("COPY");

@@ -6,6 +6,7 @@
 
 mod attacker;
 mod commands;
+mod dumps;
 mod limits;
 mod privileges;
 mod shape;

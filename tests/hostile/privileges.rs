@@ -354,7 +354,7 @@ fn a_dump_of_somebody_else_runs_no_code_of_table_owners() {
         let path = attacked.system.beside(&format!("{database}_backup_2025090{}_020000.sql", number + 1));
         fs::write(&path, dump).expect("the folder is ours");
         let path = path.to_string_lossy().into_owned();
-        attacked.system.larder(&["restore", &path, "--components", "database", "--force", "--no-snapshot"]).exits(0);
+        attacked.system.larder(&["restore", &path, "--components", "database", "--force", "--no-snapshot"]).exits(2);
         attacked.assert_harmless(insert);
         attacked.system.larder(&["import", &path]);
         attacked.assert_harmless(insert);

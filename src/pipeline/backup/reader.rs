@@ -125,7 +125,7 @@ impl<'a> BatchReader<'a> {
             Origin::Directory(directory) => directory.visit(name, self).map(|()| None),
             Origin::Database(dump) => dump.visit(name, time, self, progress).map(Some),
             Origin::Command(command) => command.visit(name, time, self, progress).map(|()| None),
-            Origin::DumpFile(dump) => dump.visit(name, time, self).map(Some),
+            Origin::DumpFile(dump) => dump.visit(name, time, self, progress).map(Some),
             Origin::Archive(archive) => archive.visit(name, self, progress).map(|()| None),
             Origin::Missing { why, .. } => Err(source::Error::Missing { why: why.clone() }),
             Origin::Volume(volume) => {

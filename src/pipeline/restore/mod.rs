@@ -74,8 +74,7 @@ pub struct RestoreOptions {
     pub dry_run: bool,
     /// Sessions that load into a database at once.
     pub jobs: usize,
-    /// Let code of roles that are no superusers run with all rights of who restores, where their rows cannot be loaded
-    /// otherwise.
+    /// Let code of roles that are no superusers, and of whoever wrote an imported dump, run with all rights of who restores.
     pub trusts_code: bool,
 }
 
@@ -216,7 +215,7 @@ fn restore_component(
         Destination::Volume(_) => Ok(()),
         Destination::Database(target) => {
             result.destination = target.connection.to_string();
-            database::restore(repository, component, target, lost, options, result, progress)
+            database::restore(repository, (snapshot, component), target, lost, options, result, progress)
         }
     }
 }

@@ -111,7 +111,7 @@ pub fn test_restore(
         let outcome = if component.root.is_none() {
             Err(Error::Refused("the snapshot does not have it: it could not be saved".to_owned()))
         } else if component.database.is_some() {
-            test_database(repository, component, places, &mut test, progress)
+            test_database(repository, (snapshot, component), places, &mut test, progress)
         } else if let (Some(facts), Some(engine)) =
             (&component.volume, places.engine.as_ref().filter(|_| places.with_volumes))
         {
@@ -138,7 +138,7 @@ pub fn test_restore(
 
 fn test_database(
     repository: &Repository,
-    component: &Component,
+    (snapshot, component): (&Snapshot, &Component),
     places: &TestPlaces<'_>,
     test: &mut ComponentTest,
     progress: &dyn Progress,
@@ -148,7 +148,7 @@ fn test_database(
         let connection = servers.get(name).cloned();
         let connection = connection.ok_or_else(|| Error::Refused("it has no live server".to_owned()))?;
         let place = TestPlace { connection, jobs: places.jobs, is_throwaway: false };
-        test.database = Some(load_and_count(repository, component, &place, progress)?);
+        test.database = Some(load_and_count(repository, (snapshot, component), &place, progress)?);
         return Ok(());
     }
     let facts = component.database.clone().unwrap_or_default();
@@ -163,7 +163,7 @@ fn test_database(
     let place = TestPlace { connection: server.connection.clone(), jobs: places.jobs, is_throwaway: true };
     let mut roles = Vec::new();
     let loaded = loop {
-        let loaded = load_and_count(repository, component, &place, progress);
+        let loaded = load_and_count(repository, (snapshot, component), &place, progress);
         match loaded.as_ref().err().and_then(|error| missing_role(&with_causes(error))) {
             Some(role) if roles.len() < ROLES_MAX && !roles.contains(&role) => {
                 make_role(&place.connection, &role, &stopped)?;

@@ -11,10 +11,11 @@ use super::shape::{Shape, schema_of};
 use crate::model::rows::END;
 use crate::postgres::access::{Access, LoadAs};
 use crate::postgres::definition::Definition;
-use crate::postgres::script::{Part, ScriptReader, Statements};
+use crate::postgres::part::{Part, Statements};
+use crate::postgres::script::ScriptReader;
 use crate::postgres::sql::ident;
 use crate::postgres::wrapped::one_by_one;
-use crate::postgres::{self, Connection, restrict_is_known};
+use crate::postgres::{self, Accepts, Connection, reads_alike};
 use crate::progress::Progress;
 use crate::sink::Error;
 
@@ -34,6 +35,8 @@ pub struct LoadOptions<'o> {
     pub has_all_rows: bool,
     /// Whether code of roles that are no superusers may run with all rights of who restores.
     pub trusts_code: bool,
+    /// Whether somebody else may have written the dump, whoever it says owns what it makes.
+    pub is_foreign: bool,
 }
 
 /// When an entry of a script is run.
@@ -213,8 +216,16 @@ impl<'a> Loader<'a> {
     }
 
     fn reader<'r>(&self, script: &'r mut dyn Read) -> Result<ScriptReader<&'r mut dyn Read>, Error> {
-        let is_known = restrict_is_known(&self.sessions.database.place).map_err(|source| self.failed(source.into()))?;
-        Ok(ScriptReader::new(script, !is_known))
+        let accepts = match self.options {
+            LoadOptions { trusts_code: true, .. } => Accepts::All,
+            LoadOptions { is_foreign: true, .. } => Accepts::DumpsWithoutCode,
+            _ => Accepts::Dumps,
+        };
+        if accepts != Accepts::All && !reads_alike(self.options.encoding.as_bytes()) {
+            let why = format!("it is in the encoding {}, whose text cannot be looked at", self.options.encoding);
+            return Err(Error::io("read", "the dump", std::io::Error::other(why)));
+        }
+        Ok(ScriptReader::new(script).accepting(accepts))
     }
 
     /// Looks whose code the tables run, when they are all there. Where owners load rows, they get their privileges before.

@@ -10,10 +10,11 @@ use super::loader_role::LoaderRoles;
 use super::written::{COUNTS, Watch, around};
 use crate::model::rows::END;
 use crate::postgres::access::{Access, LoadAs};
-use crate::postgres::script::{Part, ScriptReader};
+use crate::postgres::part::Part;
+use crate::postgres::script::ScriptReader;
 use crate::postgres::sql::literal;
 use crate::postgres::wrapped::copy;
-use crate::postgres::{self, Connection, restrict_is_known};
+use crate::postgres::{self, Connection};
 use crate::progress::Progress;
 use crate::sink::Error;
 
@@ -115,9 +116,7 @@ impl<'a> RowReplacer<'a> {
     /// # Errors
     /// Those of [`RowReplacer::statements`]; [`Error::Io`] when it cannot be read.
     pub fn rows_of_script(&mut self, script: &mut dyn Read) -> Result<(), Error> {
-        let is_known = restrict_is_known(&self.database.place);
-        let is_known = is_known.map_err(|source| failed(&self.database, None, source.into()))?;
-        let mut reader = ScriptReader::new(script, !is_known);
+        let mut reader = ScriptReader::new(script);
         while let Some(part) = next_part(&mut reader)? {
             match part {
                 Part::Statements(_) | Part::Begin | Part::Commit => {}

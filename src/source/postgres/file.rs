@@ -5,7 +5,8 @@ use std::io::{Cursor, Read};
 use super::DUMP_FILE;
 use crate::clock::LocalTime;
 use crate::model::{Content, DatabaseFacts, NodeKind};
-use crate::postgres::{self, CopyCounter};
+use crate::postgres::{self, CopyCounter, code_in};
+use crate::progress::{self, Progress};
 use crate::source::{Error, StoredFile, Visitor, made_node};
 
 /// Bytes at the beginning of a dump that are looked at for what it says of itself.
@@ -55,7 +56,13 @@ impl DumpFile {
     ///
     /// # Errors
     /// [`Error::Stream`] when it cannot be read, [`Error::Incomplete`] when it does not reach its end, [`Error::Stop`].
-    pub fn visit(&self, name: &str, time: LocalTime, visitor: &mut dyn Visitor) -> Result<DatabaseFacts, Error> {
+    pub fn visit(
+        &self,
+        name: &str,
+        time: LocalTime,
+        visitor: &mut dyn Visitor,
+        progress: &dyn Progress,
+    ) -> Result<DatabaseFacts, Error> {
         let what = || self.file.path().display().to_string();
         let mut reader = self.file.open().map_err(|source| Error::Stream { what: what(), source })?;
         let mut head = Vec::new();
@@ -89,7 +96,30 @@ impl DumpFile {
             visitor.error(error.to_string());
         }
         visitor.leave()?;
+        facts.foreign_code = self.code(progress)?;
         Ok(facts)
+    }
+
+    /// What in the dump is code of whoever wrote it. A restore looks again while it loads.
+    fn code(&self, progress: &dyn Progress) -> Result<Vec<String>, Error> {
+        let found = self.file.open().and_then(|reader| code_in(Stoppable { reader, progress }));
+        progress::check(progress).map_err(|cancelled| Error::Stop(cancelled.into()))?;
+        found.map_err(|source| Error::Stream { what: self.file.path().display().to_string(), source })
+    }
+}
+
+/// Ends with an error when the caller wants to stop.
+struct Stoppable<'p, R> {
+    reader: R,
+    progress: &'p dyn Progress,
+}
+
+impl<R: Read> Read for Stoppable<'_, R> {
+    fn read(&mut self, target: &mut [u8]) -> std::io::Result<usize> {
+        if self.progress.cancelled() {
+            return Err(std::io::Error::other("interrupted"));
+        }
+        self.reader.read(target)
     }
 }
 

@@ -72,8 +72,9 @@ pub(super) struct RestoreArguments {
     /// Mask columns of databases by the rules of this file. Volumes that hold a database are left as they are then.
     #[arg(long, value_name = "FILE", conflicts_with = "target")]
     mask: Option<PathBuf>,
-    /// Load tables with all rights of the restoring role also where that runs code of roles that are no superusers: they
-    /// could become superusers by it. Without it such a table is loaded as its owner, or the restore is refused.
+    /// Load tables with all rights of the restoring role also where that runs code of roles that are no superusers, and load
+    /// whatever a dump says that was imported: who wrote it could become superuser by it. Without it such a table is loaded
+    /// as its owner, or the restore is refused.
     #[arg(long, conflicts_with = "target")]
     run_code_as_superuser: bool,
     /// Restore the volume OLD of the snapshot into the volume NEW of the engine; may be repeated.
@@ -122,7 +123,7 @@ impl RestoreArguments {
         if live && !self.force {
             ask(snapshot, &plan.jobs)?;
         }
-        let trusts_code = self.run_code_as_superuser || (live && ask_for_code(&plan.jobs)?);
+        let trusts_code = self.run_code_as_superuser || (live && ask_for_code(snapshot, &plan.jobs)?);
         let mut safety = Safety::default();
         if let Some(system) = system.as_ref().filter(|_| live && !self.no_snapshot) {
             safety = save(context, repository, system, &plan.jobs)?;
@@ -252,26 +253,37 @@ fn ask(snapshot: &Snapshot, jobs: &[RestoreJob<'_>]) -> anyhow::Result<()> {
     }
 }
 
-/// Asks whether code of roles that are no superusers may run with all rights, where a database is known to need that. Nothing
-/// has been touched so far. Says whether it was allowed; where nobody has to, it is not.
-fn ask_for_code(jobs: &[RestoreJob<'_>]) -> anyhow::Result<bool> {
+/// Asks whether code of roles that are no superusers, or of whoever wrote a dump that was imported, may run with all rights,
+/// where a database is known to need that. Nothing has been touched so far. Says whether it was allowed; where nobody has to, it
+/// is not.
+fn ask_for_code(snapshot: &Snapshot, jobs: &[RestoreJob<'_>]) -> anyhow::Result<bool> {
     let whole =
         |job: &&RestoreJob<'_>| matches!(&job.destination, Destination::Database(target) if target.tables.is_empty());
     let facts = jobs.iter().filter(whole).filter_map(|job| job.component.database.as_ref());
-    let tables: Vec<&str> = facts.flat_map(|facts| &facts.foreign_code).map(String::as_str).collect();
-    if tables.is_empty() {
+    let objects: Vec<&str> = facts.flat_map(|facts| &facts.foreign_code).map(String::as_str).collect();
+    if objects.is_empty() {
         return Ok(false);
     }
-    let shown = tables.iter().take(TABLES_SHOWN).copied().collect::<Vec<_>>().join(", ");
-    let more = tables.len().saturating_sub(TABLES_SHOWN);
-    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    line(&format!(
-        "Loading {shown}{more} runs that code with all rights of the restoring role: its authors could take them over."
-    ));
-    match confirm("Load these tables all the same?") {
+    let shown = objects.iter().take(TABLES_SHOWN).copied().collect::<Vec<_>>().join(", ");
+    let more = if objects.len() > TABLES_SHOWN { " and more" } else { "" };
+    let (runs, question, refused) = if snapshot.imported.is_some() {
+        (
+            format!("The dump has code of whoever wrote it: {shown}{more}. Loading it can run that"),
+            "Load it all the same?",
+            "the dump has code of whoever wrote it, and nothing was restored",
+        )
+    } else {
+        (
+            format!("Loading {shown}{more} runs that code"),
+            "Load these tables all the same?",
+            "tables of superusers run code of roles that are none, and nothing was restored",
+        )
+    };
+    line(&format!("{runs} with all rights of the restoring role: its authors could take them over."));
+    match confirm(question) {
         Some(true) => Ok(true),
         _ => Err(UsageError::with_advice(
-            "tables of superusers run code of roles that are none, and nothing was restored",
+            refused,
             "`--run-code-as-superuser` allows that; --components leaves the database out",
         )
         .into()),

@@ -20,6 +20,8 @@ pub(super) struct Loading<'a> {
     pub(super) jobs: usize,
     /// Whether code of roles that are no superusers may run with all rights of who restores.
     pub(super) trusts_code: bool,
+    /// Whether somebody else may have written the dump.
+    pub(super) is_foreign: bool,
 }
 
 /// Loads what is wanted of a saved database. Returns how many foreign keys could not be made, because what they refer to was
@@ -31,9 +33,9 @@ pub(super) fn load(
     loading: Loading<'_>,
     progress: &dyn Progress,
 ) -> Result<u64, Error> {
-    let Loading { wanted, jobs, trusts_code } = loading;
+    let Loading { wanted, jobs, trusts_code, is_foreign } = loading;
     let has_all_rows = wanted.tables.is_empty();
-    let options = LoadOptions { jobs, encoding: &saved.facts.encoding, has_all_rows, trusts_code };
+    let options = LoadOptions { jobs, encoding: &saved.facts.encoding, has_all_rows, trusts_code, is_foreign };
     let mut loader = loaded.loader(options, progress)?;
     match &saved.dump {
         Dump::Plain(content) => {

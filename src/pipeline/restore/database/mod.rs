@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use load::{Loading, load};
 
 use super::{ComponentRestore, LostPath, RestoreOptions};
-use crate::model::{Component, DatabaseFacts};
+use crate::model::{Component, DatabaseFacts, Snapshot};
 use crate::pipeline::Error;
 use crate::pipeline::database::{Dump, SavedDatabase};
 use crate::pipeline::filter::{Wanted, is_called};
@@ -74,7 +74,7 @@ impl DatabaseTarget {
 
 pub(super) fn restore(
     repository: &Repository,
-    component: &Component,
+    (snapshot, component): (&Snapshot, &Component),
     target: &DatabaseTarget,
     lost: &[LostPath],
     options: RestoreOptions,
@@ -106,7 +106,8 @@ pub(super) fn restore(
         result.notes.push("triggers did not run, and materialized views are as they were".to_owned());
     } else {
         let (loaded, roles) = LoadedDatabase::create(maintenance, &facts, "new", &saved.roles, &stopped)?;
-        let loading = Loading { wanted, jobs: options.jobs, trusts_code: options.trusts_code };
+        let RestoreOptions { jobs, trusts_code, .. } = options;
+        let loading = Loading { wanted, jobs, trusts_code, is_foreign: snapshot.imported.is_some() };
         let missing = load(repository, &loaded, &saved, loading, progress)?;
         loaded.check_rows(&facts.tables, &stopped)?;
         result.notes.extend(unrestricted(connection)?);
@@ -208,13 +209,13 @@ pub struct TestPlace {
     pub is_throwaway: bool,
 }
 
-/// Loads the dump of a component into a scratch database, compares its rows, gives it its settings, and drops it.
+/// Loads the dump of a component of a snapshot into a scratch database, compares its rows, gives it its settings, and drops it.
 ///
 /// # Errors
 /// [`Error::Sink`] when it cannot be loaded or has other rows; [`Error::Model`] when the dump is damaged.
 pub fn load_and_count(
     repository: &Repository,
-    component: &Component,
+    (snapshot, component): (&Snapshot, &Component),
     place: &TestPlace,
     progress: &dyn Progress,
 ) -> Result<DatabaseRestore, Error> {
@@ -222,7 +223,8 @@ pub fn load_and_count(
     let saved = SavedDatabase::find(&mut repository.reader()?, component)?;
     let (maintenance, _) = maintenance(&place.connection, &stopped)?;
     let (loaded, roles) = LoadedDatabase::create(maintenance.clone(), saved.facts, "test", &saved.roles, &stopped)?;
-    let loading = Loading { wanted: Wanted::default(), jobs: place.jobs, trusts_code: place.is_throwaway };
+    let (trusts_code, is_foreign) = (place.is_throwaway, snapshot.imported.is_some());
+    let loading = Loading { wanted: Wanted::default(), jobs: place.jobs, trusts_code, is_foreign };
     let outcome = load(repository, &loaded, &saved, loading, progress).and_then(|_| {
         loaded.check_rows(&saved.facts.tables, &stopped)?;
         Ok(loaded.set_properties(saved.facts, &stopped)?)
