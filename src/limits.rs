@@ -151,9 +151,9 @@ pub const ANSWER_BYTES_MAX: usize = 256 << 20;
 pub const SERVER_TEXT_BYTES_MAX: usize = 64 << 10;
 /// Most roles, memberships or settings that are kept of a server.
 pub const SERVER_ENTRIES_MAX: usize = 20_000;
-/// Longest row of a table that is masked or compared with another, in bytes: it is held whole for that. What is only saved or
-/// restored is not.
-pub const ROW_BYTES_MAX: usize = 128 << 20;
+/// Longest row of a table that is masked or compared with another, in bytes: it is held whole for that, two at once where
+/// they are compared. What is only saved or restored is not.
+pub const ROW_BYTES_MAX: usize = 32 << 20;
 /// Longest list of roles or index of tables that is read, in bytes.
 pub const DATABASE_LIST_BYTES_MAX: usize = 512 << 20;
 /// Bytes that an archive of the engine may have between the data of two entries: headers, long names, attributes.

@@ -134,27 +134,3 @@ fn the_dump_of_an_application_is_loaded_without_a_word() {
     restore(&attacked, &path.to_string_lossy(), &[]).exits(0);
     assert_eq!(attacked.system.sql("SELECT count(*) FROM public.auth_user"), "2");
 }
-
-/// Behind a function whose name `psql` takes for the beginning of statements, it takes rows for statements. That they were not
-/// run was chance, and the error named something else.
-#[test]
-fn rows_behind_a_function_that_is_called_begin_are_no_statements() {
-    for method in ["tables", "pg_dump"] {
-        let attacked = Attacked::new();
-        attacked.by_method(method);
-        attacked.as_mallory(&format!(
-            "CREATE FUNCTION m.begin() RETURNS integer LANGUAGE sql AS 'SELECT 1'; CREATE TABLE m.t (a text);
-             INSERT INTO m.t VALUES ('END; ALTER ROLE {} SUPERUSER;')",
-            attacked.mallory
-        ));
-        attacked.system.create();
-        let before = attacked.system.fingerprint();
-        let restored = attacked.restore(&[]).exits(1);
-        assert!(
-            restored.stderr.contains("psql cannot see where its statement CREATE function m.begin"),
-            "{restored:?}"
-        );
-        attacked.assert_harmless(method);
-        assert_eq!(attacked.system.fingerprint(), before, "{method}: {restored:?}");
-    }
-}

@@ -91,6 +91,9 @@ impl TestServer {
             Ok(ground) => ground,
             Err(why) => return Ok(Err(why)),
         };
+        if let Err(error) = ground.program("postgres").arg("--version").run_apart() {
+            return Ok(Err(format!("the programs in {} do not run apart from this host: {error}", programs.display())));
+        }
         let password = ground.place("settings").join(PASSWORD_FILE).display().to_string();
         let mut initdb = ground.program("initdb");
         initdb.args(["-A", "scram-sha-256", "--pwfile", &password, "-U", "postgres", "-E", "UTF8", "--locale=C"]);

@@ -33,7 +33,7 @@ show() {
 }
 
 # Programs and what they need. Not /run, /home, /root, /srv or /mnt: there are sockets of servers, and what people keep.
-mount -t tmpfs -o mode=0755,nosuid,nodev sandbox "$root"
+mount -t tmpfs -o mode=0755,nosuid,nodev,size=16m sandbox "$root"
 for name in bin sbin lib lib32 lib64 libx32 usr etc opt nix gnu var/cache/postgresql; do
     if [ -L "/$name" ]; then
         ln -s "$(readlink "/$name")" "$root/$name"
@@ -52,8 +52,9 @@ for name in null zero full random urandom; do
     : >"$root/dev/$name"
     mount --bind "/dev/$name" "$root/dev/$name"
 done
-for name in dev/shm tmp var/tmp; do
-    mount -t tmpfs -o mode=1777,nosuid,nodev,noexec sandbox "$root/$name"
+# Memory of this host, so that there is not much of it; a server shares some between its processes.
+for name in dev/shm:1g tmp:64m var/tmp:64m; do
+    mount -t tmpfs -o "mode=1777,nosuid,nodev,noexec,size=${name#*:}" sandbox "$root/${name%:*}"
 done
 mount -t proc -o nosuid,nodev,noexec proc "$root/proc"
 # Some programs want to know what they are called.
