@@ -46,8 +46,8 @@ const IS_TABLE_SQL: &str = "SELECT pg_catalog.to_regclass(name) IS NOT DISTINCT 
 const NO_TABLE_SQL: &str = "SELECT name FROM pg_catalog.unnest(ARRAY[:NAMES]) AS t (name) WHERE NOT EXISTS (
     SELECT FROM pg_catalog.pg_class WHERE oid = pg_catalog.to_regclass(name) AND relkind IN ('r', 'p'))";
 
-/// Sessions of others that one of ours waits for, and that wait for one of ours. The server sees no deadlock in that, as ours
-/// wait for one another outside of it.
+/// Sessions of others that one of ours waits for, and that wait for one of ours. Ours wait for one another outside of the
+/// server, which does not see that; and where it sees a deadlock, it may end the session of the other.
 const BLOCKERS_SQL: &str = "WITH RECURSIVE ours AS (
     SELECT pid FROM pg_catalog.pg_stat_activity WHERE application_name = :NAME
 ), waits AS (

@@ -284,7 +284,8 @@ fn nobody_is_waited_for_who_waits_for_the_backup() {
     let mut dropping = system.server.psql(&system.database);
     let mut dropping = dropping.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("psql starts");
     let mut input = dropping.stdin.take().expect("its input");
-    writeln!(input, "BEGIN; DROP VIEW seen;\n\\echo dropped").expect("it listens");
+    // It does not end itself for a deadlock.
+    writeln!(input, "SET deadlock_timeout = '1h'; BEGIN; DROP VIEW seen;\n\\echo dropped").expect("it listens");
     let mut said = String::new();
     BufReader::new(dropping.stdout.take().expect("its output")).read_line(&mut said).expect("it answers");
     assert_eq!(said, "dropped\n");
