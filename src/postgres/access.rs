@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::client::parse;
 use super::definition::Constraint;
-use super::{Connection, Error, Stopped, query};
+use super::{Connection, Error, Kept, Stopped};
 use crate::model::split_names;
 
 /// One row of JSON for each table: its owner, and the roles whose code runs when rows are loaded into it, where they are no
@@ -149,11 +149,12 @@ impl Access {
     /// Those of [`query`]; [`Error::Answer`].
     pub(crate) fn read(connection: &Connection, stopped: Stopped<'_>) -> Result<Self, Error> {
         let mut entries = HashMap::new();
-        for row in query(connection, TABLES_SQL, stopped)? {
+        let asked = Kept::new(connection.clone());
+        for row in asked.query(TABLES_SQL, stopped)? {
             let entry: Entry = parse(&row)?;
             entries.insert((entry.schema.clone(), entry.name.clone()), entry);
         }
-        let others = query(connection, OTHERS_SQL, stopped)?;
+        let others = asked.query(OTHERS_SQL, stopped)?;
         let others = others.first().map(parse).transpose()?.unwrap_or_default();
         Ok(Self { entries, others })
     }

@@ -19,7 +19,7 @@ const TAIL_BYTES: usize = END.len() + 1;
 const SAY_END: &str = "\\echo '\\\\.'";
 const BUFFER_BYTES: usize = 64 << 10;
 /// How long an answer to a question about a server may take.
-const QUESTION_LIMIT: Duration = Duration::from_mins(2);
+pub(super) const QUESTION_LIMIT: Duration = Duration::from_mins(2);
 /// How long something may take that is done after an end.
 const TIDY_LIMIT: Duration = Duration::from_secs(30);
 /// Begins a transaction of a question: every name means what it means to the server itself. To compile a question takes the
@@ -50,9 +50,7 @@ pub type Row = Vec<Option<String>>;
 /// [`Error::Process`] with what the server said, also when it was stopped; [`Error::Silent`].
 pub fn query(connection: &Connection, query: &str, stopped: Stopped<'_>) -> Result<Vec<Row>, Error> {
     let mut session = Session::open(connection, "larder")?.within(QUESTION_LIMIT);
-    session.run(QUESTION_BEGIN, stopped)?;
-    let rows = session.rows(query, stopped)?;
-    session.run("COMMIT;", stopped)?;
+    let rows = session.question(query, stopped)?;
     session.end().map(|()| rows)
 }
 
@@ -143,6 +141,22 @@ impl Session {
     pub const fn within(mut self, limit: Duration) -> Self {
         self.limit = Some(limit);
         self
+    }
+
+    /// Waits so long for each answer from now on, or without a limit.
+    pub(super) const fn limit_to(&mut self, limit: Option<Duration>) {
+        self.limit = limit;
+    }
+
+    /// Asks the server one thing in a transaction of its own, and returns all rows.
+    ///
+    /// # Errors
+    /// Those of [`Session::rows`].
+    pub(super) fn question(&mut self, query: &str, stopped: Stopped<'_>) -> Result<Vec<Row>, Error> {
+        self.run(QUESTION_BEGIN, stopped)?;
+        let rows = self.rows(query, stopped)?;
+        self.run("COMMIT;", stopped)?;
+        Ok(rows)
     }
 
     /// Runs statements whose results do not matter.

@@ -1,9 +1,9 @@
 //! The server around a database: whether it has it, and what databases are called that are made for a while.
 
-use super::{Error, run};
+use super::{Error, ask, run};
 use crate::clock::LocalTime;
 use crate::postgres::sql::literal;
-use crate::postgres::{self, Connection, Stopped, query};
+use crate::postgres::{self, Connection, Kept, Stopped, query};
 
 /// Databases that a connection can be made to while others are renamed.
 const MAINTENANCE: [&str; 2] = ["postgres", "template1"];
@@ -39,8 +39,8 @@ pub fn exists(connection: &Connection, stopped: Stopped<'_>) -> Result<bool, Err
 }
 
 /// Whether a server has a database of this name, which this connection is not to.
-pub(super) fn has(connection: &Connection, name: &str, stopped: Stopped<'_>) -> Result<bool, Error> {
-    run(connection, "look for the database", &find_sql(name), stopped).map(|rows| !rows.is_empty())
+pub(super) fn has(connection: &Kept, name: &str, stopped: Stopped<'_>) -> Result<bool, Error> {
+    ask(connection, "look for the database", &find_sql(name), stopped).map(|rows| !rows.is_empty())
 }
 
 /// Whether a role may make something in a schema.

@@ -26,7 +26,7 @@ use super::Error;
 use crate::model::{DatabaseFacts, Roles, TableRows};
 use crate::postgres::sql::{ident, literal};
 use crate::postgres::{
-    self, Connection, Row, Stopped, create_missing_roles, execute, property_statements, query, tidy_up,
+    self, Connection, Kept, Row, Stopped, create_missing_roles, property_statements, query, tidy_up,
 };
 use crate::progress::Progress;
 use maintenance::{beside, has};
@@ -37,7 +37,7 @@ const RENAME_PAUSE: Duration = Duration::from_millis(100);
 /// A fresh database that a dump is loaded into. Dropped unless it is put in place.
 #[derive(Debug)]
 pub struct LoadedDatabase {
-    maintenance: Connection,
+    maintenance: Kept,
     name: String,
 }
 
@@ -57,6 +57,7 @@ impl LoadedDatabase {
         let failed = |source| Error::Database { action: "make the roles that are missing".to_owned(), source };
         let made = create_missing_roles(&maintenance, roles, stopped).map_err(failed)?;
         let name = beside(&facts.name, purpose);
+        let maintenance = Kept::new(maintenance);
         let plain = format!("CREATE DATABASE {} TEMPLATE template0", ident(&name));
         let full = format!(
             "{plain} ENCODING {} LC_COLLATE {} LC_CTYPE {}",
@@ -65,15 +66,15 @@ impl LoadedDatabase {
             literal(&facts.ctype)
         );
         let action = format!("create the database {name}");
-        if do_all(&maintenance, &action, &[full], stopped).is_err() {
+        if execute(&maintenance, &action, &[full], stopped).is_err() {
             // The locale of the old server may be unknown here: its encoding is what the data needs.
             let encoded = format!("{plain} ENCODING {} LC_COLLATE 'C' LC_CTYPE 'C'", literal(&facts.encoding));
-            do_all(&maintenance, &action, &[encoded], stopped)?;
+            execute(&maintenance, &action, &[encoded], stopped)?;
         }
         let loaded = Self { maintenance, name };
         // Whoever owns something in it could change it while it is loaded, if he could connect.
         let close = format!("REVOKE ALL ON DATABASE {} FROM PUBLIC", ident(&loaded.name));
-        do_all(&loaded.maintenance, "close the database to others", &[close], stopped)?;
+        execute(&loaded.maintenance, "close the database to others", &[close], stopped)?;
         Ok((loaded, made))
     }
 
@@ -88,7 +89,7 @@ impl LoadedDatabase {
     /// # Errors
     /// [`Error::Database`].
     pub fn loader<'a>(&self, options: LoadOptions<'a>, progress: &'a dyn Progress) -> Result<Loader<'a>, Error> {
-        Loader::open(self.connection(), self.maintenance.clone(), options, progress)
+        Loader::open(self.connection(), self.maintenance.connection().clone(), options, progress)
     }
 
     /// How many foreign keys there are.
@@ -114,7 +115,7 @@ impl LoadedDatabase {
     ///
     /// # Errors
     /// [`Error::Database`]; the old database serves on then.
-    pub fn put_in_place(self, facts: &DatabaseFacts, is_new: bool, stopped: Stopped<'_>) -> Result<(), Error> {
+    pub fn put_in_place(mut self, facts: &DatabaseFacts, is_new: bool, stopped: Stopped<'_>) -> Result<(), Error> {
         let target = facts.name.as_str();
         self.set_properties(facts, stopped)?;
         let old = beside(target, "old");
@@ -123,15 +124,17 @@ impl LoadedDatabase {
             self.swap(target, &old, stopped)?;
         } else {
             let sql = format!("ALTER DATABASE {} RENAME TO {}", ident(&self.name), ident(target));
-            do_all(&self.maintenance, &format!("rename the database to {target}"), &[sql], stopped)?;
+            execute(&self.maintenance, &format!("rename the database to {target}"), &[sql], stopped)?;
         }
-        let maintenance = self.maintenance.clone();
         // It has another name now and must not be dropped.
+        let maintenance = std::mem::replace(&mut self.maintenance, Kept::new(Connection::default()));
         std::mem::forget(self);
         if had_old {
             let sql = format!("DROP DATABASE {} WITH (FORCE)", ident(&old));
             // It is in nobody's way, and whoever wants to stop would have to drop it himself.
-            do_all(&maintenance, &format!("drop the replaced database, which is now called {old}"), &[sql], &|| false)?;
+            execute(&maintenance, &format!("drop the replaced database, which is now called {old}"), &[sql], &|| {
+                false
+            })?;
         }
         Ok(())
     }
@@ -150,20 +153,20 @@ impl LoadedDatabase {
             statements.push(format!("GRANT CONNECT, TEMPORARY ON DATABASE {name} TO PUBLIC"));
         }
         let find_owner = format!("SELECT 1 FROM pg_catalog.pg_roles WHERE rolname = {}", literal(&facts.owner));
-        if !run(&self.maintenance, "look for the owner", &find_owner, stopped)?.is_empty() {
+        if !ask(&self.maintenance, "look for the owner", &find_owner, stopped)?.is_empty() {
             statements.insert(0, format!("ALTER DATABASE {name} OWNER TO {}", ident(&facts.owner)));
         }
-        do_all(&self.maintenance, action, &statements, stopped)
+        execute(&self.maintenance, action, &statements, stopped)
     }
 
     fn connection(&self) -> Connection {
-        self.maintenance.with_database(&self.name)
+        self.maintenance.connection().with_database(&self.name)
     }
 
     fn swap(&self, target: &str, old: &str, stopped: Stopped<'_>) -> Result<(), Error> {
         let allow = |allowed: bool| [format!("ALTER DATABASE {} ALLOW_CONNECTIONS {allowed}", ident(target))];
         let action = format!("put the restored database in the place of {target}");
-        do_all(&self.maintenance, &action, &allow(false), stopped)?;
+        execute(&self.maintenance, &action, &allow(false), stopped)?;
         let terminate = format!(
             "SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity
                 WHERE datname IN ({}, {}) AND pid <> pg_catalog.pg_backend_pid()",
@@ -179,15 +182,15 @@ impl LoadedDatabase {
         // Connections take a moment to end, and the server refuses to rename until they have.
         let mut renamed = Ok(());
         for _ in 0..RENAME_TRIES {
-            renamed = run(&self.maintenance, &action, &terminate, stopped)
-                .and_then(|_| do_all(&self.maintenance, &action, &rename, stopped));
+            renamed = ask(&self.maintenance, &action, &terminate, stopped)
+                .and_then(|_| execute(&self.maintenance, &action, &rename, stopped));
             if renamed.is_ok() || stopped() {
                 break;
             }
             std::thread::sleep(RENAME_PAUSE);
         }
         if renamed.is_err() {
-            do_all(&self.maintenance, "let connections to the database in again", &allow(true), &|| false)?;
+            execute(&self.maintenance, "let connections to the database in again", &allow(true), &|| false)?;
         }
         renamed
     }
@@ -197,8 +200,18 @@ impl Drop for LoadedDatabase {
     fn drop(&mut self) {
         // What is left behind when this fails has a name that says what it is.
         let drop = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", ident(&self.name));
-        let _ = tidy_up(&self.maintenance, &[drop]);
+        let _ = tidy_up(self.maintenance.connection(), &[drop]);
     }
+}
+
+/// As [`run`], in a session that is kept.
+fn ask(kept: &Kept, action: &str, sql: &str, stopped: Stopped<'_>) -> Result<Vec<Row>, Error> {
+    kept.query(sql, stopped).map_err(|source| failed(action, source))
+}
+
+/// As [`do_all`], in a session that is kept.
+fn execute(kept: &Kept, action: &str, statements: &[String], stopped: Stopped<'_>) -> Result<(), Error> {
+    kept.execute(statements, stopped).map_err(|source| failed(action, source))
 }
 
 /// Asks a server, and says what for when it fails.
@@ -208,7 +221,7 @@ fn run(connection: &Connection, action: &str, sql: &str, stopped: Stopped<'_>) -
 
 /// Has a server run statements, and says what for when it fails.
 fn do_all(connection: &Connection, action: &str, statements: &[String], stopped: Stopped<'_>) -> Result<(), Error> {
-    execute(connection, statements, stopped).map_err(|source| failed(action, source))
+    postgres::execute(connection, statements, stopped).map_err(|source| failed(action, source))
 }
 
 fn failed(action: &str, source: postgres::Error) -> Error {

@@ -1,0 +1,61 @@
+//! A session that is kept for what comes soon: a program is started for each, and the server lets it in.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::client::QUESTION_LIMIT;
+use super::{Connection, Error, Row, Session, Stopped};
+
+/// After so long without use another one is opened: servers end what does nothing.
+const IDLE_MAX: Duration = Duration::from_secs(10);
+
+/// A connection with the session that was used last.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    connection: Connection,
+    session: Mutex<Option<(Session, Instant)>>,
+}
+
+impl Kept {
+    /// None is opened yet.
+    pub(crate) const fn new(connection: Connection) -> Self {
+        Self { connection, session: Mutex::new(None) }
+    }
+
+    /// How to reach the server.
+    pub(crate) const fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// As [`super::query`].
+    ///
+    /// # Errors
+    /// Those of [`super::query`].
+    pub(crate) fn query(&self, query: &str, stopped: Stopped<'_>) -> Result<Vec<Row>, Error> {
+        self.with(|session| session.question(query, stopped), Some(QUESTION_LIMIT))
+    }
+
+    /// As [`super::execute`].
+    ///
+    /// # Errors
+    /// Those of [`super::execute`].
+    pub(crate) fn execute(&self, statements: &[String], stopped: Stopped<'_>) -> Result<(), Error> {
+        let run = |session: &mut Session| {
+            statements.iter().try_for_each(|statement| session.run(&format!("{statement};"), stopped))
+        };
+        self.with(run, None)
+    }
+
+    /// A session that was refused something has ended with that.
+    fn with<T>(&self, ask: impl FnOnce(&mut Session) -> Result<T, Error>, limit: Option<Duration>) -> Result<T, Error> {
+        let mut kept = self.session.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut session = match kept.take() {
+            Some((session, used)) if used.elapsed() < IDLE_MAX => session,
+            _ => Session::open(&self.connection, "larder")?,
+        };
+        session.limit_to(limit);
+        let answer = ask(&mut session)?;
+        *kept = Some((session, Instant::now()));
+        Ok(answer)
+    }
+}
