@@ -10,7 +10,8 @@ use serde::Deserialize;
 
 use super::client::parse;
 use super::definition::Constraint;
-use super::{Connection, Error, Kept, Stopped};
+use super::sql::{literal, table};
+use super::{Connection, Error, Kept, Stopped, query};
 use crate::model::split_names;
 
 /// One row of JSON for each table: its owner, and the roles whose code runs when rows are loaded into it, where they are no
@@ -54,6 +55,8 @@ const TABLES_SQL: &str = "WITH RECURSIVE trusted AS (
         FROM types JOIN pg_catalog.pg_type y ON y.oid = types.typ WHERE y.typtype IN ('d', 'c')
     UNION ALL SELECT types.tab, true, f.proowner, 'pg_catalog.pg_proc'::pg_catalog.regclass, f.oid
         FROM types JOIN pg_catalog.pg_type y ON y.oid = types.typ JOIN pg_catalog.pg_proc f ON f.oid IN (y.typinput, y.typmodin)
+    UNION ALL SELECT types.tab, true, f.proowner, 'pg_catalog.pg_proc'::pg_catalog.regclass, f.oid
+        FROM types JOIN pg_catalog.pg_range r ON r.rngtypid = types.typ JOIN pg_catalog.pg_proc f ON f.oid IN (r.rngsubdiff, r.rngcanonical)
     UNION ALL SELECT a.part, false, c.relowner, 'pg_catalog.pg_class'::pg_catalog.regclass, p.partrelid
         FROM above a JOIN pg_catalog.pg_partitioned_table p ON p.partrelid = a.whole JOIN pg_catalog.pg_class c ON c.oid = p.partrelid
         WHERE p.partexprs IS NOT NULL
@@ -61,6 +64,8 @@ const TABLES_SQL: &str = "WITH RECURSIVE trusted AS (
         FROM tables t JOIN pg_catalog.pg_trigger g ON g.tgrelid = t.oid WHERE NOT g.tgisinternal
     UNION ALL SELECT t.oid, false, t.relowner, 'pg_catalog.pg_class'::pg_catalog.regclass, i.indexrelid
         FROM tables t JOIN pg_catalog.pg_index i ON i.indrelid = t.oid WHERE i.indexprs IS NOT NULL OR i.indpred IS NOT NULL
+    UNION ALL SELECT t.oid, false, t.relowner, 'pg_catalog.pg_statistic_ext'::pg_catalog.regclass, s.oid
+        FROM tables t JOIN pg_catalog.pg_statistic_ext s ON s.stxrelid = t.oid WHERE pg_catalog.to_jsonb(s) ->> 'stxexprs' IS NOT NULL
     UNION ALL SELECT t.oid, false, t.relowner, 'pg_catalog.pg_rewrite'::pg_catalog.regclass, w.oid
         FROM tables t JOIN pg_catalog.pg_rewrite w ON w.ev_class = t.oid
 ), called AS (
@@ -93,6 +98,39 @@ SELECT pg_catalog.json_build_object(
     'has_functions', EXISTS (SELECT FROM pg_catalog.pg_proc WHERE proowner NOT IN (SELECT oid FROM trusted)),
     'has_casts', EXISTS (SELECT FROM pg_catalog.pg_cast c JOIN pg_catalog.pg_proc f ON f.oid = c.castfunc
         WHERE f.proowner NOT IN (SELECT oid FROM trusted)))";
+
+/// Materialized views of superusers, and of the one who asks, that read views or call functions of others, with one of those.
+const VIEWS_SQL: &str = "WITH RECURSIVE trusted AS (
+    SELECT oid FROM pg_catalog.pg_roles WHERE rolsuper OR rolname = CURRENT_USER
+), reads AS (
+    SELECT c.oid AS view, c.oid AS part FROM pg_catalog.pg_class c WHERE c.relkind = 'm' AND c.relowner IN (SELECT oid FROM trusted)
+    UNION SELECT reads.view, d.refobjid FROM reads JOIN pg_catalog.pg_rewrite w ON w.ev_class = reads.part JOIN pg_catalog.pg_depend d
+        ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid = w.oid AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
+), others AS (
+    SELECT reads.view, c.relowner AS author FROM reads JOIN pg_catalog.pg_class c ON c.oid = reads.part WHERE c.relkind IN ('v', 'm')
+    UNION ALL SELECT reads.view, f.proowner FROM reads JOIN pg_catalog.pg_rewrite w ON w.ev_class = reads.part JOIN pg_catalog.pg_depend d
+        ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid = w.oid
+        JOIN pg_catalog.pg_proc f ON d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND f.oid = d.refobjid
+    UNION ALL SELECT reads.view, o.oprowner FROM reads JOIN pg_catalog.pg_rewrite w ON w.ev_class = reads.part JOIN pg_catalog.pg_depend d
+        ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid = w.oid
+        JOIN pg_catalog.pg_operator o ON d.refclassid = 'pg_catalog.pg_operator'::pg_catalog.regclass AND o.oid = d.refobjid
+)
+SELECT DISTINCT pg_catalog.format('%s.%s (code of %s)', n.nspname, c.relname, pg_catalog.pg_get_userbyid(others.author))
+    FROM others JOIN pg_catalog.pg_class c ON c.oid = others.view JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    WHERE others.author NOT IN (SELECT oid FROM trusted)";
+
+/// For each table, given by name, the tables that foreign keys connect with it, its wholes and its parts.
+const PARTNERS_SQL: &str = "WITH RECURSIVE around AS (
+    SELECT pg_catalog.to_regclass(name)::pg_catalog.oid AS oid FROM pg_catalog.unnest(ARRAY[:NAMES]) AS t (name)
+    UNION SELECT CASE WHEN i.inhrelid = around.oid THEN i.inhparent ELSE i.inhrelid END FROM around JOIN pg_catalog.pg_inherits i ON around.oid IN (i.inhrelid, i.inhparent)
+), partners AS (
+    SELECT CASE WHEN c.conrelid = around.oid THEN c.confrelid ELSE c.conrelid END AS oid FROM around JOIN pg_catalog.pg_constraint c
+        ON c.contype = 'f' AND around.oid IN (c.conrelid, c.confrelid)
+    UNION SELECT oid FROM around
+    UNION SELECT i.inhrelid FROM partners JOIN pg_catalog.pg_inherits i ON i.inhparent = partners.oid
+)
+SELECT DISTINCT pg_catalog.format('%I.%I', n.nspname, c.relname) FROM partners JOIN pg_catalog.pg_class c ON c.oid = partners.oid
+    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace";
 
 /// Nobody can load these without running code with more rights than who wrote it has: tables, domains, constraints.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -140,6 +178,8 @@ struct Others {
 pub(crate) struct Access {
     entries: HashMap<(String, String), Entry>,
     others: Others,
+    /// Materialized views of superusers that run code of others.
+    views: Vec<String>,
 }
 
 impl Access {
@@ -156,7 +196,23 @@ impl Access {
         }
         let others = asked.query(OTHERS_SQL, stopped)?;
         let others = others.first().map(parse).transpose()?.unwrap_or_default();
-        Ok(Self { entries, others })
+        let views = asked.query(VIEWS_SQL, stopped)?.into_iter().flatten().flatten().collect();
+        Ok(Self { entries, others, views })
+    }
+
+    /// The tables that are planned with these, quoted where needed, when their references are looked at: they themselves, their
+    /// wholes and parts, and what foreign keys connect them with.
+    ///
+    /// # Errors
+    /// Those of [`Access::read`]; [`Error::Name`].
+    pub(crate) fn partners(
+        connection: &Connection,
+        tables: &[&str],
+        stopped: Stopped<'_>,
+    ) -> Result<Vec<String>, Error> {
+        let names: Vec<String> = tables.iter().map(|name| Ok(literal(&table(name)?))).collect::<Result<_, Error>>()?;
+        let rows = query(connection, &PARTNERS_SQL.replace(":NAMES", &names.join(", ")), stopped)?;
+        Ok(rows.into_iter().flatten().flatten().collect())
     }
 
     /// Makes sure that somebody can load every table without running code with more rights than who wrote it has.
@@ -165,7 +221,7 @@ impl Access {
     /// The tables of which this is not true.
     pub(crate) fn check(&self) -> Result<(), NeedsAllRights> {
         let refused = self.entries.values().filter(|entry| entry.owner.is_none() && !entry.authors.is_empty());
-        let mut objects: Vec<String> = refused.map(Entry::shown).collect();
+        let mut objects: Vec<String> = refused.map(Entry::shown).chain(self.views.iter().cloned()).collect();
         objects.sort();
         if objects.is_empty() { Ok(()) } else { Err(NeedsAllRights { objects }) }
     }
@@ -230,6 +286,13 @@ impl Access {
         self.others.has_casts
     }
 
+    /// Whether a table runs code of others when a query on it is planned or run; a table that is not known may.
+    pub(crate) fn runs_code(&self, table: &str) -> bool {
+        let names = split_names(table).unwrap_or_default();
+        let [schema, name] = names.as_slice() else { return true };
+        self.entries.get(&(schema.clone(), name.clone())).is_none_or(|entry| !entry.authors.is_empty())
+    }
+
     /// Whether there are functions of others.
     pub(crate) const fn has_functions(&self) -> bool {
         self.others.has_functions
@@ -282,7 +345,7 @@ mod tests {
             calls: false,
             defaults,
         };
-        Access { entries: HashMap::from([((schema, name), entry)]), others: Others::default() }
+        Access { entries: HashMap::from([((schema, name), entry)]), ..Access::default() }
     }
 
     #[test]

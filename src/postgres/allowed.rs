@@ -268,7 +268,7 @@ impl Allowed {
     fn about(&mut self, token: Token<'_>) -> bool {
         if self.has_on {
             self.count += 1;
-            return self.count > 1 || !matches!(token, Token::Word(b"ROLE" | b"TABLESPACE"));
+            return self.count > 1 || !matches!(token, Token::Word(b"ROLE" | b"TABLESPACE" | b"DATABASE"));
         }
         self.has_on = token == Token::Word(b"ON");
         self.has_on || self.first.get() == b"SECURITY"
@@ -370,7 +370,11 @@ impl Allowed {
             (Step::Values, Token::Mark(b'(')) => {
                 !matches!(place.last, Last::Word | Last::Name) || place.chain.last.get() == b"VALUES"
             }
-            (Step::Values, Token::Mark(mark)) => matches!(mark, b')' | b',' | b'-' | b'+' | b':' | b'.' | b'[' | b']'),
+            // The name of a type has a schema before it. A dot behind anything else would call what follows.
+            (Step::Values, Token::Mark(b'.')) => {
+                place.chain.before == Last::Cast && matches!(place.last, Last::Word | Last::Name)
+            }
+            (Step::Values, Token::Mark(mark)) => matches!(mark, b')' | b',' | b'-' | b'+' | b':' | b'[' | b']'),
             _ => false,
         }
     }

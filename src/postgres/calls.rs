@@ -26,6 +26,21 @@ const BEFORE_NAME: [&[u8]; 5] = [b"IF", b"NOT", b"EXISTS", b"ONLY", b"CONCURRENT
 /// The name of one of these may have a parenthesis behind it.
 const NAMED: [&str; 6] =
     ["VIEW", "MATERIALIZED VIEW", "STATISTICS", "COLLATION", "TEXT SEARCH DICTIONARY", "TEXT SEARCH CONFIGURATION"];
+/// Functions of the server that have effects, or run what they are given.
+const EFFECTS: [&[u8]; 12] = [
+    b"loread",
+    b"lowrite",
+    b"ts_stat",
+    b"ts_rewrite",
+    b"set_config",
+    b"setval",
+    b"nextval",
+    b"setseed",
+    b"currtid2",
+    b"txid_status",
+    b"amvalidate",
+    b"plpgsql_validator",
+];
 /// What is no column, where columns are.
 const NO_COLUMN: [&[u8]; 7] = [b"CONSTRAINT", b"PRIMARY", b"UNIQUE", b"CHECK", b"FOREIGN", b"EXCLUDE", b"LIKE"];
 
@@ -241,7 +256,14 @@ impl Code {
                 if folded.starts_with(b"pg_") && !HARMLESS.contains(&folded.as_slice()) && kind != "EXTENSION" {
                     self.find(format!("{} in {}", String::from_utf8_lossy(&folded).escape_debug(), shown.trim_end()));
                 }
+                // The server takes `value.name` for a call where there is no such column.
+                if place.last == Last::Mark(b'.') && has_effects(&folded) {
+                    self.find(format!("….{} in {}", String::from_utf8_lossy(&folded).escape_debug(), shown.trim_end()));
+                }
                 self.column(token, place);
+            }
+            Token::Mark(b'.') if matches!(place.last, Last::Mark(b')' | b']') | Last::Text) => {
+                self.find(format!("(…).… in {}", shown.trim_end()));
             }
             Token::Mark(b'(') => {
                 if !self.is_no_call(place, allowed) {
@@ -299,6 +321,17 @@ impl Code {
             || chain.is_after(&BEFORE_NAMES)
             || is_name_of_object(place, allowed)
     }
+}
+
+/// Whether a function of the server that is called so does more than to compute something of what it is given. Those that begin
+/// with `pg_` are found anyway.
+fn has_effects(name: &[u8]) -> bool {
+    let parts: [&[u8]; 2] = [b"to_xml", b"xmlschema"];
+    EFFECTS.contains(&name)
+        || [&b"lo_"[..], b"brin_summ", b"brin_desumm", b"gin_clean", b"binary_upgrade"]
+            .iter()
+            .any(|start| name.starts_with(start))
+        || parts.iter().any(|part| memchr::memmem::find(name, part).is_some())
 }
 
 fn not_made(chain: &Chain) -> String {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::client::parse;
-use super::sql::{ident, literal, setting};
+use super::sql::{ident, literal, loads_nothing, setting};
 use super::{Connection, Error, Stopped, query};
 use crate::limits::{SERVER_ENTRIES_MAX, SERVER_TEXT_BYTES_MAX};
 use crate::model::{DatabaseFacts, DatabaseProperties, DatabaseSetting, Privilege, Setting};
@@ -132,6 +132,7 @@ pub(crate) fn property_statements(properties: &DatabaseProperties, database: &st
     let database = ident(database);
     let mut statements = Vec::new();
     for DatabaseSetting { role, setting: value } in &properties.settings {
+        loads_nothing(value)?;
         let set = setting(value)?;
         statements.push(match role {
             None => format!("ALTER DATABASE {database} {set}"),

@@ -75,6 +75,8 @@ impl Made {
     fn key(&self, class: &str, chain: &Chain) -> Option<u64> {
         let schema = match chain.parts {
             1 if GLOBAL.contains(&class) => Vec::new(),
+            // The server has types and other things of any name, and looks for those first.
+            1 if !matches!(class, "relation" | "rows") => return None,
             1 => self.path?.folded(),
             2 => chain.first.folded(),
             _ => return None,

@@ -47,5 +47,6 @@ pub(crate) use findings::code_in;
 pub(crate) use kept::Kept;
 pub(crate) use lexer::Lexer;
 pub(crate) use restriction::{Restriction, unrestricted};
+pub use roles::MadeRoles;
 pub(crate) use roles::{LOADER_ROLES, create_missing_roles, globals_text, read_roles};
 pub use tools::{Tools, find_server_programs, psql_program, server_programs_of};

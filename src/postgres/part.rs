@@ -19,6 +19,8 @@ pub(crate) enum Part {
         table: String,
         /// The columns, quoted where needed; none when none are named.
         columns: Vec<String>,
+        /// The whole statement, where it has names that are not UTF-8.
+        raw: Option<Vec<u8>>,
     },
     /// What follows is one transaction.
     Begin,

@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use super::client::parse;
 use super::facts::{read_settings, too_long};
-use super::sql::{ident, literal, setting};
+use super::sql::{ident, literal, loads_nothing, setting};
 use super::{Connection, Error, Stopped, execute, query};
 use crate::limits::{SERVER_ENTRIES_MAX, SERVER_TEXT_BYTES_MAX};
 use crate::model::{Membership, Role, Roles, Tablespace};
@@ -76,39 +76,60 @@ pub(crate) fn read_roles(connection: &Connection, stopped: Stopped<'_>) -> Resul
     Ok((Roles::new(roles, memberships, tablespaces), left_out))
 }
 
-/// Makes those roles that the server lacks, without passwords, and makes them members as they were. Returns the names of the roles that were made.
+/// The roles that were made, and what they, or roles that were there, had and do not have now.
+#[derive(Debug, Default)]
+pub struct MadeRoles {
+    /// Their names.
+    pub names: Vec<String>,
+    /// What was left out, in a few words each.
+    pub left_out: Vec<String>,
+}
+
+/// Makes those roles that the server lacks, without passwords, and makes them members of one another as they were. None is given
+/// power over the server, and none that is there becomes a member of anything: whoever has written the roles down, or had these
+/// rights once, would have them by that.
 ///
 /// # Errors
-/// Those of [`query`] and [`execute`].
+/// Those of [`query`] and [`execute`]; [`Error::Answer`] for a setting that would load a program.
 pub(crate) fn create_missing_roles(
     connection: &Connection,
     roles: &Roles,
     stopped: Stopped<'_>,
-) -> Result<Vec<String>, Error> {
+) -> Result<MadeRoles, Error> {
     let known = query(connection, "SELECT rolname FROM pg_catalog.pg_roles", stopped)?;
     let known: HashSet<String> = known.into_iter().flatten().flatten().collect();
     let missing: Vec<&Role> = roles.roles.iter().filter(|role| !known.contains(&role.name)).collect();
     let names: HashSet<&str> = missing.iter().map(|role| role.name.as_str()).collect();
-    let mut made = Vec::new();
+    let mut made = MadeRoles::default();
     for role in &missing {
-        let mut create = role_statements(role)?;
+        role.settings.iter().try_for_each(loads_nothing)?;
+        let (role, power) = without_power(role);
+        if !power.is_empty() {
+            made.left_out.push(format!("the role {} was made without {}", role.name.escape_debug(), power.join(", ")));
+        }
+        let mut create = role_statements(&role)?;
         let attributes = create.split_off(1);
         match execute(connection, &create, stopped) {
             Ok(()) => {
                 execute(connection, &attributes, stopped)?;
-                made.push(role.name.clone());
+                made.names.push(role.name.clone());
             }
             // Somebody else has made it meanwhile.
             Err(_) if are_there(connection, &[&role.name], stopped)? => {}
             Err(error) => return Err(error),
         }
     }
-    let is_there = |name: &str| names.contains(name) || known.contains(name);
-    let concerned = roles.memberships.iter().filter(|membership| {
+    for membership in &roles.memberships {
         let Membership { role, member, .. } = membership;
-        (names.contains(role.as_str()) || names.contains(member.as_str())) && is_there(role) && is_there(member)
-    });
-    for membership in concerned {
+        match [role, member].map(|name| names.contains(name.as_str())) {
+            [true, true] => {}
+            [false, false] => continue,
+            _ => {
+                let [role, member] = [role, member].map(|name| name.escape_debug());
+                made.left_out.push(format!("the role {member} was not made a member of {role}"));
+                continue;
+            }
+        }
         match execute(connection, &[grant(membership)], stopped) {
             Err(error) if are_there(connection, &[&membership.role, &membership.member], stopped)? => {
                 return Err(error);
@@ -118,6 +139,20 @@ pub(crate) fn create_missing_roles(
         }
     }
     Ok(made)
+}
+
+/// A role without what gives power over a server, and what that was.
+fn without_power(role: &Role) -> (Role, Vec<&'static str>) {
+    let mut plain = role.clone();
+    let flags = [
+        (&mut plain.superuser, "SUPERUSER"),
+        (&mut plain.create_role, "CREATEROLE"),
+        (&mut plain.create_database, "CREATEDB"),
+        (&mut plain.replication, "REPLICATION"),
+        (&mut plain.bypass_row_security, "BYPASSRLS"),
+    ];
+    let power = flags.into_iter().filter_map(|(flag, word)| std::mem::take(flag).then_some(word)).collect();
+    (plain, power)
 }
 
 /// Whether a server has all of these roles.

@@ -240,7 +240,8 @@ impl<R: Read> ScriptReader<R> {
         let named = copied_table(trimmed).filter(|(table, _)| split_names(table).is_some());
         if let Some((table, columns)) = named.filter(|_| !self.lexer.take_backslash()) {
             self.place = Place::Rows { at_line: true };
-            return Ok(Some(Part::Copy { table, columns }));
+            let raw = std::str::from_utf8(&statement).is_err().then_some(statement);
+            return Ok(Some(Part::Copy { table, columns, raw }));
         }
         // The lexer has passed it.
         let is_command = self.lexer.take_backslash() || memchr::memmem::find(trimmed, b"\\").is_some();

@@ -64,6 +64,23 @@ pub(crate) fn setting(setting: &Setting) -> Result<String, Error> {
     Ok(format!("SET {} TO {values}", ident(name)))
 }
 
+/// Makes sure that a setting has no session load a program of somebody's: a library by its path, or out of a folder that is named.
+///
+/// # Errors
+/// [`Error::Answer`] when it does.
+pub(crate) fn loads_nothing(setting: &Setting) -> Result<(), Error> {
+    let Setting { name, value } = setting;
+    let name = name.to_ascii_lowercase();
+    let loads = name == "dynamic_library_path"
+        || (name.ends_with("_preload_libraries") && value.replace("$libdir/", "").contains('/'));
+    if loads {
+        return Err(Error::Answer {
+            why: format!("the setting {name} would have sessions load a library by its path"),
+        });
+    }
+    Ok(())
+}
+
 /// The names in a list as the server keeps it: separated by commas, quoted where needed.
 fn listed_names(list: &str) -> Option<Vec<String>> {
     let mut names = Vec::new();

@@ -10,6 +10,7 @@ mod dumps;
 mod limits;
 mod privileges;
 mod shape;
+mod stages;
 #[path = "../system/support.rs"]
 #[expect(dead_code, reason = "it is made for the tests of whole systems, which use all of it")]
 mod support;

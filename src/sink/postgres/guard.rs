@@ -23,9 +23,15 @@ pub(super) enum Allowed {
     Nothing,
 }
 
-/// Whether the session is one of others, whoever it has become.
-const IS_OTHER: &str = "NOT (SELECT r.rolsuper FROM pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid()) a
-    JOIN pg_catalog.pg_roles r ON r.oid = a.usesysid)";
+/// Whether code of others asks, in a session of theirs or, while an index or a materialized view is made, in one of who restores.
+/// That one becomes others by itself too, for privileges that those have given.
+const IS_OTHER: &str = "NOT own OR (
+    (SELECT r.rolsuper FROM pg_catalog.pg_roles r WHERE r.rolname OPERATOR(pg_catalog.=) SESSION_USER)
+    AND NOT (SELECT r.rolsuper FROM pg_catalog.pg_roles r WHERE r.rolname OPERATOR(pg_catalog.=) CURRENT_USER))";
+/// Whether the session is one of who restores.
+const OWN: &str =
+    "own boolean := (SELECT r.rolsuper FROM pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid()) a
+    JOIN pg_catalog.pg_roles r ON r.oid OPERATOR(pg_catalog.=) a.usesysid)";
 
 impl Guard {
     /// A guard with a name of its own.
@@ -41,30 +47,41 @@ impl Guard {
     pub(super) fn begin(&self, allowed: Allowed) -> String {
         let name = ident(&self.name);
         let refuse = "RAISE EXCEPTION 'nothing is made, altered or dropped while the database is loaded'";
-        let nothing = literal(&format!("BEGIN IF {IS_OTHER} THEN {refuse}; END IF; END"));
+        let nothing = literal(&format!("DECLARE {OWN}; BEGIN IF {IS_OTHER} THEN {refuse}; END IF; END"));
         let one = literal(&format!(
-            "BEGIN IF {IS_OTHER} THEN INSERT INTO {name}.begun VALUES (pg_catalog.txid_current()); END IF;
+            "DECLARE {OWN}; BEGIN IF NOT own THEN PERFORM {name}.begin(); ELSIF {IS_OTHER} THEN {refuse}; END IF;
              EXCEPTION WHEN unique_violation THEN {refuse}; END"
         ));
-        let function = "RETURNS event_trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = ''";
-        format!(
-            "CREATE SCHEMA {name};
+        let begin = literal(&format!("INSERT INTO {name}.begun VALUES (pg_catalog.txid_current())"));
+        // Whoever asks is known by who runs these, so that they run as that.
+        let function = "RETURNS event_trigger LANGUAGE plpgsql SET search_path = ''";
+        let statements = format!(
+            "CREATE SCHEMA {name}; GRANT USAGE ON SCHEMA {name} TO PUBLIC;
              CREATE TABLE {name}.begun (transaction bigint PRIMARY KEY);
+             CREATE FUNCTION {name}.begin() RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path = '' AS {begin};
              CREATE FUNCTION {name}.one() {function} AS {one};
-             CREATE FUNCTION {name}.nothing() {function} AS {nothing};\n{}",
+             CREATE FUNCTION {name}.nothing() {function} AS {nothing};
+             {}",
             self.trigger(allowed)
+        );
+        // Only a superuser can have it, and for one who is none nobody else's code is run.
+        let is_superuser =
+            "(SELECT r.rolsuper FROM pg_catalog.pg_roles r WHERE r.rolname OPERATOR(pg_catalog.=) CURRENT_USER)";
+        format!(
+            "DO {};\n",
+            literal(&format!("BEGIN IF {is_superuser} THEN EXECUTE {}; END IF; END", literal(&statements)))
         )
     }
 
     /// The statements that allow others something else from now on.
     pub(super) fn allow(&self, allowed: Allowed) -> String {
-        format!("DROP EVENT TRIGGER {};\n{}", ident(&self.name), self.trigger(allowed))
+        format!("DROP EVENT TRIGGER IF EXISTS {};\n{}", ident(&self.name), self.trigger(allowed))
     }
 
     /// The statements that end it.
     pub(super) fn end(&self) -> String {
         let name = ident(&self.name);
-        format!("DROP EVENT TRIGGER {name};\nDROP SCHEMA {name} CASCADE;\n")
+        format!("DROP EVENT TRIGGER IF EXISTS {name};\nDROP SCHEMA IF EXISTS {name} CASCADE;\n")
     }
 
     fn trigger(&self, allowed: Allowed) -> String {

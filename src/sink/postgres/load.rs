@@ -116,16 +116,24 @@ impl<'a> Loader<'a> {
     /// [`Error::Database`] with what the server said; [`Error::Io`] when the script cannot be read; [`Error::NoLoader`],
     /// [`Error::AsOwner`], [`Error::Code`].
     pub fn script(&mut self, script: &mut dyn Read, mut ahead: Option<&mut dyn Read>) -> Result<(), Error> {
+        if self.guard.is_none() && !self.options.trusts_code {
+            let guard = Guard::new().map_err(|source| self.failed(source))?;
+            let begin = self.guard.insert(guard).begin(Allowed::One);
+            self.say(begin)?;
+        }
         let mut reader = self.reader(script)?;
         let mut rows_as = LoadAs::Restorer;
         while let Some(part) = next_part(&mut reader)? {
             match part {
                 Part::Statements(statements) if is_blank(&statements.text) => {}
                 Part::Statements(statements) => self.statements(statements, &mut ahead)?,
-                Part::Copy { table, columns } => {
+                Part::Copy { table, columns, raw } => {
                     self.look_at_code(&mut ahead)?;
                     rows_as = self.load_as(&table, &columns)?;
-                    self.sessions.copy(&rows_as, 0, (&table, &columns))?;
+                    match raw {
+                        Some(statement) => self.sessions.say(&rows_as, 0, statement)?,
+                        None => self.sessions.copy(&rows_as, 0, (&table, &columns))?,
+                    }
                 }
                 Part::Begin => self.say("BEGIN;\n".to_owned())?,
                 Part::Commit => self.say("COMMIT;\n".to_owned())?,
@@ -192,7 +200,7 @@ impl<'a> Loader<'a> {
     pub fn end(mut self) -> Result<u64, Error> {
         self.wait()?;
         if self.late.iter().any(|(load_as, _)| *load_as != LoadAs::Restorer) {
-            self.guard(Allowed::One)?;
+            self.allow(Allowed::One)?;
         }
         for (load_as, statements) in std::mem::take(&mut self.late) {
             let definition = Definition::of(&statements.text);
@@ -204,11 +212,11 @@ impl<'a> Loader<'a> {
             }
         }
         self.sessions.wait()?;
-        if let Some(guard) = self.guard.take() {
-            self.say(guard.end())?;
-        }
         for text in std::mem::take(&mut self.last) {
             self.run(&text)?;
+        }
+        if let Some(guard) = self.guard.take() {
+            self.say(guard.end())?;
         }
         self.sessions.wait()?;
         self.sessions.end()?;
@@ -248,7 +256,7 @@ impl<'a> Loader<'a> {
         for privileges in self.privileges(ahead)?.concat() {
             self.run(&privileges)?;
         }
-        self.guard(Allowed::Nothing)?;
+        self.allow(Allowed::Nothing)?;
         self.wait()
     }
 
@@ -272,14 +280,11 @@ impl<'a> Loader<'a> {
     }
 
     /// From now on others make, alter and drop no more than this.
-    fn guard(&mut self, allowed: Allowed) -> Result<(), Error> {
-        let statements = if let Some(guard) = &self.guard {
-            guard.allow(allowed)
-        } else {
-            let guard = Guard::new().map_err(|source| self.failed(source))?;
-            self.guard.insert(guard).begin(allowed)
-        };
-        self.say(statements)
+    fn allow(&mut self, allowed: Allowed) -> Result<(), Error> {
+        match self.guard.as_ref().map(|guard| guard.allow(allowed)) {
+            Some(statements) => self.say(statements),
+            None => Ok(()),
+        }
     }
 
     fn load_as(&self, table: &str, columns: &[String]) -> Result<LoadAs, Error> {
@@ -370,13 +375,13 @@ impl<'a> Loader<'a> {
         ahead: &mut Option<&mut dyn Read>,
     ) -> Result<(), Error> {
         self.sessions.open_owner(&owner)?;
-        if self.guard.is_none() {
-            let [schemas, _] = self.privileges(ahead)?;
-            for privileges in schemas {
-                self.run(&privileges)?;
-            }
-            self.guard(Allowed::One)?;
-            self.sessions.wait()?;
+        let [schemas, _] = self.privileges(ahead)?;
+        // Once is enough.
+        if let Some([known, _]) = &mut self.privileges {
+            known.clear();
+        }
+        for privileges in schemas {
+            self.run(&privileges)?;
         }
         let schema = match definition {
             Definition::Table { name, .. } => schema_of(name),

@@ -26,7 +26,7 @@ use super::Error;
 use crate::model::{DatabaseFacts, Roles, TableRows};
 use crate::postgres::sql::{ident, literal};
 use crate::postgres::{
-    self, Connection, Kept, Row, Stopped, create_missing_roles, property_statements, query, tidy_up,
+    self, Connection, Kept, MadeRoles, Row, Stopped, create_missing_roles, property_statements, query, tidy_up,
 };
 use crate::progress::Progress;
 use maintenance::{beside, has};
@@ -53,7 +53,7 @@ impl LoadedDatabase {
         purpose: &str,
         roles: &Roles,
         stopped: Stopped<'_>,
-    ) -> Result<(Self, Vec<String>), Error> {
+    ) -> Result<(Self, MadeRoles), Error> {
         let failed = |source| Error::Database { action: "make the roles that are missing".to_owned(), source };
         let made = create_missing_roles(&maintenance, roles, stopped).map_err(failed)?;
         let name = beside(&facts.name, purpose);

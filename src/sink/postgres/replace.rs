@@ -90,6 +90,14 @@ impl<'a> RowReplacer<'a> {
             return Ok(());
         }
         let stopped = || progress.cancelled();
+        if self.owner.is_none() {
+            // Nobody gives those an index meanwhile that they are compared with; their rows may change.
+            let wanted: Vec<&str> = self.tables.iter().map(|(table, _)| table.as_str()).collect();
+            let partners = Access::partners(&self.database, &wanted, &stopped);
+            let partners = partners.map_err(|source| failed(&self.database, None, source))?;
+            let only = partners.iter().map(|name| format!("ONLY {name}")).collect::<Vec<_>>().join(", ");
+            self.statements(&format!("LOCK TABLE {only} IN SHARE UPDATE EXCLUSIVE MODE;\n"))?;
+        }
         let tables: Vec<(&str, &[String])> =
             self.tables.iter().map(|(table, columns)| (table.as_str(), columns.as_slice())).collect();
         let owner = only_owner(&self.database, &tables, &stopped)?;
@@ -120,7 +128,7 @@ impl<'a> RowReplacer<'a> {
         while let Some(part) = next_part(&mut reader)? {
             match part {
                 Part::Statements(_) | Part::Begin | Part::Commit => {}
-                Part::Copy { table, columns } => self.copy((&table, &columns))?,
+                Part::Copy { table, columns, .. } => self.copy((&table, &columns))?,
                 Part::Rows(rows) => self.say(rows)?,
                 Part::RowsEnd => self.say(END.to_vec())?,
             }
@@ -188,11 +196,15 @@ fn only_owner(
     let access = Access::read(database, stopped).map_err(|source| failed(database, None, source))?;
     let all: Vec<LoadAs> = tables.iter().map(|(table, columns)| access.of(table, columns)).collect::<Result<_, _>>()?;
     let names = || tables.iter().map(|(table, _)| (*table).to_owned()).collect();
-    let runs_casts = access.has_casts();
-    if !runs_casts && all.iter().all(|load_as| *load_as == LoadAs::Restorer) {
+    // Whether references hold is a query on others too.
+    let wanted: Vec<&str> = tables.iter().map(|(table, _)| *table).collect();
+    let partners = Access::partners(database, &wanted, stopped).map_err(|source| failed(database, None, source))?;
+    let runs_code = access.has_casts() || partners.iter().any(|table| access.runs_code(table));
+    if !runs_code && all.iter().all(|load_as| *load_as == LoadAs::Restorer) {
         return Ok(None);
     }
-    let owners: Option<Vec<&str>> = tables.iter().map(|(table, _)| access.owner(table)).collect();
+    let coded = partners.iter().map(String::as_str).filter(|table| access.runs_code(table));
+    let owners: Option<Vec<&str>> = wanted.iter().copied().chain(coded).map(|table| access.owner(table)).collect();
     match owners.as_deref() {
         Some([first, rest @ ..]) if rest.iter().all(|owner| owner == first) => Ok(Some((*first).to_owned())),
         _ => Err(Error::Code { objects: names() }),

@@ -115,7 +115,8 @@ pub(super) fn restore(
             return Err(Error::Refused(missing));
         }
         loaded.put_in_place(&facts, target.is_new, &stopped)?;
-        done.roles_created = roles;
+        done.roles_created = roles.names;
+        result.notes.extend(roles.left_out);
         if missing > 0 {
             result.notes.push(format!("without {missing} of its foreign keys: what they refer to was not restored"));
         }
@@ -231,7 +232,7 @@ pub fn load_and_count(
     });
     drop(loaded);
     // Made for this test alone. A role that cannot be dropped any more was put to use meanwhile.
-    for role in &roles {
+    for role in &roles.names {
         let _ = tidy_up(&maintenance, &[format!("DROP ROLE {}", ident(role))]);
     }
     outcome.map(|()| counts(saved.facts))
