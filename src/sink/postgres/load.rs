@@ -212,11 +212,12 @@ impl<'a> Loader<'a> {
             }
         }
         self.sessions.wait()?;
-        for text in std::mem::take(&mut self.last) {
-            self.run(&text)?;
-        }
         if let Some(guard) = self.guard.take() {
             self.say(guard.end())?;
+        }
+        // What is made or dropped after them would run them.
+        for text in std::mem::take(&mut self.last) {
+            self.run(&text)?;
         }
         self.sessions.wait()?;
         self.sessions.end()?;
