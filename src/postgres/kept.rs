@@ -9,6 +9,9 @@ use super::{Connection, Error, Row, Session, Stopped};
 /// After so long without use another one is opened: servers end what does nothing.
 const IDLE_MAX: Duration = Duration::from_secs(10);
 
+/// What a server says when it ends a session for that.
+const ENDED_IDLE: &str = "terminating connection due to idle";
+
 /// A connection with the session that was used last.
 #[derive(Debug)]
 pub(crate) struct Kept {
@@ -46,16 +49,26 @@ impl Kept {
         self.with(run, None)
     }
 
-    /// A session that was refused something has ended with that.
-    fn with<T>(&self, ask: impl FnOnce(&mut Session) -> Result<T, Error>, limit: Option<Duration>) -> Result<T, Error> {
+    /// A session that was refused something has ended with that. One that the server has ended before, as it did nothing, was
+    /// told nothing: another one is.
+    fn with<T>(&self, ask: impl Fn(&mut Session) -> Result<T, Error>, limit: Option<Duration>) -> Result<T, Error> {
         let mut kept = self.session.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut session = match kept.take() {
-            Some((session, used)) if used.elapsed() < IDLE_MAX => session,
-            _ => Session::open(&self.connection, "larder")?,
-        };
-        session.limit_to(limit);
-        let answer = ask(&mut session)?;
-        *kept = Some((session, Instant::now()));
-        Ok(answer)
+        let last = kept.take().filter(|(_, used)| used.elapsed() < IDLE_MAX);
+        let mut was_kept = last.is_some();
+        let mut session = last.map_or_else(|| Session::open(&self.connection, "larder"), |(session, _)| Ok(session))?;
+        loop {
+            session.limit_to(limit);
+            match ask(&mut session) {
+                Ok(answer) => {
+                    *kept = Some((session, Instant::now()));
+                    return Ok(answer);
+                }
+                Err(error) if was_kept && error.to_string().contains(ENDED_IDLE) => {
+                    was_kept = false;
+                    session = Session::open(&self.connection, "larder")?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
     }
 }

@@ -121,7 +121,7 @@ fn while_rows_are_copied(system: &System, arguments: &[&str], database: &str, ac
         "DO $$ DECLARE process integer; BEGIN LOOP
             PERFORM pg_stat_clear_snapshot();
             SELECT pid INTO process FROM pg_stat_activity
-                WHERE datname LIKE '{database}' AND query LIKE 'COPY %numbers%' AND state = 'active' LIMIT 1;
+                WHERE datname LIKE '{database}' AND query ~ '^COPY \"?public\"?.\"?numbers\"? ' AND state = 'active' LIMIT 1;
             IF process IS NOT NULL THEN {action}; EXIT; END IF;
             IF clock_timestamp() > now() + interval '30 seconds' THEN RAISE 'nothing was copied'; END IF;
         END LOOP; END $$"
