@@ -74,10 +74,8 @@ impl SourceFile {
     }
 
     fn code_lines(&self) -> Vec<String> {
-        self.code
-            .split(|char| *char == '\n')
-            .map(|line| line.iter().collect::<String>().trim_end().to_owned())
-            .collect()
+        let code: String = self.code.iter().collect();
+        code.split('\n').map(|line| line.trim_end().to_owned()).collect()
     }
 
     /// `path:line` of a position in the code.

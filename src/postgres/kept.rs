@@ -1,4 +1,4 @@
-//! A session that is kept for what comes soon: a program is started for each, and the server lets it in.
+//! A session that is kept for the next question: to open one starts a program, and has the server let it in.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -8,7 +8,6 @@ use super::{Connection, Error, Row, Session, Stopped};
 
 /// After so long without use another one is opened: servers end what does nothing.
 const IDLE_MAX: Duration = Duration::from_secs(10);
-
 /// What a server says when it ends a session for that.
 const ENDED_IDLE: &str = "terminating connection due to idle";
 

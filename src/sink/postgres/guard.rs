@@ -1,8 +1,8 @@
-//! Keeps the shape of a database as it is while code of others may run in sessions of theirs.
+//! Keeps the shape of a database as it is while code of others may run.
 //!
 //! Whose code a table runs is looked at once. A function that is run for one table could give another one a trigger, and that
-//! is loaded by who restores. So nobody but he makes, alters or drops anything, but for the one statement that a transaction
-//! of somebody else begins with, where that is one of the script.
+//! is loaded by who restores. So nobody else makes, alters or drops anything, but for the one statement that a transaction
+//! of somebody else begins with: that is one of the script.
 
 use crate::id::{hex, random_key};
 use crate::postgres::Error;
