@@ -70,7 +70,12 @@ pub fn execute(repository: &Repository, plan: PrunePlan, progress: &dyn Progress
             })
         };
         let collected = plan.collection.execute(repository, &forgotten, &mut second_look, progress);
-        report.collected = collected.map_err(|error| failed.unwrap_or_else(|| from_repo(error)))?;
+        report.collected = match (collected, failed) {
+            (Ok(collected), _) => collected,
+            // Another prune was faster, and has freed what its own plan could free.
+            (Err(repo::Error::Changed), None) => Collected { is_waiting: true, ..Collected::default() },
+            (Err(error), failed) => return Err(failed.unwrap_or_else(|| from_repo(error))),
+        };
         if report.collected.is_waiting {
             report.later_bytes = expected_bytes + report.collected.written.1;
         }

@@ -19,7 +19,7 @@ use crate::storage::{self, Storage};
 /// What a collection did.
 #[derive(Debug, Default)]
 pub struct Collected {
-    /// Others used the repository all the time, so nothing is deleted yet.
+    /// Others used the repository all the time, or have changed it since the plan, so nothing is deleted yet.
     pub is_waiting: bool,
     /// Packs that were deleted, and their length.
     pub deleted: (u64, u64),

@@ -93,7 +93,7 @@ impl PruneArguments {
             warning(&format!("packs/{pack} stays as it is, because it is damaged: {error}"));
         }
         if report.collected.is_waiting {
-            warning("others used the repository all the time: the space is freed by the next prune");
+            warning("others used or changed the repository meanwhile: the space is freed by the next prune");
         }
         Ok(match (report.collected.damaged.is_empty(), report.collected.is_waiting || !is_protected) {
             (false, _) => Exit::Damage,
