@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use serde::Deserialize;
 
 use super::client::parse;
+use super::sql::literal;
 use super::{Connection, Error, Stopped, query};
 use crate::model::split_names;
 
@@ -85,6 +86,23 @@ impl Authors {
     pub(crate) fn has_value(statements: &[u8]) -> bool {
         memchr::memmem::find(statements, CAST.as_bytes()).is_some()
     }
+}
+
+/// The owner of a table or a view, quoted where needed, where that is neither a superuser nor the one who asks.
+///
+/// # Errors
+/// Those of [`query`].
+pub(crate) fn relation_owner(
+    connection: &Connection,
+    name: &str,
+    stopped: Stopped<'_>,
+) -> Result<Option<String>, Error> {
+    let sql = format!(
+        "SELECT r.rolname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_roles r ON r.oid = c.relowner
+         WHERE c.oid = pg_catalog.to_regclass({}) AND NOT r.rolsuper AND r.rolname <> CURRENT_USER",
+        literal(name)
+    );
+    Ok(query(connection, &sql, stopped)?.into_iter().flatten().flatten().next())
 }
 
 #[cfg(test)]

@@ -1,10 +1,14 @@
 //! What an entry of a script makes, as its first statement says it. Its title is made of names, which are somebody else's.
 
+use super::owned::owner_given_by;
+use super::tokens::{Tokens, without_comments};
+use super::wrapped::one_by_one;
+
 /// What is in an entry.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Definition {
     Table {
-        /// Who owns it, where the entry ends with that.
+        /// Who owns it, quoted where needed, where the entry says that.
         owner: Option<String>,
         /// Its name, quoted where needed.
         name: String,
@@ -66,23 +70,26 @@ impl Constraint {
 const GENERATED: &str = "GENERATED ALWAYS AS (";
 const PARTITIONED: &str = "PARTITION BY ";
 const IS_PART: [&str; 2] = ["ATTACH PARTITION ", "PARTITION OF "];
+/// How a constraint ends that looks at no rows.
 const NOT_VALID: &str = " NOT VALID;";
 
 impl Definition {
     /// What the statements of an entry make.
     pub(crate) fn of(text: &[u8]) -> Self {
-        let text = String::from_utf8_lossy(text);
-        let statement = without_comments(&text);
+        let statements = one_by_one(text);
+        let (first, others) = statements.split_first().expect("there is always one");
+        let first = String::from_utf8_lossy(first);
+        let statement = without_comments(&first);
         let mut tokens = Tokens(statement);
         let words: Vec<&str> = std::iter::from_fn(|| tokens.word()).take(4).collect();
         let mut tokens = Tokens(statement);
         match words.as_slice() {
-            ["CREATE", "TABLE", ..] => Self::table(statement, 2),
-            ["CREATE", "UNLOGGED" | "FOREIGN", "TABLE", ..] => Self::table(statement, 3),
+            ["CREATE", "TABLE", ..] => Self::table(statement, 2, others),
+            ["CREATE", "UNLOGGED" | "FOREIGN", "TABLE", ..] => Self::table(statement, 3, others),
             ["ALTER", "TABLE", ..] => Self::altered_table(statement).unwrap_or(Self::Other),
             ["ALTER", "DOMAIN", ..] => {
                 tokens.pass(2);
-                let is_check = statement.contains("ADD CONSTRAINT ") && !statement.contains(NOT_VALID);
+                let is_check = statement.contains("ADD CONSTRAINT ") && !statement.ends_with(NOT_VALID);
                 match tokens.name().filter(|_| is_check) {
                     Some(domain) => Self::Constraint(Constraint::OfDomain(domain)),
                     None => Self::Other,
@@ -101,13 +108,13 @@ impl Definition {
             ["COMMENT", "ON", ..] => Self::Comment,
             ["GRANT" | "REVOKE", _, "ON", "SCHEMA"] => Self::OnSchema,
             // By somebody whom the owner has let give them.
-            ["SET", "SESSION", "AUTHORIZATION", ..] if statement.contains("\nGRANT ") => Self::Privileges,
+            ["SET", "SESSION", "AUTHORIZATION", ..] if others.iter().any(|other| is_grant(other)) => Self::Privileges,
             ["GRANT" | "REVOKE", ..] | ["ALTER", "DEFAULT", "PRIVILEGES", ..] => Self::Privileges,
             _ => Self::Other,
         }
     }
 
-    fn table(statement: &str, words: usize) -> Self {
+    fn table(statement: &str, words: usize, others: &[&[u8]]) -> Self {
         let mut tokens = Tokens(statement);
         tokens.pass(words);
         let is_part = IS_PART.iter().any(|words| statement.contains(words));
@@ -116,7 +123,7 @@ impl Definition {
             .match_indices(PARTITIONED)
             .any(|(place, _)| statement.get(place + PARTITIONED.len()..).is_some_and(has_expression));
         Self::Table {
-            owner: new_owner(statement),
+            owner: owner_given_by(others),
             name: tokens.name().unwrap_or_default(),
             evaluates: is_part || is_partitioned || statement.contains(GENERATED),
             is_part,
@@ -137,10 +144,10 @@ impl Definition {
                 match tokens.word()? {
                     "PRIMARY" | "UNIQUE" => Some(Self::Index { is_computed: false }),
                     "EXCLUDE" => Some(Self::Index { is_computed: has_expression(tokens.0) || has_condition(tokens.0) }),
-                    "FOREIGN" if !statement.contains(NOT_VALID) => {
+                    "FOREIGN" if !statement.ends_with(NOT_VALID) => {
                         Some(Self::Constraint(Constraint::ForeignKey(table)))
                     }
-                    "CHECK" if !statement.contains(NOT_VALID) => Some(Self::Constraint(Constraint::Check(table))),
+                    "CHECK" if !statement.ends_with(NOT_VALID) => Some(Self::Constraint(Constraint::Check(table))),
                     _ => None,
                 }
             }
@@ -149,35 +156,8 @@ impl Definition {
     }
 }
 
-/// What follows the comments that a text begins with.
-fn without_comments(text: &str) -> &str {
-    let mut rest = text;
-    loop {
-        rest = rest.trim_start();
-        match rest.strip_prefix("--") {
-            Some(comment) => rest = comment.split_once('\n').map_or("", |(_, after)| after),
-            None => return rest,
-        }
-    }
-}
-
-/// The owner that the last statement gives to a table, quoted where needed; empty where it cannot be told.
-fn new_owner(statements: &str) -> Option<String> {
-    let mut places = statements.match_indices("\nALTER ");
-    // Where the words stand within a name, the quote at its end is one too many.
-    let owner = places.find_map(|(place, _)| {
-        let mut tokens = Tokens(statements.get(place..)?);
-        tokens.pass(1);
-        if tokens.peek_word() == Some("FOREIGN") {
-            tokens.pass(1);
-        }
-        tokens.word().filter(|word| *word == "TABLE")?;
-        tokens.name()?;
-        (tokens.word()? == "OWNER" && tokens.word()? == "TO").then_some(())?;
-        let owner = tokens.name()?;
-        (tokens.next_token()? == ";" && tokens.only_sets()).then_some(owner)
-    });
-    owner.or_else(|| statements.contains(" OWNER TO ").then(String::new))
+fn is_grant(statement: &[u8]) -> bool {
+    without_comments(&String::from_utf8_lossy(statement)).starts_with("GRANT ")
 }
 
 /// Whether the first list in parentheses has more than names in it.
@@ -206,91 +186,6 @@ fn is_on_event_trigger(statement: &str) -> bool {
     words.windows(3).any(|words| words == ["ON", "EVENT", "TRIGGER"])
 }
 
-/// Words, quoted names, strings and marks, one after another.
-struct Tokens<'a>(&'a str);
-
-impl<'a> Tokens<'a> {
-    fn next_token(&mut self) -> Option<&'a str> {
-        self.0 = self.0.trim_start();
-        let first = self.0.chars().next()?;
-        let end = match first {
-            '"' | '\'' => self.quoted(first),
-            char if is_word(char) => self.0.find(|char| !is_word(char)).unwrap_or(self.0.len()),
-            char => char.len_utf8(),
-        };
-        let (token, rest) = self.0.split_at(end);
-        self.0 = rest;
-        Some(token)
-    }
-
-    /// Where what begins with a quote ends. A quote that is doubled ends it and begins the next.
-    fn quoted(&self, quote: char) -> usize {
-        self.0.get(1..).and_then(|rest| rest.find(quote)).map_or(self.0.len(), |place| place + 2)
-    }
-
-    /// Whether nothing follows but settings for what comes next, and the beginning of its title.
-    fn only_sets(&mut self) -> bool {
-        loop {
-            self.0 = without_comments(self.0);
-            if self.0.is_empty() {
-                return true;
-            }
-            let is_set = self.word() == Some("SET")
-                && self.word().is_some_and(|name| name.starts_with("default_"))
-                && self.next_token() == Some("=")
-                && (self.0.trim_start().starts_with('\'') && self.next_token().is_some() || self.name().is_some())
-                && self.next_token() == Some(";");
-            if !is_set {
-                return false;
-            }
-        }
-    }
-
-    fn pass(&mut self, count: usize) {
-        for _ in 0..count {
-            self.next_token();
-        }
-    }
-
-    /// The next token, where it is a word.
-    fn word(&mut self) -> Option<&'a str> {
-        self.next_token().filter(|token| token.starts_with(is_word))
-    }
-
-    fn peek_word(&self) -> Option<&'a str> {
-        Tokens(self.0).word()
-    }
-
-    /// A name with those that are before it and a dot, as it stands there.
-    fn name(&mut self) -> Option<String> {
-        let mut name = String::new();
-        self.0 = self.0.trim_start();
-        loop {
-            let begin = self.0;
-            if begin.starts_with('"') {
-                while self.0.starts_with('"') {
-                    name.push_str(self.next_token()?);
-                }
-            } else if begin.starts_with(is_word) {
-                name.push_str(self.next_token()?);
-            } else {
-                return None;
-            }
-            match self.0.strip_prefix('.') {
-                Some(rest) => {
-                    name.push('.');
-                    self.0 = rest;
-                }
-                None => return Some(name),
-            }
-        }
-    }
-}
-
-fn is_word(char: char) -> bool {
-    char.is_alphanumeric() || matches!(char, '_' | '$') || !char.is_ascii()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -317,6 +212,8 @@ mod tests {
         let domain = "ALTER DOMAIN m.d\n    ADD CONSTRAINT c CHECK (m.f(VALUE));\n";
         assert_eq!(of(domain), Definition::Constraint(Constraint::OfDomain("m.d".to_owned())));
         assert_eq!(of("ALTER TABLE m.t\n    ADD CONSTRAINT c CHECK (m.f(x)) NOT VALID;\n"), Definition::Other);
+        let named = "ALTER TABLE m.t\n    ADD CONSTRAINT \" NOT VALID;\" CHECK (m.f(x));\n";
+        assert_eq!(of(named), Definition::Constraint(Constraint::Check("m.t".to_owned())));
     }
 
     #[test]
@@ -332,11 +229,10 @@ mod tests {
         assert!(!owned("CREATE TABLE m.t (\n i integer DEFAULT f(1)\n)\nPARTITION BY RANGE (i, \"a(\");").2);
         assert!(owned("CREATE TABLE m.t PARTITION OF m.p FOR VALUES IN (1);").3);
         assert_eq!(table("CREATE TABLE t (\n i integer\n);\n"), (None, "t".to_owned(), false, false));
-        let forged = "CREATE TABLE m.t (\n    i text DEFAULT '\nALTER TABLE m.t OWNER TO larder;'\n);\n";
-        assert_eq!(table(forged).0.as_deref(), Some(""));
-        let named = |role: &str| {
+        let named = |name: &str, role: &str| {
             table(&format!(
-                "CREATE TABLE m.t (i text);\n\nALTER TABLE m.t OWNER TO {role};\n\nSET default_tablespace = '';\n\n--\n"
+                "CREATE TABLE m.{name} (i text DEFAULT '\nALTER TABLE m.t OWNER TO larder;\nSET default_x = ');\n\n
+                 ALTER TABLE m.{name} OWNER TO {role};\n\nSET default_tablespace = '';\n\n--\n"
             ))
             .0
         };
@@ -347,7 +243,9 @@ mod tests {
             "\"x\nALTER TABLE m.t OWNER TO \"\"y\"",
             "\"x\nALTER TABLE m.t OWNER TO y;\nSET default_x = \"",
         ] {
-            assert_eq!(named(role).as_deref(), Some(role));
+            for name in ["t", "\"t'; -- x\"", "\"t OWNER TO y; \""] {
+                assert_eq!(named(name, role).as_deref(), Some(role));
+            }
         }
     }
 

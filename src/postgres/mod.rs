@@ -23,6 +23,7 @@ mod kept;
 mod kinds;
 mod lexer;
 mod made;
+pub(crate) mod owned;
 pub(crate) mod part;
 mod pieces;
 mod restriction;
@@ -31,6 +32,7 @@ pub(crate) mod script;
 pub(crate) mod sql;
 mod statement;
 mod table_file;
+mod tokens;
 mod tools;
 pub(crate) mod wrapped;
 

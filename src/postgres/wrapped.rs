@@ -4,6 +4,7 @@
 //! byte of them can be a command, a variable or the end of a string, in whatever encoding it reads them.
 
 use super::sql::{self, column, literal};
+use super::statement::Statements;
 use super::{Error, Lexer};
 use crate::id::hex;
 
@@ -25,23 +26,16 @@ pub(crate) fn copy((table, columns): (&str, &[String]), set: &str, encoding: &st
     Ok(format!("{set} client_encoding = {};\nCOPY {}{columns} FROM STDIN;\n", literal(encoding), sql::table(table)?))
 }
 
-/// Statements one by one.
+/// Statements one by one, each with what stands before it. What a function is written out as is not cut.
 pub(crate) fn one_by_one(statements: &[u8]) -> Vec<&[u8]> {
-    let (mut found, mut begin, mut depth) = (Vec::new(), 0, 0_u32);
-    let mut lexer = Lexer::default();
+    let (mut found, mut begin) = (Vec::new(), 0);
+    let mut lexer = Lexer::of_statements();
     for (place, byte) in statements.iter().enumerate() {
         lexer.advance(std::slice::from_ref(byte));
-        if !lexer.is_outside() {
-            continue;
-        }
-        match byte {
-            b'(' => depth += 1,
-            b')' => depth = depth.saturating_sub(1),
-            b';' if depth == 0 => {
-                found.push(statements.get(begin..=place).unwrap_or_default());
-                begin = place + 1;
-            }
-            _ => {}
+        let is_end = *byte == b';' && lexer.is_outside() && lexer.statements().is_some_and(Statements::is_at_start);
+        if is_end {
+            found.push(statements.get(begin..=place).unwrap_or_default());
+            begin = place + 1;
         }
     }
     found.push(statements.get(begin..).unwrap_or_default());
@@ -76,11 +70,16 @@ mod tests {
 
     #[test]
     fn statements_are_told_apart() {
-        let text =
-            "CREATE TABLE t (a text DEFAULT ';', \"b;\" int CHECK ((1 > 0)));\n\n-- ;\nALTER TABLE t OWNER TO o;\n";
-        let found: Vec<String> =
-            one_by_one(text.as_bytes()).iter().map(|text| String::from_utf8_lossy(text).into_owned()).collect();
-        assert_eq!(found.concat(), text);
-        assert_eq!(found.len(), 3, "{found:?}");
+        for made in [
+            "CREATE TABLE t (a text DEFAULT ';', \"b;\" int CHECK ((1 > 0)));",
+            "CREATE FUNCTION f() RETURNS int LANGUAGE sql\n BEGIN ATOMIC\n SELECT CASE WHEN true THEN 1 END;\n SELECT 1;\nEND;",
+            "CREATE FUNCTION f() RETURNS int LANGUAGE plpgsql AS $_$ BEGIN; $$; -- $_$;",
+        ] {
+            let text = format!("-- ;\n{made}\n\n-- ;\nALTER TABLE t OWNER TO o;\n");
+            let found: Vec<String> =
+                one_by_one(text.as_bytes()).iter().map(|text| String::from_utf8_lossy(text).into_owned()).collect();
+            assert_eq!(found.concat(), text);
+            assert_eq!(found.len(), 3, "{found:?}");
+        }
     }
 }

@@ -73,19 +73,77 @@ fn what_is_constant_in_the_shape_is_not_run_by_a_superuser() {
     }
 }
 
-/// Values of types that somebody else checks stand in views and functions too, where only a word lets them be read.
+/// Each makes something with values that are checked when it is made. They kept the whole database from being restored.
+const VALUES: [(&str, &str); 10] = [
+    (
+        "a view",
+        "CREATE VIEW own.v AS SELECT '{1}'::m.d[] AS x; GRANT SELECT ON own.v TO PUBLIC; COMMENT ON VIEW own.v IS 'x'",
+    ),
+    ("a materialized view", "CREATE MATERIALIZED VIEW own.mv AS SELECT '(1,2)'::m.pair AS x"),
+    (
+        "a default of a function",
+        "CREATE FUNCTION own.g(a m.pair DEFAULT '(1,2)') RETURNS integer LANGUAGE sql AS 'SELECT 1'",
+    ),
+    (
+        "a body of a function",
+        "CREATE FUNCTION own.h() RETURNS m.d[] LANGUAGE sql BEGIN ATOMIC SELECT '{1}'::m.d[]; END",
+    ),
+    ("a condition of an index", "CREATE INDEX i ON own.t (id) WHERE '{1}'::m.d[] IS NOT NULL"),
+    ("a policy", "CREATE POLICY p ON own.t USING ('{1}'::m.d[] IS NOT NULL)"),
+    (
+        "a trigger",
+        "CREATE TRIGGER g BEFORE UPDATE ON own.t FOR EACH ROW WHEN ('{1}'::m.d[] IS NOT NULL) EXECUTE FUNCTION m.nothing()",
+    ),
+    ("a rule", "CREATE RULE r AS ON DELETE TO own.t WHERE '{1}'::m.d[] IS NULL DO INSTEAD NOTHING"),
+    (
+        "a default of a view",
+        "CREATE VIEW own.w AS SELECT id, a FROM own.t; ALTER VIEW own.w ALTER COLUMN a SET DEFAULT '{1}'::m.d[]",
+    ),
+    ("an aggregate", "CREATE AGGREGATE own.a (integer) (SFUNC = m.add, STYPE = m.pair, INITCOND = '(1,2)')"),
+];
+
+/// Values of types that somebody else checks were read by a superuser, then by nobody.
 #[test]
-fn values_that_others_check_need_a_word_elsewhere() {
+fn values_that_others_check_are_read_by_owners() {
+    for method in ["tables", "pg_dump"] {
+        let attacked = Attacked::new();
+        attacked.by_method(method);
+        attacked.as_mallory(CONSTANT);
+        attacked.as_mallory(
+            "CREATE FUNCTION m.nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+             CREATE FUNCTION m.add(m.pair, integer) RETURNS m.pair LANGUAGE sql AS 'SELECT $1'",
+        );
+        attacked.system.sql(&format!("CREATE SCHEMA own AUTHORIZATION {}", attacked.mallory));
+        attacked.as_mallory("CREATE TABLE own.t (id integer, a m.d[]); INSERT INTO own.t (id) VALUES (1)");
+        for (_, sql) in &VALUES {
+            attacked.as_mallory(sql);
+        }
+        attacked.system.create();
+        attacked.assert_harmless(&format!("{method}, saved"));
+        let state = "SELECT string_agg(pg_describe_object(classid, objid, objsubid), ', ' ORDER BY pg_describe_object(classid, objid, objsubid))
+            FROM pg_depend WHERE refobjid = 'm.d[]'::regtype OR refobjid = 'm.pair'::regtype";
+        let before = attacked.system.sql(state);
+        attacked.restore(&[]).exits(0);
+        attacked.assert_harmless(&format!("{method}, restored"));
+        assert_eq!(attacked.system.sql(state), before, "{method}");
+        assert_eq!(attacked.system.scratch_databases(), "", "{method}");
+    }
+}
+
+/// Where a superuser owns what has such a value, nobody else can read it.
+#[test]
+fn values_that_others_check_need_a_word_where_superusers_own_them() {
     for method in ["tables", "pg_dump"] {
         for sql in [
-            "CREATE VIEW m.v AS SELECT '{1}'::m.d[] AS x",
-            "CREATE FUNCTION m.g(a m.pair DEFAULT '(1,2)') RETURNS integer LANGUAGE sql AS 'SELECT 1'",
-            "CREATE TABLE m.t (id integer); CREATE INDEX i ON m.t (id) WHERE '{1}'::m.d[] IS NOT NULL",
+            "CREATE VIEW public.v AS SELECT '{1}'::m.d[] AS x",
+            "CREATE POLICY p ON public.t USING ('{1}'::m.d[] IS NOT NULL)",
         ] {
             let attacked = Attacked::new();
             attacked.by_method(method);
-            attacked.as_mallory(CONSTANT);
-            attacked.as_mallory(sql);
+            attacked.as_mallory(&CONSTANT.replace("m.evil(VALUE)", "VALUE > 0"));
+            attacked.system.sql("CREATE TABLE public.t (id integer)");
+            attacked.system.sql(sql);
+            attacked.as_mallory("ALTER DOMAIN m.d ADD CHECK (m.evil(VALUE)) NOT VALID");
             attacked.system.create();
             let before = attacked.system.fingerprint();
             let refused = attacked.restore(&[]);
@@ -136,6 +194,26 @@ fn a_name_does_not_say_what_an_entry_makes() {
         attacked.assert_harmless(method);
         restored.exits(0);
         assert_eq!(attacked.system.fingerprint(), before, "{method}");
+    }
+}
+
+/// The owner of a table was looked for in its text: a value and the name of the table could together name a superuser.
+#[test]
+fn a_value_does_not_say_who_owns_a_table() {
+    for method in ["tables", "pg_dump"] {
+        let attacked = Attacked::new();
+        attacked.by_method(method);
+        attacked.as_mallory(CONSTANT);
+        let superuser = attacked.system.sql("SELECT current_user");
+        attacked.as_mallory(&format!(
+            "CREATE TABLE m.\"t'; -- x\" (id integer, g integer GENERATED ALWAYS AS (m.p('x')) STORED,
+                 x text DEFAULT E'\nALTER TABLE m.t OWNER TO {superuser};\nSET default_x = ');
+             INSERT INTO m.\"t'; -- x\" (id) VALUES (1)"
+        ));
+        attacked.system.create();
+        let restored = attacked.restore(&[]);
+        attacked.assert_harmless(method);
+        restored.exits(0);
     }
 }
 

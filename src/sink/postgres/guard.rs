@@ -12,6 +12,7 @@ use crate::postgres::sql::{ident, literal};
 #[derive(Debug)]
 pub(super) struct Guard {
     name: String,
+    pub(super) allowed: Allowed,
 }
 
 /// What others may do.
@@ -40,11 +41,14 @@ impl Guard {
     /// When the operating system gives no random bytes.
     pub(super) fn new() -> Result<Self, Error> {
         let key = random_key().map_err(|source| Error::stream("/dev/urandom", source))?;
-        Ok(Self { name: format!("larder_guard_{}", hex(key.first_chunk::<8>().expect("a key is longer"))) })
+        Ok(Self {
+            name: format!("larder_guard_{}", hex(key.first_chunk::<8>().expect("a key is longer"))),
+            allowed: Allowed::One,
+        })
     }
 
-    /// The statements that begin it.
-    pub(super) fn begin(&self, allowed: Allowed) -> String {
+    /// The statements that begin it, and allow [`Allowed::One`].
+    pub(super) fn begin(&self) -> String {
         let name = ident(&self.name);
         let refuse = "RAISE EXCEPTION 'nothing is made, altered or dropped while the database is loaded'";
         let nothing = literal(&format!("DECLARE {OWN}; BEGIN IF {IS_OTHER} THEN {refuse}; END IF; END"));
@@ -62,7 +66,7 @@ impl Guard {
              CREATE FUNCTION {name}.one() {function} AS {one};
              CREATE FUNCTION {name}.nothing() {function} AS {nothing};
              {}",
-            self.trigger(allowed)
+            self.trigger()
         );
         // Only a superuser can have it, and for one who is none nobody else's code is run.
         let is_superuser =
@@ -74,8 +78,9 @@ impl Guard {
     }
 
     /// The statements that allow others something else from now on.
-    pub(super) fn allow(&self, allowed: Allowed) -> String {
-        format!("DROP EVENT TRIGGER IF EXISTS {};\n{}", ident(&self.name), self.trigger(allowed))
+    pub(super) fn allow(&mut self, allowed: Allowed) -> String {
+        self.allowed = allowed;
+        format!("DROP EVENT TRIGGER IF EXISTS {};\n{}", ident(&self.name), self.trigger())
     }
 
     /// The statements that end it.
@@ -84,9 +89,9 @@ impl Guard {
         format!("DROP EVENT TRIGGER IF EXISTS {name};\nDROP SCHEMA IF EXISTS {name} CASCADE;\n")
     }
 
-    fn trigger(&self, allowed: Allowed) -> String {
+    fn trigger(&self) -> String {
         let name = ident(&self.name);
-        let function = match allowed {
+        let function = match self.allowed {
             Allowed::One => "one",
             Allowed::Nothing => "nothing",
         };

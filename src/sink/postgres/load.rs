@@ -118,7 +118,7 @@ impl<'a> Loader<'a> {
     pub fn script(&mut self, script: &mut dyn Read, mut ahead: Option<&mut dyn Read>) -> Result<(), Error> {
         if self.guard.is_none() && !self.options.trusts_code {
             let guard = Guard::new().map_err(|source| self.failed(source))?;
-            let begin = self.guard.insert(guard).begin(Allowed::One);
+            let begin = self.guard.insert(guard).begin();
             self.say(begin)?;
         }
         let mut reader = self.reader(script)?;
@@ -204,11 +204,18 @@ impl<'a> Loader<'a> {
         }
         for (load_as, statements) in std::mem::take(&mut self.late) {
             let definition = Definition::of(&statements.text);
-            if matches!(definition, Definition::Index { .. }) {
-                self.sessions.run_in_idle(&statements.whole())?;
-            } else {
-                self.sessions.wait()?;
-                self.run_as(&load_as, &definition, &statements.whole())?;
+            match load_as {
+                LoadAs::Restorer if matches!(definition, Definition::Index { .. }) => {
+                    self.sessions.run_in_idle(&statements.whole())?;
+                }
+                LoadAs::Owner(owner) if !matches!(definition, Definition::Constraint(_)) => {
+                    self.sessions.wait()?;
+                    self.make_as_owner(owner, &definition, statements, &mut None)?;
+                }
+                load_as => {
+                    self.sessions.wait()?;
+                    self.run_as(&load_as, &definition, &statements.whole())?;
+                }
             }
         }
         self.sessions.wait()?;
@@ -282,7 +289,7 @@ impl<'a> Loader<'a> {
 
     /// From now on others make, alter and drop no more than this.
     fn allow(&mut self, allowed: Allowed) -> Result<(), Error> {
-        match self.guard.as_ref().map(|guard| guard.allow(allowed)) {
+        match self.guard.as_mut().map(|guard| guard.allow(allowed)) {
             Some(statements) => self.say(statements),
             None => Ok(()),
         }
@@ -312,7 +319,7 @@ impl<'a> Loader<'a> {
             When::Late => self.late.push((maker, statements)),
             When::Last => self.last.push(statements.text),
             When::AfterIndexes => self.after_indexes.push(statements.text),
-            When::Now if matches!(definition, Definition::Index { .. }) => {
+            When::Now if maker == LoadAs::Restorer && matches!(definition, Definition::Index { .. }) => {
                 if !std::mem::replace(&mut self.side_by_side, true) {
                     // What comes before may be rows: loaded after it, they would run the code of an index as who restores.
                     self.sessions.wait()?;
@@ -367,7 +374,7 @@ impl<'a> Loader<'a> {
         self.shape.maker(&self.sessions.database, definition, text, &stopped)
     }
 
-    /// Makes a table, or a part of one, with the rights of its owner, who may make tables in the schema for that.
+    /// Makes something with the rights of its owner, who may make things in the schema for that.
     fn make_as_owner(
         &mut self,
         owner: String,
@@ -384,12 +391,8 @@ impl<'a> Loader<'a> {
         for privileges in schemas {
             self.run(&privileges)?;
         }
-        let schema = match definition {
-            Definition::Table { name, .. } => schema_of(name),
-            _ => None,
-        };
         let mut lent = None;
-        if let Some(schema) = schema {
+        if let Some(schema) = schema_of(definition, &statements.text) {
             let stopped = || self.progress.cancelled();
             if !may_create(&self.sessions.database, &owner, &schema, &stopped)? {
                 let (schema, owner) = (ident(&schema), ident(&owner));
@@ -397,11 +400,18 @@ impl<'a> Loader<'a> {
                 lent = Some(format!("REVOKE CREATE ON SCHEMA {schema} FROM {owner};\n"));
             }
         }
+        let is_closed = self.guard.as_ref().is_some_and(|guard| guard.allowed == Allowed::Nothing);
+        if is_closed {
+            // Code of rows that are still loaded could make one thing too.
+            self.wait()?;
+            self.allow(Allowed::One)?;
+        }
         let load_as = LoadAs::Owner(owner);
         for statement in one_by_one(&statements.whole()) {
             self.sessions.run(&load_as, statement)?;
         }
-        self.say(lent.unwrap_or_default())
+        self.say(lent.unwrap_or_default())?;
+        if is_closed { self.allow(Allowed::Nothing) } else { Ok(()) }
     }
 
     /// Runs the statements of an entry. Where not all rows are there, a foreign key may fail, and what is said of it with it.

@@ -7,8 +7,9 @@ use std::collections::{BTreeSet, HashMap};
 
 use crate::model::split_names;
 use crate::postgres::access::{Access, LoadAs};
-use crate::postgres::authors::Authors;
+use crate::postgres::authors::{Authors, relation_owner};
 use crate::postgres::definition::Definition;
+use crate::postgres::owned::Owned;
 use crate::postgres::{Connection, Stopped};
 use crate::sink::Error;
 
@@ -79,27 +80,37 @@ impl Shape {
             return maker.ok_or_else(|| refused(part));
         }
         self.forget();
-        if authors.has_code {
-            maker_of(definition, &String::from_utf8_lossy(text), &authors)
-        } else {
-            Ok(LoadAs::Restorer)
+        if !authors.has_code {
+            return Ok(LoadAs::Restorer);
+        }
+        let shown = String::from_utf8_lossy(text);
+        let checks_value = authors.checks_value_in(&shown);
+        match definition {
+            Definition::Table { owner: Some(owner), name, is_part, .. } => match authors.trusts(owner) {
+                Ok(()) if checks_value || (*is_part && authors.has_wholes) => Err(refused(name)),
+                Ok(()) => Ok(LoadAs::Restorer),
+                Err(owner) if owner.is_empty() => Err(refused(name)),
+                Err(owner) => Ok(LoadAs::Owner(owner)),
+            },
+            Definition::Aggregate { has_initial_value: true } if authors.has_checks => {
+                owner_of(database, text, &authors, stopped)
+            }
+            _ if checks_value => owner_of(database, text, &authors, stopped),
+            _ => Ok(LoadAs::Restorer),
         }
     }
 }
 
-fn maker_of(definition: &Definition, text: &str, authors: &Authors) -> Result<LoadAs, Error> {
-    let checks_value = authors.checks_value_in(text);
-    match definition {
-        Definition::Table { owner: Some(owner), name, is_part, .. } => match authors.trusts(owner) {
-            Ok(()) if checks_value || (*is_part && authors.has_wholes) => Err(refused(name)),
-            Ok(()) => Ok(LoadAs::Restorer),
-            Err(owner) if owner.is_empty() => Err(refused(name)),
-            Err(owner) => Ok(LoadAs::Owner(owner)),
-        },
-        Definition::Aggregate { has_initial_value: true } if authors.has_checks => Err(refused(first_line(text))),
-        _ if checks_value => Err(refused(first_line(text))),
-        _ => Ok(LoadAs::Restorer),
-    }
+/// The owner of what an entry makes that is neither a table nor a partition.
+fn owner_of(database: &Connection, text: &[u8], authors: &Authors, stopped: Stopped<'_>) -> Result<LoadAs, Error> {
+    let owner = match Owned::of(text) {
+        Owned::By { role, .. } => authors.trusts(&role).err(),
+        Owned::WithTable(table) => relation_owner(database, &table, stopped)
+            .map_err(|source| super::failed("look who owns a table", source))?,
+        Owned::Unknown => None,
+    };
+    let owner = owner.filter(|owner| !owner.is_empty());
+    owner.map(LoadAs::Owner).ok_or_else(|| refused(first_line(&String::from_utf8_lossy(text))))
 }
 
 fn refused(what: &str) -> Error {
@@ -159,9 +170,14 @@ impl Families {
     }
 }
 
-/// The schema of a table that is quoted where needed, where it names one.
-pub(super) fn schema_of(table: &str) -> Option<String> {
-    match split_names(table)?.as_slice() {
+/// The schema in which the statements of an entry make something, where they name one.
+pub(super) fn schema_of(definition: &Definition, text: &[u8]) -> Option<String> {
+    let name = match Owned::of(text) {
+        _ if matches!(definition, Definition::Partition { .. }) => return None,
+        Owned::By { name, .. } | Owned::WithTable(name) => split_names(&name)?,
+        Owned::Unknown => return None,
+    };
+    match name.as_slice() {
         [schema, _] => Some(schema.clone()),
         _ => None,
     }
