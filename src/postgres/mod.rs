@@ -34,6 +34,7 @@ mod statement;
 mod table_file;
 mod tokens;
 mod tools;
+mod whole_rows;
 pub(crate) mod wrapped;
 
 pub(crate) use accepts::Accepts;
@@ -52,3 +53,4 @@ pub(crate) use restriction::{Restriction, unrestricted};
 pub use roles::MadeRoles;
 pub(crate) use roles::{LOADER_ROLES, create_missing_roles, globals_text, read_roles};
 pub use tools::{Tools, find_server_programs, psql_program, server_programs_of};
+pub(crate) use whole_rows::WholeRows;

@@ -325,6 +325,10 @@ impl<R: Read> ScriptReader<R> {
         };
         self.buffer.truncate(begin + *read.as_ref().unwrap_or(&0));
         self.is_at_end |= read? == 0;
+        // A program that takes its lines as C does would see another text.
+        if memchr::memchr(0, self.buffer.get(begin..).unwrap_or_default()).is_some() {
+            return Err(io::Error::other("it has a NUL, which no pg_dump writes"));
+        }
         Ok(())
     }
 }

@@ -9,6 +9,7 @@ mod commands;
 mod dumps;
 mod limits;
 mod privileges;
+mod rows;
 mod shape;
 mod stages;
 #[path = "../system/support.rs"]

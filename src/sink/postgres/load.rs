@@ -15,7 +15,7 @@ use crate::postgres::part::{Part, Statements};
 use crate::postgres::script::ScriptReader;
 use crate::postgres::sql::ident;
 use crate::postgres::wrapped::one_by_one;
-use crate::postgres::{self, Accepts, Connection, reads_alike};
+use crate::postgres::{self, Accepts, Connection, WholeRows, reads_alike};
 use crate::progress::Progress;
 use crate::sink::Error;
 
@@ -123,6 +123,7 @@ impl<'a> Loader<'a> {
         }
         let mut reader = self.reader(script)?;
         let mut rows_as = LoadAs::Restorer;
+        let mut whole = WholeRows::default();
         while let Some(part) = next_part(&mut reader)? {
             match part {
                 Part::Statements(statements) if is_blank(&statements.text) => {}
@@ -130,6 +131,7 @@ impl<'a> Loader<'a> {
                 Part::Copy { table, columns, raw } => {
                     self.look_at_code(&mut ahead)?;
                     rows_as = self.load_as(&table, &columns)?;
+                    whole = WholeRows::default();
                     match raw {
                         Some(statement) => self.sessions.say(&rows_as, 0, statement)?,
                         None => self.sessions.copy(&rows_as, 0, (&table, &columns))?,
@@ -137,8 +139,14 @@ impl<'a> Loader<'a> {
                 }
                 Part::Begin => self.say("BEGIN;\n".to_owned())?,
                 Part::Commit => self.say("COMMIT;\n".to_owned())?,
-                Part::Rows(rows) => self.sessions.say(&rows_as, 0, rows)?,
-                Part::RowsEnd => self.sessions.say(&rows_as, 0, END.to_vec())?,
+                Part::Rows(rows) => {
+                    whole.check(&rows).map_err(unreadable)?;
+                    self.sessions.say(&rows_as, 0, rows)?;
+                }
+                Part::RowsEnd => {
+                    whole.end().map_err(unreadable)?;
+                    self.sessions.say(&rows_as, 0, END.to_vec())?;
+                }
             }
         }
         self.wait()
@@ -165,7 +173,9 @@ impl<'a> Loader<'a> {
         self.look_at_code(&mut None)?;
         let load_as = self.load_as(table, columns)?;
         let mut turn = 0;
+        let mut whole = WholeRows::default();
         while let Some(mut piece) = read_piece(rows)? {
+            whole.check(&piece).map_err(unreadable)?;
             if turn == 0 {
                 self.sessions.copy(&load_as, self.next, (table, columns))?;
             }
@@ -185,6 +195,7 @@ impl<'a> Loader<'a> {
                 self.sessions.say(&load_as, self.next, rest)?;
             }
         }
+        whole.end().map_err(unreadable)?;
         if turn > 0 {
             self.sessions.say(&load_as, self.next, END.to_vec())?;
             self.next += 1;
@@ -466,7 +477,11 @@ impl std::fmt::Debug for Loader<'_> {
 }
 
 pub(super) fn next_part(reader: &mut ScriptReader<&mut dyn Read>) -> Result<Option<Part>, Error> {
-    reader.next_part().map_err(|source| Error::io("read", "the dump", source))
+    reader.next_part().map_err(unreadable)
+}
+
+pub(super) fn unreadable(source: std::io::Error) -> Error {
+    Error::io("read", "the dump", source)
 }
 
 /// Whether there are only comments and empty lines.
@@ -478,6 +493,6 @@ fn is_blank(text: &[u8]) -> bool {
 pub(super) fn read_piece(from: &mut dyn Read) -> Result<Option<Vec<u8>>, Error> {
     let mut piece = Vec::with_capacity(BUFFER_BYTES);
     let read = from.take(BUFFER_BYTES as u64).read_to_end(&mut piece);
-    read.map_err(|source| Error::io("read", "the dump", source))?;
+    read.map_err(unreadable)?;
     Ok((!piece.is_empty()).then_some(piece))
 }

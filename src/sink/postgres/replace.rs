@@ -5,7 +5,7 @@
 use std::io::Read;
 
 use super::lanes::{LaneOptions, Lanes};
-use super::load::{next_part, read_piece};
+use super::load::{next_part, read_piece, unreadable};
 use super::loader_role::LoaderRoles;
 use super::written::{COUNTS, Watch, around};
 use crate::model::rows::END;
@@ -14,7 +14,7 @@ use crate::postgres::part::Part;
 use crate::postgres::script::ScriptReader;
 use crate::postgres::sql::literal;
 use crate::postgres::wrapped::copy;
-use crate::postgres::{self, Connection};
+use crate::postgres::{self, Connection, WholeRows};
 use crate::progress::Progress;
 use crate::sink::Error;
 
@@ -125,12 +125,22 @@ impl<'a> RowReplacer<'a> {
     /// Those of [`RowReplacer::statements`]; [`Error::Io`] when it cannot be read.
     pub fn rows_of_script(&mut self, script: &mut dyn Read) -> Result<(), Error> {
         let mut reader = ScriptReader::new(script);
+        let mut whole = WholeRows::default();
         while let Some(part) = next_part(&mut reader)? {
             match part {
                 Part::Statements(_) | Part::Begin | Part::Commit => {}
-                Part::Copy { table, columns, .. } => self.copy((&table, &columns))?,
-                Part::Rows(rows) => self.say(rows)?,
-                Part::RowsEnd => self.say(END.to_vec())?,
+                Part::Copy { table, columns, .. } => {
+                    whole = WholeRows::default();
+                    self.copy((&table, &columns))?;
+                }
+                Part::Rows(rows) => {
+                    whole.check(&rows).map_err(unreadable)?;
+                    self.say(rows)?;
+                }
+                Part::RowsEnd => {
+                    whole.end().map_err(unreadable)?;
+                    self.say(END.to_vec())?;
+                }
             }
         }
         Ok(())
@@ -142,9 +152,12 @@ impl<'a> RowReplacer<'a> {
     /// Those of [`RowReplacer::rows_of_script`].
     pub fn rows(&mut self, table: (&str, &[String]), rows: &mut dyn Read) -> Result<(), Error> {
         self.copy(table)?;
+        let mut whole = WholeRows::default();
         while let Some(piece) = read_piece(rows)? {
+            whole.check(&piece).map_err(unreadable)?;
             self.say(piece)?;
         }
+        whole.end().map_err(unreadable)?;
         self.say(END.to_vec())
     }
 
