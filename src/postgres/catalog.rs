@@ -18,7 +18,7 @@ const CORRELATION_MIN: f64 = 0.5;
 const LOCKED_AT_ONCE: usize = 500;
 /// Begins a transaction that sees and says everything as `pg_dump` would. Times are said in one time zone, so that they are
 /// ordered as their text is. Nothing outlasts it: between a session and the server may be one that lends connections out.
-const BEGIN_SQL: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL search_path = '';
+const BEGIN_SQL: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL role = none; SET LOCAL search_path = '';
     SET LOCAL standard_conforming_strings = on; SET LOCAL datestyle = 'ISO'; SET LOCAL intervalstyle = 'postgres'; SET LOCAL timezone = 'UTC'; SET LOCAL bytea_output = 'hex';
     SET LOCAL extra_float_digits = 3; SET LOCAL quote_all_identifiers = off;
     SET LOCAL synchronize_seqscans = off; SET LOCAL row_security = off; SET LOCAL constraint_exclusion = off;

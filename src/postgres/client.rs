@@ -22,9 +22,12 @@ const BUFFER_BYTES: usize = 64 << 10;
 pub(super) const QUESTION_LIMIT: Duration = Duration::from_mins(2);
 /// How long something may take that is done after an end.
 const TIDY_LIMIT: Duration = Duration::from_secs(30);
+/// Whoever logged in stays that. The owner of a database can have everybody become him who comes into it: his code would be
+/// taken for code of who asks, and could become that again.
+const BEGIN: &str = "SET role = none;\n";
 /// Begins a transaction of a question: every name means what it means to the server itself. To compile a question takes the
 /// server a hundred times as long as to answer it, where it does that at all.
-pub(super) const QUESTION_BEGIN: &str = "BEGIN READ ONLY; SET LOCAL search_path = ''; SET LOCAL client_encoding = 'UTF8'; \
+pub(super) const QUESTION_BEGIN: &str = "BEGIN READ ONLY; SET LOCAL role = none; SET LOCAL search_path = ''; SET LOCAL client_encoding = 'UTF8'; \
                               SET LOCAL standard_conforming_strings = on; SET LOCAL statement_timeout = 0;
                               SELECT pg_catalog.set_config(name, 'off', true) FROM pg_catalog.pg_settings WHERE name OPERATOR(pg_catalog.=) 'jit';";
 
@@ -103,7 +106,8 @@ fn start(connection: &Connection, name: &str, options: &[&str]) -> Result<Fed, E
     }
     let (input, process) = program.start(true)?;
     let mut input = input.expect("it was started with an input");
-    let begun = input.write_all(restriction.begin().as_bytes()).and_then(|()| input.flush());
+    let begin = restriction.begin() + BEGIN;
+    let begun = input.write_all(begin.as_bytes()).and_then(|()| input.flush());
     match begun {
         Ok(()) => Ok(Fed { input, process, restriction }),
         Err(source) => Err(process.finish().err().map_or_else(|| Error::stream("psql", source), Error::from)),

@@ -10,6 +10,7 @@ mod dumps;
 mod limits;
 mod privileges;
 mod rows;
+mod settings;
 mod shape;
 mod stages;
 #[path = "../system/support.rs"]

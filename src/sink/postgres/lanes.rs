@@ -20,7 +20,7 @@ const QUEUE_PIECES: usize = 64;
 /// How often it is seen to, while nothing happens, whether the caller wants to stop.
 const POLL: Duration = Duration::from_millis(100);
 /// What a session is set to: to see everything as dumps expect it, and to be fast.
-const SETTINGS: [&str; 12] = [
+const SETTINGS: [&str; 18] = [
     "search_path = ''",
     "statement_timeout = 0",
     "lock_timeout = 0",
@@ -30,11 +30,19 @@ const SETTINGS: [&str; 12] = [
     "check_function_bodies = false",
     "xmloption = content",
     "client_min_messages = warning",
+    "array_nulls = on",
+    "backslash_quote = safe_encoding",
+    "transform_null_equals = off",
+    "default_transaction_isolation = 'read committed'",
+    "default_transaction_read_only = off",
+    "default_transaction_deferrable = off",
     "row_security = off",
     // Checks of tables are not evaluated for a plan.
     "constraint_exclusion = off",
     "timezone = 'UTC'",
 ];
+/// Rows that others have committed meanwhile are seen, whatever the database is set to.
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE NOT DEFERRABLE;\n";
 /// A fresh database that is lost with the server is made again.
 const FRESH_SQL: &str =
     "SET synchronous_commit = off; SELECT pg_catalog.set_config('maintenance_work_mem', '128MB', false)
@@ -224,7 +232,7 @@ impl Drop for Lanes<'_> {
 /// What a session is told first. What is set in a transaction does not outlast it: the connection may be lent to others.
 fn beginning(options: LaneOptions<'_>) -> String {
     let LaneOptions { encoding, one_transaction, role, .. } = options;
-    let (begin, set) = if one_transaction { ("BEGIN;\n", "SET LOCAL") } else { ("", "SET") };
+    let (begin, set) = if one_transaction { (BEGIN, "SET LOCAL") } else { ("", "SET") };
     let settings = SETTINGS.map(|setting| format!("{set} {setting};\n")).concat();
     let fresh = if one_transaction { "" } else { FRESH_SQL };
     // Not every version has these.

@@ -1,0 +1,51 @@
+//! Settings of a database, which its owner gives to everybody who comes into it.
+
+use crate::attacker::Attacked;
+
+/// Everybody could be made to become the owner, whose code was then taken for code of who asks. Planning a query ran it, and it
+/// became who had logged in again.
+#[test]
+fn whoever_logs_in_stays_that() {
+    let attacked = Attacked::new();
+    let (database, mallory) = (&attacked.system.database, &attacked.mallory);
+    attacked.as_mallory(
+        "CREATE TABLE m.t (id integer PRIMARY KEY); INSERT INTO m.t VALUES (1), (2);
+         CREATE INDEX ON m.t ((id + m.evil_id(1))); CREATE STATISTICS m.s ON (id + m.evil_id(1)), id FROM m.t",
+    );
+    attacked.system.sql(&format!(
+        "GRANT SELECT ON ALL TABLES IN SCHEMA public TO {mallory}; ALTER DATABASE {database} OWNER TO {mallory}"
+    ));
+    attacked.as_mallory(&format!("ALTER DATABASE {database} SET role = {mallory}"));
+    attacked.system.larder(&["plan"]).exits(0);
+    attacked.system.larder(&["create"]);
+    attacked.assert_harmless("saved");
+    attacked.as_mallory(&format!("ALTER DATABASE {database} RESET role"));
+    attacked.system.create();
+    attacked.as_mallory(&format!("ALTER DATABASE {database} SET role = {mallory}"));
+    attacked.restore(&["--tables", "m.t"]);
+    attacked.assert_harmless("rows are replaced");
+    attacked.restore(&[]).exits(0);
+    attacked.assert_harmless("restored");
+}
+
+/// Rows that were replaced were read by the settings of the database: a null in an array became a text.
+#[test]
+fn rows_are_read_as_they_were_written_whatever_the_settings() {
+    let attacked = Attacked::new();
+    let database = &attacked.system.database;
+    attacked.system.sql("CREATE TABLE a (id integer PRIMARY KEY, a text[]); INSERT INTO a VALUES (1, '{NULL,x}')");
+    for setting in [
+        "array_nulls = off",
+        "backslash_quote = off",
+        "transform_null_equals = on",
+        "datestyle = 'SQL, DMY'",
+        "default_transaction_isolation = 'serializable'",
+        "default_transaction_deferrable = on",
+    ] {
+        attacked.system.sql(&format!("ALTER DATABASE {database} SET {setting}"));
+    }
+    attacked.system.create();
+    attacked.system.sql("DELETE FROM a");
+    attacked.restore(&["--tables", "public.a"]).exits(0);
+    assert_eq!(attacked.system.sql("SELECT a[1] IS NULL, a[2] FROM a"), "t|x");
+}
