@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use crate::support::{Run, Server, System};
+use crate::support::{Run, Server, System, unique};
 
 /// A system whose database a role may use that is no superuser.
 pub(crate) struct Attacked {
@@ -81,6 +81,13 @@ impl Attacked {
     /// A path that does not exist, for a command that makes it when it is run.
     pub(crate) fn mark(&self, name: &str) -> PathBuf {
         let path = self.system.beside(name);
+        assert!(!path.exists());
+        path
+    }
+
+    /// A path that does not exist, where a command that the server starts could make a file.
+    pub(crate) fn mark_of_server(&self) -> PathBuf {
+        let path = std::env::temp_dir().join(unique("larder_mark"));
         assert!(!path.exists());
         path
     }

@@ -8,24 +8,30 @@ use crate::attacker::Attacked;
 fn whoever_logs_in_stays_that() {
     let attacked = Attacked::new();
     let (database, mallory) = (&attacked.system.database, &attacked.mallory);
-    attacked.as_mallory(
-        "CREATE TABLE m.t (id integer PRIMARY KEY); INSERT INTO m.t VALUES (1), (2);
-         CREATE INDEX ON m.t ((id + m.evil_id(1))); CREATE STATISTICS m.s ON (id + m.evil_id(1)), id FROM m.t",
-    );
+    // A backup reads only: what it can be made to do is seen outside of the database.
+    let mark = attacked.mark_of_server();
+    attacked.as_mallory(&format!(
+        "CREATE FUNCTION m.v() RETURNS void LANGUAGE plpgsql AS $f$ BEGIN
+            IF session_user = '{0}' THEN BEGIN
+                SET SESSION AUTHORIZATION {0}; COPY (SELECT 1) TO PROGRAM 'touch {1}'; SET ROLE {mallory};
+            EXCEPTION WHEN OTHERS THEN NULL; END; END IF; END $f$;
+         CREATE FUNCTION m.f(integer) RETURNS integer IMMUTABLE LANGUAGE plpgsql AS $f$ BEGIN PERFORM m.v(); RETURN $1; END $f$;
+         CREATE TABLE m.t (id integer PRIMARY KEY); INSERT INTO m.t VALUES (1), (2);
+         CREATE INDEX ON m.t ((id + m.f(1))); CREATE STATISTICS m.s ON (id + m.f(1)), id FROM m.t",
+        attacked.system.server.user,
+        mark.display()
+    ));
     attacked.system.sql(&format!(
         "GRANT SELECT ON ALL TABLES IN SCHEMA public TO {mallory}; ALTER DATABASE {database} OWNER TO {mallory}"
     ));
     attacked.as_mallory(&format!("ALTER DATABASE {database} SET role = {mallory}"));
     attacked.system.larder(&["plan"]).exits(0);
-    attacked.system.larder(&["create"]);
-    attacked.assert_harmless("saved");
-    attacked.as_mallory(&format!("ALTER DATABASE {database} RESET role"));
     attacked.system.create();
-    attacked.as_mallory(&format!("ALTER DATABASE {database} SET role = {mallory}"));
+    assert!(!mark.exists(), "code of the owner ran");
     attacked.restore(&["--tables", "m.t"]);
-    attacked.assert_harmless("rows are replaced");
+    assert!(!mark.exists(), "code of the owner ran");
     attacked.restore(&[]).exits(0);
-    attacked.assert_harmless("restored");
+    assert!(!mark.exists(), "code of the owner ran");
 }
 
 /// Rows that were replaced were read by the settings of the database: a null in an array became a text.
