@@ -45,6 +45,10 @@ pub(crate) enum Definition {
     OnSchema,
     /// Other privileges.
     Privileges,
+    /// Rows of this table, quoted where needed, are behind its policies from then on.
+    RowSecurity(String),
+    /// A materialized view gets its rows.
+    Refresh,
     Other,
 }
 
@@ -106,6 +110,7 @@ impl Definition {
             ["COMMENT", "ON", "EVENT", "TRIGGER"] => Self::OnEventTrigger,
             ["SECURITY", "LABEL", ..] if is_on_event_trigger(statement) => Self::OnEventTrigger,
             ["COMMENT", "ON", ..] => Self::Comment,
+            ["REFRESH", "MATERIALIZED", "VIEW", ..] => Self::Refresh,
             ["GRANT" | "REVOKE", _, "ON", "SCHEMA"] => Self::OnSchema,
             // By somebody whom the owner has let give them.
             ["SET", "SESSION", "AUTHORIZATION", ..] if others.iter().any(|other| is_grant(other)) => Self::Privileges,
@@ -138,6 +143,7 @@ impl Definition {
         }
         let table = tokens.name()?;
         match (tokens.word()?, tokens.word()?) {
+            ("ENABLE", "ROW") => Some(Self::RowSecurity(table)),
             ("ATTACH", "PARTITION") => Some(Self::Partition { whole: table, part: tokens.name()? }),
             ("ADD", "CONSTRAINT") => {
                 tokens.name()?;
@@ -281,6 +287,9 @@ mod tests {
             of("CREATE DOMAIN m.d AS integer\n CONSTRAINT c CHECK (VALUE > 0);"),
             Definition::Domain { has_check: true }
         );
+        assert_eq!(of("ALTER TABLE m.t ENABLE ROW LEVEL SECURITY;"), Definition::RowSecurity("m.t".to_owned()));
+        assert_eq!(of("ALTER TABLE m.t ENABLE ALWAYS TRIGGER g;"), Definition::Other);
+        assert_eq!(of("REFRESH MATERIALIZED VIEW m.v;"), Definition::Refresh);
         assert_eq!(of("CREATE STATISTICS m.s ON (a + 1) FROM m.t;"), Definition::Statistics);
         assert_eq!(of("CREATE VIEW m.v AS SELECT 1;"), Definition::Other);
         assert_eq!(of(""), Definition::Other);

@@ -19,6 +19,7 @@ pub(crate) mod definition;
 mod error;
 mod facts;
 mod findings;
+pub(crate) mod granted;
 mod kept;
 mod kinds;
 mod lexer;

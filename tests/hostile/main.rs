@@ -8,6 +8,7 @@ mod attacker;
 mod commands;
 mod dumps;
 mod limits;
+mod others;
 mod privileges;
 mod rows;
 mod settings;

@@ -66,7 +66,8 @@ fn rows_of_a_repository_are_no_statements() {
     let loader = || {
         let options =
             LoadOptions { jobs: 1, encoding: "UTF8", has_all_rows: true, trusts_code: false, is_foreign: false };
-        Loader::open(database.clone(), database.with_database("postgres"), options, &Silent).expect("a server")
+        let connections = (database.clone(), database.with_database("postgres"));
+        Loader::open(connections, options, Box::new(std::io::empty()), &Silent).expect("a server")
     };
     for (what, end) in ends(b"1\tx\n") {
         let mut loader = loader();

@@ -34,6 +34,16 @@ const OWN: &str =
     "own boolean := (SELECT r.rolsuper FROM pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid()) a
     JOIN pg_catalog.pg_roles r ON r.oid OPERATOR(pg_catalog.=) a.usesysid)";
 
+/// The first number that is not one of the server's own objects.
+const FIRST_OWN_OID: u32 = 16_384;
+/// Whether a function `p` runs with the rights of its owner, or calls one that does, whoever may call that.
+const RUNS_AS_OWNER: &str = "(p.prosecdef OR EXISTS (SELECT FROM pg_catalog.pg_aggregate g JOIN pg_catalog.pg_proc q
+    ON q.oid IN (g.aggtransfn, g.aggfinalfn, g.aggcombinefn, g.aggmtransfn, g.aggminvtransfn, g.aggmfinalfn) WHERE g.aggfnoid = p.oid AND q.prosecdef))";
+/// A function `p` and a role `a.grantee` as they stand in a statement.
+const GRANTED: &str = "CASE WHEN pg_catalog.to_jsonb(p) ->> 'prokind' = 'p' THEN 'PROCEDURE ' ELSE 'FUNCTION ' END
+    || p.oid::pg_catalog.regprocedure::pg_catalog.text AS granted,
+    CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(a.grantee)) END AS role";
+
 impl Guard {
     /// A guard with a name of its own.
     ///
@@ -62,6 +72,7 @@ impl Guard {
         let statements = format!(
             "CREATE SCHEMA {name}; GRANT USAGE ON SCHEMA {name} TO PUBLIC;
              CREATE TABLE {name}.begun (transaction bigint PRIMARY KEY);
+             CREATE TABLE {name}.closed (function oid, grantee oid, is_grantable boolean, PRIMARY KEY (function, grantee));
              CREATE FUNCTION {name}.begin() RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path = '' AS {begin};
              CREATE FUNCTION {name}.one() {function} AS {one};
              CREATE FUNCTION {name}.nothing() {function} AS {nothing};
@@ -83,6 +94,38 @@ impl Guard {
         format!("DROP EVENT TRIGGER IF EXISTS {};\n{}", ident(&self.name), self.trigger())
     }
 
+    /// The statement that keeps everybody but their owners from functions that run with the rights of those: nobody has been
+    /// denied them yet, and the triggers and policies are not there that watch what they do.
+    pub(super) fn close_functions(&self) -> String {
+        let name = ident(&self.name);
+        each(&format!(
+            "IF pg_catalog.to_regclass({}) IS NULL THEN RETURN; END IF;
+             FOR f IN SELECT p.*, a.grantee, a.is_grantable, {GRANTED} FROM pg_catalog.pg_proc p CROSS JOIN LATERAL
+                    pg_catalog.aclexplode(coalesce(p.proacl, pg_catalog.acldefault('f', p.proowner))) a
+                WHERE p.oid >= {FIRST_OWN_OID} AND a.grantee <> p.proowner AND {RUNS_AS_OWNER}
+                    AND p.pronamespace <> {}::pg_catalog.regnamespace
+             LOOP
+                INSERT INTO {name}.closed VALUES (f.oid, f.grantee, f.is_grantable) ON CONFLICT DO NOTHING;
+                EXECUTE pg_catalog.format('REVOKE EXECUTE ON %s FROM %s CASCADE', f.granted, f.role);
+             END LOOP;",
+            literal(&format!("{name}.closed")),
+            literal(&name)
+        ))
+    }
+
+    /// The statement that takes that back.
+    pub(super) fn open_functions(&self) -> String {
+        let name = ident(&self.name);
+        each(&format!(
+            "IF pg_catalog.to_regclass({}) IS NULL THEN RETURN; END IF;
+             FOR f IN SELECT a.is_grantable, {GRANTED} FROM {name}.closed a JOIN pg_catalog.pg_proc p ON p.oid = a.function
+             LOOP
+                EXECUTE pg_catalog.format('GRANT EXECUTE ON %s TO %s%s', f.granted, f.role, CASE WHEN f.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END);
+             END LOOP;",
+            literal(&format!("{name}.closed"))
+        ))
+    }
+
     /// The statements that end it.
     pub(super) fn end(&self) -> String {
         let name = ident(&self.name);
@@ -97,4 +140,9 @@ impl Guard {
         };
         format!("CREATE EVENT TRIGGER {name} ON ddl_command_start EXECUTE FUNCTION {name}.{function}();\n")
     }
+}
+
+/// A statement that does something with each `f`.
+fn each(body: &str) -> String {
+    format!("DO {};\n", literal(&format!("DECLARE f record; BEGIN {body} END")))
 }

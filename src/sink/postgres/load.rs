@@ -6,6 +6,8 @@ use std::io::Read;
 
 use super::guard::{Allowed, Guard};
 use super::maintenance::may_create;
+use super::privileges::Privileges;
+use super::reading::{is_blank, next_part, read_piece, unreadable};
 use super::sessions::{Sessions, failed};
 use super::shape::{Shape, schema_of};
 use crate::model::rows::END;
@@ -19,8 +21,6 @@ use crate::postgres::{self, Accepts, Connection, WholeRows, reads_alike};
 use crate::progress::Progress;
 use crate::sink::Error;
 
-/// Small enough that its memory is used again and again.
-const BUFFER_BYTES: usize = 64 << 10;
 /// Rows that one session is given before the next gets some, in bytes.
 const TURN_BYTES: usize = 4 << 20;
 
@@ -48,6 +48,8 @@ enum When {
     AfterIndexes,
     /// When everything else is there that who restores makes: it runs code of others, or lets it be run by what follows.
     Late,
+    /// When all of that is there, and everybody has his privileges.
+    Refresh,
     /// At the very end: everything after it would run it.
     Last,
 }
@@ -61,12 +63,14 @@ pub struct Loader<'a> {
     access: Option<Access>,
     /// What keeps the shape of the database, while code of others may run.
     guard: Option<Guard>,
-    /// Privileges of schemas and of everything else, as far as they were looked for.
-    privileges: Option<[Vec<Vec<u8>>; 2]>,
+    privileges: Privileges,
+    /// All scripts once more, until it is known what they say of privileges.
+    ahead: Option<Box<dyn Read + 'a>>,
     /// Whether indexes are being made side by side.
     side_by_side: bool,
     after_indexes: Vec<Vec<u8>>,
     late: Vec<(LoadAs, Statements)>,
+    refreshes: Vec<Vec<u8>>,
     last: Vec<Vec<u8>>,
     /// When the last entry is run that was read.
     was: When,
@@ -80,14 +84,15 @@ pub struct Loader<'a> {
 }
 
 impl<'a> Loader<'a> {
-    /// Opens sessions that load into a database. `maintenance` is a connection to another one of the same server.
+    /// Opens sessions that load into a database. `maintenance` is a connection to another one of the same server. `ahead` has all
+    /// scripts once more: what they say of privileges comes at their end, and owners need some of it before.
     ///
     /// # Errors
     /// [`Error::Database`].
     pub fn open(
-        database: Connection,
-        maintenance: Connection,
+        (database, maintenance): (Connection, Connection),
         options: LoadOptions<'a>,
+        ahead: Box<dyn Read + 'a>,
         progress: &'a dyn Progress,
     ) -> Result<Self, Error> {
         Ok(Self {
@@ -96,10 +101,12 @@ impl<'a> Loader<'a> {
             shape: Shape::default(),
             access: None,
             guard: None,
-            privileges: None,
+            privileges: Privileges::default(),
+            ahead: Some(ahead),
             side_by_side: false,
             after_indexes: Vec::new(),
             late: Vec::new(),
+            refreshes: Vec::new(),
             last: Vec::new(),
             was: When::Now,
             was_tried: false,
@@ -109,13 +116,12 @@ impl<'a> Loader<'a> {
         })
     }
 
-    /// Runs a script with the rows that it may have, and waits until everything so far is done. `ahead` is the same script once
-    /// more, where its privileges stand behind what owners need them for.
+    /// Runs a script with the rows that it may have, and waits until everything so far is done.
     ///
     /// # Errors
     /// [`Error::Database`] with what the server said; [`Error::Io`] when the script cannot be read; [`Error::NoLoader`],
     /// [`Error::AsOwner`], [`Error::Code`].
-    pub fn script(&mut self, script: &mut dyn Read, mut ahead: Option<&mut dyn Read>) -> Result<(), Error> {
+    pub fn script(&mut self, script: &mut dyn Read) -> Result<(), Error> {
         if self.guard.is_none() && !self.options.trusts_code {
             let guard = Guard::new().map_err(|source| self.failed(source))?;
             let begin = self.guard.insert(guard).begin();
@@ -127,10 +133,9 @@ impl<'a> Loader<'a> {
         while let Some(part) = next_part(&mut reader)? {
             match part {
                 Part::Statements(statements) if is_blank(&statements.text) => {}
-                Part::Statements(statements) => self.statements(statements, &mut ahead)?,
+                Part::Statements(statements) => self.statements(statements)?,
                 Part::Copy { table, columns, raw } => {
-                    self.look_at_code(&mut ahead)?;
-                    rows_as = self.load_as(&table, &columns)?;
+                    rows_as = self.begin_rows(&table, &columns)?;
                     whole = WholeRows::default();
                     match raw {
                         Some(statement) => self.sessions.say(&rows_as, 0, statement)?,
@@ -158,7 +163,7 @@ impl<'a> Loader<'a> {
     /// # Errors
     /// [`Error::Database`], [`Error::Code`].
     pub fn sort_by_owner<T>(&mut self, tables: &mut [T], name: impl Fn(&T) -> (&str, &[String])) -> Result<(), Error> {
-        self.look_at_code(&mut None)?;
+        self.look_at_code()?;
         let load_as = |table: &T| self.load_as(name(table).0, name(table).1);
         tables.iter().try_for_each(|table| load_as(table).map(drop))?;
         tables.sort_by_cached_key(|table| load_as(table).ok());
@@ -170,8 +175,7 @@ impl<'a> Loader<'a> {
     /// # Errors
     /// Those of [`Loader::script`].
     pub fn rows(&mut self, (table, columns): (&str, &[String]), rows: &mut dyn Read) -> Result<(), Error> {
-        self.look_at_code(&mut None)?;
-        let load_as = self.load_as(table, columns)?;
+        let load_as = self.begin_rows(table, columns)?;
         let mut turn = 0;
         let mut whole = WholeRows::default();
         while let Some(mut piece) = read_piece(rows)? {
@@ -221,7 +225,7 @@ impl<'a> Loader<'a> {
                 }
                 LoadAs::Owner(owner) if !matches!(definition, Definition::Constraint(_)) => {
                     self.sessions.wait()?;
-                    self.make_as_owner(owner, &definition, statements, &mut None)?;
+                    self.make_as_owner(owner, &definition, statements)?;
                 }
                 load_as => {
                     self.sessions.wait()?;
@@ -230,6 +234,10 @@ impl<'a> Loader<'a> {
             }
         }
         self.sessions.wait()?;
+        self.say(self.guard.as_ref().map(Guard::open_functions).unwrap_or_default())?;
+        for text in self.privileges.at_end().into_iter().chain(std::mem::take(&mut self.refreshes)) {
+            self.run(&text)?;
+        }
         if let Some(guard) = self.guard.take() {
             self.say(guard.end())?;
         }
@@ -256,7 +264,7 @@ impl<'a> Loader<'a> {
     }
 
     /// Looks whose code the tables run, when they are all there. Where owners load rows, they get their privileges before.
-    fn look_at_code(&mut self, ahead: &mut Option<&mut dyn Read>) -> Result<(), Error> {
+    fn look_at_code(&mut self) -> Result<(), Error> {
         if self.access.is_some() || self.options.trusts_code {
             return Ok(());
         }
@@ -272,30 +280,39 @@ impl<'a> Loader<'a> {
             let why = "only a superuser can keep others from changing the tables meanwhile".to_owned();
             return Err(Error::NoLoader { owner, source: postgres::Error::Settings(why) });
         }
-        for privileges in self.privileges(ahead)?.concat() {
+        self.prepare_owners()?;
+        for privileges in self.privileges.for_reading() {
             self.run(&privileges)?;
         }
         self.allow(Allowed::Nothing)?;
         self.wait()
     }
 
-    /// The privileges that a script gives, before it comes to them.
-    fn privileges(&mut self, ahead: &mut Option<&mut dyn Read>) -> Result<[Vec<Vec<u8>>; 2], Error> {
-        if let Some(ahead) = ahead.take() {
-            let mut found = [Vec::new(), Vec::new()];
+    /// Does what has to be done before code of an owner runs.
+    fn prepare_owners(&mut self) -> Result<(), Error> {
+        if let Some(mut ahead) = self.ahead.take() {
+            let ahead: &mut dyn Read = &mut ahead;
             let mut reader = self.reader(ahead)?;
             while let Some(part) = next_part(&mut reader)? {
-                let Part::Statements(statements) = part else { continue };
-                let [schemas, others] = &mut found;
-                match Definition::of(&statements.text) {
-                    Definition::OnSchema => schemas.push(statements.text),
-                    Definition::Privileges => others.push(statements.text),
-                    _ => {}
+                if let Part::Statements(statements) = part {
+                    self.privileges.is_ahead(statements.text);
                 }
             }
-            self.privileges = Some(found);
         }
-        Ok(self.privileges.clone().unwrap_or_default())
+        for privileges in self.privileges.for_schemas() {
+            self.run(&privileges)?;
+        }
+        self.say(self.guard.as_ref().map(Guard::close_functions).unwrap_or_default())
+    }
+
+    /// Who loads the rows of a table with these columns, which come next.
+    fn begin_rows(&mut self, table: &str, columns: &[String]) -> Result<LoadAs, Error> {
+        self.look_at_code()?;
+        let load_as = self.load_as(table, columns)?;
+        for statement in self.privileges.gets_rows(table, load_as != LoadAs::Restorer) {
+            self.run(&statement)?;
+        }
+        Ok(load_as)
     }
 
     /// From now on others make, alter and drop no more than this.
@@ -312,22 +329,26 @@ impl<'a> Loader<'a> {
 
     /// Runs statements: indexes at the same time, everything else in its order, or later. Where not all rows are there, a
     /// foreign key that cannot be made is no error.
-    fn statements(&mut self, statements: Statements, ahead: &mut Option<&mut dyn Read>) -> Result<(), Error> {
+    fn statements(&mut self, statements: Statements) -> Result<(), Error> {
         if let Some(table) = &statements.inserts_into {
-            self.look_at_code(ahead)?;
+            let load_as = self.begin_rows(table, &[])?;
             self.settle_indexes()?;
-            let load_as = self.load_as(table, &[])?;
             return self.sessions.run(&load_as, &statements.text);
         }
         let is_whole = statements.is_first && statements.is_last;
         let definition = if is_whole { Definition::of(&statements.text) } else { Definition::Other };
-        let (when, mut maker) = self.when(&definition, ahead)?;
+        if definition == Definition::Privileges {
+            self.privileges.put_off(statements.text);
+            return Ok(());
+        }
+        let (when, mut maker) = self.when(&definition)?;
         if maker == LoadAs::Restorer {
             maker = self.maker(&definition, &statements.text)?;
         }
         self.was = when;
         match when {
             When::Late => self.late.push((maker, statements)),
+            When::Refresh => self.refreshes.push(statements.text),
             When::Last => self.last.push(statements.text),
             When::AfterIndexes => self.after_indexes.push(statements.text),
             When::Now if maker == LoadAs::Restorer && matches!(definition, Definition::Index { .. }) => {
@@ -340,7 +361,7 @@ impl<'a> Loader<'a> {
             When::Now => {
                 self.settle_indexes()?;
                 match maker {
-                    LoadAs::Owner(owner) => self.make_as_owner(owner, &definition, statements, ahead)?,
+                    LoadAs::Owner(owner) => self.make_as_owner(owner, &definition, statements)?,
                     LoadAs::Restorer => self.run_as(&LoadAs::Restorer, &definition, &statements.whole())?,
                 }
             }
@@ -349,17 +370,18 @@ impl<'a> Loader<'a> {
     }
 
     /// When something is made, and who makes it where that is not now.
-    fn when(&mut self, definition: &Definition, ahead: &mut Option<&mut dyn Read>) -> Result<(When, LoadAs), Error> {
+    fn when(&mut self, definition: &Definition) -> Result<(When, LoadAs), Error> {
         let now = (When::Now, LoadAs::Restorer);
         let late = (When::Late, LoadAs::Restorer);
         Ok(match definition {
             Definition::EventTrigger | Definition::OnEventTrigger => (When::Last, LoadAs::Restorer),
+            Definition::Refresh => (When::Refresh, LoadAs::Restorer),
             // What is said of something that is made later is said then.
             Definition::Comment if matches!(self.was, When::Late | When::Last) => (self.was, LoadAs::Restorer),
             Definition::Comment if self.side_by_side => (When::AfterIndexes, LoadAs::Restorer),
             Definition::IndexPartition if !self.late.is_empty() => late,
             Definition::Index { .. } | Definition::Statistics | Definition::Constraint(_) => {
-                self.look_at_code(ahead)?;
+                self.look_at_code()?;
                 let Some(access) = &self.access else { return Ok(now) };
                 match definition {
                     // From then on, planning a query on the table would run it.
@@ -386,22 +408,9 @@ impl<'a> Loader<'a> {
     }
 
     /// Makes something with the rights of its owner, who may make things in the schema for that.
-    fn make_as_owner(
-        &mut self,
-        owner: String,
-        definition: &Definition,
-        statements: Statements,
-        ahead: &mut Option<&mut dyn Read>,
-    ) -> Result<(), Error> {
+    fn make_as_owner(&mut self, owner: String, definition: &Definition, statements: Statements) -> Result<(), Error> {
         self.sessions.open_owner(&owner)?;
-        let [schemas, _] = self.privileges(ahead)?;
-        // Once is enough.
-        if let Some([known, _]) = &mut self.privileges {
-            known.clear();
-        }
-        for privileges in schemas {
-            self.run(&privileges)?;
-        }
+        self.prepare_owners()?;
         let mut lent = None;
         if let Some(schema) = schema_of(definition, &statements.text) {
             let stopped = || self.progress.cancelled();
@@ -474,25 +483,4 @@ impl std::fmt::Debug for Loader<'_> {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(formatter, "Loader({:?})", self.sessions)
     }
-}
-
-pub(super) fn next_part(reader: &mut ScriptReader<&mut dyn Read>) -> Result<Option<Part>, Error> {
-    reader.next_part().map_err(unreadable)
-}
-
-pub(super) fn unreadable(source: std::io::Error) -> Error {
-    Error::io("read", "the dump", source)
-}
-
-/// Whether there are only comments and empty lines.
-fn is_blank(text: &[u8]) -> bool {
-    text.split(|byte| *byte == b'\n').all(|line| line.is_empty() || line.starts_with(b"--"))
-}
-
-/// The next bytes, or `None` at the end.
-pub(super) fn read_piece(from: &mut dyn Read) -> Result<Option<Vec<u8>>, Error> {
-    let mut piece = Vec::with_capacity(BUFFER_BYTES);
-    let read = from.take(BUFFER_BYTES as u64).read_to_end(&mut piece);
-    read.map_err(unreadable)?;
-    Ok((!piece.is_empty()).then_some(piece))
 }

@@ -11,6 +11,8 @@ mod load;
 mod loader_role;
 mod maintenance;
 mod needs;
+mod privileges;
+mod reading;
 mod replace;
 mod sessions;
 mod shape;
@@ -84,12 +86,18 @@ impl LoadedDatabase {
         &self.name
     }
 
-    /// Sessions that load into it. What they load stays when one fails: it is whole only at their end.
+    /// Sessions that load into it. What they load stays when one fails: it is whole only at their end. `ahead` is that of
+    /// [`Loader::open`].
     ///
     /// # Errors
     /// [`Error::Database`].
-    pub fn loader<'a>(&self, options: LoadOptions<'a>, progress: &'a dyn Progress) -> Result<Loader<'a>, Error> {
-        Loader::open(self.connection(), self.maintenance.connection().clone(), options, progress)
+    pub fn loader<'a>(
+        &self,
+        options: LoadOptions<'a>,
+        ahead: Box<dyn std::io::Read + 'a>,
+        progress: &'a dyn Progress,
+    ) -> Result<Loader<'a>, Error> {
+        Loader::open((self.connection(), self.maintenance.connection().clone()), options, ahead, progress)
     }
 
     /// How many foreign keys there are.

@@ -5,8 +5,8 @@
 use std::io::Read;
 
 use super::lanes::{LaneOptions, Lanes};
-use super::load::{next_part, read_piece, unreadable};
 use super::loader_role::LoaderRoles;
+use super::reading::{next_part, read_piece, unreadable};
 use super::written::{COUNTS, Watch, around};
 use crate::model::rows::END;
 use crate::postgres::access::{Access, LoadAs};

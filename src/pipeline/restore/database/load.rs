@@ -36,14 +36,18 @@ pub(super) fn load(
     let Loading { wanted, jobs, trusts_code, is_foreign } = loading;
     let has_all_rows = wanted.tables.is_empty();
     let options = LoadOptions { jobs, encoding: &saved.facts.encoding, has_all_rows, trusts_code, is_foreign };
-    let mut loader = loaded.loader(options, progress)?;
+    let mut ahead_reader = repository.reader()?;
+    let ahead = match &saved.dump {
+        Dump::Plain(content) => vec![Segment::whole(content)],
+        Dump::Tables(tables) => vec![tables.statements(&tables.index.before)?, tables.statements(&tables.index.after)?],
+    };
+    let ahead = Box::new(ContentStream::of_segments(ahead, &mut ahead_reader));
+    let mut loader = loaded.loader(options, ahead, progress)?;
     match &saved.dump {
         Dump::Plain(content) => {
             let mut reader = repository.reader()?;
-            let mut ahead_reader = repository.reader()?;
-            let mut ahead = ContentStream::of_segments(vec![Segment::whole(content)], &mut ahead_reader);
             let mut dump = script(Counted::new(Segment::whole(content), &mut reader, progress), wanted);
-            let loaded = loader.script(&mut dump, Some(&mut ahead));
+            let loaded = loader.script(&mut dump);
             loaded.map_err(|error| reading_error(error, progress))?;
         }
         Dump::Tables(tables) => load_tables(&mut loader, repository, (tables, wanted), progress)?,
@@ -62,15 +66,13 @@ fn load_tables(
     let failed = |error| reading_error(error, progress);
     let TableIndex { before, others, after, .. } = &tables.index;
     let reader = &mut repository.reader()?;
-    let mut ahead_reader = repository.reader()?;
-    let mut ahead = ContentStream::of_segments(vec![tables.statements(before)?], &mut ahead_reader);
     let before = Counted::new(tables.statements(before)?, reader, progress);
-    loader.script(&mut script(before, Wanted::default()), Some(&mut ahead)).map_err(failed)?;
+    loader.script(&mut script(before, Wanted::default())).map_err(failed)?;
     load_rows(loader, reader, (tables, wanted), progress)?;
     let others = Counted::new(tables.statements(others)?, reader, progress);
-    loader.script(&mut script(others, wanted), None).map_err(failed)?;
+    loader.script(&mut script(others, wanted)).map_err(failed)?;
     let after = Counted::new(tables.statements(after)?, reader, progress);
-    loader.script(&mut script(after, Wanted::default()), None).map_err(failed)
+    loader.script(&mut script(after, Wanted::default())).map_err(failed)
 }
 
 /// Loads the rows of those tables that have a file of their own.

@@ -1,0 +1,83 @@
+//! The part of the privileges in a script that code needs which runs while rows are loaded: to look things up.
+
+use super::tokens::{Tokens, without_comments};
+use super::wrapped::one_by_one;
+
+/// What these statements of one entry give that changes nothing of a table: schemas, sequences, and the rows of tables to read.
+/// Empty where that is nothing.
+pub(crate) fn reading_part(entry: &[u8]) -> Vec<u8> {
+    let mut part = String::new();
+    let mut gives = false;
+    for statement in one_by_one(entry) {
+        let text = String::from_utf8_lossy(statement);
+        let text = without_comments(&text);
+        let mut tokens = Tokens(text);
+        match tokens.word() {
+            Some("SET" | "RESET") if tokens.word() == Some("SESSION") => part.push_str(text),
+            Some("GRANT") => {
+                let read = to_read(tokens, text);
+                gives |= read.is_some();
+                part.push_str(&read.unwrap_or_default());
+            }
+            _ => continue,
+        }
+        part.push('\n');
+    }
+    if gives { part.into_bytes() } else { Vec::new() }
+}
+
+/// What is left of a statement, of which `tokens` has what follows `GRANT`.
+fn to_read(mut tokens: Tokens<'_>, text: &str) -> Option<String> {
+    let mut columns = Vec::new();
+    loop {
+        let privilege = tokens.word()?;
+        let list = tokens.0;
+        let names = if list.starts_with('(') { list.get(..=after_list(&mut tokens, list)?)? } else { "" };
+        if matches!(privilege, "SELECT" | "ALL") {
+            columns.push(format!("SELECT{names}"));
+        }
+        match tokens.next_token()? {
+            "," => {}
+            "ON" => break,
+            _ => return None,
+        }
+    }
+    match tokens.word()? {
+        "SCHEMA" | "SEQUENCE" => Some(text.to_owned()),
+        "TABLE" if !columns.is_empty() => Some(format!("GRANT {} ON TABLE{}", columns.join(", "), tokens.0)),
+        _ => None,
+    }
+}
+
+/// Where a list of names ends.
+fn after_list(tokens: &mut Tokens<'_>, list: &str) -> Option<usize> {
+    while tokens.next_token()? != ")" {}
+    Some(list.len() - tokens.0.len() - 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_given_to_read_is_kept() {
+        for (entry, expected) in [
+            (
+                "-- x\n\nGRANT SELECT,INSERT ON TABLE m.t TO a;\nGRANT ALL ON TABLE m.\"t u\" TO b WITH GRANT OPTION;\n",
+                "GRANT SELECT ON TABLE m.t TO a;\nGRANT SELECT ON TABLE m.\"t u\" TO b WITH GRANT OPTION;\n",
+            ),
+            ("GRANT SELECT(\"a)\"),UPDATE(b) ON TABLE m.t TO a;", "GRANT SELECT(\"a)\") ON TABLE m.t TO a;\n"),
+            ("REVOKE ALL ON TABLE m.t FROM a;\nGRANT INSERT ON TABLE m.t TO a;", ""),
+            ("GRANT ALL ON FUNCTION m.f() TO a;", ""),
+            ("GRANT USAGE ON SEQUENCE m.s TO a;", "GRANT USAGE ON SEQUENCE m.s TO a;\n"),
+            (
+                "SET SESSION AUTHORIZATION g;\nGRANT SELECT,DELETE ON TABLE m.t TO a;\nRESET SESSION AUTHORIZATION;\n",
+                "SET SESSION AUTHORIZATION g;\nGRANT SELECT ON TABLE m.t TO a;\nRESET SESSION AUTHORIZATION;\n",
+            ),
+            ("SET SESSION AUTHORIZATION g;\nGRANT DELETE ON TABLE m.t TO a;\nRESET SESSION AUTHORIZATION;\n", ""),
+            ("ALTER DEFAULT PRIVILEGES FOR ROLE a GRANT SELECT ON TABLES TO b;", ""),
+        ] {
+            assert_eq!(String::from_utf8_lossy(&reading_part(entry.as_bytes())), expected, "{entry}");
+        }
+    }
+}
