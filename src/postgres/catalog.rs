@@ -3,10 +3,13 @@
 //! The order is the same on every night and on every server: that of an index where it does not depend on a language,
 //! else that of the bytes of the values' text.
 
+use std::collections::HashMap;
+
 use serde::Deserialize;
 
 use super::client::{QUESTION_BEGIN, parse};
 use super::pieces::{PIECE_BYTES, bounds, conditions};
+use super::shape_lock::{EXPRESSIONS, RUNS_CODE, ShapeLock};
 use super::sql::{self, literal};
 use super::table_file::file_name;
 use super::{Connection, Error, Session, Stopped, query};
@@ -65,6 +68,13 @@ const CATALOG_SQL: &str = "WITH database AS (
     -- What an enum hashes to depends on the database that it is in. pg_dump tells such a key in the same way.
     SELECT p.partrelid FROM pg_catalog.pg_partitioned_table p WHERE p.partstrat = 'h' AND EXISTS (
         SELECT FROM pg_catalog.pg_opclass o WHERE o.oid = ANY (p.partclass) AND o.opcname = 'enum_ops')
+), others AS (
+    -- Whoever owns a table, or one that it is a part of, may give it an index.
+    WITH RECURSIVE tree AS (
+        SELECT oid FROM pg_catalog.pg_class WHERE relkind IN ('r', 'p') AND relowner NOT IN (
+            SELECT oid FROM pg_catalog.pg_roles WHERE rolsuper OR rolname = CURRENT_USER)
+        UNION SELECT i.inhrelid FROM pg_catalog.pg_inherits i JOIN tree ON i.inhparent = tree.oid
+    ) SELECT oid FROM tree
 ), below AS (
     WITH RECURSIVE tree AS (
         SELECT partrelid AS oid FROM enum_hashed
@@ -78,18 +88,10 @@ SELECT pg_catalog.json_build_object(
         WHEN c.relpersistence = 'u' AND pg_catalog.pg_is_in_recovery() THEN 'it is unlogged, and a standby has no rows of it'
         WHEN EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_class'::regclass
             AND d.objid = c.oid AND d.deptype = 'e') THEN 'it belongs to an extension'
-        -- To plan a query is to run what is constant in the expressions of indexes and statistics. What the server brings along does
-        -- no harm there, and is not noted as what they depend on.
-        WHEN NOT (SELECT rolsuper FROM pg_catalog.pg_roles WHERE oid = c.relowner) AND c.relowner <> (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = CURRENT_USER)
-            AND (EXISTS (SELECT FROM pg_catalog.pg_index x JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = x.indexrelid
-                    WHERE x.indrelid = c.oid AND (x.indexprs IS NOT NULL OR x.indpred IS NOT NULL)
-                    AND d.refclassid IN ('pg_catalog.pg_proc'::pg_catalog.regclass, 'pg_catalog.pg_operator'::pg_catalog.regclass, 'pg_catalog.pg_type'::pg_catalog.regclass))
-                OR EXISTS (SELECT FROM pg_catalog.pg_statistic_ext s JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_statistic_ext'::pg_catalog.regclass AND d.objid = s.oid
-                    WHERE s.stxrelid = c.oid
-                    AND d.refclassid IN ('pg_catalog.pg_proc'::pg_catalog.regclass, 'pg_catalog.pg_operator'::pg_catalog.regclass, 'pg_catalog.pg_type'::pg_catalog.regclass)))
-            THEN 'its indexes or statistics run code of its owner'
+        WHEN c.oid IN (SELECT oid FROM others) AND :EXPRESSIONS THEN ':RUNS_CODE'
         WHEN pg_catalog.row_security_active(c.oid) THEN 'policies hide rows of it'
         WHEN c.oid IN (SELECT oid FROM below) THEN 'its partition depends on how an enum hashes' END,
+    'is_of_others', c.oid IN (SELECT oid FROM others),
     'related', (WITH RECURSIVE above AS (
             SELECT inhparent AS oid FROM pg_catalog.pg_inherits WHERE inhrelid = c.oid
             UNION SELECT i.inhparent FROM pg_catalog.pg_inherits i JOIN above ON i.inhrelid = above.oid
@@ -127,6 +129,8 @@ struct Entry {
     bytes: u64,
     /// Why it is not read in the order of its key, whatever that is.
     unfit: Option<String>,
+    /// Whether somebody may give it an index who is neither a superuser nor the one who asks.
+    is_of_others: bool,
     related: Option<Vec<String>>,
     columns: Option<Vec<String>>,
     key: Option<Vec<EntryKey>>,
@@ -153,6 +157,7 @@ struct Statistics {
 #[derive(Debug)]
 pub(crate) struct Table {
     oid: u32,
+    is_of_others: bool,
     /// Schema and table, quoted where needed.
     pub(crate) quoted: String,
     /// For a pattern of `pg_dump`.
@@ -279,7 +284,8 @@ impl Catalog {
     /// [`Error::Process`] with what the server said.
     pub(crate) fn read(session: &mut Session, scattered_max: u64, stopped: Stopped<'_>) -> Result<Self, Error> {
         let mut catalog = Self::default();
-        for row in session.rows(CATALOG_SQL, stopped)? {
+        let sql = CATALOG_SQL.replace(":EXPRESSIONS", EXPRESSIONS).replace(":RUNS_CODE", RUNS_CODE);
+        for row in session.rows(&sql, stopped)? {
             let entry: Entry = parse(&row)?;
             sql::table(&entry.table)?;
             let mut columns = entry.columns.iter().flatten().chain(entry.key.iter().flatten().map(|key| &key.column));
@@ -293,6 +299,37 @@ impl Catalog {
         }
         catalog.keyed.sort_by(|a, b| a.file.cmp(&b.file));
         Ok(catalog)
+    }
+
+    /// Keeps tables of others as they are until the lock is given back, and leaves those out of which that is not sure. `name` is
+    /// that of the session.
+    ///
+    /// # Errors
+    /// [`Error::Process`] with what the server said.
+    pub(crate) fn lock(
+        &mut self,
+        connection: &Connection,
+        name: &str,
+        stopped: Stopped<'_>,
+    ) -> Result<Option<ShapeLock>, Error> {
+        let of_others = self.keyed.iter().filter(|table| table.is_of_others);
+        let of_others: HashMap<u32, String> = of_others.map(|table| (table.oid, table.quoted.clone())).collect();
+        if of_others.is_empty() {
+            return Ok(None);
+        }
+        let mut session = Session::open(connection, name)?;
+        session.run(&BEGIN_SQL.replace("REPEATABLE READ", "READ COMMITTED"), stopped)?;
+        session.run(FURTHER_SETTINGS_SQL, stopped)?;
+        let (lock, unfit) = ShapeLock::take(session, &of_others, stopped)?;
+        let (others, keyed) =
+            std::mem::take(&mut self.keyed).into_iter().partition(|table| unfit.contains_key(&table.oid));
+        self.keyed = keyed;
+        let others: Vec<Table> = others;
+        self.others.extend(others.into_iter().filter_map(|table| {
+            let why = unfit.get(&table.oid)?;
+            Some((table.quoted, (*why).to_owned()))
+        }));
+        Ok(Some(lock))
     }
 
     /// The tables whose rows are those of a table that is named as a dump does: what it is part of, and of a whole its parts.
@@ -358,9 +395,9 @@ impl Catalog {
         let orders = orders.iter().map(|order| order.kind);
         let key = key.iter().zip(orders).map(|(key, order)| KeyColumn { column: key.column.clone(), order }).collect();
         let file = file_name(&entry.schema, &entry.name);
-        let Entry { oid, table, schema, name, related, .. } = entry;
+        let Entry { oid, is_of_others, table, schema, name, related, .. } = entry;
         let related = related.unwrap_or_default();
-        self.keyed.push(Table { oid, quoted: table, schema, name, file, columns, key, related, queries });
+        self.keyed.push(Table { oid, is_of_others, quoted: table, schema, name, file, columns, key, related, queries });
         Ok(())
     }
 }

@@ -30,6 +30,7 @@ mod pieces;
 mod restriction;
 mod roles;
 pub(crate) mod script;
+pub(crate) mod shape_lock;
 pub(crate) mod sql;
 mod statement;
 mod table_file;

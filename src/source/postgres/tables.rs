@@ -10,6 +10,7 @@ use super::dump::GLOBALS_FILE;
 use crate::model::{DATA_FOLDER, KeyedTable, Node, OtherTable, ROLES_FILE, Script, TABLES_FILE, TableIndex, TableRows};
 use crate::postgres::ahead::read_ahead;
 use crate::postgres::catalog::{self, Catalog, Table};
+use crate::postgres::shape_lock::ShapeLock;
 use crate::postgres::sql::ident;
 use crate::postgres::{self, Connection, CopyCounter, Session};
 use crate::process::{self, POLL, Process, Program, Watched};
@@ -60,6 +61,8 @@ pub fn tables_without_order(
 pub(super) struct TableDump {
     /// It holds what is seen, and the locks.
     holder: Session,
+    /// It keeps tables of others as they are while queries on them are planned.
+    lock: Option<ShapeLock>,
     sessions: Vec<Session>,
     catalog: Catalog,
     scripts: Option<Scripts>,
@@ -99,9 +102,10 @@ impl TableDump {
         let begin = || {
             let mut holder = Session::open(connection, name)?;
             let snapshot = catalog::begin(&mut holder, &stopped)?;
-            let catalog = Catalog::read(&mut holder, options.scattered_max, &stopped)?;
+            let mut catalog = Catalog::read(&mut holder, options.scattered_max, &stopped)?;
+            let lock = catalog.lock(connection, name, &stopped)?;
             if catalog.keyed.is_empty() {
-                return Ok(Self { holder, sessions: Vec::new(), catalog, scripts: None });
+                return Ok(Self { holder, lock, sessions: Vec::new(), catalog, scripts: None });
             }
             let start = |section: &str, more: &[String]| {
                 let mut program = program();
@@ -121,7 +125,7 @@ impl TableDump {
             let blockers = || catalog::check_blockers(connection, name, &stopped);
             let [before, others, after] = programs.map(|process| Begun::wait(process, &blockers, progress));
             let scripts = Some(Scripts { before: before?, others: others?, after: after? });
-            Ok(Self { holder, sessions, catalog, scripts })
+            Ok(Self { holder, lock, sessions, catalog, scripts })
         };
         begin().map_err(|error| match progress::check(progress) {
             Err(cancelled) => Error::Stop(cancelled.into()),
@@ -154,7 +158,7 @@ impl TableDump {
         show_role_file: &mut dyn FnMut(&str, &mut dyn Visitor) -> Result<(), Error>,
         progress: &dyn Progress,
     ) -> Result<Vec<TableRows>, Error> {
-        let Self { mut holder, sessions, catalog, scripts } = self;
+        let Self { mut holder, lock, sessions, catalog, scripts } = self;
         let nothing = postgres::Error::Incomplete { program: "pg_dump".to_owned(), why: "it was not started" };
         let Scripts { before, others, after } = scripts.ok_or(nothing)?;
         visitor.enter((nodes.directory)(DATA_FOLDER), Path::new(""))?;
@@ -173,6 +177,7 @@ impl TableDump {
             Ok(())
         })?;
         sessions.into_iter().try_for_each(Session::end)?;
+        lock.map_or(Ok(()), |lock| lock.end(&|| progress.cancelled()))?;
         visitor.leave()?;
         show_role_file(GLOBALS_FILE, visitor)?;
         let mut show = |name: &str, begun| script((nodes.file)(name), name, (begun, progress), visitor);

@@ -1,0 +1,80 @@
+//! Keeps owners from giving their tables what a planner would run, while queries on those are planned.
+//!
+//! To plan a query the server runs what is constant in the expressions of indexes and statistics. A lock that reading takes keeps
+//! nobody from making these, and what is seen of one moment does not show them. So another session has a lock on the tables
+//! that does, and looks after it has that.
+
+use std::collections::{HashMap, HashSet};
+
+use super::sql::{self, literal};
+use super::{Error, Session, Stopped};
+
+/// Tables that one statement locks.
+const LOCKED_AT_ONCE: usize = 500;
+/// What makes a table `c` run code of whoever may give it indexes. What the server brings along does no harm there, and is not
+/// noted as what they depend on.
+pub(crate) const EXPRESSIONS: &str = "(EXISTS (SELECT FROM pg_catalog.pg_index x JOIN pg_catalog.pg_depend d
+        ON d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = x.indexrelid
+        WHERE x.indrelid = c.oid AND (x.indexprs IS NOT NULL OR x.indpred IS NOT NULL)
+        AND d.refclassid IN ('pg_catalog.pg_proc'::pg_catalog.regclass, 'pg_catalog.pg_operator'::pg_catalog.regclass, 'pg_catalog.pg_type'::pg_catalog.regclass))
+    OR EXISTS (SELECT FROM pg_catalog.pg_statistic_ext s JOIN pg_catalog.pg_depend d
+        ON d.classid = 'pg_catalog.pg_statistic_ext'::pg_catalog.regclass AND d.objid = s.oid WHERE s.stxrelid = c.oid
+        AND d.refclassid IN ('pg_catalog.pg_proc'::pg_catalog.regclass, 'pg_catalog.pg_operator'::pg_catalog.regclass, 'pg_catalog.pg_type'::pg_catalog.regclass)))";
+pub(super) const RUNS_CODE: &str = "its indexes or statistics run code of its owner";
+const NOT_LOCKED: &str = "its owner could not be kept from giving it an index meanwhile";
+
+/// Locks those of the tables that can be locked at once. What one was refused is none of the next.
+const LOCK_SQL: &str = "DECLARE name pg_catalog.text; BEGIN
+    FOREACH name IN ARRAY ARRAY[:NAMES] LOOP
+        BEGIN
+            EXECUTE 'LOCK TABLE ONLY ' || name || ' IN SHARE UPDATE EXCLUSIVE MODE NOWAIT';
+        EXCEPTION WHEN OTHERS THEN NULL;
+        END;
+    END LOOP;
+END";
+/// Each locked table, and whether it runs code.
+const LOCKED_SQL: &str = "SELECT c.oid, :EXPRESSIONS FROM pg_catalog.pg_class c WHERE c.oid IN (
+    SELECT relation FROM pg_catalog.pg_locks WHERE pid = pg_catalog.pg_backend_pid() AND locktype = 'relation' AND mode = 'ShareUpdateExclusiveLock')";
+
+/// A session that has the lock.
+pub(crate) struct ShapeLock(Session);
+
+impl ShapeLock {
+    /// Locks tables, by their numbers, as they stand in SQL. `session` has begun a transaction that sees what others commit.
+    /// Returns those on which nothing may be planned, and why.
+    ///
+    /// # Errors
+    /// Those of [`Session::rows`]; [`Error::Name`].
+    pub(super) fn take(
+        mut session: Session,
+        tables: &HashMap<u32, String>,
+        stopped: Stopped<'_>,
+    ) -> Result<(Self, HashMap<u32, &'static str>), Error> {
+        let names: Vec<String> =
+            tables.values().map(|table| Ok(literal(&sql::table(table)?))).collect::<Result<_, Error>>()?;
+        for names in names.chunks(LOCKED_AT_ONCE) {
+            session.run(&format!("DO {};", literal(&LOCK_SQL.replace(":NAMES", &names.join(", ")))), stopped)?;
+        }
+        let mut locked = HashSet::new();
+        let mut unfit = HashMap::new();
+        for row in session.rows(&LOCKED_SQL.replace(":EXPRESSIONS", EXPRESSIONS), stopped)? {
+            let [Some(oid), Some(runs_code)] = row.as_slice() else { continue };
+            let Ok(oid) = oid.parse() else { continue };
+            locked.insert(oid);
+            if runs_code != "f" {
+                unfit.insert(oid, RUNS_CODE);
+            }
+        }
+        unfit.extend(tables.keys().filter(|oid| !locked.contains(*oid)).map(|oid| (*oid, NOT_LOCKED)));
+        Ok((Self(session), unfit))
+    }
+
+    /// Gives the tables back.
+    ///
+    /// # Errors
+    /// Those of [`Session::run`].
+    pub(crate) fn end(mut self, stopped: Stopped<'_>) -> Result<(), Error> {
+        self.0.run("COMMIT;", stopped)?;
+        self.0.end()
+    }
+}
