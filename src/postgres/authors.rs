@@ -1,13 +1,13 @@
 //! Whose code a server could run while a database is given its shape: it evaluates what is constant in an expression, and
 //! reads the values in it, when it makes what has the expression.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use serde::Deserialize;
 
 use super::client::parse;
 use super::sql::literal;
-use super::{Connection, Error, Stopped, query};
+use super::{Connection, Error, Row, Stopped, query};
 use crate::model::split_names;
 
 /// One row of JSON. Values of arrays, composite types and ranges of a domain are checked where they stand in a statement.
@@ -103,6 +103,24 @@ pub(crate) fn relation_owner(
         literal(name)
     );
     Ok(query(connection, &sql, stopped)?.into_iter().flatten().flatten().next())
+}
+
+/// All indexes by their names, with their owners where those are neither superusers nor the one who asks.
+///
+/// # Errors
+/// Those of [`query`].
+pub(crate) fn index_owners(
+    connection: &Connection,
+    stopped: Stopped<'_>,
+) -> Result<HashMap<Vec<String>, Option<String>>, Error> {
+    let sql = "SELECT n.nspname, c.relname, CASE WHEN NOT r.rolsuper AND r.rolname <> CURRENT_USER THEN r.rolname END
+        FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace JOIN pg_catalog.pg_roles r ON r.oid = c.relowner
+        WHERE c.relkind IN ('i', 'I') AND n.nspname !~ '^pg_'";
+    let owner = |row: Row| match <[Option<String>; 3]>::try_from(row) {
+        Ok([Some(schema), Some(name), owner]) => Some((vec![schema, name], owner)),
+        _ => None,
+    };
+    Ok(query(connection, sql, stopped)?.into_iter().filter_map(owner).collect())
 }
 
 #[cfg(test)]

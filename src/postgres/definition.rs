@@ -26,8 +26,11 @@ pub(crate) enum Definition {
         /// Whether it has an expression or a condition.
         is_computed: bool,
     },
-    /// An index becomes part of another.
-    IndexPartition,
+    /// An index becomes part of another, both quoted where needed.
+    IndexPartition {
+        whole: String,
+        part: String,
+    },
     /// What the planner is to know of columns and expressions.
     Statistics,
     Constraint(Constraint),
@@ -102,7 +105,7 @@ impl Definition {
             ["CREATE", "INDEX", ..] | ["CREATE", "UNIQUE", "INDEX", ..] => {
                 Self::Index { is_computed: has_expression(statement) || has_condition(statement) }
             }
-            ["ALTER", "INDEX", ..] => Self::IndexPartition,
+            ["ALTER", "INDEX", ..] => Self::altered_index(statement).unwrap_or(Self::Other),
             ["CREATE", "STATISTICS", ..] => Self::Statistics,
             ["CREATE", "DOMAIN", ..] => Self::Domain { has_check: statement.contains("CHECK (") },
             ["CREATE", "AGGREGATE", ..] => Self::Aggregate { has_initial_value: statement.contains("INITCOND = ") },
@@ -133,6 +136,14 @@ impl Definition {
             evaluates: is_part || is_partitioned || statement.contains(GENERATED),
             is_part,
         }
+    }
+
+    fn altered_index(statement: &str) -> Option<Self> {
+        let mut tokens = Tokens(statement);
+        tokens.pass(2);
+        let whole = tokens.name()?;
+        let is_part = tokens.word()? == "ATTACH" && tokens.word()? == "PARTITION";
+        is_part.then_some(Self::IndexPartition { whole, part: tokens.name()? })
     }
 
     fn altered_table(statement: &str) -> Option<Self> {
@@ -276,6 +287,8 @@ mod tests {
     fn other_entries_are_known_by_their_first_words() {
         let part = Definition::Partition { whole: "m.p".to_owned(), part: "m.\"q r\"".to_owned() };
         assert_eq!(of("ALTER TABLE ONLY m.p ATTACH PARTITION m.\"q r\" FOR VALUES IN (1);"), part);
+        let part = Definition::IndexPartition { whole: "m.i".to_owned(), part: "n.j".to_owned() };
+        assert_eq!(of("ALTER INDEX m.i ATTACH PARTITION n.j;"), part);
         assert_eq!(of("CREATE EVENT TRIGGER e ON sql_drop EXECUTE FUNCTION f();"), Definition::EventTrigger);
         assert_eq!(of("COMMENT ON EVENT TRIGGER e IS 'x';"), Definition::OnEventTrigger);
         assert_eq!(of("SECURITY LABEL FOR x ON EVENT TRIGGER e IS 'x';"), Definition::OnEventTrigger);

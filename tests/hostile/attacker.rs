@@ -86,7 +86,7 @@ impl Attacked {
     }
 
     /// A path that does not exist, where a command that the server starts could make a file.
-    pub(crate) fn mark_of_server(&self) -> PathBuf {
+    pub(crate) fn mark_of_server() -> PathBuf {
         let path = std::env::temp_dir().join(unique("larder_mark"));
         assert!(!path.exists());
         path

@@ -10,6 +10,7 @@ mod dumps;
 mod limits;
 mod others;
 mod privileges;
+mod races;
 mod rows;
 mod settings;
 mod shape;

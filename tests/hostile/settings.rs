@@ -9,7 +9,7 @@ fn whoever_logs_in_stays_that() {
     let attacked = Attacked::new();
     let (database, mallory) = (&attacked.system.database, &attacked.mallory);
     // A backup reads only: what it can be made to do is seen outside of the database.
-    let mark = attacked.mark_of_server();
+    let mark = Attacked::mark_of_server();
     attacked.as_mallory(&format!(
         "CREATE FUNCTION m.v() RETURNS void LANGUAGE plpgsql AS $f$ BEGIN
             IF session_user = '{0}' THEN BEGIN

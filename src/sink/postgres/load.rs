@@ -56,20 +56,22 @@ enum When {
 
 /// Loads a database by several sessions.
 pub struct Loader<'a> {
-    sessions: Sessions<'a>,
-    options: LoadOptions<'a>,
+    pub(super) sessions: Sessions<'a>,
+    pub(super) options: LoadOptions<'a>,
     shape: Shape,
     /// Whose code the tables run; `None` as long as they are not all there, or it does not matter.
     access: Option<Access>,
     /// What keeps the shape of the database, while code of others may run.
     guard: Option<Guard>,
     privileges: Privileges,
+    /// Whether everybody has them.
+    are_given: bool,
     /// All scripts once more, until it is known what they say of privileges.
     ahead: Option<Box<dyn Read + 'a>>,
     /// Whether indexes are being made side by side.
     side_by_side: bool,
     after_indexes: Vec<Vec<u8>>,
-    late: Vec<(LoadAs, Statements)>,
+    pub(super) late: Vec<(LoadAs, Statements)>,
     refreshes: Vec<Vec<u8>>,
     last: Vec<Vec<u8>>,
     /// When the last entry is run that was read.
@@ -80,7 +82,7 @@ pub struct Loader<'a> {
     tried: u64,
     /// The session that gets the next rows.
     next: usize,
-    progress: &'a dyn Progress,
+    pub(super) progress: &'a dyn Progress,
 }
 
 impl<'a> Loader<'a> {
@@ -102,6 +104,7 @@ impl<'a> Loader<'a> {
             access: None,
             guard: None,
             privileges: Privileges::default(),
+            are_given: false,
             ahead: Some(ahead),
             side_by_side: false,
             after_indexes: Vec::new(),
@@ -214,30 +217,12 @@ impl<'a> Loader<'a> {
     /// Those of [`Loader::script`].
     pub fn end(mut self) -> Result<u64, Error> {
         self.wait()?;
-        if self.late.iter().any(|(load_as, _)| *load_as != LoadAs::Restorer) {
-            self.allow(Allowed::One)?;
-        }
-        for (load_as, statements) in std::mem::take(&mut self.late) {
-            let definition = Definition::of(&statements.text);
-            match load_as {
-                LoadAs::Restorer if matches!(definition, Definition::Index { .. }) => {
-                    self.sessions.run_in_idle(&statements.whole())?;
-                }
-                LoadAs::Owner(owner) if !matches!(definition, Definition::Constraint(_)) => {
-                    self.sessions.wait()?;
-                    self.make_as_owner(owner, &definition, statements)?;
-                }
-                load_as => {
-                    self.sessions.wait()?;
-                    self.run_as(&load_as, &definition, &statements.whole())?;
-                }
-            }
-        }
-        self.sessions.wait()?;
-        self.say(self.guard.as_ref().map(Guard::open_functions).unwrap_or_default())?;
-        for text in self.privileges.at_end().into_iter().chain(std::mem::take(&mut self.refreshes)) {
+        self.give_privileges()?;
+        // Queries are planned for them, which would run expressions of indexes.
+        for text in std::mem::take(&mut self.refreshes) {
             self.run(&text)?;
         }
+        self.run_late()?;
         if let Some(guard) = self.guard.take() {
             self.say(guard.end())?;
         }
@@ -248,6 +233,16 @@ impl<'a> Loader<'a> {
         self.sessions.wait()?;
         self.sessions.end()?;
         Ok(self.tried)
+    }
+
+    /// Gives everybody the privileges that he will have.
+    fn give_privileges(&mut self) -> Result<(), Error> {
+        self.are_given = true;
+        self.say(self.guard.as_ref().map(Guard::open_functions).unwrap_or_default())?;
+        for text in self.privileges.at_end() {
+            self.run(&text)?;
+        }
+        Ok(())
     }
 
     fn reader<'r>(&self, script: &'r mut dyn Read) -> Result<ScriptReader<&'r mut dyn Read>, Error> {
@@ -302,7 +297,8 @@ impl<'a> Loader<'a> {
         for privileges in self.privileges.for_schemas() {
             self.run(&privileges)?;
         }
-        self.say(self.guard.as_ref().map(Guard::close_functions).unwrap_or_default())
+        let guard = self.guard.as_ref().filter(|_| !self.are_given);
+        self.say(guard.map(Guard::close_functions).unwrap_or_default())
     }
 
     /// Who loads the rows of a table with these columns, which come next.
@@ -316,7 +312,7 @@ impl<'a> Loader<'a> {
     }
 
     /// From now on others make, alter and drop no more than this.
-    fn allow(&mut self, allowed: Allowed) -> Result<(), Error> {
+    pub(super) fn allow(&mut self, allowed: Allowed) -> Result<(), Error> {
         match self.guard.as_mut().map(|guard| guard.allow(allowed)) {
             Some(statements) => self.say(statements),
             None => Ok(()),
@@ -379,7 +375,7 @@ impl<'a> Loader<'a> {
             // What is said of something that is made later is said then.
             Definition::Comment if matches!(self.was, When::Late | When::Last) => (self.was, LoadAs::Restorer),
             Definition::Comment if self.side_by_side => (When::AfterIndexes, LoadAs::Restorer),
-            Definition::IndexPartition if !self.late.is_empty() => late,
+            Definition::IndexPartition { .. } if !self.late.is_empty() => late,
             Definition::Index { .. } | Definition::Statistics | Definition::Constraint(_) => {
                 self.look_at_code()?;
                 let Some(access) = &self.access else { return Ok(now) };
@@ -408,7 +404,12 @@ impl<'a> Loader<'a> {
     }
 
     /// Makes something with the rights of its owner, who may make things in the schema for that.
-    fn make_as_owner(&mut self, owner: String, definition: &Definition, statements: Statements) -> Result<(), Error> {
+    pub(super) fn make_as_owner(
+        &mut self,
+        owner: String,
+        definition: &Definition,
+        statements: Statements,
+    ) -> Result<(), Error> {
         self.sessions.open_owner(&owner)?;
         self.prepare_owners()?;
         let mut lent = None;
@@ -435,7 +436,7 @@ impl<'a> Loader<'a> {
     }
 
     /// Runs the statements of an entry. Where not all rows are there, a foreign key may fail, and what is said of it with it.
-    fn run_as(&mut self, load_as: &LoadAs, definition: &Definition, text: &[u8]) -> Result<(), Error> {
+    pub(super) fn run_as(&mut self, load_as: &LoadAs, definition: &Definition, text: &[u8]) -> Result<(), Error> {
         let is_key = matches!(definition, Definition::Constraint(constraint) if constraint.is_foreign_key());
         let may_fail = !self.options.has_all_rows;
         self.was_tried = may_fail && (is_key || (*definition == Definition::Comment && self.was_tried));

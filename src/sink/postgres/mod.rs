@@ -7,6 +7,7 @@ use std::time::Duration;
 mod counts;
 mod guard;
 mod lanes;
+mod late;
 mod load;
 mod loader_role;
 mod maintenance;

@@ -113,7 +113,7 @@ fn owner_of(database: &Connection, text: &[u8], authors: &Authors, stopped: Stop
     owner.map(LoadAs::Owner).ok_or_else(|| refused(first_line(&String::from_utf8_lossy(text))))
 }
 
-fn refused(what: &str) -> Error {
+pub(super) fn refused(what: &str) -> Error {
     Error::Code { objects: vec![what.to_owned()] }
 }
 

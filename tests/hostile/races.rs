@@ -1,0 +1,125 @@
+//! What an owner does to his table between the look at it and its reading.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::Stdio;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::attacker::Attacked;
+
+/// A table of the role, and a function that leaves a mark when it is run by somebody else.
+fn attacked() -> (Attacked, std::path::PathBuf) {
+    let attacked = Attacked::new();
+    let mark = Attacked::mark_of_server();
+    attacked.as_mallory(&format!(
+        "CREATE FUNCTION m.v() RETURNS void LANGUAGE plpgsql AS $f$ BEGIN
+            IF session_user <> '{}' THEN BEGIN COPY (SELECT 1) TO PROGRAM 'cat >/dev/null; touch {}'; EXCEPTION WHEN OTHERS THEN NULL; END; END IF; END $f$;
+         CREATE FUNCTION m.f(integer) RETURNS integer IMMUTABLE LANGUAGE plpgsql AS $f$ BEGIN PERFORM m.v(); RETURN $1; END $f$;
+         CREATE TABLE m.t (id integer PRIMARY KEY, a integer); INSERT INTO m.t SELECT n, n FROM generate_series(1, 20000) AS n",
+        attacked.mallory,
+        mark.display()
+    ));
+    (attacked, mark)
+}
+
+/// Statistics that came after the look were evaluated by the planner, with the rights of who read.
+#[test]
+fn what_is_read_by_a_query_gets_no_statistics_meanwhile() {
+    let (attacked, mark) = attacked();
+    let mut psql = attacked.psql_of_mallory(&attacked.system.database);
+    let mut child = psql.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("psql");
+    let mut input = child.stdin.take().expect("piped");
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.load(Ordering::Acquire) {
+                let again = b"CREATE STATISTICS m.s ON (a + m.f(1)), id FROM m.t; DROP STATISTICS m.s;\n";
+                input.write_all(again).and_then(|()| input.flush()).expect("it reads");
+            }
+        });
+        for _ in 0..8 {
+            attacked.system.create();
+        }
+        is_over.store(true, Ordering::Release);
+    });
+    drop(input);
+    child.wait().expect("it ends");
+    assert!(!mark.exists(), "code of the owner ran");
+}
+
+/// Where nobody can be kept from that, nothing is planned.
+#[test]
+fn a_table_that_is_being_altered_is_not_read_by_a_query() {
+    let (attacked, mark) = attacked();
+    let mut psql = attacked.psql_of_mallory(&attacked.system.database);
+    let mut holder = psql.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("psql");
+    let mut input = holder.stdin.take().expect("piped");
+    let mut output = BufReader::new(holder.stdout.take().expect("piped"));
+    input
+        .write_all(b"BEGIN; CREATE STATISTICS m.s ON (a + m.f(1)), id FROM m.t;\n\\echo made\n")
+        .and_then(|()| input.flush())
+        .expect("it reads");
+    let mut line = String::new();
+    while line.trim() != "made" {
+        line.clear();
+        assert!(output.read_line(&mut line).expect("it writes") > 0, "psql ended");
+    }
+    let before = attacked.system.sql("SELECT sum(id) FROM m.t");
+    attacked.system.create();
+    drop(input);
+    assert!(holder.wait().expect("it ends").success());
+    let shown = attacked.system.larder(&["show", "latest"]).exits(0).stdout;
+    assert!(shown.contains("m.t (its owner could not be kept from giving it an index meanwhile)"), "{shown}");
+    assert!(!mark.exists(), "code of the owner ran");
+    attacked.restore(&[]).exits(0);
+    assert_eq!(attacked.system.sql("SELECT sum(id) FROM m.t"), before);
+}
+
+/// The owner of a table gives its partitions indexes, whoever owns those.
+#[test]
+fn a_partition_of_a_superuser_runs_nothing_of_who_owns_the_whole() {
+    let (attacked, mark) = attacked();
+    attacked.as_mallory("CREATE TABLE m.w (id integer PRIMARY KEY, a integer) PARTITION BY RANGE (id)");
+    attacked
+        .system
+        .sql("CREATE TABLE m.part PARTITION OF m.w FOR VALUES FROM (0) TO (9); INSERT INTO m.w VALUES (1, 1)");
+    attacked.as_mallory("CREATE INDEX ON m.w ((a + m.f(1)))");
+    attacked.system.create();
+    assert!(!mark.exists(), "code of the owner ran");
+    let shown = attacked.system.larder(&["show", "latest"]).exits(0).stdout;
+    assert!(shown.contains("m.part (its indexes or statistics run code of its owner)"), "{shown}");
+}
+
+/// Rows that were loaded through a partitioned table were counted by a query on it, which is planned; and an index that becomes
+/// part of another is compared with it, with all that is constant in both.
+#[test]
+fn rows_of_partitions_are_counted_without_a_plan() {
+    let (attacked, mark) = attacked();
+    attacked.as_mallory(
+        "CREATE TYPE m.e AS ENUM ('a', 'b'); CREATE TABLE m.h (id m.e, a integer) PARTITION BY HASH (id);
+         CREATE TABLE m.h0 PARTITION OF m.h FOR VALUES WITH (MODULUS 2, REMAINDER 0); CREATE TABLE m.h1 PARTITION OF m.h FOR VALUES WITH (MODULUS 2, REMAINDER 1);
+         INSERT INTO m.h SELECT 'a', n FROM generate_series(1, 20) AS n; INSERT INTO m.h VALUES ('b', 21); CREATE INDEX ON m.h ((a + m.f(1))); CREATE INDEX ON m.h (a)",
+    );
+    let indexes = "SELECT string_agg(indexrelid::regclass || ' ' || indisvalid, ', ' ORDER BY indexrelid::regclass::text) FROM pg_index WHERE indrelid IN ('m.h'::regclass, 'm.h0'::regclass)";
+    let before = attacked.system.sql(indexes);
+    attacked.system.create();
+    attacked.restore(&[]).exits(0);
+    assert!(!mark.exists(), "code of the owner ran");
+    assert_eq!(attacked.system.sql(indexes), before);
+    attacked.system.larder(&["verify", "latest", "--test-restore", "--on-live-server"]).exits(0);
+    assert!(!mark.exists(), "code of the owner ran");
+}
+
+/// A materialized view of a superuser that reads a table of somebody else is a query on it, which is planned.
+#[test]
+fn a_view_of_a_superuser_plans_nothing_of_others() {
+    let (attacked, mark) = attacked();
+    attacked.system.sql("CREATE MATERIALIZED VIEW public.sums AS SELECT sum(id) AS sum FROM m.t");
+    attacked.as_mallory("CREATE INDEX ON m.t ((a + m.f(1))); CREATE STATISTICS m.s ON (a + m.f(1)), id FROM m.t");
+    for method in ["tables", "pg_dump"] {
+        attacked.by_method(method);
+        attacked.system.create();
+        attacked.restore(&[]).exits(0);
+        assert!(!mark.exists(), "{method}: code of the owner ran");
+    }
+    assert_eq!(attacked.system.sql("SELECT sum FROM public.sums"), "200010000");
+}
