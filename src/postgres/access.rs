@@ -68,8 +68,32 @@ const TABLES_SQL: &str = "WITH RECURSIVE trusted AS (
         FROM tables t JOIN pg_catalog.pg_statistic_ext s ON s.stxrelid = t.oid WHERE pg_catalog.to_jsonb(s) ->> 'stxexprs' IS NOT NULL
     UNION ALL SELECT t.oid, false, t.relowner, 'pg_catalog.pg_rewrite'::pg_catalog.regclass, w.oid
         FROM tables t JOIN pg_catalog.pg_rewrite w ON w.ev_class = t.oid
+), casts AS (
+    SELECT DISTINCT f.proowner AS author FROM pg_catalog.pg_cast c JOIN pg_catalog.pg_proc f ON f.oid = c.castfunc
+        WHERE f.proowner NOT IN (SELECT oid FROM trusted)
+), casting AS (
+    -- A cast that was made later is used when an expression is read again, and when the body of a function is: that is not known.
+    SELECT code.tab, f.proowner AS author FROM code JOIN pg_catalog.pg_depend d ON d.classid = code.class AND d.objid = code.object
+            AND d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass
+        JOIN pg_catalog.pg_proc f ON f.oid = d.refobjid JOIN pg_catalog.pg_cast c ON c.castfunc = f.oid
+    UNION SELECT types.tab, f.proowner FROM types JOIN pg_catalog.pg_type y ON y.oid = types.typ AND y.typowner NOT IN (SELECT oid FROM trusted)
+        JOIN pg_catalog.pg_cast c ON y.oid IN (c.castsource, c.casttarget) JOIN pg_catalog.pg_proc f ON f.oid = c.castfunc
+        WHERE types.tab IN (SELECT code.tab FROM code WHERE NOT code.is_of_type)
+    UNION SELECT code.tab, casts.author FROM casts CROSS JOIN code JOIN pg_catalog.pg_depend d ON d.classid = code.class AND d.objid = code.object
+            AND d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass
+        JOIN pg_catalog.pg_proc f ON f.oid = d.refobjid JOIN pg_catalog.pg_language l ON l.oid = f.prolang
+        WHERE l.lanname NOT IN ('internal', 'c')
+), compared AS (
+    -- Rows that refer to others are compared with them by a query, which casts what it has to.
+    SELECT CASE n WHEN 1 THEN c.conrelid ELSE c.confrelid END AS tab FROM pg_catalog.pg_constraint c CROSS JOIN pg_catalog.generate_series(1, 2) AS n
+        CROSS JOIN LATERAL ROWS FROM (pg_catalog.unnest(c.conkey), pg_catalog.unnest(c.confkey), pg_catalog.unnest(c.conpfeqop)) AS k (x, y, z)
+        JOIN pg_catalog.pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = k.x JOIN pg_catalog.pg_attribute b ON b.attrelid = c.confrelid AND b.attnum = k.y
+        JOIN pg_catalog.pg_type s ON s.oid = a.atttypid JOIN pg_catalog.pg_type r ON r.oid = b.atttypid
+        JOIN pg_catalog.pg_operator o ON o.oid = k.z JOIN pg_catalog.pg_proc f ON f.oid = o.oprcode
+        WHERE c.contype = 'f' AND NOT (s.typowner IN (SELECT oid FROM trusted) AND r.typowner IN (SELECT oid FROM trusted) AND f.proowner IN (SELECT oid FROM trusted))
 ), called AS (
     SELECT code.tab, code.is_of_type AS is_called, code.author FROM code
+    UNION ALL SELECT tab, true, author FROM casting
     UNION ALL SELECT code.tab, true, f.proowner FROM code JOIN pg_catalog.pg_depend d ON d.classid = code.class AND d.objid = code.object
             AND d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass
         JOIN pg_catalog.pg_proc f ON f.oid = d.refobjid
@@ -78,9 +102,12 @@ const TABLES_SQL: &str = "WITH RECURSIVE trusted AS (
         JOIN pg_catalog.pg_operator o ON o.oid = d.refobjid JOIN pg_catalog.pg_proc f ON f.oid = o.oprcode
 )
 SELECT pg_catalog.json_build_object('schema', t.nspname, 'name', t.relname,
-    'owner', CASE WHEN t.relowner NOT IN (SELECT oid FROM trusted) THEN pg_catalog.pg_get_userbyid(t.relowner) END,
+    'owner', CASE WHEN t.relowner NOT IN (SELECT oid FROM trusted)
+            AND NOT EXISTS (SELECT FROM casting c WHERE c.tab = t.oid AND c.author <> t.relowner AND c.author NOT IN (SELECT oid FROM trusted))
+        THEN pg_catalog.pg_get_userbyid(t.relowner) END,
     'authors', coalesce((SELECT pg_catalog.json_agg(DISTINCT pg_catalog.pg_get_userbyid(c.author)) FROM called c
         WHERE c.tab = t.oid AND c.author NOT IN (SELECT oid FROM trusted)), '[]'),
+    'compares', t.oid IN (SELECT tab FROM compared),
     'calls', EXISTS (SELECT FROM called c WHERE c.tab = t.oid AND c.is_called AND c.author NOT IN (SELECT oid FROM trusted)),
     'defaults', coalesce((SELECT pg_catalog.json_agg(a.attname) FROM pg_catalog.pg_attribute a
         WHERE a.attrelid = t.oid AND a.atthasdef AND NOT a.attisdropped AND coalesce(pg_catalog.to_jsonb(a) ->> 'attgenerated', '') = ''), '[]'))
@@ -111,6 +138,11 @@ const VIEWS_SQL: &str = "WITH RECURSIVE trusted AS (
     UNION ALL SELECT reads.view, f.proowner FROM reads JOIN pg_catalog.pg_rewrite w ON w.ev_class = reads.part JOIN pg_catalog.pg_depend d
         ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid = w.oid
         JOIN pg_catalog.pg_proc f ON d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND f.oid = d.refobjid
+    UNION ALL SELECT reads.view, g.proowner FROM reads JOIN pg_catalog.pg_rewrite w ON w.ev_class = reads.part JOIN pg_catalog.pg_depend d
+        ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid = w.oid
+        JOIN pg_catalog.pg_proc f ON d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND f.oid = d.refobjid
+        JOIN pg_catalog.pg_language l ON l.oid = f.prolang AND l.lanname NOT IN ('internal', 'c')
+        CROSS JOIN pg_catalog.pg_cast c JOIN pg_catalog.pg_proc g ON g.oid = c.castfunc
     UNION ALL SELECT reads.view, o.oprowner FROM reads JOIN pg_catalog.pg_rewrite w ON w.ev_class = reads.part JOIN pg_catalog.pg_depend d
         ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid = w.oid
         JOIN pg_catalog.pg_operator o ON d.refclassid = 'pg_catalog.pg_operator'::pg_catalog.regclass AND o.oid = d.refobjid
@@ -151,11 +183,13 @@ pub(crate) enum LoadAs {
 struct Entry {
     schema: String,
     name: String,
-    /// Where it is neither a superuser nor who restores.
+    /// Where it is neither a superuser nor who restores, and values are not cast by functions of others.
     owner: Option<String>,
     authors: Vec<String>,
     /// Whether those have written functions, operators or types, and not only expressions of what the server brings along.
     calls: bool,
+    /// Whether values of types of theirs are compared when its references, or references to it, are looked at.
+    compares: bool,
     /// Columns that have a default.
     defaults: Vec<String>,
 }
@@ -270,8 +304,10 @@ impl Access {
     pub(crate) fn maker(&self, constraint: &Constraint) -> Result<Option<String>, NeedsAllRights> {
         let (name, owner, may_run_code) = match constraint {
             Constraint::Check(table) => (table, self.owner(table), self.others.has_functions),
-            Constraint::ForeignKey(_) if !self.others.has_casts => return Ok(None),
-            Constraint::ForeignKey(table) => (table, self.owner(table), true),
+            Constraint::ForeignKey(..) if !self.others.has_casts => return Ok(None),
+            // The server may look at each row with the rights of whoever owns the other table.
+            Constraint::ForeignKey(table, other) if self.owner(table) != self.owner(other) => (table, None, true),
+            Constraint::ForeignKey(table, _) => (table, self.owner(table), true),
             Constraint::OfDomain(domain) => (domain, self.domain_owner(domain), self.others.has_functions),
         };
         match owner {
@@ -286,11 +322,13 @@ impl Access {
         self.others.has_casts
     }
 
-    /// Whether a table runs code of others when a query on it is planned or run; a table that is not known may.
+    /// Whether a table may run code of others when a query on it is planned or run, or compares its rows; a table that is not
+    /// known may. Casts of their types may be made at any time.
     pub(crate) fn runs_code(&self, table: &str) -> bool {
         let names = split_names(table).unwrap_or_default();
         let [schema, name] = names.as_slice() else { return true };
-        self.entries.get(&(schema.clone(), name.clone())).is_none_or(|entry| !entry.authors.is_empty())
+        let entry = self.entries.get(&(schema.clone(), name.clone()));
+        entry.is_none_or(|entry| entry.compares || !entry.authors.is_empty())
     }
 
     /// Whether there are functions of others.
@@ -343,6 +381,7 @@ mod tests {
             owner: owner.map(str::to_owned),
             authors,
             calls: false,
+            compares: false,
             defaults,
         };
         Access { entries: HashMap::from([((schema, name), entry)]), ..Access::default() }
@@ -378,11 +417,11 @@ mod tests {
         let own = access(Some("app"), &[], &[]);
         let table = "public.\"a b\"".to_owned();
         assert_eq!(own.maker(&Constraint::Check(table.clone())).expect("an owner").as_deref(), Some("app"));
-        assert_eq!(own.maker(&Constraint::ForeignKey(table.clone())).expect("nobody else"), None);
+        assert_eq!(own.maker(&Constraint::ForeignKey(table.clone(), table.clone())).expect("nobody else"), None);
         let mut other = access(None, &[], &[]);
         assert_eq!(other.maker(&Constraint::Check(table.clone())).expect("nobody else"), None);
         other.others = Others { has_functions: true, has_casts: true, ..Others::default() };
         assert!(other.maker(&Constraint::Check(table.clone())).is_err());
-        assert!(other.maker(&Constraint::ForeignKey(table)).is_err());
+        assert!(other.maker(&Constraint::ForeignKey(table.clone(), table)).is_err());
     }
 }

@@ -34,6 +34,8 @@ SELECT pg_catalog.json_build_object(
     'has_code', EXISTS (SELECT FROM checked)
         OR EXISTS (SELECT FROM pg_catalog.pg_proc WHERE proowner NOT IN (SELECT oid FROM trusted)),
     'has_wholes', EXISTS (SELECT FROM pg_catalog.pg_class WHERE relkind = 'p' AND relowner NOT IN (SELECT oid FROM trusted)),
+    'cast_authors', coalesce((SELECT pg_catalog.json_agg(DISTINCT pg_catalog.pg_get_userbyid(f.proowner)) FROM pg_catalog.pg_cast c
+        JOIN pg_catalog.pg_proc f ON f.oid = c.castfunc WHERE f.proowner NOT IN (SELECT oid FROM trusted)), '[]'),
     'has_checks', EXISTS (SELECT FROM checked),
     'containers', coalesce((SELECT pg_catalog.json_agg(oid::pg_catalog.regtype::pg_catalog.text) FROM containers), '[]'))";
 const CAST: &str = "'::";
@@ -50,6 +52,9 @@ pub(crate) struct Authors {
     pub(crate) has_wholes: bool,
     /// Whether there are domains that run code of theirs.
     pub(crate) has_checks: bool,
+    /// Who has written functions that cast values without being asked to.
+    #[serde(rename = "cast_authors")]
+    casting: Vec<String>,
     /// Types whose values are checked by such domains when they are read, quoted where needed.
     containers: Vec<String>,
 }
@@ -71,6 +76,11 @@ impl Authors {
             Some([name]) => Err(name.clone()),
             _ => Err(String::new()),
         }
+    }
+
+    /// Whether others than this role, or no role, have written such casts.
+    pub(crate) fn has_casts_of_others(&self, role: Option<&str>) -> bool {
+        self.casting.iter().any(|author| Some(author.as_str()) != role)
     }
 
     /// Whether statements have a value that is checked by code of others when they are read.
@@ -130,7 +140,7 @@ mod tests {
     fn authors() -> Authors {
         let (trusted, containers) =
             (HashSet::from(["larder".to_owned()]), vec!["m.d[]".to_owned(), "m.\"C\"".to_owned()]);
-        Authors { trusted, has_code: true, has_wholes: false, has_checks: true, containers }
+        Authors { trusted, has_code: true, has_wholes: false, has_checks: true, casting: Vec::new(), containers }
     }
 
     #[test]

@@ -60,8 +60,8 @@ pub(crate) enum Definition {
 pub(crate) enum Constraint {
     /// Rows of this table are checked by an expression.
     Check(String),
-    /// Rows of this table are compared with those of another.
-    ForeignKey(String),
+    /// Rows of this table are compared with those of another one.
+    ForeignKey(String, String),
     /// Values of this domain are checked.
     OfDomain(String),
 }
@@ -69,7 +69,7 @@ pub(crate) enum Constraint {
 impl Constraint {
     /// Whether rows are compared with those of another table.
     pub(crate) const fn is_foreign_key(&self) -> bool {
-        matches!(self, Self::ForeignKey(_))
+        matches!(self, Self::ForeignKey(..))
     }
 }
 
@@ -162,7 +162,8 @@ impl Definition {
                     "PRIMARY" | "UNIQUE" => Some(Self::Index { is_computed: false }),
                     "EXCLUDE" => Some(Self::Index { is_computed: has_expression(tokens.0) || has_condition(tokens.0) }),
                     "FOREIGN" if !statement.ends_with(NOT_VALID) => {
-                        Some(Self::Constraint(Constraint::ForeignKey(table)))
+                        while tokens.next_token()? != "REFERENCES" {}
+                        Some(Self::Constraint(Constraint::ForeignKey(table, tokens.name()?)))
                     }
                     "CHECK" if !statement.ends_with(NOT_VALID) => Some(Self::Constraint(Constraint::Check(table))),
                     _ => None,
@@ -225,7 +226,7 @@ mod tests {
         let check = "ALTER TABLE m.\"a b\"\n    ADD CONSTRAINT \"c \"\" d\" CHECK (m.f(x));\n\n";
         assert_eq!(of(check), Definition::Constraint(Constraint::Check("m.\"a b\"".to_owned())));
         let key = "ALTER TABLE ONLY m.t\n    ADD CONSTRAINT c FOREIGN KEY (x) REFERENCES m.u(y);\n";
-        assert_eq!(of(key), Definition::Constraint(Constraint::ForeignKey("m.t".to_owned())));
+        assert_eq!(of(key), Definition::Constraint(Constraint::ForeignKey("m.t".to_owned(), "m.u".to_owned())));
         let domain = "ALTER DOMAIN m.d\n    ADD CONSTRAINT c CHECK (m.f(VALUE));\n";
         assert_eq!(of(domain), Definition::Constraint(Constraint::OfDomain("m.d".to_owned())));
         assert_eq!(of("ALTER TABLE m.t\n    ADD CONSTRAINT c CHECK (m.f(x)) NOT VALID;\n"), Definition::Other);

@@ -5,6 +5,7 @@
 //! role has gained anything.
 
 mod attacker;
+mod casts;
 mod commands;
 mod dumps;
 mod limits;

@@ -86,10 +86,11 @@ impl Shape {
         let shown = String::from_utf8_lossy(text);
         let checks_value = authors.checks_value_in(&shown);
         match definition {
-            Definition::Table { owner: Some(owner), name, is_part, .. } => match authors.trusts(owner) {
+            Definition::Table { owner: Some(owner), name, is_part, evaluates } => match authors.trusts(owner) {
                 Ok(()) if checks_value || (*is_part && authors.has_wholes) => Err(refused(name)),
+                Ok(()) if *evaluates && authors.has_casts_of_others(None) => Err(refused(name)),
                 Ok(()) => Ok(LoadAs::Restorer),
-                Err(owner) if owner.is_empty() => Err(refused(name)),
+                Err(owner) if owner.is_empty() || authors.has_casts_of_others(Some(&owner)) => Err(refused(name)),
                 Err(owner) => Ok(LoadAs::Owner(owner)),
             },
             Definition::Aggregate { has_initial_value: true } if authors.has_checks => {
