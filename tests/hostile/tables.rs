@@ -83,6 +83,14 @@ fn what_replacing_rows_runs_changes_nothing_else() {
     ]);
 }
 
+/// What had been made was named as `null values cannot be formatted as an SQL identifier`: nobody else sees its name yet.
+#[test]
+fn what_replacing_rows_makes_is_told() {
+    let make = "CREATE TABLE IF NOT EXISTS m.made (x integer)";
+    let told = "code of :ROLE has written to something that it has made besides";
+    assert_refused(&[("a table", trigger("TRIGGER", "BEFORE INSERT ON m.t", make), told)]);
+}
+
 /// A cursor that outlives its transaction was read at the end of it, when nobody looked any more.
 #[test]
 fn what_replacing_rows_leaves_to_the_end_of_the_transaction_does_not_run() {

@@ -37,7 +37,7 @@ const LOCKS_SQL: &str = "WITH sessions AS (
     SELECT oid FROM stored UNION SELECT i.indexrelid FROM pg_catalog.pg_index i JOIN stored ON i.indrelid = stored.oid
 )
 SELECT pg_catalog.count(*)::pg_catalog.text FROM sessions
-UNION ALL (SELECT DISTINCT coalesce(pg_catalog.format('%I.%I', n.nspname, c.relname), 'something that it has made')
+UNION ALL (SELECT DISTINCT CASE WHEN n.nspname IS NULL THEN 'something that it has made' ELSE pg_catalog.format('%I.%I', n.nspname, c.relname) END
     FROM pg_catalog.pg_locks l JOIN sessions ON sessions.pid = l.pid
     LEFT JOIN pg_catalog.pg_class c ON c.oid = l.relation LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     WHERE l.locktype = 'relation' AND l.mode NOT IN ('AccessShareLock', 'RowShareLock')
