@@ -1,5 +1,6 @@
 //! Names and values of others where SQL, connections and messages are made of them.
 
+use std::fs;
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -112,4 +113,32 @@ fn names_of_others_forge_no_lines() {
         assert_eq!(raw, None, "{arguments:?}: {said:?}");
         assert!(!said.lines().any(|line| line.starts_with("Snapshot is complete")), "{arguments:?}: {said}");
     }
+}
+
+/// Characters that are not seen went to the terminal as they are: a table that was not restored had the name of one that was.
+#[test]
+fn what_is_not_seen_in_names_of_others_is_shown() {
+    const HIDDEN: [char; 5] = ['\u{200b}', '\u{2064}', '\u{feff}', '\u{ad}', '\u{e0041}'];
+    let attacked = Attacked::new();
+    let name = format!("num{}bers", String::from_iter(HIDDEN));
+    attacked.as_mallory(&format!(
+        "CREATE TABLE m.\"{name}\" (id integer PRIMARY KEY); CREATE TABLE m.\"{name}_2\" (id integer)"
+    ));
+    fs::write(attacked.system.path(&format!("models/{name}")), "x").expect("the folder is ours");
+    for arguments in [
+        &["create"][..],
+        &["plan"],
+        &["show", "latest"],
+        &["show", "latest", "--json"],
+        &["ls", "-r", "latest"],
+        &["restore", "latest", "--force", "--components", "database"],
+    ] {
+        let run = attacked.system.larder(arguments);
+        assert_eq!(run.all().chars().find(|char| HIDDEN.contains(char)), None, "{arguments:?}: {}", run.all());
+        if arguments.contains(&"--json") {
+            assert!(run.json().to_string().contains(&name), "the text itself stays the same");
+        }
+    }
+    let listed = attacked.system.larder(&["ls", "-r", "latest"]).stdout;
+    assert!(listed.contains("models/num\\u{200b}\\u{2064}\\u{feff}\\u{ad}\\u{e0041}bers"), "{listed}");
 }

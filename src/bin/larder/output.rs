@@ -38,7 +38,12 @@ impl Output {
         let text = format!("{document:#}\n");
         let escaped = |char: char| match char {
             '\n' => "\n".to_owned(),
-            char if is_deceptive(char) => format!("\\u{:04x}", u32::from(char)),
+            // Beyond the first 65,536 it takes two of them.
+            char if is_deceptive(char) => {
+                let units: Vec<String> =
+                    char.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")).collect();
+                units.concat()
+            }
             char => char.to_string(),
         };
         let needs_escape = text.chars().any(|char| char != '\n' && is_deceptive(char));
