@@ -69,6 +69,30 @@ fn code_of_a_table_owner_gains_nothing_by_a_restore() {
     }
 }
 
+/// A materialized view of a role was not made again where policies of its table had hidden rows from that role: a restore failed,
+/// because dumps ask for an error instead.
+#[test]
+fn a_materialized_view_of_rows_that_policies_hide_is_restored() {
+    for method in ["tables", "pg_dump"] {
+        let attacked = Attacked::new();
+        attacked.by_method(method);
+        attacked.system.sql(&format!(
+            "CREATE TABLE guarded (id integer PRIMARY KEY, is_shown boolean); INSERT INTO guarded VALUES (1, true), (2, false);
+             ALTER TABLE guarded ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON guarded USING (is_shown);
+             GRANT SELECT ON guarded TO {0}; CREATE MATERIALIZED VIEW whole AS SELECT id FROM guarded",
+            attacked.mallory
+        ));
+        attacked.as_mallory("CREATE MATERIALIZED VIEW m.v AS SELECT id FROM public.guarded");
+        attacked.system.create();
+        let before = attacked.system.fingerprint();
+        attacked.system.larder(&["verify", "latest", "--test-restore"]).exits(0);
+        attacked.restore(&[]).exits(0);
+        assert_eq!(attacked.system.fingerprint(), before, "{method}");
+        let rows = "SELECT (SELECT string_agg(id::text, ',') FROM m.v), (SELECT count(*) FROM whole), (SELECT count(*) FROM guarded)";
+        assert_eq!(attacked.system.sql(rows), "1|2|2", "{method}");
+    }
+}
+
 /// An event trigger of a superuser whose function another role may write ran as soon as it was restored.
 #[test]
 fn an_event_trigger_does_not_run_before_the_end_of_a_restore() {
