@@ -142,6 +142,8 @@ pub const SIMULATION_INSERT_PERCENT_MAX: f64 = 1_000.0;
 /// Bytes of plain input in one member-free block of parallel gzip.
 pub const GZIP_BLOCK_BYTES: usize = 1 << 20;
 
+/// Longest entry of a dump that makes something, in bytes: it is given out whole.
+pub const ENTRY_BYTES_MAX: usize = 64 << 20;
 /// Longest line of a dump's COPY statement that is understood, in bytes.
 pub const COPY_STATEMENT_BYTES_MAX: usize = 1 << 20;
 /// Most bytes of an answer that a server is asked for, but for the rows of tables.

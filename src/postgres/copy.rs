@@ -5,6 +5,7 @@ use std::io::{self, Read};
 
 use memchr::memchr;
 
+use super::entries::EntryLengths;
 use super::lexer::Lexer;
 use crate::limits::COPY_STATEMENT_BYTES_MAX;
 use crate::model::TableRows;
@@ -21,6 +22,8 @@ const DUMP_COMMANDS: [&[u8]; 2] = [RESTRICT, b"\\unrestrict "];
 const COMMENT_LINE: &[u8] = b"--\n";
 /// Bytes of a line that are looked at outside of COPY statements.
 const LINE_START_BYTES: usize = 64;
+/// Bytes of a comment that are looked at: it may be the title of an entry.
+const COMMENT_BYTES: usize = 512;
 
 /// A reader that passes a dump on unchanged and counts.
 #[derive(Debug)]
@@ -30,6 +33,7 @@ pub struct CopyCounter<R> {
     /// The beginning of the current line, or of a COPY statement that spans lines.
     line: Vec<u8>,
     lexer: Lexer,
+    entries: EntryLengths,
     /// Whether the current line began outside of strings, quoted names and comments.
     outside: bool,
     tables: Vec<TableRows>,
@@ -72,6 +76,7 @@ impl<R: Read> CopyCounter<R> {
             state: State::Statements,
             line: Vec::new(),
             lexer: Lexer::default(),
+            entries: EntryLengths::default(),
             outside: true,
             tables: Vec::new(),
             columns: Vec::new(),
@@ -113,6 +118,12 @@ impl<R: Read> CopyCounter<R> {
         self.foreign_command.as_deref()
     }
 
+    /// The title of the first entry that is longer than a restore takes: its rows do not count.
+    #[must_use]
+    pub fn too_long(&self) -> Option<&str> {
+        self.entries.too_long()
+    }
+
     /// Bytes that have passed.
     #[must_use]
     pub const fn bytes_passed(&self) -> u64 {
@@ -131,8 +142,12 @@ impl<R: Read> CopyCounter<R> {
             let (part, rest) = bytes.split_at(end.map_or(bytes.len(), |end| end + 1));
             bytes = rest;
             let text = part.strip_suffix(b"\n").unwrap_or(part);
-            let bound = if self.state == State::Copy || self.may_be_copy(text) {
+            let bound = if self.state == State::Rows {
+                LINE_START_BYTES
+            } else if self.state == State::Copy || self.may_begin(COPY_START, text) {
                 COPY_STATEMENT_BYTES_MAX
+            } else if self.may_begin(COMMENT_LINE, text) {
+                COMMENT_BYTES
             } else {
                 LINE_START_BYTES
             };
@@ -150,15 +165,18 @@ impl<R: Read> CopyCounter<R> {
         }
     }
 
-    /// Whether the current line begins a COPY statement, as far as it is known with this part of it.
-    fn may_be_copy(&self, text: &[u8]) -> bool {
-        let mut start = self.line.iter().chain(text).take(COPY_START.len());
-        start.by_ref().zip(COPY_START).all(|(a, b)| a == b)
+    /// Whether the current line begins with this, as far as it is known with this part of it.
+    fn may_begin(&self, start: &[u8], text: &[u8]) -> bool {
+        self.line.iter().chain(text).zip(start).all(|(a, b)| a == b)
     }
 
     fn end_line(&mut self) {
-        if self.state != State::Rows && self.lexer.take_backslash() {
-            self.command();
+        if self.state != State::Rows {
+            if self.lexer.take_backslash() {
+                self.command();
+            }
+            let len = self.looked_at.saturating_sub(self.line_begin);
+            self.entries.line(&self.line, len, self.outside);
         }
         match self.state {
             State::Rows if self.line == b"\\." => self.state = State::Statements,
@@ -205,6 +223,7 @@ impl<R: Read> CopyCounter<R> {
                 self.tables.push(TableRows { table, rows: 0 });
             }
             self.state = State::Rows;
+            self.entries.rows();
             self.line.clear();
         } else if self.line.len() >= COPY_STATEMENT_BYTES_MAX {
             self.state = State::Statements;

@@ -16,6 +16,15 @@ pub enum Error {
         /// What is missing.
         why: &'static str,
     },
+    /// What a dump makes is longer than what a restore takes.
+    #[error(
+        "no restore would take what is longer than {} MiB: {title}: shorten it, or drop it",
+        crate::limits::ENTRY_BYTES_MAX >> 20
+    )]
+    TooLong {
+        /// What the dump says of it: its name, kind, schema and owner.
+        title: String,
+    },
     /// A program that is needed is not installed, or too old.
     #[error("no {program} of version {major} or newer is installed here")]
     NoProgram {

@@ -16,6 +16,7 @@ mod client;
 mod connection;
 mod copy;
 pub(crate) mod definition;
+mod entries;
 mod error;
 mod facts;
 mod findings;

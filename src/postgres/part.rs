@@ -59,8 +59,13 @@ impl Statements {
     pub(super) fn is_data(&self) -> bool {
         let mut lines = self.text.split(|byte| *byte == b'\n').filter(|line| !is_comment(line));
         let first = lines.next().unwrap_or_default();
-        self.kind.is_empty() || !self.is_first || DATA.iter().any(|start| first.starts_with(start))
+        self.kind.is_empty() || !self.is_first || starts_data(first)
     }
+}
+
+/// Whether a line begins a statement of data.
+pub(super) fn starts_data(line: &[u8]) -> bool {
+    DATA.iter().any(|start| line.starts_with(start))
 }
 
 /// What a line does that begins or ends a transaction, as around large objects.

@@ -10,15 +10,13 @@ use super::copied_table;
 use super::lexer::Lexer;
 use super::part::{INSERT_START, Part, Statements, inserted_table, is_comment, is_title, kind_of, transaction};
 use super::statement::Statements as Followed;
-use crate::limits::COPY_STATEMENT_BYTES_MAX;
+use crate::limits::{COPY_STATEMENT_BYTES_MAX, ENTRY_BYTES_MAX};
 use crate::model::rows::END;
 use crate::model::split_names;
 
 const BUFFER_BYTES: usize = 256 << 10;
 /// An entry of data is given out in pieces that are about so long.
 const ENTRY_BYTES: usize = 1 << 20;
-/// Longest entry that makes something, and is given out whole.
-const ENTRY_BYTES_MAX: usize = 64 << 20;
 const COPY_START: &[u8] = b"COPY ";
 const COMMENT_LINE: &[u8] = b"--\n";
 const RESTRICT: [&[u8]; 2] = [b"\\restrict ", b"\\unrestrict "];

@@ -31,6 +31,31 @@ fn a_setting_that_is_too_long_is_told_and_the_rest_is_saved() {
     attacked.system.server.sql("postgres", &format!("ALTER ROLE {mallory} IN DATABASE {database} RESET ALL"));
 }
 
+/// A backup with a function that no restore takes was said to be complete.
+#[test]
+fn what_is_too_long_to_be_restored_is_not_said_to_be_saved() {
+    let named = "64 MiB: Name: a big one(); Type: FUNCTION; Schema: m;";
+    for method in ["tables", "pg_dump"] {
+        let attacked = Attacked::new();
+        attacked.by_method(method);
+        let make = |len: u32| {
+            attacked.as_mallory(&format!(
+                "DO $$ BEGIN EXECUTE format('CREATE OR REPLACE FUNCTION m.\"a big one\"() RETURNS text LANGUAGE sql AS %L',
+                    'SELECT ''' || repeat('x', {len}) || ''''); END $$"
+            ));
+        };
+        make(70_000_000);
+        let created = attacked.system.larder(&["create", "--json"]).exits(3).json();
+        assert_eq!(component(&created, "database")["status"], "failed", "{method}");
+        let said = attacked.system.larder(&["show", "latest"]).exits(0).stdout;
+        assert!(said.contains(named), "{method}: {said}");
+        make(60_000_000);
+        attacked.system.create();
+        attacked.restore(&[]).exits(0);
+        assert_eq!(attacked.system.sql("SELECT length(m.\"a big one\"())"), "60000000", "{method}");
+    }
+}
+
 /// A server that let Larder in and was silent was waited for until somebody killed it.
 #[test]
 fn a_silent_server_is_left_when_that_is_asked_for() {

@@ -226,6 +226,7 @@ fn plain(
     let mut counter = CopyCounter::new(Watched::start(program, progress)?);
     visitor.stream(node, &mut counter)?;
     let (complete, bytes) = (counter.is_complete(), counter.bytes_passed());
+    let too_long = counter.too_long().map(str::to_owned);
     let (tables, stream) = counter.finish();
     stream.finish()?;
     let incomplete = |why| postgres::Error::Incomplete { program: "pg_dump".to_owned(), why };
@@ -235,7 +236,13 @@ fn plain(
     if !complete {
         return Err(incomplete("the line that ends a dump is missing").into());
     }
+    check_length(too_long)?;
     Ok(tables)
+}
+
+/// Makes sure that there is no entry that is longer than what a restore takes.
+pub(super) fn check_length(too_long: Option<String>) -> Result<(), postgres::Error> {
+    too_long.map_or(Ok(()), |title| Err(postgres::Error::TooLong { title }))
 }
 
 /// A name for sessions that no other session has.

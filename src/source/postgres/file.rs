@@ -82,6 +82,10 @@ impl DumpFile {
         if let Some(command) = counter.foreign_command() {
             visitor.note(format!("it cannot be loaded as it is: it has the command '{command}'"));
         }
+        if let Some(title) = counter.too_long() {
+            let error = postgres::Error::TooLong { title: title.to_owned() };
+            visitor.note(format!("it cannot be loaded as it is: {error}"));
+        }
         facts.tables = counter.finish().0;
         let why = match (bytes, complete) {
             (0, _) => Some("it is empty"),

@@ -6,7 +6,7 @@ use std::io::{Cursor, Read};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::dump::GLOBALS_FILE;
+use super::dump::{GLOBALS_FILE, check_length};
 use crate::model::{DATA_FOLDER, KeyedTable, Node, OtherTable, ROLES_FILE, Script, TABLES_FILE, TableIndex, TableRows};
 use crate::postgres::ahead::read_ahead;
 use crate::postgres::catalog::{self, Catalog, Table};
@@ -266,9 +266,11 @@ fn script(
     let shown = visitor.stream(node, &mut counter);
     let body = counter.body();
     let columns = counter.columns().to_vec();
+    let too_long = counter.too_long().map(str::to_owned);
     let (tables, stream) = counter.finish();
     shown?;
     stream.into_inner().1.finish()?;
+    check_length(too_long)?;
     let why = "the line that ends a dump is missing";
     let (begin, end) = body.ok_or_else(|| postgres::Error::Incomplete { program: "pg_dump".to_owned(), why })?;
     Ok((Script { file: name.to_owned(), begin, end }, tables.into_iter().zip(columns).collect()))
