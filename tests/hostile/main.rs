@@ -8,6 +8,7 @@ mod attacker;
 mod casts;
 mod commands;
 mod dumps;
+mod extensions;
 mod limits;
 mod others;
 mod privileges;

@@ -11,7 +11,8 @@ use crate::model::{Content, DatabaseFacts, Node, NodeKind, ROLES_FILE, TableRows
 use crate::postgres::access::Access;
 use crate::postgres::sql::literal;
 use crate::postgres::{
-    self, Connection, CopyCounter, Stopped, Tools, globals_text, query, read_facts, read_roles, unrestricted,
+    self, Connection, CopyCounter, Stopped, Tools, globals_text, query, read_facts, read_left_out, read_roles,
+    unrestricted,
 };
 use crate::process::{Place, Program, Watched};
 use crate::progress::{self, Progress};
@@ -83,8 +84,11 @@ impl DumpSource {
         let (mut facts, server_major, left_out) =
             read_facts(&self.connection, &stopped).map_err(|error| interrupted(error.into()))?;
         facts.foreign_code = self.foreign_code(&stopped).map_err(|error| interrupted(error.into()))?;
+        let members = read_left_out(&self.connection, &stopped).map_err(|error| interrupted(error.into()))?;
         // A server that cannot be asked at all has said so by now.
-        self.problem.iter().chain(&left_out).for_each(|problem| visitor.error(problem.clone()));
+        let problems = self.problem.iter().chain(&left_out).chain(&members.problems);
+        problems.for_each(|problem| visitor.error(problem.clone()));
+        members.notes.into_iter().for_each(|note| visitor.note(note));
         let tools = Tools::for_server(server_major, &self.connection.place)?;
         facts.dump_version.clone_from(&tools.dump_version);
         let directory = |name: &str| made_node(name, NodeKind::Directory { tree: Content::default() }, time);
