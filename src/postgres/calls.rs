@@ -26,8 +26,8 @@ const BEFORE_NAME: [&[u8]; 5] = [b"IF", b"NOT", b"EXISTS", b"ONLY", b"CONCURRENT
 /// The name of one of these may have a parenthesis behind it.
 const NAMED: [&str; 6] =
     ["VIEW", "MATERIALIZED VIEW", "STATISTICS", "COLLATION", "TEXT SEARCH DICTIONARY", "TEXT SEARCH CONFIGURATION"];
-/// Functions of the server that have effects, or run what they are given.
-const EFFECTS: [&[u8]; 12] = [
+/// Functions of the server that have effects, run what they are given, or tell what only a superuser may know.
+const EFFECTS: [&[u8]; 14] = [
     b"loread",
     b"lowrite",
     b"ts_stat",
@@ -38,6 +38,8 @@ const EFFECTS: [&[u8]; 12] = [
     b"setseed",
     b"currtid2",
     b"txid_status",
+    b"current_setting",
+    b"currval",
     b"amvalidate",
     b"plpgsql_validator",
 ];
@@ -323,12 +325,13 @@ impl Code {
     }
 }
 
-/// Whether a function of the server that is called so does more than to compute something of what it is given. Those that begin
+/// Whether a function of the server that is called so does more than to compute something of what it is given: of those that
+/// take one value, which need no parentheses. Those that begin
 /// with `pg_` are found anyway.
 fn has_effects(name: &[u8]) -> bool {
     let parts: [&[u8]; 2] = [b"to_xml", b"xmlschema"];
     EFFECTS.contains(&name)
-        || [&b"lo_"[..], b"brin_summ", b"brin_desumm", b"gin_clean", b"binary_upgrade"]
+        || [&b"lo_"[..], b"brin_summ", b"brin_desumm", b"gin_clean", b"binary_upgrade", b"fmgr_"]
             .iter()
             .any(|start| name.starts_with(start))
         || parts.iter().any(|part| memchr::memmem::find(name, part).is_some())

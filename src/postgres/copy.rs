@@ -7,7 +7,7 @@ use memchr::memchr;
 
 use super::entries::EntryLengths;
 use super::lexer::Lexer;
-use crate::limits::COPY_STATEMENT_BYTES_MAX;
+use crate::limits::{COPY_STATEMENT_BYTES_MAX, MANIFEST_BYTES_MAX};
 use crate::model::TableRows;
 
 const DATA_COMMENT: &[u8] = b"-- Data for Name: ";
@@ -39,6 +39,8 @@ pub struct CopyCounter<R> {
     tables: Vec<TableRows>,
     /// The columns of each table.
     columns: Vec<Vec<String>>,
+    /// Bytes of the statements that named them.
+    named_bytes: usize,
     /// Where each table stands among them: rows of several partitions may be said to be those of one table.
     numbers: HashMap<String, usize>,
     /// The number of the table whose rows pass.
@@ -80,6 +82,7 @@ impl<R: Read> CopyCounter<R> {
             outside: true,
             tables: Vec::new(),
             columns: Vec::new(),
+            named_bytes: 0,
             numbers: HashMap::new(),
             current: 0,
             bytes: 0,
@@ -219,6 +222,7 @@ impl<R: Read> CopyCounter<R> {
             let table = String::from_utf8_lossy(table).into_owned();
             self.current = *self.numbers.entry(table.clone()).or_insert(self.tables.len());
             if self.current == self.tables.len() {
+                self.named_bytes += self.line.len();
                 self.columns.push(columns_of(statement.unwrap_or_default()));
                 self.tables.push(TableRows { table, rows: 0 });
             }
@@ -243,6 +247,9 @@ impl<R: Read> Read for CopyCounter<R> {
         }
         self.bytes += len as u64;
         self.look(target.get(..len).unwrap_or_default());
+        if self.named_bytes > MANIFEST_BYTES_MAX {
+            return Err(io::Error::other("it has more tables than a snapshot can name"));
+        }
         Ok(len)
     }
 }
@@ -292,6 +299,20 @@ mod tests {
         --\n-- Data for Name: none; Type: TABLE DATA; Schema: public; Owner: o\n--\n\n\
         COPY public.none  FROM stdin;\n\\.\n\n\
         --\n-- PostgreSQL database dump complete\n--\n\n";
+
+    /// They were all held, however many there were: 1.8 GB for 13 MB of an import.
+    #[test]
+    fn tables_that_no_snapshot_can_name_are_refused() {
+        let name = "n".repeat(1 << 15);
+        let copies = |count: usize| {
+            let copies = (0..count).map(|number| format!("COPY public.{name}{number} (id) FROM stdin;\n\\.\n"));
+            let dump = copies.collect::<String>();
+            io::copy(&mut CopyCounter::new(dump.as_bytes()), &mut io::sink())
+        };
+        assert!(copies(2000).is_ok());
+        let refused = copies(2100).expect_err("it is too much");
+        assert!(refused.to_string().contains("more tables than a snapshot can name"), "{refused}");
+    }
 
     fn count(dump: &str, piece: usize) -> (Vec<(String, u64)>, bool) {
         let mut counter = CopyCounter::new(dump.as_bytes());

@@ -5,6 +5,8 @@ use crate::model::split_names;
 pub(super) const INSERT_START: &[u8] = b"INSERT INTO ";
 /// What statements of data begin with: rows and large objects.
 const DATA: [&[u8]; 3] = [INSERT_START, b"SELECT ", b"BEGIN;"];
+/// The comments before a statement are no longer than this.
+const BEGIN_BYTES: usize = 64 << 10;
 const TITLES: [&[u8]; 2] = [b"-- Name: ", b"-- Data for Name: "];
 const TYPE: &str = "; Type: ";
 
@@ -57,7 +59,9 @@ impl Statements {
 
     /// Whether it may be run in pieces: it is data, or there are no titles that tell entries apart.
     pub(super) fn is_data(&self) -> bool {
-        let mut lines = self.text.split(|byte| *byte == b'\n').filter(|line| !is_comment(line));
+        // A statement may be one very long line, and this is asked for each piece of it.
+        let begin = self.text.get(..BEGIN_BYTES).unwrap_or(&self.text);
+        let mut lines = begin.split(|byte| *byte == b'\n').filter(|line| !is_comment(line));
         let first = lines.next().unwrap_or_default();
         self.kind.is_empty() || !self.is_first || starts_data(first)
     }

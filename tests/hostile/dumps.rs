@@ -9,7 +9,7 @@ use crate::support::Run;
 const BODY: &str = "$f$ BEGIN ALTER ROLE {mallory} SUPERUSER; RETURN true; END $f$";
 
 /// What somebody has written into a dump; `{evil}` is a function that makes the role a superuser, `{mallory}` the role.
-const TRICKS: [&str; 43] = [
+const TRICKS: [&str; 44] = [
     "DO $d$ BEGIN ALTER ROLE {mallory} SUPERUSER; END $d$;",
     "DO\n$d$ BEGIN ALTER ROLE {mallory} SUPERUSER; END $d$",
     "UPDATE pg_catalog.pg_authid SET rolsuper = true WHERE rolname = '{mallory}';",
@@ -25,6 +25,7 @@ const TRICKS: [&str; 43] = [
     "CREATE MATERIALIZED VIEW public.v AS SELECT pg_catalog.query_to_xml('SELECT 1', true, true, '') AS x WITH NO DATA;\nREFRESH MATERIALIZED VIEW public.v;",
     "CREATE MATERIALIZED VIEW public.v AS SELECT (x.*)::text AS w FROM (SELECT ('SELECT 1'::text).ts_stat AS y) x WITH NO DATA;\nREFRESH MATERIALIZED VIEW public.v;",
     "CREATE VIEW public.v AS SELECT q.lo_unlink AS y FROM unnest(ARRAY['1'::oid]) q;",
+    "CREATE MATERIALIZED VIEW public.v AS SELECT v.current_setting FROM lower('HBA_FILE') v WITH NO DATA;\nREFRESH MATERIALIZED VIEW public.v;",
     "CREATE TABLE public.x (a text);\nINSERT INTO public.x VALUES (('SELECT 1'::text).ts_stat);",
     "CREATE TABLE public.x (a text DEFAULT ('/etc/hostname'::text).lo_import);",
     "SET search_path = public;\nCREATE TYPE int4 AS ENUM ('a');\nALTER TYPE int4 OWNER TO {mallory};",
