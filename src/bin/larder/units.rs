@@ -26,6 +26,14 @@ pub(crate) fn span(millis: u64) -> String {
     }
 }
 
+/// The tables and rows of a database that are counted.
+pub(crate) fn rows_of_tables(tables: u64, rows: u64) -> String {
+    if tables == 0 {
+        return "no rows that are counted (those of INSERT statements are not)".to_owned();
+    }
+    format!("{} with {}", count(tables, "table", "tables"), count(rows, "row", "rows"))
+}
+
 /// A count with its noun.
 pub(crate) fn count(number: u64, one: &str, many: &str) -> String {
     if number == 1 { format!("1 {one}") } else { format!("{number} {many}") }
@@ -45,6 +53,13 @@ pub(crate) fn file_time(time: FileTime, snapshot: LocalTime) -> LocalTime {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A dump of INSERT statements was said to have 0 tables with 0 rows.
+    #[test]
+    fn rows_that_are_not_counted_are_told() {
+        assert_eq!(rows_of_tables(1, 2), "1 table with 2 rows");
+        assert!(rows_of_tables(0, 0).contains("INSERT statements are not"));
+    }
 
     #[test]
     fn sizes_and_spans() {

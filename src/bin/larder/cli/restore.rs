@@ -25,7 +25,7 @@ use crate::config::{DATABASE, read_mask};
 use crate::console::{confirm, error, line, warning};
 use crate::failure::{Exit, UsageError};
 use crate::system::System;
-use crate::units::{count, size};
+use crate::units::{count, rows_of_tables, size};
 
 /// Failures that are printed for each component.
 const FAILURES_SHOWN: usize = 20;
@@ -345,8 +345,7 @@ fn print_results(
     for result in results {
         let text = match &result.database {
             Some(database) => {
-                let tables = count(database.tables, "table", "tables");
-                let rows = count(database.rows, "row", "rows");
+                let rows = rows_of_tables(database.tables, database.rows);
                 let place = match (database.rows_replaced, database.replaced) {
                     (true, _) => "in the place of the rows that were there",
                     (false, true) => "in the place of the old one",
@@ -357,7 +356,7 @@ fn print_results(
                 } else {
                     format!("; made without passwords: {}", database.roles_created.join(", "))
                 };
-                format!("{tables} with {rows} {would}loaded {place}{roles}")
+                format!("{rows} {would}loaded {place}{roles}")
             }
             None if result.written == 0 && result.unchanged == 0 && !result.failed.is_empty() => {
                 "nothing was restored".to_owned()

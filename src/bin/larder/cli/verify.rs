@@ -17,7 +17,7 @@ use super::losses::{damage_json, lost_json, print_damage, print_lost};
 use crate::console::line;
 use crate::failure::{Exit, UsageError};
 use crate::system::System;
-use crate::units::{count, seconds, size, span};
+use crate::units::{count, rows_of_tables, seconds, size, span};
 
 /// How long a recovery of the whole system may take.
 const DRILL_TARGET: Duration = Duration::from_mins(30);
@@ -200,8 +200,7 @@ fn print_report(context: &Context<'_>, report: &VerifyReport) {
 fn print_test(context: &Context<'_>, test: &ComponentTest) {
     let what = match &test.database {
         Some(database) => {
-            let tables = count(database.tables, "table", "tables");
-            format!("{tables} with {} loaded and counted", count(database.rows, "row", "rows"))
+            format!("{} loaded and counted", rows_of_tables(database.tables, database.rows))
         }
         None => format!("{} ({}) restored and compared", count(test.files, "file", "files"), size(test.bytes)),
     };
