@@ -289,6 +289,15 @@ mod tests {
         assert!(reader.next_part().is_err());
     }
 
+    /// What an application of several tenants has needed the word.
+    #[test]
+    fn policies_may_ask_for_settings() {
+        let policy = "CREATE POLICY p ON public.t USING (tenant = current_setting('app.tenant'::text)::integer);";
+        let table = "CREATE TABLE public.t (tenant integer);";
+        assert_eq!(found(&format!("{table} {policy}")), Vec::<String>::new());
+        assert_eq!(found("CREATE VIEW public.v AS SELECT current_setting('x'::text);").len(), 1);
+    }
+
     #[test]
     fn code_is_found_whoever_it_belongs_to() {
         for (text, expected) in CODE {
