@@ -5,10 +5,11 @@ use std::io::{self, BufReader, Read};
 use super::mask::{Mask, RowMask};
 use crate::limits::COPY_STATEMENT_BYTES_MAX;
 use crate::model::rows::{END, read_line};
-use crate::model::{TableIndex, split_table};
+use crate::model::{TableIndex, split_names, split_table};
 use crate::postgres::{Lexer, copied_table};
 
 const COPY_START: &[u8] = b"COPY ";
+const INSERT_START: &[u8] = b"INSERT ";
 const BUFFER_BYTES: usize = 256 << 10;
 /// Masked rows that are made at once, in bytes.
 const READY_BYTES: usize = 64 << 10;
@@ -111,6 +112,10 @@ impl<'a, R: Read> Filtered<'a, R> {
 
     fn statement(&mut self) -> io::Result<()> {
         let is_copy = self.lexer.is_outside() && self.line.starts_with(COPY_START);
+        let is_insert = self.lexer.is_outside() && self.line.trim_ascii_start().starts_with(INSERT_START);
+        if is_insert && self.wanted.mask.is_some() {
+            return Err(io::Error::other("it has rows that are INSERT statements, which cannot be masked"));
+        }
         if is_copy {
             // A quoted name may have line feeds in it.
             let mut table = copied_table(without_end(&self.line));
@@ -151,10 +156,21 @@ fn fate<'a>(wanted: Wanted<'a>, table: &str, columns: &[String]) -> Result<Fate<
     if !wanted.has(table) {
         return Ok(Fate::LeaveOut);
     }
+    if wanted.mask.is_some() && !is_canonical(table) {
+        return Err(format!("the table {table} is not named as pg_dump names it now, so that it cannot be masked"));
+    }
     let known = wanted.index.and_then(|index| index.all_tables().find(|(known, ..)| *known == table));
     let related = known.map_or(&[][..], |(.., related)| related);
     let mask = wanted.mask.map(|mask| mask.of_table(table, columns, related)).transpose()?.flatten();
     Ok(mask.map_or(Fate::Keep, Fate::Mask))
+}
+
+/// Whether a table is named with its schema, and as servers write names. Rules are found by that.
+fn is_canonical(table: &str) -> bool {
+    let is_plain = |part: &str| part.starts_with('"') || !part.contains(|char: char| char.is_ascii_uppercase());
+    let parts = split_names(table).map(|names| names.len());
+    // A quoted part may have a dot in it, and is taken as it is.
+    parts == Some(2) && (table.contains('"') || table.split('.').all(is_plain))
 }
 
 fn without_end(line: &[u8]) -> &[u8] {
@@ -189,6 +205,26 @@ mod tests {
         let text = passed(Wanted { mask: None, tables: &tables, index: None }).expect("from memory");
         let expected = DUMP.replace("COPY public.a (x, y) FROM stdin;\n1\tada\n\\.\n", "");
         assert_eq!(text, expected);
+    }
+
+    /// They passed as they were, and nothing said so.
+    #[test]
+    fn rows_that_cannot_be_masked_are_refused() {
+        let mask = mask("public.a", "y");
+        let masked = |dump: &str| {
+            let wanted = Wanted { mask: Some(&mask), tables: &[], index: None };
+            Filtered::script(dump.as_bytes(), wanted).read_to_string(&mut String::new())
+        };
+        let rows = " (x, y) FROM stdin;\n1\tada\n\\.\n";
+        assert!(
+            masked(&format!("COPY public.a{rows}")).is_ok() && masked(&format!("COPY public.\"A.b\"{rows}")).is_ok()
+        );
+        for dump in ["INSERT INTO public.a VALUES (1, 'ada');\n", "  INSERT INTO public.a VALUES (1, 'ada');\n"] {
+            assert!(masked(dump).is_err(), "{dump}");
+        }
+        for name in ["a", "PUBLIC.A", "Public.a"] {
+            assert!(masked(&format!("COPY {name}{rows}")).is_err(), "{name}");
+        }
     }
 
     #[test]

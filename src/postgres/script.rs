@@ -47,6 +47,7 @@ pub(crate) struct ScriptReader<R> {
     is_titled: bool,
     /// Whether the last statement has ended.
     is_between: bool,
+    in_transaction: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -74,6 +75,7 @@ impl<R: Read> ScriptReader<R> {
             settings: Vec::new(),
             is_titled: false,
             is_between: true,
+            in_transaction: false,
         }
     }
 
@@ -89,9 +91,21 @@ impl<R: Read> ScriptReader<R> {
     /// Those of the reader; one that names a command of `psql` which no dump of one database has, or a statement that is not
     /// accepted.
     pub(crate) fn next_part(&mut self) -> io::Result<Option<Part>> {
-        match self.place {
-            Place::Statements => self.next_statements(),
-            Place::Rows { at_line } => self.next_rows(at_line).map(Some),
+        let part = match self.place {
+            Place::Statements => self.next_statements()?,
+            Place::Rows { at_line } => Some(self.next_rows(at_line)?),
+        };
+        let is_begun = match &part {
+            Some(Part::Begin) => !std::mem::replace(&mut self.in_transaction, true),
+            Some(Part::Commit) => std::mem::take(&mut self.in_transaction),
+            // What follows would be lost with it.
+            None => !self.in_transaction,
+            Some(_) => true,
+        };
+        if is_begun {
+            Ok(part)
+        } else {
+            Err(io::Error::other("it has a BEGIN without a COMMIT, or the other way round"))
         }
     }
 

@@ -17,6 +17,7 @@ fn ends(first: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
     let filled = [b"\0", "A".repeat(READ_BYTES - first.len() - 2).as_bytes(), b"\\.\n"].concat();
     vec![
         ("a line of its own", b"\\.\n".to_vec()),
+        ("one in the middle of a row", b"x\\.\n".to_vec()),
         ("one with a carriage return", b"\\.\r\n".to_vec()),
         ("a place in a row that begins with a NUL", filled),
     ]
@@ -52,6 +53,31 @@ fn rows_of_a_dump_are_no_statements() {
         let tested = attacked.system.larder(&["verify", &path, "--test-restore", "--on-live-server"]);
         attacked.assert_harmless(what);
         assert_ne!(tested.code, 0, "{what}: {tested:?}");
+    }
+}
+
+/// What followed a BEGIN without a COMMIT was lost, and nothing said so.
+#[test]
+fn what_stands_in_a_transaction_that_does_not_end_is_not_lost() {
+    let attacked = Attacked::new();
+    for (number, end) in
+        ["BEGIN;\nCREATE TABLE public.lost (a integer);\n", "COMMIT;\n", "BEGIN;\n\nBEGIN;\n\nCOMMIT;\n"]
+            .iter()
+            .enumerate()
+    {
+        let dump = format!(
+            "--\n-- PostgreSQL database dump\n--\n\nSET client_encoding = 'UTF8';\n\nCREATE TABLE public.t (a integer);\n\n{end}\n--\n-- PostgreSQL database dump complete\n--\n\n"
+        );
+        let path =
+            attacked.system.beside(&format!("{}_backup_2025020{}_020000.sql", attacked.system.database, 1 + number));
+        fs::write(&path, dump).expect("the folder is ours");
+        let path = path.to_string_lossy().into_owned();
+        let before = attacked.system.fingerprint();
+        let restored =
+            attacked.system.larder(&["restore", &path, "--components", "database", "--force", "--no-snapshot"]);
+        assert_ne!(restored.code, 0, "{end}: {restored:?}");
+        assert!(restored.all().contains("BEGIN without a COMMIT"), "{end}: {restored:?}");
+        assert_eq!(attacked.system.fingerprint(), before, "{end}");
     }
 }
 
