@@ -255,7 +255,8 @@ impl Code {
         match token {
             Token::Word(name) | Token::Name(name) => {
                 let folded = if matches!(token, Token::Word(_)) { name.to_ascii_lowercase() } else { name.to_vec() };
-                if folded.starts_with(b"pg_") && !HARMLESS.contains(&folded.as_slice()) && kind != "EXTENSION" {
+                let is_of_server = folded.starts_with(b"pg_") || folded == b"information_schema";
+                if is_of_server && !HARMLESS.contains(&folded.as_slice()) && kind != "EXTENSION" {
                     self.find(format!("{} in {}", String::from_utf8_lossy(&folded).escape_debug(), shown.trim_end()));
                 }
                 // The server takes `value.name` for a call where there is no such column.

@@ -3,6 +3,7 @@
 use super::owned::owner_given_by;
 use super::tokens::{Tokens, without_comments};
 use super::wrapped::one_by_one;
+use crate::model::split_names;
 
 /// What is in an entry.
 #[derive(Debug, PartialEq, Eq)]
@@ -23,6 +24,8 @@ pub(crate) enum Definition {
         part: String,
     },
     Index {
+        /// Its schema and name.
+        names: Vec<String>,
         /// Whether it has an expression or a condition.
         is_computed: bool,
     },
@@ -37,6 +40,8 @@ pub(crate) enum Definition {
     Domain {
         has_check: bool,
     },
+    /// Something that can be called, or brings that along.
+    Callable,
     Aggregate {
         has_initial_value: bool,
     },
@@ -102,9 +107,9 @@ impl Definition {
                     None => Self::Other,
                 }
             }
-            ["CREATE", "INDEX", ..] | ["CREATE", "UNIQUE", "INDEX", ..] => {
-                Self::Index { is_computed: has_expression(statement) || has_condition(statement) }
-            }
+            ["CREATE", "INDEX", ..] => Self::index(statement, 2).unwrap_or(Self::Other),
+            ["CREATE", "UNIQUE", "INDEX", ..] => Self::index(statement, 3).unwrap_or(Self::Other),
+            ["CREATE", "FUNCTION" | "PROCEDURE" | "EXTENSION", ..] => Self::Callable,
             ["ALTER", "INDEX", ..] => Self::altered_index(statement).unwrap_or(Self::Other),
             ["CREATE", "STATISTICS", ..] => Self::Statistics,
             ["CREATE", "DOMAIN", ..] => Self::Domain { has_check: statement.contains("CHECK (") },
@@ -138,6 +143,18 @@ impl Definition {
         }
     }
 
+    fn index(statement: &str, words: usize) -> Option<Self> {
+        let mut tokens = Tokens(statement);
+        tokens.pass(words);
+        let name = tokens.name()?;
+        let is_of_table = tokens.word()? == "ON";
+        if tokens.peek_word() == Some("ONLY") {
+            tokens.pass(1);
+        }
+        let names = names_beside(&tokens.name().filter(|_| is_of_table)?, &name)?;
+        Some(Self::Index { names, is_computed: has_expression(statement) || has_condition(statement) })
+    }
+
     fn altered_index(statement: &str) -> Option<Self> {
         let mut tokens = Tokens(statement);
         tokens.pass(2);
@@ -157,10 +174,13 @@ impl Definition {
             ("ENABLE", "ROW") => Some(Self::RowSecurity(table)),
             ("ATTACH", "PARTITION") => Some(Self::Partition { whole: table, part: tokens.name()? }),
             ("ADD", "CONSTRAINT") => {
-                tokens.name()?;
+                let names = names_beside(&table, &tokens.name()?)?;
                 match tokens.word()? {
-                    "PRIMARY" | "UNIQUE" => Some(Self::Index { is_computed: false }),
-                    "EXCLUDE" => Some(Self::Index { is_computed: has_expression(tokens.0) || has_condition(tokens.0) }),
+                    "PRIMARY" | "UNIQUE" => Some(Self::Index { names, is_computed: false }),
+                    "EXCLUDE" => {
+                        let is_computed = has_expression(tokens.0) || has_condition(tokens.0);
+                        Some(Self::Index { names, is_computed })
+                    }
                     "FOREIGN" if !statement.ends_with(NOT_VALID) => {
                         while tokens.next_token()? != "REFERENCES" {}
                         Some(Self::Constraint(Constraint::ForeignKey(table, tokens.name()?)))
@@ -172,6 +192,14 @@ impl Definition {
             _ => None,
         }
     }
+}
+
+/// The names of something in the schema of a table, both quoted where needed.
+fn names_beside(table: &str, name: &str) -> Option<Vec<String>> {
+    let mut names = split_names(table)?;
+    names.pop();
+    names.extend(split_names(name)?);
+    Some(names)
 }
 
 fn is_grant(statement: &[u8]) -> bool {
@@ -270,7 +298,10 @@ mod tests {
     #[test]
     fn indexes_are_known_by_what_is_computed_for_them() {
         let computed = |text: &str| match of(text) {
-            Definition::Index { is_computed } => is_computed,
+            Definition::Index { is_computed, names } => {
+                assert_eq!(names.first().map(String::as_str), Some("m"));
+                is_computed
+            }
             other => panic!("{other:?}"),
         };
         assert!(!computed(

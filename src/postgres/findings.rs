@@ -295,6 +295,7 @@ mod tests {
         let policy = "CREATE POLICY p ON public.t USING (tenant = current_setting('app.tenant'::text)::integer);";
         let table = "CREATE TABLE public.t (tenant integer);";
         assert_eq!(found(&format!("{table} {policy}")), Vec::<String>::new());
+        assert_eq!(found("CREATE VIEW public.v AS SELECT role_name FROM information_schema.enabled_roles;").len(), 1);
         assert_eq!(found("CREATE VIEW public.v AS SELECT current_setting('x'::text);").len(), 1);
     }
 

@@ -26,6 +26,15 @@ pub(crate) fn reading_part(entry: &[u8]) -> Vec<u8> {
     if gives { part.into_bytes() } else { Vec::new() }
 }
 
+/// The statements of an entry that take privileges from everybody. Until then everybody may call each function.
+pub(crate) fn taken_from_everybody(entry: &[u8]) -> Vec<Vec<u8>> {
+    let is_taken = |statement: &&[u8]| {
+        let text = String::from_utf8_lossy(statement);
+        Tokens(without_comments(&text)).word() == Some("REVOKE") && text.ends_with(" FROM PUBLIC;")
+    };
+    one_by_one(entry).into_iter().filter(is_taken).map(<[u8]>::to_vec).collect()
+}
+
 /// What is left of a statement, of which `tokens` has what follows `GRANT`.
 fn to_read(mut tokens: Tokens<'_>, text: &str) -> Option<String> {
     let mut columns = Vec::new();
@@ -58,6 +67,15 @@ fn after_list(tokens: &mut Tokens<'_>, list: &str) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_everybody_loses_is_found() {
+        let entry = b"-- x\n\nREVOKE ALL ON FUNCTION m.f() FROM PUBLIC;\nREVOKE ALL ON FUNCTION m.f() FROM a;\nGRANT ALL ON FUNCTION m.f() TO b;\n";
+        let taken = taken_from_everybody(entry);
+        assert_eq!(taken.len(), 1);
+        assert!(String::from_utf8_lossy(&taken[0]).ends_with("REVOKE ALL ON FUNCTION m.f() FROM PUBLIC;"));
+        assert!(taken_from_everybody(b"REVOKE ALL ON FUNCTION m.f() FROM \"PUBLIC\";").is_empty());
+    }
 
     #[test]
     fn what_is_given_to_read_is_kept() {

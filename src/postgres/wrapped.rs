@@ -10,9 +10,20 @@ use crate::id::hex;
 
 /// Statements in this encoding, all of one transaction, as one statement.
 pub(crate) fn wrapped(statements: &[u8], encoding: &str) -> String {
-    let value =
-        format!("pg_catalog.convert_from(pg_catalog.decode('{}', 'hex'), {})", hex(statements), literal(encoding));
-    format!("DO {};\n", literal(&format!("BEGIN EXECUTE {value}; END")))
+    format!("DO {};\n", literal(&format!("BEGIN EXECUTE {}; END", value(statements, encoding))))
+}
+
+/// The same for statements of which each is run only where there is what it names.
+pub(crate) fn wrapped_where_there(statements: &[Vec<u8>], encoding: &str) -> String {
+    let each = statements.iter().map(|statement| {
+        let value = value(statement, encoding);
+        format!("BEGIN EXECUTE {value}; EXCEPTION WHEN undefined_function OR undefined_object OR undefined_table OR invalid_schema_name THEN NULL; END; ")
+    });
+    format!("DO {};\n", literal(&format!("BEGIN {} END", each.collect::<String>())))
+}
+
+fn value(statements: &[u8], encoding: &str) -> String {
+    format!("pg_catalog.convert_from(pg_catalog.decode('{}', 'hex'), {})", hex(statements), literal(encoding))
 }
 
 /// The statement before rows of a table with these columns, all quoted where needed. Code that ran before may have changed how

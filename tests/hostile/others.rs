@@ -95,3 +95,52 @@ fn rows_of_others_are_neither_read_past_policies_nor_changed() {
         attacked.assert_harmless(method);
     }
 }
+
+/// What everybody is denied by a privilege was open until all privileges were given. A function of the server under another name
+/// needs no `SECURITY DEFINER` to reach its files.
+#[test]
+fn what_everybody_is_denied_is_denied_while_code_of_owners_runs() {
+    for method in ["tables", "pg_dump"] {
+        let attacked = Attacked::new();
+        attacked.by_method(method);
+        attacked.system.sql(
+            "CREATE FUNCTION public.first() RETURNS integer LANGUAGE sql AS 'SELECT 1'; REVOKE EXECUTE ON FUNCTION public.first() FROM PUBLIC;
+             CREATE FUNCTION public.reads(text) RETURNS text LANGUAGE internal STRICT AS 'pg_read_file_all'; REVOKE EXECUTE ON FUNCTION public.reads(text) FROM PUBLIC;
+             REVOKE EXECUTE ON FUNCTION pg_catalog.pg_ls_dir(text) FROM PUBLIC; REVOKE SELECT ON pg_catalog.pg_roles FROM PUBLIC",
+        );
+        attacked.as_mallory("CREATE TABLE m.seen (what text)");
+        attacked.as_mallory(&immutable(
+            "f",
+            "BEGIN INSERT INTO m.seen SELECT public.reads('PG_VERSION'); EXCEPTION WHEN OTHERS THEN NULL; END;
+             BEGIN INSERT INTO m.seen SELECT public.first()::text; EXCEPTION WHEN OTHERS THEN NULL; END;
+             BEGIN INSERT INTO m.seen SELECT count(*)::text FROM pg_catalog.pg_roles; EXCEPTION WHEN OTHERS THEN NULL; END;",
+        ));
+        attacked.as_mallory(
+            "CREATE TABLE m.t (id integer PRIMARY KEY, g integer GENERATED ALWAYS AS (m.f(1)) STORED, CHECK (m.f(id) > 0)); INSERT INTO m.t VALUES (1)",
+        );
+        assert_eq!(attacked.system.sql("SELECT count(*) FROM m.seen"), "0");
+        attacked.system.create();
+        attacked.restore(&[]).exits(0);
+        assert_eq!(attacked.system.sql("SELECT string_agg(what, ',') FROM m.seen"), "", "{method}");
+    }
+}
+
+/// Indexes of partitions became parts after foreign keys as soon as any index called a function.
+#[test]
+fn keys_of_partitioned_tables_come_back_beside_indexes_that_are_computed() {
+    for method in ["tables", "pg_dump"] {
+        let attacked = Attacked::new();
+        attacked.by_method(method);
+        attacked.as_mallory(
+            "CREATE FUNCTION m.one() RETURNS integer LANGUAGE sql IMMUTABLE AS 'SELECT 1';
+             CREATE TABLE m.a (id integer PRIMARY KEY); CREATE INDEX ON m.a ((id + m.one()));
+             CREATE TABLE m.p (id integer PRIMARY KEY, a integer) PARTITION BY RANGE (id); CREATE TABLE m.p1 PARTITION OF m.p FOR VALUES FROM (0) TO (9);
+             CREATE INDEX ON m.p ((a + m.one())); CREATE INDEX ON m.p (a); INSERT INTO m.p VALUES (1, 1);
+             CREATE TABLE m.c (id integer REFERENCES m.p); INSERT INTO m.c VALUES (1)",
+        );
+        attacked.system.create();
+        let before = attacked.system.fingerprint();
+        attacked.restore(&[]).exits(0);
+        assert_eq!(attacked.system.fingerprint(), before, "{method}");
+    }
+}

@@ -26,13 +26,15 @@ pub(super) enum Allowed {
 
 /// Whether code of others asks, in a session of theirs or, while an index or a materialized view is made, in one of who restores.
 /// That one becomes others by itself too, for privileges that those have given.
-const IS_OTHER: &str = "NOT own OR (
-    (SELECT r.rolsuper FROM pg_catalog.pg_roles r WHERE r.rolname OPERATOR(pg_catalog.=) SESSION_USER)
-    AND NOT (SELECT r.rolsuper FROM pg_catalog.pg_roles r WHERE r.rolname OPERATOR(pg_catalog.=) CURRENT_USER))";
+const IS_OTHER: &str = "NOT own OR (:NAME.leads(SESSION_USER) AND NOT :NAME.leads(CURRENT_USER))";
 /// Whether the session is one of who restores.
-const OWN: &str =
-    "own boolean := (SELECT r.rolsuper FROM pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid()) a
-    JOIN pg_catalog.pg_roles r ON r.oid OPERATOR(pg_catalog.=) a.usesysid)";
+const OWN: &str = "own boolean := :NAME.is_own()";
+/// What these ask, also where nobody else may ask it.
+const ROLES: &str = "
+    CREATE FUNCTION :NAME.leads(name) RETURNS boolean LANGUAGE sql SECURITY DEFINER SET search_path = '' AS
+        'SELECT rolsuper FROM pg_catalog.pg_authid WHERE rolname OPERATOR(pg_catalog.=) $1';
+    CREATE FUNCTION :NAME.is_own() RETURNS boolean LANGUAGE sql SECURITY DEFINER SET search_path = '' AS
+        'SELECT r.rolsuper FROM pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid()) a JOIN pg_catalog.pg_authid r ON r.oid OPERATOR(pg_catalog.=) a.usesysid';";
 
 /// The first number that is not one of the server's own objects.
 const FIRST_OWN_OID: u32 = 16_384;
@@ -61,9 +63,10 @@ impl Guard {
     pub(super) fn begin(&self) -> String {
         let name = ident(&self.name);
         let refuse = "RAISE EXCEPTION 'nothing is made, altered or dropped while the database is loaded'";
-        let nothing = literal(&format!("DECLARE {OWN}; BEGIN IF {IS_OTHER} THEN {refuse}; END IF; END"));
+        let [own, is_other, roles] = [OWN, IS_OTHER, ROLES].map(|text| text.replace(":NAME", &name));
+        let nothing = literal(&format!("DECLARE {own}; BEGIN IF {is_other} THEN {refuse}; END IF; END"));
         let one = literal(&format!(
-            "DECLARE {OWN}; BEGIN IF NOT own THEN PERFORM {name}.begin(); ELSIF {IS_OTHER} THEN {refuse}; END IF;
+            "DECLARE {own}; BEGIN IF NOT own THEN PERFORM {name}.begin(); ELSIF {is_other} THEN {refuse}; END IF;
              EXCEPTION WHEN unique_violation THEN {refuse}; END"
         ));
         let begin = literal(&format!("INSERT INTO {name}.begun VALUES (pg_catalog.txid_current())"));
@@ -73,6 +76,7 @@ impl Guard {
             "CREATE SCHEMA {name}; GRANT USAGE ON SCHEMA {name} TO PUBLIC;
              CREATE TABLE {name}.begun (transaction bigint PRIMARY KEY);
              CREATE TABLE {name}.closed (function oid, grantee oid, is_grantable boolean, PRIMARY KEY (function, grantee));
+             {roles}
              CREATE FUNCTION {name}.begin() RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path = '' AS {begin};
              CREATE FUNCTION {name}.one() {function} AS {one};
              CREATE FUNCTION {name}.nothing() {function} AS {nothing};

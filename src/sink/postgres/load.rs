@@ -2,6 +2,7 @@
 //!
 //! Who restores may do everything, and those who wrote the database may not: what runs their code is done with their rights.
 
+use std::collections::HashSet;
 use std::io::Read;
 
 use super::guard::{Allowed, Guard};
@@ -11,6 +12,7 @@ use super::reading::{is_blank, next_part, read_piece, unreadable};
 use super::sessions::{Sessions, failed};
 use super::shape::{Shape, schema_of};
 use crate::model::rows::END;
+use crate::model::split_names;
 use crate::postgres::access::{Access, LoadAs};
 use crate::postgres::definition::Definition;
 use crate::postgres::part::{Part, Statements};
@@ -64,12 +66,16 @@ pub struct Loader<'a> {
     /// Whose code the tables run; `None` as long as they are not all there, or it does not matter.
     access: Option<Access>,
     /// What keeps the shape of the database, while code of others may run.
-    guard: Option<Guard>,
-    privileges: Privileges,
+    pub(super) guard: Option<Guard>,
+    pub(super) privileges: Privileges,
     /// Whether everybody has them.
-    are_given: bool,
+    pub(super) are_given: bool,
+    /// Whether functions may have come since everybody else was last kept from those that are not for him.
+    pub(super) has_new_functions: bool,
+    /// Computed indexes that are made later.
+    late_indexes: HashSet<Vec<String>>,
     /// All scripts once more, until it is known what they say of privileges.
-    ahead: Option<Box<dyn Read + 'a>>,
+    pub(super) ahead: Option<Box<dyn Read + 'a>>,
     /// Whether indexes are being made side by side.
     side_by_side: bool,
     after_indexes: Vec<Vec<u8>>,
@@ -107,6 +113,8 @@ impl<'a> Loader<'a> {
             guard: None,
             privileges: Privileges::default(),
             are_given: false,
+            has_new_functions: true,
+            late_indexes: HashSet::new(),
             ahead: Some(ahead),
             side_by_side: false,
             after_indexes: Vec::new(),
@@ -239,17 +247,7 @@ impl<'a> Loader<'a> {
         Ok(self.tried)
     }
 
-    /// Gives everybody the privileges that he will have.
-    fn give_privileges(&mut self) -> Result<(), Error> {
-        self.are_given = true;
-        self.say(self.guard.as_ref().map(Guard::open_functions).unwrap_or_default())?;
-        for text in self.privileges.at_end() {
-            self.run(&text)?;
-        }
-        Ok(())
-    }
-
-    fn reader<'r>(&self, script: &'r mut dyn Read) -> Result<ScriptReader<&'r mut dyn Read>, Error> {
+    pub(super) fn reader<'r>(&self, script: &'r mut dyn Read) -> Result<ScriptReader<&'r mut dyn Read>, Error> {
         let accepts = match self.options {
             LoadOptions { trusts_code: true, .. } => Accepts::All,
             LoadOptions { is_foreign: true, .. } => Accepts::DumpsWithoutCode,
@@ -263,7 +261,7 @@ impl<'a> Loader<'a> {
     }
 
     /// Looks whose code the tables run, when they are all there. Where owners load rows, they get their privileges before.
-    fn look_at_code(&mut self) -> Result<(), Error> {
+    pub(super) fn look_at_code(&mut self) -> Result<(), Error> {
         if self.access.is_some() || self.options.trusts_code {
             return Ok(());
         }
@@ -287,34 +285,6 @@ impl<'a> Loader<'a> {
         self.wait()
     }
 
-    /// Does what has to be done before code of an owner runs.
-    fn prepare_owners(&mut self) -> Result<(), Error> {
-        if let Some(mut ahead) = self.ahead.take() {
-            let ahead: &mut dyn Read = &mut ahead;
-            let mut reader = self.reader(ahead)?;
-            while let Some(part) = next_part(&mut reader)? {
-                if let Part::Statements(statements) = part {
-                    self.privileges.is_ahead(statements.text);
-                }
-            }
-        }
-        for privileges in self.privileges.for_schemas() {
-            self.run(&privileges)?;
-        }
-        let guard = self.guard.as_ref().filter(|_| !self.are_given);
-        self.say(guard.map(Guard::close_functions).unwrap_or_default())
-    }
-
-    /// Who loads the rows of a table with these columns, which come next.
-    fn begin_rows(&mut self, table: &str, columns: &[String]) -> Result<LoadAs, Error> {
-        self.look_at_code()?;
-        let load_as = self.load_as(table, columns)?;
-        for statement in self.privileges.gets_rows(table, load_as != LoadAs::Restorer) {
-            self.run(&statement)?;
-        }
-        Ok(load_as)
-    }
-
     /// From now on others make, alter and drop no more than this.
     pub(super) fn allow(&mut self, allowed: Allowed) -> Result<(), Error> {
         match self.guard.as_mut().map(|guard| guard.allow(allowed)) {
@@ -323,7 +293,7 @@ impl<'a> Loader<'a> {
         }
     }
 
-    fn load_as(&self, table: &str, columns: &[String]) -> Result<LoadAs, Error> {
+    pub(super) fn load_as(&self, table: &str, columns: &[String]) -> Result<LoadAs, Error> {
         Ok(self.access.as_ref().map_or(Ok(LoadAs::Restorer), |access| access.of(table, columns))?)
     }
 
@@ -341,6 +311,7 @@ impl<'a> Loader<'a> {
             self.privileges.put_off(statements.text);
             return Ok(());
         }
+        self.has_new_functions |= matches!(definition, Definition::Callable | Definition::Aggregate { .. });
         let (when, mut maker) = self.when(&definition)?;
         if maker == LoadAs::Restorer {
             maker = self.maker(&definition, &statements.text)?;
@@ -379,13 +350,20 @@ impl<'a> Loader<'a> {
             // What is said of something that is made later is said then.
             Definition::Comment if matches!(self.was, When::Late | When::Last) => (self.was, LoadAs::Restorer),
             Definition::Comment if self.side_by_side => (When::AfterIndexes, LoadAs::Restorer),
-            Definition::IndexPartition { .. } if !self.late.is_empty() => late,
+            Definition::IndexPartition { whole, part } => {
+                let is_late = |name: &str| split_names(name).is_none_or(|names| self.late_indexes.contains(&names));
+                if is_late(whole) || is_late(part) { late } else { now }
+            }
             Definition::Index { .. } | Definition::Statistics | Definition::Constraint(_) => {
                 self.look_at_code()?;
                 let Some(access) = &self.access else { return Ok(now) };
                 match definition {
                     // From then on, planning a query on the table would run it.
-                    Definition::Index { is_computed: true } | Definition::Statistics if access.has_functions() => late,
+                    Definition::Index { names, is_computed: true } if access.has_functions() => {
+                        self.late_indexes.insert(names.clone());
+                        late
+                    }
+                    Definition::Statistics if access.has_functions() => late,
                     Definition::Constraint(constraint) => match access.maker(constraint)? {
                         Some(owner) => (When::Late, LoadAs::Owner(owner)),
                         None => now,
@@ -470,12 +448,12 @@ impl<'a> Loader<'a> {
     }
 
     /// Has who restores run statements of others.
-    fn run(&mut self, statements: &[u8]) -> Result<(), Error> {
+    pub(super) fn run(&mut self, statements: &[u8]) -> Result<(), Error> {
         self.sessions.run(&LoadAs::Restorer, statements)
     }
 
     /// Has who restores run statements of ours.
-    fn say(&mut self, statements: String) -> Result<(), Error> {
+    pub(super) fn say(&mut self, statements: String) -> Result<(), Error> {
         self.sessions.say(&LoadAs::Restorer, 0, statements.into_bytes())
     }
 

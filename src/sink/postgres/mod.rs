@@ -12,6 +12,7 @@ mod load;
 mod loader_role;
 mod maintenance;
 mod needs;
+mod owners;
 mod privileges;
 mod reading;
 mod replace;

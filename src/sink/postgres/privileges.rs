@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use crate::model::split_names;
 use crate::postgres::definition::Definition;
-use crate::postgres::granted::reading_part;
+use crate::postgres::granted::{reading_part, taken_from_everybody};
 
 /// The names of a table.
 type Names = Vec<String>;
@@ -20,6 +20,8 @@ pub(super) struct Privileges {
     schemas: Vec<Vec<u8>>,
     /// Other privileges that change nothing: code of owners needs them while rows are loaded.
     reading: Vec<Vec<u8>>,
+    /// What takes from everybody what he has of something that is new.
+    taken: Vec<Vec<u8>>,
     /// What puts the rows of a table behind its policies.
     row_security: HashMap<Names, Vec<u8>>,
     /// Tables that have rows.
@@ -33,7 +35,10 @@ impl Privileges {
     pub(super) fn is_ahead(&mut self, text: Vec<u8>) {
         match Definition::of(&text) {
             Definition::OnSchema => self.schemas.push(text),
-            Definition::Privileges => self.reading.extend(Some(reading_part(&text)).filter(|part| !part.is_empty())),
+            Definition::Privileges => {
+                self.reading.extend(Some(reading_part(&text)).filter(|part| !part.is_empty()));
+                self.taken.extend(taken_from_everybody(&text));
+            }
             Definition::RowSecurity(table) => {
                 self.row_security.extend(split_names(&table).map(|names| (names, text)));
             }
@@ -49,6 +54,11 @@ impl Privileges {
     /// What owners need to make something, once.
     pub(super) fn for_schemas(&mut self) -> Vec<Vec<u8>> {
         std::mem::take(&mut self.schemas)
+    }
+
+    /// What takes from everybody what he has of something that is new, each time that there is some.
+    pub(super) fn taken(&self) -> &[Vec<u8>] {
+        &self.taken
     }
 
     /// What code of owners needs while rows are loaded, once.
