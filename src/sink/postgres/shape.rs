@@ -39,14 +39,22 @@ impl Shape {
         let asks = evaluates || (self.has_checks && Authors::has_value(text));
         self.has_checks |= matches!(definition, Definition::Domain { has_check: true });
         if !asks {
-            self.forget();
+            self.forget(definition, text);
         }
         asks
     }
 
-    /// Something else is made.
-    fn forget(&mut self) {
-        (self.authors, self.access) = (None, None);
+    /// Something is made, after which what was found may not be true.
+    fn forget(&mut self, definition: &Definition, text: &[u8]) {
+        self.access = None;
+        match (definition, &mut self.authors) {
+            // It brings no code along.
+            (Definition::Table { owner, .. }, Some(authors)) => {
+                let is_of_others = owner.as_ref().is_none_or(|owner| authors.trusts(owner).is_err());
+                authors.has_wholes |= is_of_others && memchr::memmem::find(text, b"PARTITION BY").is_some();
+            }
+            (_, authors) => *authors = None,
+        }
     }
 
     /// Who makes it.
@@ -79,26 +87,35 @@ impl Shape {
             self.authors = Some(authors);
             return maker.ok_or_else(|| refused(part));
         }
-        self.forget();
-        if !authors.has_code {
-            return Ok(LoadAs::Restorer);
+        let (has_code, authors) = (authors.has_code, self.authors.insert(authors));
+        let maker =
+            if has_code { maker_of(definition, text, (authors, database), stopped) } else { Ok(LoadAs::Restorer) };
+        self.forget(definition, text);
+        maker
+    }
+}
+
+/// Who makes what is no partition.
+fn maker_of(
+    definition: &Definition,
+    text: &[u8],
+    (authors, database): (&Authors, &Connection),
+    stopped: Stopped<'_>,
+) -> Result<LoadAs, Error> {
+    let checks_value = authors.checks_value_in(&String::from_utf8_lossy(text));
+    match definition {
+        Definition::Table { owner: Some(owner), name, is_part, evaluates } => match authors.trusts(owner) {
+            Ok(()) if checks_value || (*is_part && authors.has_wholes) => Err(refused(name)),
+            Ok(()) if *evaluates && authors.has_casts_of_others(None) => Err(refused(name)),
+            Ok(()) => Ok(LoadAs::Restorer),
+            Err(owner) if owner.is_empty() || authors.has_casts_of_others(Some(&owner)) => Err(refused(name)),
+            Err(owner) => Ok(LoadAs::Owner(owner)),
+        },
+        Definition::Aggregate { has_initial_value: true } if authors.has_checks => {
+            owner_of(database, text, authors, stopped)
         }
-        let shown = String::from_utf8_lossy(text);
-        let checks_value = authors.checks_value_in(&shown);
-        match definition {
-            Definition::Table { owner: Some(owner), name, is_part, evaluates } => match authors.trusts(owner) {
-                Ok(()) if checks_value || (*is_part && authors.has_wholes) => Err(refused(name)),
-                Ok(()) if *evaluates && authors.has_casts_of_others(None) => Err(refused(name)),
-                Ok(()) => Ok(LoadAs::Restorer),
-                Err(owner) if owner.is_empty() || authors.has_casts_of_others(Some(&owner)) => Err(refused(name)),
-                Err(owner) => Ok(LoadAs::Owner(owner)),
-            },
-            Definition::Aggregate { has_initial_value: true } if authors.has_checks => {
-                owner_of(database, text, &authors, stopped)
-            }
-            _ if checks_value => owner_of(database, text, &authors, stopped),
-            _ => Ok(LoadAs::Restorer),
-        }
+        _ if checks_value => owner_of(database, text, authors, stopped),
+        _ => Ok(LoadAs::Restorer),
     }
 }
 
