@@ -68,10 +68,6 @@ pub struct Loader<'a> {
     /// What keeps the shape of the database, while code of others may run.
     pub(super) guard: Option<Guard>,
     pub(super) privileges: Privileges,
-    /// Whether everybody has them.
-    pub(super) are_given: bool,
-    /// Whether functions may have come since everybody else was last kept from those that are not for him.
-    pub(super) has_new_functions: bool,
     /// Computed indexes that are made later.
     late_indexes: HashSet<Vec<String>>,
     /// All scripts once more, until it is known what they say of privileges.
@@ -112,8 +108,6 @@ impl<'a> Loader<'a> {
             access: None,
             guard: None,
             privileges: Privileges::default(),
-            are_given: false,
-            has_new_functions: true,
             late_indexes: HashSet::new(),
             ahead: Some(ahead),
             side_by_side: false,
@@ -311,7 +305,7 @@ impl<'a> Loader<'a> {
             self.privileges.put_off(statements.text);
             return Ok(());
         }
-        self.has_new_functions |= matches!(definition, Definition::Callable | Definition::Aggregate { .. });
+        self.privileges.are_taken &= !matches!(definition, Definition::Callable | Definition::Aggregate { .. });
         let (when, mut maker) = self.when(&definition)?;
         if maker == LoadAs::Restorer {
             maker = self.maker(&definition, &statements.text)?;

@@ -25,12 +25,12 @@ impl Loader<'_> {
         for privileges in self.privileges.for_schemas() {
             self.run(&privileges)?;
         }
-        if !std::mem::take(&mut self.has_new_functions) {
+        if std::mem::replace(&mut self.privileges.are_taken, true) {
             return Ok(());
         }
         let taken = wrapped_where_there(self.privileges.taken(), self.options.encoding);
         self.say(taken)?;
-        let guard = self.guard.as_ref().filter(|_| !self.are_given);
+        let guard = self.guard.as_ref().filter(|_| !self.privileges.are_given);
         self.say(guard.map(Guard::close_functions).unwrap_or_default())
     }
 
@@ -46,7 +46,7 @@ impl Loader<'_> {
 
     /// Gives everybody the privileges that he will have.
     pub(super) fn give_privileges(&mut self) -> Result<(), Error> {
-        self.are_given = true;
+        self.privileges.are_given = true;
         self.say(self.guard.as_ref().map(Guard::open_functions).unwrap_or_default())?;
         for text in self.privileges.at_end() {
             self.run(&text)?;

@@ -28,6 +28,10 @@ pub(super) struct Privileges {
     loaded: Vec<Names>,
     /// All privileges but those of schemas: they are given when everything is loaded.
     put_off: Vec<Vec<u8>>,
+    /// Whether no functions have come since everybody was kept from those that are not for him.
+    pub(super) are_taken: bool,
+    /// Whether everybody has his own.
+    pub(super) are_given: bool,
 }
 
 impl Privileges {
