@@ -13,6 +13,7 @@ mod limits;
 mod others;
 mod privileges;
 mod races;
+mod roles;
 mod rows;
 mod settings;
 mod shape;

@@ -4,6 +4,8 @@
 //! then who logged in. That one can give itself another password: so nobody can log in as it once our sessions are there, and
 //! it is never used again. A role is dropped with its restore; what a killed restore leaves, the next one drops.
 
+use postgres_protocol::password::scram_sha_256;
+
 use super::lanes::{LaneOptions, Lanes};
 use super::{Error, is_temporary};
 use crate::id::{hex, random_key};
@@ -104,7 +106,8 @@ impl LoaderRoles {
                     CONNECTION LIMIT {} PASSWORD {}",
                 ident(&name),
                 count.max(1),
-                literal(&password)
+                // Statements are shown to others, and logged.
+                literal(&scram_sha_256(password.as_bytes()))
             ),
             format!("GRANT {} TO {}", ident(owner), ident(&name)),
             format!(
