@@ -2,8 +2,10 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::attacker::Attacked;
+use crate::support::unique;
 
 /// A `psql` that is told one thing after another.
 struct Told {
@@ -77,4 +79,71 @@ fn the_activity_of_a_restore_tells_no_password() {
     });
     looking.end();
     assert!(seen.contains("CREATE ROLE") && seen.contains("PASSWORD E'SCRAM-SHA-256$"), "{seen}");
+}
+
+/// Waits, when it is run for a restore, until something in another database depends on the role that runs it.
+const WAIT: &str = "IF session_user ~ '^larder_load_' THEN
+        WHILE clock_timestamp() < now() + interval '1 minute' AND NOT EXISTS (SELECT FROM pg_shdepend s JOIN pg_roles r ON r.oid = s.refobjid
+            JOIN pg_database d ON d.oid = s.dbid WHERE r.rolname = session_user AND d.datname <> current_database()) LOOP END LOOP;
+    END IF;";
+
+/// A role gave each role that a restore made a privilege on a table of its own, in its own database: no restore on that server
+/// ended well any more, because what it had made could not be dropped.
+#[test]
+fn nobody_keeps_a_restore_from_ending_well() {
+    let attacked = attacked(WAIT);
+    let (server, mallory) = (attacked.system.server.clone(), attacked.mallory.clone());
+    let own = unique("larder_own");
+    server.sql("postgres", &format!("CREATE DATABASE {own} OWNER {mallory}"));
+    attacked.as_mallory_in(&own, "CREATE TABLE t (id integer)");
+    let grant = format!(
+        "DO $f$ DECLARE r name; BEGIN
+            FOR r IN SELECT m.rolname FROM pg_auth_members a JOIN pg_roles m ON m.oid = a.member WHERE m.rolname ~ '^larder_load_'
+                AND a.roleid = '{mallory}'::regrole LOOP
+                BEGIN EXECUTE format('GRANT SELECT ON t TO %I', r); EXCEPTION WHEN OTHERS THEN NULL; END;
+            END LOOP; END $f$;"
+    );
+    let is_over = AtomicBool::new(false);
+    let mut notes = Vec::new();
+    std::thread::scope(|scope| {
+        let mut granting = Told::start(attacked.psql_of_mallory(&own));
+        scope.spawn(|| {
+            while !is_over.load(Ordering::Acquire) {
+                granting.run(&grant);
+            }
+            granting.end();
+        });
+        for command in [
+            &["restore", "latest", "--components", "database", "--force", "--no-snapshot", "--json"][..],
+            &["restore", "latest", "--components", "database", "--force", "--no-snapshot", "--tables", "m.t", "--json"],
+            &["verify", "latest", "--test-restore", "--on-live-server", "--json"],
+        ] {
+            notes.push(attacked.system.larder(command));
+        }
+        is_over.store(true, Ordering::Release);
+    });
+    let left: Vec<String> = notes.into_iter().map(|run| role_in(&run.exits(0).stdout)).collect();
+    let names = left.iter().map(|name| format!("'{name}'")).collect::<Vec<_>>().join(", ");
+    let may_act = format!(
+        "SELECT count(*) FROM pg_authid r WHERE rolname IN ({names}) AND (rolcanlogin OR rolpassword IS NOT NULL
+            OR EXISTS (SELECT FROM pg_auth_members m WHERE m.member = r.oid))"
+    );
+    let are_there = format!("SELECT count(*) FROM pg_roles WHERE rolname IN ({names})");
+    assert_eq!(
+        (server.sql("postgres", &are_there), server.sql("postgres", &may_act)),
+        ("3".to_owned(), "0".to_owned())
+    );
+    // They are dropped as soon as that is possible.
+    server.sql("postgres", &format!("DROP DATABASE {own}"));
+    attacked.as_mallory(&function(""));
+    attacked.system.create();
+    attacked.restore(&[]).exits(0);
+    assert_eq!(server.sql("postgres", &are_there), "0");
+}
+
+/// The role that a report says could not be dropped.
+fn role_in(report: &str) -> String {
+    let (_, name) = report.split_once("the role larder_load_").expect("a note");
+    assert!(name.contains("nobody can log in as it"), "{report}");
+    format!("larder_load_{}", &name[..16])
 }

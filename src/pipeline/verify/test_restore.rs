@@ -148,7 +148,9 @@ fn test_database(
         let connection = servers.get(name).cloned();
         let connection = connection.ok_or_else(|| Error::Refused("it has no live server".to_owned()))?;
         let place = TestPlace { connection, jobs: places.jobs, is_throwaway: false };
-        test.database = Some(load_and_count(repository, (snapshot, component), &place, progress)?);
+        let restored = load_and_count(repository, (snapshot, component), &place, progress)?;
+        test.notes.extend(restored.roles_left.iter().cloned());
+        test.database = Some(restored);
         return Ok(());
     }
     let facts = component.database.clone().unwrap_or_default();

@@ -2,7 +2,8 @@
 //!
 //! Code that runs in its session can become that owner and nobody else. `SET ROLE` alone would not do: code undoes it, and is
 //! then who logged in. That one can give itself another password: so nobody can log in as it once our sessions are there, and
-//! it is never used again. A role is dropped with its restore; what a killed restore leaves, the next one drops.
+//! it is never used again. A role is dropped with its restore; what a killed restore leaves, the next one drops. All roles of the
+//! server see it, and can keep it from being dropped: then it stays, without any rights.
 
 use postgres_protocol::password::scram_sha_256;
 
@@ -10,13 +11,47 @@ use super::lanes::{LaneOptions, Lanes};
 use super::{Error, is_temporary};
 use crate::id::{hex, random_key};
 use crate::postgres::sql::{ident, literal};
-use crate::postgres::{self, Connection, LOADER_ROLES, Session, Stopped, execute, query, tidy_up};
+use crate::postgres::{self, Connection, Kept, LOADER_ROLES, Row, Session, Stopped, execute, query, tidy_up};
 use crate::progress::Progress;
 
 /// What the names of these roles begin with, before sixteen hexadecimal digits.
 const PREFIX: &str = "larder_load_";
 /// Also in case that nobody drops it, nobody can log in as it after so many hours.
 const VALID_HOURS: u32 = 48;
+
+/// Drops the roles that `:WHICH` is about, and ends their sessions. One that something depends on stays: whoever owns something in
+/// any database can have it depend on them. Then it has no rights of others, and nobody can log in as it. Others can also keep it
+/// from being dropped as long as they like: that is not waited for.
+const DROP_SQL: &str = "SET search_path = pg_catalog, pg_temp;
+DO $drop$ DECLARE loader record; other name; began timestamptz := clock_timestamp();
+BEGIN
+    FOR loader IN SELECT oid, rolname, rolcanlogin FROM pg_roles WHERE :WHICH ORDER BY random() LIMIT 1000 LOOP
+        EXIT WHEN clock_timestamp() > began + interval '5 s';
+        PERFORM set_config('lock_timeout', '1s', true);
+        BEGIN
+            IF :IS_FREE THEN
+                PERFORM pg_terminate_backend(pid) FROM pg_stat_activity WHERE usesysid = loader.oid;
+                EXECUTE format('DROP ROLE IF EXISTS %I', loader.rolname);
+            END IF;
+        EXCEPTION WHEN OTHERS THEN
+            BEGIN
+                PERFORM set_config('lock_timeout', '5s', true);
+                IF loader.rolcanlogin THEN
+                    EXECUTE format('ALTER ROLE %I NOLOGIN CONNECTION LIMIT 0 PASSWORD NULL', loader.rolname);
+                END IF;
+                FOR other IN SELECT o.rolname FROM pg_auth_members m JOIN pg_roles o ON o.oid = m.roleid WHERE m.member = loader.oid LOOP
+                    EXECUTE format('REVOKE %I FROM %I', other, loader.rolname);
+                END LOOP;
+            EXCEPTION WHEN OTHERS THEN NULL;
+            END;
+        END;
+    END LOOP;
+END $drop$";
+/// Roles that are there: their names, where something depends on them, and whether they still could do something.
+const LEFT_SQL: &str = "SELECT r.rolname, (SELECT pg_catalog.string_agg(DISTINCT d.datname::pg_catalog.text, ', ') FROM pg_catalog.pg_shdepend s
+            JOIN pg_catalog.pg_database d ON d.oid = s.dbid WHERE s.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass AND s.refobjid = r.oid),
+        r.rolcanlogin OR EXISTS (SELECT FROM pg_catalog.pg_auth_members m WHERE m.member = r.oid)
+    FROM pg_catalog.pg_roles r WHERE :WHICH ORDER BY 1 LIMIT 1000";
 
 /// The roles of one restore.
 #[derive(Debug)]
@@ -26,7 +61,7 @@ pub(super) struct LoaderRoles {
     database: Connection,
     /// It holds a lock for each role, by which others see that it is in use.
     holder: Option<Session>,
-    /// Their names. Only the last one may be in use.
+    /// Their names. Only the last one may be in use; those before are dropped, where they could be.
     roles: Vec<String>,
 }
 
@@ -36,18 +71,15 @@ impl LoaderRoles {
         Self { maintenance, database, holder: None, roles: Vec::new() }
     }
 
-    /// Drops what killed restores have left. Best effort: the next one tries again.
+    /// Drops what killed restores have left, and what could not be dropped then. Best effort: the next one tries again.
     pub(super) fn drop_left(maintenance: &Connection, stopped: Stopped<'_>) {
-        let sql = format!("SELECT rolname FROM pg_catalog.pg_roles WHERE rolname ~ '{LOADER_ROLES}' LIMIT 1000");
-        let Ok(left) = query(maintenance, &sql, stopped) else { return };
-        for name in left.into_iter().flatten().flatten() {
-            let key = key_of(&name);
-            let free = format!("SELECT pg_catalog.pg_try_advisory_xact_lock({key})");
-            let is_free = query(maintenance, &free, stopped);
-            if is_free.is_ok_and(|rows| rows.first().and_then(|row| row.first()?.clone()).as_deref() == Some("t")) {
-                let drop = format!("DROP ROLE IF EXISTS {}", ident(&name));
-                let _ = tidy_up(maintenance, &[end_sessions(&name), drop]);
-            }
+        if !stopped() {
+            // The lock of a role is its digits as a number.
+            let is_free = format!(
+                "pg_try_advisory_xact_lock(('x' || substr(loader.rolname, {}))::bit(64)::bigint)",
+                PREFIX.len() + 1
+            );
+            let _ = tidy_up(maintenance, &[drop_sql(&format!("rolname ~ '{LOADER_ROLES}'"), &is_free)]);
         }
     }
 
@@ -64,8 +96,7 @@ impl LoaderRoles {
         progress: &'a dyn Progress,
     ) -> Result<Lanes<'a>, Error> {
         let no_loader = |source| Error::NoLoader { owner: owner.to_owned(), source };
-        // What cannot be dropped now is dropped at the end, which says so.
-        let _ = self.drop_roles();
+        self.drop_last();
         let opened = self.make((owner, options.count), settings, &|| progress.cancelled()).and_then(|connection| {
             let mut lanes = Lanes::open(&connection, options, progress)?;
             // Who restores can still log in later.
@@ -109,6 +140,7 @@ impl LoaderRoles {
                 // Statements are shown to others, and logged.
                 literal(&scram_sha_256(password.as_bytes()))
             ),
+            format!("COMMENT ON ROLE {} IS {}", ident(&name), literal(&comment(&self.database.database))),
             format!("GRANT {} TO {}", ident(owner), ident(&name)),
             format!(
                 "DO $until$ BEGIN EXECUTE pg_catalog.format('ALTER ROLE {name} VALID UNTIL %L', pg_catalog.now() + '{VALID_HOURS} hours'); END $until$"
@@ -143,40 +175,95 @@ impl LoaderRoles {
         format!("{verb} CONNECT ON DATABASE {} {preposition} {}", ident(&self.database.database), ident(name))
     }
 
-    /// Drops the roles, and what they may own in the database. Their sessions are ended.
-    ///
-    /// # Errors
-    /// [`Error::Database`] when one cannot be dropped.
-    pub(super) fn drop_all(&mut self) -> Result<(), Error> {
-        let outcome = self.drop_roles();
+    /// Drops the roles, and what they may own in the database. Their sessions are ended. What cannot be dropped has no rights, and
+    /// is what [`LoaderRoles::left`] and [`left_for`] tell.
+    pub(super) fn drop_all(&mut self) {
+        self.drop_last();
+        if self.roles.len() > 1 {
+            let _ = tidy_up(&self.maintenance, &[drop_sql(&is_one_of(&self.roles), "true")]);
+        }
         if let Some(holder) = self.holder.take() {
             // Its locks go with it.
             let _ = holder.end();
         }
-        outcome
     }
 
-    fn drop_roles(&mut self) -> Result<(), Error> {
-        let mut outcome = Ok(());
-        for name in std::mem::take(&mut self.roles) {
-            // It has nothing there, but for what the code of others has made as it.
-            let _ = tidy_up(&self.database, &[format!("{}; DROP OWNED BY {}", end_sessions(&name), ident(&name))]);
-            let dropped = tidy_up(&self.maintenance, &[format!("DROP ROLE IF EXISTS {}", ident(&name))]);
-            if let Err(source) = dropped {
-                let action = format!("drop the role {name}, which was made for loading");
-                self.roles.push(name);
-                outcome = outcome.and(Err(Error::Database { action, source }));
-            }
+    /// Which of the roles are still there, each in words.
+    pub(super) fn left(&self) -> Vec<String> {
+        if self.roles.is_empty() {
+            return Vec::new();
         }
-        outcome
+        let rows = query(&self.maintenance, &LEFT_SQL.replace(":WHICH", &is_one_of(&self.roles)), &|| false);
+        rows.map_or_else(|_| self.roles.iter().map(|name| in_words(name, None, true)).collect(), |rows| told(&rows))
+    }
+
+    fn drop_last(&self) {
+        let Some(name) = self.last() else { return };
+        // It has nothing there, but for what the code of others has made as it.
+        let _ = tidy_up(&self.database, &[format!("{}; DROP OWNED BY {}", end_sessions(name), ident(name))]);
+        let _ = tidy_up(&self.maintenance, &[drop_sql(&is_one_of(std::slice::from_ref(&name.to_owned())), "true")]);
     }
 }
 
 impl Drop for LoaderRoles {
     fn drop(&mut self) {
         // The next restore drops what this cannot.
-        let _ = self.drop_all();
+        if self.holder.is_some() {
+            self.drop_all();
+        }
     }
+}
+
+/// Which roles are still there that were made for loading a database of this name, each in words.
+///
+/// # Errors
+/// Those of [`query`].
+pub(super) fn left_for(
+    maintenance: &Kept,
+    database: &str,
+    stopped: Stopped<'_>,
+) -> Result<Vec<String>, postgres::Error> {
+    let which = format!(
+        "r.rolname ~ '{LOADER_ROLES}' AND pg_catalog.shobj_description(r.oid, 'pg_authid') = {}",
+        literal(&comment(database))
+    );
+    maintenance.query(&LEFT_SQL.replace(":WHICH", &which), stopped).map(|rows| told(&rows))
+}
+
+/// What the server says of a role that was made for this database.
+fn comment(database: &str) -> String {
+    format!("made by Larder to load {database}")
+}
+
+fn drop_sql(which: &str, is_free: &str) -> String {
+    DROP_SQL.replace(":WHICH", which).replace(":IS_FREE", is_free)
+}
+
+/// The condition that a role is one of these.
+fn is_one_of(names: &[String]) -> String {
+    format!("rolname IN ({})", names.iter().map(|name| literal(name)).collect::<Vec<_>>().join(", "))
+}
+
+/// Each role that [`LEFT_SQL`] has found, in words.
+fn told(rows: &[Row]) -> Vec<String> {
+    let told = rows.iter().filter_map(|row| match row.as_slice() {
+        [Some(name), databases, may_act] => Some(in_words(name, databases.as_deref(), may_act.as_deref() != Some("f"))),
+        _ => None,
+    });
+    told.collect()
+}
+
+fn in_words(name: &str, databases: Option<&str>, may_act: bool) -> String {
+    let why = match databases {
+        Some(databases) => format!("because others have given it something in {databases}"),
+        None => "because something on the server depends on it".to_owned(),
+    };
+    let state = if may_act {
+        "look at what it may do, and drop it"
+    } else {
+        "it has no rights of others, nobody can log in as it, and the next restore tries again"
+    };
+    format!("the role {name}, which was made for loading, could not be dropped, {why}: {state}")
 }
 
 /// The statement that ends what still runs as a role.

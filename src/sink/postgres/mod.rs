@@ -120,6 +120,15 @@ impl LoadedDatabase {
         counts::check(&self.connection(), tables, stopped)
     }
 
+    /// Which roles that were made for loading it others have kept from being dropped, each in words.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub fn left_roles(&self, stopped: Stopped<'_>) -> Result<Vec<String>, Error> {
+        let left = loader_role::left_for(&self.maintenance, &self.name, stopped);
+        left.map_err(|source| failed("look for roles that were made for loading", source))
+    }
+
     /// Gives the database its settings and privileges, renames it to the snapshot's name, and drops the old one. One that is
     /// new takes no other one's place.
     ///

@@ -163,10 +163,11 @@ impl<'a> RowReplacer<'a> {
 
     /// Runs checks of ours, which are statements of PL/pgSQL, and ends the transaction: from now on others see the rows. Where
     /// code of the owner was run, nothing of it runs any more when the checks are done, and it has written to these tables alone.
+    /// Returns in words which roles that were made for it could not be dropped.
     ///
     /// # Errors
     /// Those of [`RowReplacer::statements`]; [`Error::Written`]; [`Error::Unusable`] when they were not locked.
-    pub fn end(mut self, checks: &str, progress: &dyn Progress) -> Result<(), Error> {
+    pub fn end(mut self, checks: &str, progress: &dyn Progress) -> Result<Vec<String>, Error> {
         // What that code has put off runs now. It may also have changed what our texts mean.
         self.statements(&format!(
             "SET CONSTRAINTS ALL IMMEDIATE;\nSET LOCAL client_encoding = {};\nSET LOCAL search_path = pg_catalog, pg_temp;\n",
@@ -186,7 +187,8 @@ impl<'a> RowReplacer<'a> {
         self.statements("COMMIT;\n")?;
         let Self { database, lanes, mut roles, owner, .. } = self;
         lanes.end().map_err(|source| failed(&database, owner.as_deref(), source))?;
-        roles.drop_all()
+        roles.drop_all();
+        Ok(roles.left())
     }
 
     fn copy(&mut self, table: (&str, &[String])) -> Result<(), Error> {

@@ -137,7 +137,8 @@ impl<'a> Sessions<'a> {
     pub(super) fn end(mut self) -> Result<(), Error> {
         self.end_owner()?;
         self.own.end().map_err(|source| failed(&self.database, source))?;
-        self.roles.drop_all()
+        self.roles.drop_all();
+        Ok(())
     }
 
     fn turn_to(&mut self, owner: &str) -> Result<(), Error> {

@@ -38,6 +38,8 @@ pub struct DatabaseRestore {
     pub rows_replaced: bool,
     /// Roles that were made, without passwords.
     pub roles_created: Vec<String>,
+    /// Roles that were made for loading, and that others kept from being dropped, each in words.
+    pub roles_left: Vec<String>,
 }
 
 /// Where a database goes, and what of it.
@@ -102,7 +104,8 @@ pub(super) fn restore(
         // Nothing is touched, and it would have been refused by now.
     } else if target.replaces_rows() {
         let trusts_code = options.trusts_code;
-        replace::rows((connection, trusts_code), &saved, &mut reader, (wanted, &facts.tables), progress)?;
+        let (from, what) = ((connection, trusts_code), (wanted, facts.tables.as_slice()));
+        done.roles_left = replace::rows(from, &saved, &mut reader, what, progress)?;
         result.notes.push("triggers did not run, and materialized views are as they were".to_owned());
     } else {
         let (loaded, roles) = LoadedDatabase::create(maintenance, &facts, "new", &saved.roles, &stopped)?;
@@ -110,6 +113,7 @@ pub(super) fn restore(
         let loading = Loading { wanted, jobs, trusts_code, is_foreign: snapshot.imported.is_some() };
         let missing = load(repository, &loaded, &saved, loading, progress)?;
         loaded.check_rows(&facts.tables, &stopped)?;
+        done.roles_left = loaded.left_roles(&stopped)?;
         result.notes.extend(unrestricted(connection)?);
         if let Some(missing) = target.mask.as_ref().filter(|_| target.has_all_rules).and_then(|mask| mask.missing()) {
             return Err(Error::Refused(missing));
@@ -121,6 +125,7 @@ pub(super) fn restore(
             result.notes.push(format!("without {missing} of its foreign keys: what they refer to was not restored"));
         }
     }
+    result.notes.extend(done.roles_left.iter().cloned());
     result.written = 1;
     result.database = Some(done);
     Ok(())
@@ -228,12 +233,13 @@ pub fn load_and_count(
     let loading = Loading { wanted: Wanted::default(), jobs: place.jobs, trusts_code, is_foreign };
     let outcome = load(repository, &loaded, &saved, loading, progress).and_then(|_| {
         loaded.check_rows(&saved.facts.tables, &stopped)?;
-        Ok(loaded.set_properties(saved.facts, &stopped)?)
+        loaded.set_properties(saved.facts, &stopped)?;
+        Ok(loaded.left_roles(&stopped)?)
     });
     drop(loaded);
     // Made for this test alone. A role that cannot be dropped any more was put to use meanwhile.
     for role in &roles.names {
         let _ = tidy_up(&maintenance, &[format!("DROP ROLE {}", ident(role))]);
     }
-    outcome.map(|()| counts(saved.facts))
+    outcome.map(|roles_left| DatabaseRestore { roles_left, ..counts(saved.facts) })
 }

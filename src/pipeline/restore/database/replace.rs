@@ -93,15 +93,16 @@ pub(super) fn check(
     Ok(())
 }
 
-/// Replaces the rows of the wanted tables, which [`check`] has found to be there, all of them or none.
+/// Replaces the rows of the wanted tables, which [`check`] has found to be there, all of them or none. Returns what is worth
+/// knowing.
 pub(super) fn rows(
     (connection, trusts_code): (&Connection, bool),
     saved: &SavedDatabase<'_>,
     reader: &mut ChunkReader,
     (wanted, tables): (Wanted<'_>, &[TableRows]),
     progress: &dyn Progress,
-) -> Result<(), Error> {
-    let Dump::Tables(files) = &saved.dump else { return Ok(()) };
+) -> Result<Vec<String>, Error> {
+    let Dump::Tables(files) = &saved.dump else { return Ok(Vec::new()) };
     let failed = |error| reading_error(error, progress);
     let (maintenance, _) = maintenance(connection, &|| progress.cancelled())?;
     let all: Vec<(&str, &[String])> = files
