@@ -7,6 +7,7 @@
 mod attacker;
 mod casts;
 mod commands;
+mod databases;
 mod dumps;
 mod extensions;
 mod limits;

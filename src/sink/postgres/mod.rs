@@ -130,11 +130,16 @@ impl LoadedDatabase {
     }
 
     /// Gives the database its settings and privileges, renames it to the snapshot's name, and drops the old one. One that is
-    /// new takes no other one's place.
+    /// new takes no other one's place. Returns why the old one is still there, where it could not be dropped.
     ///
     /// # Errors
     /// [`Error::Database`]; the old database serves on then.
-    pub fn put_in_place(mut self, facts: &DatabaseFacts, is_new: bool, stopped: Stopped<'_>) -> Result<(), Error> {
+    pub fn put_in_place(
+        mut self,
+        facts: &DatabaseFacts,
+        is_new: bool,
+        stopped: Stopped<'_>,
+    ) -> Result<Option<Error>, Error> {
         let target = facts.name.as_str();
         self.set_properties(facts, stopped)?;
         let old = beside(target, "old");
@@ -148,14 +153,18 @@ impl LoadedDatabase {
         // It has another name now and must not be dropped.
         let maintenance = std::mem::replace(&mut self.maintenance, Kept::new(Connection::default()));
         std::mem::forget(self);
-        if had_old {
-            let sql = format!("DROP DATABASE {} WITH (FORCE)", ident(&old));
-            // It is in nobody's way, and whoever wants to stop would have to drop it himself.
-            execute(&maintenance, &format!("drop the replaced database, which is now called {old}"), &[sql], &|| {
-                false
-            })?;
+        if !had_old {
+            return Ok(None);
         }
-        Ok(())
+        // It is in nobody's way, and whoever wants to stop would have to drop it himself.
+        let go_on = || false;
+        let action = format!("drop the replaced database, which is now called {old}");
+        for statement in make_droppable(&old) {
+            // What could not be done for that is said by what it is for.
+            let _ = execute(&maintenance, &action, &[statement], &go_on);
+        }
+        let drop = format!("DROP DATABASE {} WITH (FORCE)", ident(&old));
+        Ok(execute(&maintenance, &action, &[drop], &go_on).err())
     }
 
     /// Gives the database the settings and privileges of the snapshot.
@@ -219,8 +228,15 @@ impl Drop for LoadedDatabase {
     fn drop(&mut self) {
         // What is left behind when this fails has a name that says what it is.
         let drop = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", ident(&self.name));
-        let _ = tidy_up(self.maintenance.connection(), &[drop]);
+        let statements: Vec<String> = make_droppable(&self.name).into_iter().chain([drop]).collect();
+        let _ = tidy_up(self.maintenance.connection(), &statements);
     }
+}
+
+/// The statements after which its owner does not keep a database from being dropped: it is not his, and no template.
+fn make_droppable(name: &str) -> [String; 2] {
+    let name = ident(name);
+    [format!("ALTER DATABASE {name} OWNER TO CURRENT_USER"), format!("ALTER DATABASE {name} IS_TEMPLATE false")]
 }
 
 /// As [`run`], in a session that is kept.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use load::{Loading, load};
 
-use super::{ComponentRestore, LostPath, RestoreOptions};
+use super::{ComponentRestore, LostPath, RestoreOptions, with_causes};
 use crate::model::{Component, DatabaseFacts, Snapshot};
 use crate::pipeline::Error;
 use crate::pipeline::database::{Dump, SavedDatabase};
@@ -118,7 +118,13 @@ pub(super) fn restore(
         if let Some(missing) = target.mask.as_ref().filter(|_| target.has_all_rules).and_then(|mask| mask.missing()) {
             return Err(Error::Refused(missing));
         }
-        loaded.put_in_place(&facts, target.is_new, &stopped)?;
+        if let Some(error) = loaded.put_in_place(&facts, target.is_new, &stopped)? {
+            let why = format!(
+                "the database is restored, and the one that it replaced is still there: {}",
+                with_causes(&error)
+            );
+            result.failed.push((result.name.clone(), why));
+        }
         done.roles_created = roles.names;
         result.notes.extend(roles.left_out);
         if missing > 0 {
