@@ -35,8 +35,10 @@ pub struct DatabaseFacts {
     pub dump_version: String,
     /// Size on the server in bytes.
     pub size_bytes: u64,
-    /// Character encoding.
+    /// Character encoding of the database.
     pub encoding: String,
+    /// Character encoding that the dump is written in.
+    pub dump_encoding: String,
     /// Collation.
     pub collate: String,
     /// Character classification.

@@ -45,12 +45,13 @@ pub fn compare_rows(
     let mut changes = Vec::new();
     for component in &new.components {
         let Some(before) = old.component(component.name.as_str()) else { continue };
-        if component.root.is_none()
-            || before.root.is_none()
-            || component.database.is_none()
-            || before.database.is_none()
-        {
+        if component.root.is_none() || before.root.is_none() {
             continue;
+        }
+        // In another encoding all text is other text.
+        match (&before.database, &component.database) {
+            (Some(old), Some(new)) if old.dump_encoding == new.dump_encoding => {}
+            _ => continue,
         }
         let saved = (SavedDatabase::find(&mut readers.0, before)?, SavedDatabase::find(&mut readers.1, component)?);
         let (Dump::Tables(old), Dump::Tables(new)) = (&saved.0.dump, &saved.1.dump) else { continue };

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use serde::Deserialize;
 
 use super::client::{QUESTION_BEGIN, parse};
+use super::dump_encoding::UTF8;
 use super::pieces::{PIECE_BYTES, bounds, conditions};
 use super::shape_lock::{EXPRESSIONS, RUNS_CODE, ShapeLock};
 use super::sql::{self, literal};
@@ -27,12 +28,11 @@ const BEGIN_SQL: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LO
     SET LOCAL synchronize_seqscans = off; SET LOCAL row_security = off; SET LOCAL constraint_exclusion = off;
     SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0;";
 /// The settings that not every version has, among them the one that keeps a view from being read that has taken the place of a
-/// table; and the encoding of the database. Asking for them is a look at the database, so it comes after the locks.
+/// table; and an encoding. Asking for them is a look at the database, so it comes after the locks.
 const FURTHER_SETTINGS_SQL: &str = "SELECT pg_catalog.set_config(name, CASE name
             WHEN 'restrict_nonsystem_relation_kind' THEN 'view, foreign-table' ELSE '0' END, true) FROM pg_catalog.pg_settings
         WHERE name IN ('transaction_timeout', 'jit', 'idle_session_timeout', 'restrict_nonsystem_relation_kind');
-    SELECT pg_catalog.set_config('client_encoding', pg_catalog.pg_encoding_to_char(encoding), true)
-        FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database();";
+    SET LOCAL client_encoding = :ENCODING;";
 
 /// Ordinary and partitioned tables that are the user's own.
 const TABLES_SQL: &str = "SELECT pg_catalog.format('%I.%I', n.nspname, c.relname)
@@ -183,6 +183,8 @@ pub(crate) struct Catalog {
     pub(crate) others: Vec<(String, String)>,
     /// For each table, without quotes, those whose rows are its rows too.
     relations: Vec<(String, Vec<String>)>,
+    /// Whether texts are in another order in the encoding that they are read in.
+    reorders: bool,
 }
 
 /// Has a session look at the database without locking anything.
@@ -191,7 +193,12 @@ pub(crate) struct Catalog {
 /// [`Error::Process`] with what the server said.
 pub(crate) fn look(session: &mut Session, stopped: Stopped<'_>) -> Result<(), Error> {
     session.run(BEGIN_SQL, stopped)?;
-    session.run(FURTHER_SETTINGS_SQL, stopped)
+    settle(session, UTF8, stopped)
+}
+
+/// Sets what is asked for, and the encoding of what is said.
+fn settle(session: &mut Session, encoding: &str, stopped: Stopped<'_>) -> Result<(), Error> {
+    session.run(&FURTHER_SETTINGS_SQL.replace(":ENCODING", &literal(encoding)), stopped)
 }
 
 /// Locks all tables and begins to see the database as it is now. Returns the name of what is seen, for other sessions.
@@ -206,7 +213,7 @@ pub(crate) fn begin(session: &mut Session, stopped: Stopped<'_>) -> Result<Strin
     // Locks are taken before anything is seen, so that nothing that is seen changes its shape afterwards.
     let tables: Vec<String> = tables.into_iter().flatten().flatten().collect();
     lock(session, &tables, "", stopped)?;
-    session.run(FURTHER_SETTINGS_SQL, stopped)?;
+    settle(session, UTF8, stopped)?;
     for tables in tables.chunks(LOCKED_AT_ONCE) {
         let names: Vec<String> = tables.iter().map(|table| literal(table)).collect();
         if let Some(name) = first(session, &NO_TABLE_SQL.replace(":NAMES", &names.join(", ")), stopped)? {
@@ -218,15 +225,21 @@ pub(crate) fn begin(session: &mut Session, stopped: Stopped<'_>) -> Result<Strin
     name.filter(is_plain).ok_or(Error::Incomplete { program: "psql".to_owned(), why: "the snapshot has no name" })
 }
 
-/// Has a session see the database as the one does that exported this snapshot, and lock what it is going to read. Whoever
+/// Has a session see the database as the one does that exported this snapshot, say it in this encoding, which all names are in
+/// that it is told, and lock what it is going to read. Whoever
 /// waits for that one to end would have to be waited for, without an end: then it fails at once. A table that was replaced
 /// before it was locked, perhaps by a view, is an error.
 ///
 /// # Errors
 /// [`Error::Process`] with what the server said; [`Error::Answer`].
-pub(crate) fn join(session: &mut Session, snapshot: &str, tables: &[Table], stopped: Stopped<'_>) -> Result<(), Error> {
+pub(crate) fn join(
+    session: &mut Session,
+    snapshot: &str,
+    (tables, encoding): (&[Table], &str),
+    stopped: Stopped<'_>,
+) -> Result<(), Error> {
     session.run(&format!("{BEGIN_SQL} SET TRANSACTION SNAPSHOT '{snapshot}';"), stopped)?;
-    session.run(FURTHER_SETTINGS_SQL, stopped)?;
+    settle(session, encoding, stopped)?;
     let names: Vec<String> = tables.iter().map(|table| table.quoted.clone()).collect();
     lock(session, &names, " NOWAIT", stopped)?;
     for tables in tables.chunks(LOCKED_AT_ONCE) {
@@ -278,12 +291,16 @@ fn lock(session: &mut Session, tables: &[String], how: &str, stopped: Stopped<'_
 
 impl Catalog {
     /// The tables that a session sees. One that is larger than `scattered_max` bytes and whose rows do not lie in the order
-    /// of its key is not read in it.
+    /// of its key is not read in it. `reorders` says whether texts are in another order in the encoding that they are read in.
     ///
     /// # Errors
     /// [`Error::Process`] with what the server said.
-    pub(crate) fn read(session: &mut Session, scattered_max: u64, stopped: Stopped<'_>) -> Result<Self, Error> {
-        let mut catalog = Self::default();
+    pub(crate) fn read(
+        session: &mut Session,
+        (scattered_max, reorders): (u64, bool),
+        stopped: Stopped<'_>,
+    ) -> Result<Self, Error> {
+        let mut catalog = Self { reorders, ..Self::default() };
         let sql = CATALOG_SQL.replace(":EXPRESSIONS", EXPRESSIONS).replace(":RUNS_CODE", RUNS_CODE);
         for row in session.rows(&sql, stopped)? {
             let entry: Entry = parse(&row)?;
@@ -319,7 +336,7 @@ impl Catalog {
         }
         let mut session = Session::open(connection, name)?;
         session.run(&BEGIN_SQL.replace("REPEATABLE READ", "READ COMMITTED"), stopped)?;
-        session.run(FURTHER_SETTINGS_SQL, stopped)?;
+        settle(&mut session, UTF8, stopped)?;
         let (lock, unfit) = ShapeLock::take(session, &of_others, stopped)?;
         let (others, keyed) =
             std::mem::take(&mut self.keyed).into_iter().partition(|table| unfit.contains_key(&table.oid));
@@ -364,7 +381,7 @@ impl Catalog {
         stopped: Stopped<'_>,
     ) -> Result<(), Error> {
         let key = entry.key.as_deref().unwrap_or_default();
-        let orders: Vec<Order> = key.iter().map(Order::of).collect();
+        let orders: Vec<Order> = key.iter().map(|key| Order::of(key, self.reorders)).collect();
         let by_index = orders.iter().all(|order| order.is_native);
         let mut statistics = Statistics::default();
         if entry.bytes > PIECE_BYTES
@@ -411,23 +428,25 @@ struct Order {
 }
 
 impl Order {
-    fn of(key: &EntryKey) -> Self {
+    fn of(key: &EntryKey, reorders: bool) -> Self {
         let column = &key.column;
         let native = |kind| Self { sql: column.clone(), kind, is_native: true };
+        let by_bytes = |text: &str| {
+            let sql = if reorders {
+                format!("pg_catalog.convert_to({text}, 'UTF8')")
+            } else {
+                format!("{text} COLLATE \"C\"")
+            };
+            Self { sql, kind: KeyOrder::Bytes, is_native: false }
+        };
         match key.kind.as_str() {
             "int2" | "int4" | "int8" | "oid" => native(KeyOrder::Integer),
             "date" | "timestamp" | "timestamptz" => native(KeyOrder::Time),
             "uuid" | "bytea" | "bool" => native(KeyOrder::Bytes),
-            "text" | "varchar" | "name" if key.by_bytes => native(KeyOrder::Bytes),
-            "text" | "varchar" if key.collated => {
-                Self { sql: format!("{column} COLLATE \"C\""), kind: KeyOrder::Bytes, is_native: false }
-            }
+            "text" | "varchar" | "name" if key.by_bytes && !reorders => native(KeyOrder::Bytes),
+            "text" | "varchar" if key.collated => by_bytes(column),
             // What COPY writes, whatever a cast to text would make of the value.
-            _ => Self {
-                sql: format!("pg_catalog.format('%s', {column}) COLLATE \"C\""),
-                kind: KeyOrder::Bytes,
-                is_native: false,
-            },
+            _ => by_bytes(&format!("pg_catalog.format('%s', {column})")),
         }
     }
 }
@@ -440,7 +459,8 @@ fn read_statistics(
 ) -> Result<Statistics, Error> {
     let [schema, table, column] = [&entry.schema, &entry.name, &key.name].map(|name| literal(name));
     let query = format!(
-        "SELECT pg_catalog.json_build_object('correlation', correlation, 'bounds', histogram_bounds::pg_catalog.text::pg_catalog.text[])
+        "SELECT pg_catalog.json_build_object('correlation', correlation, 'bounds', CASE WHEN pg_catalog.getdatabaseencoding() = 'UTF8'
+                OR histogram_bounds::pg_catalog.text COLLATE \"C\" !~ '[^\\x01-\\x7F]' THEN histogram_bounds::pg_catalog.text::pg_catalog.text[] END)
             FROM pg_catalog.pg_stats WHERE schemaname = {schema} AND tablename = {table} AND attname = {column} AND NOT inherited"
     );
     let rows = session.rows(&query, stopped)?;

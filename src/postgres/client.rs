@@ -209,7 +209,7 @@ impl Session {
         self.answer(stopped, each)
     }
 
-    /// The rows of a table, as it stands in SQL, as a dump has them, piece by piece. Nothing is planned for that.
+    /// The rows of a table, as it stands in SQL, piece by piece, in the encoding of the database. Nothing is planned for that.
     ///
     /// # Errors
     /// Those of [`Session::copy`].
@@ -219,7 +219,8 @@ impl Session {
         stopped: Stopped<'_>,
         each: &mut dyn FnMut(&[u8]) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        self.tell(&format!("COPY {table} TO STDOUT;"))?;
+        // To this one, no text is converted.
+        self.tell(&format!("COPY {table} TO STDOUT WITH (ENCODING 'SQL_ASCII');"))?;
         self.answer(stopped, each)
     }
 

@@ -5,6 +5,8 @@ use std::io::{self, Read};
 
 use memchr::memchr;
 
+use super::Error;
+use super::dump_encoding::check_names;
 use super::entries::EntryLengths;
 use super::lexer::Lexer;
 use crate::limits::{COPY_STATEMENT_BYTES_MAX, MANIFEST_BYTES_MAX};
@@ -56,6 +58,10 @@ pub struct CopyCounter<R> {
     end: Option<u64>,
     /// The first command of `psql` that no dump of one database has.
     foreign_command: Option<String>,
+    /// What the names in it are in.
+    encoding: String,
+    /// That a name cannot be told, of the first COPY that has one.
+    untold: Option<Error>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,8 +77,8 @@ enum State {
 }
 
 impl<R: Read> CopyCounter<R> {
-    /// Counts what `reader` gives.
-    pub fn new(reader: R) -> Self {
+    /// Counts what `reader` gives, a dump in this encoding.
+    pub fn new(reader: R, encoding: &str) -> Self {
         Self {
             reader,
             state: State::Statements,
@@ -91,6 +97,8 @@ impl<R: Read> CopyCounter<R> {
             begin: 0,
             end: None,
             foreign_command: None,
+            encoding: encoding.to_owned(),
+            untold: None,
         }
     }
 
@@ -125,6 +133,12 @@ impl<R: Read> CopyCounter<R> {
     #[must_use]
     pub fn too_long(&self) -> Option<&str> {
         self.entries.too_long()
+    }
+
+    /// That the names of a table or its columns cannot be told, of the first such table so far.
+    #[must_use]
+    pub const fn take_untold(&mut self) -> Option<Error> {
+        self.untold.take()
     }
 
     /// Bytes that have passed.
@@ -219,6 +233,9 @@ impl<R: Read> CopyCounter<R> {
     fn end_copy_line(&mut self) {
         let statement = self.line.strip_suffix(COPY_END);
         if let Some(table) = statement.and_then(|statement| table_of(statement.get(COPY_START.len()..)?)) {
+            if self.untold.is_none() {
+                self.untold = check_names(&self.line, &self.encoding).err();
+            }
             let table = String::from_utf8_lossy(table).into_owned();
             self.current = *self.numbers.entry(table.clone()).or_insert(self.tables.len());
             if self.current == self.tables.len() {
@@ -307,7 +324,7 @@ mod tests {
         let copies = |count: usize| {
             let copies = (0..count).map(|number| format!("COPY public.{name}{number} (id) FROM stdin;\n\\.\n"));
             let dump = copies.collect::<String>();
-            io::copy(&mut CopyCounter::new(dump.as_bytes()), &mut io::sink())
+            io::copy(&mut CopyCounter::new(dump.as_bytes(), "UTF8"), &mut io::sink())
         };
         assert!(copies(2000).is_ok());
         let refused = copies(2100).expect_err("it is too much");
@@ -315,7 +332,7 @@ mod tests {
     }
 
     fn count(dump: &str, piece: usize) -> (Vec<(String, u64)>, bool) {
-        let mut counter = CopyCounter::new(dump.as_bytes());
+        let mut counter = CopyCounter::new(dump.as_bytes(), "UTF8");
         let mut buffer = vec![0; piece];
         let mut passed = Vec::new();
         loop {
@@ -344,7 +361,7 @@ mod tests {
     #[test]
     fn commands_that_no_dump_has_are_found_and_only_they() {
         let found = |dump: &str| {
-            let mut counter = CopyCounter::new(dump.as_bytes());
+            let mut counter = CopyCounter::new(dump.as_bytes(), "UTF8");
             counter.read_to_end(&mut Vec::new()).expect("reading from memory");
             counter.foreign_command().map(str::to_owned)
         };

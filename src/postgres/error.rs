@@ -39,6 +39,28 @@ pub enum Error {
         /// The text.
         name: String,
     },
+    /// A name in a database is text of no known encoding, so that what has it cannot be told.
+    #[error(
+        "{kind} has the name {name}, which is not UTF-8, and the database's encoding {encoding} does not say what it is: rename it"
+    )]
+    UnknownName {
+        /// What has it.
+        kind: &'static str,
+        /// Its bytes, escaped.
+        name: String,
+        /// The encoding of the database.
+        encoding: String,
+    },
+    /// A name in a dump is text of another encoding than UTF-8, or of none, so that what has it cannot be told.
+    #[error(
+        "a name in '{statement}' cannot be told, as the dump is in the encoding {encoding}: dump the database anew with `pg_dump --encoding=UTF8`"
+    )]
+    UntoldName {
+        /// The beginning of the statement, escaped.
+        statement: String,
+        /// The encoding of the dump.
+        encoding: String,
+    },
     /// What a server says cannot be understood.
     #[error("the answer of the server cannot be used: {why}")]
     Answer {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::client::parse;
+use super::dump_encoding::dump_encoding;
 use super::sql::{ident, literal, loads_nothing, setting};
 use super::{Connection, Error, Stopped, query};
 use crate::limits::{SERVER_ENTRIES_MAX, SERVER_TEXT_BYTES_MAX};
@@ -53,7 +54,7 @@ struct Answer {
 /// What is worth knowing of a database, the major version of its server, and what of it is left out.
 ///
 /// # Errors
-/// Those of [`query`]; [`Error::Answer`].
+/// Those of [`query`]; [`Error::Answer`], [`Error::UnknownName`].
 pub(crate) fn read_facts(
     connection: &Connection,
     stopped: Stopped<'_>,
@@ -61,6 +62,7 @@ pub(crate) fn read_facts(
     let rows = query(connection, &FACTS_SQL.replace(":MAX", &SERVER_TEXT_BYTES_MAX.to_string()), stopped)?;
     let nothing = || Error::Answer { why: "it has no row".to_owned() };
     let answer: Answer = parse(rows.first().ok_or_else(nothing)?)?;
+    let dump_encoding = dump_encoding(connection, &answer.encoding, stopped)?;
     let mut left_out = Vec::new();
     let this = "(SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())";
     let settings = read_settings(connection, this, &mut left_out, stopped)?;
@@ -81,6 +83,7 @@ pub(crate) fn read_facts(
         server_version: answer.server_version,
         size_bytes: answer.size_bytes,
         encoding: answer.encoding,
+        dump_encoding,
         collate: answer.collate,
         ctype: answer.ctype,
         owner: answer.owner,

@@ -21,8 +21,6 @@ pub(crate) enum Part {
         table: String,
         /// The columns, quoted where needed; none when none are named.
         columns: Vec<String>,
-        /// The whole statement, where it has names that are not UTF-8.
-        raw: Option<Vec<u8>>,
     },
     /// What follows is one transaction.
     Begin,
@@ -99,11 +97,17 @@ pub(super) fn kind_of(title: &[u8]) -> String {
 
 /// The table in `public.t VALUES (…)` or `public.t (a, b) VALUES`.
 pub(super) fn inserted_table(rest: &[u8]) -> Option<String> {
+    let name = inserted_name(rest).filter(|name| name.len() < rest.len())?;
+    let table = String::from_utf8(name.to_vec()).ok()?;
+    split_names(&table).map(|_| table)
+}
+
+/// The name in `public.t VALUES (…)`, or as much of it as stands in the line.
+pub(super) fn inserted_name(rest: &[u8]) -> Option<&[u8]> {
     let mut quoted = false;
     let end = rest.iter().position(|byte| {
         quoted ^= *byte == b'"';
         !quoted && *byte == b' '
-    })?;
-    let table = String::from_utf8(rest.get(..end)?.to_vec()).ok()?;
-    split_names(&table).map(|_| table)
+    });
+    rest.get(..end.unwrap_or(rest.len()))
 }

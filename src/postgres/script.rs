@@ -7,8 +7,11 @@ use std::io::{self, Read};
 
 use super::accepts::Accepts;
 use super::copied_table;
+use super::dump_encoding::{UTF8, check_names};
 use super::lexer::Lexer;
-use super::part::{INSERT_START, Part, Statements, inserted_table, is_comment, is_title, kind_of, transaction};
+use super::part::{
+    INSERT_START, Part, Statements, inserted_name, inserted_table, is_comment, is_title, kind_of, transaction,
+};
 use super::statement::Statements as Followed;
 use crate::limits::{COPY_STATEMENT_BYTES_MAX, ENTRY_BYTES_MAX};
 use crate::model::rows::END;
@@ -40,6 +43,8 @@ pub(crate) struct ScriptReader<R> {
     is_at_line: bool,
     lexer: Lexer,
     accepts: Accepts,
+    /// What the names in it are in.
+    encoding: String,
     place: Place,
     entry: Statements,
     settings: Vec<Vec<u8>>,
@@ -70,6 +75,7 @@ impl<R: Read> ScriptReader<R> {
             is_at_line: true,
             lexer: Lexer::of_statements(),
             accepts: Accepts::All,
+            encoding: UTF8.to_owned(),
             place: Place::Statements,
             entry: Statements { is_first: true, ..Statements::default() },
             settings: Vec::new(),
@@ -85,11 +91,17 @@ impl<R: Read> ScriptReader<R> {
         self
     }
 
+    /// Reads it as text of this encoding, which is UTF-8 else.
+    pub(crate) fn in_encoding(mut self, encoding: &str) -> Self {
+        encoding.clone_into(&mut self.encoding);
+        self
+    }
+
     /// The next part; `None` at the end.
     ///
     /// # Errors
-    /// Those of the reader; one that names a command of `psql` which no dump of one database has, or a statement that is not
-    /// accepted.
+    /// Those of the reader; one that names a command of `psql` which no dump of one database has, a statement that is not
+    /// accepted, or rows of a table whose name cannot be told.
     pub(crate) fn next_part(&mut self) -> io::Result<Option<Part>> {
         let part = match self.place {
             Place::Statements => self.next_statements()?,
@@ -143,7 +155,10 @@ impl<R: Read> ScriptReader<R> {
                 continue;
             }
             if begins && !is_comment(&line) {
-                let inserts_into = line.strip_prefix(INSERT_START).and_then(inserted_table);
+                let inserted = line.strip_prefix(INSERT_START);
+                check_names(inserted.and_then(inserted_name).unwrap_or_default(), &self.encoding)
+                    .map_err(io::Error::other)?;
+                let inserts_into = inserted.and_then(inserted_table);
                 if inserts_into != self.entry.inserts_into {
                     let ended = self.cut_entry(false);
                     self.entry.inserts_into = inserts_into;
@@ -252,8 +267,8 @@ impl<R: Read> ScriptReader<R> {
         let named = copied_table(trimmed).filter(|(table, _)| split_names(table).is_some());
         if let Some((table, columns)) = named.filter(|_| !self.lexer.take_backslash()) {
             self.place = Place::Rows { at_line: true };
-            let raw = std::str::from_utf8(&statement).is_err().then_some(statement);
-            return Ok(Some(Part::Copy { table, columns, raw }));
+            check_names(&statement, &self.encoding).map_err(io::Error::other)?;
+            return Ok(Some(Part::Copy { table, columns }));
         }
         // The lexer has passed it.
         let is_command = self.lexer.take_backslash() || memchr::memmem::find(trimmed, b"\\").is_some();

@@ -3,6 +3,7 @@
 //! So `psql` never has to find out where one of them ends, which it gets wrong for a function that is called `begin`, and no
 //! byte of them can be a command, a variable or the end of a string, in whatever encoding it reads them.
 
+use super::dump_encoding::UTF8;
 use super::sql::{self, column, literal};
 use super::statement::Statements;
 use super::{Error, Lexer};
@@ -26,15 +27,19 @@ fn value(statements: &[u8], encoding: &str) -> String {
     format!("pg_catalog.convert_from(pg_catalog.decode('{}', 'hex'), {})", hex(statements), literal(encoding))
 }
 
-/// The statement before rows of a table with these columns, all quoted where needed. Code that ran before may have changed how
-/// `psql` reads the names, so it is told again; `set` is `SET`, or `SET LOCAL` in a transaction that nothing outlasts.
+/// The statement before rows in this encoding of a table with these columns, all quoted where needed. Code that ran before may have
+/// changed how `psql` reads the names, so it is told again; `set` is `SET`, or `SET LOCAL` in a transaction that nothing outlasts.
 ///
 /// # Errors
 /// [`Error::Name`].
 pub(crate) fn copy((table, columns): (&str, &[String]), set: &str, encoding: &str) -> Result<String, Error> {
     let columns: Vec<String> = columns.iter().map(|name| column(name)).collect::<Result<_, _>>()?;
     let columns = if columns.is_empty() { String::new() } else { format!(" ({})", columns.join(", ")) };
-    Ok(format!("{set} client_encoding = {};\nCOPY {}{columns} FROM STDIN;\n", literal(encoding), sql::table(table)?))
+    let (names, table) = (literal(UTF8), sql::table(table)?);
+    Ok(format!(
+        "{set} client_encoding = {names};\nCOPY {table}{columns} FROM STDIN WITH (ENCODING {});\n",
+        literal(encoding)
+    ))
 }
 
 /// Statements one by one, each with what stands before it. What a function is written out as is not cut.
@@ -70,11 +75,11 @@ mod tests {
         let columns = ["a".to_owned(), "\"B \"\"c\"".to_owned()];
         assert_eq!(
             copy(("m.begin", &columns), "SET", "UTF8").expect("names"),
-            "SET client_encoding = E'UTF8';\nCOPY \"m\".\"begin\" (\"a\", \"B \"\"c\") FROM STDIN;\n"
+            "SET client_encoding = E'UTF8';\nCOPY \"m\".\"begin\" (\"a\", \"B \"\"c\") FROM STDIN WITH (ENCODING E'UTF8');\n"
         );
         assert_eq!(
             copy(("t", &[]), "SET LOCAL", "LATIN1").expect("a name"),
-            "SET LOCAL client_encoding = E'LATIN1';\nCOPY \"t\" FROM STDIN;\n"
+            "SET LOCAL client_encoding = E'UTF8';\nCOPY \"t\" FROM STDIN WITH (ENCODING E'LATIN1');\n"
         );
         assert!(copy(("t; DROP", &[]), "SET", "UTF8").is_err());
     }

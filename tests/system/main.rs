@@ -5,6 +5,7 @@
 
 mod dump;
 mod earlier;
+mod encodings;
 mod failures;
 mod nights;
 mod parts;

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, SendTimeoutError, Sender, bounded, unbounded};
 
+use crate::postgres::dump_encoding::UTF8;
 use crate::postgres::sql::{ident, literal};
 use crate::postgres::{Connection, Error, Fed, Restriction, query, start_fed};
 use crate::process::{self, Process, ProcessInput};
@@ -67,8 +68,6 @@ pub(super) struct Lanes<'a> {
 pub(super) struct LaneOptions<'o> {
     /// How many.
     pub(super) count: usize,
-    /// The encoding of the text that they take.
-    pub(super) encoding: &'o str,
     /// Whether everything is one transaction of one session, in a database that others use.
     pub(super) one_transaction: bool,
     /// The role that they become, where they are not to stay who they log in as.
@@ -231,7 +230,7 @@ impl Drop for Lanes<'_> {
 
 /// What a session is told first. What is set in a transaction does not outlast it: the connection may be lent to others.
 fn beginning(options: LaneOptions<'_>) -> String {
-    let LaneOptions { encoding, one_transaction, role, .. } = options;
+    let LaneOptions { one_transaction, role, .. } = options;
     let (begin, set) = if one_transaction { (BEGIN, "SET LOCAL") } else { ("", "SET") };
     let settings = SETTINGS.map(|setting| format!("{set} {setting};\n")).concat();
     let fresh = if one_transaction { "" } else { FRESH_SQL };
@@ -241,7 +240,7 @@ fn beginning(options: LaneOptions<'_>) -> String {
             WHERE name IN ('transaction_timeout', 'idle_session_timeout');\n"
     );
     let role = role.map_or_else(String::new, |role| format!("{set} ROLE {};\n", ident(role)));
-    format!("{begin}{settings}{fresh}{limits}{set} client_encoding = {};\n{role}", literal(encoding))
+    format!("{begin}{settings}{fresh}{limits}{set} client_encoding = {};\n{role}", literal(UTF8))
 }
 
 fn feed(mut input: ProcessInput, pieces: &Receiver<Vec<u8>>) {

@@ -33,7 +33,7 @@ const TURN_BYTES: usize = 4 << 20;
 pub struct LoadOptions<'o> {
     /// Sessions that load at once.
     pub jobs: usize,
-    /// The encoding of the scripts and rows.
+    /// The encoding that the scripts and rows are written in.
     pub encoding: &'o str,
     /// Whether all rows are there, so that all foreign keys can be made.
     pub has_all_rows: bool,
@@ -141,13 +141,10 @@ impl<'a> Loader<'a> {
             match part {
                 Part::Statements(statements) if is_blank(&statements.text) => {}
                 Part::Statements(statements) => self.statements(statements)?,
-                Part::Copy { table, columns, raw } => {
+                Part::Copy { table, columns } => {
                     rows_as = self.begin_rows(&table, &columns)?;
                     whole = WholeRows::default();
-                    match raw {
-                        Some(statement) => self.sessions.say(&rows_as, 0, statement)?,
-                        None => self.sessions.copy(&rows_as, 0, (&table, &columns))?,
-                    }
+                    self.sessions.copy(&rows_as, 0, (&table, &columns))?;
                 }
                 Part::Begin => self.say("BEGIN;\n".to_owned())?,
                 Part::Commit => self.say("COMMIT;\n".to_owned())?,
@@ -251,7 +248,7 @@ impl<'a> Loader<'a> {
             let why = format!("it is in the encoding {}, whose text cannot be looked at", self.options.encoding);
             return Err(Error::io("read", "the dump", std::io::Error::other(why)));
         }
-        Ok(ScriptReader::new(script).accepting(accepts))
+        Ok(ScriptReader::new(script).accepting(accepts).in_encoding(self.options.encoding))
     }
 
     /// Looks whose code the tables run, when they are all there. Where owners load rows, they get their privileges before.

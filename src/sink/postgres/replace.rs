@@ -10,6 +10,7 @@ use super::reading::{next_part, read_piece, unreadable};
 use super::written::{COUNTS, Watch, around};
 use crate::model::rows::END;
 use crate::postgres::access::{Access, LoadAs};
+use crate::postgres::dump_encoding::UTF8;
 use crate::postgres::part::Part;
 use crate::postgres::script::ScriptReader;
 use crate::postgres::sql::literal;
@@ -24,7 +25,7 @@ const REPLICA: &str = "session_replication_role = replica";
 /// How rows are replaced.
 #[derive(Debug, Clone, Copy)]
 pub struct ReplaceOptions<'o> {
-    /// The encoding of the rows.
+    /// The encoding that the rows are written in.
     pub encoding: &'o str,
     /// Whether code of roles that are no superusers may run with all rights of who restores.
     pub trusts_code: bool,
@@ -61,7 +62,7 @@ impl<'a> RowReplacer<'a> {
         let owner = if options.trusts_code { None } else { only_owner(&database, tables, &stopped)? };
         LoaderRoles::drop_left(&maintenance, &stopped);
         let mut roles = LoaderRoles::new(maintenance, database.clone());
-        let lane = LaneOptions { count: 1, encoding: options.encoding, one_transaction: true, role: owner.as_deref() };
+        let lane = LaneOptions { count: 1, one_transaction: true, role: owner.as_deref() };
         let lanes = if let Some(owner) = &owner {
             // Who is no superuser cannot set it himself.
             roles.lanes(owner, lane, &[REPLICA, COUNTS], progress)?
@@ -124,12 +125,12 @@ impl<'a> RowReplacer<'a> {
     /// # Errors
     /// Those of [`RowReplacer::statements`]; [`Error::Io`] when it cannot be read.
     pub fn rows_of_script(&mut self, script: &mut dyn Read) -> Result<(), Error> {
-        let mut reader = ScriptReader::new(script);
+        let mut reader = ScriptReader::new(script).in_encoding(&self.encoding);
         let mut whole = WholeRows::default();
         while let Some(part) = next_part(&mut reader)? {
             match part {
                 Part::Statements(_) | Part::Begin | Part::Commit => {}
-                Part::Copy { table, columns, .. } => {
+                Part::Copy { table, columns } => {
                     whole = WholeRows::default();
                     self.copy((&table, &columns))?;
                 }
@@ -171,7 +172,7 @@ impl<'a> RowReplacer<'a> {
         // What that code has put off runs now. It may also have changed what our texts mean.
         self.statements(&format!(
             "SET CONSTRAINTS ALL IMMEDIATE;\nSET LOCAL client_encoding = {};\nSET LOCAL search_path = pg_catalog, pg_temp;\n",
-            literal(&self.encoding)
+            literal(UTF8)
         ))?;
         let watch = self.watch.take();
         if self.owner.is_some() && watch.is_none() {

@@ -33,8 +33,7 @@ impl<'a> Sessions<'a> {
         options: LoadOptions<'a>,
         progress: &'a dyn Progress,
     ) -> Result<Self, Error> {
-        let lane_options =
-            LaneOptions { count: options.jobs, encoding: options.encoding, one_transaction: false, role: None };
+        let lane_options = LaneOptions { count: options.jobs, one_transaction: false, role: None };
         let own = Lanes::open(&database, lane_options, progress).map_err(|source| failed(&database, source))?;
         LoaderRoles::drop_left(&maintenance, &|| progress.cancelled());
         let roles = LoaderRoles::new(maintenance, database.clone());
@@ -123,8 +122,7 @@ impl<'a> Sessions<'a> {
             return Ok(());
         }
         self.end_owner()?;
-        let LoadOptions { jobs, encoding, .. } = self.options;
-        let options = LaneOptions { count: jobs, encoding, one_transaction: false, role: Some(owner) };
+        let options = LaneOptions { count: self.options.jobs, one_transaction: false, role: Some(owner) };
         let lanes = self.roles.lanes(owner, options, &[], self.progress)?;
         self.owner = Some((owner.to_owned(), lanes));
         Ok(())

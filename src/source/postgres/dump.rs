@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::tables::{Nodes, TableDump, TableOptions};
+use super::tables::{Nodes, Reading, TableDump, TableOptions};
 use crate::clock::LocalTime;
 use crate::id::{derive_secret, hex};
 use crate::limits::PROBLEMS_MAX;
@@ -105,13 +105,15 @@ impl DumpSource {
             None => Ok(()),
         };
         let session = session_name();
-        let program = || self.dump_program(&tools, &session, &facts.encoding);
-        let shown = match self.begin_tables(&session, &program, visitor, progress)? {
+        let encodings = (facts.encoding.as_str(), facts.dump_encoding.as_str());
+        let program = || self.dump_program(&tools, &session, encodings.1);
+        let reading = self.tables.map(|options| Reading { options, program: &program, encodings });
+        let shown = match self.begin_tables(&session, reading, visitor, progress)? {
             Some(tables) => {
                 let nodes = Nodes { file: &file, directory: &directory };
                 tables.show(&nodes, visitor, &mut show_role_file, progress)
             }
-            None => plain(&program(), file(DUMP_FILE), visitor, progress).and_then(|tables| {
+            None => plain((&program(), encodings.1), file(DUMP_FILE), visitor, progress).and_then(|tables| {
                 show_role_file(GLOBALS_FILE, visitor)?;
                 show_role_file(ROLES_FILE, visitor)?;
                 Ok(tables)
@@ -127,15 +129,15 @@ impl DumpSource {
     fn begin_tables(
         &self,
         session: &str,
-        program: &dyn Fn() -> Program,
+        reading: Option<Reading<'_>>,
         visitor: &mut dyn Visitor,
         progress: &dyn Progress,
     ) -> Result<Option<TableDump>, Error> {
-        let Some(options) = self.tables else { return Ok(None) };
+        let Some(reading) = reading else { return Ok(None) };
         let mut tries = BEGIN_TRIES;
         loop {
             tries -= 1;
-            match TableDump::begin(&self.connection, session, (options, program), progress) {
+            match TableDump::begin(&self.connection, session, &reading, progress) {
                 Ok(tables) => {
                     tables.note().into_iter().for_each(|note| visitor.note(note));
                     return Ok(Some(tables).filter(TableDump::has_keyed_tables));
@@ -222,15 +224,15 @@ struct RoleFiles {
 
 /// Shows all of a database as one plain dump. Returns the rows of each table.
 fn plain(
-    program: &Program,
+    (program, encoding): (&Program, &str),
     node: Node,
     visitor: &mut dyn Visitor,
     progress: &dyn Progress,
 ) -> Result<Vec<TableRows>, Error> {
-    let mut counter = CopyCounter::new(Watched::start(program, progress)?);
+    let mut counter = CopyCounter::new(Watched::start(program, progress)?, encoding);
     visitor.stream(node, &mut counter)?;
     let (complete, bytes) = (counter.is_complete(), counter.bytes_passed());
-    let too_long = counter.too_long().map(str::to_owned);
+    let (too_long, untold) = (counter.too_long().map(str::to_owned), counter.take_untold());
     let (tables, stream) = counter.finish();
     stream.finish()?;
     let incomplete = |why| postgres::Error::Incomplete { program: "pg_dump".to_owned(), why };
@@ -241,6 +243,7 @@ fn plain(
         return Err(incomplete("the line that ends a dump is missing").into());
     }
     check_length(too_long)?;
+    untold.map_or(Ok(()), Err)?;
     Ok(tables)
 }
 

@@ -70,13 +70,15 @@ impl DumpFile {
         read.map_err(|source| Error::Stream { what: what(), source })?;
         let mut facts = self.facts.clone();
         read_head(&head, &mut facts);
-        if facts.encoding.is_empty() {
-            DEFAULT_ENCODING.clone_into(&mut facts.encoding);
+        if facts.dump_encoding.is_empty() {
+            DEFAULT_ENCODING.clone_into(&mut facts.dump_encoding);
         }
+        // Nothing else is said of the database.
+        facts.encoding.clone_from(&facts.dump_encoding);
         self.problems.iter().for_each(|problem| visitor.error(problem.clone()));
         visitor.enter(made_node(name, NodeKind::Directory { tree: Content::default() }, time), self.file.path())?;
         let node = made_node(DUMP_FILE, NodeKind::File { content: Content::default(), holes: Vec::new() }, time);
-        let mut counter = CopyCounter::new(Cursor::new(head).chain(reader));
+        let mut counter = CopyCounter::new(Cursor::new(head).chain(reader), &facts.dump_encoding);
         visitor.stream(node, &mut counter)?;
         let (complete, bytes) = (counter.is_complete(), counter.bytes_passed());
         if let Some(command) = counter.foreign_command() {
@@ -84,6 +86,9 @@ impl DumpFile {
         }
         if let Some(title) = counter.too_long() {
             let error = postgres::Error::TooLong { title: title.to_owned() };
+            visitor.note(format!("it cannot be loaded as it is: {error}"));
+        }
+        if let Some(error) = counter.take_untold() {
             visitor.note(format!("it cannot be loaded as it is: {error}"));
         }
         facts.tables = counter.finish().0;
@@ -136,7 +141,7 @@ fn read_head(head: &[u8], facts: &mut DatabaseFacts) {
         } else if let Some(version) = line.strip_prefix("-- Dumped by pg_dump version ") {
             version.trim().clone_into(&mut facts.dump_version);
         } else if let Some(encoding) = line.strip_prefix("SET client_encoding = '") {
-            encoding.trim_end_matches([';', '\'', '\r']).clone_into(&mut facts.encoding);
+            encoding.trim_end_matches([';', '\'', '\r']).clone_into(&mut facts.dump_encoding);
         }
     }
 }
@@ -152,6 +157,6 @@ mod tests {
         let mut facts = DatabaseFacts::default();
         read_head(head, &mut facts);
         assert_eq!(facts.server_version, "15.4 (Debian 15.4-1)");
-        assert_eq!((facts.dump_version.as_str(), facts.encoding.as_str()), ("15.6", "UTF8"));
+        assert_eq!((facts.dump_version.as_str(), facts.dump_encoding.as_str()), ("15.6", "UTF8"));
     }
 }

@@ -10,6 +10,7 @@ use super::dump::{GLOBALS_FILE, check_length};
 use crate::model::{DATA_FOLDER, KeyedTable, Node, OtherTable, ROLES_FILE, Script, TABLES_FILE, TableIndex, TableRows};
 use crate::postgres::ahead::read_ahead;
 use crate::postgres::catalog::{self, Catalog, Table};
+use crate::postgres::dump_encoding::reorders;
 use crate::postgres::shape_lock::ShapeLock;
 use crate::postgres::sql::ident;
 use crate::postgres::{self, Connection, CopyCounter, Session};
@@ -53,8 +54,17 @@ pub fn tables_without_order(
 ) -> Result<Vec<(String, String)>, postgres::Error> {
     let mut session = Session::open(connection, "larder")?;
     catalog::look(&mut session, &|| false)?;
-    let catalog = Catalog::read(&mut session, options.scattered_max, &|| false)?;
+    let catalog = Catalog::read(&mut session, (options.scattered_max, false), &|| false)?;
     session.end().map(|()| catalog.others)
+}
+
+/// How a database is read table by table.
+pub(super) struct Reading<'a> {
+    pub(super) options: TableOptions,
+    /// A `pg_dump`.
+    pub(super) program: &'a dyn Fn() -> Program,
+    /// The encoding of the database, and the one that all is written in.
+    pub(super) encodings: (&'a str, &'a str),
 }
 
 /// A database that is seen as it was at one moment. Everything that is going to be read is locked by whoever reads it.
@@ -79,6 +89,8 @@ struct Scripts {
 struct Begun {
     head: Vec<u8>,
     process: Process,
+    /// The encoding that it writes.
+    encoding: String,
 }
 
 /// What makes the nodes of files and directories.
@@ -88,21 +100,21 @@ pub(super) struct Nodes<'a> {
 }
 
 impl TableDump {
-    /// Locks the tables, and opens sessions under this name. `program` is a `pg_dump`.
+    /// Locks the tables, and opens sessions under this name.
     ///
     /// # Errors
     /// [`Error::Process`] when the server does not permit it, also when somebody waits to alter a table; [`Error::Stop`].
     pub(super) fn begin(
         connection: &Connection,
         name: &str,
-        (options, program): (TableOptions, &dyn Fn() -> Program),
+        Reading { options, program, encodings: (database, dump) }: &Reading<'_>,
         progress: &dyn Progress,
     ) -> Result<Self, Error> {
         let stopped = || progress.cancelled();
         let begin = || {
             let mut holder = Session::open(connection, name)?;
             let snapshot = catalog::begin(&mut holder, &stopped)?;
-            let mut catalog = Catalog::read(&mut holder, options.scattered_max, &stopped)?;
+            let mut catalog = Catalog::read(&mut holder, (options.scattered_max, reorders(database, dump)), &stopped)?;
             let lock = catalog.lock(connection, name, &stopped)?;
             if catalog.keyed.is_empty() {
                 return Ok(Self { holder, lock, sessions: Vec::new(), catalog, scripts: None });
@@ -119,11 +131,11 @@ impl TableDump {
             let mut sessions = Vec::new();
             for _ in 0..options.jobs.min(queries) {
                 let mut session = Session::open(connection, name)?;
-                catalog::join(&mut session, &snapshot, &catalog.keyed, &stopped)?;
+                catalog::join(&mut session, &snapshot, (&catalog.keyed, dump), &stopped)?;
                 sessions.push(session);
             }
             let blockers = || catalog::check_blockers(connection, name, &stopped);
-            let [before, others, after] = programs.map(|process| Begun::wait(process, &blockers, progress));
+            let [before, others, after] = programs.map(|process| Begun::wait(process, &blockers, dump, progress));
             let scripts = Some(Scripts { before: before?, others: others?, after: after? });
             Ok(Self { holder, lock, sessions, catalog, scripts })
         };
@@ -208,6 +220,7 @@ impl Begun {
     fn wait(
         mut process: Process,
         blockers: &dyn Fn() -> Result<(), postgres::Error>,
+        encoding: &str,
         progress: &dyn Progress,
     ) -> Result<Self, Error> {
         let mut looked = Instant::now();
@@ -231,7 +244,7 @@ impl Begun {
                 }
                 Some(len) => {
                     head.truncate(len);
-                    return Ok(Self { head, process });
+                    return Ok(Self { head, process, encoding: encoding.to_owned() });
                 }
             }
         }
@@ -262,15 +275,16 @@ fn script(
     visitor: &mut dyn Visitor,
 ) -> Result<(Script, Vec<CountedTable>), Error> {
     let stream = Watched::on(begun.process, progress);
-    let mut counter = CopyCounter::new(Cursor::new(begun.head).chain(stream));
+    let mut counter = CopyCounter::new(Cursor::new(begun.head).chain(stream), &begun.encoding);
     let shown = visitor.stream(node, &mut counter);
     let body = counter.body();
     let columns = counter.columns().to_vec();
-    let too_long = counter.too_long().map(str::to_owned);
+    let (too_long, untold) = (counter.too_long().map(str::to_owned), counter.take_untold());
     let (tables, stream) = counter.finish();
     shown?;
     stream.into_inner().1.finish()?;
     check_length(too_long)?;
+    untold.map_or(Ok(()), Err)?;
     let why = "the line that ends a dump is missing";
     let (begin, end) = body.ok_or_else(|| postgres::Error::Incomplete { program: "pg_dump".to_owned(), why })?;
     Ok((Script { file: name.to_owned(), begin, end }, tables.into_iter().zip(columns).collect()))

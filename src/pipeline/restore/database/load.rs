@@ -35,7 +35,7 @@ pub(super) fn load(
 ) -> Result<u64, Error> {
     let Loading { wanted, jobs, trusts_code, is_foreign } = loading;
     let has_all_rows = wanted.tables.is_empty();
-    let options = LoadOptions { jobs, encoding: &saved.facts.encoding, has_all_rows, trusts_code, is_foreign };
+    let options = LoadOptions { jobs, encoding: &saved.facts.dump_encoding, has_all_rows, trusts_code, is_foreign };
     let mut ahead_reader = repository.reader()?;
     let ahead = match &saved.dump {
         Dump::Plain(content) => vec![Segment::whole(content)],

@@ -111,7 +111,7 @@ pub(super) fn rows(
         .filter(|(table, ..)| wanted.has(table))
         .map(|(table, columns, _)| (table, columns))
         .collect();
-    let options = ReplaceOptions { encoding: &saved.facts.encoding, trusts_code };
+    let options = ReplaceOptions { encoding: &saved.facts.dump_encoding, trusts_code };
     let mut replacer = RowReplacer::open((connection.clone(), maintenance), &all, options, progress)?;
     let names =
         tables.iter().map(|table| table_name(&table.table)).collect::<Result<Vec<String>, postgres::Error>>()?;
