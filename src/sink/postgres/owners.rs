@@ -17,7 +17,11 @@ impl Loader<'_> {
             let ahead: &mut dyn Read = &mut ahead;
             let mut reader = self.reader(ahead)?;
             while let Some(part) = next_part(&mut reader)? {
-                if let Part::Statements(statements) = part {
+                // What is given out in pieces is data.
+                if let Part::Statements(statements) = part
+                    && statements.is_first
+                    && statements.is_last
+                {
                     self.privileges.is_ahead(statements.text);
                 }
             }
