@@ -1,7 +1,6 @@
 //! Holds the sources to the rules of the house: floors, homes of dependencies, lengths, first lines, wildcards.
 //!
-//! The sources are read as text: comments and the insides of literals are blanked, the rest is searched. Every rule has
-//! a test on the sources and one on a made-up snippet, which proves that the rule can fail.
+//! They are read as text, without comments and literals. Every rule has a test of its own that proves that it can fail.
 
 use std::ffi::OsStr;
 use std::fs;

@@ -1,6 +1,6 @@
 //! Which tables of a database can be read in the order of their keys, and how.
 //!
-//! The order is the same on every night and on every server: that of an index where it does not depend on a language,
+//! The order is the same for every backup and on every server: that of an index where it does not depend on a language,
 //! else that of the bytes of the values' text.
 
 use std::collections::HashMap;
@@ -225,10 +225,9 @@ pub(crate) fn begin(session: &mut Session, stopped: Stopped<'_>) -> Result<Strin
     name.filter(is_plain).ok_or(Error::Incomplete { program: "psql".to_owned(), why: "the snapshot has no name" })
 }
 
-/// Has a session see the database as the one does that exported this snapshot, say it in this encoding, which all names are in
-/// that it is told, and lock what it is going to read. Whoever
-/// waits for that one to end would have to be waited for, without an end: then it fails at once. A table that was replaced
-/// before it was locked, perhaps by a view, is an error.
+/// Has a session see the database as the one does that exported this snapshot, and lock what it is going to read. It says rows,
+/// and takes names, in this encoding. Whoever waits for that one to end would have to be waited for, without an end: then it fails
+/// at once. A table that was replaced before it was locked, perhaps by a view, is an error.
 ///
 /// # Errors
 /// [`Error::Process`] with what the server said; [`Error::Answer`].
