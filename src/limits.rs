@@ -144,10 +144,14 @@ pub const GZIP_BLOCK_BYTES: usize = 1 << 20;
 
 /// Longest entry of a dump that makes something, in bytes: it is given out whole.
 pub const ENTRY_BYTES_MAX: usize = 64 << 20;
+/// Longest statement of a dump that is not known to be accepted before its end, in bytes.
+pub const OPEN_STATEMENT_BYTES_MAX: usize = 64 << 20;
 /// Longest line of a dump's COPY statement that is understood, in bytes.
 pub const COPY_STATEMENT_BYTES_MAX: usize = 1 << 20;
 /// Most bytes of an answer that a server is asked for, but for the rows of tables.
 pub const ANSWER_BYTES_MAX: usize = 256 << 20;
+/// Address space of a `psql` on this host, in bytes: it holds a row whole, of up to 1 GB, and that twice.
+pub const PSQL_BYTES_MAX: u64 = 3 << 30;
 /// Longest text that a role of a server may have written and that is kept in a manifest or a list of roles: a setting, a
 /// comment. In bytes.
 pub const SERVER_TEXT_BYTES_MAX: usize = 64 << 10;

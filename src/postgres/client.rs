@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::restriction::Restriction;
 use super::{Connection, Error, psql_program};
-use crate::limits::ANSWER_BYTES_MAX;
+use crate::limits::{ANSWER_BYTES_MAX, PSQL_BYTES_MAX};
 use crate::model::rows::{END, NULL, fields, unescape};
 use crate::process::{self, POLL, Process, ProcessInput};
 
@@ -97,7 +97,7 @@ fn start(connection: &Connection, name: &str, options: &[&str]) -> Result<Fed, E
     let restriction = Restriction::of(connection)?;
     let mut program = connection.program(psql_program(&connection.place));
     program.args(["-X", "-w", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-f", "-"]).args(options);
-    program.variable("PGAPPNAME", name);
+    program.variable("PGAPPNAME", name).memory(PSQL_BYTES_MAX);
     // Code in a database sets how it is read, and is not to set it for us.
     program.variable("PGCLIENTENCODING", "UTF8");
     // Files of ours with passwords and keys are needed, where it is not given a password.

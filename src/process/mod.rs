@@ -20,6 +20,8 @@ pub use running::{Process, ProcessInput};
 pub use sandbox::Sandbox;
 pub use watched::{POLL, Watched, poll_readable, until_cancelled};
 
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
+
 use crate::docker::{Engine, Exec, ExecOptions};
 
 /// Room in the pipes to and from a process.
@@ -69,6 +71,8 @@ pub struct Program {
     place: Place,
     /// The user that it runs as on this host, where that is not ours.
     user: Option<u32>,
+    /// Bytes of address space that it may have on this host, where they are bounded.
+    memory: Option<u64>,
     /// What it is shut off in on this host, where it is.
     sandbox: Option<Sandbox>,
     /// Whether what is typed on the terminal does not reach it.
@@ -80,7 +84,7 @@ impl Program {
     pub fn new(name: impl AsRef<OsStr>, place: Place) -> Self {
         let name = name.as_ref().to_owned();
         let (arguments, variables, removed) = (Vec::new(), Vec::new(), Vec::new());
-        Self { name, arguments, variables, removed, place, user: None, sandbox: None, apart: false }
+        Self { name, arguments, variables, removed, place, user: None, memory: None, sandbox: None, apart: false }
     }
 
     /// Adds an argument.
@@ -111,6 +115,12 @@ impl Program {
     /// Has it run as a user that owns nothing, where that is up to us: as root on this host.
     pub fn without_rights(&mut self) -> &mut Self {
         self.user = isolated_user();
+        self
+    }
+
+    /// Lets it have so many bytes of address space on this host, and no more.
+    pub fn memory(&mut self, bytes: u64) -> &mut Self {
+        self.memory = Some(bytes);
         self
     }
 
@@ -177,6 +187,11 @@ impl Program {
         command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped());
         let failed = |source| Error::Start { program: self.shown(), source };
         let mut child = command.spawn().map_err(failed)?;
+        if let Some(bytes) = self.memory {
+            let limit = Rlimit { current: Some(bytes), maximum: Some(bytes) };
+            // Fails harmlessly when it has ended.
+            let _ = prlimit(Some(Pid::from_child(&child)), Resource::As, limit);
+        }
         let input = child.stdin.take();
         // Who writes faster than the other reads is stopped less often; where a pipe may not be so large, it stays small.
         if let Some(input) = &input {
@@ -219,5 +234,19 @@ impl Program {
             Ok(Err(source)) => Err(failed(source)),
             _ => Ok(output),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A message of 250 MB had `psql` take 3.7 GB of memory.
+    #[test]
+    fn memory_is_bounded() {
+        let mut program = Program::new("sh", Place::Here);
+        program.args(["-c", "read -r line; ulimit -v"]).memory(256 << 20);
+        let output = program.run(b"go on\n").expect("there is a shell");
+        assert_eq!(String::from_utf8_lossy(&output).trim(), (256 << 10).to_string(), "in KiB");
     }
 }
