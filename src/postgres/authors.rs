@@ -14,8 +14,9 @@ use crate::model::split_names;
 const SQL: &str = "WITH RECURSIVE trusted AS (
     SELECT oid, rolname FROM pg_catalog.pg_roles WHERE rolsuper OR rolname = CURRENT_USER
 ), checked AS (
-    SELECT y.oid FROM pg_catalog.pg_type y JOIN pg_catalog.pg_constraint c ON c.contypid = y.oid
-    WHERE y.typowner NOT IN (SELECT oid FROM trusted) OR EXISTS (
+    -- Whoever owns a domain can give it a check at any time, and a dump does that after everything that uses it.
+    SELECT y.oid FROM pg_catalog.pg_type y WHERE y.typtype = 'd' AND y.typowner NOT IN (SELECT oid FROM trusted)
+    UNION SELECT c.contypid FROM pg_catalog.pg_constraint c WHERE c.contypid <> 0 AND EXISTS (
         SELECT FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_proc f ON f.oid = d.refobjid
         WHERE d.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass AND d.objid = c.oid
             AND d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND f.proowner NOT IN (SELECT oid FROM trusted))
@@ -36,7 +37,7 @@ SELECT pg_catalog.json_build_object(
     'has_wholes', EXISTS (SELECT FROM pg_catalog.pg_class WHERE relkind = 'p' AND relowner NOT IN (SELECT oid FROM trusted)),
     'cast_authors', coalesce((SELECT pg_catalog.json_agg(DISTINCT pg_catalog.pg_get_userbyid(f.proowner)) FROM pg_catalog.pg_cast c
         JOIN pg_catalog.pg_proc f ON f.oid = c.castfunc WHERE f.proowner NOT IN (SELECT oid FROM trusted)), '[]'),
-    'has_checks', EXISTS (SELECT FROM checked),
+    'has_domains', EXISTS (SELECT FROM checked),
     'containers', coalesce((SELECT pg_catalog.json_agg(oid::pg_catalog.regtype::pg_catalog.text) FROM containers), '[]'))";
 const CAST: &str = "'::";
 const EMPTY: &str = "'{}'";
@@ -50,8 +51,8 @@ pub(crate) struct Authors {
     pub(crate) has_code: bool,
     /// Whether there are partitioned tables of theirs.
     pub(crate) has_wholes: bool,
-    /// Whether there are domains that run code of theirs.
-    pub(crate) has_checks: bool,
+    /// Whether there are domains that run code of theirs, or could.
+    pub(crate) has_domains: bool,
     /// Who has written functions that cast values without being asked to.
     #[serde(rename = "cast_authors")]
     casting: Vec<String>,
@@ -140,7 +141,7 @@ mod tests {
     fn authors() -> Authors {
         let (trusted, containers) =
             (HashSet::from(["larder".to_owned()]), vec!["m.d[]".to_owned(), "m.\"C\"".to_owned()]);
-        Authors { trusted, has_code: true, has_wholes: false, has_checks: true, casting: Vec::new(), containers }
+        Authors { trusted, has_code: true, has_wholes: false, has_domains: true, casting: Vec::new(), containers }
     }
 
     #[test]

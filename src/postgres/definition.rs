@@ -37,9 +37,7 @@ pub(crate) enum Definition {
     /// What the planner is to know of columns and expressions.
     Statistics,
     Constraint(Constraint),
-    Domain {
-        has_check: bool,
-    },
+    Domain,
     /// Something that can be called, or brings that along.
     Callable,
     Aggregate {
@@ -112,7 +110,7 @@ impl Definition {
             ["CREATE", "FUNCTION" | "PROCEDURE" | "EXTENSION", ..] => Self::Callable,
             ["ALTER", "INDEX", ..] => Self::altered_index(statement).unwrap_or(Self::Other),
             ["CREATE", "STATISTICS", ..] => Self::Statistics,
-            ["CREATE", "DOMAIN", ..] => Self::Domain { has_check: statement.contains("CHECK (") },
+            ["CREATE", "DOMAIN", ..] => Self::Domain,
             ["CREATE", "AGGREGATE", ..] => Self::Aggregate { has_initial_value: statement.contains("INITCOND = ") },
             ["CREATE" | "ALTER", "EVENT", "TRIGGER", ..] => Self::EventTrigger,
             ["COMMENT", "ON", "EVENT", "TRIGGER"] => Self::OnEventTrigger,
@@ -328,10 +326,7 @@ mod tests {
         assert_eq!(of("GRANT USAGE ON SCHEMA m TO a;"), Definition::OnSchema);
         assert_eq!(of("REVOKE ALL ON TABLE \"ON SCHEMA\" FROM a;"), Definition::Privileges);
         assert_eq!(of("ALTER DEFAULT PRIVILEGES FOR ROLE a GRANT SELECT ON TABLES TO b;"), Definition::Privileges);
-        assert_eq!(
-            of("CREATE DOMAIN m.d AS integer\n CONSTRAINT c CHECK (VALUE > 0);"),
-            Definition::Domain { has_check: true }
-        );
+        assert_eq!(of("CREATE DOMAIN m.d AS integer\n CONSTRAINT c CHECK (VALUE > 0);"), Definition::Domain);
         assert_eq!(of("ALTER TABLE m.t ENABLE ROW LEVEL SECURITY;"), Definition::RowSecurity("m.t".to_owned()));
         assert_eq!(of("ALTER TABLE m.t ENABLE ALWAYS TRIGGER g;"), Definition::Other);
         assert_eq!(of("REFRESH MATERIALIZED VIEW m.v;"), Definition::Refresh);

@@ -156,6 +156,31 @@ fn values_that_others_check_need_a_word_where_superusers_own_them() {
     }
 }
 
+/// A check that was given to a domain without looking at what there was came after all else, and nothing was thought to have
+/// values that it checks: a superuser read them.
+#[test]
+fn values_are_read_by_owners_also_where_the_check_comes_last() {
+    for method in ["tables", "pg_dump"] {
+        let attacked = Attacked::new();
+        attacked.by_method(method);
+        attacked.as_mallory(
+            "CREATE DOMAIN m.d AS integer; CREATE TABLE m.t (id integer PRIMARY KEY, x integer); INSERT INTO m.t VALUES (1, 1);
+             CREATE POLICY p ON m.t USING (x = ANY ('{6}'::m.d[]::integer[])); CREATE INDEX i ON m.t (id) WHERE '{7}'::m.d[] IS NOT NULL;
+             CREATE FUNCTION m.g() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+             CREATE TRIGGER g BEFORE UPDATE ON m.t FOR EACH ROW WHEN ('{1}'::m.d[] IS NOT NULL) EXECUTE FUNCTION m.g();
+             CREATE RULE r AS ON DELETE TO m.t WHERE '{1}'::m.d[] IS NULL DO INSTEAD NOTHING;
+             ALTER TABLE m.t ADD CHECK ('{8}'::m.d[] IS NOT NULL) NOT VALID; CREATE STATISTICS m.s ON (x || '{9}'::m.d[]::text), x FROM m.t;
+             ALTER DOMAIN m.d ADD CHECK (m.evil(VALUE)) NOT VALID",
+        );
+        attacked.system.create();
+        attacked.assert_harmless(&format!("{method}, saved"));
+        attacked.system.larder(&["verify", "latest", "--test-restore", "--on-live-server"]).exits(0);
+        attacked.assert_harmless(&format!("{method}, tested on the live server"));
+        attacked.restore(&[]).exits(0);
+        attacked.assert_harmless(&format!("{method}, restored"));
+    }
+}
+
 /// What makes something is run whole, however long it is: a piece of it was run by who restores.
 #[test]
 fn a_long_statement_is_no_way_around_that() {

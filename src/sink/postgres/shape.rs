@@ -16,8 +16,8 @@ use crate::sink::Error;
 /// What is known of the shape so far.
 #[derive(Debug, Default)]
 pub(super) struct Shape {
-    /// Whether a domain was made that checks its values.
-    has_checks: bool,
+    /// Whether a domain was made: it may be given a check at any time.
+    has_domains: bool,
     /// What was found last; `None` when something was made since then.
     authors: Option<Authors>,
     /// What was found when the last partitions were made.
@@ -31,13 +31,13 @@ impl Shape {
         let evaluates = match definition {
             Definition::Table { evaluates, .. } => *evaluates,
             Definition::Partition { .. } => true,
-            Definition::Aggregate { has_initial_value } => *has_initial_value && self.has_checks,
+            Definition::Aggregate { has_initial_value } => *has_initial_value && self.has_domains,
             // It runs nothing, and changes nothing that counts.
             Definition::Comment | Definition::OnSchema | Definition::Privileges => return false,
             _ => false,
         };
-        let asks = evaluates || (self.has_checks && Authors::has_value(text));
-        self.has_checks |= matches!(definition, Definition::Domain { has_check: true });
+        let asks = evaluates || (self.has_domains && Authors::has_value(text));
+        self.has_domains |= *definition == Definition::Domain;
         if !asks {
             self.forget(definition, text);
         }
@@ -111,7 +111,7 @@ fn maker_of(
             Err(owner) if owner.is_empty() || authors.has_casts_of_others(Some(&owner)) => Err(refused(name)),
             Err(owner) => Ok(LoadAs::Owner(owner)),
         },
-        Definition::Aggregate { has_initial_value: true } if authors.has_checks => {
+        Definition::Aggregate { has_initial_value: true } if authors.has_domains => {
             owner_of(database, text, authors, stopped)
         }
         _ if checks_value => owner_of(database, text, authors, stopped),
