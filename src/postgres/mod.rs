@@ -33,6 +33,7 @@ mod pieces;
 mod restriction;
 mod roles;
 pub(crate) mod script;
+pub(crate) mod script_settings;
 pub(crate) mod shape_lock;
 pub(crate) mod sql;
 mod statement;

@@ -2,6 +2,9 @@
 
 use crate::model::split_names;
 
+pub(super) const COPY_START: &[u8] = b"COPY ";
+pub(super) const COMMENT_LINE: &[u8] = b"--\n";
+pub(super) const RESTRICT: [&[u8]; 2] = [b"\\restrict ", b"\\unrestrict "];
 pub(super) const INSERT_START: &[u8] = b"INSERT INTO ";
 /// What statements of data begin with: rows and large objects.
 const DATA: [&[u8]; 3] = [INSERT_START, b"SELECT ", b"BEGIN;"];

@@ -10,24 +10,18 @@ use super::copied_table;
 use super::dump_encoding::{UTF8, check_names};
 use super::lexer::Lexer;
 use super::part::{
-    INSERT_START, Part, Statements, inserted_name, inserted_table, is_comment, is_title, kind_of, transaction,
+    COMMENT_LINE, COPY_START, INSERT_START, Part, RESTRICT, Statements, inserted_name, inserted_table, is_comment,
+    is_title, kind_of, transaction,
 };
+use super::script_settings::{ALL_STRINGS_ESCAPE, ScriptSettings};
 use super::statement::Statements as Followed;
-use crate::limits::{COPY_STATEMENT_BYTES_MAX, ENTRY_BYTES_MAX};
+use crate::limits::{COPY_STATEMENT_BYTES_MAX, ENTRY_BYTES_MAX, OPEN_STATEMENT_BYTES_MAX};
 use crate::model::rows::END;
 use crate::model::split_names;
 
 const BUFFER_BYTES: usize = 256 << 10;
 /// An entry of data is given out in pieces that are about so long.
 const ENTRY_BYTES: usize = 1 << 20;
-const COPY_START: &[u8] = b"COPY ";
-const COMMENT_LINE: &[u8] = b"--\n";
-const RESTRICT: [&[u8]; 2] = [b"\\restrict ", b"\\unrestrict "];
-/// What is set between entries, for those that follow.
-const SETTING: &[u8] = b"SET default_";
-const ALL_STRINGS_ESCAPE: &[u8] = b"SET standard_conforming_strings = off;\n";
-/// A statement that is not known to be accepted before its end may be so long.
-const OPEN_BYTES_MAX: usize = 64 << 20;
 /// What is shown of a command that is refused.
 const COMMAND_BYTES_SHOWN: usize = 64;
 
@@ -47,7 +41,7 @@ pub(crate) struct ScriptReader<R> {
     encoding: String,
     place: Place,
     entry: Statements,
-    settings: Vec<Vec<u8>>,
+    settings: ScriptSettings,
     /// Whether the last line was the first of a title.
     is_titled: bool,
     /// Whether the last statement has ended.
@@ -78,7 +72,7 @@ impl<R: Read> ScriptReader<R> {
             encoding: UTF8.to_owned(),
             place: Place::Statements,
             entry: Statements { is_first: true, ..Statements::default() },
-            settings: Vec::new(),
+            settings: ScriptSettings::default(),
             is_titled: false,
             is_between: true,
             in_transaction: false,
@@ -97,11 +91,25 @@ impl<R: Read> ScriptReader<R> {
         self
     }
 
+    /// Reads it as it is read after another script that has set this.
+    pub(crate) fn after(mut self, settings: ScriptSettings) -> Self {
+        if !settings.strings().is_empty() {
+            self.lexer.all_strings_escape();
+        }
+        self.entry.settings = settings.defaults();
+        self.settings = settings;
+        self
+    }
+
+    /// What was set so far.
+    pub(crate) const fn settings(&self) -> &ScriptSettings {
+        &self.settings
+    }
+
     /// The next part; `None` at the end.
     ///
     /// # Errors
-    /// Those of the reader; one that names a command of `psql` which no dump of one database has, a statement that is not
-    /// accepted, or rows of a table whose name cannot be told.
+    /// Those of the reader; of what no dump has, is not accepted, or is rows of a table whose name cannot be told.
     pub(crate) fn next_part(&mut self) -> io::Result<Option<Part>> {
         let part = match self.place {
             Place::Statements => self.next_statements()?,
@@ -191,7 +199,7 @@ impl<R: Read> ScriptReader<R> {
     /// Whether it is known of the last statement that it is accepted. What is not must not be run before its end.
     fn is_known(&self) -> io::Result<bool> {
         let is_open = self.accepts != Accepts::All && self.lexer.statements().is_some_and(Followed::is_open);
-        if is_open && self.entry.text.len() > OPEN_BYTES_MAX {
+        if is_open && self.entry.text.len() > OPEN_STATEMENT_BYTES_MAX {
             return Err(io::Error::other("it has a statement that is too long to be looked at"));
         }
         Ok(!is_open)
@@ -203,7 +211,7 @@ impl<R: Read> ScriptReader<R> {
 
     /// Takes what there is of an entry; it goes on, or has ended.
     fn cut_entry(&mut self, is_last: bool) -> Statements {
-        let (kind, settings) = (self.entry.kind.clone(), self.settings.concat());
+        let (kind, settings) = (self.entry.kind.clone(), self.settings.defaults());
         let inserts_into = self.entry.inserts_into.clone();
         let next = Statements { kind, is_first: false, settings, inserts_into, ..Statements::default() };
         Statements { is_last, ..std::mem::replace(&mut self.entry, next) }
@@ -216,6 +224,7 @@ impl<R: Read> ScriptReader<R> {
         }
         if is_outside && line == ALL_STRINGS_ESCAPE && self.is_at_start() {
             self.lexer.all_strings_escape();
+            self.settings.have_strings_escape();
         }
         self.lexer.advance(line);
         if self.lexer.take_backslash() {
@@ -227,11 +236,9 @@ impl<R: Read> ScriptReader<R> {
         self.refuse_found()?;
         if is_outside && self.is_titled && is_title(line) {
             self.entry.kind = kind_of(line);
-            self.entry.settings = self.settings.concat();
-        } else if is_outside && line.starts_with(SETTING) {
-            let name = line.split(|byte| *byte == b'=').next().unwrap_or_default().to_vec();
-            self.settings.retain(|known| !known.starts_with(&name));
-            self.settings.push(line.to_vec());
+            self.entry.settings = self.settings.defaults();
+        } else if is_outside {
+            self.settings.note(line);
         }
         if !(is_outside && is_comment(line)) {
             self.is_between = self.lexer.is_outside() && line.trim_ascii_end().ends_with(b";");
@@ -456,6 +463,20 @@ mod tests {
         let error = parts("\\connect \u{1b}[2J\n", 100).expect_err("a command").to_string();
         assert!(error.starts_with("it has the command '\\\\connect \\u{1b}[2J' of psql"), "{error}");
         assert!(parts("SELECT '\n\\connect x\n';\n", 100).is_ok());
+    }
+
+    /// Indexes that other sessions made, and what owners made, were made with other defaults.
+    #[test]
+    fn what_one_script_sets_holds_in_the_next() {
+        let text = "SET standard_conforming_strings = off;\nSET default_tablespace = slow;\n";
+        let mut first = ScriptReader::new(text.as_bytes());
+        while first.next_part().expect("statements").is_some() {}
+        let text = "--\n-- Name: i; Type: INDEX\n--\n\nCREATE INDEX;\n";
+        let mut next = ScriptReader::new(text.as_bytes()).after(first.settings().clone());
+        while let Some(Part::Statements(statements)) = next.next_part().expect("statements") {
+            assert_eq!(statements.settings, b"SET default_tablespace = slow;\n");
+        }
+        assert_eq!(next.settings().strings(), ALL_STRINGS_ESCAPE);
     }
 
     #[test]

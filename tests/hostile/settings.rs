@@ -55,3 +55,30 @@ fn rows_are_read_as_they_were_written_whatever_the_settings() {
     attacked.restore(&["--tables", "public.a"]).exits(0);
     assert_eq!(attacked.system.sql("SELECT a[1] IS NULL, a[2] FROM a"), "t|x");
 }
+
+/// What a dump sets of strings was known to one session: what owners made got another text, and so did indexes.
+#[test]
+fn constants_mean_the_same_whatever_the_database_sets_of_strings() {
+    let attacked = Attacked::new();
+    let (database, owner) = (&attacked.system.database, &attacked.mallory);
+    attacked.system.sql(&format!("ALTER DATABASE {database} SET standard_conforming_strings = off"));
+    attacked.as_mallory(
+        r"CREATE DOMAIN m.d AS text CHECK (VALUE <> $$a\b$$); CREATE FUNCTION m.f() RETURNS integer LANGUAGE sql AS 'SELECT 1';
+          CREATE TABLE m.t (id integer PRIMARY KEY, x text DEFAULT $$a\b$$, y m.d[] DEFAULT $${a}$$, CHECK (x <> $$c\d$$));
+          INSERT INTO m.t VALUES (1); CREATE INDEX i ON m.t (id) WHERE x <> $$e\f$$; CREATE INDEX j ON m.t (x) WHERE x <> $$g\h$$",
+    );
+    attacked
+        .system
+        .sql(r"CREATE TABLE t (id integer, x text DEFAULT $$a\b$$); CREATE VIEW v AS SELECT $$a\b$$::text AS x");
+    for method in ["tables", "pg_dump"] {
+        attacked.by_method(method);
+        let state = "SET standard_conforming_strings = on; SELECT string_agg(text, E'\n' ORDER BY text) FROM (
+            SELECT pg_get_expr(adbin, adrelid) FROM pg_attrdef UNION ALL SELECT pg_get_constraintdef(oid) FROM pg_constraint
+            UNION ALL SELECT pg_get_indexdef(indexrelid) FROM pg_index JOIN pg_class c ON c.oid = indrelid WHERE relnamespace = 'm'::regnamespace
+            UNION ALL SELECT pg_get_viewdef('v'::regclass)) AS texts (text)";
+        let before = attacked.system.sql(state);
+        attacked.system.create();
+        attacked.restore(&[]).exits(0);
+        assert_eq!(attacked.system.sql(state), before, "{method}, {owner}");
+    }
+}

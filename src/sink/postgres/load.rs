@@ -17,6 +17,7 @@ use crate::postgres::access::{Access, LoadAs};
 use crate::postgres::definition::Definition;
 use crate::postgres::part::{Part, Statements};
 use crate::postgres::script::ScriptReader;
+use crate::postgres::script_settings::ScriptSettings;
 use crate::postgres::sql::ident;
 use crate::postgres::wrapped::one_by_one;
 use crate::postgres::{self, Accepts, Connection, WholeRows, reads_alike};
@@ -65,6 +66,8 @@ pub struct Loader<'a> {
     shape: Shape,
     /// Whose code the tables run; `None` as long as they are not all there, or it does not matter.
     access: Option<Access>,
+    /// What the scripts so far have set.
+    settings: ScriptSettings,
     /// What keeps the shape of the database, while code of others may run.
     pub(super) guard: Option<Guard>,
     pub(super) privileges: Privileges,
@@ -106,6 +109,7 @@ impl<'a> Loader<'a> {
             options,
             shape: Shape::default(),
             access: None,
+            settings: ScriptSettings::default(),
             guard: None,
             privileges: Privileges::default(),
             late_indexes: HashSet::new(),
@@ -134,10 +138,11 @@ impl<'a> Loader<'a> {
             let begin = self.guard.insert(guard).begin();
             self.say(begin)?;
         }
-        let mut reader = self.reader(script)?;
+        let mut reader = self.reader(script)?.after(std::mem::take(&mut self.settings));
         let mut rows_as = LoadAs::Restorer;
         let mut whole = WholeRows::default();
         while let Some(part) = next_part(&mut reader)? {
+            self.sessions.set_strings(reader.settings().strings());
             match part {
                 Part::Statements(statements) if is_blank(&statements.text) => {}
                 Part::Statements(statements) => self.statements(statements)?,
@@ -158,6 +163,7 @@ impl<'a> Loader<'a> {
                 }
             }
         }
+        self.settings = reader.settings().clone();
         self.wait()
     }
 
@@ -299,7 +305,7 @@ impl<'a> Loader<'a> {
         let is_whole = statements.is_first && statements.is_last;
         let definition = if is_whole { Definition::of(&statements.text) } else { Definition::Other };
         if definition == Definition::Privileges {
-            self.privileges.put_off(statements.text);
+            self.privileges.defer(statements.text);
             return Ok(());
         }
         self.privileges.are_taken &= !matches!(definition, Definition::Callable | Definition::Aggregate { .. });

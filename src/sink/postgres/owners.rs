@@ -22,7 +22,7 @@ impl Loader<'_> {
                     && statements.is_first
                     && statements.is_last
                 {
-                    self.privileges.is_ahead(statements.text);
+                    self.privileges.learn(statements.text);
                 }
             }
         }

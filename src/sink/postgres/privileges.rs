@@ -27,7 +27,7 @@ pub(super) struct Privileges {
     /// Tables that have rows.
     loaded: Vec<Names>,
     /// All privileges but those of schemas: they are given when everything is loaded.
-    put_off: Vec<Vec<u8>>,
+    deferred: Vec<Vec<u8>>,
     /// Whether no functions have come since everybody was kept from those that are not for him.
     pub(super) are_taken: bool,
     /// Whether everybody has his own.
@@ -35,8 +35,8 @@ pub(super) struct Privileges {
 }
 
 impl Privileges {
-    /// An entry that comes later.
-    pub(super) fn is_ahead(&mut self, text: Vec<u8>) {
+    /// Learns of an entry that comes later.
+    pub(super) fn learn(&mut self, text: Vec<u8>) {
         match Definition::of(&text) {
             Definition::OnSchema => self.schemas.push(text),
             Definition::Privileges => {
@@ -50,9 +50,9 @@ impl Privileges {
         }
     }
 
-    /// Puts an entry off until everything is loaded.
-    pub(super) fn put_off(&mut self, text: Vec<u8>) {
-        self.put_off.push(text);
+    /// Defers an entry until everything is loaded.
+    pub(super) fn defer(&mut self, text: Vec<u8>) {
+        self.deferred.push(text);
     }
 
     /// What owners need to make something, once.
@@ -81,8 +81,8 @@ impl Privileges {
         secured
     }
 
-    /// What was put off.
+    /// What was deferred.
     pub(super) fn at_end(&mut self) -> Vec<Vec<u8>> {
-        std::mem::take(&mut self.put_off)
+        std::mem::take(&mut self.deferred)
     }
 }

@@ -15,6 +15,8 @@ pub(super) struct Sessions<'a> {
     own: Lanes<'a>,
     options: LoadOptions<'a>,
     roles: LoaderRoles,
+    /// What has strings of others read as the dump was written, where that is not the standard.
+    strings: &'static [u8],
     /// The sessions of an owner that were used last.
     owner: Option<(String, Lanes<'a>)>,
     /// Whether the last to be given something was that owner.
@@ -37,7 +39,7 @@ impl<'a> Sessions<'a> {
         let own = Lanes::open(&database, lane_options, progress).map_err(|source| failed(&database, source))?;
         LoaderRoles::drop_left(&maintenance, &|| progress.cancelled());
         let roles = LoaderRoles::new(maintenance, database.clone());
-        Ok(Self { database, own, options, roles, owner: None, is_owners_turn: false, progress })
+        Ok(Self { database, own, options, roles, strings: b"", owner: None, is_owners_turn: false, progress })
     }
 
     /// Gives a session of somebody something of ours, or rows, to read. Whatever the other one was given before is done then.
@@ -60,12 +62,22 @@ impl<'a> Sessions<'a> {
         }
     }
 
+    /// Has every session read strings of others this way from now on: the statement that sets it, or nothing.
+    pub(super) const fn set_strings(&mut self, setting: &'static [u8]) {
+        self.strings = setting;
+    }
+
     /// Has a session of somebody run statements of others, all in one transaction.
     ///
     /// # Errors
     /// Those of [`Sessions::say`].
     pub(super) fn run(&mut self, load_as: &LoadAs, statements: &[u8]) -> Result<(), Error> {
-        self.say(load_as, 0, wrapped(statements, self.options.encoding).into_bytes())
+        self.say(load_as, 0, self.piece(statements))
+    }
+
+    /// Statements of others as a session is given them.
+    fn piece(&self, statements: &[u8]) -> Vec<u8> {
+        [self.strings, wrapped(statements, self.options.encoding).as_bytes()].concat()
     }
 
     /// Has a session of somebody read rows of a table from now on.
@@ -83,7 +95,7 @@ impl<'a> Sessions<'a> {
     /// Those of [`Sessions::say`].
     pub(super) fn run_in_idle(&mut self, statements: &[u8]) -> Result<(), Error> {
         self.turn_back()?;
-        let piece = wrapped(statements, self.options.encoding).into_bytes();
+        let piece = self.piece(statements);
         self.own.say_to_idle(piece).map_err(|source| failed(&self.database, source))
     }
 
