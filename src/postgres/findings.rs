@@ -274,6 +274,10 @@ mod tests {
             assert_ne!(found(text), [""; 0], "{text}");
             assert_eq!(read(text, Accepts::All), Ok(()), "{text}");
         }
+        let [deep, deeper] = [8, 9].map(|depth| "/*".repeat(depth) + &"*/".repeat(depth));
+        assert_eq!(read(&deep, Accepts::Dumps), Ok(()));
+        // The server reads such text in a time that is quadratic in its length, and lets nobody end it.
+        assert!(read(&deeper, Accepts::Dumps).expect_err("no dump").contains("with comments within comments"));
         let said = read("/* x */ do\n$$ $$;", Accepts::Dumps).expect_err("no dump");
         assert_eq!(
             said,

@@ -7,6 +7,9 @@
 
 use super::statement::{Short, Statements, Token};
 
+/// Comments that may lie in one another.
+const COMMENT_DEPTH_MAX: u32 = 8;
+
 /// What a byte of a script lies in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Place {
@@ -267,7 +270,14 @@ impl Lexer {
                     self.place = Place::Outside;
                 }
             }
-            Place::Block { depth } if byte == b'*' && self.last == b'/' => *depth += 1,
+            Place::Block { depth } if byte == b'*' && self.last == b'/' => {
+                *depth += 1;
+                if *depth > COMMENT_DEPTH_MAX
+                    && let Some(statements) = &mut self.statements
+                {
+                    statements.has_deep_comments();
+                }
+            }
             _ => {}
         }
     }

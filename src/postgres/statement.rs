@@ -11,6 +11,7 @@ use super::calls::Code;
 const SHORT_BYTES: usize = 64;
 /// Tokens of a statement that are shown.
 const SHOWN_TOKENS: usize = 6;
+const DEEP_COMMENTS: &str = "with comments within comments";
 /// What no dump of one database makes, drops or changes.
 const OF_SERVER: [&[u8]; 6] = [b"DATABASE", b"ROLE", b"USER", b"GROUP", b"TABLESPACE", b"SYSTEM"];
 
@@ -217,6 +218,12 @@ impl Statements {
     /// What stands here is read in several ways.
     pub(super) fn is_unclear(&mut self) {
         self.code.find(format!("{}, which versions read in several ways", self.shown_statement()));
+    }
+
+    /// Comments lie in one another deeper than a person writes them: a server takes very long to read that, and hears nothing meanwhile.
+    pub(super) fn has_deep_comments(&mut self) {
+        self.code.find(DEEP_COMMENTS.to_owned());
+        self.refused.get_or_insert_with(|| DEEP_COMMENTS.to_owned());
     }
 
     /// What comes here is none of SQL, and nothing more is looked at.

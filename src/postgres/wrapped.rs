@@ -7,11 +7,24 @@ use super::dump_encoding::UTF8;
 use super::sql::{self, column, literal};
 use super::statement::Statements;
 use super::{Error, Lexer};
-use crate::id::hex;
+use crate::id::{hex, push_hex};
+
+const DO: &str = "DO ";
+const END: &str = ";\n";
+/// What stands before the digits, within a string.
+const DECODE: &str = "pg_catalog.decode(''";
 
 /// Statements in this encoding, all of one transaction, as one statement.
 pub(crate) fn wrapped(statements: &[u8], encoding: &str) -> String {
-    format!("DO {};\n", literal(&format!("BEGIN EXECUTE {}; END", value(statements, encoding))))
+    let frame = literal(&format!("BEGIN EXECUTE {}; END", value(&[], encoding)));
+    let place = frame.find(DECODE).map_or(0, |place| place + DECODE.len());
+    let (before, after) = frame.split_at(place);
+    // Digits are the same within a string. Statements may be long, and are written once.
+    let mut text = String::with_capacity(frame.len() + 2 * statements.len() + DO.len() + END.len());
+    text.extend([DO, before]);
+    push_hex(&mut text, statements);
+    text.extend([after, END]);
+    text
 }
 
 /// The same for statements of which each is run only where there is what it names.
