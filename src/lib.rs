@@ -49,6 +49,7 @@ pub mod fields;
 pub mod id;
 pub mod limits;
 pub mod progress;
+pub mod temporary;
 
 pub mod storage;
 

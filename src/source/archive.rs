@@ -12,6 +12,7 @@ use super::{DirSource, Error, Excludes, StoredFile, Visitor};
 use crate::model::VolumeFacts;
 use crate::process::{Place, Program};
 use crate::progress::Progress;
+use crate::temporary::TemporaryFolder;
 
 const BUFFER_BYTES: usize = 256 << 10;
 /// How much is unpacked before it is looked again whether there is room.
@@ -66,7 +67,7 @@ impl ArchiveFile {
     /// [`Error::Process`] without GNU tar, [`Error::Stop`].
     pub fn visit(&self, name: &str, visitor: &mut dyn Visitor, progress: &dyn Progress) -> Result<(), Error> {
         let failed = |source| Error::Stream { what: self.file.path().display().to_string(), source };
-        let folder = tempfile::Builder::new().prefix("larder-unpacked-").tempdir().map_err(failed)?;
+        let folder = TemporaryFolder::new("larder-unpacked-").map_err(failed)?;
         let root = folder.path().join("root");
         std::fs::create_dir(&root).map_err(failed)?;
         self.unpack(&root, progress)?;

@@ -16,6 +16,7 @@ mod privileges;
 mod races;
 mod roles;
 mod rows;
+mod sandbox;
 mod settings;
 mod shape;
 mod stages;

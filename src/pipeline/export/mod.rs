@@ -8,7 +8,6 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
-use tempfile::TempDir;
 
 use super::{Error, Mask};
 use crate::model::Snapshot;
@@ -16,6 +15,7 @@ use crate::process::{Place, Program, Watched};
 use crate::progress::{self, Progress};
 use crate::repo::Repository;
 use crate::sink;
+use crate::temporary::TemporaryFolder;
 
 use metadata::Rendered;
 use render::{Renderer, modified};
@@ -80,8 +80,7 @@ pub fn export(
     }
     fs::create_dir_all(parent).map_err(|source| failed("create the folder of", source))?;
     let prefix = format!(".{}-", snapshot.name);
-    let partial =
-        tempfile::Builder::new().prefix(&prefix).tempdir_in(parent).map_err(|source| failed("create", source))?;
+    let partial = TemporaryFolder::new_in(parent, &prefix).map_err(|source| failed("create", source))?;
     let mut report = render(repository, snapshot, (partial.path(), &path), options, progress)?;
     sync(partial.path()).map_err(|source| failed("sync", source))?;
     put_in_place(partial, &path).map_err(|source| failed("create", source))?;
@@ -103,7 +102,7 @@ pub fn export_tar(
 ) -> Result<ExportReport, Error> {
     let name = snapshot.name.as_str();
     let failed = |source| Error::from(sink::Error::io("write", "the archive", source));
-    let parent = tempfile::Builder::new().prefix("larder-export-").tempdir().map_err(failed)?;
+    let parent = TemporaryFolder::new("larder-export-").map_err(failed)?;
     let folder = parent.path().join(name);
     fs::create_dir(&folder).map_err(failed)?;
     let report = render(repository, snapshot, (&folder, Path::new(name)), options, progress)?;
@@ -187,7 +186,7 @@ fn set_modified(path: &Path, snapshot: &Snapshot) -> io::Result<()> {
 }
 
 /// Gives a folder its name. What had it is deleted afterwards.
-fn put_in_place(partial: TempDir, path: &Path) -> io::Result<()> {
+fn put_in_place(partial: TemporaryFolder, path: &Path) -> io::Result<()> {
     if path.symlink_metadata().is_ok() {
         match renameat_with(CWD, partial.path(), CWD, path, RenameFlags::EXCHANGE) {
             Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {

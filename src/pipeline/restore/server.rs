@@ -9,16 +9,17 @@ use std::io::{self, Read, Write};
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, OpenOptionsExt, PermissionsExt, chown};
 use std::path::{Component, Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::fs::{AtFlags, CWD, linkat};
-use tempfile::TempDir;
 
 use crate::id::{hex, random_key};
 use crate::pipeline::Error;
-use crate::postgres::{Connection, Stopped, psql_program, server_programs_of};
+use crate::postgres::{Connection, Stopped, psql_program, server_programs_of, unrestricted};
 use crate::process::{self, POLL, Place, Process, ProcessInput, Program, Sandbox};
 use crate::sink::{self, Beneath, give_to};
+use crate::temporary::TemporaryFolder;
 
 /// How long a recovery from the write-ahead log may take.
 const START_LIMIT: Duration = Duration::from_mins(10);
@@ -66,7 +67,7 @@ pub enum CodeOf {
 /// A PostgreSQL server of its own. Ended when dropped, with everything that was started in it, and its folder removed.
 pub struct TestServer {
     /// Of a server in a sandbox: it ends with it.
-    input: Option<ProcessInput>,
+    input: Mutex<Option<ProcessInput>>,
     process: Option<Process>,
     ground: Ground,
 }
@@ -77,8 +78,10 @@ struct Ground {
     programs: PathBuf,
     sandbox: Option<Sandbox>,
     password: String,
-    /// Ours. It has `data`, `socket` and `settings`, and a second name of the socket that only we can change.
-    folder: TempDir,
+    /// Ours, and closed to all others: what the server makes of its own is nobody else's. It has `data`, `socket` and `settings`.
+    folder: TemporaryFolder,
+    /// Ours. It has a second name of the socket, which only we can change, and nothing else.
+    entrance: TemporaryFolder,
 }
 
 impl TestServer {
@@ -99,6 +102,7 @@ impl TestServer {
         initdb.args(["-A", "scram-sha-256", "--pwfile", &password, "-U", "postgres", "-E", "UTF8", "--locale=C"]);
         initdb.arg("--no-sync").arg("-D").arg(ground.place("data"));
         initdb.run_apart().map_err(failed)?;
+        ground.forget_password()?;
         Self::run(ground, &FRESH.map(str::to_owned), stopped).map(Ok)
     }
 
@@ -145,7 +149,7 @@ impl TestServer {
             program.args(["-c", option]);
         }
         let (input, process) = program.start(true).map_err(failed)?;
-        let mut server = Self { input, process: Some(process), ground };
+        let mut server = Self { input: Mutex::new(input), process: Some(process), ground };
         server.wait(stopped)?;
         Ok(server)
     }
@@ -175,7 +179,7 @@ impl TestServer {
     #[must_use]
     pub fn connection(&self) -> Connection {
         Connection {
-            host: Some(self.ground.folder.path().display().to_string()),
+            host: Some(self.ground.entrance.path().display().to_string()),
             user: Some("postgres".to_owned()),
             password: Some(self.ground.password.clone()),
             database: "postgres".to_owned(),
@@ -184,12 +188,18 @@ impl TestServer {
         }
     }
 
+    /// What ends everything in the sandbox, whoever waits for that. Out of one, the server ends when dropped.
+    pub(crate) fn stopper(&self) -> impl Fn() + Send + '_ {
+        let input = &self.input;
+        move || drop(input.lock().unwrap_or_else(PoisonError::into_inner).take())
+    }
+
     fn end(&mut self) -> Result<(), process::Error> {
         let Some(mut process) = self.process.take() else { return Ok(()) };
         if self.ground.sandbox.is_none() {
             process.quit();
         }
-        self.input = None;
+        self.stopper()();
         process.finish()
     }
 }
@@ -211,15 +221,19 @@ impl Ground {
     /// Makes the folders of a server, or says what is lacking to run it.
     fn prepare(programs: &Path, copy: Option<&Path>, code: CodeOf) -> Result<Result<Self, String>, Error> {
         let made = |source| Error::Sink(sink::Error::io("create", "a temporary folder", source));
-        let folder = tempfile::Builder::new().prefix("larder-pg-").tempdir().map_err(made)?;
-        if folder.path().join(SOCKET).as_os_str().len() > SOCKET_BYTES_MAX {
-            return Ok(Err(format!(
-                "{} is too long a path for a socket: TMPDIR says where it lies",
-                folder.path().display()
-            )));
+        let folder = TemporaryFolder::new("larder-pg-").map_err(made)?;
+        let entrance = TemporaryFolder::new("larder-pg-").map_err(made)?;
+        for path in [folder.path().join("socket"), entrance.path().to_owned()] {
+            if path.join(SOCKET).as_os_str().len() > SOCKET_BYTES_MAX {
+                let why = "is too long a path for a socket: TMPDIR says where it lies";
+                return Ok(Err(format!("{} {why}", path.display())));
+            }
         }
-        // A `psql` that has to run without rights gets to the socket, and needs the password there.
-        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o711)).map_err(made)?;
+        let psql_has_no_rights = unrestricted(&Connection::default()).map_err(failed)?.is_some();
+        if psql_has_no_rights {
+            // It gets to the socket, and needs the password there.
+            fs::set_permissions(entrance.path(), fs::Permissions::from_mode(0o711)).map_err(made)?;
+        }
         for (name, mode) in [("root", 0o700), ("socket", 0o700), ("data", 0o700), ("settings", 0o711)] {
             DirBuilder::new().mode(mode).create(folder.path().join(name)).map_err(made)?;
         }
@@ -232,7 +246,7 @@ impl Ground {
             },
         };
         let password = hex(&random_key().map_err(made)?);
-        let mut ground = Self { programs: programs.to_owned(), sandbox, password, folder };
+        let mut ground = Self { programs: programs.to_owned(), sandbox, password, folder, entrance };
         ground.write_settings().map_err(made)?;
         ground.furnish(copy)?;
         Ok(Ok(ground))
@@ -269,6 +283,13 @@ impl Ground {
         Ok(())
     }
 
+    /// Takes away the file with the password, which is needed no more.
+    fn forget_password(&self) -> Result<(), Error> {
+        let path = self.folder.path().join("settings").join(PASSWORD_FILE);
+        fs::remove_file(&path)
+            .map_err(|source| Error::Sink(sink::Error::io("remove", path.display().to_string(), source)))
+    }
+
     /// Where the server sees one of its folders.
     fn place(&self, folder: &str) -> PathBuf {
         self.sandbox.as_ref().map_or_else(|| self.folder.path(), |_| Path::new(IN_SANDBOX)).join(folder)
@@ -285,7 +306,7 @@ impl Ground {
 
     /// Gives the socket a name that the server cannot put anything else under. `false` as long as there is none.
     fn link_socket(&self) -> Result<bool, Error> {
-        let [socket, name] = [self.folder.path().join("socket").join(SOCKET), self.folder.path().join(SOCKET)];
+        let [socket, name] = [self.folder.path().join("socket").join(SOCKET), self.entrance.path().join(SOCKET)];
         let unlinked = |source: io::Error| Error::Sink(sink::Error::io("link", name.display().to_string(), source));
         match linkat(CWD, &socket, CWD, &name, AtFlags::empty()) {
             Ok(()) | Err(rustix::io::Errno::EXIST) => {}
@@ -303,7 +324,9 @@ impl Ground {
         let own = self.programs.join("pg_isready");
         let path = if own.exists() { own } else { psql_program(&Place::Here).with_file_name("pg_isready") };
         let mut program = Program::new(path, Place::Here);
-        program.args(["-q", "-d", "postgres", "-U", "postgres", "-p", &PORT.to_string(), "-h"]).arg(self.folder.path());
+        program
+            .args(["-q", "-d", "postgres", "-U", "postgres", "-p", &PORT.to_string(), "-h"])
+            .arg(self.entrance.path());
         match program.run(&[]) {
             Ok(_) => Ok(true),
             Err(process::Error::Failed { .. }) => Ok(false),

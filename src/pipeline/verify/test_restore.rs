@@ -19,6 +19,7 @@ use crate::repo::Repository;
 use crate::sink::postgres::{make_role, missing_role, says_lacking};
 use crate::sink::{self, Beneath};
 use crate::source::{Excludes, ReadMethod, VolumeSource, VolumeUse};
+use crate::temporary::TemporaryFolder;
 
 /// Roles that are made one after the other because a dump names them and has none.
 const ROLES_MAX: usize = 16;
@@ -165,7 +166,7 @@ fn test_database(
     let place = TestPlace { connection: server.connection.clone(), jobs: places.jobs, is_throwaway: true };
     let mut roles = Vec::new();
     let loaded = loop {
-        let loaded = load_and_count(repository, (snapshot, component), &place, progress);
+        let loaded = server.with(&stopped, || load_and_count(repository, (snapshot, component), &place, progress));
         match loaded.as_ref().err().and_then(|error| missing_role(&with_causes(error))) {
             Some(role) if roles.len() < ROLES_MAX && !roles.contains(&role) => {
                 make_role(&place.connection, &role, &stopped)?;
@@ -198,7 +199,7 @@ fn test_volume(
     let throwaway = ThrowawayVolume::create(engine)?;
     let (volume, excludes, usage) = (throwaway.volume().clone(), Excludes::default(), VolumeUse::default());
     let source = VolumeSource::new(Arc::clone(engine), volume, ReadMethod::Auto, excludes, usage)?;
-    let temporary = tempfile::Builder::new().prefix("larder-drill-").tempdir();
+    let temporary = TemporaryFolder::new("larder-drill-");
     let temporary = temporary.map_err(|source| sink::Error::io("create", "a temporary folder", source))?;
     let directory = source.directory().map(|directory| directory.root().to_owned());
     let place = directory.unwrap_or_else(|| {

@@ -7,13 +7,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crossbeam_channel::{RecvTimeoutError, bounded};
+
 use crate::docker::{Engine, ThrowawayContainer, ThrowawayOptions, ThrowawayVolume};
 use crate::id::{hex, random_key};
 use crate::model::DatabaseFacts;
 use crate::pipeline::Error;
 use crate::pipeline::restore::{CodeOf, ON_A_COPY, TestServer, not_installed, with_causes};
 use crate::postgres::{self, Connection, Stopped, find_server_programs, query, server_programs_of};
-use crate::process::{Place, Program};
+use crate::process::{POLL, Place, Program};
 use crate::sink;
 use crate::sink::postgres::lacking;
 
@@ -30,12 +32,13 @@ pub(super) struct ThrowawayServer {
     pub(super) connection: Connection,
     /// What is worth knowing of it.
     pub(super) note: Option<String>,
-    _running: Running,
+    running: Running,
 }
 
-#[expect(dead_code, reason = "a server runs as long as it is held")]
+/// It runs as long as that is held.
 enum Running {
     Here(Box<TestServer>),
+    #[expect(dead_code, reason = "it is only held")]
     Container(ThrowawayContainer),
 }
 
@@ -78,6 +81,27 @@ impl ThrowawayServer {
         Ok(Err(reasons.join("; ")))
     }
 
+    /// Does something with it. Code that runs in it may keep it from answering: on this host it is ended as soon as the caller
+    /// wants to stop, so that nothing waits for it any more.
+    pub(super) fn with<T>(&self, stopped: Stopped<'_>, act: impl FnOnce() -> T) -> T {
+        let Running::Here(server) = &self.running else { return act() };
+        let stop = server.stopper();
+        let (is_done, done) = bounded::<()>(0);
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                while done.recv_timeout(POLL) == Err(RecvTimeoutError::Timeout) {
+                    if stopped() {
+                        stop();
+                        return;
+                    }
+                }
+            });
+            let result = act();
+            drop(is_done);
+            result
+        })
+    }
+
     fn here(facts: &DatabaseFacts, stopped: Stopped<'_>) -> Result<Result<Self, String>, Error> {
         let (programs, note) = match programs_for(&facts.server_version) {
             Ok(found) => found,
@@ -86,7 +110,7 @@ impl ThrowawayServer {
         Ok(TestServer::start(&programs, CodeOf::Others, stopped)?.map(|server| Self {
             connection: server.connection(),
             note,
-            _running: Running::Here(Box::new(server)),
+            running: Running::Here(Box::new(server)),
         }))
     }
 
@@ -117,7 +141,7 @@ impl ThrowawayServer {
             ..Connection::default()
         };
         let ready = wait(&container, || query(&connection, VERSION, stopped).map(drop), stopped)?;
-        Ok(ready.map(|()| Self { connection, note: None, _running: Running::Container(container) }))
+        Ok(ready.map(|()| Self { connection, note: None, running: Running::Container(container) }))
     }
 
     /// What the server lacks that a database needs.

@@ -32,9 +32,10 @@ show() {
     esac
 }
 
-# Programs and what they need. Not /run, /home, /root, /srv or /mnt: there are sockets of servers, and what people keep.
+# Programs and what they need. Not /run, /home, /root, /srv, /mnt or /opt: there are sockets of servers, which can be used where
+# nothing can be written, and what people keep.
 mount -t tmpfs -o mode=0755,nosuid,nodev,size=16m sandbox "$root"
-for name in bin sbin lib lib32 lib64 libx32 usr etc opt nix gnu var/cache/postgresql; do
+for name in bin sbin lib lib32 lib64 libx32 usr etc nix gnu var/cache/postgresql; do
     if [ -L "/$name" ]; then
         ln -s "$(readlink "/$name")" "$root/$name"
     elif [ -d "/$name" ]; then

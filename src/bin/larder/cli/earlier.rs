@@ -8,7 +8,7 @@ use larder::pipeline::import::{Importer, Outcome, find};
 use larder::pipeline::{self, lookup};
 use larder::repo::Repository;
 use larder::storage::LocalStorage;
-use tempfile::TempDir;
+use larder::temporary::TemporaryFolder;
 
 use super::Context;
 use super::create::options;
@@ -19,7 +19,7 @@ pub(super) struct Found {
     pub(super) repository: Repository,
     pub(super) snapshot: Snapshot,
     /// The temporary repository that a folder was imported into.
-    folder: Option<TempDir>,
+    folder: Option<TemporaryFolder>,
 }
 
 impl Found {
@@ -50,7 +50,7 @@ pub(super) fn find_snapshot(context: &Context<'_>, text: &str, keep: bool) -> an
         let message = format!("{text} has {} backups", found.len());
         return Err(UsageError::with_advice(message, "name one of them, or `larder import` them all").into());
     };
-    let folder = if keep { None } else { Some(tempfile::Builder::new().prefix("larder-import-").tempdir()?) };
+    let folder = if keep { None } else { Some(TemporaryFolder::new("larder-import-")?) };
     let repository = match &folder {
         Some(folder) => Repository::open_or_create(Arc::new(LocalStorage::new(folder.path().join("backups"))))?,
         None => context.repository_or_new()?,

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use anyhow::Context as _;
 use clap::Args;
 use larder::model::{Component, Snapshot};
 use larder::pipeline::lookup;
@@ -9,6 +10,7 @@ use larder::pipeline::verify::{
     ComponentTest, Damage, Servers, TestPlaces, VerifyOptions, VerifyReport, test_restore, verify,
 };
 use larder::repo::Repository;
+use larder::temporary::TemporaryFolder;
 use serde_json::{Value, json};
 
 use super::Context;
@@ -134,7 +136,7 @@ impl VerifyArguments {
             }
             None => lookup::snapshot(repository, "latest")?,
         };
-        let folder = tempfile::Builder::new().prefix("larder-test-restore-").tempdir()?;
+        let folder = TemporaryFolder::new("larder-test-restore-").context("cannot create a temporary folder")?;
         let system = context.system()?;
         let servers = self.servers(&system, &snapshot)?;
         let engine = system.engine().ok();
@@ -142,7 +144,10 @@ impl VerifyArguments {
         let image = |component: &Component| Some((component.name.to_string(), system.image(component)?));
         let images = snapshot.components.iter().filter_map(image).collect();
         let places = TestPlaces { folder: folder.path(), servers, images, engine, with_volumes, jobs };
-        Ok(test_restore(repository, &snapshot, &places, &context.progress)?)
+        let tests = test_restore(repository, &snapshot, &places, &context.progress)?;
+        let left = folder.path().display().to_string();
+        folder.close().with_context(|| format!("cannot remove {left}"))?;
+        Ok(tests)
     }
 
     fn servers(&self, system: &System<'_>, snapshot: &Snapshot) -> anyhow::Result<Servers> {

@@ -20,6 +20,7 @@ use larder::pipeline::savings::{Savings, savings};
 use larder::progress::{self, Progress};
 use larder::repo::Repository;
 use larder::source::{DirSource, Excludes};
+use larder::temporary::TemporaryFolder;
 use serde_json::{Value, json};
 
 use crate::failure::UsageError;
@@ -112,7 +113,7 @@ impl Facts {
 /// Runs the nights, and adds up what they take.
 pub(crate) fn run(settings: Settings, progress: &dyn Progress) -> anyhow::Result<(Savings, Facts)> {
     progress.begin("making up a system", None);
-    let folder = tempfile::Builder::new().prefix("larder-simulation-").tempdir();
+    let folder = TemporaryFolder::new("larder-simulation-");
     let folder = folder.context("cannot create a temporary folder")?;
     let storage = larder::storage::open(&folder.path().join("backups").to_string_lossy());
     let repository = Repository::open_or_create(Arc::from(storage))?;
