@@ -230,6 +230,27 @@ fn is_on_event_trigger(statement: &str) -> bool {
     words.windows(3).any(|words| words == ["ON", "EVENT", "TRIGGER"])
 }
 
+/// Whether a statement only drops something: an object, or a part of a table.
+pub(crate) fn is_drop(statement: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(statement);
+    let mut tokens = Tokens(without_comments(&text));
+    match (tokens.word(), tokens.word()) {
+        (Some("DROP"), Some(_)) => true,
+        (Some("ALTER"), Some("TABLE" | "DOMAIN")) => {
+            if tokens.peek_word() == Some("ONLY") {
+                tokens.pass(1);
+            }
+            let is_named = tokens.name().is_some();
+            let is_of_column = tokens.peek_word() == Some("ALTER");
+            if is_of_column {
+                tokens.pass(2);
+            }
+            is_named && (!is_of_column || tokens.name().is_some()) && tokens.word() == Some("DROP")
+        }
+        _ => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -244,6 +265,21 @@ mod tests {
         match of(text) {
             Definition::Table { owner, name, evaluates, is_part } => (owner, name, evaluates, is_part),
             other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn drops_are_told_from_what_changes_something() {
+        for (text, expected) in [
+            ("-- x\nDROP TABLE m.t;", true),
+            ("ALTER TABLE ONLY m.\"a DROP b\" DROP CONSTRAINT c;", true),
+            ("ALTER DOMAIN m.d DROP CONSTRAINT c;", true),
+            ("ALTER TABLE m.t ALTER COLUMN a DROP DEFAULT;", true),
+            ("ALTER TABLE m.t ALTER COLUMN \"DROP DEFAULT\" SET DEFAULT 1;", false),
+            ("ALTER TABLE m.t ADD COLUMN \"DROP\" integer;", false),
+            ("", false),
+        ] {
+            assert_eq!(is_drop(text.as_bytes()), expected, "{text}");
         }
     }
 

@@ -141,3 +141,15 @@ fn the_dump_of_an_application_is_loaded_without_a_word() {
     restore(&attacked, &path.to_string_lossy(), &[]).exits(0);
     assert_eq!(attacked.system.sql("SELECT count(*) FROM public.auth_user"), "2");
 }
+
+/// A dump that drops everything before it makes it again was refused: in the new database there was nothing to drop.
+#[test]
+fn what_a_dump_drops_need_not_be_there() {
+    let attacked = Attacked::new();
+    let drops = "ALTER TABLE ONLY public.x DROP CONSTRAINT x_pkey;\nDROP INDEX public.i;\nALTER TABLE public.x ALTER COLUMN a DROP DEFAULT;\n\
+        DROP SEQUENCE public.s;\nDROP TABLE public.x;\nDROP TYPE public.e;\nDROP FUNCTION public.f(integer);\nDROP EXTENSION citext;\nDROP SCHEMA nowhere;\n\n\
+        --\n-- Name: x; Type: TABLE; Schema: public; Owner: -\n--\n\nCREATE TABLE public.x (a integer);\n";
+    let path = dump(&attacked, 0, drops);
+    restore(&attacked, &path, &["--run-code-as-superuser"]).exits(0);
+    assert_eq!(attacked.system.sql("SELECT count(*) FROM public.x"), "0");
+}

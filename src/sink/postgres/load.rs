@@ -5,6 +5,7 @@
 use std::collections::HashSet;
 use std::io::Read;
 
+use super::drops::may_drop;
 use super::guard::{Allowed, Guard};
 use super::maintenance::may_create;
 use super::privileges::Privileges;
@@ -301,6 +302,10 @@ impl<'a> Loader<'a> {
             let load_as = self.begin_rows(table, &[])?;
             self.settle_indexes()?;
             return self.sessions.run(&load_as, &statements.text);
+        }
+        if may_drop(&statements) {
+            self.settle_indexes()?;
+            return self.run_with_drops(&statements.whole());
         }
         let is_whole = statements.is_first && statements.is_last;
         let definition = if is_whole { Definition::of(&statements.text) } else { Definition::Other };

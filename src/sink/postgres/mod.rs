@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 mod counts;
+mod drops;
 mod guard;
 mod lanes;
 mod late;
