@@ -89,10 +89,12 @@ fn a_dump_of_somebody_else_runs_no_code_of_its_own() {
             refused.stderr.contains("code of whoever wrote it") && refused.stderr.contains("--run-code-as-superuser"),
             "{trick}: {refused:?}"
         );
-        let imported = attacked.system.larder(&["import", &path]);
-        assert!(imported.stdout.contains("imported before"), "{trick}: {imported:?}");
-        let latest = restore(&attacked, "latest", &[]);
-        assert_ne!(latest.code, 0, "{trick}: {latest:?}");
+        if number == 0 {
+            let imported = attacked.system.larder(&["import", &path]);
+            assert!(imported.stdout.contains("imported before"), "{trick}: {imported:?}");
+            let latest = restore(&attacked, "latest", &[]);
+            assert_ne!(latest.code, 0, "{trick}: {latest:?}");
+        }
         // Nobody is asked here: what loads looks itself.
         let tested = attacked.system.larder(&["verify", &path, "--test-restore", "--on-live-server"]);
         assert_ne!(tested.code, 0, "{trick}: {tested:?}");

@@ -51,6 +51,9 @@ fn what_is_too_long_to_be_restored_is_not_said_to_be_saved() {
         assert!(said.contains(named), "{method}: {said}");
         make(60_000_000);
         attacked.system.create();
+        if method == "pg_dump" {
+            continue; // the same script
+        }
         attacked.restore(&[]).exits(0);
         assert_eq!(attacked.system.sql("SELECT length(m.\"a big one\"())"), "60000000", "{method}");
     }
