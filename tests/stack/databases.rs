@@ -15,8 +15,14 @@ fn the_data_of_a_server_is_not_overwritten_beside_a_dump_from_an_address() {
     stack.start_postgres();
     stack.start_redis("redis_data");
     let server = std::env::var("LARDER_TEST_DATABASE_URL").expect("run tests/run");
-    let psql =
-        |sql: &str| run(std::process::Command::new("psql").args(["-X", "-q", "-d", &server, "-c", sql])).exits(0);
+    // Other tests look whether a password is among the arguments of any program.
+    let (login, place) = server.split_once('@').expect("a login");
+    let (login, password) = login.rsplit_once(':').expect("a password");
+    let psql = |sql: &str| {
+        let mut psql = std::process::Command::new("psql");
+        psql.env("PGPASSWORD", password).args(["-X", "-q", "-d", &format!("{login}@{place}"), "-c", sql]);
+        run(&mut psql).exits(0)
+    };
     let database = stack.project.clone();
     psql(&format!("CREATE DATABASE {database}"));
     let address = server.replace("/postgres", &format!("/{database}"));

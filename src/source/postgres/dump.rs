@@ -24,7 +24,7 @@ pub const DUMP_FILE: &str = "database.sql";
 pub(super) const GLOBALS_FILE: &str = "globals.sql";
 
 const RESTRICT_KEY_CHARS: usize = 63;
-/// How often reading table by table is begun: somebody may alter tables all the time, which pg_dump does not bear.
+/// How often reading table by table is begun: somebody may alter tables all the time, which `pg_dump` does not bear.
 const BEGIN_TRIES: u32 = 12;
 
 /// A database that is to be backed up.
