@@ -24,11 +24,13 @@ pub(super) const QUESTION_LIMIT: Duration = Duration::from_mins(2);
 const TIDY_LIMIT: Duration = Duration::from_secs(30);
 /// Whoever logged in stays that. The owner of a database can have everybody become him who comes into it: his code would be
 /// taken for code of who asks, and could become that again.
-const BEGIN: &str = "SET role = none;\n";
+/// A role that may write is asked to, whatever it is set to.
+const BEGIN: &str = "SET role = none;\nSET default_transaction_read_only = off;\nSET statement_timeout = 0;\n";
 /// Begins a transaction of a question: every name means what it means to the server itself. To compile a question takes the
 /// server a hundred times as long as to answer it, where it does that at all.
 pub(super) const QUESTION_BEGIN: &str = "BEGIN READ ONLY; SET LOCAL role = none; SET LOCAL search_path = ''; SET LOCAL client_encoding = 'UTF8'; \
                               SET LOCAL standard_conforming_strings = on; SET LOCAL statement_timeout = 0;
+                              SET LOCAL datestyle = 'ISO'; SET LOCAL intervalstyle = 'postgres'; SET LOCAL timezone = 'UTC';
                               SELECT pg_catalog.set_config(name, 'off', true) FROM pg_catalog.pg_settings WHERE name OPERATOR(pg_catalog.=) 'jit';";
 
 /// A `psql` that is kept open. Its transaction ends with it.

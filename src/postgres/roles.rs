@@ -4,9 +4,9 @@ use std::collections::HashSet;
 use std::fmt::Write;
 
 use super::client::parse;
-use super::facts::{read_settings, too_long};
+use super::shared::{is_ascii, read_settings, too_long};
 use super::sql::{ident, literal, loads_nothing, setting};
-use super::{Connection, Error, Stopped, execute, query};
+use super::{Connection, Error, Stopped, execute, maintenance, query};
 use crate::limits::{SERVER_ENTRIES_MAX, SERVER_TEXT_BYTES_MAX};
 use crate::model::{Membership, Role, Roles, Tablespace};
 
@@ -35,11 +35,20 @@ const TABLESPACES_SQL: &str =
 const GLOBALS_HEAD: &str = "--\n-- Roles and tablespaces of the server, without passwords. Written by Larder for people to read.\n\
     -- A restore makes the roles that are missing by itself, and does not run this.\n--\n\n";
 
-/// The roles of a server, and what of them is left out.
+/// The roles of a server, and what of them is left out. Names that are not ASCII are read through the database that a restore
+/// makes roles through.
 ///
 /// # Errors
 /// Those of [`query`]; [`Error::Answer`].
 pub(crate) fn read_roles(connection: &Connection, stopped: Stopped<'_>) -> Result<(Roles, Vec<String>), Error> {
+    let read = read_through(connection, stopped)?;
+    if is_ascii(&read.0) {
+        return Ok(read);
+    }
+    read_through(&maintenance(connection, stopped)?.0, stopped)
+}
+
+fn read_through(connection: &Connection, stopped: Stopped<'_>) -> Result<(Roles, Vec<String>), Error> {
     let mut left_out = Vec::new();
     let sql = |text: &str| {
         let text = text.replace(":MAX", &SERVER_TEXT_BYTES_MAX.to_string());

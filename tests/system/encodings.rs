@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::support::{Run, System, component, feed, text};
+use crate::support::{Run, System, component, feed, roles_go, run, text, unique};
 
 /// The sums of the bytes of the rows, as the server has them.
 const SUMS: &str = "SELECT md5(string_agg(encode(convert_to(t::text, getdatabaseencoding()), 'hex'), ',' ORDER BY id))";
@@ -245,4 +245,74 @@ fn an_imported_dump_with_names_that_cannot_be_told_is_refused_with_what_to_do() 
         (ask(&system, "SELECT count(*) FROM plain"), encoding_of(&system)),
         ("1".to_owned(), "LATIN1".to_owned())
     );
+}
+
+/// What the databases of a server share is bytes, which each takes for text of its own encoding. Names of roles became others, which
+/// got what was theirs.
+#[test]
+fn a_database_stays_that_of_roles_with_names_outside_of_ascii() {
+    let system = system_in("LATIN1", b"");
+    let (database, server) = (&system.database, &system.server);
+    // Databases of other encodings cannot be dumped beside such a role.
+    let _alone = roles_go();
+    let larder = |arguments: &[&str]| run(&mut system.command(arguments)).exits(0);
+    let restore = |more: &[&str]| {
+        larder(&[&["restore", "latest", "--components", "database", "--force", "--no-snapshot"], more].concat())
+    };
+    let name = unique("rôle");
+    // What LATIN1 takes the same bytes for.
+    let other: String = name.bytes().map(char::from).collect();
+    server.sql(
+        "postgres",
+        &format!(
+            "CREATE ROLE \"{name}\" LOGIN VALID UNTIL '2031-02-03 12:00+00'; CREATE ROLE \"{other}\" LOGIN; ALTER DATABASE {database} OWNER TO \"{name}\";
+             GRANT CREATE ON DATABASE {database} TO \"{other}\"; ALTER ROLE \"{name}\" IN DATABASE {database} SET work_mem = '9MB'"
+        ),
+    );
+    let own = format!(
+        "CREATE SCHEMA m AUTHORIZATION \"{name}\"; CREATE FUNCTION m.f(integer) RETURNS boolean LANGUAGE sql AS 'SELECT true';
+         ALTER FUNCTION m.f OWNER TO \"{name}\"; CREATE TABLE m.t (id integer PRIMARY KEY, CHECK (m.f(id))); ALTER TABLE m.t OWNER TO \"{name}\"; INSERT INTO m.t VALUES (1);"
+    );
+    tell(&system, "LATIN1", own.as_bytes());
+    let state = || {
+        let shared = format!(
+            "SELECT pg_get_userbyid(datdba), has_database_privilege('{other}', oid, 'CREATE'), (SELECT string_agg(setrole::regrole || ':' || setconfig::text, ',') FROM pg_db_role_setting WHERE setdatabase = d.oid),
+                (SELECT count(*) FROM pg_roles WHERE rolname LIKE '%{}%') FROM pg_database d WHERE datname = '{database}'",
+            name.trim_start_matches("rôle")
+        );
+        (server.sql("postgres", &shared), ask(&system, "SELECT relowner FROM pg_class WHERE oid = 'm.t'::regclass"))
+    };
+    let before = state();
+    for method in ["tables", "pg_dump"] {
+        system.write("larder.toml", format!("[database]\nmethod = \"{method}\"\n").as_bytes());
+        larder(&["create"]);
+        restore(&[]);
+        assert_eq!(state(), before, "{method}");
+        if method == "tables" {
+            restore(&["--tables", "m.t"]);
+        }
+    }
+    let globals = larder(&["cat", "latest:database/globals.sql"]).stdout;
+    assert!(globals.contains(&format!("\"{name}\"")) && globals.contains("2031-02-03 12:00:00+00"), "{globals}");
+    system.drop_database();
+    server.sql("postgres", &format!("DROP ROLE \"{name}\"; DROP ROLE \"{other}\""));
+}
+
+/// How dates are said is up to the owner of a database: a role was made again with another day to be valid until.
+#[test]
+fn what_a_role_is_valid_until_is_the_same_however_dates_are_said() {
+    let mut system = System::with_numbers(5);
+    let role = system.new_role("LOGIN VALID UNTIL '2031-02-03 12:00+00'");
+    for style in ["SQL, DMY", "German", "Postgres, MDY"] {
+        system.sql(&format!(
+            "ALTER DATABASE {0} SET datestyle = '{style}'; ALTER DATABASE {0} SET timezone = 'Asia/Kathmandu'",
+            system.database
+        ));
+        system.larder(&["create"]).exits(0);
+        let roles = system.larder(&["cat", "latest:database/roles.json"]).exits(0).stdout;
+        let roles: serde_json::Value = serde_json::from_str(&roles).expect("JSON");
+        let all = roles["roles"].as_array().expect("roles");
+        let found = all.iter().find(|found| found["name"] == role.as_str()).expect("it is there");
+        assert_eq!(found["valid_until"], "2031-02-03 12:00:00+00", "{style}");
+    }
 }

@@ -141,7 +141,6 @@ impl LoaderRoles {
                 literal(&scram_sha_256(password.as_bytes()))
             ),
             format!("COMMENT ON ROLE {} IS {}", ident(&name), literal(&comment(&self.database.database))),
-            format!("GRANT {} TO {}", ident(owner), ident(&name)),
             format!(
                 "DO $until$ BEGIN EXECUTE pg_catalog.format('ALTER ROLE {name} VALID UNTIL %L', pg_catalog.now() + '{VALID_HOURS} hours'); END $until$"
             ),
@@ -153,6 +152,8 @@ impl LoaderRoles {
         }
         self.roles.push(name.clone());
         execute(&self.maintenance, &statements, stopped)?;
+        // The name of the owner is what this database takes it for.
+        execute(&self.database, &[format!("GRANT {} TO {}", ident(owner), ident(&name))], stopped)?;
         Ok(Connection { user: Some(name), password: Some(password), ..self.database.clone() })
     }
 

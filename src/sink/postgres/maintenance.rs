@@ -3,10 +3,8 @@
 use super::{Error, ask, run};
 use crate::clock::LocalTime;
 use crate::postgres::sql::literal;
-use crate::postgres::{self, Connection, Kept, Stopped, query};
+use crate::postgres::{self, Connection, Kept, Stopped, find_sql};
 
-/// Databases that a connection can be made to while others are renamed.
-const MAINTENANCE: [&str; 2] = ["postgres", "template1"];
 /// What a database is made for: to be loaded, to be dropped after it was replaced, to prove that it can be loaded.
 const PURPOSES: [&str; 3] = ["new", "old", "test"];
 const MARK: &str = "_larder_";
@@ -18,16 +16,8 @@ const NAME_BYTES_MAX: usize = 63;
 /// # Errors
 /// [`Error::Database`] when the server cannot be reached.
 pub fn maintenance(connection: &Connection, stopped: Stopped<'_>) -> Result<(Connection, bool), Error> {
-    let mut last = None;
-    for name in MAINTENANCE.into_iter().filter(|name| *name != connection.database) {
-        let candidate = connection.with_database(name);
-        match query(&candidate, &find_sql(&connection.database), stopped) {
-            Ok(found) => return Ok((candidate, !found.is_empty())),
-            Err(error) => last = Some(error),
-        }
-    }
-    let source = last.unwrap_or_else(|| postgres::Error::Settings("no maintenance database".to_owned()));
-    Err(Error::Database { action: format!("reach the server of {connection}"), source })
+    postgres::maintenance(connection, stopped)
+        .map_err(|source| Error::Database { action: format!("reach the server of {connection}"), source })
 }
 
 /// Whether the server has the database of a connection.
@@ -53,11 +43,6 @@ pub(super) fn may_create(
     let (role, schema) = (literal(role), literal(schema));
     let sql = format!("SELECT 1 WHERE pg_catalog.has_schema_privilege({role}, {schema}, 'CREATE')");
     run(connection, "look for a privilege", &sql, stopped).map(|rows| !rows.is_empty())
-}
-
-/// A query that has a row when there is a database of this name.
-fn find_sql(name: &str) -> String {
-    format!("SELECT 1 FROM pg_catalog.pg_database WHERE datname = {}", literal(name))
 }
 
 /// A name for a database beside another one, unique to this moment and within the server's bound.
