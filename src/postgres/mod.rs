@@ -27,6 +27,7 @@ mod kinds;
 mod lexer;
 mod made;
 mod members;
+pub(crate) mod of_superuser;
 pub(crate) mod owned;
 pub(crate) mod part;
 mod pieces;

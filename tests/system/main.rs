@@ -8,6 +8,7 @@ mod earlier;
 mod encodings;
 mod failures;
 mod nights;
+mod owners;
 mod parts;
 mod savings;
 mod support;

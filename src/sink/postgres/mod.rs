@@ -13,6 +13,7 @@ mod load;
 mod loader_role;
 mod maintenance;
 mod needs;
+mod of_superuser;
 mod owners;
 mod privileges;
 mod reading;
@@ -21,7 +22,7 @@ mod sessions;
 mod shape;
 mod written;
 
-pub use load::{LoadOptions, Loader};
+pub use load::{LoadOptions, Loaded, Loader};
 pub use maintenance::{exists, is_temporary, maintenance};
 pub use needs::{lacking, make_role, missing_role, says_lacking};
 pub use replace::{ReplaceOptions, RowReplacer};
