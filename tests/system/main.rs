@@ -13,4 +13,5 @@ mod parts;
 mod savings;
 mod support;
 mod tables;
+mod tablespaces;
 mod throwaway;

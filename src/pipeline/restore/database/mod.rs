@@ -19,7 +19,7 @@ use crate::postgres::{Connection, Stopped, tidy_up, unrestricted};
 use crate::process::Place;
 use crate::progress::Progress;
 use crate::repo::Repository;
-use crate::sink::postgres::{LoadedDatabase, exists, maintenance};
+use crate::sink::postgres::{LoadedDatabase, exists, maintenance, make_tablespaces};
 
 /// How long a server may take to answer after its container was started.
 const READY_LIMIT: Duration = Duration::from_mins(1);
@@ -116,6 +116,7 @@ pub(super) fn restore(
         let notes = load(repository, &loaded, &saved, loading, progress)?;
         loaded.check_rows(&facts.tables, &stopped)?;
         done.roles_left = loaded.left_roles(&stopped)?;
+        result.notes.extend(loaded.note());
         result.notes.extend(unrestricted(connection)?);
         if let Some(missing) = target.mask.as_ref().filter(|_| target.has_all_rules).and_then(|mask| mask.missing()) {
             return Err(Error::Refused(missing));
@@ -234,6 +235,9 @@ pub fn load_and_count(
     let stopped = || progress.cancelled();
     let saved = SavedDatabase::find(&mut repository.reader()?, component)?;
     let (maintenance, _) = maintenance(&place.connection, &stopped)?;
+    if place.is_throwaway {
+        make_tablespaces(&maintenance, &saved.roles.tablespaces, &stopped);
+    }
     let (loaded, roles) = LoadedDatabase::create(maintenance.clone(), saved.facts, "test", &saved.roles, &stopped)?;
     let (trusts_code, is_foreign) = (place.is_throwaway, snapshot.imported.is_some());
     let loading = Loading { wanted: Wanted::default(), jobs: place.jobs, trusts_code, is_foreign };
