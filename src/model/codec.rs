@@ -13,7 +13,7 @@ use crate::id::ChunkId;
 use crate::limits::{ID_BYTES, MANIFEST_BYTES_MAX, NODE_BYTES_MAX};
 
 const MANIFEST_MAGIC: [u8; 8] = *b"larder/s";
-const MANIFEST_VERSION: u16 = 3;
+const MANIFEST_VERSION: u16 = 4;
 const MANIFEST_HEADER_BYTES: usize = 8 + 2;
 
 type Bounded<const LIMIT: usize> = Configuration<LittleEndian, Varint, Limit<LIMIT>>;

@@ -45,6 +45,8 @@ pub struct DatabaseFacts {
     pub ctype: String,
     /// Owner.
     pub owner: String,
+    /// Its own tablespace, where that is not the default of the server.
+    pub tablespace: Option<String>,
     /// Extensions with their versions.
     pub extensions: BTreeMap<String, String>,
     /// Rows of each table, counted in the dump as it passed.

@@ -44,7 +44,9 @@ pub(crate) enum Definition {
         has_initial_value: bool,
     },
     EventTrigger,
-    /// A comment or a label on one.
+    /// Something else that only a superuser can own.
+    OfSuperuser,
+    /// A comment or a label on an event trigger.
     OnEventTrigger,
     Comment,
     /// Privileges of a schema.
@@ -113,6 +115,7 @@ impl Definition {
             ["CREATE", "DOMAIN", ..] => Self::Domain,
             ["CREATE", "AGGREGATE", ..] => Self::Aggregate { has_initial_value: statement.contains("INITCOND = ") },
             ["CREATE" | "ALTER", "EVENT", "TRIGGER", ..] => Self::EventTrigger,
+            ["CREATE", "FOREIGN", "DATA", "WRAPPER"] | ["CREATE", "SUBSCRIPTION", ..] => Self::OfSuperuser,
             ["COMMENT", "ON", "EVENT", "TRIGGER"] => Self::OnEventTrigger,
             ["SECURITY", "LABEL", ..] if is_on_event_trigger(statement) => Self::OnEventTrigger,
             ["COMMENT", "ON", ..] => Self::Comment,

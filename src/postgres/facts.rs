@@ -43,7 +43,7 @@ pub(crate) fn read_facts(
     let rows = query(connection, FACTS_SQL, stopped)?;
     let answer: Answer = parse(rows.first().ok_or_else(|| Error::Answer { why: "it has no row".to_owned() })?)?;
     let dump_encoding = dump_encoding(connection, &answer.encoding, stopped)?;
-    let Shared { owner, properties, left_out } = Shared::of(connection, answer.oid, stopped)?;
+    let Shared { owner, tablespace, properties, left_out } = Shared::of(connection, answer.oid, stopped)?;
     let facts = DatabaseFacts {
         name: connection.database.clone(),
         server_version: answer.server_version,
@@ -53,6 +53,7 @@ pub(crate) fn read_facts(
         collate: answer.collate,
         ctype: answer.ctype,
         owner,
+        tablespace,
         extensions: answer.extensions.unwrap_or_default(),
         properties,
         container: connection.place.container().map(str::to_owned),

@@ -33,7 +33,7 @@ impl Owned {
     pub(crate) fn of(text: &[u8]) -> Self {
         let statements = one_by_one(text);
         let (first, others) = statements.split_first().expect("there is always one");
-        if let Some((role, name)) = others.iter().find_map(|other| given(other)) {
+        if let Some((role, name)) = others.iter().find_map(|other| given(other, &KINDS)) {
             return Self::By { role, name };
         }
         let first = String::from_utf8_lossy(first);
@@ -43,18 +43,18 @@ impl Owned {
 
 /// The owner that one of these statements gives, quoted where needed.
 pub(super) fn owner_given_by(statements: &[&[u8]]) -> Option<String> {
-    statements.iter().find_map(|statement| given(statement)).map(|(role, _)| role)
+    statements.iter().find_map(|statement| given(statement, &KINDS)).map(|(role, _)| role)
 }
 
-/// The owner in `ALTER … name OWNER TO owner;`, and the name.
-fn given(statement: &[u8]) -> Option<(String, String)> {
+/// The owner in `ALTER … name OWNER TO owner;`, and the name, of something of one of these kinds.
+pub(super) fn given(statement: &[u8], kinds: &[&[&str]]) -> Option<(String, String)> {
     let text = String::from_utf8_lossy(statement);
     let mut tokens = Tokens(without_comments(&text));
     if tokens.word()? != "ALTER" {
         return None;
     }
     let rest = tokens.0;
-    let after_kind = KINDS.iter().find_map(|kind| {
+    let after_kind = kinds.iter().find_map(|kind| {
         let mut tokens = Tokens(rest);
         kind.iter().all(|word| tokens.word() == Some(*word)).then_some(tokens.0)
     })?;

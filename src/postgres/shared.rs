@@ -14,6 +14,7 @@ use crate::model::{DatabaseProperties, DatabaseSetting, Privilege, Setting};
 /// One row of JSON.
 const SHARED_SQL: &str = "SELECT pg_catalog.json_build_object(
     'owner', pg_catalog.pg_get_userbyid(d.datdba), 'connection_limit', d.datconnlimit,
+    'tablespace', (SELECT spcname FROM pg_catalog.pg_tablespace s WHERE s.oid = d.dattablespace AND spcname <> 'pg_default'),
     'comment', pg_catalog.left(pg_catalog.shobj_description(d.oid, 'pg_database'), :MAX),
     'comment_bytes', coalesce(pg_catalog.octet_length(pg_catalog.shobj_description(d.oid, 'pg_database')), 0),
     'has_privileges', d.datacl IS NOT NULL,
@@ -32,6 +33,7 @@ const SETTINGS_SQL: &str = "SELECT CASE WHEN s.setrole <> 0 THEN pg_catalog.pg_g
 #[derive(Deserialize)]
 struct Answer {
     owner: String,
+    tablespace: Option<String>,
     connection_limit: i64,
     comment: Option<String>,
     comment_bytes: usize,
@@ -43,6 +45,7 @@ struct Answer {
 #[derive(Default)]
 pub(super) struct Shared {
     pub(super) owner: String,
+    pub(super) tablespace: Option<String>,
     pub(super) properties: DatabaseProperties,
     pub(super) left_out: Vec<String>,
 }
@@ -54,7 +57,7 @@ impl Shared {
     /// Those of [`query`]; [`Error::Answer`].
     pub(super) fn of(connection: &Connection, oid: u32, stopped: Stopped<'_>) -> Result<Self, Error> {
         let shared = Self::read(connection, oid, stopped)?;
-        if is_ascii(&(&shared.owner, &shared.properties)) {
+        if is_ascii(&(&shared.owner, &shared.tablespace, &shared.properties)) {
             return Ok(shared);
         }
         let through = maintenance(connection, stopped).and_then(|(other, _)| Self::read(&other, oid, stopped));
@@ -83,7 +86,7 @@ impl Shared {
             comment,
             privileges: answer.has_privileges.then(|| answer.privileges.unwrap_or_default()),
         };
-        Ok(Self { owner: answer.owner, properties, left_out })
+        Ok(Self { owner: answer.owner, tablespace: answer.tablespace, properties, left_out })
     }
 }
 

@@ -116,6 +116,52 @@ fn an_event_trigger_does_not_run_before_the_end_of_a_restore() {
     }
 }
 
+/// An event trigger of a superuser stays with who restores where that superuser is none. Whoever it was could write its function
+/// anew then, and have the next superuser who makes a table run it.
+#[test]
+fn an_event_trigger_gives_a_superuser_of_before_nothing_back() {
+    let attacked = Attacked::new();
+    let mallory = &attacked.mallory;
+    attacked.as_mallory("CREATE FUNCTION m.fired() RETURNS event_trigger LANGUAGE plpgsql AS $f$ BEGIN NULL; END $f$");
+    attacked.system.sql(&format!(
+        "ALTER ROLE {mallory} SUPERUSER;
+         CREATE EVENT TRIGGER watch ON ddl_command_start EXECUTE FUNCTION m.fired(); ALTER EVENT TRIGGER watch OWNER TO {mallory}"
+    ));
+    attacked.system.create();
+    attacked.system.sql(&format!("ALTER EVENT TRIGGER watch DISABLE; ALTER ROLE {mallory} NOSUPERUSER"));
+    let state = || attacked.system.sql("SELECT evtenabled, pg_get_userbyid(evtowner) FROM pg_event_trigger");
+    let restorer = &attacked.system.server.user;
+    let restored = attacked.restore(&["--run-code-as-superuser"]).exits(0);
+    assert!(!restored.all().contains("is disabled"), "{}", restored.all());
+    assert_eq!(state(), format!("O|{restorer}"));
+    let restored = attacked.restore(&[]).exits(0);
+    let said = format!("the event trigger watch is disabled: its function belongs to {mallory}");
+    assert!(restored.all().contains(&said), "{}", restored.all());
+    assert_eq!(state(), format!("D|{restorer}"));
+    attacked.as_mallory(
+        "CREATE OR REPLACE FUNCTION m.fired() RETURNS event_trigger LANGUAGE plpgsql AS $f$ BEGIN PERFORM m.try_all(); END $f$",
+    );
+    attacked.system.sql("CREATE TABLE made_by_a_superuser ()");
+    attacked.assert_harmless("an event trigger");
+}
+
+/// The function that checks the options of a foreign data wrapper is called when that is made, by who restores.
+#[test]
+fn options_of_a_foreign_data_wrapper_are_checked_by_no_code_of_others() {
+    let attacked = Attacked::new();
+    attacked
+        .as_mallory("CREATE FUNCTION m.checks(text[], oid) RETURNS void LANGUAGE plpgsql AS $f$ BEGIN NULL; END $f$");
+    attacked.system.sql("CREATE FOREIGN DATA WRAPPER w VALIDATOR m.checks");
+    attacked.as_mallory(
+        "CREATE OR REPLACE FUNCTION m.checks(text[], oid) RETURNS void LANGUAGE plpgsql AS $f$ BEGIN PERFORM m.try_all(); END $f$",
+    );
+    attacked.system.create();
+    let refused = attacked.restore(&[]);
+    attacked.assert_harmless("a foreign data wrapper");
+    assert!(refused.code != 0 && refused.stderr.contains("m.checks"), "{}", refused.all());
+    assert!(refused.stderr.contains("--run-code-as-superuser"), "{}", refused.all());
+}
+
 /// The owner of a database redirected names that a backup did not qualify.
 #[test]
 fn a_search_path_of_others_redirects_nothing() {

@@ -122,6 +122,13 @@ fn a_test_that_lacks_something_here_is_not_done() {
             dump.replace(end, &format!("CREATE TABLE public.texts (a text COLLATE \"xx_XX.utf8\");\n\n{end}")),
             "xx_XX.utf8",
         ),
+        (
+            dump.replace(
+                end,
+                &format!("SET default_tablespace = no_space;\n\nCREATE TABLE public.spaced (a integer);\n\n{end}"),
+            ),
+            "no_space",
+        ),
     ];
     for (number, (dump, lacking)) in cases.iter().enumerate() {
         let path = system.beside(&format!("cti_scraper_backup_2025090{}_020000.sql", number + 1));

@@ -27,7 +27,7 @@ const HASH_BYTES: usize = 256 << 10;
 /// Where the data of one component lies.
 #[derive(Debug)]
 pub(super) enum Place {
-    Dump(StoredFile, DatabaseFacts),
+    Dump(StoredFile, Box<DatabaseFacts>),
     Directory(PathBuf),
     Archive(StoredFile, VolumeFacts),
     Stream(StoredFile),
@@ -104,7 +104,7 @@ impl OldBackup {
             let component = "database".parse().map_err(io::Error::other)?;
             backup.parts.push(Part {
                 name: component,
-                place: Place::Dump(file, facts),
+                place: Place::Dump(file, Box::new(facts)),
                 checksum: None,
                 errors: Vec::new(),
             });
@@ -196,7 +196,7 @@ impl OldBackup {
                 let shown = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
                 let database = component.origin.clone().or_else(|| database_of(shown)).unwrap_or_default();
                 let facts = DatabaseFacts { name: database, ..DatabaseFacts::default() };
-                Place::Dump(StoredFile::new(file), facts)
+                Place::Dump(StoredFile::new(file), Box::new(facts))
             }
             ComponentKind::Volume => {
                 let short = name.strip_prefix(VOLUME_PREFIX).unwrap_or(name);
@@ -229,7 +229,7 @@ impl OldBackup {
         let main = self.main_dump()?;
         for file in self.dump_files()? {
             let name = if main.as_ref() == Some(&file) { "database".to_owned() } else { stem_of(&file).to_owned() };
-            places.push((name, Place::Dump(StoredFile::new(file), DatabaseFacts::default())));
+            places.push((name, Place::Dump(StoredFile::new(file), Box::default())));
         }
         let mut unknown = Vec::new();
         for path in entries_of(&self.path)? {

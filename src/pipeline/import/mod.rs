@@ -169,7 +169,7 @@ fn source(part: Part, force: bool) -> ComponentSource {
     let Part { name, place, errors, .. } = part;
     let origin = match place {
         Place::Dump(file, facts) => {
-            Origin::DumpFile(Box::new(DumpFile::new(file, facts).even_if_cut(force).reporting(errors)))
+            Origin::DumpFile(Box::new(DumpFile::new(file, *facts).even_if_cut(force).reporting(errors)))
         }
         Place::Directory(path) => {
             Origin::Directory(DirSource::new(path, Excludes::default()).with_caches().reporting(errors))

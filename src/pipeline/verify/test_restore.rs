@@ -150,7 +150,7 @@ fn test_database(
         let connection = connection.ok_or_else(|| Error::Refused("it has no live server".to_owned()))?;
         let place = TestPlace { connection, jobs: places.jobs, is_throwaway: false };
         let restored = load_and_count(repository, (snapshot, component), &place, progress)?;
-        test.notes.extend(restored.roles_left.iter().cloned());
+        test.notes.extend(restored.roles_left.iter().chain(&restored.notes).cloned());
         test.database = Some(restored);
         return Ok(());
     }
@@ -179,7 +179,10 @@ fn test_database(
         test.notes.push(format!("made for the test, because the snapshot does not have them: {}", roles.join(", ")));
     }
     match loaded {
-        Ok(restored) => test.database = Some(restored),
+        Ok(restored) => {
+            test.notes.extend(restored.notes.iter().cloned());
+            test.database = Some(restored);
+        }
         Err(error) if !error.is_damage() && says_lacking(&with_causes(&error)) => {
             test.not_done = Some(with_causes(&error));
         }

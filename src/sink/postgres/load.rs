@@ -16,6 +16,7 @@ use crate::model::rows::END;
 use crate::model::split_names;
 use crate::postgres::access::{Access, LoadAs};
 use crate::postgres::definition::Definition;
+use crate::postgres::of_superuser::OfSuperuser;
 use crate::postgres::part::{Part, Statements};
 use crate::postgres::script::ScriptReader;
 use crate::postgres::script_settings::ScriptSettings;
@@ -43,6 +44,15 @@ pub struct LoadOptions<'o> {
     pub trusts_code: bool,
     /// Whether somebody else may have written the dump, whoever it says owns what it makes.
     pub is_foreign: bool,
+}
+
+/// What is worth knowing of a database that was loaded.
+#[derive(Debug)]
+pub struct Loaded {
+    /// Foreign keys that were made only where that could be.
+    pub tried: u64,
+    /// What is not as it was saved, each in words.
+    pub notes: Vec<String>,
 }
 
 /// When an entry of a script is run.
@@ -82,6 +92,8 @@ pub struct Loader<'a> {
     pub(super) late: Vec<(LoadAs, Statements)>,
     refreshes: Vec<Vec<u8>>,
     last: Vec<Vec<u8>>,
+    /// What was not given to its owner.
+    pub(super) kept: Vec<OfSuperuser>,
     /// When the last entry is run that was read.
     was: When,
     /// Whether it is run only if that can be.
@@ -120,6 +132,7 @@ impl<'a> Loader<'a> {
             late: Vec::new(),
             refreshes: Vec::new(),
             last: Vec::new(),
+            kept: Vec::new(),
             was: When::Now,
             was_tried: false,
             tried: 0,
@@ -218,12 +231,11 @@ impl<'a> Loader<'a> {
         Ok(())
     }
 
-    /// Waits until everything is done, runs what comes last, and ends the sessions. Returns how many foreign keys were made
-    /// only where that could be.
+    /// Waits until everything is done, runs what comes last, and ends the sessions.
     ///
     /// # Errors
     /// Those of [`Loader::script`].
-    pub fn end(mut self) -> Result<u64, Error> {
+    pub fn end(mut self) -> Result<Loaded, Error> {
         self.wait()?;
         self.give_privileges()?;
         // Policies call functions of others as the owner of the view. That may be who restores: a superuser passes them by.
@@ -238,11 +250,12 @@ impl<'a> Loader<'a> {
         }
         // What is made or dropped after them would run them.
         for text in std::mem::take(&mut self.last) {
-            self.run(&text)?;
+            self.run_of_superuser(&text)?;
         }
         self.sessions.wait()?;
+        let notes = self.notes_on_kept()?;
         self.sessions.end()?;
-        Ok(self.tried)
+        Ok(Loaded { tried: self.tried, notes })
     }
 
     pub(super) fn reader<'r>(&self, script: &'r mut dyn Read) -> Result<ScriptReader<&'r mut dyn Read>, Error> {
@@ -425,6 +438,9 @@ impl<'a> Loader<'a> {
         let may_fail = !self.options.has_all_rows;
         self.was_tried = may_fail && (is_key || (*definition == Definition::Comment && self.was_tried));
         self.tried += u64::from(self.was_tried && is_key);
+        if *definition == Definition::OfSuperuser {
+            return self.run_of_superuser(text);
+        }
         if !self.was_tried {
             return self.sessions.run(load_as, text);
         }

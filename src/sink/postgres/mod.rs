@@ -13,18 +13,21 @@ mod load;
 mod loader_role;
 mod maintenance;
 mod needs;
+mod of_superuser;
 mod owners;
 mod privileges;
 mod reading;
 mod replace;
 mod sessions;
 mod shape;
+mod tablespaces;
 mod written;
 
-pub use load::{LoadOptions, Loader};
+pub use load::{LoadOptions, Loaded, Loader};
 pub use maintenance::{exists, is_temporary, maintenance};
 pub use needs::{lacking, make_role, missing_role, says_lacking};
 pub use replace::{ReplaceOptions, RowReplacer};
+pub use tablespaces::make_tablespaces;
 pub(crate) use written::SETTLE;
 
 use super::Error;
@@ -44,6 +47,8 @@ const RENAME_PAUSE: Duration = Duration::from_millis(100);
 pub struct LoadedDatabase {
     maintenance: Kept,
     name: String,
+    /// The tablespace that it cannot be in here.
+    lost_tablespace: Option<String>,
 }
 
 impl LoadedDatabase {
@@ -63,7 +68,12 @@ impl LoadedDatabase {
         let made = create_missing_roles(&maintenance, roles, stopped).map_err(failed)?;
         let name = beside(&facts.name, purpose);
         let maintenance = Kept::new(maintenance);
-        let plain = format!("CREATE DATABASE {} TEMPLATE template0", ident(&name));
+        let tablespace = facts.tablespace.as_deref();
+        let can_be_in = |tablespace| tablespaces::is_usable(&maintenance, tablespace, stopped);
+        let is_usable = tablespace.map(can_be_in).transpose()?.unwrap_or(false);
+        let place = tablespace.filter(|_| is_usable);
+        let place = place.map_or_else(String::new, |tablespace| format!(" TABLESPACE {}", ident(tablespace)));
+        let plain = format!("CREATE DATABASE {} TEMPLATE template0{place}", ident(&name));
         let full = format!(
             "{plain} ENCODING {} LC_COLLATE {} LC_CTYPE {}",
             literal(&facts.encoding),
@@ -76,7 +86,8 @@ impl LoadedDatabase {
             let encoded = format!("{plain} ENCODING {} LC_COLLATE 'C' LC_CTYPE 'C'", literal(&facts.encoding));
             execute(&maintenance, &action, &[encoded], stopped)?;
         }
-        let loaded = Self { maintenance, name };
+        let lost_tablespace = facts.tablespace.clone().filter(|_| !is_usable);
+        let loaded = Self { maintenance, name, lost_tablespace };
         // Whoever owns something in it could change it while it is loaded, if he could connect.
         let close = format!("REVOKE ALL ON DATABASE {} FROM PUBLIC", ident(&loaded.name));
         execute(&loaded.maintenance, "close the database to others", &[close], stopped)?;
@@ -87,6 +98,15 @@ impl LoadedDatabase {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// What of it is not as it was saved, in words.
+    #[must_use]
+    pub fn note(&self) -> Option<String> {
+        let tablespace = self.lost_tablespace.as_ref()?.escape_debug();
+        Some(format!(
+            "the database is in the default tablespace: there is no {tablespace} that the restoring role may use"
+        ))
     }
 
     /// Sessions that load into it. What they load stays when one fails: it is whole only at their end. `ahead` is that of

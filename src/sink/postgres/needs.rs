@@ -56,8 +56,8 @@ pub fn make_role(maintenance: &Connection, role: &str, stopped: Stopped<'_>) -> 
     do_all(maintenance, "make a role that is missing", &[format!("CREATE ROLE {}", ident(role))], stopped)
 }
 
-/// Whether what a server said when a dump was loaded means that it lacks an extension, its library, or a collation, which
-/// no facts tell before.
+/// Whether what a server said when a dump was loaded means that it lacks an extension, its library, a collation, or a
+/// tablespace, which no facts tell before.
 #[must_use]
 pub fn says_lacking(text: &str) -> bool {
     let is = |begin: &str, end: &str| text.split_once(begin).is_some_and(|(_, rest)| rest.contains(end));
@@ -65,6 +65,8 @@ pub fn says_lacking(text: &str) -> bool {
         || is("could not open extension control file", "No such file")
         || is("could not access file \"$libdir/", "No such file")
         || is("collation \"", "does not exist")
+        || is("tablespace \"", "\" does not exist")
+        || is("Tablespace \"", "\" does not exist")
 }
 
 #[cfg(test)]
@@ -76,6 +78,9 @@ mod tests {
         assert!(says_lacking("ERROR:  extension \"postgis\" is not available; DETAIL:  Could not open …"));
         assert!(says_lacking("could not access file \"$libdir/postgis-3\": No such file or directory"));
         assert!(says_lacking("ERROR:  collation \"de_DE.utf8\" for encoding \"UTF8\" does not exist"));
+        assert!(says_lacking(
+            "invalid value for parameter \"default_tablespace\": \"x\"; DETAIL:  Tablespace \"x\" does not exist."
+        ));
         assert_eq!(missing_role("ERROR:  role \"app\" does not exist; LINE 1").as_deref(), Some("app"));
         assert_eq!(missing_role("ERROR:  relation \"app\" does not exist"), None);
         assert!(!says_lacking("ERROR:  relation \"a\" does not exist"));

@@ -10,7 +10,7 @@ use crate::pipeline::stream::{ContentStream, Segment};
 use crate::progress::{Progress, check};
 use crate::repo::{ChunkReader, Repository};
 use crate::sink;
-use crate::sink::postgres::{LoadOptions, LoadedDatabase, Loader};
+use crate::sink::postgres::{LoadOptions, Loaded, LoadedDatabase, Loader};
 
 /// How much of a saved database is loaded, and how.
 #[derive(Clone, Copy)]
@@ -24,15 +24,14 @@ pub(super) struct Loading<'a> {
     pub(super) is_foreign: bool,
 }
 
-/// Loads what is wanted of a saved database. Returns how many foreign keys could not be made, because what they refer to was
-/// not wanted.
+/// Loads what is wanted of a saved database. Returns what is not as it was saved, each in words.
 pub(super) fn load(
     repository: &Repository,
     loaded: &LoadedDatabase,
     saved: &SavedDatabase<'_>,
     loading: Loading<'_>,
     progress: &dyn Progress,
-) -> Result<u64, Error> {
+) -> Result<Vec<String>, Error> {
     let Loading { wanted, jobs, trusts_code, is_foreign } = loading;
     let has_all_rows = wanted.tables.is_empty();
     let options = LoadOptions { jobs, encoding: &saved.facts.dump_encoding, has_all_rows, trusts_code, is_foreign };
@@ -52,8 +51,14 @@ pub(super) fn load(
         }
         Dump::Tables(tables) => load_tables(&mut loader, repository, (tables, wanted), progress)?,
     }
-    let tried = loader.end().map_err(|error| reading_error(error, progress))?;
-    if tried == 0 { Ok(0) } else { Ok(tried.saturating_sub(loaded.count_foreign_keys(&|| progress.cancelled())?)) }
+    let Loaded { tried, mut notes } = loader.end().map_err(|error| reading_error(error, progress))?;
+    if tried > 0 {
+        let missing = tried.saturating_sub(loaded.count_foreign_keys(&|| progress.cancelled())?);
+        if missing > 0 {
+            notes.push(format!("without {missing} of its foreign keys: what they refer to was not restored"));
+        }
+    }
+    Ok(notes)
 }
 
 /// Loads the shape, the rows, and what is made of them.

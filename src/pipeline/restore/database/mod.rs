@@ -19,7 +19,7 @@ use crate::postgres::{Connection, Stopped, tidy_up, unrestricted};
 use crate::process::Place;
 use crate::progress::Progress;
 use crate::repo::Repository;
-use crate::sink::postgres::{LoadedDatabase, exists, maintenance};
+use crate::sink::postgres::{LoadedDatabase, exists, maintenance, make_tablespaces};
 
 /// How long a server may take to answer after its container was started.
 const READY_LIMIT: Duration = Duration::from_mins(1);
@@ -40,6 +40,8 @@ pub struct DatabaseRestore {
     pub roles_created: Vec<String>,
     /// Roles that were made for loading, and that others kept from being dropped, each in words.
     pub roles_left: Vec<String>,
+    /// What was loaded otherwise than it was saved, each in words.
+    pub notes: Vec<String>,
 }
 
 /// Where a database goes, and what of it.
@@ -111,9 +113,10 @@ pub(super) fn restore(
         let (loaded, roles) = LoadedDatabase::create(maintenance, &facts, "new", &saved.roles, &stopped)?;
         let RestoreOptions { jobs, trusts_code, .. } = options;
         let loading = Loading { wanted, jobs, trusts_code, is_foreign: snapshot.imported.is_some() };
-        let missing = load(repository, &loaded, &saved, loading, progress)?;
+        let notes = load(repository, &loaded, &saved, loading, progress)?;
         loaded.check_rows(&facts.tables, &stopped)?;
         done.roles_left = loaded.left_roles(&stopped)?;
+        result.notes.extend(loaded.note());
         result.notes.extend(unrestricted(connection)?);
         if let Some(missing) = target.mask.as_ref().filter(|_| target.has_all_rules).and_then(|mask| mask.missing()) {
             return Err(Error::Refused(missing));
@@ -127,11 +130,9 @@ pub(super) fn restore(
         }
         done.roles_created = roles.names;
         result.notes.extend(roles.left_out);
-        if missing > 0 {
-            result.notes.push(format!("without {missing} of its foreign keys: what they refer to was not restored"));
-        }
+        done.notes = notes;
     }
-    result.notes.extend(done.roles_left.iter().cloned());
+    result.notes.extend(done.roles_left.iter().chain(&done.notes).cloned());
     result.written = 1;
     result.database = Some(done);
     Ok(())
@@ -234,18 +235,21 @@ pub fn load_and_count(
     let stopped = || progress.cancelled();
     let saved = SavedDatabase::find(&mut repository.reader()?, component)?;
     let (maintenance, _) = maintenance(&place.connection, &stopped)?;
+    if place.is_throwaway {
+        make_tablespaces(&maintenance, &saved.roles.tablespaces, &stopped);
+    }
     let (loaded, roles) = LoadedDatabase::create(maintenance.clone(), saved.facts, "test", &saved.roles, &stopped)?;
     let (trusts_code, is_foreign) = (place.is_throwaway, snapshot.imported.is_some());
     let loading = Loading { wanted: Wanted::default(), jobs: place.jobs, trusts_code, is_foreign };
-    let outcome = load(repository, &loaded, &saved, loading, progress).and_then(|_| {
+    let outcome = load(repository, &loaded, &saved, loading, progress).and_then(|notes| {
         loaded.check_rows(&saved.facts.tables, &stopped)?;
         loaded.set_properties(saved.facts, &stopped)?;
-        Ok(loaded.left_roles(&stopped)?)
+        Ok((loaded.left_roles(&stopped)?, notes))
     });
     drop(loaded);
     // Made for this test alone. A role that cannot be dropped any more was put to use meanwhile.
     for role in &roles.names {
         let _ = tidy_up(&maintenance, &[format!("DROP ROLE {}", ident(role))]);
     }
-    outcome.map(|roles_left| DatabaseRestore { roles_left, ..counts(saved.facts) })
+    outcome.map(|(roles_left, notes)| DatabaseRestore { roles_left, notes, ..counts(saved.facts) })
 }

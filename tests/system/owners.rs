@@ -1,0 +1,73 @@
+//! Databases whose objects belonged to a superuser that is none where they are restored.
+
+use serde_json::Value;
+
+use crate::support::{System, component};
+
+/// Restores the database where there is none, and returns its part of the report.
+fn restore(system: &System) -> Value {
+    system.drop_database();
+    let words = ["restore", "latest", "--components", "database", "--force", "--no-snapshot", "--json"];
+    component(&system.larder(&words).exits(0).json(), "database").clone()
+}
+
+/// Who owns what only a superuser can, whether the event trigger is enabled, and ends what keeps the database from being dropped.
+fn owners(system: &System) -> String {
+    let found = system.sql(
+        "SELECT pg_get_userbyid(evtowner), evtenabled, obj_description(oid, 'pg_event_trigger') FROM pg_event_trigger
+         UNION ALL SELECT pg_get_userbyid(fdwowner), 'w', fdwacl::text FROM pg_foreign_data_wrapper
+         UNION ALL SELECT pg_get_userbyid(subowner), 's', NULL FROM pg_subscription WHERE subname = current_database()
+         UNION ALL SELECT pg_get_userbyid(srvowner), 'f', NULL FROM pg_foreign_server ORDER BY 2",
+    );
+    let name = &system.database;
+    system.sql(&format!("DROP SUBSCRIPTION {name}"));
+    found
+}
+
+/// A superuser is made again without that, and what it owned could not be given to it: no such database came back on a server
+/// whose superuser has another name, and every test restore of one failed.
+#[test]
+fn what_only_a_superuser_can_own_stays_with_who_restores_where_its_owner_is_none() {
+    let mut system = System::with_numbers(10);
+    let [owner, user] = ["SUPERUSER", "NOLOGIN"].map(|options| system.new_role(options));
+    let (name, restorer) = (system.database.clone(), system.server.user.clone());
+    system.sql(&format!(
+        "CREATE FUNCTION watched() RETURNS event_trigger LANGUAGE plpgsql AS $f$ BEGIN NULL; END $f$;
+         CREATE FOREIGN DATA WRAPPER wrapper OPTIONS (a 'b');
+         ALTER FOREIGN DATA WRAPPER wrapper OWNER TO {owner};
+         GRANT USAGE ON FOREIGN DATA WRAPPER wrapper TO {user};
+         CREATE SERVER far FOREIGN DATA WRAPPER wrapper;
+         ALTER SERVER far OWNER TO {owner};
+         CREATE SUBSCRIPTION {name} CONNECTION 'host=nowhere' PUBLICATION p WITH (connect = false, slot_name = NONE);
+         ALTER SUBSCRIPTION {name} OWNER TO {owner};
+         CREATE EVENT TRIGGER watch ON ddl_command_end EXECUTE FUNCTION watched();
+         ALTER EVENT TRIGGER watch ENABLE ALWAYS;
+         ALTER EVENT TRIGGER watch OWNER TO {owner};
+         COMMENT ON EVENT TRIGGER watch IS 'of a superuser';"
+    ));
+    system.create();
+    let saved = owners(&system);
+    let kept = ["the event trigger watch", "the foreign data wrapper wrapper", &format!("the subscription {name}")]
+        .map(|object| {
+            format!("{object} belongs to the restoring role: {owner}, who owned it, is no superuser on this")
+        });
+    let report = system.larder(&["verify", "latest", "--test-restore", "--json"]).exits(0).json();
+    let tested = report["test_restore"].to_string();
+    assert!(kept.iter().all(|kept| tested.contains(kept)) && !tested.contains("is disabled"), "{report}");
+    for is_superuser in [false, true] {
+        let word = if is_superuser { "SUPERUSER" } else { "NOSUPERUSER" };
+        system.server.sql("postgres", &format!("ALTER ROLE {owner} {word}"));
+        let restored = restore(&system);
+        let notes = restored["notes"].to_string();
+        assert!(kept.iter().all(|kept| notes.contains(kept) != is_superuser), "{word}: {restored}");
+        let found = owners(&system);
+        if is_superuser {
+            assert_eq!(found, saved);
+        } else {
+            let expected = format!(
+                "{restorer}|A|of a superuser\n{owner}|f|\n{restorer}|s|\n{restorer}|w|{{{restorer}=U/{restorer},{user}=U/{restorer}}}"
+            );
+            assert_eq!(found, expected);
+        }
+    }
+}
