@@ -36,6 +36,17 @@ fn components_paths_and_flags_that_are_not_there() {
         .says("models");
     assert!(!system.exists("out"), "nothing is touched");
     system.run(&["create", "--components", "modles"]).ended(2).says("modles").says("models");
+    // An empty variable of a script meant everything.
+    for arguments in [
+        &["create", "--components", ""][..],
+        &["restore", "latest", "--components", " , ", "--force"],
+        &["restore", "latest", "--tables", "", "--force"],
+        &["restore", "latest", "--tables", ",", "--force"],
+    ] {
+        system.run(arguments).ended(2).says("it has no name");
+    }
+    system.run(&["restore", "latest", "--into", "", "--force"]).ended(2).says("a database has a name");
+    system.run(&["restore", "latest", "--into", &"n".repeat(64), "--force"]).ended(2).says("it has 64 bytes");
     system.run(&["create", "--type", "database"]).ended(2).says("no database is configured");
     system.run(&["create", "--no-such-flag"]).ended(2).says("--no-such-flag");
     system.run(&["no-such-command"]).ended(2).says("no-such-command");

@@ -10,7 +10,7 @@ use larder::repo::Repository;
 use larder::source::CommandSource;
 use serde_json::{Value, json};
 
-use super::{Context, check_names, split_names};
+use super::{Context, check_names, name_list, split_names};
 use crate::console::{line, warning};
 use crate::failure::{Exit, UsageError};
 use crate::system::System;
@@ -36,7 +36,7 @@ pub(super) struct CreateArguments {
     #[arg(long = "type", value_name = "TYPE", value_enum, default_value_t = Type::Full)]
     what: Type,
     /// Only these components, separated by commas.
-    #[arg(long, value_name = "A,B", conflicts_with = "what")]
+    #[arg(long, value_name = "A,B", value_parser = name_list, conflicts_with = "what")]
     components: Vec<String>,
     /// A word to find the snapshot by; may be repeated.
     #[arg(long = "tag", value_name = "TAG")]

@@ -236,6 +236,14 @@ fn snapshot_and_path(repository: &Repository, text: &str) -> anyhow::Result<(Sna
     Ok((lookup::snapshot(repository, name)?, SnapshotPath::new(path.as_bytes())))
 }
 
+/// A list of names with at least one: where a variable of a script is empty, what was meant is not known.
+fn name_list(text: &str) -> Result<String, String> {
+    if text.split(',').all(|name| name.trim().is_empty()) {
+        return Err("it has no name; leave the option out to mean all".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
 /// Splits a list of names at commas.
 fn split_names(lists: &[String]) -> Vec<String> {
     let parts = lists.iter().flat_map(|list| list.split(',')).map(str::trim);

@@ -20,7 +20,7 @@ use super::create::options;
 use super::earlier::{Doubts, Found, find_snapshot};
 use super::left_held::start_after_killed_restores;
 use super::restore_plan::Plan;
-use super::{Context, split_names};
+use super::{Context, name_list, split_names};
 use crate::config::{DATABASE, read_mask};
 use crate::console::{confirm, error, line, warning};
 use crate::failure::{Exit, UsageError};
@@ -31,6 +31,8 @@ use crate::units::{count, rows_of_tables, size};
 const FAILURES_SHOWN: usize = 20;
 /// Tables that a question names.
 const TABLES_SHOWN: usize = 5;
+/// Longest name of a database, in bytes.
+const DATABASE_NAME_BYTES_MAX: usize = 63;
 
 /// Restore a snapshot into the live system, or with --target into a folder.
 ///
@@ -46,7 +48,7 @@ pub(super) struct RestoreArguments {
     /// The snapshot: its name, the beginning of it, or `latest`; or the path of a folder or dump, which is imported first.
     name: String,
     /// Only these components, separated by commas.
-    #[arg(long, value_name = "A,B")]
+    #[arg(long, value_name = "A,B", value_parser = name_list)]
     components: Vec<String>,
     /// Restore into this folder, where each component becomes an entry of its name. What else is there stays.
     #[arg(long, value_name = "DIR")]
@@ -64,10 +66,10 @@ pub(super) struct RestoreArguments {
     #[arg(long)]
     keep_extra: bool,
     /// Only these tables of a database, separated by commas: `public.users`. Their rows replace those in the live database.
-    #[arg(long, value_name = "A,B", conflicts_with = "target")]
+    #[arg(long, value_name = "A,B", value_parser = name_list, conflicts_with = "target")]
     tables: Vec<String>,
     /// Restore a database as a new one of this name, beside the live one.
-    #[arg(long, value_name = "DATABASE", conflicts_with_all = ["target", "volumes"])]
+    #[arg(long, value_name = "DATABASE", value_parser = database_name, conflicts_with_all = ["target", "volumes"])]
     into: Option<String>,
     /// Mask columns of databases by the rules of this file. Volumes that hold a database are left as they are then.
     #[arg(long, value_name = "FILE", conflicts_with = "target")]
@@ -80,6 +82,15 @@ pub(super) struct RestoreArguments {
     /// Restore the volume OLD of the snapshot into the volume NEW of the engine; may be repeated.
     #[arg(long = "volume", value_name = "OLD=NEW", value_parser = volume_mapping, conflicts_with = "target")]
     volumes: Vec<(String, String)>,
+}
+
+/// A name that a server takes as it is: a longer one it cuts.
+fn database_name(text: &str) -> Result<String, String> {
+    match text.len() {
+        0 => Err("a database has a name".to_owned()),
+        1..=DATABASE_NAME_BYTES_MAX => Ok(text.to_owned()),
+        len => Err(format!("it has {len} bytes, and a server takes {DATABASE_NAME_BYTES_MAX}")),
+    }
 }
 
 fn volume_mapping(text: &str) -> Result<(String, String), String> {
