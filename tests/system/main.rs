@@ -10,6 +10,7 @@ mod failures;
 mod nights;
 mod owners;
 mod parts;
+mod prepared;
 mod savings;
 mod support;
 mod tables;

@@ -372,3 +372,17 @@ fn it_does_not_matter_which_names_a_server_quotes() {
         assert_eq!(system.sql(found), before);
     }
 }
+
+/// Columns that had come since the snapshot got their defaults, and nobody said so.
+#[test]
+fn columns_that_the_snapshot_does_not_have_are_named() {
+    let system = System::with_numbers(0);
+    system.sql("CREATE TABLE t (id integer PRIMARY KEY, double integer GENERATED ALWAYS AS (id * 2) STORED); INSERT INTO t VALUES (1)");
+    system.create();
+    system.sql("ALTER TABLE t ADD COLUMN balance integer DEFAULT 0; UPDATE t SET balance = 100");
+    for more in [&["--dry-run"][..], &[]] {
+        let restored = restore(&system, &[&["--tables", "public.t"], more].concat()).exits(0);
+        let note = "public.t: the snapshot does not have the columns balance, which get their defaults";
+        assert!(restored.all().contains(note), "{restored:?}");
+    }
+}

@@ -33,6 +33,19 @@ pub(super) fn has(connection: &Kept, name: &str, stopped: Stopped<'_>) -> Result
     ask(connection, "look for the database", &find_sql(name), stopped).map(|rows| !rows.is_empty())
 }
 
+/// What of transactions that were prepared in a database is named.
+const PREPARED_SQL: &str = "SELECT pg_catalog.left(gid, 60) FROM pg_catalog.pg_prepared_xacts WHERE database = :NAME ORDER BY prepared LIMIT 5";
+
+/// The names of transactions that were prepared in a database, the first ones. It can neither be renamed nor dropped before they end.
+///
+/// # Errors
+/// [`Error::Database`].
+pub fn prepared_transactions(connection: &Connection, name: &str, stopped: Stopped<'_>) -> Result<Vec<String>, Error> {
+    let rows =
+        run(connection, "look for prepared transactions", &PREPARED_SQL.replace(":NAME", &literal(name)), stopped)?;
+    Ok(rows.into_iter().flatten().flatten().collect())
+}
+
 /// Whether a role may make something in a schema.
 pub(super) fn may_create(
     connection: &Connection,

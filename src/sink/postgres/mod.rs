@@ -2,7 +2,7 @@
 //!
 //! The old database serves until the new one is complete; renaming both is one transaction.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 mod counts;
 mod drops;
@@ -24,7 +24,7 @@ mod tablespaces;
 mod written;
 
 pub use load::{LoadOptions, Loaded, Loader};
-pub use maintenance::{exists, is_temporary, maintenance};
+pub use maintenance::{exists, is_temporary, maintenance, prepared_transactions};
 pub use needs::{lacking, make_role, missing_role, says_lacking};
 pub use replace::{ReplaceOptions, RowReplacer};
 pub use tablespaces::make_tablespaces;
@@ -39,7 +39,8 @@ use crate::postgres::{
 use crate::progress::Progress;
 use maintenance::{beside, has};
 
-const RENAME_TRIES: u32 = 50;
+/// How long that is tried, while nobody can connect. The server itself waits five seconds for sessions to end.
+const RENAME_LIMIT: Duration = Duration::from_secs(10);
 const RENAME_PAUSE: Duration = Duration::from_millis(100);
 
 /// A fresh database that a dump is loaded into. Dropped unless it is put in place.
@@ -229,15 +230,15 @@ impl LoadedDatabase {
             "COMMIT".to_owned(),
         ];
         // Connections take a moment to end, and the server refuses to rename until they have.
-        let mut renamed = Ok(());
-        for _ in 0..RENAME_TRIES {
-            renamed = ask(&self.maintenance, &action, &terminate, stopped)
+        let began = Instant::now();
+        let renamed = loop {
+            let renamed = ask(&self.maintenance, &action, &terminate, stopped)
                 .and_then(|_| execute(&self.maintenance, &action, &rename, stopped));
-            if renamed.is_ok() || stopped() {
-                break;
+            if renamed.is_ok() || stopped() || began.elapsed() > RENAME_LIMIT {
+                break renamed;
             }
             std::thread::sleep(RENAME_PAUSE);
-        }
+        };
         if renamed.is_err() {
             execute(&self.maintenance, "let connections to the database in again", &allow(true), &|| false)?;
         }

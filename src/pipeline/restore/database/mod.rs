@@ -19,7 +19,7 @@ use crate::postgres::{Connection, Stopped, tidy_up, unrestricted};
 use crate::process::Place;
 use crate::progress::Progress;
 use crate::repo::Repository;
-use crate::sink::postgres::{LoadedDatabase, exists, maintenance, make_tablespaces};
+use crate::sink::postgres::{LoadedDatabase, exists, maintenance, make_tablespaces, prepared_transactions};
 
 /// How long a server may take to answer after its container was started.
 const READY_LIMIT: Duration = Duration::from_mins(1);
@@ -99,7 +99,10 @@ pub(super) fn restore(
     let (maintenance, is_there) = maintenance(connection, &stopped)?;
     let mut done = counts(&facts);
     done.replaced = is_there;
-    check(&saved, target, done.replaced, &stopped)?;
+    result.notes.extend(check(&saved, target, done.replaced, &stopped)?);
+    if done.replaced && !target.is_new && target.tables.is_empty() {
+        refuse_prepared(&maintenance, &facts.name, &stopped)?;
+    }
     done.rows_replaced = target.replaces_rows();
     result.bytes_written = if target.tables.is_empty() { component.bytes } else { 0 };
     if options.dry_run {
@@ -152,7 +155,7 @@ pub fn check_target(
     let stopped = || progress.cancelled();
     let saved = SavedDatabase::find(&mut repository.reader()?, component)?;
     let is_there = exists(&target.connection, &stopped)?;
-    check(&saved, target, is_there, &stopped).map(|()| saved.index().is_some())
+    check(&saved, target, is_there, &stopped).map(|_| saved.index().is_some())
 }
 
 fn check(
@@ -160,7 +163,7 @@ fn check(
     target: &DatabaseTarget,
     is_there: bool,
     stopped: Stopped<'_>,
-) -> Result<(), Error> {
+) -> Result<Vec<String>, Error> {
     check_wanted(saved, target.wanted(saved))?;
     if target.is_new && is_there {
         let name = &target.connection.database;
@@ -169,8 +172,22 @@ fn check(
     if target.replaces_rows() {
         replace::check(&target.connection, saved, target.wanted(saved), stopped)
     } else {
-        Ok(())
+        Ok(Vec::new())
     }
+}
+
+/// Refuses to replace a database that has prepared transactions: the server does not let it be renamed before they end.
+fn refuse_prepared(maintenance: &Connection, name: &str, stopped: Stopped<'_>) -> Result<(), Error> {
+    let prepared = prepared_transactions(maintenance, name, stopped)?;
+    if prepared.is_empty() {
+        return Ok(());
+    }
+    let named: Vec<String> = prepared.iter().map(|gid| format!("'{}'", gid.escape_debug())).collect();
+    Err(Error::Refused(format!(
+        "the database {name} has transactions that were prepared and have not ended ({}), and cannot be replaced before: \
+         COMMIT PREPARED or ROLLBACK PREPARED them",
+        named.join(", ")
+    )))
 }
 
 /// Makes sure that the snapshot has what is wanted of it.

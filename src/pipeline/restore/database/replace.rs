@@ -61,20 +61,24 @@ BEGIN
     END LOOP;
 END;";
 
-/// Makes sure that the tables are there, with the columns that the rows have.
+/// Makes sure that the tables are there, with the columns that the rows have. Returns in words which columns have come since then.
 pub(super) fn check(
     connection: &Connection,
     saved: &SavedDatabase<'_>,
     wanted: Wanted<'_>,
     stopped: Stopped<'_>,
-) -> Result<(), Error> {
-    let Dump::Tables(tables) = &saved.dump else { return Ok(()) };
+) -> Result<Vec<String>, Error> {
+    let Dump::Tables(tables) = &saved.dump else { return Ok(Vec::new()) };
+    let mut notes = Vec::new();
     for (table, columns, _) in tables.index.all_tables().filter(|(table, ..)| wanted.has(table)) {
         let columns: Vec<String> = columns.iter().map(|column| literal(&unquote(column))).collect();
         let sql = format!(
             "SELECT coalesce((SELECT relkind IN ('r', 'p', 'f') FROM pg_catalog.pg_class WHERE oid = pg_catalog.to_regclass({0})), false),
                 (SELECT pg_catalog.string_agg(c, ', ') FROM pg_catalog.unnest(ARRAY[{1}]::pg_catalog.text[]) AS c WHERE NOT EXISTS (
-                SELECT FROM pg_catalog.pg_attribute WHERE attrelid = pg_catalog.to_regclass({0}) AND NOT attisdropped AND attname = c))",
+                SELECT FROM pg_catalog.pg_attribute WHERE attrelid = pg_catalog.to_regclass({0}) AND NOT attisdropped AND attname = c)),
+                (SELECT pg_catalog.string_agg(attname, ', ' ORDER BY attnum) FROM pg_catalog.pg_attribute a WHERE attrelid = pg_catalog.to_regclass({0})
+                AND attnum > 0 AND NOT attisdropped AND coalesce(pg_catalog.to_jsonb(a) ->> 'attgenerated', '') = ''
+                AND attname <> ALL (ARRAY[{1}]::pg_catalog.text[]))",
             literal(&table_name(table)?),
             columns.join(", ")
         );
@@ -82,15 +86,23 @@ pub(super) fn check(
         let row: Vec<Option<&str>> = rows.first().into_iter().flatten().map(Option::as_deref).collect();
         let database = &connection.database;
         let why = match row.as_slice() {
-            [Some("t"), None] => continue,
-            [Some("t"), Some(columns)] => {
+            [Some("t"), None, added] => {
+                notes.extend(added.map(|columns| {
+                    format!(
+                        "{table}: the snapshot does not have the columns {}, which get their defaults",
+                        columns.escape_debug()
+                    )
+                }));
+                continue;
+            }
+            [Some("t"), Some(columns), _] => {
                 format!("the table {table} of {database} has other columns now: {columns} is not there")
             }
             _ => format!("{database} has no table {table}"),
         };
         return Err(Error::Refused(format!("{why}; --into restores it into a database of its own")));
     }
-    Ok(())
+    Ok(notes)
 }
 
 /// Replaces the rows of the wanted tables, which [`check`] has found to be there, all of them or none. Returns what is worth
