@@ -107,6 +107,7 @@ SELECT pg_catalog.json_build_object('schema', t.nspname, 'name', t.relname,
         THEN pg_catalog.pg_get_userbyid(t.relowner) END,
     'authors', coalesce((SELECT pg_catalog.json_agg(DISTINCT pg_catalog.pg_get_userbyid(c.author)) FROM called c
         WHERE c.tab = t.oid AND c.author NOT IN (SELECT oid FROM trusted)), '[]'),
+    'is_foreign', EXISTS (SELECT FROM above a JOIN pg_catalog.pg_class f ON f.oid = a.part WHERE a.whole = t.oid AND f.relkind = 'f'),
     'compares', t.oid IN (SELECT tab FROM compared),
     'calls', EXISTS (SELECT FROM called c WHERE c.tab = t.oid AND c.is_called AND c.author NOT IN (SELECT oid FROM trusted)),
     'defaults', coalesce((SELECT pg_catalog.json_agg(a.attname) FROM pg_catalog.pg_attribute a
@@ -131,9 +132,18 @@ const VIEWS_SQL: &str = "WITH RECURSIVE trusted AS (
     SELECT oid FROM pg_catalog.pg_roles WHERE rolsuper OR rolname = CURRENT_USER
 ), reads AS (
     SELECT c.oid AS view, c.oid AS part FROM pg_catalog.pg_class c WHERE c.relkind = 'm' AND c.relowner IN (SELECT oid FROM trusted)
-    UNION SELECT reads.view, d.refobjid FROM reads JOIN pg_catalog.pg_rewrite w ON w.ev_class = reads.part JOIN pg_catalog.pg_depend d
-        ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid = w.oid AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
+    UNION SELECT reads.view, more.part FROM reads CROSS JOIN LATERAL (
+        SELECT d.refobjid AS part FROM pg_catalog.pg_rewrite w JOIN pg_catalog.pg_depend d
+            ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid = w.oid AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
+            WHERE w.ev_class = reads.part
+        UNION ALL SELECT i.inhrelid FROM pg_catalog.pg_inherits i WHERE i.inhparent = reads.part
+    ) AS more
 ), others AS (
+    -- Whoever owns a foreign table, or its server, says where that is, and so what runs there as whoever reads it.
+    SELECT reads.view, maker.author FROM reads JOIN pg_catalog.pg_foreign_table f ON f.ftrelid = reads.part
+        JOIN pg_catalog.pg_foreign_server s ON s.oid = f.ftserver JOIN pg_catalog.pg_class c ON c.oid = f.ftrelid
+        CROSS JOIN LATERAL (VALUES (c.relowner), (s.srvowner)) AS maker (author)
+    UNION ALL
     SELECT reads.view, c.relowner AS author FROM reads JOIN pg_catalog.pg_class c ON c.oid = reads.part WHERE c.relkind IN ('v', 'm')
     UNION ALL SELECT reads.view, f.proowner FROM reads JOIN pg_catalog.pg_rewrite w ON w.ev_class = reads.part JOIN pg_catalog.pg_depend d
         ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid = w.oid
@@ -190,6 +200,8 @@ struct Entry {
     calls: bool,
     /// Whether values of types of theirs are compared when its references, or references to it, are looked at.
     compares: bool,
+    /// Whether rows could go to another server: it is a foreign table, or has one as a part.
+    is_foreign: bool,
     /// Columns that have a default.
     defaults: Vec<String>,
 }
@@ -287,6 +299,9 @@ impl Access {
             _ => None,
         };
         let entry = entry.ok_or_else(|| NeedsAllRights { objects: vec![table.to_owned()] })?;
+        if entry.is_foreign {
+            return Err(NeedsAllRights { objects: vec![format!("{table} (its rows could go to a foreign table)")] });
+        }
         let columns: Vec<String> =
             columns.iter().filter_map(|column| split_names(column)?.into_iter().next()).collect();
         let runs_defaults = entry.defaults.iter().any(|default| !columns.contains(default));
@@ -381,6 +396,7 @@ mod tests {
             owner: owner.map(str::to_owned),
             authors,
             calls: false,
+            is_foreign: false,
             compares: false,
             defaults,
         };

@@ -10,6 +10,7 @@ mod commands;
 mod databases;
 mod dumps;
 mod extensions;
+mod foreign;
 mod limits;
 mod others;
 mod privileges;

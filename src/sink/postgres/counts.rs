@@ -12,7 +12,7 @@ use crate::postgres::{Connection, Session, Stopped};
 /// Tables that are counted by one statement.
 const COUNTED_AT_ONCE: usize = 500;
 /// Schema, name, whether it is partitioned, whether it belongs to an extension, and, where to plan a query on it is to run what is
-/// constant in expressions of somebody, the tables that have its rows. What is no table has no rows of its own.
+/// constant in expressions of somebody, or a part of it is on another server, the tables here that have its rows. What is no table has no rows of its own.
 const TABLES_SQL: &str = "WITH RECURSIVE code AS (
     SELECT c.oid FROM pg_catalog.pg_class c WHERE c.relkind IN ('r', 'p') AND :EXPRESSIONS
 ), tree AS (
@@ -22,10 +22,11 @@ const TABLES_SQL: &str = "WITH RECURSIVE code AS (
 )
 SELECT n.nspname, c.relname, c.relkind = 'p', EXISTS (
         SELECT FROM pg_catalog.pg_depend WHERE classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND objid = c.oid AND deptype = 'e'),
-        CASE WHEN EXISTS (SELECT FROM tree JOIN code ON code.oid = tree.part WHERE tree.whole = c.oid) THEN (
+        CASE WHEN EXISTS (SELECT FROM tree JOIN code ON code.oid = tree.part WHERE tree.whole = c.oid)
+            OR EXISTS (SELECT FROM tree JOIN pg_catalog.pg_class f ON f.oid = tree.part WHERE tree.whole = c.oid AND f.relkind = 'f') THEN (
             SELECT pg_catalog.json_agg(pg_catalog.format('%I.%I', m.nspname, p.relname)) FROM tree JOIN pg_catalog.pg_class p ON p.oid = tree.part
                 JOIN pg_catalog.pg_namespace m ON m.oid = p.relnamespace WHERE tree.whole = c.oid AND p.relkind = 'r') END
-    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p', 'f')";
+    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p')";
 
 struct Kind {
     /// Where rows were loaded through the table that its partitions belong to, they are counted through it too.
