@@ -12,6 +12,21 @@ use super::kinds::Kind;
 use super::made::Made;
 use super::statement::{Chain, Last, Place, Token};
 
+/// Kinds of what has a schema, as `pg_dump` names what it drops.
+const IN_SCHEMAS: [&str; 12] = [
+    "AGGREGATE",
+    "COLLATION",
+    "CONVERSION",
+    "DOMAIN",
+    "FOREIGN TABLE",
+    "FUNCTION",
+    "MATERIALIZED VIEW",
+    "PROCEDURE",
+    "SEQUENCE",
+    "STATISTICS",
+    "TYPE",
+    "VIEW",
+];
 /// Findings that are kept. The others are counted.
 const KEPT: usize = 20;
 /// Findings of which each is counted once.
@@ -145,7 +160,11 @@ impl Code {
         let Some(kind) = allowed.kind() else { return };
         if allowed.verb() == Verb::Drop {
             // A dump drops first. What was made and is not any more is not known from something else.
-            if !self.made.is_empty() {
+            let has_ended = self.name(token, place);
+            let is_of_server = has_ended && may_be_of_server(kind.name, &place.chain);
+            // Each statement of a dump drops one thing.
+            let is_next = token == Token::Mark(b',') && place.depth == 0;
+            if !self.made.is_empty() || is_next || is_of_server {
                 self.find_once(shown.trim_end().to_owned());
             }
             return;
@@ -355,4 +374,12 @@ fn is_name_of_object(place: &Place, allowed: &Allowed) -> bool {
     (NAMED.contains(&kind) && place.chain.is_after(&[last.as_bytes()]))
         || (is_create && matches!(kind, "INDEX" | "UNIQUE INDEX") && place.chain.is_after(&[b"ON", b"USING"]))
         || (is_create && matches!(kind, "TABLE" | "UNLOGGED TABLE") && place.chain.is_after(&[b"OF"]))
+}
+
+/// Whether something that is dropped could be of the server: its schema is, or it has none and is of a kind that `pg_dump` names with
+/// one.
+fn may_be_of_server(kind: &str, chain: &Chain) -> bool {
+    let first = chain.first.folded();
+    let has_none = chain.parts == 1 && (IN_SCHEMAS.contains(&kind) || kind.starts_with("TEXT SEARCH"));
+    first.starts_with(b"pg_") || first == b"information_schema" || has_none
 }

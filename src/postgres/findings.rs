@@ -274,6 +274,24 @@ mod tests {
             assert_ne!(found(text), [""; 0], "{text}");
             assert_eq!(read(text, Accepts::All), Ok(()), "{text}");
         }
+        // What the server brings along is not a dump's to drop, also before it makes anything.
+        for text in [
+            "DROP SCHEMA information_schema CASCADE;",
+            "DROP VIEW pg_catalog.pg_user;",
+            "DROP VIEW IF EXISTS pg_user;",
+            "DROP TEXT SEARCH CONFIGURATION english;",
+            "DROP VIEW IF EXISTS public.v, pg_catalog.pg_user;",
+        ] {
+            assert_ne!(code_in(text.as_bytes()).expect("reading from memory"), [""; 0], "{text}");
+        }
+        for text in [
+            "DROP VIEW IF EXISTS public.v;",
+            "DROP EXTENSION x;",
+            "DROP TABLE public.t CASCADE;",
+            "DROP FUNCTION public.f(integer, text);",
+        ] {
+            assert_eq!(code_in(text.as_bytes()).expect("reading from memory"), [""; 0], "{text}");
+        }
         let [deep, deeper] = [8, 9].map(|depth| "/*".repeat(depth) + &"*/".repeat(depth));
         assert_eq!(read(&deep, Accepts::Dumps), Ok(()));
         // The server reads such text in a time that is quadratic in its length, and lets nobody end it.
