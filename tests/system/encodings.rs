@@ -316,3 +316,17 @@ fn what_a_role_is_valid_until_is_the_same_however_dates_are_said() {
         assert_eq!(found["valid_until"], "2031-02-03 12:00:00+00", "{style}");
     }
 }
+
+/// A database became one of another encoding by a dump that was written in that, and nobody said so.
+#[test]
+fn a_database_that_changes_its_encoding_is_named() {
+    let system = system_in("LATIN1", b"CREATE TABLE t (id integer)");
+    system.larder(&["create"]).exits(0);
+    assert!(!restore(&system, &[]).exits(0).all().contains("is in the encoding"));
+    system.drop_database();
+    system.server.sql("postgres", &format!("CREATE DATABASE {}", system.database));
+    for more in [&["--dry-run"][..], &[]] {
+        let restored = restore(&system, more).exits(0);
+        assert!(restored.all().contains("is in the encoding UTF8, and comes back in LATIN1"), "{restored:?}");
+    }
+}

@@ -46,6 +46,18 @@ pub fn prepared_transactions(connection: &Connection, name: &str, stopped: Stopp
     Ok(rows.into_iter().flatten().flatten().collect())
 }
 
+/// The encoding of a database, as the server calls it; nothing where there is none of that name.
+///
+/// # Errors
+/// [`Error::Database`].
+pub fn encoding_of(connection: &Connection, name: &str, stopped: Stopped<'_>) -> Result<Option<String>, Error> {
+    let sql = format!(
+        "SELECT pg_catalog.pg_encoding_to_char(encoding) FROM pg_catalog.pg_database WHERE datname = {}",
+        literal(name)
+    );
+    Ok(run(connection, "look for the encoding", &sql, stopped)?.into_iter().flatten().flatten().next())
+}
+
 /// Whether a role may make something in a schema.
 pub(super) fn may_create(
     connection: &Connection,

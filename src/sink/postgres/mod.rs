@@ -24,7 +24,7 @@ mod tablespaces;
 mod written;
 
 pub use load::{LoadOptions, Loaded, Loader};
-pub use maintenance::{exists, is_temporary, maintenance, prepared_transactions};
+pub use maintenance::{encoding_of, exists, is_temporary, maintenance, prepared_transactions};
 pub use needs::{lacking, make_role, missing_role, says_lacking};
 pub use replace::{ReplaceOptions, RowReplacer};
 pub use tablespaces::make_tablespaces;

@@ -19,7 +19,9 @@ use crate::postgres::{Connection, Stopped, tidy_up, unrestricted};
 use crate::process::Place;
 use crate::progress::Progress;
 use crate::repo::Repository;
-use crate::sink::postgres::{LoadedDatabase, exists, maintenance, make_tablespaces, prepared_transactions};
+use crate::sink::postgres::{
+    LoadedDatabase, encoding_of, exists, maintenance, make_tablespaces, prepared_transactions,
+};
 
 /// How long a server may take to answer after its container was started.
 const READY_LIMIT: Duration = Duration::from_mins(1);
@@ -102,6 +104,11 @@ pub(super) fn restore(
     result.notes.extend(check(&saved, target, done.replaced, &stopped)?);
     if done.replaced && !target.is_new && target.tables.is_empty() {
         refuse_prepared(&maintenance, &facts.name, &stopped)?;
+        let live = encoding_of(&maintenance, &facts.name, &stopped)?;
+        result.notes.extend(live.filter(|live| *live != facts.encoding).map(|live| {
+            let (saved, name) = (facts.encoding.escape_debug(), &facts.name);
+            format!("{name} is in the encoding {live}, and comes back in {saved}, as it was saved: what has no character there can be written no more")
+        }));
     }
     done.rows_replaced = target.replaces_rows();
     result.bytes_written = if target.tables.is_empty() { component.bytes } else { 0 };
