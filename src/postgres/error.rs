@@ -26,13 +26,16 @@ pub enum Error {
         title: String,
     },
     /// A program that is needed is not installed, or too old.
-    #[error("no {program} of version {major} or newer is installed here")]
+    #[error("no {program} of version {major} or newer is installed here (Debian: postgresql-client-{major})")]
     NoProgram {
         /// The program.
         program: &'static str,
         /// The version that the server needs.
         major: u32,
     },
+    /// There is no `psql`, which everything is said through.
+    #[error("psql is not installed here (Debian: postgresql-client)")]
+    NoPsql,
     /// A text that should name a table or a column does not.
     #[error("'{}' is not the name of a table or column", .name.escape_debug())]
     Name {

@@ -4,11 +4,12 @@
 //! somebody else has written may swallow the line that shows it, and what comes after has another.
 
 use std::collections::HashMap;
+use std::io;
 use std::sync::{LazyLock, Mutex, PoisonError};
 
-use super::{Connection, psql_program};
+use super::{Connection, Error, psql_program};
 use crate::id::{derive_secret, hex, random_key};
-use crate::process::{Error, Place, Program};
+use crate::process::{self, Place, Program};
 
 const PURPOSE: &str = "larder 2026 psql restrict key";
 /// Most characters of a key that `psql` takes.
@@ -29,10 +30,10 @@ impl Restriction {
     /// Keys for the `psql` of a connection. The program is asked whether it knows the command.
     ///
     /// # Errors
-    /// Those of starting it.
+    /// [`Error::NoPsql`]; those of starting it.
     pub(crate) fn of(connection: &Connection) -> Result<Self, Error> {
         let is_known = is_known(&connection.place)?;
-        let secret = random_key().map_err(|source| Error::Stream { program: "/dev/urandom".to_owned(), source })?;
+        let secret = random_key().map_err(|source| Error::stream("/dev/urandom", source))?;
         Ok(Self { secret, number: 0, is_known })
     }
 
@@ -66,7 +67,7 @@ impl Restriction {
 /// Whether the `psql` of a place knows `\restrict`.
 ///
 /// # Errors
-/// Those of starting it.
+/// [`Error::NoPsql`]; those of starting it.
 fn is_known(place: &Place) -> Result<bool, Error> {
     let program = psql_program(place);
     let name = format!("{}:{}", place.container().unwrap_or_default(), program.display());
@@ -74,7 +75,11 @@ fn is_known(place: &Place) -> Result<bool, Error> {
     if let Some(found) = known().get(&name) {
         return Ok(*found);
     }
-    let help = Program::new(&program, place.clone()).arg("--help=commands").run(&[])?;
+    let help = Program::new(&program, place.clone()).arg("--help=commands").run(&[]);
+    let help = help.map_err(|error| match error {
+        process::Error::Start { source, .. } if source.kind() == io::ErrorKind::NotFound => Error::NoPsql,
+        error => error.into(),
+    })?;
     let found = memchr::memmem::find(&help, b"\\restrict ").is_some();
     known().insert(name, found);
     Ok(found)
@@ -83,7 +88,7 @@ fn is_known(place: &Place) -> Result<bool, Error> {
 /// What there is to say where the `psql` of a connection cannot be kept from running commands.
 ///
 /// # Errors
-/// Those of starting it.
+/// [`Error::NoPsql`]; those of starting it.
 pub(crate) fn unrestricted(connection: &Connection) -> Result<Option<String>, Error> {
     let why = "is older than 17.6, 16.10, 15.14, 14.19 or 13.22, and cannot be told to run no commands: it is given only what Larder \
                has made, and where it needs no more than a password it runs as a user without rights";

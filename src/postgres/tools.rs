@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::Error;
+use super::{Connection, Error, Stopped, query};
 use crate::process::{Place, Program};
 
 /// Where packages put the programs of each version.
 const VERSIONED: &str = "/usr/lib/postgresql";
+const MAJOR_SQL: &str = "SELECT pg_catalog.current_setting('server_version_num')::pg_catalog.int4 / 10000";
 
 /// The client programs for one server.
 #[derive(Debug, Clone)]
@@ -19,6 +20,17 @@ pub struct Tools {
 }
 
 impl Tools {
+    /// The programs for the server of a connection, which is asked for its version.
+    ///
+    /// # Errors
+    /// Those of [`Tools::for_server`], and of asking.
+    pub fn of(connection: &Connection, stopped: Stopped<'_>) -> Result<Self, Error> {
+        let rows = query(connection, MAJOR_SQL, stopped)?;
+        let major = rows.first().and_then(|row| row.first()?.as_deref()?.parse().ok());
+        let major = major.ok_or_else(|| Error::Answer { why: "it has no version".to_owned() })?;
+        Self::for_server(major, &connection.place)
+    }
+
     /// The programs of the oldest installed version that is not older than the server.
     ///
     /// # Errors

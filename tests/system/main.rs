@@ -11,6 +11,7 @@ mod nights;
 mod owners;
 mod parts;
 mod prepared;
+mod programs;
 mod savings;
 mod support;
 mod tables;

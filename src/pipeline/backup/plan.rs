@@ -7,7 +7,7 @@ use super::parent::Parents;
 use super::{ComponentSource, Origin};
 use crate::model::{ComponentKind, Node, Problems};
 use crate::pipeline::Error;
-use crate::postgres::query;
+use crate::postgres::{Tools, query};
 use crate::progress::{self, Progress};
 use crate::repo::Repository;
 use crate::source::{self, DirSource, Stop, Visitor};
@@ -71,6 +71,9 @@ pub fn plan(
                 Ok(rows) => {
                     plan.bytes = rows.first().and_then(|row| row.first()?.as_ref()?.parse().ok()).unwrap_or(0);
                     plan.bytes_to_read = plan.bytes;
+                    if let Err(error) = Tools::of(dump.connection(), &|| progress.cancelled()) {
+                        plan.errors.push(error.to_string());
+                    }
                 }
                 Err(error) => plan.errors.push(error.to_string()),
             },

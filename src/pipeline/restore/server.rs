@@ -16,7 +16,7 @@ use rustix::fs::{AtFlags, CWD, linkat};
 
 use crate::id::{hex, random_key};
 use crate::pipeline::Error;
-use crate::postgres::{Connection, Stopped, psql_program, server_programs_of, unrestricted};
+use crate::postgres::{self, Connection, Stopped, psql_program, server_programs_of, unrestricted};
 use crate::process::{self, POLL, Place, Process, ProcessInput, Program, Sandbox};
 use crate::sink::{self, Beneath, give_to};
 use crate::temporary::TemporaryFolder;
@@ -229,7 +229,14 @@ impl Ground {
                 return Ok(Err(format!("{} {why}", path.display())));
             }
         }
-        let psql_has_no_rights = unrestricted(&Connection::default()).map_err(failed)?.is_some();
+        let psql_has_no_rights = match unrestricted(&Connection::default()) {
+            Ok(note) => note.is_some(),
+            // One that cannot even say what it knows is as good as none.
+            Err(error @ (postgres::Error::NoPsql | postgres::Error::Process(process::Error::Failed { .. }))) => {
+                return Ok(Err(error.to_string()));
+            }
+            Err(source) => return Err(not_started(source)),
+        };
         if psql_has_no_rights {
             // It gets to the socket, and needs the password there.
             fs::set_permissions(entrance.path(), fs::Permissions::from_mode(0o711)).map_err(made)?;
@@ -347,7 +354,11 @@ fn failed(mut error: process::Error) -> Error {
         let lines: Vec<&str> = stderr.lines().collect();
         *stderr = lines.get(lines.len().saturating_sub(LINES_MAX)..).unwrap_or_default().join("\n");
     }
-    Error::Sink(sink::Error::Database { action: "start a PostgreSQL server".to_owned(), source: error.into() })
+    not_started(error.into())
+}
+
+fn not_started(source: postgres::Error) -> Error {
+    Error::Sink(sink::Error::Database { action: "start a PostgreSQL server".to_owned(), source })
 }
 
 /// A link to where a server keeps data that leads out of its directory. It is not followed.

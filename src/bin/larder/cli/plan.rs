@@ -3,6 +3,7 @@
 use clap::Args;
 use larder::docker::HoldMethod;
 use larder::model::VolumeMethod;
+use larder::postgres::Tools;
 use larder::source::VolumeSource;
 use larder::source::postgres::tables_without_order;
 use serde_json::{Value, json};
@@ -71,6 +72,11 @@ fn databases(system: &System<'_>) -> Vec<Part> {
                     Some(Ok(tables)) => unordered = Some(tables),
                     Some(Err(error)) => problem = problem.or(Some(error.to_string())),
                     None => {}
+                }
+                if problem.is_none()
+                    && let Err(error) = Tools::of(connection, &|| false)
+                {
+                    problem = Some(error.to_string());
                 }
                 (connection.to_string(), container.into_iter().collect(), problem)
             }
