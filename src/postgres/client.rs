@@ -24,7 +24,7 @@ pub(super) const QUESTION_LIMIT: Duration = Duration::from_mins(2);
 const TIDY_LIMIT: Duration = Duration::from_secs(30);
 /// Whoever logged in stays that. The owner of a database can have everybody become him who comes into it: his code would be
 /// taken for code of who asks, and could become that again.
-/// A role that may write is asked to, whatever it is set to.
+/// And a role that is set to read only, or to end long statements, restores all the same.
 const BEGIN: &str = "SET role = none;\nSET default_transaction_read_only = off;\nSET statement_timeout = 0;\n";
 /// Begins a transaction of a question: every name means what it means to the server itself. To compile a question takes the
 /// server a hundred times as long as to answer it, where it does that at all.

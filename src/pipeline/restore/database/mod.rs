@@ -107,7 +107,7 @@ pub(super) fn restore(
         let live = encoding_of(&maintenance, &facts.name, &stopped)?;
         result.notes.extend(live.filter(|live| *live != facts.encoding).map(|live| {
             let (saved, name) = (facts.encoding.escape_debug(), &facts.name);
-            format!("{name} is in the encoding {live}, and comes back in {saved}, as it was saved: what has no character there can be written no more")
+            format!("{name} is in the encoding {live}, and comes back in {saved}, as it was saved: characters that {saved} does not have cannot be written any more")
         }));
     }
     done.rows_replaced = target.replaces_rows();
