@@ -11,6 +11,7 @@
 //! use larder::pipeline::restore::{self, Destination, RestoreJob, RestoreOptions, Safety};
 //! use larder::progress::Silent;
 //! use larder::repo::Repository;
+//! use larder::rooted::Trust;
 //! use larder::source::{DirSource, Excludes};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -18,7 +19,7 @@
 //! # let (models, backups, target) = (folder.path().join("models"), folder.path().join("backups"), folder.path().join("target"));
 //! # std::fs::create_dir(&models)?;
 //! # std::fs::write(models.join("filter.pkl"), b"weights")?;
-//! let storage = larder::storage::open(&backups.to_string_lossy());
+//! let storage = larder::storage::open(&backups.to_string_lossy(), &Trust::default());
 //! let repository = Repository::open_or_create(Arc::from(storage))?;
 //!
 //! let origin = Origin::Directory(DirSource::new(&models, Excludes::default()));
@@ -36,7 +37,7 @@
 //! let report = backup::run(&repository, backup::reserve(&repository)?, &sources, &options, &Silent)?;
 //!
 //! let component = report.snapshot.component("models").ok_or("it was just saved")?;
-//! let jobs = [RestoreJob { component, destination: Destination::Folder(target.clone()) }];
+//! let jobs = [RestoreJob { component, destination: Destination::Folder { folder: target.clone(), trust: Trust::default() } }];
 //! let report = restore::run(&repository, &report.snapshot, &jobs, Safety::default(), RestoreOptions::default(), &Silent)?;
 //! assert!(report.components.iter().all(|result| result.failed.is_empty()));
 //! assert_eq!(std::fs::read(target.join("models/filter.pkl"))?, b"weights");
@@ -49,6 +50,7 @@ pub mod fields;
 pub mod id;
 pub mod limits;
 pub mod progress;
+pub mod rooted;
 pub mod temporary;
 
 pub mod storage;

@@ -67,6 +67,8 @@ pub const METADATA_BYTES_MAX: u64 = 16 << 20;
 pub const MANIFEST_BYTES_MAX: usize = 64 << 20;
 /// Most problems that a component's manifest lists; the rest are counted.
 pub const PROBLEMS_MAX: usize = 1_000;
+/// Longest of them, in bytes.
+pub const PROBLEM_BYTES_MAX: usize = 4_000;
 
 /// Longest encoded tree node, in bytes.
 pub const NODE_BYTES_MAX: usize = 8 << 20;
@@ -75,7 +77,11 @@ pub const XATTRS_BYTES_MAX: usize = 4 << 20;
 /// Longest name of a directory entry, in bytes.
 pub const NAME_BYTES_MAX: usize = 4_096;
 /// Deepest nesting of directories that is read or written.
-pub const TREE_DEPTH_MAX: usize = 2_100;
+pub const TREE_DEPTH_MAX: usize = 32_000;
+/// Longest path below the root of a component, in bytes.
+pub const PATH_BYTES_MAX: usize = 1 << 20;
+/// Paths of entries that wait until the files of their group are filled, together, in bytes.
+pub const RESTORE_PATHS_BYTES_MAX: usize = 4 << 20;
 /// Chunks that a node lists itself; a longer list is stored as content.
 pub const CONTENT_CHUNKS_DIRECT: usize = 256;
 /// Deepest nesting of chunk lists.

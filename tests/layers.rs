@@ -8,7 +8,7 @@ use std::path::Path;
 
 /// The modules of the library, floor by floor. A module uses only its own floor and those below it.
 const FLOORS: &[&[&str]] = &[
-    &["clock", "fields", "id", "limits", "progress", "temporary"],
+    &["clock", "fields", "id", "limits", "progress", "rooted", "temporary"],
     &["storage"],
     &["chunk", "parity"],
     &["pack"],

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::{Container, Engine, Error, State, Volume};
+use crate::rooted::{Trust, read_named};
 
 const PROJECT: &str = "com.docker.compose.project";
 const WORKING_DIRECTORY: &str = "com.docker.compose.project.working_dir";
@@ -17,6 +18,8 @@ const POSTGRES_IMAGES: [&str; 5] = ["postgres", "postgresql", "postgis", "pgvect
 const CLIENTS: [&str; 5] = ["pg_dump", "pg_dumpall", "pg_basebackup", "pg_isready", "psql"];
 /// What stands in the command of a container that runs a server, although it calls clients, too.
 const STARTS_OF_SERVER: [&str; 4] = ["exec postgres", "entrypoint.sh postgres", "postgres -D", "pg_ctl"];
+/// Longest compose file that is read, in bytes.
+const FILE_BYTES_MAX: u64 = 1 << 20;
 const POSTGRES_DATA: &str = "/var/lib/postgresql/data";
 
 /// A PostgreSQL server in a container, and what its environment says of it.
@@ -63,15 +66,16 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// Looks for the project that was started in `directory`, or for the one that is named.
+    /// Looks for the project that was started in `directory`, or for the one that is named. Of files that somebody wrote who
+    /// is not believed only a name is taken, and not that of a project that was started elsewhere.
     ///
     /// # Errors
     /// [`Error::Refused`], [`Error::Broken`].
-    pub fn find(engine: &Engine, directory: &Path, project: Option<&str>) -> Result<Self, Error> {
+    pub fn find(engine: &Engine, directory: &Path, project: Option<&str>, trust: &Trust) -> Result<Self, Error> {
         let containers = engine.containers()?;
         let mut stack = Self { project: project.map(str::to_owned), containers, volumes: engine.volumes()? };
         if stack.project.is_none() {
-            stack.project = stack.project_of(directory);
+            stack.project = stack.project_of(directory, trust);
         }
         Ok(stack)
     }
@@ -82,7 +86,7 @@ impl Stack {
         COMPOSE_FILES.iter().any(|file| directory.join(file).is_file())
     }
 
-    fn project_of(&self, directory: &Path) -> Option<String> {
+    fn project_of(&self, directory: &Path, trust: &Trust) -> Option<String> {
         let real = directory.canonicalize().unwrap_or_else(|_| directory.to_owned());
         let is_here = |container: &&Container| {
             container.labels.get(WORKING_DIRECTORY).is_some_and(|path| {
@@ -97,7 +101,14 @@ impl Stack {
         if !Self::is_compose_directory(directory) {
             return None;
         }
-        let default = named_project(directory).or_else(|| default_project(&real))?;
+        let (default, is_believed) =
+            named_project(directory, trust).or_else(|| Some((default_project(&real)?, true)))?;
+        let is_elsewhere = |container: &Container| {
+            container.labels.get(PROJECT) == Some(&default) && container.labels.contains_key(WORKING_DIRECTORY)
+        };
+        if !is_believed && self.containers.iter().any(is_elsewhere) {
+            return None;
+        }
         let known = |labels: &std::collections::HashMap<String, String>| labels.get(PROJECT) == Some(&default);
         let found = self.containers.iter().any(|container| known(&container.labels))
             || self.volumes.iter().any(|volume| known(&volume.labels));
@@ -235,16 +246,24 @@ fn is_anonymous(volume: &Volume) -> bool {
     volume.name.len() == 64 && volume.name.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// The name that a directory gives to its project: in `.env`, or with `name` in its compose file.
-fn named_project(directory: &Path) -> Option<String> {
+/// The name that a directory gives to its project: in `.env`, or with `name` in its compose file. Also whether the file is
+/// to be believed.
+fn named_project(directory: &Path, trust: &Trust) -> Option<(String, bool)> {
     let value_in = |file: &str, key: &str| {
-        let text = std::fs::read_to_string(directory.join(file)).ok()?;
+        let path = directory.join(file);
+        let text = read_named(&path, FILE_BYTES_MAX).ok()?;
         let value = text.lines().find_map(|line| line.strip_prefix(key))?;
         let value = value.split(" #").next().unwrap_or_default().trim().trim_matches(['"', '\'']);
-        (!value.is_empty() && !value.contains('$')).then(|| value.to_owned())
+        is_project_name(value).then(|| (value.to_owned(), trust.open_file(&path).is_ok()))
     };
     let named = || COMPOSE_FILES.iter().find_map(|file| value_in(file, "name:"));
     value_in(".env", "COMPOSE_PROJECT_NAME=").or_else(named)
+}
+
+/// What Compose takes for the name of a project.
+fn is_project_name(name: &str) -> bool {
+    let fits = |char: char| char.is_ascii_lowercase() || char.is_ascii_digit() || matches!(char, '_' | '-');
+    name.starts_with(|char: char| char.is_ascii_lowercase() || char.is_ascii_digit()) && name.chars().all(fits)
 }
 
 /// The name that Compose gives to the project of a directory: lower case, letters, digits, `_` and `-`.
@@ -349,12 +368,21 @@ mod tests {
     #[test]
     fn a_directory_may_name_its_project() {
         let folder = tempfile::tempdir().expect("a folder");
+        let named_project = |folder: &Path| named_project(folder, &Trust::default()).map(|(name, _)| name);
         assert_eq!(named_project(folder.path()), None);
         let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("write");
         write("compose.yaml", "services:\n  a:\n    name: no\nname: \"shop\" # ours\n");
         assert_eq!(named_project(folder.path()).as_deref(), Some("shop"));
         write(".env", "A=1\nCOMPOSE_PROJECT_NAME=other\n");
         assert_eq!(named_project(folder.path()).as_deref(), Some("other"));
+        for hostile in ["../x", "$(id)", "a b", "UPPER", "-x", "a/b", ""] {
+            write(".env", &format!("COMPOSE_PROJECT_NAME={hostile}\n"));
+            assert_eq!(named_project(folder.path()).as_deref(), Some("shop"), "{hostile}");
+        }
+        // It was waited for until somebody wrote into it.
+        std::fs::remove_file(folder.path().join(".env")).expect("ours");
+        rustix::fs::mkfifoat(rustix::fs::CWD, folder.path().join(".env"), rustix::fs::Mode::RWXU).expect("a pipe");
+        assert_eq!(named_project(folder.path()).as_deref(), Some("shop"));
     }
 
     #[test]

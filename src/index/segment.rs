@@ -66,11 +66,10 @@ impl Segment {
     pub fn open(storage: &dyn Storage, id: SegmentId) -> Result<Self, Error> {
         let object = key(id);
         let len_bytes = storage.stat(&object)?;
-        let bytes = match storage.local_root() {
-            Some(root) => map(&root.join(object.path())).map_err(|source| match source.kind() {
-                io::ErrorKind::NotFound => storage::Error::Missing { object: object.path() },
-                _ => storage::Error::Io { action: "map", object: object.path(), source },
-            })?,
+        let bytes = match storage.open(&object)? {
+            Some(file) => {
+                map(&file).map_err(|source| storage::Error::Io { action: "map", object: object.path(), source })?
+            }
             None => Bytes::Owned(storage.get(&object, len_bytes)?),
         };
         Self::new(id, bytes)
@@ -223,10 +222,9 @@ impl Segment {
 }
 
 #[expect(unsafe_code, reason = "mapping a file is unsafe; segments are immutable once they are named")]
-fn map(path: &std::path::Path) -> io::Result<Bytes> {
-    let file = File::open(path)?;
+fn map(file: &File) -> io::Result<Bytes> {
     // SAFETY: the repository writes a segment completely before it is named and never changes it afterwards.
-    let map = unsafe { memmap2::MmapOptions::new().map(&file) }?;
+    let map = unsafe { memmap2::MmapOptions::new().map(file) }?;
     Ok(Bytes::Mapped(map))
 }
 

@@ -37,7 +37,7 @@ pub use tables::{
     DATA_FOLDER, KeyColumn, KeyOrder, KeyedTable, OtherTable, Script, TABLES_FILE, TableIndex, split_names,
     split_table, unquote,
 };
-pub use tree::{TreeReader, TreeWriter};
+pub use tree::{TreeReader, TreeWriter, is_empty_tree};
 pub use walk::{Step, Walk};
 
 use crate::repo;

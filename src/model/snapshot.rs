@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{ComponentName, DatabaseFacts, Node, SnapshotName};
 use crate::clock::LocalTime;
-use crate::limits::PROBLEMS_MAX;
+use crate::limits::{PROBLEM_BYTES_MAX, PROBLEMS_MAX};
 
 /// Which components a run was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,11 +74,11 @@ pub struct Problems {
 }
 
 impl Problems {
-    /// Adds one.
+    /// Adds one. Of a very long one the middle is left out.
     pub fn push(&mut self, message: String) {
         self.count += 1;
         if self.messages.len() < PROBLEMS_MAX {
-            self.messages.push(message);
+            self.messages.push(shortened(message));
         }
     }
 
@@ -87,6 +87,18 @@ impl Problems {
     pub const fn is_empty(&self) -> bool {
         self.count == 0
     }
+}
+
+/// A message with no more of its middle than may be kept: paths in it may be as long as somebody likes.
+fn shortened(message: String) -> String {
+    if message.len() <= PROBLEM_BYTES_MAX {
+        return message;
+    }
+    let half = PROBLEM_BYTES_MAX / 2;
+    let is_end = |end: &usize| message.is_char_boundary(*end);
+    let (head, tail) = ((0..=half).rev().find(is_end), (message.len() - half..=message.len()).find(is_end));
+    let part = |range: std::ops::Range<usize>| message.get(range).unwrap_or_default();
+    format!("{} […] {}", part(0..head.unwrap_or(0)), part(tail.unwrap_or(message.len())..message.len()))
 }
 
 /// How the files of a volume were read.

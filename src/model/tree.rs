@@ -10,6 +10,12 @@ const MAGIC: [u8; 8] = *b"larder/t";
 const VERSION: u16 = 1;
 const HEADER_BYTES: usize = 8 + 2;
 
+/// Whether a tree has no nodes.
+#[must_use]
+pub const fn is_empty_tree(tree: &Content) -> bool {
+    tree.len_bytes <= HEADER_BYTES as u64
+}
+
 /// Writes the nodes of a directory in the order of their names.
 #[derive(Debug, Default)]
 pub struct TreeWriter {

@@ -1,7 +1,7 @@
 //! Walking a tree depth first, one open directory at each depth.
 
 use super::{Error, Node, NodeKind, TreeReader};
-use crate::limits::TREE_DEPTH_MAX;
+use crate::limits::{PATH_BYTES_MAX, TREE_DEPTH_MAX};
 use crate::repo::ChunkReader;
 
 /// What a walk meets.
@@ -84,7 +84,7 @@ impl Walk {
 
     fn enter(&mut self, node: &Node) -> Result<(), Error> {
         let NodeKind::Directory { tree } = &node.kind else { return Ok(()) };
-        if self.levels.len() >= TREE_DEPTH_MAX {
+        if self.levels.len() >= TREE_DEPTH_MAX || self.path.len() > PATH_BYTES_MAX {
             return Err(Error::TooLarge { what: "depth of the tree" });
         }
         self.levels.push(Level { nodes: TreeReader::new(tree.clone())?, path_len: self.path.len() });

@@ -1,12 +1,11 @@
 //! Owner, mode, times and extended attributes of a node, applied to an entry.
 
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use rustix::fs::{
-    AtFlags, Mode, Timespec, Timestamps, XattrFlags, chmodat, chownat, fchmod, fchown, flistxattr, fremovexattr,
-    fsetxattr, futimens, lsetxattr, utimensat,
+    AtFlags, CWD, Gid, Mode, Timespec, Timestamps, Uid, XattrFlags, chmodat, chownat, fchmod, fchown, flistxattr,
+    fremovexattr, fsetxattr, futimens, setxattr, utimensat,
 };
-use rustix::fs::{Gid, Uid};
 use rustix::io::Errno;
 
 use crate::model::{Node, NodeKind, Xattr};
@@ -32,37 +31,45 @@ impl Attributes {
     pub fn apply(self, fd: &impl AsFd, node: &Node) -> NotApplied {
         let mut failures = Vec::new();
         let owner = fchown(fd, Some(Uid::from_raw(node.uid)), Some(Gid::from_raw(node.gid)));
-        self.note(&mut failures, "owner", owner);
-        self.note(&mut failures, "mode", fchmod(fd, Mode::from_raw_mode(node.mode)));
+        let mode = self.mode_for(node, owner, &mut failures);
+        self.note(&mut failures, "mode", fchmod(fd, mode));
         self.apply_xattrs(fd, &node.xattrs, &mut failures);
         self.note(&mut failures, "time", futimens(fd, &timestamps(node)));
         failures
     }
 
-    /// Applies everything to a link, pipe or device that lies in `directory`.
+    /// Applies everything to a link, pipe or device, of which this is a descriptor.
     #[must_use]
-    pub fn apply_special(self, directory: &impl AsFd, name: &[u8], node: &Node) -> NotApplied {
+    pub fn apply_special(self, special: &OwnedFd, node: &Node) -> NotApplied {
         let mut failures = Vec::new();
+        // Not every call takes a descriptor that is not open for reading; the kernel's own path of it is as safe.
+        let path = format!("/proc/self/fd/{}", special.as_raw_fd());
         let (uid, gid) = (Some(Uid::from_raw(node.uid)), Some(Gid::from_raw(node.gid)));
-        let owner = chownat(directory, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW);
-        self.note(&mut failures, "owner", owner);
+        let mode = self.mode_for(node, chownat(special, c"", uid, gid, AtFlags::EMPTY_PATH), &mut failures);
         if !matches!(node.kind, NodeKind::Symlink { .. }) {
-            self.note(
-                &mut failures,
-                "mode",
-                chmodat(directory, name, Mode::from_raw_mode(node.mode), AtFlags::empty()),
-            );
+            self.note(&mut failures, "mode", chmodat(CWD, path.as_str(), mode, AtFlags::empty()));
         }
         for xattr in &node.xattrs {
-            // There is no call for an attribute of an entry in a directory; the kernel's own path of it is as safe.
-            let mut path = format!("/proc/self/fd/{}/", directory.as_fd().as_raw_fd()).into_bytes();
-            path.extend_from_slice(name);
-            let set = lsetxattr(path.as_slice(), xattr.name.as_ref(), &xattr.value, XattrFlags::empty());
+            let set = setxattr(path.as_str(), xattr.name.as_ref(), &xattr.value, XattrFlags::empty());
             self.note(&mut failures, &format!("attribute {}", xattr.name.to_text()), set);
         }
-        let time = utimensat(directory, name, &timestamps(node), AtFlags::SYMLINK_NOFOLLOW);
+        let time = utimensat(CWD, path.as_str(), &timestamps(node), AtFlags::empty());
         self.note(&mut failures, "time", time);
         failures
+    }
+
+    /// The mode of a node, without the rights of its owner and group where somebody else has become the owner.
+    fn mode_for(self, node: &Node, owner: rustix::io::Result<()>, failures: &mut NotApplied) -> Mode {
+        let mode = Mode::from_raw_mode(node.mode);
+        let set_ids = Mode::SUID | Mode::SGID;
+        let is_owned = owner.is_ok();
+        self.note(failures, "owner", owner);
+        if is_owned || !mode.intersects(set_ids) {
+            return mode;
+        }
+        let why = "it was made without set-user-id and set-group-id, because its owner could not be set";
+        failures.push(why.to_owned());
+        mode.difference(set_ids)
     }
 
     fn apply_xattrs(self, fd: &impl AsFd, xattrs: &[Xattr], failures: &mut NotApplied) {

@@ -1,107 +1,101 @@
-//! A directory that nothing written through it can leave.
-//!
-//! Paths are resolved by the kernel beneath the root and through no link whatever (`openat2`), so neither a link that
-//! stands in the target nor a hostile name leads elsewhere. Every path is relative to the root and made of bytes.
+//! A directory that nothing written through it can leave: through no link, onto no other mount.
 
 use std::fs::File;
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
 
 use rustix::fs::{
-    AtFlags, FileType, Mode, OFlags, RenameFlags, ResolveFlags, Stat, fstat, fsync, linkat, mkdirat, mknodat, openat,
-    openat2, readlinkat, renameat, renameat_with, statat, symlinkat, syncfs, unlinkat,
+    AtFlags, FileType, Mode, OFlags, RenameFlags, fsync, linkat, mkdirat, mknodat, openat, readlinkat, renameat,
+    renameat_with, symlinkat, syncfs, unlinkat,
 };
+use rustix::io::Errno;
 
-use super::Error;
+use super::{Error, special};
 use crate::model::{Node, NodeKind, show_path};
+use crate::rooted::{Descent, RootedDir, Status, Step, Trust, explain, join, split};
 use crate::source::UNFINISHED_PREFIX;
-
-/// Longest path that is given to the kernel at once.
-const PATH_BYTES_MAX: usize = 4_000;
 
 /// What stands at a path.
 #[derive(Debug, Clone)]
 pub struct Existing {
-    stat: Stat,
+    status: Status,
+}
+
+impl From<Status> for Existing {
+    fn from(status: Status) -> Self {
+        Self { status }
+    }
 }
 
 impl Existing {
-    fn file_type(&self) -> FileType {
-        FileType::from_raw_mode(self.stat.st_mode)
+    /// What a file is open on.
+    ///
+    /// # Errors
+    /// Those of the operating system.
+    pub fn of(file: impl AsFd) -> io::Result<Self> {
+        Ok(Self { status: Status::of(file)? })
     }
 
     /// Whether it is a directory.
     #[must_use]
     pub fn is_directory(&self) -> bool {
-        self.file_type() == FileType::Directory
+        self.status.is_directory()
     }
 
     /// Whether it is a regular file of this length.
     #[must_use]
     pub fn is_file_of(&self, size_bytes: u64) -> bool {
-        self.file_type() == FileType::RegularFile && u64::try_from(self.stat.st_size) == Ok(size_bytes)
+        self.status.is_file() && self.status.size_bytes() == size_bytes
     }
 
     /// Whether it is a socket.
     #[must_use]
     pub fn is_socket(&self) -> bool {
-        self.file_type() == FileType::Socket
+        self.status.file_type() == FileType::Socket
     }
 
-    /// Whether it has other names besides.
+    /// Whether the owner and the mode of the node may be given to it: one that has other names besides may be somebody
+    /// else's file, which is then replaced and not changed, unless it has them already.
     #[must_use]
-    pub const fn has_other_names(&self) -> bool {
-        self.stat.st_nlink > 1
+    pub fn may_become(&self, node: &Node) -> bool {
+        let has_them = (self.status.uid(), self.status.gid(), self.status.mode()) == (node.uid, node.gid, node.mode);
+        self.status.links() <= 1 || (node.links > 1 && has_them)
     }
 
     /// What identifies the inode.
     #[must_use]
-    pub const fn identity(&self) -> (u64, u64) {
-        (self.stat.st_dev, self.stat.st_ino)
+    pub fn identity(&self) -> (u64, u64) {
+        self.status.identity()
     }
 
     /// Whether it is the same pipe or device as the node.
     #[must_use]
     pub fn is_same_special(&self, node: &Node) -> bool {
-        match node.kind {
-            NodeKind::Fifo => self.file_type() == FileType::Fifo,
-            NodeKind::CharDevice { number } => {
-                self.file_type() == FileType::CharacterDevice && self.stat.st_rdev == number
-            }
-            NodeKind::BlockDevice { number } => {
-                self.file_type() == FileType::BlockDevice && self.stat.st_rdev == number
-            }
-            _ => false,
-        }
+        special::is_same(&self.status, node)
     }
 }
 
 /// A root directory.
 #[derive(Debug)]
 pub struct Beneath {
-    root: Arc<OwnedFd>,
+    tree: RootedDir,
     shown: String,
-    device: u64,
     /// A directory that is never removed, by device and inode.
     guarded: Option<(u64, u64)>,
-    /// The directory that was opened last, because the next path mostly lies in it.
-    last: Option<(Vec<u8>, Arc<OwnedFd>)>,
     next_temporary: u64,
 }
 
 impl Beneath {
-    /// Opens the root. A link there is followed: the root is the user's choice.
+    /// Opens the root. A link there is followed when its owner is believed.
     ///
     /// # Errors
     /// [`Error::Io`].
-    pub fn open(root: &Path) -> Result<Self, Error> {
+    pub fn open(root: &Path, trust: &Trust) -> Result<Self, Error> {
         let shown = root.display().to_string();
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let fd =
-            rustix::fs::open(root, flags, Mode::empty()).map_err(|errno| Error::io("open", shown.clone(), errno))?;
-        let device = fstat(&fd).map_err(|errno| Error::io("look at", shown.clone(), errno))?.st_dev;
-        Ok(Self { root: Arc::new(fd), shown, device, guarded: None, last: None, next_temporary: 0 })
+        let tree = RootedDir::open(root, trust).map_err(|errno| Error::io("open", shown.clone(), errno))?;
+        Ok(Self { tree, shown, guarded: None, next_temporary: 0 })
     }
 
     /// Never removes `directory`, wherever it is met.
@@ -110,11 +104,16 @@ impl Beneath {
         self.guarded = stat.map(|stat| (stat.st_dev, stat.st_ino));
     }
 
-    /// Whether a directory is another file system, or the one that is guarded: nothing of it is ever removed.
+    /// Whether something is mounted here, or this is the directory that is guarded: nothing of it is ever changed.
     #[must_use]
     pub fn is_guarded(&self, existing: &Existing) -> bool {
-        let (device, _) = existing.identity();
-        existing.is_directory() && (device != self.device || self.guarded == Some(existing.identity()))
+        self.is_mount(existing) || (existing.is_directory() && self.guarded == Some(existing.identity()))
+    }
+
+    /// Whether something is mounted here.
+    #[must_use]
+    pub const fn is_mount(&self, existing: &Existing) -> bool {
+        self.tree.is_mount(&existing.status)
     }
 
     /// A path as text, for messages.
@@ -128,14 +127,9 @@ impl Beneath {
     /// # Errors
     /// [`Error::Io`].
     pub fn look(&mut self, path: &[u8]) -> Result<Option<Existing>, Error> {
-        let (parent, name) = match self.parent(path) {
-            Ok(found) => found,
-            Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        match statat(&parent, name, AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(stat) => Ok(Some(Existing { stat })),
-            Err(rustix::io::Errno::NOENT) => Ok(None),
+        match self.tree.status(path) {
+            Ok(status) => Ok(Some(Existing { status })),
+            Err(Errno::NOENT) => Ok(None),
             Err(errno) => Err(self.failed("look at", path, errno)),
         }
     }
@@ -154,16 +148,7 @@ impl Beneath {
     /// # Errors
     /// [`Error::Io`].
     pub fn names(&mut self, path: &[u8]) -> Result<Vec<Vec<u8>>, Error> {
-        let directory = self.directory(path)?;
-        let failed = |errno| Error::io("list", self.show(path), errno);
-        let mut names = Vec::new();
-        for entry in rustix::fs::Dir::read_from(&directory).map_err(failed)? {
-            let name = entry.map_err(failed)?.file_name().to_bytes().to_vec();
-            if name != b"." && name != b".." {
-                names.push(name);
-            }
-        }
-        Ok(names)
+        self.tree.names(path).map_err(|errno| self.failed("list", path, errno))
     }
 
     /// Makes a directory unless one stands there.
@@ -173,7 +158,7 @@ impl Beneath {
     pub fn make_directory(&mut self, path: &[u8]) -> Result<(), Error> {
         let (parent, name) = self.parent(path)?;
         match mkdirat(&parent, name, Mode::RWXU) {
-            Ok(()) | Err(rustix::io::Errno::EXIST) => Ok(()),
+            Ok(()) | Err(Errno::EXIST) => Ok(()),
             Err(errno) => Err(self.failed("create", path, errno)),
         }
     }
@@ -189,29 +174,38 @@ impl Beneath {
             let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             match openat(&parent, name, flags, Mode::RUSR | Mode::WUSR) {
                 Ok(fd) => return Ok((File::from(fd), temporary)),
-                Err(rustix::io::Errno::EXIST) => {}
+                Err(Errno::EXIST) => {}
                 Err(errno) => return Err(self.failed("create a file beside", path, errno)),
             }
         }
     }
 
-    /// Makes a link, pipe or device beside a path and puts it in place. Sockets are not made.
+    /// Makes a link, pipe or device beside a path, which only its user may use, for [`Beneath::put_in_place`].
     ///
     /// # Errors
     /// [`Error::Io`].
-    pub fn make_special(&mut self, path: &[u8], node: &Node) -> Result<(), Error> {
+    pub fn temporary_special(&mut self, path: &[u8], node: &Node) -> Result<Vec<u8>, Error> {
         let temporary = self.temporary_path(path);
         let (parent, name) = self.parent(&temporary)?;
-        let mode = Mode::from_raw_mode(node.mode);
+        let mode = Mode::RUSR | Mode::WUSR;
         let made = match &node.kind {
             NodeKind::Symlink { target } => symlinkat(target.as_ref(), &parent, name),
             NodeKind::Fifo => mknodat(&parent, name, FileType::Fifo, mode, 0),
             NodeKind::CharDevice { number } => mknodat(&parent, name, FileType::CharacterDevice, mode, *number),
             NodeKind::BlockDevice { number } => mknodat(&parent, name, FileType::BlockDevice, mode, *number),
-            NodeKind::File { .. } | NodeKind::Directory { .. } | NodeKind::Socket => return Ok(()),
+            NodeKind::File { .. } | NodeKind::Directory { .. } | NodeKind::Socket => Err(Errno::INVAL),
         };
         made.map_err(|errno| self.failed("create", path, errno))?;
-        self.put_in_place(&temporary, path)
+        Ok(temporary)
+    }
+
+    /// A descriptor of the link, pipe or device at a path, which is looked at once more: somebody may have exchanged it.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn open_special(&mut self, path: &[u8], node: &Node) -> Result<OwnedFd, Error> {
+        let (parent, name) = self.parent(path)?;
+        special::open(&parent, name, node).map_err(|error| Error::io("open", self.show(path), error))
     }
 
     /// Gives the file at `from` a second name at `to`, in the place of what stands there.
@@ -235,7 +229,7 @@ impl Beneath {
         let (parent, name) = self.parent(path)?;
         let (_, temporary_name) = split(temporary);
         match renameat(&parent, temporary_name, &parent, name) {
-            Err(rustix::io::Errno::ISDIR | rustix::io::Errno::NOTEMPTY | rustix::io::Errno::EXIST) => {}
+            Err(Errno::ISDIR | Errno::NOTEMPTY | Errno::EXIST) => {}
             result => return result.map_err(|errno| self.failed("replace", path, errno)),
         }
         // A directory stands there: it changes places with the new entry and is then taken away.
@@ -247,23 +241,42 @@ impl Beneath {
     /// Removes whatever stands at a path, with everything in it. Links are removed, not followed.
     ///
     /// # Errors
-    /// [`Error::Io`].
+    /// [`Error::Io`]; [`Error::Unusable`] when something is mounted in it, or the guarded directory lies there.
     pub fn remove(&mut self, path: &[u8]) -> Result<(), Error> {
-        let Some(existing) = self.look(path)? else { return Ok(()) };
-        if self.is_guarded(&existing) {
-            let shown = self.show(path);
-            return Err(Error::Unusable(format!(
-                "{shown} is the repository or another file system, and is left as it is"
-            )));
-        }
-        if existing.is_directory() {
-            for name in self.names(path)? {
-                self.remove(&join(path, &name))?;
+        let Some(mut descent) = self.descend(path)? else { return Ok(()) };
+        while let Some(step) = self.next_step(&mut descent)? {
+            match step {
+                Step::Entry(status) if self.is_guarded(&Existing { status }) => {
+                    let shown = self.show(descent.path());
+                    let why = "is a mount or the repository, and is left as it is";
+                    return Err(Error::Unusable(format!("{shown} {why}")));
+                }
+                Step::Entry(status) if status.is_directory() => {}
+                Step::Entry(_) => self.unlink(descent.path(), AtFlags::empty())?,
+                Step::Leave => self.unlink(descent.path(), AtFlags::REMOVEDIR)?,
             }
         }
-        self.last = None;
+        Ok(())
+    }
+
+    /// A walk over what stands at a path and below; `None` when nothing does.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn descend(&mut self, path: &[u8]) -> Result<Option<Descent>, Error> {
+        Ok(self.look(path)?.map(|existing| Descent::new(path, existing.status)))
+    }
+
+    /// The next step of a walk.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn next_step(&mut self, descent: &mut Descent) -> Result<Option<Step>, Error> {
+        descent.next(&mut self.tree).map_err(|errno| self.failed("look at", descent.path(), errno))
+    }
+
+    fn unlink(&mut self, path: &[u8], flags: AtFlags) -> Result<(), Error> {
         let (parent, name) = self.parent(path)?;
-        let flags = if existing.is_directory() { AtFlags::REMOVEDIR } else { AtFlags::empty() };
         unlinkat(&parent, name, flags).map_err(|errno| self.failed("remove", path, errno))
     }
 
@@ -272,9 +285,7 @@ impl Beneath {
     /// # Errors
     /// [`Error::Io`].
     pub fn open_file(&mut self, path: &[u8]) -> Result<File, Error> {
-        let (parent, name) = self.parent(path)?;
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        openat(&parent, name, flags, Mode::empty()).map(File::from).map_err(|errno| self.failed("open", path, errno))
+        self.tree.open_file(path).map_err(|error| Error::io("open", self.show(path), error))
     }
 
     /// The directory at a path, opened.
@@ -282,23 +293,7 @@ impl Beneath {
     /// # Errors
     /// [`Error::Io`].
     pub fn directory(&mut self, path: &[u8]) -> Result<Arc<OwnedFd>, Error> {
-        if path.is_empty() {
-            return Ok(Arc::clone(&self.root));
-        }
-        if let Some((last, fd)) = &self.last
-            && last == path
-        {
-            return Ok(Arc::clone(fd));
-        }
-        let mut directory = Arc::clone(&self.root);
-        let mut rest = path;
-        while !rest.is_empty() {
-            let (part, after) = split_long(rest);
-            directory = Arc::new(open_beneath(&directory, part).map_err(|errno| self.failed("open", path, errno))?);
-            rest = after;
-        }
-        self.last = Some((path.to_vec(), Arc::clone(&directory)));
-        Ok(directory)
+        self.tree.directory(path).map_err(|errno| self.failed("open", path, errno))
     }
 
     /// The opened directory around a path, and the last name of the path.
@@ -315,9 +310,8 @@ impl Beneath {
     /// # Errors
     /// [`Error::Io`].
     pub fn sync(&self) -> Result<(), Error> {
-        syncfs(self.root.as_fd())
-            .and_then(|()| fsync(self.root.as_fd()))
-            .map_err(|errno| Error::io("sync", self.shown.clone(), errno))
+        let root = self.tree.root();
+        syncfs(root).and_then(|()| fsync(root)).map_err(|errno| Error::io("sync", self.shown.clone(), errno))
     }
 
     fn temporary_path(&mut self, path: &[u8]) -> Vec<u8> {
@@ -328,36 +322,8 @@ impl Beneath {
         join(parent, &name)
     }
 
-    fn failed(&self, action: &'static str, path: &[u8], errno: rustix::io::Errno) -> Error {
-        Error::io(action, self.show(path), errno)
-    }
-}
-
-/// A path below a directory.
-#[must_use]
-pub(crate) fn join(directory: &[u8], name: &[u8]) -> Vec<u8> {
-    if directory.is_empty() { name.to_vec() } else { [directory, b"/", name].concat() }
-}
-
-fn open_beneath(directory: &OwnedFd, path: &[u8]) -> rustix::io::Result<OwnedFd> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-    openat2(directory, path, flags, Mode::empty(), resolve)
-}
-
-fn split(path: &[u8]) -> (&[u8], &[u8]) {
-    match path.iter().rposition(|byte| *byte == b'/') {
-        Some(slash) => (path.get(..slash).unwrap_or_default(), path.get(slash + 1..).unwrap_or_default()),
-        None => (b"", path),
-    }
-}
-
-/// As much of a path as the kernel takes at once, and the rest.
-fn split_long(path: &[u8]) -> (&[u8], &[u8]) {
-    let Some(start) = path.get(..PATH_BYTES_MAX) else { return (path, b"") };
-    match start.iter().rposition(|byte| *byte == b'/') {
-        Some(slash) => (path.get(..slash).unwrap_or_default(), path.get(slash + 1..).unwrap_or_default()),
-        None => (path, b""),
+    fn failed(&self, action: &'static str, path: &[u8], errno: Errno) -> Error {
+        Error::io(action, self.show(path), explain(errno))
     }
 }
 
@@ -374,7 +340,7 @@ mod tests {
         std::fs::create_dir(&root).expect("create");
         std::fs::create_dir(&outside).expect("create");
         symlink(&outside, root.join("link")).expect("link");
-        let mut beneath = Beneath::open(&root).expect("open");
+        let mut beneath = Beneath::open(&root, &Trust::default()).expect("open");
         for path in [&b"link/new"[..], b"../outside/new", b"link/../new"] {
             assert!(beneath.temporary_file(path).is_err(), "{}", show_path(path));
             assert!(beneath.make_directory(path).is_err(), "{}", show_path(path));
@@ -388,7 +354,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("temporary folder");
         std::fs::create_dir_all(folder.path().join("name/deep")).expect("create");
         std::fs::write(folder.path().join("name/deep/file"), b"x").expect("write");
-        let mut beneath = Beneath::open(folder.path()).expect("open");
+        let mut beneath = Beneath::open(folder.path(), &Trust::default()).expect("open");
         let (_, temporary) = beneath.temporary_file(b"name").expect("temporary file");
         beneath.put_in_place(&temporary, b"name").expect("replace");
         assert!(folder.path().join("name").is_file());
@@ -398,7 +364,7 @@ mod tests {
     #[test]
     fn paths_longer_than_the_kernel_takes_at_once() {
         let folder = tempfile::tempdir().expect("temporary folder");
-        let mut beneath = Beneath::open(folder.path()).expect("open");
+        let mut beneath = Beneath::open(folder.path(), &Trust::default()).expect("open");
         let mut path = Vec::new();
         for _ in 0..45 {
             path = join(&path, &[b'x'; 200]);

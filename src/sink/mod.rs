@@ -9,12 +9,12 @@ mod file;
 mod gzip;
 mod ownership;
 pub mod postgres;
+mod special;
 
 use std::io;
 
 pub use archive::{Holes, TarWriter};
 pub use attributes::{Attributes, NotApplied};
-pub(crate) use beneath::join;
 pub use beneath::{Beneath, Existing};
 pub use file::{FileTarget, Layout};
 pub use gzip::GzipWriter;

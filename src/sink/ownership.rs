@@ -4,14 +4,15 @@ use std::path::Path;
 
 use rustix::fs::{AtFlags, Gid, Uid, chownat, fchown};
 
-use super::{Beneath, Error, join};
+use super::{Beneath, Error};
+use crate::rooted::{Trust, join};
 
-/// Makes a user, and the group of its number, the owner of a directory and of everything beneath it. A link there is followed.
+/// Makes a user, and the group of its number, the owner of a directory and of everything beneath it.
 ///
 /// # Errors
 /// [`Error::Io`].
 pub fn give_to(directory: &Path, user: u32) -> Result<(), Error> {
-    let mut beneath = Beneath::open(directory)?;
+    let mut beneath = Beneath::open(directory, &Trust::default())?;
     let (uid, gid) = (Some(Uid::from_raw(user)), Some(Gid::from_raw(user)));
     let root = beneath.directory(b"")?;
     fchown(&root, uid, gid).map_err(|errno| Error::io("give away", beneath.show(b""), errno))?;

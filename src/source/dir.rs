@@ -1,24 +1,41 @@
-//! A directory as a source: everything below it, in the order of names, on one file system.
+//! A directory as a source: everything below it, in the order of names, on one mount.
 //!
-//! `.gitignore` means nothing here. What is left out is what the user excluded and what marks itself as a cache.
+//! It is walked by descriptors and through no link, so whoever may change it meanwhile leads the walk nowhere else.
+//! `.gitignore` means nothing here. What is left out is what the user excluded, what marks itself as a cache, and what is
+//! mounted there.
 
+use std::ffi::OsStr;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use walkdir::{DirEntry, WalkDir};
+use rustix::fs::{FileType, Mode, OFlags, openat};
+use walkdir::WalkDir;
 
 use super::exclude::is_tagged_cache;
 use super::{Error, Excludes, Owners, Stop, UNFINISHED_PREFIX, Visitor};
-use crate::model::{Node, show_path};
+use crate::limits::{NAME_BYTES_MAX, PATH_BYTES_MAX, TREE_DEPTH_MAX};
+use crate::model::{Node, NodeKind, show_path};
+use crate::rooted::{self, Place, RootedDir, Status, Trust, explain, mounts_below};
+
+/// What an empty file system has.
+const MADE_BY_FILE_SYSTEM: &[u8] = b"lost+found";
 
 /// A directory that is to be backed up.
 #[derive(Debug)]
 pub struct DirSource {
     root: PathBuf,
+    trust: Trust,
     excludes: Excludes,
     /// Device and inode of a directory that is never entered: the repository itself.
     forbidden: Option<(u64, u64)>,
+    /// Directories that are saved by themselves: device, inode and name of each.
+    components: Vec<(u64, u64, String)>,
+    /// How it is decided what becomes of a mount, with `{}` for its pattern.
+    decision: Option<String>,
     /// Whether what marks itself as a cache is shown like everything else.
     with_caches: bool,
     problems: Vec<String>,
@@ -28,7 +45,16 @@ impl DirSource {
     /// The directory `root`. Its existence is checked when it is read.
     #[must_use]
     pub fn new(root: impl Into<PathBuf>, excludes: Excludes) -> Self {
-        Self { root: root.into(), excludes, forbidden: None, with_caches: false, problems: Vec::new() }
+        Self {
+            root: root.into(),
+            trust: Trust::default(),
+            excludes,
+            forbidden: None,
+            components: Vec::new(),
+            decision: None,
+            with_caches: false,
+            problems: Vec::new(),
+        }
     }
 
     /// The root of the directory.
@@ -37,11 +63,33 @@ impl DirSource {
         &self.root
     }
 
+    /// Follows links on the way to the root when `trust` believes their owners.
+    #[must_use]
+    pub fn trusting(mut self, trust: Trust) -> Self {
+        self.trust = trust;
+        self
+    }
+
     /// Never enters `directory`, wherever it is met.
     #[must_use]
     pub fn forbidding(mut self, directory: Option<&Path>) -> Self {
-        let metadata = directory.and_then(|directory| std::fs::metadata(directory).ok());
-        self.forbidden = metadata.map(|metadata| (metadata.dev(), metadata.ino()));
+        self.forbidden = directory.and_then(identity_of);
+        self
+    }
+
+    /// Knows a directory that is saved as a component of its own: where it is mounted below this one, nothing is missing.
+    #[must_use]
+    pub fn beside(mut self, name: &str, directory: &Path) -> Self {
+        if let Some((device, inode)) = identity_of(directory) {
+            self.components.push((device, inode, name.to_owned()));
+        }
+        self
+    }
+
+    /// Says in the error for a mount how it is decided what becomes of it; `{}` stands for the pattern that excludes it.
+    #[must_use]
+    pub fn deciding(mut self, how: String) -> Self {
+        self.decision = Some(how);
         self
     }
 
@@ -67,125 +115,214 @@ impl DirSource {
         metadata.map(|metadata| metadata.len()).sum()
     }
 
+    /// What is missing because something is mounted below the root, without walking through it.
+    #[must_use]
+    pub fn missing_mounts(&self) -> Vec<String> {
+        let Ok(root) = self.root.canonicalize() else { return Vec::new() };
+        let mut inside: Vec<PathBuf> = Vec::new();
+        let mut missing = Vec::new();
+        for place in mounts_below(&root).unwrap_or_default() {
+            let relative = place.strip_prefix(&root).unwrap_or(&place);
+            let is_reached = !relative.ancestors().any(|part| self.excludes.matches(part))
+                && !inside.iter().any(|mount| place.starts_with(mount));
+            if is_reached && let Some(why) = self.missing_at(&place, relative) {
+                missing.push(why);
+            }
+            inside.push(place);
+        }
+        missing
+    }
+
+    fn missing_at(&self, place: &Path, relative: &Path) -> Option<String> {
+        let (around, name) = (self.trust.open_directory(place.parent()?).ok()?, place.file_name()?.as_bytes());
+        let status = Status::of_entry(&around, name).ok()?;
+        let is_empty = is_empty(&Place { directory: around.as_fd(), name, path: place }, &status);
+        let shown = show_path(self.root.join(relative).as_os_str().as_bytes());
+        self.on_mount((&shown, relative.as_os_str().as_bytes()), &status, is_empty).err()
+    }
+
+    /// What is to be said of a mount that is left out: a note, or an error when its content is missing and nobody has decided
+    /// so.
+    fn on_mount(&self, (shown, relative): (&str, &[u8]), status: &Status, is_empty: bool) -> Result<String, String> {
+        let component = self.components.iter().find(|(device, inode, _)| (*device, *inode) == status.identity());
+        if let Some((_, _, name)) = component {
+            return Ok(format!("left out what is in {shown}: the component {name} is mounted there"));
+        }
+        if is_empty {
+            return Ok(format!("left out {shown}: something empty is mounted there"));
+        }
+        let decision = self.decision.as_deref().unwrap_or("exclude `{}`, or save it as a component of its own");
+        let decision = decision.replace("{}", &Excludes::pattern_of(relative));
+        Err(format!("what is in {shown} is not saved, because it is mounted there: {decision}"))
+    }
+
     /// Shows everything to `visitor`; the root is called `name`.
     ///
     /// # Errors
     /// [`Error::Root`] and [`Error::NotADirectory`] when there is nothing to show; [`Error::Stop`].
     pub fn visit(&self, name: &str, visitor: &mut dyn Visitor) -> Result<(), Error> {
         let path = self.root.display().to_string();
-        let failed = |source| Error::Root { path: path.clone(), source };
-        let metadata = std::fs::metadata(&self.root).map_err(failed)?;
-        if !metadata.is_dir() {
-            return Err(Error::NotADirectory { path });
-        }
-        std::fs::read_dir(&self.root).map_err(failed)?;
+        let failed = |source: io::Error| Error::Root { path: path.clone(), source };
+        let tree = RootedDir::open(&self.root, &self.trust).map_err(|error| match error.kind() {
+            io::ErrorKind::NotADirectory => Error::NotADirectory { path: path.clone() },
+            _ => failed(error),
+        })?;
+        let root = Arc::clone(tree.root());
+        let status = Status::of(&root).map_err(|errno| failed(errno.into()))?;
         let owners = Owners::of_system();
-        let root = owners.node(name.as_bytes(), &self.root, &metadata).map_err(failed)?;
-        let mut walk = Walk { source: self, owners, device: metadata.dev(), depth: 0, visitor };
-        self.problems.iter().for_each(|problem| walk.visitor.error(problem.clone()));
-        walk.visitor.enter(root, &self.root)?;
-        walk.run()?;
-        for _ in 0..=walk.depth {
-            walk.visitor.leave()?;
-        }
-        Ok(())
+        let place = Place { directory: root.as_fd(), name: b".", path: &self.root };
+        let node = owners.node(name.as_bytes(), &place, &status).map_err(failed)?;
+        let names = sorted_names(&root).map_err(|errno| failed(errno.into()))?;
+        self.problems.iter().for_each(|problem| visitor.error(problem.clone()));
+        visitor.enter(node, Some(&place))?;
+        let path = self.root.as_os_str().as_bytes().to_vec();
+        let root_len = if path.ends_with(b"/") { path.len() } else { path.len() + 1 };
+        let levels = vec![Level { names, len: path.len() }];
+        Ok(Walk { source: self, owners, tree, path, root_len, levels, visitor }.run()?)
     }
+}
+
+/// A directory whose entries are being shown.
+struct Level {
+    names: std::vec::IntoIter<Vec<u8>>,
+    /// Length of its path.
+    len: usize,
 }
 
 struct Walk<'a> {
     source: &'a DirSource,
     owners: Owners,
-    device: u64,
-    /// Directories below the root that have been entered.
-    depth: usize,
+    tree: RootedDir,
+    /// The path of the current entry, with the root's own path before it, and where the part below the root begins.
+    path: Vec<u8>,
+    root_len: usize,
+    levels: Vec<Level>,
     visitor: &'a mut dyn Visitor,
 }
 
 impl Walk<'_> {
-    fn run(&mut self) -> Result<(), Stop> {
-        let mut entries = WalkDir::new(&self.source.root).min_depth(1).sort_by_file_name().into_iter();
-        while let Some(entry) = entries.next() {
-            let entry = match entry {
-                Ok(entry) => entry,
-                Err(error) => {
-                    self.walk_error(&error);
-                    continue;
-                }
-            };
-            // Entries of the root have depth 1: so many directories less one are open around them.
-            while self.depth >= entry.depth() {
-                self.depth -= 1;
+    fn run(mut self) -> Result<(), Stop> {
+        while let Some(level) = self.levels.last_mut() {
+            self.path.truncate(level.len);
+            let Some(name) = level.names.next() else {
+                self.levels.pop();
                 self.visitor.leave()?;
+                continue;
+            };
+            if !self.path.ends_with(b"/") {
+                self.path.push(b'/');
             }
-            let is_directory = entry.file_type().is_dir();
-            let entered = self.entry(&entry)?;
-            if is_directory && !entered {
-                entries.skip_current_dir();
-            }
+            self.path.extend_from_slice(&name);
+            self.entry(&name)?;
         }
         Ok(())
     }
 
-    /// Shows an entry; `true` when it is a directory that is to be entered.
-    fn entry(&mut self, entry: &DirEntry) -> Result<bool, Stop> {
-        let path = entry.path();
-        let relative = path.strip_prefix(&self.source.root).unwrap_or(path);
-        let unfinished = entry.file_name().as_bytes().starts_with(UNFINISHED_PREFIX);
-        if unfinished || self.source.excludes.matches(relative) {
-            return Ok(false);
+    fn show(&self) -> String {
+        show_path(&self.path)
+    }
+
+    /// Shows the current entry, and goes into it when it is a directory that is to be saved.
+    fn entry(&mut self, name: &[u8]) -> Result<(), Stop> {
+        let relative = self.path.get(self.root_len..).unwrap_or_default();
+        let is_excluded = self.source.excludes.matches(Path::new(OsStr::from_bytes(relative)));
+        if name.starts_with(UNFINISHED_PREFIX) || is_excluded {
+            return Ok(());
         }
-        let metadata = match entry.metadata() {
-            Ok(metadata) => metadata,
-            Err(error) => {
-                self.walk_error(&error);
-                return Ok(false);
-            }
+        let around = match self.tree.directory(rooted::split(relative).0) {
+            Ok(around) => around,
+            Err(errno) => return self.failed(&explain(errno)),
         };
-        let node = match self.owners.node(entry.file_name().as_bytes(), path, &metadata) {
+        let place = Place { directory: around.as_fd(), name, path: Path::new(OsStr::from_bytes(&self.path)) };
+        let status = match Status::of_entry(&around, name) {
+            Ok(status) => status,
+            Err(errno) => return self.failed(&explain(errno)),
+        };
+        let node = match self.owners.node(name, &place, &status) {
             Ok(node) => node,
-            Err(error) => {
-                self.visitor.error(format!("cannot read {}: {error}", show(path)));
-                return Ok(false);
-            }
+            Err(error) => return self.failed(&error),
         };
-        if node.is_directory() {
-            return self.directory(node, path);
-        }
-        if node.is_file() {
-            self.visitor.file(node, path)?;
-        } else {
-            self.visitor.special(node, path)?;
-        }
-        Ok(false)
-    }
-
-    fn directory(&mut self, node: Node, path: &Path) -> Result<bool, Stop> {
-        if self.source.forbidden == Some((node.device, node.inode)) {
-            self.visitor.note(format!("left out {}: it is the repository", show(path)));
-            return Ok(false);
-        }
-        let foreign = node.device != self.device;
-        let cache = !foreign && !self.source.with_caches && is_tagged_cache(path);
-        self.visitor.enter(node, path)?;
-        self.depth += 1;
-        if foreign {
-            self.visitor.note(format!("left out what is in {}: it is another file system", show(path)));
-        }
-        Ok(!foreign && !cache)
-    }
-
-    fn walk_error(&mut self, error: &walkdir::Error) {
-        let place = error.path().map_or_else(|| show(&self.source.root), show);
-        match error.io_error() {
-            Some(cause) if cause.kind() == std::io::ErrorKind::NotFound => {
-                self.visitor.note(format!("{place} vanished before it was read"));
+        if self.tree.is_mount(&status) {
+            if node.is_directory() {
+                self.visitor.enter(node, Some(&place))?;
+                self.visitor.leave()?;
             }
-            Some(cause) => self.visitor.error(format!("cannot read {place}: {cause}")),
-            None => self.visitor.error(format!("cannot read {place}: {error}")),
+            let shown = show_path(&self.path);
+            match self.source.on_mount((&shown, relative), &status, is_empty(&place, &status)) {
+                Ok(note) => self.visitor.note(note),
+                Err(error) => self.visitor.error(error),
+            }
+            return Ok(());
         }
+        match node.kind {
+            NodeKind::Directory { .. } => self.directory(node, &around, name),
+            NodeKind::File { .. } => self.visitor.file(node, &place),
+            _ => self.visitor.special(node, Some(&place)),
+        }
+    }
+
+    fn directory(&mut self, node: Node, around: &OwnedFd, name: &[u8]) -> Result<(), Stop> {
+        if self.source.forbidden == Some((node.device, node.inode)) {
+            self.visitor.note(format!("left out {}: it is the repository", self.show()));
+            return Ok(());
+        }
+        let place = Place { directory: around.as_fd(), name, path: Path::new(OsStr::from_bytes(&self.path)) };
+        self.visitor.enter(node, Some(&place))?;
+        let mut level = Level { names: Vec::new().into_iter(), len: self.path.len() };
+        if self.levels.len() >= TREE_DEPTH_MAX || self.path.len() > PATH_BYTES_MAX - 2 * NAME_BYTES_MAX {
+            // A message with all of such a path would be of no use.
+            let end = self.path.len().saturating_sub(NAME_BYTES_MAX);
+            let shown = show_path(self.path.get(end..).unwrap_or_default());
+            let what = format!("more than {TREE_DEPTH_MAX} directories or {} KiB deep", PATH_BYTES_MAX >> 10);
+            self.visitor.error(format!("what is in …{shown} is not saved: it lies {what}"));
+        } else {
+            let path = self.path.get(self.root_len..).unwrap_or_default();
+            let names = self.tree.directory(path).and_then(|directory| {
+                let is_cache = !self.source.with_caches && is_tagged_cache(directory.as_fd());
+                if is_cache { Ok(Vec::new().into_iter()) } else { sorted_names(&directory) }
+            });
+            match names {
+                Ok(names) => level.names = names,
+                Err(errno) => self.failed(&explain(errno))?,
+            }
+        }
+        self.levels.push(level);
+        Ok(())
+    }
+
+    /// Tells why the current entry cannot be read.
+    #[expect(clippy::unnecessary_wraps, reason = "it ends the work on an entry, as showing it does")]
+    fn failed(&mut self, error: &io::Error) -> Result<(), Stop> {
+        let shown = self.show();
+        if error.kind() == io::ErrorKind::NotFound {
+            self.visitor.note(format!("{shown} vanished before it was read"));
+        } else {
+            self.visitor.error(format!("cannot read {shown}: {error}"));
+        }
+        Ok(())
     }
 }
 
-fn show(path: &Path) -> String {
-    show_path(path.as_os_str().as_bytes())
+fn identity_of(directory: &Path) -> Option<(u64, u64)> {
+    directory.metadata().ok().map(|metadata| (metadata.dev(), metadata.ino()))
+}
+
+fn sorted_names(directory: &OwnedFd) -> rustix::io::Result<std::vec::IntoIter<Vec<u8>>> {
+    let mut names = rooted::names_in(directory)?;
+    names.sort_unstable();
+    Ok(names.into_iter())
+}
+
+/// Whether nothing is lost when what is mounted at a place is left out.
+fn is_empty(place: &Place<'_>, status: &Status) -> bool {
+    match status.file_type() {
+        FileType::Directory => {
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+            let directory = openat(place.directory, place.name, flags, Mode::empty());
+            let names = directory.and_then(rooted::names_in);
+            names.is_ok_and(|names| names.iter().all(|name| name == MADE_BY_FILE_SYSTEM))
+        }
+        FileType::RegularFile => status.size_bytes() == 0,
+        _ => true,
+    }
 }

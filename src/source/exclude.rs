@@ -2,16 +2,20 @@
 
 use std::fs::File;
 use std::io::Read;
+use std::os::fd::BorrowedFd;
 use std::path::Path;
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+use rustix::fs::OFlags;
 
 use super::Error;
+use crate::model::show_path;
+use crate::rooted::open_file;
 
 /// How the files begin that a restore is writing. One that a killed restore left is never backed up.
 pub const UNFINISHED_PREFIX: &[u8] = b".larder-restore-";
 /// The name of the file that marks a directory as a cache.
-pub const CACHE_TAG_NAME: &str = "CACHEDIR.TAG";
+const CACHE_TAG_NAME: &[u8] = b"CACHEDIR.TAG";
 const CACHE_TAG_SIGNATURE: &[u8; 43] = b"Signature: 8a477f597d28d172789f06886806bc55";
 
 /// Patterns of paths that are left out, relative to the root of a component.
@@ -43,6 +47,12 @@ impl Excludes {
         Ok(Self { patterns: builder.build().map_err(failed)? })
     }
 
+    /// The pattern that leaves out one path below the root, as text.
+    #[must_use]
+    pub fn pattern_of(relative: &[u8]) -> String {
+        format!("/{}", globset::escape(&show_path(relative)))
+    }
+
     /// Whether a path below the root is left out.
     #[must_use]
     pub fn matches(&self, relative: &Path) -> bool {
@@ -50,14 +60,13 @@ impl Excludes {
     }
 }
 
-/// Whether a directory carries the tag of <https://bford.info/cachedir/>.
-pub(super) fn is_tagged_cache(directory: &Path) -> bool {
-    File::open(directory.join(CACHE_TAG_NAME)).is_ok_and(is_cache_tag)
+/// Whether an open directory carries the tag of <https://bford.info/cachedir/>.
+#[must_use]
+pub fn is_tagged_cache(directory: BorrowedFd<'_>) -> bool {
+    open_file(directory, CACHE_TAG_NAME, OFlags::empty()).is_ok_and(is_cache_tag)
 }
 
-/// Whether this is the tag of a cache.
-#[must_use]
-pub fn is_cache_tag(mut file: File) -> bool {
+fn is_cache_tag(mut file: File) -> bool {
     let mut start = [0; CACHE_TAG_SIGNATURE.len()];
     file.read_exact(&mut start).is_ok() && start == *CACHE_TAG_SIGNATURE
 }

@@ -1,15 +1,17 @@
 //! Reading one regular file: its data without the holes, and whether it held still meanwhile.
 
-use std::fs::{File, Metadata, OpenOptions};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::FileExt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{OFlags, SeekFrom, seek};
+use rustix::io::Errno;
 
+use super::xattrs_of;
 use crate::limits::SPARSE_RUNS_MAX;
-use crate::model::Hole;
+use crate::model::{Hole, Xattr};
+use crate::rooted::{Place, Status, open_file};
 
 /// The unit that the operating system counts the blocks of a file in.
 const SECTOR_BYTES: u64 = 512;
@@ -29,11 +31,11 @@ pub enum Stability {
 
 /// A regular file that is being read.
 #[derive(Debug)]
-pub struct FileReader {
-    path: PathBuf,
+pub struct FileReader<'a> {
+    place: Place<'a>,
     file: File,
     opened: SystemTime,
-    before: Metadata,
+    before: Status,
     runs: Vec<(u64, u64)>,
     run: usize,
     position: u64,
@@ -41,52 +43,45 @@ pub struct FileReader {
     cut_short: Option<u64>,
 }
 
-impl FileReader {
-    /// Opens the file at `path`, never through a link.
+impl<'a> FileReader<'a> {
+    /// Opens the file at a place, never through a link.
     ///
     /// # Errors
     /// Those of the operating system; `InvalidInput` when there is no regular file any more.
-    pub fn open(path: &Path) -> io::Result<Self> {
-        let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
-        let open = |flags: OFlags| {
-            let custom = i32::try_from(flags.bits()).unwrap_or(0);
-            OpenOptions::new().read(true).custom_flags(custom).open(path)
-        };
+    pub fn open(place: &Place<'a>) -> io::Result<Self> {
+        let open = |flags| open_file(place.directory, place.name, flags);
         // Reading should not change the access time; only the owner may ask for that.
-        let file = match open(flags | OFlags::NOATIME) {
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => open(flags)?,
+        let file = match open(OFlags::NOATIME) {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => open(OFlags::empty())?,
             opened => opened?,
         };
         let opened = SystemTime::now();
-        let before = file.metadata()?;
-        if !before.is_file() {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file any more"));
-        }
-        let mut reader = Self {
-            path: path.to_owned(),
-            file,
-            opened,
-            before,
-            runs: Vec::new(),
-            run: 0,
-            position: 0,
-            cut_short: None,
-        };
+        let before = Status::of(&file)?;
+        let mut reader =
+            Self { place: *place, file, opened, before, runs: Vec::new(), run: 0, position: 0, cut_short: None };
         reader.runs = reader.data_runs();
         reader.rewind();
         Ok(reader)
     }
 
-    /// The metadata of the file as it was when it was opened.
+    /// What the kernel said of the file when it was opened.
     #[must_use]
-    pub const fn metadata(&self) -> &Metadata {
+    pub const fn status(&self) -> &Status {
         &self.before
+    }
+
+    /// The extended attributes of the file, sorted by name.
+    ///
+    /// # Errors
+    /// Those of [`xattrs_of`].
+    pub fn xattrs(&self) -> io::Result<Vec<Xattr>> {
+        xattrs_of(&self.file)
     }
 
     /// Length of the file, as far as it could be read.
     #[must_use]
     pub fn size_bytes(&self) -> u64 {
-        self.cut_short.unwrap_or(self.before.len())
+        self.cut_short.unwrap_or(self.before.size_bytes())
     }
 
     /// The holes of the file.
@@ -134,7 +129,8 @@ impl FileReader {
     /// another write from that one.
     #[must_use]
     pub fn is_fresh(&self) -> bool {
-        let changed = UNIX_EPOCH + Duration::new(self.before.ctime().try_into().unwrap_or(0), nanos(&self.before));
+        let (secs, nanos) = self.before.ctime();
+        let changed = UNIX_EPOCH + Duration::new(secs.try_into().unwrap_or(0), nanos);
         self.opened.duration_since(changed).is_ok_and(|age| age < CLOCK_TICK)
     }
 
@@ -143,18 +139,18 @@ impl FileReader {
     /// # Errors
     /// Those of the operating system.
     pub fn stability(&self) -> io::Result<Stability> {
-        let after = self.file.metadata()?;
-        let replaced = match std::fs::symlink_metadata(&self.path) {
-            Ok(now) => (now.ino(), now.dev()) != (self.before.ino(), self.before.dev()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => true,
-            Err(error) => return Err(error),
+        let after = Status::of(&self.file)?;
+        let replaced = match Status::of_entry(self.place.directory, self.place.name) {
+            Ok(now) => now.identity() != self.before.identity(),
+            Err(Errno::NOENT) => true,
+            Err(errno) => return Err(errno.into()),
         };
-        let same = |metadata: &Metadata| (metadata.len(), metadata.mtime(), metadata.mtime_nsec());
-        Ok(if replaced || self.cut_short.is_some() || after.len() < self.before.len() {
+        let same = |status: &Status| (status.size_bytes(), status.mtime());
+        Ok(if replaced || self.cut_short.is_some() || after.size_bytes() < self.before.size_bytes() {
             Stability::Changed
         } else if same(&after) == same(&self.before) {
             Stability::Stable
-        } else if after.len() > self.before.len() {
+        } else if after.size_bytes() > self.before.size_bytes() {
             Stability::Grew
         } else {
             Stability::Changed
@@ -168,9 +164,9 @@ impl FileReader {
 
     /// The runs of data as the file system tells them; one run where it cannot tell or there are too many.
     fn data_runs(&self) -> Vec<(u64, u64)> {
-        let len = self.before.len();
+        let len = self.before.size_bytes();
         let whole = if len == 0 { Vec::new() } else { vec![(0, len)] };
-        if self.before.blocks().saturating_mul(SECTOR_BYTES) >= len {
+        if self.before.sectors().saturating_mul(SECTOR_BYTES) >= len {
             return whole;
         }
         let mut runs = Vec::new();
@@ -193,17 +189,21 @@ impl FileReader {
     }
 }
 
-fn nanos(metadata: &Metadata) -> u32 {
-    u32::try_from(metadata.ctime_nsec()).unwrap_or(0)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs::OpenOptions;
     use std::io::Write;
+    use std::os::fd::AsFd;
+    use std::path::Path;
 
     use super::*;
 
-    fn read_all(reader: &mut FileReader) -> Vec<u8> {
+    fn open<'a>(directory: &'a File, path: &'a Path) -> FileReader<'a> {
+        let name = path.file_name().expect("a name").as_encoded_bytes();
+        FileReader::open(&Place { directory: directory.as_fd(), name, path }).expect("open")
+    }
+
+    fn read_all(reader: &mut FileReader<'_>) -> Vec<u8> {
         let mut bytes = Vec::new();
         let mut buffer = [0; 1000];
         loop {
@@ -217,22 +217,22 @@ mod tests {
     #[test]
     fn growing_is_told_from_being_cut_short_and_being_replaced() {
         let folder = tempfile::tempdir().expect("temporary folder");
-        let path = folder.path().join("log");
+        let (path, directory) = (folder.path().join("log"), File::open(folder.path()).expect("open"));
         std::fs::write(&path, b"one\n").expect("write");
 
-        let mut reader = FileReader::open(&path).expect("open");
+        let mut reader = open(&directory, &path);
         let mut file = OpenOptions::new().append(true).open(&path).expect("open");
         assert_eq!(read_all(&mut reader), b"one\n");
         assert_eq!(reader.stability().expect("stat"), Stability::Stable);
         file.write_all(b"two\n").expect("append");
         assert_eq!(reader.stability().expect("stat"), Stability::Grew);
 
-        let mut reader = FileReader::open(&path).expect("open");
+        let mut reader = open(&directory, &path);
         file.set_len(3).expect("cut");
         assert_eq!(read_all(&mut reader), b"one");
         assert_eq!(reader.stability().expect("stat"), Stability::Changed);
 
-        let reader = FileReader::open(&path).expect("open");
+        let reader = open(&directory, &path);
         std::fs::write(folder.path().join("new"), b"one").expect("write");
         std::fs::rename(folder.path().join("new"), &path).expect("rename");
         assert_eq!(reader.stability().expect("stat"), Stability::Changed);
@@ -241,12 +241,12 @@ mod tests {
     #[test]
     fn holes_are_found_and_left_out() {
         let folder = tempfile::tempdir().expect("temporary folder");
-        let path = folder.path().join("sparse");
+        let (path, directory) = (folder.path().join("sparse"), File::open(folder.path()).expect("open"));
         let file = File::create(&path).expect("create");
         file.set_len(10 << 20).expect("grow");
         file.write_all_at(&[7; 4096], 4 << 20).expect("write");
         file.sync_all().expect("sync");
-        let mut reader = FileReader::open(&path).expect("open");
+        let mut reader = open(&directory, &path);
         let holes = reader.holes();
         let hole_bytes: u64 = holes.iter().map(|hole| hole.len_bytes).sum();
         let data = read_all(&mut reader);

@@ -1,14 +1,15 @@
 //! From the operating system's metadata to nodes.
 
 use std::collections::HashMap;
-use std::fs::Metadata;
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::path::Path;
+use std::os::fd::{AsFd, AsRawFd};
+
+use rustix::fs::{FileType, fgetxattr, flistxattr, lgetxattr, llistxattr, readlinkat};
+use rustix::io::Errno;
 
 use crate::clock::LocalTime;
 use crate::limits::XATTRS_BYTES_MAX;
 use crate::model::{ByteString, Content, FileTime, Node, NodeKind, Xattr};
+use crate::rooted::{Instant, Place, Status};
 
 /// Names of users and groups, from `/etc/passwd` and `/etc/group` as they were when it was made.
 #[derive(Debug, Default)]
@@ -36,41 +37,51 @@ impl Owners {
     ///
     /// # Errors
     /// When the target of a link cannot be read.
-    pub fn node(&self, name: &[u8], path: &Path, metadata: &Metadata) -> std::io::Result<Node> {
-        let file_type = metadata.file_type();
-        let kind = if file_type.is_file() {
-            NodeKind::File { content: Content::default(), holes: Vec::new() }
-        } else if file_type.is_dir() {
-            NodeKind::Directory { tree: Content::default() }
-        } else if file_type.is_symlink() {
-            let target = std::fs::read_link(path)?;
-            NodeKind::Symlink { target: ByteString::from(target.as_os_str().as_bytes()) }
-        } else if file_type.is_fifo() {
-            NodeKind::Fifo
-        } else if file_type.is_socket() {
-            NodeKind::Socket
-        } else if file_type.is_char_device() {
-            NodeKind::CharDevice { number: metadata.rdev() }
-        } else {
-            NodeKind::BlockDevice { number: metadata.rdev() }
+    pub fn node(&self, name: &[u8], place: &Place<'_>, status: &Status) -> std::io::Result<Node> {
+        let kind = match status.file_type() {
+            FileType::RegularFile => NodeKind::File { content: Content::default(), holes: Vec::new() },
+            FileType::Directory => NodeKind::Directory { tree: Content::default() },
+            FileType::Symlink => {
+                let target = readlinkat(place.directory, place.name, Vec::new())?;
+                NodeKind::Symlink { target: ByteString(target.into_bytes()) }
+            }
+            FileType::Fifo => NodeKind::Fifo,
+            FileType::Socket => NodeKind::Socket,
+            FileType::CharacterDevice => NodeKind::CharDevice { number: status.device_number() },
+            FileType::BlockDevice => NodeKind::BlockDevice { number: status.device_number() },
+            FileType::Unknown => return Err(std::io::Error::other("it is of a kind that is not known")),
         };
-        Ok(Node {
+        let mut node = Node {
             name: ByteString::from(name),
-            mode: metadata.mode() & 0o7777,
-            uid: metadata.uid(),
-            gid: metadata.gid(),
-            user: self.user(metadata.uid()),
-            group: self.group(metadata.gid()),
-            mtime: FileTime { secs: metadata.mtime(), nanos: nanos(metadata.mtime_nsec()) },
-            ctime: FileTime { secs: metadata.ctime(), nanos: nanos(metadata.ctime_nsec()) },
-            size_bytes: if file_type.is_file() { metadata.len() } else { 0 },
-            inode: metadata.ino(),
-            device: metadata.dev(),
-            links: metadata.nlink(),
+            mode: 0,
+            uid: 0,
+            gid: 0,
+            user: String::new(),
+            group: String::new(),
+            mtime: FileTime::default(),
+            ctime: FileTime::default(),
+            size_bytes: 0,
+            inode: 0,
+            device: 0,
+            links: 0,
             xattrs: Vec::new(),
             changed: false,
             kind,
-        })
+        };
+        self.update(&mut node, status);
+        Ok(node)
+    }
+
+    /// Gives a node the metadata that its entry has now.
+    pub fn update(&self, node: &mut Node, status: &Status) {
+        let time = |(secs, nanos): Instant| FileTime { secs, nanos };
+        node.mode = status.mode();
+        (node.uid, node.gid) = (status.uid(), status.gid());
+        (node.user, node.group) = (self.user(node.uid), self.group(node.gid));
+        (node.mtime, node.ctime) = (time(status.mtime()), time(status.ctime()));
+        node.size_bytes = if node.is_file() { status.size_bytes() } else { 0 };
+        (node.device, node.inode) = status.identity();
+        node.links = status.links();
     }
 }
 
@@ -99,18 +110,38 @@ pub fn made_node(name: &str, kind: NodeKind, time: LocalTime) -> Node {
     }
 }
 
-/// The extended attributes of an entry, sorted by name. A file system without attributes has none.
+/// The extended attributes of an open file, sorted by name. A file system without attributes has none.
 ///
 /// # Errors
 /// When the attributes are there and cannot be read.
-pub fn read_xattrs(path: &Path) -> std::io::Result<Vec<Xattr>> {
+pub fn xattrs_of(file: impl AsFd) -> std::io::Result<Vec<Xattr>> {
+    let file = file.as_fd();
+    read_xattrs(|names| flistxattr(file, names), |name, value| fgetxattr(file, name, value))
+}
+
+/// The extended attributes of an entry that need not be opened for it, sorted by name.
+///
+/// # Errors
+/// Those of [`xattrs_of`].
+pub fn xattrs_at(place: &Place<'_>) -> std::io::Result<Vec<Xattr>> {
+    // There is no call for an attribute of an entry in a directory; the kernel's own path of it is as safe.
+    let mut path = format!("/proc/self/fd/{}/", place.directory.as_raw_fd()).into_bytes();
+    path.extend_from_slice(place.name);
+    let path = path.as_slice();
+    read_xattrs(|names| llistxattr(path, names), |name, value| lgetxattr(path, name, value))
+}
+
+fn read_xattrs(
+    list: impl Fn(&mut [u8]) -> Result<usize, Errno>,
+    get: impl Fn(&[u8], &mut [u8]) -> Result<usize, Errno>,
+) -> std::io::Result<Vec<Xattr>> {
     let mut names = [0_u8; 1024];
-    let names = match rustix::fs::llistxattr(path, &mut names) {
-        Ok(0) | Err(rustix::io::Errno::NOTSUP) => return Ok(Vec::new()),
+    let names = match list(&mut names) {
+        Ok(0) | Err(Errno::NOTSUP) => return Ok(Vec::new()),
         Ok(len) => names.get(..len).unwrap_or_default().to_vec(),
-        Err(rustix::io::Errno::RANGE) => {
+        Err(Errno::RANGE) => {
             let mut names = vec![0_u8; 1 << 16];
-            let len = rustix::fs::llistxattr(path, names.as_mut_slice())?;
+            let len = list(&mut names)?;
             names.truncate(len);
             names
         }
@@ -118,28 +149,24 @@ pub fn read_xattrs(path: &Path) -> std::io::Result<Vec<Xattr>> {
     };
     let mut xattrs = Vec::new();
     let mut total_bytes = 0;
+    let mut value = vec![0_u8; 1 << 16];
     for name in names.split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
-        let mut value = vec![0_u8; 1 << 16];
-        match rustix::fs::lgetxattr(path, name, value.as_mut_slice()) {
+        match get(name, &mut value) {
             Ok(len) => {
-                value.truncate(len);
                 total_bytes += name.len() + len;
                 if total_bytes > XATTRS_BYTES_MAX {
                     return Err(std::io::Error::other("they are larger than this program allows"));
                 }
-                xattrs.push(Xattr { name: ByteString::from(name), value: ByteString(value) });
+                let value = value.get(..len).unwrap_or_default();
+                xattrs.push(Xattr { name: ByteString::from(name), value: ByteString::from(value) });
             }
             // Removed since it was listed.
-            Err(rustix::io::Errno::NODATA) => {}
+            Err(Errno::NODATA) => {}
             Err(errno) => return Err(errno.into()),
         }
     }
     xattrs.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(xattrs)
-}
-
-fn nanos(value: i64) -> u32 {
-    u32::try_from(value).unwrap_or(0)
 }
 
 fn read_names(path: &str) -> HashMap<u32, String> {

@@ -14,13 +14,12 @@ mod stream;
 mod volume;
 
 use std::io::{self, Read};
-use std::path::Path;
 
 pub use archive::ArchiveFile;
 pub use dir::DirSource;
-pub use exclude::{CACHE_TAG_NAME, Excludes, UNFINISHED_PREFIX, is_cache_tag};
+pub use exclude::{Excludes, UNFINISHED_PREFIX, is_tagged_cache};
 pub use file::{FileReader, Stability};
-pub use metadata::{Owners, made_node, read_xattrs};
+pub use metadata::{Owners, made_node, xattrs_at, xattrs_of};
 pub use stored_file::StoredFile;
 pub use stream::CommandSource;
 pub use volume::{EntryPath, HardLinks, ReadMethod, VolumeSource, VolumeUse};
@@ -30,6 +29,7 @@ use crate::model::Node;
 use crate::postgres as client;
 use crate::process;
 use crate::progress::Cancelled;
+use crate::rooted::Place;
 
 /// Whoever is shown things does not want to see more: the work was interrupted, or storing failed.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
@@ -44,17 +44,18 @@ impl From<Cancelled> for Stop {
 
 /// Receives what a source shows. A source begins with one root: a directory with everything in it, or a stream.
 pub trait Visitor {
-    /// A directory begins; what follows lies in it until [`Visitor::leave`].
-    fn enter(&mut self, node: Node, path: &Path) -> Result<(), Stop>;
+    /// A directory begins; what follows lies in it until [`Visitor::leave`]. It has no place where it comes from an archive,
+    /// and all of its metadata instead.
+    fn enter(&mut self, node: Node, place: Option<&Place<'_>>) -> Result<(), Stop>;
 
     /// The directory ends.
     fn leave(&mut self) -> Result<(), Stop>;
 
     /// A regular file, whose attributes and content are read only when they are needed.
-    fn file(&mut self, node: Node, path: &Path) -> Result<(), Stop>;
+    fn file(&mut self, node: Node, place: &Place<'_>) -> Result<(), Stop>;
 
     /// An entry without content: a link, a pipe, a device.
-    fn special(&mut self, node: Node, path: &Path) -> Result<(), Stop>;
+    fn special(&mut self, node: Node, place: Option<&Place<'_>>) -> Result<(), Stop>;
 
     /// A file that is made of a stream. An error of the reader ends the component.
     ///

@@ -278,7 +278,7 @@ fn read_archive(
             if open.is_some() || entry.kind != EntryKind::Directory {
                 return Err(Error::Archive { why: "its root is not its first entry, or no directory" });
             }
-            visitor.enter(node_of(name.as_bytes(), &entry), Path::new(""))?;
+            visitor.enter(node_of(name.as_bytes(), &entry), None)?;
             open = Some(EntryPath::new());
             continue;
         };
@@ -308,7 +308,7 @@ fn read_archive(
         let node = node_of(&own_name, &entry);
         match entry.kind {
             EntryKind::Directory => {
-                visitor.enter(node, Path::new(""))?;
+                visitor.enter(node, None)?;
                 *open = path;
             }
             EntryKind::File => visitor.stream(node, archive as &mut dyn Read)?,
@@ -318,9 +318,9 @@ fn read_archive(
                     return Err(Error::Archive { why: "it has more hard links than this program follows" });
                 }
                 links.insert(path, target);
-                visitor.special(node, Path::new(""))?;
+                visitor.special(node, None)?;
             }
-            _ => visitor.special(node, Path::new(""))?,
+            _ => visitor.special(node, None)?,
         }
     }
     let Some(open) = open else { return Err(Error::Archive { why: "it is empty" }) };

@@ -1,166 +1,334 @@
 //! A storage in a folder of the local file system.
 //!
-//! An object is written to a temporary file of its area, synced, linked or renamed into place, and the directory
-//! synced. Files that are still being written begin with `.tmp-` and are not listed; `sweep` removes those that a
-//! killed process left. Folders are made at the first write, with mode 0700; files have mode 0600.
+//! The folder is opened once, and everything in it is reached from there and through no link: who can write to the folders
+//! of a repository leads nobody elsewhere. An object is written to a temporary file of its area, synced, linked or renamed
+//! into place, and the directory synced. Files that are still being written begin with `.tmp-` and are not listed; `sweep`
+//! removes those that a killed process left. Folders are made at the first write, with mode 0700; files have mode 0600.
 
-use std::fs::{self, DirBuilder, File};
+use std::fs::{DirBuilder, File};
 use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, FileExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
-use tempfile::NamedTempFile;
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, RenameFlags, fsync, linkat, mkdirat, renameat_with, unlinkat};
+use rustix::io::Errno;
 
 use super::{AREAS, Area, Error, Key, Listed, PutMode, Storage, Upload};
+use crate::rooted::{Status, Trust, names_in, open_beneath, split};
 
 const TEMPORARY_PREFIX: &str = ".tmp-";
 /// How often a folder is listed in which files go away meanwhile.
 const LIST_TRIES: u32 = 8;
 
+static NEXT: AtomicU64 = AtomicU64::new(0);
+
 /// Objects as files below a root folder.
 #[derive(Debug, Clone)]
 pub struct LocalStorage {
-    root: PathBuf,
+    folder: Arc<Folder>,
+}
+
+/// The root folder.
+#[derive(Debug)]
+struct Folder {
+    path: PathBuf,
+    trust: Trust,
+    opened: OnceLock<OwnedFd>,
 }
 
 impl LocalStorage {
     /// The storage below `root`, which need not exist yet.
     #[must_use]
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into() }
+        Self::trusting(root, Trust::default())
     }
 
-    fn path(&self, key: &Key) -> PathBuf {
-        self.root.join(key.path())
+    /// The storage below `root`, which need not exist yet. It is refused when somebody may write to it, or a link on the way
+    /// is somebody's, who is not believed.
+    #[must_use]
+    pub fn trusting(root: impl Into<PathBuf>, trust: Trust) -> Self {
+        Self { folder: Arc::new(Folder { path: root.into(), trust, opened: OnceLock::new() }) }
+    }
+}
+
+impl Folder {
+    fn show(&self, path: &str) -> String {
+        self.path.join(path).display().to_string()
     }
 
-    fn temporary_folder(&self, area: Area) -> PathBuf {
-        match area {
-            Area::Config => self.root.clone(),
-            _ => self.root.join(area.folder()),
+    fn failed(&self, action: &'static str, path: &str, source: impl Into<io::Error>) -> Error {
+        Error::from_io(action, self.show(path), source.into())
+    }
+
+    /// The root, which has to exist.
+    fn root(&self) -> Result<&OwnedFd, io::Error> {
+        if let Some(root) = self.opened.get() {
+            return Ok(root);
+        }
+        let root = self.trust.open_directory(&self.path)?;
+        self.trust.check(&self.path, &Status::of(&root)?)?;
+        Ok(self.opened.get_or_init(|| root))
+    }
+
+    fn open(&self, path: &str, flags: OFlags) -> Result<OwnedFd, io::Error> {
+        Ok(open_beneath(self.root()?, path.as_bytes(), flags | OFlags::NONBLOCK | OFlags::CLOEXEC)?)
+    }
+
+    /// Opens the file of an object.
+    fn open_object(&self, action: &'static str, key: &Key) -> Result<(File, u64), Error> {
+        let failed = |source| self.failed(action, &key.path(), source);
+        let file = self.open(&key.path(), OFlags::RDONLY).map_err(failed)?;
+        let status = Status::of(&file).map_err(|errno| failed(errno.into()))?;
+        if !status.is_file() {
+            return Err(failed(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file")));
+        }
+        Ok((File::from(file), status.size_bytes()))
+    }
+
+    /// A folder of the storage, which is made durably where there is none. Its path is relative; empty for the root.
+    fn make(&self, path: &str) -> Result<OwnedFd, Error> {
+        let failed = |source| self.failed("create the folder", path, source);
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+        let around = if path.is_empty() { "" } else { text_of(split(path.as_bytes()).0) };
+        let wanted = if path.is_empty() { "." } else { path };
+        match self.open(wanted, flags) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            opened => return opened.map_err(failed),
+        }
+        if path.is_empty() {
+            make_folder(&self.path)?;
+            return self.open(wanted, flags).map_err(failed);
+        }
+        let parent = self.make(around)?;
+        match mkdirat(&parent, split(path.as_bytes()).1, Mode::RWXU) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(errno) => return Err(failed(errno.into())),
+        }
+        fsync(&parent).map_err(|errno| self.failed("sync", around, errno))?;
+        self.open(wanted, flags).map_err(failed)
+    }
+
+    /// The names in a folder; none when it does not exist.
+    fn names(&self, path: &str) -> Result<Vec<String>, Error> {
+        let listed = self.open(path, OFlags::RDONLY | OFlags::DIRECTORY).and_then(|folder| Ok(names_in(folder)?));
+        match listed {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) => Err(self.failed("list", path, error)),
+            // Ours are plain text.
+            Ok(names) => Ok(names.into_iter().filter_map(|name| String::from_utf8(name).ok()).collect()),
+        }
+    }
+
+    /// What stands at a path; `None` when it has gone.
+    fn look(&self, path: &str) -> Result<Option<Status>, Error> {
+        let (around, name) = split(path.as_bytes());
+        let around = if around.is_empty() { "." } else { text_of(around) };
+        let looked = self.open(around, OFlags::RDONLY | OFlags::DIRECTORY);
+        match looked.and_then(|around| Ok(Status::of_entry(around, name)?)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(self.failed("look at", path, error)),
+            Ok(status) => Ok(Some(status)),
+        }
+    }
+
+    /// Adds what a path has to those that are listed. Says whether it still stood there: a file that has gone since its name
+    /// was read may have been replaced by another one whose name was not.
+    fn list_entry(&self, (around, name): (&str, &str), listed: &mut Vec<Listed>) -> Result<bool, Error> {
+        if name.starts_with('.') {
+            return Ok(true);
+        }
+        let Some(status) = self.look(&join(around, name))? else { return Ok(false) };
+        if status.is_file() {
+            listed.push(Listed { name: name.to_owned(), len_bytes: status.size_bytes() });
+        }
+        Ok(true)
+    }
+
+    /// Removes a file; one that has gone is no error.
+    fn remove(&self, path: &str) -> Result<Option<OwnedFd>, Error> {
+        let (around, name) = split(path.as_bytes());
+        let around = if around.is_empty() { "." } else { text_of(around) };
+        let removed = self.open(around, OFlags::RDONLY | OFlags::DIRECTORY).and_then(|around| {
+            unlinkat(&around, name, AtFlags::empty())?;
+            Ok(around)
+        });
+        match removed {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            removed => removed.map(Some).map_err(|error| self.failed("remove", path, error)),
         }
     }
 }
 
-/// Creates a folder with all its parents, durably, with mode 0700.
-fn create_folder(folder: &Path) -> Result<(), Error> {
+/// Paths of the storage are made of text.
+fn text_of(path: &[u8]) -> &str {
+    std::str::from_utf8(path).unwrap_or_default()
+}
+
+fn join(folder: &str, name: &str) -> String {
+    if matches!(folder, "" | ".") { name.to_owned() } else { format!("{folder}/{name}") }
+}
+
+/// Creates the root folder with all its parents, durably, with mode 0700.
+fn make_folder(folder: &Path) -> Result<(), Error> {
     if folder.is_dir() {
         return Ok(());
     }
-    if let Some(parent) = folder.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        create_folder(parent)?;
-    }
+    let show = |path: &Path| path.display().to_string();
+    let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty());
+    parent.map_or(Ok(()), make_folder)?;
     match DirBuilder::new().mode(0o700).create(folder) {
         Err(source) if source.kind() != io::ErrorKind::AlreadyExists => {
-            Err(Error::from_io("create the folder", show(folder), source))
+            return Err(Error::from_io("create the folder", show(folder), source));
         }
-        _ => folder.parent().map_or(Ok(()), sync_folder),
+        _ => {}
     }
-}
-
-fn sync_folder(folder: &Path) -> Result<(), Error> {
-    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-    File::open(folder)
+    let parent = parent.unwrap_or(Path::new("."));
+    File::open(parent)
         .and_then(|directory| directory.sync_all())
-        .map_err(|source| Error::from_io("sync", show(folder), source))
-}
-
-fn read_folder(folder: &Path) -> Result<Vec<fs::DirEntry>, Error> {
-    let entries = match fs::read_dir(folder) {
-        Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries,
-    };
-    entries
-        .and_then(Iterator::collect::<io::Result<Vec<_>>>)
-        .map_err(|source| Error::from_io("list", show(folder), source))
-}
-
-fn show(path: &Path) -> String {
-    path.display().to_string()
+        .map_err(|source| Error::from_io("sync", show(parent), source))
 }
 
 struct LocalUpload {
-    root: PathBuf,
-    temporary: NamedTempFile,
+    root: Arc<Folder>,
+    /// The folder of the temporary file.
+    around: OwnedFd,
+    name: String,
+    file: File,
+    /// Whether it has its own name, or has been removed.
+    is_named: bool,
+}
+
+impl LocalUpload {
+    fn begin(root: &Arc<Folder>, area: Area) -> Result<Self, Error> {
+        let around = root.make(folder_of(area))?;
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        loop {
+            let number = NEXT.fetch_add(1, Ordering::Relaxed);
+            let name = format!("{TEMPORARY_PREFIX}{}-{number}", std::process::id());
+            match rustix::fs::openat(&around, name.as_str(), flags, Mode::RUSR | Mode::WUSR) {
+                Ok(file) => {
+                    let root = Arc::clone(root);
+                    return Ok(Self { root, around, name, file: File::from(file), is_named: false });
+                }
+                Err(Errno::EXIST) => {}
+                Err(errno) => return Err(root.failed("create a file in", folder_of(area), errno)),
+            }
+        }
+    }
+
+    /// Gives the file its name, in the place of a file that has it where `mode` allows that.
+    fn persist(&mut self, folder: &OwnedFd, name: &str, mode: PutMode) -> Result<(), Errno> {
+        let own = self.name.as_str();
+        let flags = if mode == PutMode::Exclusive { RenameFlags::NOREPLACE } else { RenameFlags::empty() };
+        match renameat_with(&self.around, own, folder, name, flags) {
+            // Not every file system has such a rename.
+            Err(Errno::INVAL | Errno::NOSYS) if mode == PutMode::Exclusive => {
+                linkat(&self.around, own, folder, name, AtFlags::empty())?;
+                unlinkat(&self.around, own, AtFlags::empty())?;
+            }
+            renamed => renamed?,
+        }
+        self.is_named = true;
+        Ok(())
+    }
+}
+
+impl Drop for LocalUpload {
+    fn drop(&mut self) {
+        if !self.is_named {
+            // What stays is swept later.
+            let _ = unlinkat(&self.around, self.name.as_str(), AtFlags::empty());
+        }
+    }
 }
 
 impl Upload for LocalUpload {
     fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        let written = self.temporary.as_file_mut().write_all(bytes);
-        written.map_err(|source| Error::from_write(show(self.temporary.path()), bytes.len() as u64, source))
+        let written = self.file.write_all(bytes);
+        written.map_err(|source| Error::from_write(self.root.show(&self.name), bytes.len() as u64, source))
     }
 
-    fn finish(self: Box<Self>, key: &Key, mode: PutMode) -> Result<(), Error> {
-        let path = self.root.join(key.path());
-        self.temporary.as_file().sync_all().map_err(|source| Error::from_write(show(&path), 0, source))?;
-        let folder = path.parent().unwrap_or(&self.root);
-        create_folder(folder)?;
-        let named = match mode {
-            PutMode::SameContent => self.temporary.persist(&path),
-            PutMode::Exclusive => self.temporary.persist_noclobber(&path),
-        };
-        named.map_err(|failure| Error::from_io("create", show(&path), failure.error))?;
-        sync_folder(folder)
+    fn finish(mut self: Box<Self>, key: &Key, mode: PutMode) -> Result<(), Error> {
+        let path = key.path();
+        self.file.sync_all().map_err(|source| Error::from_write(self.root.show(&path), 0, source))?;
+        let (folder, name) = path.rsplit_once('/').unwrap_or(("", &path));
+        let root = Arc::clone(&self.root);
+        let around = root.make(folder)?;
+        self.persist(&around, name, mode).map_err(|errno| root.failed("create", &path, errno))?;
+        fsync(&around).map_err(|errno| root.failed("sync", folder, errno))
+    }
+}
+
+/// The folder of an area, relative to the root.
+const fn folder_of(area: Area) -> &'static str {
+    match area {
+        Area::Config => "",
+        _ => area.folder(),
     }
 }
 
 impl Storage for LocalStorage {
     fn upload(&self, area: Area) -> Result<Box<dyn Upload>, Error> {
-        let folder = self.temporary_folder(area);
-        create_folder(&folder)?;
-        let temporary = tempfile::Builder::new()
-            .prefix(TEMPORARY_PREFIX)
-            .tempfile_in(&folder)
-            .map_err(|source| Error::from_io("create a file in", show(&folder), source))?;
-        Ok(Box::new(LocalUpload { root: self.root.clone(), temporary }))
+        Ok(Box::new(LocalUpload::begin(&self.folder, area)?))
     }
 
     fn get(&self, key: &Key, len_bytes_max: u64) -> Result<Vec<u8>, Error> {
-        let path = self.path(key);
-        let failed = |source| Error::from_io("read", show(&path), source);
-        let file = File::open(&path).map_err(failed)?;
-        let found = file.metadata().map_err(failed)?.len();
+        let (file, found) = self.folder.open_object("read", key)?;
+        let object = || self.folder.show(&key.path());
         if found > len_bytes_max {
-            return Err(Error::Length { object: show(&path), expected: len_bytes_max, found });
+            return Err(Error::Length { object: object(), expected: len_bytes_max, found });
         }
         let mut bytes = Vec::with_capacity(usize::try_from(found).unwrap_or(0));
-        file.take(len_bytes_max).read_to_end(&mut bytes).map_err(failed)?;
+        let read = file.take(len_bytes_max).read_to_end(&mut bytes);
+        read.map_err(|source| Error::from_io("read", object(), source))?;
         Ok(bytes)
     }
 
     fn get_range(&self, key: &Key, offset: u64, target: &mut [u8]) -> Result<(), Error> {
-        let path = self.path(key);
-        let failed = |source| Error::from_io("read", show(&path), source);
-        let file = File::open(&path).map_err(failed)?;
+        let (file, found) = self.folder.open_object("read", key)?;
+        let object = || self.folder.show(&key.path());
         match file.read_exact_at(target, offset) {
             Err(source) if source.kind() == io::ErrorKind::UnexpectedEof => {
-                let found = file.metadata().map_err(failed)?.len();
-                Err(Error::Length { object: show(&path), expected: offset.saturating_add(target.len() as u64), found })
+                let expected = offset.saturating_add(target.len() as u64);
+                Err(Error::Length { object: object(), expected, found })
             }
-            result => result.map_err(failed),
+            result => result.map_err(|source| Error::from_io("read", object(), source)),
         }
     }
 
     fn stat(&self, key: &Key) -> Result<u64, Error> {
-        let path = self.path(key);
-        fs::metadata(&path)
-            .map(|metadata| metadata.len())
-            .map_err(|source| Error::from_io("look at", show(&path), source))
+        match self.folder.look(&key.path())? {
+            Some(status) if status.is_file() => Ok(status.size_bytes()),
+            Some(_) => {
+                let source = io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file");
+                Err(self.folder.failed("look at", &key.path(), source))
+            }
+            None => Err(Error::Missing { object: self.folder.show(&key.path()) }),
+        }
+    }
+
+    fn open(&self, key: &Key) -> Result<Option<File>, Error> {
+        Ok(Some(self.folder.open_object("open", key)?.0))
     }
 
     fn list(&self, area: Area) -> Result<Vec<Listed>, Error> {
-        let folder = self.temporary_folder(area);
+        let folder = if area == Area::Config { "." } else { area.folder() };
         let mut tries = LIST_TRIES;
         loop {
             tries -= 1;
             let (mut listed, mut is_whole) = (Vec::new(), true);
-            for entry in read_folder(&folder)? {
-                if area == Area::Packs && entry.file_type().is_ok_and(|file_type| file_type.is_dir()) {
-                    for pack in read_folder(&entry.path())? {
-                        is_whole &= list_entry(&pack, &mut listed)?;
+            for name in self.folder.names(folder)? {
+                let path = join(folder, &name);
+                let is_directory = |status: Status| status.file_type() == FileType::Directory;
+                if area == Area::Packs && self.folder.look(&path)?.is_some_and(is_directory) {
+                    for pack in self.folder.names(&path)? {
+                        is_whole &= self.folder.list_entry((&path, &pack), &mut listed)?;
                     }
-                } else if area != Area::Config || entry.file_name() == "config" {
-                    is_whole &= list_entry(&entry, &mut listed)?;
+                } else if area != Area::Config || name == Area::Config.folder() {
+                    is_whole &= self.folder.list_entry((folder, &name), &mut listed)?;
                 }
             }
             if is_whole || tries == 0 {
@@ -170,57 +338,31 @@ impl Storage for LocalStorage {
     }
 
     fn delete(&self, key: &Key) -> Result<(), Error> {
-        let path = self.path(key);
-        match fs::remove_file(&path) {
-            Err(source) if source.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(source) => Err(Error::from_io("remove", show(&path), source)),
-            Ok(()) => path.parent().map_or(Ok(()), sync_folder),
-        }
+        let path = key.path();
+        let Some(around) = self.folder.remove(&path)? else { return Ok(()) };
+        fsync(&around).map_err(|errno| self.folder.failed("sync", &path, errno))
     }
 
     fn sweep(&self) -> Result<(), Error> {
-        let folders = AREAS.map(|area| self.root.join(area.folder()));
-        for folder in folders.iter().chain([&self.root]) {
-            for entry in read_folder(folder)? {
-                if entry.file_name().to_string_lossy().starts_with(TEMPORARY_PREFIX) {
-                    let path = entry.path();
-                    match fs::remove_file(&path) {
-                        // Who makes the repository holds no lock yet, and may just have given its file its name.
-                        Err(source) if source.kind() == io::ErrorKind::NotFound => {}
-                        result => result.map_err(|source| Error::from_io("remove", show(&path), source))?,
-                    }
-                }
+        for folder in AREAS.map(Area::folder).into_iter().chain(["."]) {
+            let names = self.folder.names(folder)?;
+            for name in names.iter().filter(|name| name.starts_with(TEMPORARY_PREFIX)) {
+                // Who makes the repository holds no lock yet, and may just have given its file its name.
+                self.folder.remove(&join(folder, name))?;
             }
         }
         Ok(())
     }
 
     fn local_root(&self) -> Option<PathBuf> {
-        Some(self.root.clone())
-    }
-}
-
-/// Adds a file to those that are listed. Says whether it still stood there: one that has gone since its name was read may have
-/// been replaced by another one whose name was not.
-fn list_entry(entry: &fs::DirEntry, listed: &mut Vec<Listed>) -> Result<bool, Error> {
-    let Ok(name) = entry.file_name().into_string() else { return Ok(true) };
-    if name.starts_with('.') {
-        return Ok(true);
-    }
-    match entry.metadata() {
-        Ok(metadata) if metadata.is_file() => {
-            listed.push(Listed { name, len_bytes: metadata.len() });
-            Ok(true)
-        }
-        Ok(_) => Ok(true),
-        Err(source) if source.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(source) => Err(Error::from_io("look at", show(&entry.path()), source)),
+        Some(self.folder.path.clone())
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt, lchown, symlink};
 
     use super::*;
 
@@ -231,7 +373,7 @@ mod tests {
         let storage = LocalStorage::new(&root);
         let key = Key::new(Area::Index, "a");
         storage.put(&key, b"x", PutMode::SameContent).expect("put");
-        let mode = |path: &Path| fs::metadata(path).expect("metadata").permissions().mode() & 0o777;
+        let mode = |path: &std::path::Path| fs::metadata(path).expect("metadata").permissions().mode() & 0o777;
         assert_eq!(mode(&root), 0o700);
         assert_eq!(mode(&root.join("index/a")), 0o600);
 
@@ -246,5 +388,48 @@ mod tests {
             assert!(!folder.join(".tmp-1-0").exists(), "{}", folder.display());
         }
         assert_eq!(storage.list(Area::Index).expect("list").len(), 1);
+    }
+
+    /// Who could write to a repository had root delete and make files wherever links in it led to.
+    #[test]
+    fn no_link_in_the_repository_leads_elsewhere() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let (root, outside) = (folder.path().join("repository"), folder.path().join("outside"));
+        fs::create_dir_all(outside.join("ab")).expect("create");
+        fs::create_dir(&root).expect("create");
+        fs::write(outside.join("one"), b"kept").expect("write");
+        fs::write(outside.join(".tmp-1-0"), b"kept").expect("write");
+        for area in ["packs", "index", "snapshots", "forgotten", "quarantine"] {
+            symlink(&outside, root.join(area)).expect("link");
+        }
+        symlink(outside.join("one"), root.join("config")).expect("link");
+        let storage = LocalStorage::new(&root);
+        for area in [Area::Index, Area::Snapshots, Area::Forgotten, Area::Quarantine] {
+            let key = Key::new(area, "one");
+            assert!(storage.get(&key, 9).is_err() && storage.stat(&key).is_err() && storage.list(area).is_err());
+            assert!(storage.delete(&key).is_err() && storage.put(&key, b"x", PutMode::SameContent).is_err());
+        }
+        assert!(storage.get(&Key::config(), 9).is_err() && storage.sweep().is_err());
+        let pack = Key::new(Area::Packs, "ab".repeat(32));
+        assert!(storage.put(&pack, b"x", PutMode::SameContent).is_err());
+        assert_eq!(fs::read(outside.join("one")).expect("it stays"), b"kept");
+        assert_eq!(fs::read_dir(&outside).expect("it stays").count(), 3, "nothing was made or removed");
+    }
+
+    #[test]
+    fn the_folder_of_somebody_else_is_no_repository() {
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let root = folder.path().join("repository");
+        fs::create_dir(&root).expect("create");
+        lchown(&root, Some(61_997), None).expect("root");
+        let key = Key::new(Area::Index, "a");
+        let put = |storage: LocalStorage| storage.put(&key, b"x", PutMode::SameContent);
+        let refused = put(LocalStorage::new(&root)).expect_err("it is not ours");
+        assert!(std::error::Error::source(&refused).is_some_and(|why| why.to_string().contains("user 61997")));
+        assert_eq!(fs::read_dir(&root).expect("it is there").count(), 0);
+        put(LocalStorage::trusting(&root, Trust::of(&[61_997]))).expect("root has named him");
     }
 }

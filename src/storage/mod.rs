@@ -8,11 +8,14 @@ mod local;
 mod memory;
 
 use std::fmt;
+use std::fs::File;
 use std::path::PathBuf;
 
 pub use error::Error;
 pub use local::LocalStorage;
 pub use memory::MemoryStorage;
+
+use crate::rooted::Trust;
 
 /// The kinds of objects, each with its own folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -186,6 +189,14 @@ pub trait Storage: Send + Sync + fmt::Debug {
     /// [`Error::Missing`], [`Error::Io`].
     fn stat(&self, key: &Key) -> Result<u64, Error>;
 
+    /// The object as an open file, where objects are local files.
+    ///
+    /// # Errors
+    /// [`Error::Missing`], [`Error::Io`].
+    fn open(&self, _key: &Key) -> Result<Option<File>, Error> {
+        Ok(None)
+    }
+
     /// All complete objects of an area, in no order.
     ///
     /// # Errors
@@ -227,10 +238,11 @@ pub trait Upload: Send {
     fn finish(self: Box<Self>, key: &Key, mode: PutMode) -> Result<(), Error>;
 }
 
-/// Opens the storage at a location: a local folder. Nothing is created.
+/// Opens the storage at a location: a local folder. Nothing is created. A folder that somebody may write to who is not
+/// believed is refused when it is used.
 #[must_use]
-pub fn open(location: &str) -> Box<dyn Storage> {
-    Box::new(LocalStorage::new(location))
+pub fn open(location: &str, trust: &Trust) -> Box<dyn Storage> {
+    Box::new(LocalStorage::trusting(location, trust.clone()))
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use larder::pipeline::verify::{VerifyOptions, verify};
 use larder::pipeline::{Error, lookup};
 use larder::progress::Silent;
 use larder::repo::Repository;
+use larder::rooted::Trust;
 use larder::source::{DirSource, Excludes};
 use larder::storage::{self, Area, Key, Listed, MemoryStorage, PutMode, Storage, Upload};
 use tempfile::TempDir;
@@ -240,7 +241,10 @@ impl History {
         let out = self.folder.path().join("out");
         let _ = fs::remove_dir_all(&out);
         let component = snapshot.component("models").expect("it was saved");
-        let jobs = [RestoreJob { component, destination: Destination::Folder(out.clone()) }];
+        let jobs = [RestoreJob {
+            component,
+            destination: Destination::Folder { folder: out.clone(), trust: Trust::default() },
+        }];
         let (safety, options) = (Safety::default(), RestoreOptions::default());
         restore::run(repository, snapshot, &jobs, safety, options, &Silent).expect("a restore");
         files_of(&out.join("models"))

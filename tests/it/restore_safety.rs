@@ -191,7 +191,7 @@ fn directory(transaction: &mut Transaction<'_>, name: &[u8], entries: &[Node]) -
 
 /// Writes a snapshot whose component `models` has what `entries` gives.
 fn craft(system: &System, entries: impl FnOnce(&mut Transaction<'_>) -> Vec<Node>) -> String {
-    let storage = larder::storage::open(&system.path("backups").to_string_lossy());
+    let storage = larder::storage::open(&system.path("backups").to_string_lossy(), &larder::rooted::Trust::default());
     let repository = Repository::open_or_create(Arc::from(storage)).expect("repository");
     let (reservation, time) = backup::reserve(&repository).expect("a name");
     let mut transaction = repository.begin().expect("begin");

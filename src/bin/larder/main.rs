@@ -19,6 +19,10 @@ use clap::Parser;
 fn main() -> ExitCode {
     let arguments = cli::Arguments::parse();
     let output = output::Output::new(arguments.global.json);
+    if let Err(why) = larder::rooted::check_kernel() {
+        console::error(&why);
+        return failure::Exit::Failed.into();
+    }
     match cli::run(&arguments, &output) {
         Ok(exit) => exit.into(),
         Err(error) => failure::report(&error).into(),

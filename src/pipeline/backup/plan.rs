@@ -1,7 +1,6 @@
 //! What a backup would do: which components, how much of them, how much of it changed. Nothing is read or written.
 
 use std::io::Read;
-use std::path::Path;
 
 use super::parent::Parents;
 use super::{ComponentSource, Origin};
@@ -10,6 +9,7 @@ use crate::pipeline::Error;
 use crate::postgres::{Tools, query};
 use crate::progress::{self, Progress};
 use crate::repo::Repository;
+use crate::rooted::Place;
 use crate::source::{self, DirSource, Stop, Visitor};
 
 const SIZE_SQL: &str = "SELECT pg_catalog.pg_database_size(pg_catalog.current_database())";
@@ -111,7 +111,7 @@ struct Planner<'a> {
 }
 
 impl Visitor for Planner<'_> {
-    fn enter(&mut self, node: Node, _path: &Path) -> Result<(), Stop> {
+    fn enter(&mut self, node: Node, _place: Option<&Place<'_>>) -> Result<(), Stop> {
         progress::check(self.progress)?;
         if let Some(parents) = &mut self.parents
             && !std::mem::replace(&mut self.at_root, false)
@@ -129,7 +129,7 @@ impl Visitor for Planner<'_> {
         Ok(())
     }
 
-    fn file(&mut self, node: Node, _path: &Path) -> Result<(), Stop> {
+    fn file(&mut self, node: Node, _place: &Place<'_>) -> Result<(), Stop> {
         self.plan.files += 1;
         self.plan.bytes += node.size_bytes;
         let parent = self.parents.as_mut().and_then(|parents| parents.find_node(&node.name));
@@ -139,7 +139,7 @@ impl Visitor for Planner<'_> {
         Ok(())
     }
 
-    fn special(&mut self, _node: Node, _path: &Path) -> Result<(), Stop> {
+    fn special(&mut self, _node: Node, _place: Option<&Place<'_>>) -> Result<(), Stop> {
         Ok(())
     }
 

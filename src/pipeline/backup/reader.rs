@@ -1,7 +1,6 @@
 //! The reading side: shown the sources, it opens what changed, cuts it, and sends it on in batches.
 
 use std::io::{self, Read};
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Instant;
 
@@ -13,10 +12,11 @@ use super::{ComponentSource, Origin, millis_since, relink};
 use crate::chunk::Chunker;
 use crate::clock::LocalTime;
 use crate::id::IdScheme;
-use crate::model::{DatabaseFacts, FileTime, Node, NodeKind, show_path};
+use crate::model::{DatabaseFacts, Node, NodeKind, Xattr, show_path};
 use crate::progress::{self, Progress};
 use crate::repo::ChunkReader;
-use crate::source::{self, FileReader, HardLinks, Stability, Stop, Visitor, read_xattrs};
+use crate::rooted::Place;
+use crate::source::{self, FileReader, HardLinks, Owners, Stability, Stop, Visitor, xattrs_at};
 
 /// Bytes that are read at once: enough to be cheap, few enough to be cut while they are in the cache.
 const READ_BYTES: usize = 256 << 10;
@@ -75,6 +75,7 @@ pub(super) struct BatchReader<'a> {
     ending: Ending,
     /// Whether files that change meanwhile are read again later.
     lenient: bool,
+    owners: Owners,
     progress: &'a dyn Progress,
 }
 
@@ -87,8 +88,20 @@ impl<'a> BatchReader<'a> {
         progress: &'a dyn Progress,
     ) -> Self {
         let batch = Batch::new();
-        let ending = Ending::default();
-        Self { chunker, ids, free, sender, batch, parents, root: Root::Passed, ending, lenient: false, progress }
+        let (ending, owners) = (Ending::default(), Owners::of_system());
+        Self {
+            chunker,
+            ids,
+            free,
+            sender,
+            batch,
+            parents,
+            root: Root::Passed,
+            ending,
+            lenient: false,
+            owners,
+            progress,
+        }
     }
 
     /// Reads one component. What goes wrong with it is told at its end; an error says that the run is over.
@@ -216,14 +229,17 @@ impl<'a> BatchReader<'a> {
     }
 
     /// Reads a file until it holds still, and sends it.
-    fn read_file(&mut self, node: &mut Node, path: &Path, parent: Option<&Node>) -> Result<(), Stop> {
+    fn read_file(&mut self, node: &mut Node, place: &Place<'_>, parent: Option<&Node>) -> Result<(), Stop> {
+        let path = place.path;
         for attempt in 1..=READ_TRIES {
             self.follow(parent)?;
-            let mut file = match FileReader::open(path) {
+            let mut file = match FileReader::open(place) {
                 Ok(file) => file,
                 Err(error) => return self.unreadable(path, &error),
             };
-            update_from(node, file.metadata());
+            // What was opened may be another file than the one that was listed.
+            self.owners.update(node, file.status());
+            self.take_xattrs(node, file.xattrs(), path);
             match self.feed(&mut |target| file.read(target)) {
                 Ok(_) => {}
                 Err(FeedError::Stop(stop)) => return Err(stop),
@@ -282,8 +298,8 @@ impl<'a> BatchReader<'a> {
         self.step(Step::Restart)
     }
 
-    fn load_xattrs(&mut self, node: &mut Node, path: &Path) {
-        match read_xattrs(path) {
+    fn take_xattrs(&mut self, node: &mut Node, xattrs: io::Result<Vec<Xattr>>, path: &Path) {
+        match xattrs {
             Ok(xattrs) => node.xattrs = xattrs,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => self.ending.errors.push(format!("cannot read the attributes of {}: {error}", show(path))),
@@ -292,7 +308,7 @@ impl<'a> BatchReader<'a> {
 }
 
 impl Visitor for BatchReader<'_> {
-    fn enter(&mut self, mut node: Node, path: &Path) -> Result<(), Stop> {
+    fn enter(&mut self, mut node: Node, place: Option<&Place<'_>>) -> Result<(), Stop> {
         let is_root = matches!(self.root, Root::ToCome(_));
         let parent = self.parent_node(&node.name);
         if !is_root {
@@ -302,12 +318,12 @@ impl Visitor for BatchReader<'_> {
             NodeKind::Directory { tree } => Some(Box::new(tree.clone())),
             _ => None,
         });
-        match parent {
-            _ if path.as_os_str().is_empty() => {}
-            Some(parent) if parent.is_directory() && parent.ctime == node.ctime && parent.inode == node.inode => {
+        match (parent, place) {
+            (_, None) => {}
+            (Some(parent), _) if parent.is_directory() && parent.ctime == node.ctime && parent.inode == node.inode => {
                 node.xattrs = parent.xattrs;
             }
-            _ => self.load_xattrs(&mut node, path),
+            (_, Some(place)) => self.take_xattrs(&mut node, xattrs_at(place), place.path),
         }
         self.step(Step::Enter { node: Box::new(node), previous })
     }
@@ -317,7 +333,7 @@ impl Visitor for BatchReader<'_> {
         self.step(Step::Leave)
     }
 
-    fn file(&mut self, mut node: Node, path: &Path) -> Result<(), Stop> {
+    fn file(&mut self, mut node: Node, place: &Place<'_>) -> Result<(), Stop> {
         let parent = self.parent_node(&node.name);
         if let Some(parent) = parent.as_ref().filter(|parent| parent.is_unchanged(&node))
             && self.parents.is_whole(parent)
@@ -330,13 +346,12 @@ impl Visitor for BatchReader<'_> {
             self.progress.advance(node.size_bytes);
             return self.step(Step::Entry(Box::new(node)));
         }
-        self.load_xattrs(&mut node, path);
-        self.read_file(&mut node, path, parent.as_ref())
+        self.read_file(&mut node, place, parent.as_ref())
     }
 
-    fn special(&mut self, mut node: Node, path: &Path) -> Result<(), Stop> {
-        if !path.as_os_str().is_empty() {
-            self.load_xattrs(&mut node, path);
+    fn special(&mut self, mut node: Node, place: Option<&Place<'_>>) -> Result<(), Stop> {
+        if let Some(place) = place {
+            self.take_xattrs(&mut node, xattrs_at(place), place.path);
         }
         self.step(Step::Entry(Box::new(node)))
     }
@@ -362,19 +377,6 @@ impl Visitor for BatchReader<'_> {
     fn note(&mut self, message: String) {
         self.ending.notes.push(message);
     }
-}
-
-/// What was opened may be another file than the one that was listed.
-fn update_from(node: &mut Node, metadata: &std::fs::Metadata) {
-    let nanos = |value| u32::try_from(value).unwrap_or(0);
-    node.mode = metadata.mode() & 0o7777;
-    node.uid = metadata.uid();
-    node.gid = metadata.gid();
-    node.mtime = FileTime { secs: metadata.mtime(), nanos: nanos(metadata.mtime_nsec()) };
-    node.ctime = FileTime { secs: metadata.ctime(), nanos: nanos(metadata.ctime_nsec()) };
-    node.size_bytes = metadata.len();
-    node.inode = metadata.ino();
-    node.links = metadata.nlink();
 }
 
 fn show(path: &Path) -> String {

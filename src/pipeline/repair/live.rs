@@ -5,6 +5,8 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::OFlags;
+
 use crate::chunk::Chunker;
 use crate::id::{BaseId, ChunkId};
 use crate::model::Node;
@@ -12,6 +14,7 @@ use crate::pack::PackKind;
 use crate::pipeline::Error;
 use crate::progress::Progress;
 use crate::repo::{self, Repository, Transaction};
+use crate::rooted::{Place, open_file, open_named};
 use crate::source::{self, DirSource, Excludes, Stop, Visitor};
 
 /// Bytes that are read at once, more than any chunk has.
@@ -65,7 +68,7 @@ pub(super) fn fetch(
                 Err(source::Error::Stop(Stop)) => return Err(fetch.stopped()),
                 result => result?,
             }
-        } else if fetch.read(path).is_err() {
+        } else if fetch.read(open_named(path), path).is_err() {
             return Err(fetch.stopped());
         }
     }
@@ -91,8 +94,8 @@ impl Fetch<'_> {
         self.failed.unwrap_or(Error::Cancelled(crate::progress::Cancelled))
     }
 
-    fn read(&mut self, path: &Path) -> Result<(), Stop> {
-        let result = File::open(path).and_then(|mut file| self.cut(&mut file));
+    fn read(&mut self, file: io::Result<File>, path: &Path) -> Result<(), Stop> {
+        let result = file.and_then(|mut file| self.cut(&mut file));
         if self.failed.is_some() || self.progress.cancelled() {
             return Err(Stop);
         }
@@ -147,7 +150,7 @@ impl Fetch<'_> {
 }
 
 impl Visitor for Fetch<'_> {
-    fn enter(&mut self, _node: Node, _path: &Path) -> Result<(), Stop> {
+    fn enter(&mut self, _node: Node, _place: Option<&Place<'_>>) -> Result<(), Stop> {
         Ok(())
     }
 
@@ -155,11 +158,11 @@ impl Visitor for Fetch<'_> {
         Ok(())
     }
 
-    fn file(&mut self, _node: Node, path: &Path) -> Result<(), Stop> {
-        self.read(path)
+    fn file(&mut self, _node: Node, place: &Place<'_>) -> Result<(), Stop> {
+        self.read(open_file(place.directory, place.name, OFlags::empty()), place.path)
     }
 
-    fn special(&mut self, _node: Node, _path: &Path) -> Result<(), Stop> {
+    fn special(&mut self, _node: Node, _place: Option<&Place<'_>>) -> Result<(), Stop> {
         Ok(())
     }
 

@@ -9,7 +9,8 @@ use super::{ComponentRestore, with_causes};
 use crate::model::{Node, show_path};
 use crate::pipeline::Error;
 use crate::progress::Progress;
-use crate::sink::{self, Existing};
+use crate::rooted::join;
+use crate::sink::Existing;
 
 /// What is to be done with an entry when its group has been written.
 pub(super) enum Waiting {
@@ -110,7 +111,7 @@ impl TreeRestore<'_> {
         for name in extra {
             // Where something could not be restored, nothing is taken away either.
             if result.failed.is_empty() {
-                let path = sink::join(path, &name);
+                let path = join(path, &name);
                 let beneath = self.beneath.as_mut().ok_or_else(missing_target)?;
                 result.removed += u64::from(self.left_out.remove_others(beneath, &path)?);
             }

@@ -1,14 +1,16 @@
 //! What a live restore never removes, because a backup leaves it out and so no snapshot has it.
 
 use std::ffi::OsStr;
+use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use crate::pipeline::Error;
-use crate::sink::{self, Beneath, Existing};
-use crate::source::{CACHE_TAG_NAME, Excludes, is_cache_tag};
+use crate::rooted::Step;
+use crate::sink::{Beneath, Existing};
+use crate::source::{Excludes, is_tagged_cache};
 
-/// Excluded paths, other file systems, the repository, and what lies in tagged caches.
+/// Excluded paths, mounts, the repository, and what lies in tagged caches.
 #[derive(Debug, Default)]
 pub(super) struct LeftOut {
     excludes: Excludes,
@@ -33,25 +35,21 @@ impl LeftOut {
         if self.excludes.matches(Path::new(OsStr::from_bytes(path))) {
             return true;
         }
-        let Some(existing) = existing.filter(|existing| existing.is_directory()) else { return false };
-        if self.with_caches {
+        let Some(existing) = existing else { return false };
+        if beneath.is_guarded(existing) || self.with_caches || !existing.is_directory() {
             return beneath.is_guarded(existing);
         }
-        let tag = sink::join(path, CACHE_TAG_NAME.as_bytes());
-        beneath.is_guarded(existing) || beneath.open_file(&tag).is_ok_and(is_cache_tag)
+        beneath.directory(path).is_ok_and(|directory| is_tagged_cache(directory.as_fd()))
     }
 
     /// Whether a backup leaves out what stands here, or anything below it.
     pub(super) fn covers_any(&self, beneath: &mut Beneath, path: &[u8]) -> Result<bool, Error> {
-        let Some(existing) = beneath.look(path)? else { return Ok(false) };
-        if self.covers(beneath, path, Some(&existing)) {
-            return Ok(true);
-        }
-        if existing.is_directory() {
-            for name in beneath.names(path)? {
-                if self.covers_any(beneath, &sink::join(path, &name))? {
-                    return Ok(true);
-                }
+        let Some(mut descent) = beneath.descend(path)? else { return Ok(false) };
+        while let Some(step) = beneath.next_step(&mut descent)? {
+            if let Step::Entry(status) = step
+                && self.covers(beneath, descent.path(), Some(&status.into()))
+            {
+                return Ok(true);
             }
         }
         Ok(false)
@@ -59,20 +57,28 @@ impl LeftOut {
 
     /// Removes an entry with everything in it that is not left out. Says whether all of it is gone.
     pub(super) fn remove_others(&self, beneath: &mut Beneath, path: &[u8]) -> Result<bool, Error> {
-        let Some(existing) = beneath.look(path)? else { return Ok(true) };
-        if self.covers(beneath, path, Some(&existing)) {
-            return Ok(false);
-        }
-        if existing.is_directory() {
-            let mut emptied = true;
-            for name in beneath.names(path)? {
-                emptied &= self.remove_others(beneath, &sink::join(path, &name))?;
+        let Some(mut descent) = beneath.descend(path)? else { return Ok(true) };
+        // For each open directory, whether something in it stays; the last one that is left is the entry itself.
+        let mut stays = vec![false];
+        while let Some(step) = beneath.next_step(&mut descent)? {
+            let stays_here = match step {
+                Step::Entry(status) if self.covers(beneath, descent.path(), Some(&status.into())) => {
+                    descent.skip();
+                    true
+                }
+                Step::Entry(status) if status.is_directory() => {
+                    stays.push(false);
+                    continue;
+                }
+                Step::Entry(_) => false,
+                Step::Leave => stays.pop().unwrap_or_default(),
+            };
+            if stays_here {
+                stays.last_mut().into_iter().for_each(|around| *around = true);
+            } else {
+                beneath.remove(descent.path())?;
             }
-            if !emptied {
-                return Ok(false);
-            }
         }
-        beneath.remove(path)?;
-        Ok(true)
+        Ok(!stays.contains(&true))
     }
 }

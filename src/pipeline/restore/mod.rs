@@ -11,6 +11,7 @@ mod room;
 mod safety;
 mod server;
 mod special;
+mod target;
 mod through_engine;
 mod tree;
 mod volume;
@@ -27,6 +28,7 @@ pub use tree::TreeOptions;
 pub use volume::{PROJECT_LABEL, Safety, VOLUME_LABEL, VolumeTarget, has_server_data};
 
 use left_out::LeftOut;
+use target::Target;
 use tree::TreeRestore;
 use volume::{VolumeJob, Volumes};
 
@@ -36,6 +38,7 @@ use super::presence::Presence;
 use crate::model::{Component, Snapshot};
 use crate::progress::Progress;
 use crate::repo::Repository;
+use crate::rooted::Trust;
 use crate::source::Excludes;
 
 /// Where a component goes.
@@ -47,9 +50,16 @@ pub enum Destination {
         folder: PathBuf,
         /// What a backup of it leaves out, and a restore leaves alone therefore.
         excludes: Excludes,
+        /// Whose links on the way to the directory are followed.
+        trust: Trust,
     },
-    /// An entry of its name in this folder. What else is there stays.
-    Folder(PathBuf),
+    /// An entry of its name in a folder. What else is there stays.
+    Folder {
+        /// The folder.
+        folder: PathBuf,
+        /// Whose links on the way to the folder are followed.
+        trust: Trust,
+    },
     /// A database, all of it or some tables.
     Database(Box<DatabaseTarget>),
     /// A volume of the engine.
@@ -195,7 +205,7 @@ fn restore_component(
         Error::Refused(format!("{} has no {}: it could not be saved that night", snapshot.name, component.name))
     })?;
     match &job.destination {
-        Destination::Live { folder, excludes } => {
+        Destination::Live { folder, excludes, trust } => {
             result.destination = folder.display().to_string();
             if !root.is_directory() {
                 return Err(Error::Refused(format!(
@@ -204,13 +214,14 @@ fn restore_component(
                 )));
             }
             let options = tree_options(is_made_equal(component, options, result));
-            TreeRestore::live(repository, (folder, LeftOut::new(excludes.clone())), options, lost)?
-                .run(component, root, result, progress)
+            let target = Target { root: folder, trust, left_out: LeftOut::new(excludes.clone()) };
+            TreeRestore::live(repository, target, options, lost)?.run(component, root, result, progress)
         }
-        Destination::Folder(folder) => {
+        Destination::Folder { folder, trust } => {
             result.destination = folder.join(component.name.as_str()).display().to_string();
             let options = tree_options(false);
-            TreeRestore::into_folder(repository, folder, options, lost)?.run(component, root, result, progress)
+            TreeRestore::into_folder(repository, Target::new(folder, trust), options, lost)?
+                .run(component, root, result, progress)
         }
         Destination::Volume(_) => Ok(()),
         Destination::Database(target) => {
@@ -241,13 +252,9 @@ pub(super) fn as_fresh_folder(
 ) -> Result<ComponentRestore, Error> {
     let mut result = ComponentRestore { name: component.name.to_string(), ..ComponentRestore::default() };
     if let Some(root) = &component.root {
-        let options = TreeOptions::default();
-        TreeRestore::live(repository, (folder, LeftOut::default()), options, &[])?.run(
-            component,
-            root,
-            &mut result,
-            progress,
-        )?;
+        let (options, trust) = (TreeOptions::default(), Trust::default());
+        let target = Target::new(folder, &trust);
+        TreeRestore::live(repository, target, options, &[])?.run(component, root, &mut result, progress)?;
     }
     Ok(result)
 }
@@ -264,8 +271,9 @@ pub(super) fn into_fresh_folder(
 ) -> Result<ComponentRestore, Error> {
     let mut result = ComponentRestore { name: component.name.to_string(), ..ComponentRestore::default() };
     if let Some(root) = &component.root {
-        let options = TreeOptions::default();
-        TreeRestore::into_folder(repository, folder, options, &[])?.run(component, root, &mut result, progress)?;
+        let (options, trust) = (TreeOptions::default(), Trust::default());
+        let target = Target::new(folder, &trust);
+        TreeRestore::into_folder(repository, target, options, &[])?.run(component, root, &mut result, progress)?;
     }
     Ok(result)
 }

@@ -9,7 +9,8 @@ use super::left_out::LeftOut;
 use super::tree::TreeRestore;
 use crate::model::{Node, Step, Walk};
 use crate::pipeline::Error;
-use crate::sink::{self, Beneath, Existing};
+use crate::rooted::join;
+use crate::sink::{Beneath, Existing};
 
 impl TreeRestore<'_> {
     /// Removes what the tree does not have, and files of another length than it has them.
@@ -21,7 +22,7 @@ impl TreeRestore<'_> {
             let path = walk.path().strip_prefix(b"/").unwrap_or_default().to_vec();
             let Step::Entry(node) = step else {
                 for name in open.pop().unwrap_or_default() {
-                    let removed = self.left_out.remove_others(beneath, &sink::join(&path, &name))?;
+                    let removed = self.left_out.remove_others(beneath, &join(&path, &name))?;
                     result.touched |= removed;
                     result.removed += u64::from(removed);
                 }

@@ -18,6 +18,7 @@ use crate::id::{hex, random_key};
 use crate::pipeline::Error;
 use crate::postgres::{self, Connection, Stopped, psql_program, server_programs_of, unrestricted};
 use crate::process::{self, POLL, Place, Process, ProcessInput, Program, Sandbox};
+use crate::rooted::Trust;
 use crate::sink::{self, Beneath, give_to};
 use crate::temporary::TemporaryFolder;
 
@@ -113,7 +114,7 @@ impl TestServer {
     /// # Errors
     /// [`Error::Sink`] when it does not start.
     pub fn start_on((root, data): (&Path, &str), stopped: Stopped<'_>) -> Result<Result<Self, String>, Error> {
-        let mut beneath = Beneath::open(root)?;
+        let mut beneath = Beneath::open(root, &Trust::default())?;
         let within = |name: &str| Path::new(data).join(name).into_os_string().into_vec();
         let mut version = String::new();
         beneath.open_file(&within("PG_VERSION"))?.take(VERSION_BYTES_MAX).read_to_string(&mut version).map_err(

@@ -18,7 +18,7 @@ impl TreeRestore<'_> {
         let same = match (&node.kind, existing) {
             (_, None) => false,
             (NodeKind::Symlink { target }, Some(_)) => self.beneath()?.link_target(path)?.as_ref() == Some(&target.0),
-            (_, Some(existing)) => existing.is_same_special(node),
+            (_, Some(existing)) => existing.is_same_special(node) && existing.may_become(node),
         };
         result.unchanged += u64::from(same);
         result.written += u64::from(!same);
@@ -31,12 +31,21 @@ impl TreeRestore<'_> {
         }
         let attributes = self.attributes;
         let beneath = self.beneath()?;
-        if !same {
-            beneath.make_special(path, node)?;
+        if same {
+            let special = beneath.open_special(path, node)?;
+            note_not_set(result, path, attributes.apply_special(&special, node));
+            return Ok(());
         }
-        let (directory, name) = beneath.parent(path)?;
-        let failures = attributes.apply_special(&directory, name, node);
-        note_not_set(result, path, failures);
+        let temporary = beneath.temporary_special(path, node)?;
+        let placed = beneath.open_special(&temporary, node).and_then(|special| {
+            let failures = attributes.apply_special(&special, node);
+            beneath.put_in_place(&temporary, path).map(|()| failures)
+        });
+        if placed.is_err() {
+            // The error that led here is the one to tell.
+            let _ = beneath.remove(&temporary);
+        }
+        note_not_set(result, path, placed?);
         Ok(())
     }
 

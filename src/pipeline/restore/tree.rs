@@ -4,20 +4,23 @@
 //! then put in place one by one, with the directories around them finished last.
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
-use std::path::Path;
 use std::sync::Arc;
 
 use super::compare::same_content;
 use super::finish::{Group, Waiting};
 use super::left_out::LeftOut;
+use super::target::Target;
 use super::writer::{ChunkWriter, Worker};
 use super::{ComponentRestore, with_causes};
-use crate::limits::{RESTORE_CACHE_BYTES, RESTORE_CHUNKS_MAX, RESTORE_FILES_MAX, RESTORE_GROUPS_MAX};
-use crate::model::{Component, ContentReader, Node, NodeKind, Step, Walk, show_path};
+use crate::limits::{
+    RESTORE_CACHE_BYTES, RESTORE_CHUNKS_MAX, RESTORE_FILES_MAX, RESTORE_GROUPS_MAX, RESTORE_PATHS_BYTES_MAX,
+};
+use crate::model::{Component, ContentReader, Node, NodeKind, Step, Walk, is_empty_tree, show_path};
 use crate::pipeline::Error;
 use crate::pipeline::presence::LostPath;
 use crate::progress::{self, Progress};
 use crate::repo::{ChunkReader, Repository};
+use crate::rooted::join;
 use crate::sink::{self, Attributes, Beneath, Existing, FileTarget};
 
 /// Most entries that wait for their group.
@@ -41,6 +44,12 @@ struct Open {
     extra: BTreeSet<Vec<u8>>,
 }
 
+/// Whether the walk goes on into a directory.
+enum Entered {
+    Yes,
+    No,
+}
+
 pub(super) struct TreeRestore<'a> {
     repository: &'a Repository,
     pub(super) reader: ChunkReader,
@@ -56,6 +65,8 @@ pub(super) struct TreeRestore<'a> {
     open: Vec<Open>,
     /// What waits for the group that is being collected, and how many files there are among it.
     pub(super) waiting: Vec<Waiting>,
+    /// Length of their paths.
+    waiting_bytes: usize,
     open_files: usize,
     /// The groups before it, whose files are being filled.
     pub(super) filling: VecDeque<Group>,
@@ -71,40 +82,37 @@ impl<'a> TreeRestore<'a> {
     /// Into the directory itself, which becomes the root of the component.
     pub(super) fn live(
         repository: &'a Repository,
-        (folder, left_out): (&Path, LeftOut),
+        target: Target<'_>,
         options: TreeOptions,
         lost: &[LostPath],
     ) -> Result<Self, Error> {
-        let mut restore = Self::new(repository, folder, None, options, lost)?;
-        restore.left_out = left_out;
-        Ok(restore)
+        Self::new(repository, target, None, options, lost)
     }
 
     /// Into an entry of the component's name in the folder.
     pub(super) fn into_folder(
         repository: &'a Repository,
-        folder: &Path,
+        target: Target<'_>,
         options: TreeOptions,
         lost: &[LostPath],
     ) -> Result<Self, Error> {
-        Self::new(repository, folder, Some(Vec::new()), options, lost)
+        Self::new(repository, target, Some(Vec::new()), options, lost)
     }
 
     fn new(
         repository: &'a Repository,
-        root: &Path,
+        target: Target<'_>,
         base: Option<Vec<u8>>,
         options: TreeOptions,
         lost: &[LostPath],
     ) -> Result<Self, Error> {
-        let shown = root.display().to_string();
-        let beneath = if options.dry_run && !root.exists() {
+        let beneath = if options.dry_run && !target.root.exists() {
             None
         } else {
             if !options.dry_run {
-                std::fs::create_dir_all(root).map_err(|source| sink::Error::io("create", shown, source))?;
+                target.make()?;
             }
-            let mut beneath = Beneath::open(root)?;
+            let mut beneath = Beneath::open(target.root, target.trust)?;
             beneath.guard(repository.local_root().as_deref());
             Some(beneath)
         };
@@ -123,9 +131,10 @@ impl<'a> TreeRestore<'a> {
             attributes: Attributes::default(),
             open: Vec::new(),
             waiting: Vec::new(),
+            waiting_bytes: 0,
             open_files: 0,
             filling: VecDeque::new(),
-            left_out: LeftOut::default(),
+            left_out: target.left_out,
             failed_links: HashSet::new(),
             links: HashMap::new(),
         })
@@ -179,16 +188,18 @@ impl<'a> TreeRestore<'a> {
                     }
                     let is_directory = node.is_directory();
                     let path = self.target_path(walk.path(), name);
-                    if let Err(error) = self.entry(&path, walk.path(), *node, result, progress) {
+                    self.waiting_bytes += path.len();
+                    let restored = self.entry(&path, walk.path(), *node, result, progress);
+                    if is_directory && !matches!(restored, Ok(Entered::Yes)) {
+                        walk.skip();
+                    }
+                    if let Err(error) = restored {
                         if matches!(error, Error::Cancelled(_)) {
                             continue;
                         }
                         result.damaged |= error.is_damage();
                         fail(result, walk.path(), &with_causes(&error));
                         self.keep(walk.path());
-                        if is_directory {
-                            walk.skip();
-                        }
                     }
                 }
                 Err(error) => {
@@ -198,10 +209,7 @@ impl<'a> TreeRestore<'a> {
                     self.open.truncate(walk.depth());
                 }
             }
-            if self.open_files >= RESTORE_FILES_MAX
-                || self.writer.planned() >= RESTORE_CHUNKS_MAX
-                || self.waiting.len() >= WAITING_MAX
-            {
+            if self.is_group_full() {
                 self.end_group(result, progress);
             }
         }
@@ -217,13 +225,20 @@ impl<'a> TreeRestore<'a> {
         }
     }
 
+    fn is_group_full(&self) -> bool {
+        self.open_files >= RESTORE_FILES_MAX
+            || self.writer.planned() >= RESTORE_CHUNKS_MAX
+            || self.waiting.len() >= WAITING_MAX
+            || self.waiting_bytes >= RESTORE_PATHS_BYTES_MAX
+    }
+
     /// Hands the group over to be filled, and finishes the oldest one when there are enough of them.
     fn end_group(&mut self, result: &mut ComponentRestore, progress: &dyn Progress) {
         let written = self.writer.end_group();
         if self.filling.len() >= RESTORE_GROUPS_MAX {
             self.finish_group(result, progress);
         }
-        self.open_files = 0;
+        (self.open_files, self.waiting_bytes) = (0, 0);
         self.filling.push_back(Group { waiting: std::mem::take(&mut self.waiting), written });
     }
 
@@ -272,20 +287,28 @@ impl<'a> TreeRestore<'a> {
         node: Node,
         result: &mut ComponentRestore,
         progress: &dyn Progress,
-    ) -> Result<(), Error> {
+    ) -> Result<Entered, Error> {
         self.keep(walk_path);
+        let existing = if path.is_empty() { None } else { self.look(path)? };
+        if let (Some(existing), Some(beneath)) = (&existing, &self.beneath)
+            && beneath.is_mount(existing)
+        {
+            return match &node.kind {
+                NodeKind::Directory { tree } if is_empty_tree(tree) => Ok(Entered::No),
+                _ => Err(Error::Refused("something is mounted there now, and is left as it is".to_owned())),
+            };
+        }
         if node.is_directory() {
-            return self.enter(path, node, result);
+            return self.enter(path, node, existing.as_ref(), result).map(|()| Entered::Yes);
         }
         if let Some(identity) = node.hard_link_identity() {
             if let Some((first, _)) = self.links.get(&identity) {
                 let first = first.clone();
                 self.forget_link(identity);
-                return self.link(first, path, result);
+                return self.link(first, path, result).map(|()| Entered::No);
             }
             self.links.insert(identity, (path.to_vec(), node.links - 1));
         }
-        let existing = self.look(path)?;
         match node.kind {
             NodeKind::File { .. } => {
                 let restored = self.file(path, &node, existing, result, progress);
@@ -294,26 +317,30 @@ impl<'a> TreeRestore<'a> {
                 {
                     self.links.remove(&identity);
                 }
-                restored
+                restored?;
             }
             NodeKind::Socket => {
                 result
                     .notes
                     .push(format!("{}: a socket is made by the program that listens on it", show_path(walk_path)));
-                Ok(())
             }
-            _ => self.special(path, &node, existing.as_ref(), result),
+            _ => self.special(path, &node, existing.as_ref(), result)?,
         }
+        Ok(Entered::No)
     }
 
-    fn enter(&mut self, path: &[u8], node: Node, result: &mut ComponentRestore) -> Result<(), Error> {
+    fn enter(
+        &mut self,
+        path: &[u8],
+        node: Node,
+        existing: Option<&Existing>,
+        result: &mut ComponentRestore,
+    ) -> Result<(), Error> {
         let at_root = path.is_empty();
-        let existing = if at_root { None } else { self.look(path)? };
-        let stands =
-            if at_root { self.beneath.is_some() } else { existing.as_ref().is_some_and(Existing::is_directory) };
+        let stands = if at_root { self.beneath.is_some() } else { existing.is_some_and(Existing::is_directory) };
         let mut extra = BTreeSet::new();
         if stands {
-            if self.options.make_equal && (at_root || !self.is_left_out(path, existing.as_ref())) {
+            if self.options.make_equal && (at_root || !self.is_left_out(path, existing)) {
                 extra.extend(self.beneath()?.names(path)?);
             }
         } else {
@@ -335,7 +362,7 @@ impl<'a> TreeRestore<'a> {
         let path = self.target_path(walk_path, name);
         if self.options.dry_run {
             for name in extra {
-                let path = sink::join(&path, &name);
+                let path = join(&path, &name);
                 let existing = self.look(&path).ok().flatten();
                 result.removed += u64::from(!self.is_left_out(&path, existing.as_ref()));
             }
@@ -353,12 +380,14 @@ impl<'a> TreeRestore<'a> {
         progress: &dyn Progress,
     ) -> Result<(), Error> {
         let in_the_way = existing.as_ref().is_some_and(Existing::is_directory);
-        let candidate = existing
-            .filter(|existing| existing.is_file_of(node.size_bytes) && (node.links > 1 || !existing.has_other_names()));
-        if candidate.is_some() {
+        if existing.is_some_and(|existing| existing.is_file_of(node.size_bytes)) {
             let ids = self.repository.ids();
             let file = self.beneath()?.open_file(path)?;
-            if same_content(&mut self.reader, ids, &file, node)? {
+            let opened = Existing::of(&file).map_err(|source| sink::Error::io("look at", show_path(path), source))?;
+            if opened.is_file_of(node.size_bytes)
+                && opened.may_become(node)
+                && same_content(&mut self.reader, ids, &file, node)?
+            {
                 result.unchanged += 1;
                 progress.advance(node.size_bytes);
                 if !self.options.dry_run {

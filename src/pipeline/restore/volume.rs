@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::left_out::LeftOut;
+use super::target::Target;
 use super::through_engine;
 use super::tree::TreeRestore;
 use super::{ComponentRestore, LostPath, RestoreOptions, TreeOptions, is_made_equal, with_causes};
@@ -16,6 +17,7 @@ use crate::pipeline::Error;
 use crate::pipeline::backup::journal_folder;
 use crate::progress::{Progress, Silent};
 use crate::repo::Repository;
+use crate::rooted::Trust;
 use crate::source::{Excludes, ReadMethod, VolumeSource, VolumeUse};
 
 /// How long containers may take to be well after they were started.
@@ -178,8 +180,9 @@ impl Volumes<'_> {
         match source.directory() {
             Some(directory) => {
                 let left_out = LeftOut::new(target.excludes.clone()).with_caches();
-                TreeRestore::live(self.repository, (directory.root(), left_out), options, &job.lost)?
-                    .run(component, root, result, progress)
+                let trust = Trust::default();
+                let target = Target { root: directory.root(), trust: &trust, left_out };
+                TreeRestore::live(self.repository, target, options, &job.lost)?.run(component, root, result, progress)
             }
             None => through_engine::write(self.repository, component, target, options, result, progress),
         }

@@ -16,6 +16,7 @@ use crate::pipeline::restore::{
 use crate::postgres::Connection;
 use crate::progress::{self, Progress};
 use crate::repo::Repository;
+use crate::rooted::Trust;
 use crate::sink::postgres::{make_role, missing_role, says_lacking};
 use crate::sink::{self, Beneath};
 use crate::source::{Excludes, ReadMethod, VolumeSource, VolumeUse};
@@ -253,7 +254,7 @@ fn test_files(
     } else {
         (root.parent().unwrap_or(root), 0)
     };
-    let mut beneath = Beneath::open(folder)?;
+    let mut beneath = Beneath::open(folder, &Trust::default())?;
     let mut reader = repository.reader()?;
     let mut walk = Walk::new(node, component.name.as_str().as_bytes());
     while let Some(step) = walk.next(&mut reader)? {

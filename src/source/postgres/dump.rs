@@ -1,6 +1,5 @@
 //! A database as a source: its dump and the cluster's roles, as the files of a directory.
 
-use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::tables::{Nodes, Reading, TableDump, TableOptions};
@@ -94,7 +93,7 @@ impl DumpSource {
         let directory = |name: &str| made_node(name, NodeKind::Directory { tree: Content::default() }, time);
         let file =
             |name: &str| made_node(name, NodeKind::File { content: Content::default(), holes: Vec::new() }, time);
-        visitor.enter(directory(name), Path::new(""))?;
+        visitor.enter(directory(name), None)?;
         let roles = self.roles(visitor, progress).map_err(interrupted)?;
         if let Some(note) = unrestricted(&self.connection)? {
             visitor.note(note);

@@ -76,7 +76,7 @@ impl DumpFile {
         // Nothing else is said of the database.
         facts.encoding.clone_from(&facts.dump_encoding);
         self.problems.iter().for_each(|problem| visitor.error(problem.clone()));
-        visitor.enter(made_node(name, NodeKind::Directory { tree: Content::default() }, time), self.file.path())?;
+        visitor.enter(made_node(name, NodeKind::Directory { tree: Content::default() }, time), None)?;
         let node = made_node(DUMP_FILE, NodeKind::File { content: Content::default(), holes: Vec::new() }, time);
         let mut counter = CopyCounter::new(Cursor::new(head).chain(reader), &facts.dump_encoding);
         visitor.stream(node, &mut counter)?;

@@ -3,7 +3,6 @@
 //! Everything is seen as it was at one moment: one session holds it, the others and `pg_dump` see what it sees.
 
 use std::io::{Cursor, Read};
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::dump::{GLOBALS_FILE, check_length};
@@ -173,7 +172,7 @@ impl TableDump {
         let Self { mut holder, lock, sessions, catalog, scripts } = self;
         let nothing = postgres::Error::Incomplete { program: "pg_dump".to_owned(), why: "it was not started" };
         let Scripts { before, others, after } = scripts.ok_or(nothing)?;
-        visitor.enter((nodes.directory)(DATA_FOLDER), Path::new(""))?;
+        visitor.enter((nodes.directory)(DATA_FOLDER), None)?;
         let mut tables = Vec::new();
         let queries: Vec<&str> = catalog.keyed.iter().flat_map(|table| &table.queries).map(String::as_str).collect();
         let sessions = read_ahead(sessions, &queries, progress, |ahead| {

@@ -18,6 +18,7 @@ mod man;
 mod pin;
 mod plan;
 mod prune;
+mod refusals;
 mod repair;
 mod restore;
 mod restore_plan;
@@ -37,8 +38,9 @@ use clap::{Args, Parser, Subcommand};
 use larder::model::{Snapshot, SnapshotPath};
 use larder::pipeline::lookup;
 use larder::repo::Repository;
+use larder::storage::Storage;
 
-use crate::config::{Parity, Settings};
+use crate::config::{Parity, Settings, check_repository, refused, strange_folder_above};
 use crate::console::{ConsoleProgress, Verbosity, advice, line, warning};
 use crate::failure::{Exit, UsageError};
 use crate::output::Output;
@@ -59,6 +61,7 @@ pub(crate) struct Arguments {
 
 /// Options of every command.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(crate) struct GlobalArguments {
     /// The directory of the system, where larder.toml, the repository and the directories are looked for.
     #[arg(short = 'C', value_name = "DIR", default_value = ".", global = true, hide_default_value = true)]
@@ -69,6 +72,9 @@ pub(crate) struct GlobalArguments {
     /// The configuration file [default: larder.toml, where there is one].
     #[arg(long, value_name = "FILE", global = true)]
     pub(crate) config: Option<PathBuf>,
+    /// Believe larder.toml, links and the repository whoever owns them.
+    #[arg(long, global = true)]
+    pub(crate) trust_files: bool,
     /// Print one JSON document on standard output.
     #[arg(long, global = true)]
     pub(crate) json: bool,
@@ -115,7 +121,7 @@ pub(crate) fn run(arguments: &Arguments, output: &Output) -> anyhow::Result<Exit
     let global = &arguments.global;
     let exit = match &arguments.command {
         Command::Create(command) => command.run(&Context::new(global, output)?),
-        Command::Plan(command) => command.run(&Context::new(global, output)?),
+        Command::Plan(command) => command.run(global, output),
         Command::List(command) => command.run(&Context::new(global, output)?),
         Command::Show(command) => command.run(&Context::new(global, output)?),
         Command::Ls(command) => command.run(&Context::new(global, output)?),
@@ -165,18 +171,28 @@ struct Context<'a> {
 
 impl<'a> Context<'a> {
     fn new(global: &GlobalArguments, output: &'a Output) -> anyhow::Result<Self> {
+        Ok(Self::with(Settings::load(global)?, global, output))
+    }
+
+    fn with(settings: Settings, global: &GlobalArguments, output: &'a Output) -> Self {
         let verbosity = match (global.quiet, global.verbose) {
             (true, _) => Verbosity::Quiet,
             (false, true) => Verbosity::Verbose,
             (false, false) => Verbosity::Normal,
         };
-        Ok(Self { settings: Settings::load(global)?, output, progress: ConsoleProgress::new(verbosity) })
+        Self { settings, output, progress: ConsoleProgress::new(verbosity) }
+    }
+
+    /// The storage of the repository, which need not be there.
+    fn storage(&self) -> anyhow::Result<Arc<dyn Storage>> {
+        let (place, trust) = (&self.settings.backup_dir, &self.settings.trust);
+        check_repository(place, trust).map_err(|refusal| refused(&refusal))?;
+        Ok(Arc::from(larder::storage::open(&place.to_string_lossy(), trust)))
     }
 
     /// Opens the repository, which must be there.
     fn repository(&self) -> anyhow::Result<Repository> {
-        let storage = larder::storage::open(&self.settings.backup_dir.to_string_lossy());
-        let repository = Repository::open(Arc::from(storage))?;
+        let repository = Repository::open(self.storage()?)?;
         left_held::make_good(&repository);
         Ok(repository)
     }
@@ -191,10 +207,19 @@ impl<'a> Context<'a> {
 
     /// Opens the repository, and makes it where there is none.
     fn repository_or_new(&self) -> anyhow::Result<Repository> {
-        let storage = larder::storage::open(&self.settings.backup_dir.to_string_lossy());
-        let repository = Repository::open_or_create(Arc::from(storage))?;
+        self.warn_of_strange_folder();
+        let repository = Repository::open_or_create(self.storage()?)?;
         left_held::make_good(&repository);
         Ok(repository)
+    }
+
+    /// Tells when somebody else may take the repository away.
+    fn warn_of_strange_folder(&self) {
+        let (place, trust) = (&self.settings.backup_dir, &self.settings.trust);
+        if let Some((folder, owner)) = strange_folder_above(place, trust) {
+            let folder = folder.display();
+            warning(&format!("{folder}, which the repository lies in, belongs to user {owner}, who can take it away"));
+        }
     }
 
     /// Writes the parity that the settings ask for. Says whether there was room for it.

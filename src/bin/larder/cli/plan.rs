@@ -8,9 +8,11 @@ use larder::source::VolumeSource;
 use larder::source::postgres::tables_without_order;
 use serde_json::{Value, json};
 
-use super::Context;
+use super::{Context, GlobalArguments, refusals};
+use crate::config::{Settings, of_run};
 use crate::console::warning;
 use crate::failure::Exit;
+use crate::output::Output;
 use crate::system::System;
 use crate::table::{Align, Table};
 
@@ -38,26 +40,44 @@ struct Part {
 
 impl PlanArguments {
     #[expect(clippy::unused_self, reason = "commands are run alike")]
-    pub(super) fn run(&self, context: &Context<'_>) -> anyhow::Result<Exit> {
+    pub(super) fn run(&self, global: &GlobalArguments, output: &Output) -> anyhow::Result<Exit> {
+        let trust = of_run(global.trust_files)?;
+        let mut is_believed = true;
+        let settings = Settings::load_trusting(global, trust, |_| {
+            is_believed = false;
+            Ok(())
+        })?;
+        let refused = refusals::find(&settings, global)?;
+        let exit = refusals::tell(&refused, &settings.base);
+        if !is_believed {
+            // What it says is not done, be it only asking a server.
+            if output.is_json() {
+                output.json(&json!({ "project": null, "components": [], "refused": refusals::to_json(&refused) }));
+            }
+            return Ok(exit);
+        }
+        let context = Context::with(settings, global, output);
+        context.warn_of_strange_folder();
         let system = context.system()?;
         let mut parts = databases(&system);
         parts.extend(directories(&system));
         parts.extend(volumes(&system)?);
         let failed = system.no_engine.is_some() || parts.iter().any(|part| part.problem.is_some());
-        if context.output.is_json() {
-            context.output.json(&json!({
+        if output.is_json() {
+            output.json(&json!({
                 "project": system.stack.project,
                 "components": parts.iter().map(to_json).collect::<Vec<_>>(),
+                "refused": refusals::to_json(&refused),
             }));
         } else {
-            print(context, &system, &parts);
+            print(&context, &system, &parts);
         }
         for part in &parts {
             if let Some(problem) = &part.problem {
                 warning(&format!("{}: {problem}", part.name));
             }
         }
-        Ok(if failed { Exit::Partial } else { Exit::Done })
+        Ok(if failed && exit == Exit::Done { Exit::Partial } else { exit })
     }
 }
 
@@ -102,18 +122,26 @@ fn databases(system: &System<'_>) -> Vec<Part> {
 fn directories(system: &System<'_>) -> Vec<Part> {
     let present =
         system.settings.directories.iter().filter(|directory| directory.configured || directory.path.exists());
-    let part = |directory: &crate::config::Directory| Part {
-        name: directory.name.to_string(),
-        kind: "directory",
-        source: directory.path.display().to_string(),
-        method: None,
-        quiesce: None,
-        containers: Vec::new(),
-        held: Vec::new(),
-        unordered: None,
-        problem: (!directory.path.is_dir()).then(|| format!("{} is not there", directory.path.display())),
+    let part = |directory: &crate::config::Directory| {
+        let missing = || format!("{} is not there", directory.path.display());
+        let mounts = system.directory_source(directory).missing_mounts();
+        Part {
+            name: directory.name.to_string(),
+            kind: "directory",
+            source: directory.path.display().to_string(),
+            method: None,
+            quiesce: None,
+            containers: Vec::new(),
+            held: Vec::new(),
+            unordered: None,
+            problem: if directory.path.is_dir() { joined(&mounts) } else { Some(missing()) },
+        }
     };
     present.map(part).collect()
+}
+
+fn joined(problems: &[String]) -> Option<String> {
+    (!problems.is_empty()).then(|| problems.join("; "))
 }
 
 fn volumes(system: &System<'_>) -> anyhow::Result<Vec<Part>> {

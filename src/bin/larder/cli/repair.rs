@@ -1,7 +1,6 @@
 //! `larder repair`: makes what is damaged readable again as far as that goes, and says what is lost.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use clap::Args;
 use larder::pipeline::repair::{RepairReport, repair};
@@ -39,8 +38,8 @@ impl RepairArguments {
             return Err(UsageError::with_advice(message, "name a file or a directory that is there").into());
         }
         context.progress.stop_cleanly()?;
-        let storage = larder::storage::open(&context.settings.backup_dir.to_string_lossy());
-        let (repository, config_error) = Repository::open_damaged(Arc::from(storage), !self.dry_run)?;
+        let storage = context.storage()?;
+        let (repository, config_error) = Repository::open_damaged(storage, !self.dry_run)?;
         let config_damage = config_error.map(|error| Damage { object: "config".to_owned(), what: error.to_string() });
         left_held::make_good(&repository);
         if self.dry_run {

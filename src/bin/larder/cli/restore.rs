@@ -124,7 +124,10 @@ impl RestoreArguments {
         }
         let system = if self.target.is_some() { None } else { Some(context.system()?) };
         let mut plan = match &system {
-            None => Plan::into_folder(self.target.as_deref().unwrap_or(Path::new(".")), &components),
+            None => {
+                let target = std::path::absolute(self.target.as_deref().unwrap_or(Path::new(".")))?;
+                Plan::into_folder(&target, &context.settings.trust, &components)
+            }
             Some(system) => Plan::live(system, &components, &self.volumes, !wanted.is_empty())?,
         };
         plan.aim_databases(&tables, self.into.as_deref(), mask.as_ref());
@@ -242,7 +245,7 @@ fn ask(snapshot: &Snapshot, jobs: &[RestoreJob<'_>]) -> anyhow::Result<()> {
     line(&format!("{} of {} replaces:", snapshot.name, snapshot.time.to_text()));
     for job in jobs {
         let place = match &job.destination {
-            Destination::Live { folder, .. } | Destination::Folder(folder) => folder.display().to_string(),
+            Destination::Live { folder, .. } | Destination::Folder { folder, .. } => folder.display().to_string(),
             Destination::Database(target) => describe(target),
             Destination::Volume(target) => {
                 let users = target.users.iter().filter(|user| user.is_up()).map(|user| user.name.as_str());
@@ -321,7 +324,7 @@ fn save(
                 let dump = dump.by_tables(system.settings.tables);
                 sources.push(ComponentSource { name: name.clone(), origin: Origin::Database(Box::new(dump)) });
             }
-            Destination::Live { .. } | Destination::Folder(_) => {}
+            Destination::Live { .. } | Destination::Folder { .. } => {}
         }
     }
     let safety = safety_snapshot(repository, sources, &options(SnapshotKind::Safety), &context.progress);

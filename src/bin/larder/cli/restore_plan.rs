@@ -9,6 +9,7 @@ use larder::pipeline::Mask;
 use larder::pipeline::restore::{DatabaseTarget, Destination, RestoreJob, VolumeTarget, has_server_data};
 use larder::postgres::Connection;
 use larder::process::Place;
+use larder::rooted::Trust;
 
 use crate::config::VOLUME_PREFIX;
 use crate::failure::UsageError;
@@ -28,9 +29,10 @@ pub(super) struct Plan<'a> {
 
 impl<'a> Plan<'a> {
     /// Everything into a folder.
-    pub(super) fn into_folder(folder: &Path, components: &[&'a Component]) -> Self {
+    pub(super) fn into_folder(folder: &Path, trust: &Trust, components: &[&'a Component]) -> Self {
         let (saved, left_out) = saved(components);
-        let job = |component| RestoreJob { component, destination: Destination::Folder(folder.to_owned()) };
+        let destination = Destination::Folder { folder: folder.to_owned(), trust: trust.clone() };
+        let job = |component| RestoreJob { component, destination: destination.clone() };
         Self { jobs: saved.into_iter().map(job).collect(), left_out, ..Self::default() }
     }
 
@@ -218,7 +220,8 @@ fn destination(system: &System<'_>, component: &Component) -> anyhow::Result<Des
                 let message = format!("the configuration has no directory '{name}' to restore into");
                 UsageError::with_advice(message, "name it in larder.toml, or use --target DIR")
             })?;
-            Ok(Destination::Live { folder: directory.path.clone(), excludes: directory.excludes.clone() })
+            let (folder, excludes) = (directory.path.clone(), directory.excludes.clone());
+            Ok(Destination::Live { folder, excludes, trust: system.settings.trust.clone() })
         }
         ComponentKind::Stream => {
             let message = format!("'{name}' is a stream and has no place of its own");

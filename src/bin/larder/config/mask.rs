@@ -6,8 +6,10 @@ use std::path::Path;
 use anyhow::Context;
 use larder::id::{derive_secret, random_key};
 use larder::pipeline::{Mask, Rule};
+use larder::rooted::read_named;
 use serde::Deserialize;
 
+use super::FILE_BYTES_MAX;
 use super::file::one_line;
 use crate::failure::UsageError;
 
@@ -22,7 +24,7 @@ struct File {
 
 /// Reads the rules of a mask.
 pub(crate) fn read_mask(path: &Path) -> anyhow::Result<Mask> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read the mask {}", path.display()))?;
+    let text = read_named(path, FILE_BYTES_MAX).with_context(|| format!("cannot read the mask {}", path.display()))?;
     let wrong = |why: String| UsageError::new(format!("the mask {}: {why}", path.display()));
     let file: File = toml::from_str(&text).map_err(|error| wrong(one_line(&text, &error)))?;
     if file.tables.values().all(BTreeMap::is_empty) {

@@ -4,6 +4,7 @@ mod file;
 mod mask;
 mod old;
 mod retention;
+mod trust;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -14,17 +15,21 @@ use larder::docker::HoldMethod;
 use larder::model::ComponentName;
 use larder::parity::Share;
 use larder::postgres::Connection;
+use larder::rooted::{Refusal, Trust, read_named};
 use larder::source::postgres::TableOptions;
 use larder::source::{Excludes, ReadMethod};
 
 pub(crate) use mask::read_mask;
 pub(crate) use old::convert;
 pub(crate) use retention::{RetentionTable, parse_size, parse_span};
+pub(crate) use trust::{HOST_FILE, check_repository, of_run, refused, scheduled, strange_folder_above};
 
 use crate::cli::GlobalArguments;
 use crate::failure::UsageError;
 
 pub(crate) const FILE_NAME: &str = "larder.toml";
+/// Longest file with settings that is read, in bytes.
+pub(crate) const FILE_BYTES_MAX: u64 = 1 << 20;
 const DEFAULT_BACKUP_DIR: &str = "backups";
 /// The directories of the documented system.
 const DEFAULT_DIRECTORIES: [&str; 4] = ["models", "config", "outputs", "logs"];
@@ -41,6 +46,8 @@ pub(crate) struct Directory {
     pub(crate) name: ComponentName,
     pub(crate) path: PathBuf,
     pub(crate) excludes: Excludes,
+    /// The patterns of `excludes` as they were written.
+    pub(crate) patterns: Vec<String>,
     /// Whether the user named it, so that its absence is an error.
     pub(crate) configured: bool,
 }
@@ -106,6 +113,8 @@ pub(crate) enum Parity {
 pub(crate) struct Settings {
     /// The directory of the system.
     pub(crate) base: PathBuf,
+    /// Whose files and links are believed.
+    pub(crate) trust: Trust,
     pub(crate) backup_dir: PathBuf,
     /// How much parity there is to be, where something is said of it.
     pub(crate) parity: Option<Parity>,
@@ -123,14 +132,43 @@ pub(crate) struct Settings {
     pub(crate) retention: RetentionTable,
 }
 
+/// What has to be believed before it is used.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Believed {
+    Configuration,
+    Repository,
+    /// The way to the directory of a component.
+    Directory(String),
+}
+
+impl Believed {
+    pub(crate) fn name(&self) -> &str {
+        match self {
+            Self::Configuration => "configuration",
+            Self::Repository => "repository",
+            Self::Directory(name) => name,
+        }
+    }
+}
+
 impl Settings {
     /// Finds the settings for a command.
     pub(crate) fn load(global: &GlobalArguments) -> anyhow::Result<Self> {
+        let trust = trust::of_run(global.trust_files)?;
+        Self::load_trusting(global, trust, |refusal| Err(refused(&refusal).into()))
+    }
+
+    /// Finds the settings, also in a file that is not to be believed, which `refuse` hears of.
+    pub(crate) fn load_trusting(
+        global: &GlobalArguments,
+        trust: Trust,
+        refuse: impl FnOnce(Refusal) -> anyhow::Result<()>,
+    ) -> anyhow::Result<Self> {
         if !global.directory.is_dir() {
             return Err(UsageError::new(format!("{} is not a directory", global.directory.display())).into());
         }
         let base = std::path::absolute(&global.directory)?;
-        let file = read_file(global)?;
+        let file = read_file(global, &base, &trust, refuse)?;
         let backup_dir = global.backup_dir.clone().or_else(|| file.backup_dir.clone());
         let backup_dir = base.join(backup_dir.unwrap_or_else(|| PathBuf::from(DEFAULT_BACKUP_DIR)));
         let directories = directories(&file, &base)?;
@@ -149,6 +187,7 @@ impl Settings {
         let (docker, retention) = (docker_settings(file.docker), file.retention);
         Ok(Self {
             base,
+            trust,
             backup_dir,
             parity,
             directories,
@@ -160,6 +199,41 @@ impl Settings {
             volumes,
             retention,
         })
+    }
+
+    /// Everything that is not believed, and why.
+    pub(crate) fn refusals(&self, global: &GlobalArguments, trust: &Trust) -> Vec<(Believed, Refusal)> {
+        let file = configuration_file(global, &self.base).map(|path| trust.open_file(&path).map(drop));
+        let file = file.into_iter().map(|checked| (Believed::Configuration, checked));
+        let repository = (Believed::Repository, check_repository(&self.backup_dir, trust).map(drop));
+        let directory = |directory: &Directory| {
+            let name = directory.name.to_string();
+            (Believed::Directory(name), trust.open_directory(&directory.path).map(drop))
+        };
+        let checked = file.chain([repository]).chain(self.directories.iter().map(directory));
+        let refused = checked.filter_map(|(what, checked)| Some((what, checked.err()?)));
+        refused.filter(|(_, refusal)| refusal.mend().is_some()).collect()
+    }
+
+    /// What is to be written into larder.toml for something that is mounted in a directory, with `{}` for its pattern.
+    pub(crate) fn decision_on_mount(&self, directory: &Directory) -> String {
+        let name = &directory.name;
+        let mut patterns: Vec<String> = directory.patterns.iter().map(|pattern| old::quoted(pattern)).collect();
+        patterns.push("\"{}\"".to_owned());
+        let exclude = format!("exclude = [{}]", patterns.join(", "));
+        let path = |directory: &Directory| {
+            old::quoted(&directory.path.strip_prefix(&self.base).unwrap_or(&directory.path).to_string_lossy())
+        };
+        let lines = if directory.configured {
+            format!("`[directories.{name}]`, `path = {}`, `{exclude}`", path(directory))
+        } else {
+            // Once there is such a table, it has to name all of them.
+            let others = self.directories.iter().filter(|other| other.name != *name && other.path.exists());
+            let others = others.map(|other| format!("{} = {}", other.name, path(other)));
+            let own = format!("{name} = {{ path = {}, {exclude} }}", path(directory));
+            format!("`directories = {{ {} }}`", std::iter::once(own).chain(others).collect::<Vec<_>>().join(", "))
+        };
+        format!("{FILE_NAME} leaves it out with {lines}, or saves it as another directory of [directories]")
     }
 
     /// The directory of this name.
@@ -225,17 +299,30 @@ pub(crate) fn hold_of_label(label: &str) -> Result<Option<HoldMethod>, &'static 
     }
 }
 
-fn read_file(global: &GlobalArguments) -> anyhow::Result<file::File> {
-    let path = global.config.clone().unwrap_or_else(|| global.directory.join(FILE_NAME));
-    let text = match std::fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound && global.config.is_none() => String::new(),
-        Err(error) => {
-            let message = format!("cannot read the configuration {}: {error}", path.display());
+fn read_file(
+    global: &GlobalArguments,
+    base: &Path,
+    trust: &Trust,
+    refuse: impl FnOnce(Refusal) -> anyhow::Result<()>,
+) -> anyhow::Result<file::File> {
+    let path = configuration_file(global, base)?;
+    let text = match trust::read_trusted(&path, trust) {
+        Err(refusal) if refusal.is_not_found() && global.config.is_none() => String::new(),
+        Err(Refusal::Io { source, .. }) => {
+            let message = format!("cannot read the configuration {}: {source}", path.display());
             return Err(UsageError::new(message).into());
         }
+        Err(refusal) => {
+            refuse(refusal)?;
+            trust::read_trusted(&path, &Trust::of_everybody()).map_err(|refusal| trust::refused(&refusal))?
+        }
+        Ok(text) => text,
     };
     file::File::parse(&text).map_err(|why| UsageError::new(format!("{} is not valid: {why}", path.display())).into())
+}
+
+fn configuration_file(global: &GlobalArguments, base: &Path) -> std::io::Result<PathBuf> {
+    global.config.as_ref().map_or_else(|| Ok(base.join(FILE_NAME)), std::path::absolute)
 }
 
 fn directories(file: &file::File, base: &Path) -> anyhow::Result<Vec<Directory>> {
@@ -243,7 +330,7 @@ fn directories(file: &file::File, base: &Path) -> anyhow::Result<Vec<Directory>>
         let found = DEFAULT_DIRECTORIES.iter().map(|name| {
             let name = name.parse::<ComponentName>()?;
             let path = base.join(name.as_str());
-            Ok(Directory { name, path, excludes: Excludes::default(), configured: false })
+            Ok(Directory { name, path, excludes: Excludes::default(), patterns: Vec::new(), configured: false })
         });
         return found.collect();
     };
@@ -257,7 +344,8 @@ fn directories(file: &file::File, base: &Path) -> anyhow::Result<Vec<Directory>>
         }
         let excludes = Excludes::new(entry.exclude())
             .map_err(|error| UsageError::new(format!("[directories.{name}]: {error}")))?;
-        directories.push(Directory { name: component, path: base.join(entry.path()), excludes, configured: true });
+        let (path, patterns) = (base.join(entry.path()), entry.exclude().to_vec());
+        directories.push(Directory { name: component, path, excludes, patterns, configured: true });
     }
     Ok(directories)
 }
@@ -285,7 +373,7 @@ fn database_from_environment() -> anyhow::Result<Option<Connection>> {
 
 /// Reads a password from the first line of a file.
 fn read_password(path: &Path) -> anyhow::Result<String> {
-    let text =
-        std::fs::read_to_string(path).with_context(|| format!("cannot read the password file {}", path.display()))?;
+    let text = read_named(path, FILE_BYTES_MAX)
+        .with_context(|| format!("cannot read the password file {}", path.display()))?;
     Ok(text.lines().next().unwrap_or_default().to_owned())
 }

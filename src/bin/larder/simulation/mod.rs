@@ -19,6 +19,7 @@ use larder::pipeline::backup::{self, BackupOptions, ComponentSource, Origin};
 use larder::pipeline::savings::{Savings, savings};
 use larder::progress::{self, Progress};
 use larder::repo::Repository;
+use larder::rooted::Trust;
 use larder::source::{DirSource, Excludes};
 use larder::temporary::TemporaryFolder;
 use serde_json::{Value, json};
@@ -115,7 +116,7 @@ pub(crate) fn run(settings: Settings, progress: &dyn Progress) -> anyhow::Result
     progress.begin("making up a system", None);
     let folder = TemporaryFolder::new("larder-simulation-");
     let folder = folder.context("cannot create a temporary folder")?;
-    let storage = larder::storage::open(&folder.path().join("backups").to_string_lossy());
+    let storage = larder::storage::open(&folder.path().join("backups").to_string_lossy(), &Trust::default());
     let repository = Repository::open_or_create(Arc::from(storage))?;
     let database = Database::start(folder.path(), settings.with_postgres, progress)?;
     let (snapshots, rows_end) = run_nights(settings, (&repository, folder.path()), &database, progress)?;

@@ -17,7 +17,7 @@ use larder::source::postgres::DumpSource;
 use larder::source::{self, DirSource, VolumeSource, VolumeUse};
 
 use crate::config::{
-    DATABASE, DatabasePlace, DatabaseSettings, Settings, VOLUME_PREFIX, VolumeSettings, hold_of_label,
+    DATABASE, DatabasePlace, DatabaseSettings, Directory, Settings, VOLUME_PREFIX, VolumeSettings, hold_of_label,
 };
 use crate::failure::{UsageError, docker_advice};
 
@@ -97,7 +97,7 @@ impl<'a> System<'a> {
             return Ok(());
         }
         let engine = Engine::connect(docker.host.as_deref())?;
-        self.stack = Stack::find(&engine, &self.settings.base, docker.project.as_deref())?;
+        self.stack = Stack::find(&engine, &self.settings.base, docker.project.as_deref(), &self.settings.trust)?;
         self.engine = Some(Arc::new(engine));
         Ok(())
     }
@@ -319,8 +319,7 @@ impl<'a> System<'a> {
         }
         let repository_root = repository.and_then(Repository::local_root);
         for directory in self.settings.directories.iter().filter(|directory| wanted(&directory.name)) {
-            let source = DirSource::new(&directory.path, directory.excludes.clone());
-            let origin = Origin::Directory(source.forbidding(repository_root.as_deref()));
+            let origin = Origin::Directory(self.directory_source(directory).forbidding(repository_root.as_deref()));
             sources.push(ComponentSource { name: directory.name.clone(), origin });
         }
         for volume in self.volumes.iter().filter(|volume| wanted(&volume.name)) {
@@ -331,6 +330,14 @@ impl<'a> System<'a> {
             sources.push(ComponentSource { name: volume.name.clone(), origin });
         }
         Ok(sources)
+    }
+
+    /// A directory as a source, which knows the other components, and how a mount in it is dealt with.
+    pub(crate) fn directory_source(&self, directory: &Directory) -> DirSource {
+        let others = self.settings.directories.iter().filter(|other| other.name != directory.name);
+        let source = DirSource::new(&directory.path, directory.excludes.clone()).trusting(self.settings.trust.clone());
+        let source = source.deciding(self.settings.decision_on_mount(directory));
+        others.fold(source, |source, other| source.beside(other.name.as_str(), &other.path))
     }
 
     /// A volume as a source, with the containers that are to be held for it.

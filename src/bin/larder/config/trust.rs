@@ -1,0 +1,93 @@
+//! Whom this run believes: root, whoever runs it, the user behind `sudo`, and whom root has named in `/etc/larder.toml`.
+
+use std::io::Read;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use larder::rooted::{Refusal, Status, Trust};
+use serde::Deserialize;
+
+use super::FILE_BYTES_MAX;
+use super::file::one_line;
+use crate::failure::UsageError;
+
+/// What root says for all systems of this host.
+pub(crate) const HOST_FILE: &str = "/etc/larder.toml";
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HostFile {
+    #[serde(default)]
+    trusted_uids: Vec<u32>,
+}
+
+/// The users that root has named.
+pub(crate) fn trusted_uids() -> anyhow::Result<Vec<u32>> {
+    let path = Path::new(HOST_FILE);
+    let text = match read_trusted(path, &Trust::default()) {
+        Err(refusal) if refusal.is_not_found() => return Ok(Vec::new()),
+        read => read.map_err(|refusal| refused(&refusal))?,
+    };
+    let file: HostFile = toml::from_str(&text)
+        .map_err(|error| UsageError::new(format!("{HOST_FILE} is not valid: {}", one_line(&text, &error))))?;
+    Ok(file.trusted_uids)
+}
+
+/// Those that a run from a schedule believes.
+pub(crate) fn scheduled() -> anyhow::Result<Trust> {
+    Ok(Trust::of(&trusted_uids()?))
+}
+
+/// Those that this run believes; everybody when that is insisted on.
+pub(crate) fn of_run(insists: bool) -> anyhow::Result<Trust> {
+    if insists {
+        return Ok(Trust::of_everybody());
+    }
+    let mut uids = trusted_uids()?;
+    if rustix::process::geteuid().is_root() {
+        uids.extend(std::env::var("SUDO_UID").ok().and_then(|uid| uid.parse::<u32>().ok()));
+    }
+    Ok(Trust::of(&uids))
+}
+
+/// The text of a file that decides what is done.
+pub(super) fn read_trusted(path: &Path, trust: &Trust) -> Result<String, Refusal> {
+    let mut text = String::new();
+    let read = trust.open_file(path)?.take(FILE_BYTES_MAX).read_to_string(&mut text);
+    read.map(|_| text).map_err(|source| Refusal::Io { path: path.to_owned(), source })
+}
+
+/// The error for a refusal, with the command that mends it.
+pub(crate) fn refused(refusal: &Refusal) -> UsageError {
+    match refusal.mend() {
+        Some(mend) => UsageError::with_advice(
+            refusal.to_string(),
+            format!("`{mend}` if it is as it should be, or --trust-files for this run"),
+        ),
+        None => UsageError::new(refusal.to_string()),
+    }
+}
+
+/// Refuses a folder for a repository that somebody may write to who is not believed. `None` when there is none.
+pub(crate) fn check_repository(place: &Path, trust: &Trust) -> Result<Option<Status>, Refusal> {
+    match trust.open_directory(place) {
+        // What else is wrong with it is told where it is used.
+        Err(Refusal::Io { .. }) => Ok(None),
+        Err(refusal) => Err(refusal),
+        Ok(folder) => {
+            let failed = |errno: rustix::io::Errno| Refusal::Io { path: place.to_owned(), source: errno.into() };
+            let status = Status::of(folder).map_err(failed)?;
+            trust.check(place, &status).map(|()| Some(status))
+        }
+    }
+}
+
+/// The folder above a repository that belongs to somebody who is not believed, the innermost, and whose it is.
+pub(crate) fn strange_folder_above(place: &Path, trust: &Trust) -> Option<(PathBuf, u32)> {
+    let place = place.canonicalize().ok()?;
+    let mut owners = place.ancestors().skip(1).filter_map(|folder| {
+        let owner = folder.metadata().ok()?.uid();
+        Some((folder.to_owned(), owner))
+    });
+    owners.find(|(_, owner)| !trust.believes(*owner))
+}

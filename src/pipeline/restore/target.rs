@@ -1,0 +1,39 @@
+//! Where a tree goes, and making that place.
+
+use std::path::Path;
+
+use rustix::fs::{Mode, mkdirat};
+use rustix::io::Errno;
+
+use super::left_out::LeftOut;
+use crate::pipeline::Error;
+use crate::rooted::Trust;
+use crate::sink;
+
+/// Where a tree goes.
+pub(super) struct Target<'a> {
+    pub(super) root: &'a Path,
+    /// Whose links on the way to the root are followed.
+    pub(super) trust: &'a Trust,
+    pub(super) left_out: LeftOut,
+}
+
+impl<'a> Target<'a> {
+    /// A place from which backups leave nothing out.
+    pub(super) fn new(root: &'a Path, trust: &'a Trust) -> Self {
+        Self { root, trust, left_out: LeftOut::default() }
+    }
+
+    /// Makes the root where there is none. Only its user gets in until it has the mode of what it becomes.
+    pub(super) fn make(&self) -> Result<(), Error> {
+        let Self { root, trust, .. } = self;
+        let failed = |source: std::io::Error| sink::Error::io("create", root.display().to_string(), source);
+        let (Some(around), Some(name)) = (root.parent(), root.file_name()) else { return Ok(()) };
+        std::fs::create_dir_all(around).map_err(failed)?;
+        let around = trust.open_directory(around).map_err(|refusal| failed(refusal.into()))?;
+        match mkdirat(&around, name, Mode::RWXU) {
+            Err(Errno::EXIST) => Ok(()),
+            made => Ok(made.map_err(|errno| failed(errno.into()))?),
+        }
+    }
+}

@@ -1,0 +1,290 @@
+//! Whom root believes: users whose links are followed, and whose files decide what is done.
+//!
+//! A path is walked name by name, and every link on the way is looked at before it is followed, so that whoever may write
+//! to a directory on the way cannot aim Larder elsewhere.
+
+use std::collections::VecDeque;
+use std::ffi::OsString;
+use std::fmt;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+
+use rustix::fs::{CWD, FileType, Mode, OFlags, openat, readlinkat};
+
+use super::Status;
+
+/// Most links on the way to a file, as the kernel has it.
+const LINKS_MAX: usize = 40;
+const ROOT: u32 = 0;
+/// Rights of everybody to write.
+const WRITABLE_BY_ALL: u32 = 0o002;
+const WRITABLE_BY_GROUP: u32 = 0o020;
+
+/// Users that are believed: root and whoever runs Larder are, and those that root has named.
+#[derive(Debug, Clone)]
+pub struct Trust {
+    others: Arc<[u32]>,
+    everybody: bool,
+}
+
+impl Default for Trust {
+    fn default() -> Self {
+        Self { others: Arc::new([]), everybody: false }
+    }
+}
+
+impl Trust {
+    /// These users besides.
+    #[must_use]
+    pub fn of(others: &[u32]) -> Self {
+        Self { others: others.into(), everybody: false }
+    }
+
+    /// Everybody, because whoever runs Larder insists.
+    #[must_use]
+    pub fn of_everybody() -> Self {
+        Self { others: Arc::new([]), everybody: true }
+    }
+
+    /// Whether a user is believed.
+    #[must_use]
+    pub fn believes(&self, uid: u32) -> bool {
+        let own = rustix::process::geteuid().as_raw();
+        self.everybody || uid == ROOT || uid == own || self.others.contains(&uid)
+    }
+
+    /// Opens a directory. Links on the way are followed when their owners are believed.
+    ///
+    /// # Errors
+    /// [`Refusal::Io`], [`Refusal::Link`].
+    pub fn open_directory(&self, path: &Path) -> Result<OwnedFd, Refusal> {
+        let found = self.find(path)?;
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        openat(&found, c".", flags, Mode::empty()).map_err(|errno| Refusal::io(path, errno))
+    }
+
+    /// Opens a regular file that decides what is done: its owner has to be believed, and nobody else may write to it.
+    ///
+    /// # Errors
+    /// Every [`Refusal`].
+    pub fn open_file(&self, path: &Path) -> Result<File, Refusal> {
+        let found = self.find(path)?;
+        let status = Status::of(&found).map_err(|errno| Refusal::io(path, errno))?;
+        if !status.is_file() {
+            let source = io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file");
+            return Err(Refusal::Io { path: path.to_owned(), source });
+        }
+        self.check(path, &status)?;
+        let own = format!("/proc/self/fd/{}", found.as_raw_fd());
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let file = rustix::fs::open(own, flags, Mode::empty()).map_err(|errno| Refusal::io(path, errno))?;
+        Ok(File::from(file))
+    }
+
+    /// Refuses what somebody owns who is not believed, or what others may write to.
+    ///
+    /// # Errors
+    /// [`Refusal::Owner`], [`Refusal::Writable`].
+    pub fn check(&self, path: &Path, status: &Status) -> Result<(), Refusal> {
+        if !self.believes(status.uid()) {
+            return Err(Refusal::Owner { path: path.to_owned(), uid: status.uid() });
+        }
+        // A group of the owner's own number has nobody else in it, as adduser makes it.
+        let is_own_group = status.gid() == status.uid() || status.gid() == ROOT;
+        let mode = status.mode();
+        if !self.everybody && (mode & WRITABLE_BY_ALL != 0 || (mode & WRITABLE_BY_GROUP != 0 && !is_own_group)) {
+            return Err(Refusal::Writable { path: path.to_owned(), mode });
+        }
+        Ok(())
+    }
+
+    /// A descriptor of what stands at a path, which is not opened for it.
+    fn find(&self, path: &Path) -> Result<OwnedFd, Refusal> {
+        let failed = |errno| Refusal::io(path, errno);
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let mut at = openat(CWD, if path.is_absolute() { c"/" } else { c"." }, flags, Mode::empty()).map_err(failed)?;
+        let mut shown = PathBuf::new();
+        let mut left = names_of(path);
+        let mut links = 0;
+        while let Some(name) = left.pop_front() {
+            let next = openat(&at, name.as_os_str(), flags, Mode::empty()).map_err(failed)?;
+            let status = Status::of(&next).map_err(failed)?;
+            if status.file_type() != FileType::Symlink {
+                shown.push(&name);
+                at = next;
+                continue;
+            }
+            let link = shown.join(&name);
+            if !self.believes(status.uid()) {
+                return Err(Refusal::Link { path: link, uid: status.uid() });
+            }
+            links += 1;
+            if links > LINKS_MAX {
+                return Err(failed(rustix::io::Errno::LOOP));
+            }
+            let target = readlinkat(&next, c"", Vec::new()).map_err(failed)?;
+            let target = PathBuf::from(OsString::from_vec(target.into_bytes()));
+            if target.is_absolute() {
+                at = openat(CWD, c"/", flags, Mode::empty()).map_err(failed)?;
+                shown = PathBuf::new();
+            }
+            for name in names_of(&target).into_iter().rev() {
+                left.push_front(name);
+            }
+        }
+        Ok(at)
+    }
+}
+
+/// The names of a path, `/` among them where it begins with it.
+fn names_of(path: &Path) -> VecDeque<OsString> {
+    let is_name = |component: &Component<'_>| !matches!(component, Component::CurDir | Component::Prefix(_));
+    path.components().filter(is_name).map(|component| component.as_os_str().to_owned()).collect()
+}
+
+/// Why something is not believed, or could not be opened.
+#[derive(Debug)]
+pub enum Refusal {
+    /// The operating system refused.
+    Io {
+        /// The path.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A link on the way belongs to somebody who is not believed.
+    Link {
+        /// The link.
+        path: PathBuf,
+        /// Whose it is.
+        uid: u32,
+    },
+    /// It belongs to somebody who is not believed.
+    Owner {
+        /// The path.
+        path: PathBuf,
+        /// Whose it is.
+        uid: u32,
+    },
+    /// Others than the owner may write to it.
+    Writable {
+        /// The path.
+        path: PathBuf,
+        /// Its mode.
+        mode: u32,
+    },
+}
+
+impl Refusal {
+    fn io(path: &Path, source: impl Into<io::Error>) -> Self {
+        Self::Io { path: path.to_owned(), source: source.into() }
+    }
+
+    /// Whether there is nothing at the path.
+    #[must_use]
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
+    }
+
+    /// The user who is not believed.
+    #[must_use]
+    pub const fn owner(&self) -> Option<u32> {
+        match self {
+            Self::Link { uid, .. } | Self::Owner { uid, .. } => Some(*uid),
+            Self::Io { .. } | Self::Writable { .. } => None,
+        }
+    }
+
+    /// The command that mends it, where whoever runs Larder knows that it is as it should be.
+    #[must_use]
+    pub fn mend(&self) -> Option<String> {
+        let own = rustix::process::geteuid().as_raw();
+        let quoted =
+            |path: &Path| format!("'{}'", String::from_utf8_lossy(path.as_os_str().as_bytes()).replace('\'', "'\\''"));
+        match self {
+            Self::Io { .. } => None,
+            Self::Link { path, .. } => Some(format!("chown -h {own} {}", quoted(path))),
+            Self::Owner { path, .. } => Some(format!("chown {own} {}", quoted(path))),
+            Self::Writable { path, .. } => Some(format!("chmod go-w {}", quoted(path))),
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = |path: &Path| path.as_os_str().as_bytes().escape_ascii().to_string();
+        match self {
+            Self::Io { path, source } => write!(formatter, "cannot open {}: {source}", shown(path)),
+            Self::Link { path, uid } => {
+                write!(formatter, "{} is a link of user {uid}, who is not trusted", shown(path))
+            }
+            Self::Owner { path, uid } => {
+                write!(formatter, "{} belongs to user {uid}, who is not trusted", shown(path))
+            }
+            Self::Writable { path, mode } => {
+                write!(formatter, "others than its owner may write to {} (mode {mode:o})", shown(path))
+            }
+        }
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+impl From<Refusal> for io::Error {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Io { source, .. } => source,
+            refusal => {
+                let mend = refusal.mend().map(|mend| format!(": `{mend}` if that is right")).unwrap_or_default();
+                Self::new(io::ErrorKind::PermissionDenied, format!("{refusal}{mend}"))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt, lchown, symlink};
+
+    use super::*;
+
+    const STRANGER: u32 = 61_998;
+
+    #[test]
+    fn links_and_files_of_strangers_are_refused() {
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        let folder = tempfile::tempdir().expect("a folder");
+        let place = |name: &str| folder.path().join(name);
+        fs::create_dir(place("real")).expect("ours");
+        fs::write(place("real/file"), "x").expect("ours");
+        symlink("real", place("ours")).expect("ours");
+        symlink(place("ours"), place("theirs")).expect("ours");
+        lchown(place("theirs"), Some(STRANGER), None).expect("root");
+        let trust = Trust::default();
+        trust.open_directory(&place("ours")).expect("our link");
+        trust.open_file(&place("ours/file")).expect("our link and file");
+        for path in ["theirs", "theirs/file", "ours/../theirs/file"] {
+            let refusal = trust.open_directory(&place(path)).expect_err("a link of somebody else");
+            assert_eq!(refusal.owner(), Some(STRANGER), "{path}");
+            assert!(refusal.mend().expect("a command").ends_with("theirs'"), "{refusal}");
+        }
+        Trust::of(&[STRANGER]).open_file(&place("theirs/file")).expect("root has named him");
+        fs::set_permissions(place("real/file"), fs::Permissions::from_mode(0o666)).expect("ours");
+        assert!(matches!(trust.open_file(&place("real/file")), Err(Refusal::Writable { .. })));
+        lchown(place("real/file"), Some(STRANGER), None).expect("root");
+        assert!(matches!(trust.open_file(&place("real/file")), Err(Refusal::Owner { uid: STRANGER, .. })));
+        Trust::of_everybody().open_file(&place("theirs/file")).expect("insisted on");
+        assert!(trust.open_file(&place("none")).expect_err("nothing").is_not_found());
+        rustix::fs::mkfifoat(CWD, place("pipe"), Mode::RWXU).expect("a pipe");
+        assert!(trust.open_file(&place("pipe")).is_err(), "it would be waited for");
+        symlink("loop", place("loop")).expect("ours");
+        assert!(trust.open_file(&place("loop")).is_err());
+    }
+}

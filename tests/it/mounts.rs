@@ -1,0 +1,113 @@
+//! What is mounted within a component: it is no part of it, neither in a backup nor in a restore.
+//!
+//! Each test mounts in a mount namespace of its own, which goes with the command.
+
+use std::fs;
+use std::process::Command;
+
+use super::support::{PARTIAL, Run, System, is_root};
+
+/// Runs the binary where a folder is mounted at another one.
+fn with_mount(system: &System, source: &str, place: &str, arguments: &[&str]) -> Run {
+    let script = "mount --bind \"$1\" \"$2\" && shift 2 && exec \"$@\"";
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "sh", "-c", script, "sh"]);
+    command.arg(system.path(source)).arg(system.path(place));
+    let larder = system.command(arguments);
+    command.arg(larder.get_program()).args(larder.get_args());
+    Run::of(&mut command)
+}
+
+/// A system with a folder `photos` beside, and an empty folder where it is to be mounted.
+fn system() -> System {
+    let system = System::new();
+    system.write("config/a", "a");
+    system.write("photos/one.jpg", "a photo");
+    fs::create_dir(system.path("config/shared")).expect("create");
+    system
+}
+
+/// A bind mount of one file system has its device number, so a restore emptied what lay behind it.
+#[test]
+fn a_live_restore_leaves_what_is_mounted_alone() {
+    if !is_root() {
+        return;
+    }
+    let system = system();
+    system.create();
+    system.write("config/new/extra", "goes");
+    for place in ["config/shared", "config/new/deep"] {
+        fs::create_dir_all(system.path(place)).expect("create");
+        let run = with_mount(&system, "photos", place, &["restore", "latest", "--force", "--no-snapshot"]);
+        assert_eq!(system.read("photos/one.jpg"), b"a photo", "{run:?}");
+        run.ended(0);
+    }
+    assert!(!system.exists("config/new/extra") && system.exists("config/new/deep"));
+}
+
+/// What the snapshot has where something is mounted today would be written into it, whatever it is.
+#[test]
+fn nothing_is_restored_into_a_mount() {
+    if !is_root() {
+        return;
+    }
+    let system = system();
+    system.write("config/shared/one.jpg", "another");
+    system.write("config/b", "b");
+    system.create();
+    system.write("config/b", "changed");
+    let run = with_mount(&system, "photos", "config/shared", &["restore", "latest", "--force", "--no-snapshot"]);
+    run.ended(PARTIAL).says("config/shared").says("something is mounted there");
+    assert_eq!((system.read("photos/one.jpg"), system.read("config/b")), (b"a photo".to_vec(), b"b".to_vec()));
+    let run = with_mount(&system, "photos/one.jpg", "config/b", &["restore", "latest", "--force", "--no-snapshot"]);
+    run.ended(PARTIAL).says("something is mounted there");
+    assert_eq!(system.read("photos/one.jpg"), b"a photo");
+}
+
+/// A directory that the snapshot has a file in the place of was taken away with what was mounted in it.
+#[test]
+fn a_directory_with_a_mount_in_it_is_not_replaced() {
+    if !is_root() {
+        return;
+    }
+    let system = System::new();
+    system.write("config/name", "a file");
+    system.write("photos/one.jpg", "a photo");
+    system.create();
+    fs::remove_file(system.path("config/name")).expect("remove");
+    fs::create_dir_all(system.path("config/name/sub")).expect("create");
+    let run = with_mount(&system, "photos", "config/name/sub", &["restore", "latest", "--force", "--no-snapshot"]);
+    run.ended(1).says("config/name").says("stays");
+    assert_eq!(system.read("photos/one.jpg"), b"a photo");
+}
+
+/// It was saved as if it were a part of the directory, or left out with a note among others.
+#[test]
+fn a_mount_is_an_error_until_somebody_decides() {
+    if !is_root() {
+        return;
+    }
+    let system = system();
+    let create = |mount: &str| with_mount(&system, mount, "config/shared", &["create", "--json"]);
+    let plan = |mount: &str| with_mount(&system, mount, "config/shared", &["plan"]);
+    let (run, planned) = (create("photos"), plan("photos"));
+    for said in ["config/shared is not saved", "larder.toml", "exclude = [\"/shared\"]"] {
+        run.ended(PARTIAL).says(said);
+        planned.ended(PARTIAL).says(said);
+    }
+    assert!(!system.ok(&["ls", "--recursive", "latest"]).stdout.contains("one.jpg"));
+    // As it was told.
+    system.write("larder.toml", "directories = { config = { path = \"config\", exclude = [\"/shared\"] } }\n");
+    create("photos").ended(0);
+    plan("photos").ended(0);
+    system.write("larder.toml", "directories = { config = \"config\", photos = \"photos\" }\n");
+    create("photos").ended(0).says("the component photos is mounted there");
+    plan("photos").ended(0);
+    system.write("larder.toml", "");
+    fs::create_dir(system.path("empty")).expect("create");
+    create("empty").ended(0);
+    plan("empty").ended(0);
+    // A file, too.
+    let run = with_mount(&system, "photos/one.jpg", "config/a", &["create"]);
+    run.ended(PARTIAL).says("config/a is not saved");
+}

@@ -1,0 +1,349 @@
+//! Other users of the host, who own directories within components, links on the way to them, or files that Larder reads.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, lchown, symlink};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rustix::fs::{CWD, FileType, Mode, RenameFlags, mkfifoat, mknodat, renameat_with};
+
+use super::support::{PARTIAL, Run, System, is_root};
+
+/// A user who has no name.
+const STRANGER: u32 = 61_999;
+/// Far more than any of these commands takes.
+const SECONDS: &str = "60";
+/// Runs in which somebody changes what is being read.
+const RACES: usize = 15;
+
+fn own(system: &System, path: &str) {
+    lchown(system.path(path), Some(STRANGER), Some(STRANGER)).expect("root");
+}
+
+fn set_mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("mode");
+}
+
+/// Runs the binary, and ends it when it hangs; its status is 124 then.
+fn within_limit(system: &System, arguments: &[&str]) -> Run {
+    let larder = system.command(arguments);
+    let mut command = Command::new("timeout");
+    command.args(["--signal=KILL", SECONDS]).arg(larder.get_program()).args(larder.get_args()).stdin(Stdio::null());
+    Run::of(&mut command)
+}
+
+/// The binary where everybody finds it, run by the stranger.
+fn as_stranger(system: &System, arguments: &[&str]) -> Run {
+    let binary = system.path("larder");
+    if !binary.exists() {
+        fs::copy(env!("CARGO_BIN_EXE_larder"), &binary).expect("the binary");
+    }
+    let mut command = Command::new(binary);
+    command.arg("-C").arg(system.path("")).args(arguments).env_clear().stdin(Stdio::null());
+    Run::of(command.uid(STRANGER).gid(STRANGER))
+}
+
+/// Changes the places of two entries again and again while `work` is done.
+fn while_exchanging<T>(first: &Path, second: &Path, work: impl FnOnce() -> T) -> T {
+    let ended = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !ended.load(Ordering::Relaxed) {
+                renameat_with(CWD, first, CWD, second, RenameFlags::EXCHANGE).expect("both are there");
+            }
+        });
+        let done = work();
+        ended.store(true, Ordering::Relaxed);
+        done
+    })
+}
+
+/// A directory and a link changed places, and what only root may read was in the snapshot.
+#[test]
+fn a_backup_reads_no_directory_that_a_link_leads_to() {
+    const FILES: usize = 200;
+    let system = System::new();
+    for number in 0..FILES {
+        system.write(format!("secret/only/{number}"), "a secret of root");
+        system.write(format!("models/d/only/{number}"), "a file");
+    }
+    symlink(system.path("secret"), system.path("models/link")).expect("link");
+    for _ in 0..RACES {
+        let (directory, link) = (system.path("models/d"), system.path("models/link"));
+        while_exchanging(&directory, &link, || system.run(&["create", "--no-verify"]));
+        let list = system.json(&["ls", "--recursive", "latest"]);
+        let secret = list.as_array().expect("a list").iter().find(|entry| entry["size"] == 16);
+        assert_eq!(secret, None, "it was read through the link");
+    }
+}
+
+/// The calls of a command that open something in a folder by its name, or look at it.
+fn opened(system: &System, folder: &str, arguments: &[&str]) -> Vec<String> {
+    let traces = tempfile::tempdir().expect("temporary folder");
+    let larder = system.command(arguments);
+    let mut strace = Command::new("strace");
+    strace.args(["-ff", "-y", "-qq", "-s", "600", "-o"]).arg(traces.path().join("trace"));
+    strace
+        .args(["-e", "trace=/^(open(at2?)?|l?stat|newfstatat|statx|readlink(at)?|l?(get|list|set)xattr|chmod|chown)$"]);
+    let run = Run::of(strace.arg(larder.get_program()).args(larder.get_args()).stdin(Stdio::null()));
+    assert_eq!(run.code, Some(0), "needs strace, as tests/run installs it: {run:?}");
+    let inside = system.path(folder).to_string_lossy().into_owned();
+    let traces = fs::read_dir(traces.path()).expect("list").flatten();
+    let texts = traces.map(|trace| String::from_utf8_lossy(&fs::read(trace.path()).expect("a trace")).into_owned());
+    let lines: Vec<String> = texts.flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>()).collect();
+    lines.into_iter().filter(|line| line.contains(&inside)).collect()
+}
+
+/// Races seldom show: this looks at every call instead.
+#[test]
+fn everything_in_a_component_is_opened_by_descriptors_and_through_no_link() {
+    let system = System::new();
+    system.write("models/one/two/file", "x");
+    symlink("one", system.path("models/link")).expect("link");
+    mkfifoat(CWD, system.path("models/pipe"), Mode::RWXU).expect("a pipe");
+    let inside = format!("{}/", system.path("models").display());
+    let arguments: [&[&str]; 3] = [
+        &["create", "--no-verify"],
+        &["restore", "latest", "--force", "--no-snapshot"],
+        &["restore", "latest", "--force", "--no-snapshot"],
+    ];
+    for (number, arguments) in arguments.into_iter().enumerate() {
+        if number == 2 {
+            fs::remove_dir_all(system.path("models/one")).expect("remove");
+            fs::remove_file(system.path("models/pipe")).expect("remove");
+        }
+        let calls = opened(&system, "models", arguments);
+        assert!(calls.iter().any(|call| call.starts_with("openat2")), "{arguments:?}: {calls:?}");
+        for call in calls {
+            let named = call.split('"').nth(1).unwrap_or_default();
+            assert!(!named.starts_with(&inside), "{arguments:?}: a path that somebody may change: {call}");
+            let is_open = call.starts_with("open");
+            let is_safe = ["RESOLVE_NO_SYMLINKS", "O_NOFOLLOW", "O_EXCL"].iter().any(|flag| call.contains(flag));
+            assert!(!is_open || is_safe || named == ".", "{arguments:?}: {call}");
+        }
+    }
+}
+
+/// The name of a pipe with set-user-id in the snapshot became a link to a program of root while it was restored.
+#[test]
+fn the_mode_of_a_pipe_is_given_to_no_other_file() {
+    if !is_root() {
+        return;
+    }
+    let system = System::new();
+    system.write("victim", "a program");
+    set_mode(&system.path("victim"), 0o755);
+    system.write("models/d/file", "x");
+    mkfifoat(CWD, system.path("models/d/pipe"), Mode::RWXU).expect("a pipe");
+    own(&system, "models/d");
+    set_mode(&system.path("models/d/pipe"), 0o4777);
+    system.create();
+    symlink(system.path("victim"), system.path("models/d/link")).expect("link");
+    for _ in 0..RACES {
+        let (pipe, link) = (system.path("models/d/pipe"), system.path("models/d/link"));
+        while_exchanging(&pipe, &link, || {
+            within_limit(&system, &["restore", "latest", "--force", "--no-snapshot", "--keep-extra"])
+        });
+        assert_eq!(system.path("victim").metadata().expect("it is there").mode() & 0o7777, 0o755);
+        // It may have been replaced by the restored one.
+        if !pipe.symlink_metadata().is_ok_and(|pipe| pipe.file_type().is_symlink() != link.is_symlink()) {
+            let _ = fs::remove_file(&link);
+            symlink(system.path("victim"), &link).expect("link");
+        }
+    }
+}
+
+/// A backup waited for ever for somebody to write into a pipe, and kept its lock meanwhile.
+#[test]
+fn pipes_in_the_place_of_files_keep_nobody_waiting() {
+    let system = System::with_model("one");
+    for pipe in ["models/CACHEDIR.TAG", "models/d/CACHEDIR.TAG"] {
+        fs::create_dir_all(system.path("models/d")).expect("create");
+        mkfifoat(CWD, system.path(pipe), Mode::RWXU).expect("a pipe");
+    }
+    for arguments in [&["create"][..], &["restore", "latest", "--force", "--no-snapshot"], &["plan"]] {
+        within_limit(&system, arguments).ended(0);
+    }
+    for (pipe, arguments) in
+        [("larder.toml", &["plan"][..]), ("mask.toml", &["export", "latest", "--to", "x", "--mask", "mask.toml"])]
+    {
+        mkfifoat(CWD, system.path(pipe), Mode::RWXU).expect("a pipe");
+        let mut arguments = arguments.to_vec();
+        let mask = system.path("mask.toml").to_string_lossy().into_owned();
+        arguments.iter_mut().filter(|word| **word == "mask.toml").for_each(|word| *word = &mask);
+        let run = within_limit(&system, &arguments);
+        assert!(run.code.is_some_and(|code| code == 1 || code == 2), "{run:?}");
+        run.says("not a regular file");
+        fs::remove_file(system.path(pipe)).expect("remove");
+    }
+}
+
+/// Whoever owned the directory around a component made a link of it, and the next restore wrote and removed files there.
+#[test]
+fn a_link_of_somebody_else_is_no_component() {
+    if !is_root() {
+        return;
+    }
+    let system = System::with_model("one");
+    system.write("logs/app.log", "a log");
+    system.create();
+    system.write("etc/important", "kept");
+    fs::rename(system.path("logs"), system.path("old")).expect("rename");
+    symlink(system.path("etc"), system.path("logs")).expect("link");
+    own(&system, "logs");
+    let mend = "`chown -h 0 ";
+    system.run(&["plan"]).ended(PARTIAL).says("is a link of user 61999").says(mend);
+    system.run(&["restore", "latest", "--force", "--no-snapshot"]).ended(PARTIAL).says("link of user 61999").says(mend);
+    assert_eq!(fs::read_dir(system.path("etc")).expect("list").count(), 1);
+    assert_eq!(system.read("etc/important"), b"kept");
+    system.run(&["create"]).ended(PARTIAL).says("link of user 61999");
+    assert!(!system.ok(&["ls", "--recursive", "latest"]).stdout.contains("important"));
+    system.ok(&["create", "--trust-files"]);
+    lchown(system.path("logs"), Some(0), None).expect("root");
+    system.ok(&["create"]);
+    assert!(system.ok(&["ls", "--recursive", "latest"]).stdout.contains("important"));
+}
+
+/// What a directory's file says decides what root reads, writes and removes, so it is not everybody's.
+#[test]
+fn a_configuration_of_somebody_else_is_refused_with_what_mends_it() {
+    if !is_root() {
+        return;
+    }
+    let system = System::with_model("one");
+    system.write("victim/kept", "kept");
+    let hostile = format!("[directories]\nmodels = \"{}\"\n", system.path("victim").display());
+    system.write("larder.toml", hostile);
+    own(&system, "larder.toml");
+    for arguments in [&["create"][..], &["plan"], &["list"], &["restore", "latest", "--force"]] {
+        system.run(arguments).ended(2).says("larder.toml belongs to user 61999").says("`chown 0 ");
+    }
+    assert!(!system.exists("backups"));
+    let through_sudo = |user: &str| Run::of(system.command(&["plan"]).env("SUDO_UID", user));
+    through_sudo("61999").ended(0).says("a schedule's run refuses it").says("trusted_uids = [61999]");
+    through_sudo("61998").ended(2);
+    system.ok(&["plan", "--trust-files"]);
+    lchown(system.path("larder.toml"), Some(0), Some(STRANGER)).expect("root");
+    set_mode(&system.path("larder.toml"), 0o664);
+    system.run(&["create"]).ended(2).says("others than its owner may write").says("`chmod go-w ");
+    set_mode(&system.path("larder.toml"), 0o644);
+    system.ok(&["create"]);
+}
+
+/// In the folder of somebody else, or in one that others may write to, everything may be another repository tomorrow.
+#[test]
+fn a_repository_that_others_may_write_to_is_refused_with_what_mends_it() {
+    if !is_root() {
+        return;
+    }
+    let system = System::with_model("one");
+    system.create();
+    own(&system, "backups");
+    for arguments in [&["create"][..], &["list"], &["restore", "latest", "--force"], &["plan"], &["repair"]] {
+        system.run(arguments).ended(2).says("backups belongs to user 61999").says("`chown 0 ");
+    }
+    system.ok(&["list", "--trust-files"]);
+    lchown(system.path("backups"), Some(0), None).expect("root");
+    set_mode(&system.path("backups"), 0o777);
+    system.run(&["create"]).ended(2).says("others than its owner may write to").says("`chmod go-w ");
+    // The usual one: a directory of whoever deploys, and a repository in it that root has made.
+    set_mode(&system.path("backups"), 0o700);
+    own(&system, "");
+    own(&system, "models/one");
+    assert!(system.ok(&["create"]).stderr.contains("belongs to user 61999, who can take it away"));
+}
+
+/// Whoever owned a file that is restored by another user had a program that ran as that user.
+#[test]
+fn a_file_whose_owner_cannot_be_set_is_nobodys_to_run_as() {
+    if !is_root() {
+        return;
+    }
+    let system = System::with_model("one");
+    chown(system.path("models/one"), Some(61_998), Some(61_998)).expect("root");
+    set_mode(&system.path("models/one"), 0o6755);
+    own(&system, "");
+    let owned = Command::new("chown").args(["-R", "61999:61999"]).arg(system.path("models")).status();
+    assert!(owned.is_ok_and(|status| status.success()));
+    chown(system.path("models/one"), Some(61_998), Some(61_998)).expect("root");
+    set_mode(&system.path("models/one"), 0o6755);
+    as_stranger(&system, &["create"]).ended(0);
+    let out = system.path("out").to_string_lossy().into_owned();
+    as_stranger(&system, &["restore", "latest", "--target", &out]).ended(PARTIAL).says("set-user-id");
+    let restored = system.path("out/models/one").metadata().expect("it is there");
+    assert_eq!((restored.uid(), restored.mode() & 0o7777), (STRANGER, 0o755));
+    // As it was when root restores it, in a folder that nobody else gets into: it is a program that runs as somebody.
+    chown(system.path("models/one"), Some(999), Some(999)).expect("root");
+    set_mode(&system.path("models/one"), 0o6755);
+    fs::remove_dir_all(system.path("backups")).expect("remove");
+    system.create();
+    let out = system.path("of-root").to_string_lossy().into_owned();
+    system.ok(&["restore", "latest", "--target", &out]);
+    let restored = system.path("of-root/models/one").metadata().expect("it is there");
+    assert_eq!((restored.uid(), restored.gid(), restored.mode() & 0o7777), (999, 999, 0o6755));
+    assert_eq!(system.path("of-root").metadata().expect("it is there").mode() & 0o7777, 0o700);
+}
+
+/// A file with a second name elsewhere has the owner and mode of the snapshot only when it had them already.
+#[test]
+fn a_restore_changes_no_file_that_has_another_name_outside() {
+    if !is_root() {
+        return;
+    }
+    let system = System::with_model("the same bytes");
+    fs::hard_link(system.path("models/one"), system.path("models/two")).expect("link");
+    mknodat(CWD, system.path("models/null"), FileType::CharacterDevice, Mode::from_raw_mode(0o666), 0x103)
+        .expect("a device");
+    for path in ["models/one", "models/null"] {
+        own(&system, path);
+    }
+    set_mode(&system.path("models/one"), 0o4755);
+    system.create();
+    for path in ["models/one", "models/two", "models/null"] {
+        fs::remove_file(system.path(path)).expect("remove");
+    }
+    system.write("program", "the same bytes");
+    mknodat(CWD, system.path("device"), FileType::CharacterDevice, Mode::RUSR, 0x103).expect("a device");
+    for (from, to) in [("program", "models/one"), ("program", "models/two"), ("device", "models/null")] {
+        fs::hard_link(system.path(from), system.path(to)).expect("link");
+    }
+    system.ok(&["restore", "latest", "--force", "--no-snapshot"]);
+    for path in ["program", "device"] {
+        let kept = system.path(path).metadata().expect("it is there");
+        assert_eq!((kept.uid(), kept.mode() & 0o4077, kept.nlink()), (0, kept.mode() & 0o077, 1), "{path}");
+    }
+    let restored = system.path("models/two").metadata().expect("it is there");
+    assert_eq!((restored.uid(), restored.mode() & 0o7777, restored.nlink()), (STRANGER, 0o4755, 2));
+}
+
+/// Six thousand levels took half a minute, and twenty thousand ended a restore in its middle with an overflow of the stack.
+#[test]
+fn directories_as_deep_as_somebody_likes_are_saved_restored_and_removed() {
+    const LEVELS: usize = 20_000;
+    let deepen = |from: PathBuf| {
+        let flags = rustix::fs::OFlags::DIRECTORY | rustix::fs::OFlags::CLOEXEC;
+        let mut deepest = rustix::fs::open(from, flags, Mode::empty()).expect("a folder");
+        for _ in 0..LEVELS {
+            rustix::fs::mkdirat(&deepest, "d", Mode::RWXU).expect("create");
+            deepest = rustix::fs::openat(&deepest, "d", flags, Mode::empty()).expect("a folder");
+        }
+        rustix::fs::openat(&deepest, "file", rustix::fs::OFlags::CREATE, Mode::RWXU).expect("a file");
+    };
+    let system = System::new();
+    fs::create_dir(system.path("models")).expect("create");
+    deepen(system.path("models"));
+    let first = system.create();
+    assert_eq!(system.json(&["show", &first])["components"][0]["files"], 1);
+    within_limit(&system, &["verify", "latest"]).ended(0);
+    fs::rename(system.path("models"), system.path("saved")).expect("rename");
+    system.write("models/one", "x");
+    let second = system.create();
+    within_limit(&system, &["restore", &first, "--force", "--no-snapshot"]).ended(0);
+    assert!(!system.exists("models/one") && system.exists("models/d/d/d"));
+    within_limit(&system, &["restore", &second, "--force", "--no-snapshot"]).ended(0);
+    assert!(system.exists("models/one") && !system.exists("models/d"));
+    let removed = Command::new("rm").arg("-rf").arg(system.path("saved")).status();
+    assert!(removed.is_ok_and(|status| status.success()));
+}
