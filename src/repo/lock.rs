@@ -3,15 +3,21 @@
 //! Backups, restores and verifications share the repository; only deleting excludes them. No clock, host name or
 //! process number decides anything.
 
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, flock, mkdirat, openat, unlinkat};
+use rustix::io::Errno;
 
 use super::Error;
+use crate::rooted::{explain, names_in, open_beneath};
+
+const FOLDER: &str = "locks";
+/// The file that everybody who uses the repository has a lock on.
+const REPOSITORY: &str = "repository";
 
 /// How long a command waits for another one before it gives up.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -47,8 +53,7 @@ impl Lock {
     /// # Errors
     /// Those of `work`; [`Error::Lock`].
     pub fn if_alone(&self, root: &Path, work: impl FnOnce() -> Result<(), Error>) -> Result<(), Error> {
-        let failed =
-            |source: rustix::io::Errno| Error::Lock { place: root.display().to_string(), source: source.into() };
+        let failed = |source: Errno| Error::Lock { place: root.display().to_string(), source: source.into() };
         match flock(&self.file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {
                 let result = work();
@@ -56,7 +61,7 @@ impl Lock {
                 result
             }
             // A failed conversion may have lost the shared lock, so it is taken again.
-            Err(rustix::io::Errno::WOULDBLOCK) => flock(&self.file, FlockOperation::LockShared).map_err(failed),
+            Err(Errno::WOULDBLOCK) => flock(&self.file, FlockOperation::LockShared).map_err(failed),
             Err(errno) => Err(failed(errno)),
         }
     }
@@ -73,14 +78,13 @@ impl Lock {
         root: &Path,
         work: impl FnOnce() -> Result<T, E>,
     ) -> Result<Option<T>, E> {
-        let failed =
-            |source: rustix::io::Errno| Error::Lock { place: root.display().to_string(), source: source.into() };
+        let failed = |source: Errno| Error::Lock { place: root.display().to_string(), source: source.into() };
         let deadline = Instant::now() + PATIENCE;
         let result = loop {
             match flock(&self.file, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) => break work().map(Some),
-                Err(rustix::io::Errno::WOULDBLOCK) if Instant::now() < deadline => std::thread::sleep(PAUSE),
-                Err(rustix::io::Errno::WOULDBLOCK) => break Ok(None),
+                Err(Errno::WOULDBLOCK) if Instant::now() < deadline => std::thread::sleep(PAUSE),
+                Err(Errno::WOULDBLOCK) => break Ok(None),
                 Err(errno) => break Err(failed(errno).into()),
             }
         };
@@ -96,22 +100,22 @@ impl Lock {
         let (file, place) = open_lock_file(root, name)?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(Some(Self { file })),
-            Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
+            Err(Errno::WOULDBLOCK) => Ok(None),
             Err(errno) => Err(Error::Lock { place, source: errno.into() }),
         }
     }
 
     /// Removes the files of reservations that nobody holds. The caller is alone.
     pub(super) fn sweep_reservations(root: &Path) {
-        let Ok(entries) = std::fs::read_dir(root.join("locks")) else { return };
-        for entry in entries.flatten().filter(|entry| entry.file_name() != "repository") {
+        let Ok(folder) = open_folder(root) else { return };
+        for name in names_in(&folder).unwrap_or_default().iter().filter(|name| *name != REPOSITORY.as_bytes()) {
             // Best effort: a file that stays does no harm.
-            let _ = std::fs::remove_file(entry.path());
+            let _ = unlinkat(&folder, name.as_slice(), AtFlags::empty());
         }
     }
 
     fn take(root: &Path, operation: FlockOperation) -> Result<Option<Self>, Error> {
-        let (file, place) = match open_lock_file(root, "repository") {
+        let (file, place) = match open_lock_file(root, REPOSITORY) {
             Err(Error::Lock { source, .. }) if source.kind() == io::ErrorKind::ReadOnlyFilesystem => return Ok(None),
             opened => opened?,
         };
@@ -119,32 +123,40 @@ impl Lock {
         loop {
             match flock(&file, operation) {
                 Ok(()) => return Ok(Some(Self { file })),
-                Err(rustix::io::Errno::WOULDBLOCK) if Instant::now() < deadline => std::thread::sleep(PAUSE),
-                Err(rustix::io::Errno::WOULDBLOCK) => return Err(Error::Locked { place: root.display().to_string() }),
+                Err(Errno::WOULDBLOCK) if Instant::now() < deadline => std::thread::sleep(PAUSE),
+                Err(Errno::WOULDBLOCK) => return Err(Error::Locked { place: root.display().to_string() }),
                 Err(errno) => return Err(Error::Lock { place, source: errno.into() }),
             }
         }
     }
 }
 
-fn open_lock_file(root: &Path, name: &str) -> Result<(File, String), Error> {
-    let folder = root.join("locks");
-    let path = folder.join(name);
-    let place = path.display().to_string();
-    let failed = |source| Error::Lock { place: place.clone(), source };
-    match DirBuilder::new().mode(0o700).create(&folder) {
-        Err(error) if !folder.is_dir() => return Err(failed(error)),
-        _ => {}
+/// The folder of the locks, which is made where there is none. No link in the repository is followed.
+fn open_folder(root: &Path) -> rustix::io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let root = rustix::fs::open(root, flags, Mode::empty())?;
+    match open_beneath(&root, FOLDER.as_bytes(), flags) {
+        Err(Errno::NOENT) => {}
+        opened => return opened,
     }
-    let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
-    let file = match opened {
+    match mkdirat(&root, FOLDER, Mode::RWXU) {
+        Ok(()) | Err(Errno::EXIST) => open_beneath(&root, FOLDER.as_bytes(), flags),
+        Err(errno) => Err(errno),
+    }
+}
+
+fn open_lock_file(root: &Path, name: &str) -> Result<(File, String), Error> {
+    let place = root.join(FOLDER).join(name).display().to_string();
+    let failed = |errno: Errno| Error::Lock { place: place.clone(), source: explain(errno) };
+    let folder = open_folder(root).map_err(failed)?;
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let open = |flags| openat(&folder, name, flags, Mode::RUSR | Mode::WUSR);
+    let file = match open(flags | OFlags::RDWR | OFlags::CREATE) {
         // Somebody who may only read can still take a lock on a file that is there.
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            File::open(&path).map_err(|_| failed(error))?
-        }
+        Err(errno @ Errno::ACCESS) => open(flags | OFlags::RDONLY).map_err(|_| failed(errno))?,
         opened => opened.map_err(failed)?,
     };
-    Ok((file, place))
+    Ok((File::from(file), place))
 }
 
 #[cfg(test)]
@@ -206,8 +218,25 @@ mod tests {
         let sharing = |file: &File| flock(file, FlockOperation::NonBlockingLockShared);
         let exclusive = Lock::exclusive(folder.path()).expect("nobody shares it").expect("writable");
         let other = File::open(folder.path().join("locks/repository")).expect("the lock file");
-        assert_eq!(sharing(&other), Err(rustix::io::Errno::WOULDBLOCK));
+        assert_eq!(sharing(&other), Err(Errno::WOULDBLOCK));
         drop(exclusive);
         assert_eq!(sharing(&other), Ok(()));
+    }
+
+    /// A link in the place of a lock had root make a file wherever it led to: `/etc/nologin` shuts a host.
+    #[test]
+    fn no_link_leads_a_lock_elsewhere() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let (root, outside) = (folder.path().join("root"), folder.path().join("outside"));
+        std::fs::create_dir_all(root.join(FOLDER)).expect("create");
+        std::fs::create_dir(&outside).expect("create");
+        std::os::unix::fs::symlink(outside.join("made"), root.join(FOLDER).join(REPOSITORY)).expect("link");
+        assert!(Lock::shared(&root).is_err());
+        std::fs::remove_dir_all(root.join(FOLDER)).expect("remove");
+        std::os::unix::fs::symlink(&outside, root.join(FOLDER)).expect("link");
+        std::fs::write(outside.join("kept"), "x").expect("write");
+        assert!(Lock::shared(&root).is_err() && Lock::reserve(&root, "name").is_err());
+        Lock::sweep_reservations(&root);
+        assert_eq!(std::fs::read_dir(&outside).expect("list").count(), 1, "nothing was made or removed");
     }
 }
