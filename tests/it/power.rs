@@ -29,6 +29,17 @@ fn between(text: &str, begin: char, end: char) -> Option<(&str, &str)> {
     rest.split_once(end)
 }
 
+/// The paths of a call: each name in quotes, below the open directory that comes before it.
+fn paths_of(arguments: &str) -> Vec<PathBuf> {
+    let mut parts = arguments.split('"');
+    let mut paths = Vec::new();
+    while let (Some(before), Some(name)) = (parts.next(), parts.next()) {
+        let directory = between(before, '<', '>').map(|(directory, _)| Path::new(directory));
+        paths.push(directory.map_or_else(|| PathBuf::from(name), |directory| directory.join(name)));
+    }
+    paths
+}
+
 /// A line of strace: when it was done, and what; `None` when it changed nothing.
 fn change(line: &str) -> Option<(f64, Change)> {
     let (start, rest) = line.split_once(' ')?;
@@ -38,17 +49,14 @@ fn change(line: &str) -> Option<(f64, Change)> {
         return None;
     }
     let done = start.parse::<f64>().ok()? + took.trim_end_matches('>').parse::<f64>().ok()?;
-    let quoted = || between(arguments, '"', '"').map(|(path, _)| PathBuf::from(path));
+    let mut paths = paths_of(arguments).into_iter();
     let opened = || between(arguments, '<', '>').map(|(path, _)| PathBuf::from(path));
     let change = match call {
         "write" | "pwrite64" => Change::Wrote(opened()?),
         "fsync" | "fdatasync" => Change::Synced(opened()?),
-        "rename" | "renameat" | "renameat2" | "link" | "linkat" => {
-            let (from, rest) = between(arguments, '"', '"')?;
-            Change::Named(from.into(), between(rest, '"', '"')?.0.into())
-        }
-        "mkdir" | "mkdirat" => Change::Made(quoted()?),
-        "unlink" | "unlinkat" => Change::Deleted(quoted()?),
+        "rename" | "renameat" | "renameat2" | "link" | "linkat" => Change::Named(paths.next()?, paths.next()?),
+        "mkdir" | "mkdirat" => Change::Made(paths.next()?),
+        "unlink" | "unlinkat" => Change::Deleted(paths.next()?),
         _ => return None,
     };
     Some((done, change))
