@@ -2,12 +2,14 @@
 
 use std::fs::File;
 use std::io::{self, BufReader, Read};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
+use rustix::fs::OFlags;
 
 use crate::limits::{EXPANDED_BYTES_MIN, EXPANSION_MAX};
+use crate::rooted::{explain, open_beneath};
 
 const BUFFER_BYTES: usize = 256 << 10;
 
@@ -15,22 +17,32 @@ const BUFFER_BYTES: usize = 256 << 10;
 #[derive(Debug, Clone)]
 pub struct StoredFile {
     path: PathBuf,
+    /// The folder that nothing leads out of, and where in it the file lies.
+    folder: PathBuf,
+    within: PathBuf,
     is_compressed: bool,
 }
 
 impl StoredFile {
     /// The file at `path`, compressed where its name ends so.
     #[must_use]
-    pub fn new(path: impl Into<PathBuf>) -> Self {
-        let path = path.into();
-        let is_compressed = path.extension().is_some_and(|extension| extension == "gz");
-        Self { path, is_compressed }
+    pub fn new(path: &Path) -> Self {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        Self::within(folder, Path::new(path.file_name().unwrap_or_default()))
     }
 
-    /// The file at `path`, whose content is what it is, however its name ends.
+    /// The file at a path within a folder, which no link in the folder leads out of.
     #[must_use]
-    pub fn as_it_is(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), is_compressed: false }
+    pub fn within(folder: &Path, within: &Path) -> Self {
+        let is_compressed = within.extension().is_some_and(|extension| extension == "gz");
+        Self { path: folder.join(within), folder: folder.to_owned(), within: within.to_owned(), is_compressed }
+    }
+
+    /// The same file, whose content is what it is, however its name ends.
+    #[must_use]
+    pub fn as_it_is(mut self) -> Self {
+        self.is_compressed = false;
+        self
     }
 
     /// Where it lies.
@@ -44,10 +56,12 @@ impl StoredFile {
     /// # Errors
     /// When it cannot be opened, or is no regular file.
     pub fn open_stored(&self) -> io::Result<File> {
-        let flags = i32::try_from(rustix::fs::OFlags::NOFOLLOW.union(rustix::fs::OFlags::NONBLOCK).bits()).unwrap_or(0);
-        let file = File::options().read(true).custom_flags(flags).open(&self.path)?;
+        let folder = File::open(&self.folder)?;
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let file = open_beneath(&folder, self.within.as_os_str().as_bytes(), flags).map_err(explain)?;
+        let file = File::from(file);
         if !file.metadata()?.is_file() {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"));
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
         }
         Ok(file)
     }
@@ -98,9 +112,16 @@ mod tests {
         std::fs::write(path("plain"), b"x").expect("write");
         std::os::unix::fs::symlink(path("plain"), path("link")).expect("link");
         rustix::fs::mkfifoat(rustix::fs::CWD, path("pipe"), rustix::fs::Mode::RWXU).expect("a pipe");
-        assert!(StoredFile::new(path("plain")).open().is_ok());
+        assert!(StoredFile::new(&path("plain")).open().is_ok());
         for name in ["link", "pipe", "."] {
-            assert!(StoredFile::new(path(name)).open().is_err(), "{name}");
+            assert!(StoredFile::new(&path(name)).open().is_err(), "{name}");
+        }
+        // Only the last name of a path was looked at, so a link in its middle led anywhere.
+        std::fs::create_dir(path("backup")).expect("create");
+        std::os::unix::fs::symlink("..", path("backup/up")).expect("link");
+        for within in ["up/plain", "../plain"] {
+            let file = StoredFile::within(&path("backup"), Path::new(within));
+            assert!(file.open().is_err(), "{within}");
         }
     }
 }

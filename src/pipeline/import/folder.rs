@@ -117,9 +117,15 @@ impl OldBackup {
         Ok(Some(backup))
     }
 
+    /// A file of the folder, which no link in it leads out of.
+    fn stored(&self, path: &Path) -> StoredFile {
+        path.strip_prefix(&self.path)
+            .map_or_else(|_| StoredFile::new(path), |within| StoredFile::within(&self.path, within))
+    }
+
     /// Finds the parts of a folder, and returns the bytes of its metadata.
     fn look_into_folder(&mut self) -> io::Result<Vec<u8>> {
-        let file = StoredFile::new(self.path.join(METADATA_FILE));
+        let file = self.stored(&self.path.join(METADATA_FILE));
         let mut bytes = Vec::new();
         let read = file.open_stored().and_then(|file| file.take(METADATA_BYTES_MAX + 1).read_to_end(&mut bytes));
         let parsed = match read {
@@ -196,7 +202,7 @@ impl OldBackup {
                 let shown = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
                 let database = component.origin.clone().or_else(|| database_of(shown)).unwrap_or_default();
                 let facts = DatabaseFacts { name: database, ..DatabaseFacts::default() };
-                Place::Dump(StoredFile::new(file), Box::new(facts))
+                Place::Dump(self.stored(&file), Box::new(facts))
             }
             ComponentKind::Volume => {
                 let short = name.strip_prefix(VOLUME_PREFIX).unwrap_or(name);
@@ -205,12 +211,12 @@ impl OldBackup {
                 let volume = component.origin.clone().unwrap_or_else(|| short.to_owned());
                 file.map_or_else(
                     || Place::Missing(ComponentKind::Volume, why()),
-                    |file| Place::Archive(StoredFile::new(file), volume_facts(volume)),
+                    |file| Place::Archive(self.stored(&file), volume_facts(volume)),
                 )
             }
             ComponentKind::Stream => listed.map_or_else(
                 || Place::Missing(ComponentKind::Stream, why()),
-                |file| Place::Stream(StoredFile::as_it_is(file)),
+                |file| Place::Stream(self.stored(&file).as_it_is()),
             ),
             ComponentKind::Directory => {
                 let path = self.path.join(name);
@@ -229,7 +235,7 @@ impl OldBackup {
         let main = self.main_dump()?;
         for file in self.dump_files()? {
             let name = if main.as_ref() == Some(&file) { "database".to_owned() } else { stem_of(&file).to_owned() };
-            places.push((name, Place::Dump(StoredFile::new(file), Box::default())));
+            places.push((name, Place::Dump(self.stored(&file), Box::default())));
         }
         let mut unknown = Vec::new();
         for path in entries_of(&self.path)? {
@@ -243,7 +249,7 @@ impl OldBackup {
             }
         }
         for (volume, path) in self.archives()? {
-            let place = Place::Archive(StoredFile::new(path), volume_facts(volume.clone()));
+            let place = Place::Archive(self.stored(&path), volume_facts(volume.clone()));
             places.push((format!("{VOLUME_PREFIX}{volume}"), place));
         }
         for (name, place) in places {
@@ -350,7 +356,7 @@ fn side_car(dump: &Path) -> Option<String> {
     let name = dump.file_name()?.to_str()?;
     let stem = name.strip_suffix(".gz").unwrap_or(name).strip_suffix(".sql")?;
     let mut bytes = Vec::new();
-    let file = StoredFile::new(dump.with_file_name(format!("{stem}.json"))).open_stored().ok()?;
+    let file = StoredFile::new(&dump.with_file_name(format!("{stem}.json"))).open_stored().ok()?;
     file.take(METADATA_BYTES_MAX).read_to_end(&mut bytes).ok()?;
     let document: serde_json::Value = serde_json::from_slice(&bytes).ok()?;
     Some(document.get("database")?.as_str()?.to_owned())
