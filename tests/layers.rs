@@ -37,6 +37,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("futures_util", &["src/docker/"]),
     ("globset", &["src/source/exclude.rs", "src/pipeline/find.rs"]),
     ("jiff", &["src/clock.rs"]),
+    ("keyutils", &["src/process/keys.rs"]),
     ("memmap2", &["src/index/segment.rs"]),
     ("postgres_protocol", &["src/sink/postgres/loader_role.rs"]),
     ("reed_solomon_simd", &["src/parity/code.rs"]),

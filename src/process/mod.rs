@@ -4,6 +4,7 @@
 
 mod error;
 mod isolated;
+mod keys;
 mod running;
 mod sandbox;
 mod watched;
@@ -20,6 +21,7 @@ pub use running::{Process, ProcessInput};
 pub use sandbox::Sandbox;
 pub use watched::{POLL, Watched, poll_readable, until_cancelled};
 
+use keys::spawn_without_keys;
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 
 use crate::docker::{Engine, Exec, ExecOptions};
@@ -186,7 +188,9 @@ impl Program {
         let input = if with_input { Stdio::piped() } else { Stdio::null() };
         command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped());
         let failed = |source| Error::Start { program: self.shown(), source };
-        let mut child = command.spawn().map_err(failed)?;
+        let is_of_others = self.sandbox.is_some() || self.user.is_some();
+        let spawned = if is_of_others { spawn_without_keys(&mut command) } else { command.spawn() };
+        let mut child = spawned.map_err(failed)?;
         if let Some(bytes) = self.memory {
             let limit = Rlimit { current: Some(bytes), maximum: Some(bytes) };
             // Fails harmlessly when it has ended.
