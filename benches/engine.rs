@@ -126,6 +126,7 @@ fn whole_backup(criterion: &mut Criterion) {
             tags: Vec::new(),
             deltas: true,
             keep_held: false,
+            journals: larder::docker::Journals::default(),
             imported: None,
             read_back: true,
         };

@@ -44,6 +44,7 @@ fn main() {
         read_back: false,
         deltas: true,
         keep_held: false,
+        journals: larder::docker::Journals::default(),
         imported: None,
     };
     let name = backup::reserve(&repository).expect("a name");

@@ -11,6 +11,7 @@
 //! use larder::pipeline::restore::{self, Destination, RestoreJob, RestoreOptions, Safety};
 //! use larder::progress::Silent;
 //! use larder::repo::Repository;
+//! use larder::docker::Journals;
 //! use larder::rooted::Trust;
 //! use larder::source::{DirSource, Excludes};
 //!
@@ -32,6 +33,7 @@
 //!     read_back: true,
 //!     deltas: true,
 //!     keep_held: false,
+//!     journals: Journals::default(),
 //!     imported: None,
 //! };
 //! let report = backup::run(&repository, backup::reserve(&repository)?, &sources, &options, &Silent)?;

@@ -1,13 +1,12 @@
 //! Holding containers still while their volumes are read or written, and letting them go on whatever happens.
 
 use std::collections::{HashMap, HashSet};
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Container, Engine, Error, Journal, Leftover, Purpose, State};
+use super::{Container, Engine, Error, Journal, Journals, Leftover, Purpose, State};
 
 /// How often containers that start are looked at.
 const READY_PAUSE: Duration = Duration::from_millis(100);
@@ -48,7 +47,7 @@ pub struct Hold {
 }
 
 impl Hold {
-    /// Holds those of the containers that run. Their names are written to a journal in `folder` first.
+    /// Holds those of the containers that run. Their names are written to a journal first.
     ///
     /// # Errors
     /// [`Error::Unholdable`] for one that would not come back, or is restarted again and again; [`Error::Io`],
@@ -58,7 +57,7 @@ impl Hold {
         containers: &[Container],
         method: HoldMethod,
         purpose: Purpose,
-        folder: &Path,
+        journals: &Journals,
     ) -> Result<Self, Error> {
         let mut containers: Vec<Container> = containers.to_vec();
         // One that is frozen is not ours to wake; it writes nothing meanwhile. To write its volume it has to end.
@@ -79,7 +78,7 @@ impl Hold {
         let containers = in_order(containers);
         let names = containers.iter().map(|container| container.name.clone()).collect();
         let entry = Leftover { host: engine.host().to_owned(), purpose, method, containers: names };
-        let journal = if containers.is_empty() { None } else { Some(Journal::write(folder, &entry)?) };
+        let journal = if containers.is_empty() { None } else { Some(journals.write(&entry)?) };
         let (engine, since, patience) = (Arc::clone(engine), Instant::now(), RELEASE_LIMIT);
         let mut hold = Self { engine, method, containers: Vec::new(), journal, since, patience };
         for container in containers.into_iter().rev() {
@@ -122,11 +121,11 @@ impl Hold {
     ///
     /// # Errors
     /// [`Error::Io`]; the containers go on then.
-    pub fn turn_to(mut self, purpose: Purpose, folder: &Path) -> Result<Self, Error> {
+    pub fn turn_to(mut self, purpose: Purpose, journals: &Journals) -> Result<Self, Error> {
         if !self.containers.is_empty() {
             let host = self.engine.host().to_owned();
             let entry = Leftover { host, purpose, method: self.method, containers: self.names() };
-            let journal = Journal::write(folder, &entry)?;
+            let journal = journals.write(&entry)?;
             if let Some(before) = self.journal.replace(journal) {
                 before.clear();
             }

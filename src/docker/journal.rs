@@ -6,16 +6,18 @@
 //! repository may be shared and every host has an engine of its own.
 
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
+use super::guardian::{Guardian, Watch};
 use super::owner::hostname;
 use super::{Error, HoldMethod};
+use crate::rooted::{Status, Trust, open_named};
 
 const SUFFIX: &str = ".json";
 const JOURNAL_BYTES_MAX: u64 = 1 << 20;
@@ -73,78 +75,124 @@ impl Entry {
     }
 }
 
+/// Where the journals of one repository lie on this host: in a folder that nobody else writes to.
+#[derive(Debug, Clone, Default)]
+pub struct Journals {
+    folder: Option<PathBuf>,
+    guardian: Option<Guardian>,
+}
+
+impl Journals {
+    /// In a folder, which is made when something is held.
+    #[must_use]
+    pub fn new(folder: impl Into<PathBuf>) -> Self {
+        Self { folder: Some(folder.into()), guardian: None }
+    }
+
+    /// Has containers that are held for a backup let go on by another process when this one is killed.
+    #[must_use]
+    pub fn guarded_by(mut self, guardian: Guardian) -> Self {
+        self.guardian = Some(guardian);
+        self
+    }
+
+    /// Writes down what is about to be held; durable when this returns.
+    ///
+    /// # Errors
+    /// [`Error::Io`], also where there is no folder.
+    pub fn write(&self, entry: &Leftover) -> Result<Journal, Error> {
+        let Some(folder) = &self.folder else {
+            let source = io::Error::new(io::ErrorKind::NotFound, "there is no folder for it");
+            return Err(Error::Io { action: "write", path: "the journal of held containers".to_owned(), source });
+        };
+        let failed = |source: io::Error| Error::Io { action: "write", path: folder.display().to_string(), source };
+        make_folder(folder).map_err(failed)?;
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("{}-{number}-{}", std::process::id(), crate::clock::LocalTime::now().stamp());
+        let path = folder.join(format!("{name}{SUFFIX}"));
+        let guardian = self.guardian.as_ref().filter(|_| entry.purpose == Purpose::Backup);
+        let watch = guardian.map(|guardian| guardian.watch(&path)).transpose().map_err(failed)?;
+        // Under its name only when it is locked and whole, so that nobody takes it for a dead process's.
+        let temporary = folder.join(format!(".{name}"));
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary).map_err(failed)?;
+        flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|errno| failed(errno.into()))?;
+        let text = serde_json::to_vec(&Entry::of_here(entry.clone())).expect("plain data has a JSON form");
+        file.write_all(&text).and_then(|()| file.sync_all()).map_err(failed)?;
+        std::fs::rename(&temporary, &path).map_err(failed)?;
+        File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
+        Ok(Journal { path, _file: file, _watch: watch })
+    }
+
+    /// The journals of processes of this host that have ended, with a lock on each, so that nobody else makes them good
+    /// meanwhile.
+    #[must_use]
+    pub fn leftovers(&self) -> Vec<(Journal, Leftover)> {
+        self.paths().iter().filter_map(|path| Journal::left_at(path)).collect()
+    }
+
+    /// The containers that restores of this host keep stopped, those that still run too, but for this journal's.
+    #[must_use]
+    pub fn of_other_restores(&self, own: &Journal) -> Vec<String> {
+        let others = self.paths().into_iter().filter(|path| *path != own.path);
+        let entries = others.filter_map(|path| read(open_named(&path).ok()?));
+        let restores = entries.filter(|left| matches!(left.purpose, Purpose::Restore { .. }));
+        restores.flat_map(|left| left.containers).collect()
+    }
+
+    fn paths(&self) -> Vec<PathBuf> {
+        let Some(folder) = &self.folder else { return Vec::new() };
+        if check_folder(folder).is_err() {
+            return Vec::new();
+        }
+        let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+        let is_journal = |path: &PathBuf| {
+            let name = path.file_name().and_then(std::ffi::OsStr::to_str).unwrap_or_default();
+            name.ends_with(SUFFIX) && !name.starts_with('.')
+        };
+        entries.flatten().map(|entry| entry.path()).filter(is_journal).collect()
+    }
+}
+
+fn make_folder(folder: &Path) -> io::Result<()> {
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    check_folder(folder)
+}
+
+/// What a journal says is done, so nobody else may write there.
+fn check_folder(folder: &Path) -> io::Result<()> {
+    let trust = Trust::default();
+    trust.check(folder, &Status::of(trust.open_directory(folder)?)?)?;
+    Ok(())
+}
+
 /// The journal of one hold.
 #[derive(Debug)]
 pub struct Journal {
     path: PathBuf,
     /// Keeps the lock.
     _file: File,
+    /// Waits for the end of this process. It comes after the lock, so that a journal that is left can be taken.
+    _watch: Option<Watch>,
 }
 
 impl Journal {
-    /// Writes down what is about to be held; durable when this returns.
-    ///
-    /// # Errors
-    /// [`Error::Io`].
-    pub fn write(folder: &Path, entry: &Leftover) -> Result<Self, Error> {
-        let failed = |source: std::io::Error| Error::Io { action: "write", path: folder.display().to_string(), source };
-        std::fs::create_dir_all(folder).map_err(failed)?;
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("{}-{number}-{}", std::process::id(), crate::clock::LocalTime::now().stamp());
-        let path = folder.join(format!("{name}{SUFFIX}"));
-        // Under its name only when it is locked and whole, so that nobody takes it for a dead process's.
-        let temporary = folder.join(format!(".{name}"));
-        let mut file =
-            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary).map_err(failed)?;
-        flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|errno| failed(errno.into()))?;
-        let text = serde_json::to_vec(&Entry::of_here(entry.clone())).expect("plain data has a JSON form");
-        file.write_all(&text).and_then(|()| file.sync_all()).map_err(failed)?;
-        std::fs::rename(&temporary, &path).map_err(failed)?;
-        File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
-        Ok(Self { path, _file: file })
-    }
-
     /// The containers go on again, so there is nothing left to make good.
     pub fn clear(self) {
         // A file that stays says of containers that run that they should run.
         let _ = std::fs::remove_file(&self.path);
     }
 
-    /// The journals of processes of this host that have ended, with a lock on each, so that nobody else makes them good
-    /// meanwhile.
-    #[must_use]
-    pub fn leftovers(folder: &Path) -> Vec<(Self, Leftover)> {
-        journals(folder).into_iter().filter_map(open_leftover).collect()
+    /// The journal at a path, if the process has ended that wrote it.
+    pub(super) fn left_at(path: &Path) -> Option<(Self, Leftover)> {
+        let file = open_named(path).ok()?;
+        flock(&file, FlockOperation::NonBlockingLockExclusive).ok()?;
+        let left = read(file.try_clone().ok()?)?;
+        Some((Self { path: path.to_owned(), _file: file, _watch: None }, left))
     }
-
-    /// The containers that restores of this host keep stopped, those that still run too, but for this journal's.
-    #[must_use]
-    pub fn of_other_restores(&self, folder: &Path) -> Vec<String> {
-        let others = journals(folder).into_iter().filter(|path| *path != self.path);
-        let entries = others.filter_map(|path| read(&mut File::open(path).ok()?));
-        let restores = entries.filter(|left| matches!(left.purpose, Purpose::Restore { .. }));
-        restores.flat_map(|left| left.containers).collect()
-    }
-}
-
-fn journals(folder: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
-    let is_journal = |path: &PathBuf| {
-        let name = path.file_name().and_then(std::ffi::OsStr::to_str).unwrap_or_default();
-        name.ends_with(SUFFIX) && !name.starts_with('.')
-    };
-    entries.flatten().map(|entry| entry.path()).filter(is_journal).collect()
-}
-
-fn open_leftover(path: PathBuf) -> Option<(Journal, Leftover)> {
-    let mut file = File::open(&path).ok()?;
-    flock(&file, FlockOperation::NonBlockingLockExclusive).ok()?;
-    let left = read(&mut file)?;
-    Some((Journal { path, _file: file }, left))
 }
 
 /// What a journal says; `None` when it is of another host.
-fn read(file: &mut File) -> Option<Leftover> {
+fn read(file: File) -> Option<Leftover> {
     let mut text = Vec::new();
     file.take(JOURNAL_BYTES_MAX).read_to_end(&mut text).ok()?;
     let entry: Entry = serde_json::from_slice(&text).ok()?;
@@ -159,18 +207,19 @@ mod tests {
     #[test]
     fn only_the_journal_of_an_ended_process_is_left_over() {
         let folder = tempfile::tempdir().expect("temporary folder");
+        let journals = Journals::new(folder.path());
         let entry = Leftover {
             host: "unix:///x".to_owned(),
             purpose: Purpose::Backup,
             method: HoldMethod::Pause,
             containers: vec!["redis".to_owned()],
         };
-        let journal = Journal::write(folder.path(), &entry).expect("written");
-        assert!(Journal::leftovers(folder.path()).is_empty(), "its process lives");
+        let journal = journals.write(&entry).expect("written");
+        assert!(journals.leftovers().is_empty(), "its process lives");
         drop(journal);
-        let mut found = Journal::leftovers(folder.path());
+        let mut found = journals.leftovers();
         assert_eq!(found.iter().map(|(_, found)| found).collect::<Vec<_>>(), [&entry]);
-        assert!(Journal::leftovers(folder.path()).is_empty(), "somebody makes it good");
+        assert!(journals.leftovers().is_empty(), "somebody makes it good");
         found.pop().expect("it was found").0.clear();
         assert_eq!(std::fs::read_dir(folder.path()).expect("the folder").count(), 0);
     }
@@ -183,26 +232,28 @@ mod tests {
     #[test]
     fn the_journal_of_another_host_is_left_to_it() {
         let folder = tempfile::tempdir().expect("temporary folder");
-        let journal = Journal::write(folder.path(), &of(Purpose::Backup, "redis")).expect("written");
+        let journals = Journals::new(folder.path());
+        let journal = journals.write(&of(Purpose::Backup, "redis")).expect("written");
         let path = journal.path.clone();
         drop(journal);
         let mut entry: Entry = serde_json::from_slice(&std::fs::read(&path).expect("read")).expect("JSON");
         entry.machine.push('x');
         std::fs::write(&path, serde_json::to_vec(&entry).expect("JSON")).expect("written");
-        assert_eq!(Journal::leftovers(folder.path()).len(), 1, "a host may get another name");
+        assert_eq!(journals.leftovers().len(), 1, "a host may get another name");
         entry.boot.push('x');
         std::fs::write(&path, serde_json::to_vec(&entry).expect("JSON")).expect("written");
-        assert!(Journal::leftovers(folder.path()).is_empty());
+        assert!(journals.leftovers().is_empty());
         assert!(path.exists());
     }
 
     #[test]
     fn containers_of_other_restores_are_known() {
         let folder = tempfile::tempdir().expect("temporary folder");
+        let journals = Journals::new(folder.path());
         let restore = || Purpose::Restore { snapshot: "s".to_owned(), volumes: Vec::new(), safety: None };
-        let _living = Journal::write(folder.path(), &of(restore(), "web")).expect("written");
-        let _backup = Journal::write(folder.path(), &of(Purpose::Backup, "redis")).expect("written");
-        let journal = Journal::write(folder.path(), &of(restore(), "own")).expect("written");
-        assert_eq!(journal.of_other_restores(folder.path()), ["web"]);
+        let _living = journals.write(&of(restore(), "web")).expect("written");
+        let _backup = journals.write(&of(Purpose::Backup, "redis")).expect("written");
+        let journal = journals.write(&of(restore(), "own")).expect("written");
+        assert_eq!(journals.of_other_restores(&journal), ["web"]);
     }
 }

@@ -195,6 +195,7 @@ impl History {
             read_back: false,
             deltas: true,
             keep_held: false,
+            journals: larder::docker::Journals::default(),
             imported: None,
         };
         let reserved = backup::reserve(&repository)?;

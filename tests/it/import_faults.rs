@@ -28,6 +28,7 @@ fn options() -> BackupOptions {
         read_back: true,
         deltas: true,
         keep_held: false,
+        journals: larder::docker::Journals::default(),
         imported: None,
     }
 }

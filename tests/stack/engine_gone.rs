@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::{Child, Command, Stdio};
 
-use larder::docker::{Hold, HoldMethod, Purpose};
+use larder::docker::{Hold, HoldMethod, Journals, Purpose};
 use serde_json::Value;
 
 use crate::holding::engine_and;
@@ -31,7 +31,8 @@ fn an_engine_that_is_away_for_a_moment_lets_containers_go_on_when_it_is_back() {
     let proxy = Proxy::start(&stack.host);
     let (engine, container) = engine_and(&stack, &proxy.host(), "ollama");
     let folder = stack.path("held");
-    let hold = Hold::begin(&engine, &[container], HoldMethod::Pause, Purpose::Backup, &folder).expect("it is paused");
+    let journals = Journals::new(&folder);
+    let hold = Hold::begin(&engine, &[container], HoldMethod::Pause, Purpose::Backup, &journals).expect("it is paused");
     assert_eq!(stack.state("ollama"), "paused");
     proxy.cut();
     let releasing = std::thread::spawn(move || hold.release());

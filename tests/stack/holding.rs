@@ -3,7 +3,7 @@
 use std::fs;
 use std::sync::Arc;
 
-use larder::docker::{Container, Engine, Error, Hold, HoldMethod, Journal, Purpose, State};
+use larder::docker::{Container, Engine, Error, Hold, HoldMethod, Journals, Purpose, State};
 
 use crate::proxy::Proxy;
 use crate::support::{Stack, component, until};
@@ -27,12 +27,12 @@ fn what_could_not_be_let_go_stays_in_the_journal() {
     let mount = format!("type=bind,src={},dst=/bound", bound.display());
     stack.start("bound", (&stack.volume("x"), "/x"), &["--mount", &mount], &WAITING);
     let (engine, container) = engine_and(&stack, &stack.host, "bound");
-    let folder = stack.path("held");
-    let hold = Hold::begin(&engine, &[container], HoldMethod::Stop, Purpose::Backup, &folder).expect("it is stopped");
+    let journals = Journals::new(stack.path("held"));
+    let hold = Hold::begin(&engine, &[container], HoldMethod::Stop, Purpose::Backup, &journals).expect("it is stopped");
     fs::remove_dir(&bound).expect("the folder is ours");
     hold.release().expect_err("it cannot be started without the folder");
     fs::create_dir(&bound).expect("the folder is ours");
-    let (journal, leftover) = Journal::leftovers(&folder).pop().expect("the next command must know of it");
+    let (journal, leftover) = journals.leftovers().pop().expect("the next command must know of it");
     leftover.resume(&engine).expect("it can be started again");
     journal.clear();
     stack.assert_runs(&["bound"]);
@@ -54,8 +54,8 @@ fn a_container_that_removes_itself_is_not_stopped() {
     let (engine, passing) = engine_and(&stack, &stack.host, "passing");
     let (_, models) = engine_and(&stack, &stack.host, "ollama");
     let started = models.started.clone();
-    let folder = stack.path("held");
-    let refused = Hold::begin(&engine, &[passing, models], HoldMethod::Stop, Purpose::Backup, &folder);
+    let journals = Journals::new(stack.path("held"));
+    let refused = Hold::begin(&engine, &[passing, models], HoldMethod::Stop, Purpose::Backup, &journals);
     assert!(matches!(refused, Err(Error::Unholdable { .. })), "{refused:?}");
     assert_eq!(engine.container(&stack.container("ollama")).expect("it runs").started, started, "nobody was stopped");
     stack.configure("");
@@ -94,12 +94,12 @@ fn a_container_that_has_ended_since_it_was_listed_is_passed_over() {
     assert!(listed.iter().all(|container| container.state == State::Running));
     stack.docker(&["kill", &stack.container("ended")]).exits(0);
     stack.docker(&["rm", "--force", &stack.container("removed")]).exits(0);
-    let folder = stack.path("held");
-    let hold = Hold::begin(&engine, &listed, HoldMethod::Pause, Purpose::Backup, &folder).expect("the other is held");
+    let journals = Journals::new(stack.path("held"));
+    let hold = Hold::begin(&engine, &listed, HoldMethod::Pause, Purpose::Backup, &journals).expect("the other is held");
     assert_eq!(hold.names(), [stack.container("ollama")]);
     hold.release().expect("it goes on");
     stack.assert_runs(&["ollama"]);
-    assert!(Journal::leftovers(&folder).is_empty());
+    assert!(journals.leftovers().is_empty());
 }
 
 /// A server that forked all the time escaped a freeze once, and its volume was saved while it went on writing.
@@ -110,8 +110,8 @@ fn a_container_that_cannot_be_frozen_at_once_is_frozen_a_moment_later() {
     let proxy = Proxy::start(&stack.host);
     let (engine, container) = engine_and(&stack, &proxy.host(), "ollama");
     proxy.refuse("/pause", 2);
-    let folder = stack.path("held");
-    let hold = Hold::begin(&engine, &[container], HoldMethod::Pause, Purpose::Backup, &folder).expect("it is paused");
+    let journals = Journals::new(stack.path("held"));
+    let hold = Hold::begin(&engine, &[container], HoldMethod::Pause, Purpose::Backup, &journals).expect("it is paused");
     assert_eq!(proxy.refusals_left(), 0, "it was refused at first");
     assert_eq!(stack.state("ollama"), "paused");
     hold.release().expect("it goes on");
@@ -128,12 +128,12 @@ fn a_container_that_can_never_be_frozen_costs_nobody_else_a_hold() {
     let (engine, models) = engine_and(&stack, &proxy.host(), "ollama");
     let (_, beside) = engine_and(&stack, &proxy.host(), "beside");
     proxy.refuse("/pause", u32::MAX);
-    let folder = stack.path("held");
+    let journals = Journals::new(stack.path("held"));
     let listed = [models, beside];
     let refused =
-        Hold::begin(&engine, &listed, HoldMethod::Pause, Purpose::Backup, &folder).expect_err("it is refused");
+        Hold::begin(&engine, &listed, HoldMethod::Pause, Purpose::Backup, &journals).expect_err("it is refused");
     assert!(refused.to_string().contains("unable to freeze"), "{refused}");
     assert_eq!(proxy.refusals_left(), u32::MAX - 5, "one of them was tried, five times");
     stack.assert_runs(&["ollama", "beside"]);
-    assert!(Journal::leftovers(&folder).is_empty());
+    assert!(journals.leftovers().is_empty());
 }

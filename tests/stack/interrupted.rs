@@ -97,13 +97,40 @@ fn a_backup_that_is_to_outlive_its_terminal_does() {
     stack.assert_runs(&["ollama"]);
 }
 
+/// Kills a command and who looks after what it holds, as a host does that loses its power.
+fn kill_all(child: &mut Child) {
+    let guardians = Command::new("pgrep").args(["-f", "guard-containers", "-P", &child.id().to_string()]).output();
+    let guardians = String::from_utf8_lossy(&guardians.expect("pgrep runs").stdout).into_owned();
+    assert_ne!(guardians, "", "nobody looks after what is held");
+    // Stopped, it can neither go on nor start another one.
+    signal(child, "STOP");
+    for guardian in guardians.lines() {
+        run(Command::new("kill").args(["-KILL", guardian])).exits(0);
+    }
+    signal(child, "KILL");
+    child.wait().expect("it ends");
+}
+
+/// Containers stayed frozen until somebody called the next command, which after a crash may be the next day.
+#[test]
+fn what_a_killed_backup_held_goes_on_at_once() {
+    let slow = Slow::at_once();
+    let stack = &slow.stack;
+    for name in ["KILL", "ABRT"] {
+        let mut child = slow.begin(&["create"], "ollama", "paused");
+        signal(&child, name);
+        assert_eq!(child.wait().expect("it ends").code(), None, "{name}");
+        until("it goes on", || stack.state("ollama") == "running");
+    }
+    until("it is noted", || !stack.larder(&["list"]).stderr.contains("held"));
+}
+
 #[test]
 fn a_killed_backup_is_made_good_by_the_next_command() {
     let slow = Slow::at_once();
     let stack = &slow.stack;
     let mut child = slow.begin(&["create"], "ollama", "paused");
-    signal(&child, "KILL");
-    child.wait().expect("it ends");
+    kill_all(&mut child);
     assert_eq!(stack.state("ollama"), "paused", "nobody could let it go on");
     let listed = stack.larder(&["list"]);
     assert!(listed.stderr.contains(&stack.container("ollama")), "{}", listed.stderr);
@@ -127,8 +154,7 @@ fn what_a_killed_backup_held_is_a_writer_again_in_the_next_one() {
         slow.slow_down();
         stack.configure(&format!("{THROUGH_ENGINE}quiesce = \"{quiesce}\"\n"));
         let mut child = slow.begin(&["create"], "ollama", state);
-        signal(&child, "KILL");
-        child.wait().expect("it ends");
+        kill_all(&mut child);
         std::fs::remove_file(volume.join("zeros")).expect("it is there");
     };
     for (quiesce, state, consistency) in [("pause", "paused", "paused"), ("stop", "exited", "stopped")] {

@@ -73,6 +73,7 @@ fn backup_one(stack: &Stack, origin: Origin, progress: &dyn Progress) -> Compone
         read_back: false,
         deltas: true,
         keep_held: false,
+        journals: larder::docker::Journals::new(stack.path("held")),
         imported: None,
     };
     let reservation = backup::reserve(&repository).expect("a name");

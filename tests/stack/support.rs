@@ -344,7 +344,12 @@ impl Stack {
         for variable in UNSET {
             command.env_remove(variable);
         }
-        command.env("DOCKER_HOST", &self.host).arg("-C").arg(self.path("")).arg("--backup-dir");
+        command
+            .env("DOCKER_HOST", &self.host)
+            .env("STATE_DIRECTORY", self.path("state"))
+            .arg("-C")
+            .arg(self.path(""))
+            .arg("--backup-dir");
         command.arg(repository).args(arguments);
         command
     }

@@ -8,6 +8,7 @@ mod failure;
 mod output;
 mod schedule;
 mod simulation;
+mod state;
 mod system;
 mod table;
 mod units;

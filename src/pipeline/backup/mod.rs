@@ -13,7 +13,6 @@ mod relink;
 
 use std::time::{Duration, Instant};
 
-pub use passes::journal_folder;
 pub use plan::{ComponentPlan, plan};
 
 use assemble::{Assembler, Outcome};
@@ -24,7 +23,7 @@ use reader::{BatchReader, Job};
 
 use super::{Error, lookup};
 use crate::clock::LocalTime;
-use crate::docker::{Hold, HoldMethod};
+use crate::docker::{Hold, HoldMethod, Journals};
 use crate::limits::BATCHES_IN_FLIGHT;
 use crate::model::{
     Component, ComponentKind, ComponentName, Consistency, Snapshot, SnapshotKind, SnapshotName, Status,
@@ -127,6 +126,8 @@ pub struct BackupOptions {
     pub deltas: bool,
     /// Leave the containers held whose volumes were read: whoever asks for that lets them go on.
     pub keep_held: bool,
+    /// Where containers are noted that are held.
+    pub journals: Journals,
     /// What tells the folder from others that the sources lie in, where an earlier backup is imported. Then a component that
     /// cannot be read ends the run, and nothing is written.
     pub imported: Option<String>,
@@ -186,7 +187,7 @@ pub fn run(
     let near = options.imported.as_ref().map(|_| time);
     let parents = Parents::find(repository, &transaction, sources, near)?;
     let parent = parents.newest().cloned();
-    let mut passes = Passes::new(sources, time, &journal_folder(repository), options);
+    let mut passes = Passes::new(sources, time, options);
     let transaction = passes.run(transaction, parents, progress)?;
     let Passes { components, held, .. } = passes;
     if progress.cancelled() {

@@ -5,7 +5,6 @@
 //! read only then. What is said of its consistency is what was seen before and after that.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,19 +13,12 @@ use super::parent::Parents;
 use super::reader::{Job, Pass};
 use super::{BackupOptions, ComponentSource, Origin, VolumeOrigin, read_jobs};
 use crate::clock::LocalTime;
-use crate::docker::{self, Container, Engine, Hold, HoldMethod, Purpose, State, redis};
+use crate::docker::{self, Container, Engine, Hold, HoldMethod, Journals, Purpose, State, redis};
 use crate::model::{Component, Consistency, Node, VolumeMethod};
 use crate::pipeline::Error;
 use crate::progress::Progress;
-use crate::repo::{Repository, Transaction};
+use crate::repo::Transaction;
 use crate::source::HardLinks;
-
-/// Where the containers are noted that a process holds: in the repository, so that the next command finds it.
-#[must_use]
-pub fn journal_folder(repository: &Repository) -> PathBuf {
-    const FOLDER: &str = "held";
-    repository.local_root().unwrap_or_else(|| std::env::temp_dir().join("larder")).join(FOLDER)
-}
 
 /// Volumes whose writers have to be held together.
 struct Group {
@@ -42,7 +34,7 @@ pub(super) struct Passes<'a> {
     pub(super) sources: &'a [ComponentSource],
     pub(super) components: Vec<Component>,
     pub(super) time: LocalTime,
-    pub(super) journals: PathBuf,
+    pub(super) journals: Journals,
     /// Containers stay held when the backup is done, for who asked for it.
     pub(super) keep_held: bool,
     /// What is new is encoded against what the parent has in its place.
@@ -56,19 +48,13 @@ pub(super) struct Passes<'a> {
 }
 
 impl<'a> Passes<'a> {
-    pub(super) fn new(
-        sources: &'a [ComponentSource],
-        time: LocalTime,
-        journals: &Path,
-        options: &BackupOptions,
-    ) -> Self {
+    pub(super) fn new(sources: &'a [ComponentSource], time: LocalTime, options: &BackupOptions) -> Self {
         let components = sources.iter().map(ComponentSource::empty_component).collect();
-        let journals = journals.to_owned();
         Self {
             sources,
             components,
             time,
-            journals,
+            journals: options.journals.clone(),
             keep_held: options.keep_held,
             deltas: options.deltas,
             held: Vec::new(),

@@ -38,14 +38,15 @@ pub fn safety_snapshot(
         }
     }
     if present.is_empty() {
-        return Ok(Safety::default());
+        return Ok(Safety { journals: options.journals.clone(), ..Safety::default() });
     }
     let name = backup::reserve(repository)?;
+    let journals = options.journals.clone();
     let options = BackupOptions { kind: SnapshotKind::Safety, keep_held: true, ..options.clone() };
     let report = backup::run(repository, name, &present, &options, progress)?;
     let error = report.snapshot.errors().next();
     match error {
         Some(error) => Err(Error::NotSafe { error, name: report.snapshot.name.to_string() }),
-        None => Ok(Safety { snapshot: Some(report.snapshot), held: report.held }),
+        None => Ok(Safety { snapshot: Some(report.snapshot), held: report.held, journals }),
     }
 }

@@ -11,10 +11,9 @@ use super::target::Target;
 use super::through_engine;
 use super::tree::TreeRestore;
 use super::{ComponentRestore, LostPath, RestoreOptions, TreeOptions, is_made_equal, with_causes};
-use crate::docker::{self, Container, Engine, Hold, HoldMethod, Purpose};
+use crate::docker::{self, Container, Engine, Hold, HoldMethod, Journals, Purpose};
 use crate::model::{Component, Snapshot, VolumeFacts};
 use crate::pipeline::Error;
-use crate::pipeline::backup::journal_folder;
 use crate::progress::{Progress, Silent};
 use crate::repo::Repository;
 use crate::rooted::Trust;
@@ -55,6 +54,8 @@ pub struct Safety {
     pub snapshot: Option<Snapshot>,
     /// Containers that are stopped already.
     pub held: Vec<Hold>,
+    /// Where those are noted that are stopped.
+    pub journals: Journals,
 }
 
 /// A volume to restore, with what is lost of it.
@@ -100,7 +101,7 @@ impl Volumes<'_> {
     }
 
     fn restore_held(&self, jobs: &[VolumeJob<'_>], results: &mut [ComponentRestore], safety: Safety) {
-        let holds = match self.hold(jobs, safety.held, safety.snapshot.as_ref()) {
+        let holds = match self.hold(jobs, safety.held, safety.snapshot.as_ref(), &safety.journals) {
             Ok(holds) => holds,
             Err(error) => {
                 let why = format!("the containers that use the volumes could not be stopped: {error}");
@@ -130,8 +131,13 @@ impl Volumes<'_> {
     }
 
     /// Stops everything that uses the volumes, unless it is stopped already.
-    fn hold(&self, jobs: &[VolumeJob<'_>], held: Vec<Hold>, safety: Option<&Snapshot>) -> Result<Vec<Hold>, Error> {
-        let folder = journal_folder(self.repository);
+    fn hold(
+        &self,
+        jobs: &[VolumeJob<'_>],
+        held: Vec<Hold>,
+        safety: Option<&Snapshot>,
+        journals: &Journals,
+    ) -> Result<Vec<Hold>, Error> {
         let purpose = || Purpose::Restore {
             snapshot: self.snapshot.name.to_string(),
             volumes: jobs.iter().map(|job| (job.component.name.to_string(), job.target.name.clone())).collect(),
@@ -140,14 +146,14 @@ impl Volumes<'_> {
         let known: Vec<String> = held.iter().flat_map(Hold::names).collect();
         let mut holds = Vec::new();
         for hold in held {
-            holds.push(hold.turn_to(purpose(), &folder)?);
+            holds.push(hold.turn_to(purpose(), journals)?);
         }
         let Some(engine) = jobs.first().map(|job| &job.target.engine) else { return Ok(holds) };
         let volumes: Vec<&str> = jobs.iter().map(|job| job.target.name.as_str()).collect();
         let mut users = engine.users(&volumes)?;
         users.retain(|user| !known.contains(&user.name));
         self.progress.begin("stopping the containers that use the volumes", None);
-        holds.push(Hold::begin(engine, &users, HoldMethod::Stop, purpose(), &folder)?);
+        holds.push(Hold::begin(engine, &users, HoldMethod::Stop, purpose(), journals)?);
         Ok(holds)
     }
 

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 
 use clap::{Args, ValueEnum};
+use larder::docker::Journals;
 use larder::model::{Component, ComponentKind, ComponentName, Consistency, Snapshot, SnapshotKind, Status};
 use larder::pipeline::backup::{self, BackupOptions, BackupReport, ComponentPlan, ComponentSource, Origin};
 use larder::pipeline::lookup;
@@ -13,6 +14,7 @@ use serde_json::{Value, json};
 use super::{Context, check_names, name_list, split_names};
 use crate::console::{line, warning};
 use crate::failure::{Exit, UsageError};
+use crate::state::journals;
 use crate::system::System;
 use crate::table::{Align, Table};
 use crate::units::{count, seconds, size, span};
@@ -103,7 +105,7 @@ impl CreateArguments {
         }
         context.output.flush();
         let (tags, read_back, deltas) = (self.tags.clone(), !self.no_verify, !self.no_delta);
-        let options = BackupOptions { tags, read_back, deltas, ..options(kind) };
+        let options = BackupOptions { tags, read_back, deltas, ..options(kind, journals(&repository)) };
         let report = backup::run(&repository, (reservation, time), &sources, &options, &context.progress);
         context.progress.end();
         let report = report?;
@@ -195,7 +197,7 @@ fn vanished(
 }
 
 /// Options for a backup by this program on this host.
-pub(super) fn options(kind: SnapshotKind) -> BackupOptions {
+pub(super) fn options(kind: SnapshotKind, journals: Journals) -> BackupOptions {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned();
     let program = concat!("larder ", env!("CARGO_PKG_VERSION")).to_owned();
     BackupOptions {
@@ -206,6 +208,7 @@ pub(super) fn options(kind: SnapshotKind) -> BackupOptions {
         read_back: true,
         deltas: true,
         keep_held: false,
+        journals,
         imported: None,
     }
 }

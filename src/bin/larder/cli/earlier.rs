@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use larder::docker::Journals;
 use larder::model::{Snapshot, SnapshotKind};
 use larder::pipeline::import::{Importer, Outcome, find};
 use larder::pipeline::{self, lookup};
@@ -55,7 +56,7 @@ pub(super) fn find_snapshot(context: &Context<'_>, text: &str, keep: bool) -> an
         Some(folder) => Repository::open_or_create(Arc::new(LocalStorage::new(folder.path().join("backups"))))?,
         None => context.repository_or_new()?,
     };
-    let mut importer = Importer::new(Some(&repository), options(SnapshotKind::Full), false)?;
+    let mut importer = Importer::new(Some(&repository), options(SnapshotKind::Full, Journals::default()), false)?;
     let imported = importer.import(path, false, &context.progress);
     context.progress.end();
     let doubts = |why| Ok(Err(Doubts { path: path.display().to_string(), why }));

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use larder::docker::Journals;
 use larder::model::{SnapshotKind, Status};
 use larder::pipeline::import::{Importer, Outcome, find};
 use serde_json::{Value, json};
@@ -37,7 +38,8 @@ impl ImportArguments {
         let found = find(&self.paths)?;
         let repository = if self.dry_run { context.repository_if_any()? } else { Some(context.repository_or_new()?) };
         context.progress.stop_cleanly()?;
-        let mut importer = Importer::new(repository.as_ref(), options(SnapshotKind::Full), self.force)?;
+        let mut importer =
+            Importer::new(repository.as_ref(), options(SnapshotKind::Full, Journals::default()), self.force)?;
         let (mut documents, mut sums) = (Vec::new(), Sums::default());
         for path in found {
             let imported = importer.import(&path, self.dry_run, &context.progress);

@@ -1,19 +1,17 @@
 //! Containers that killed commands have left held: they are let go on, or started when their volumes are whole again.
 
-use std::path::Path;
-
-use larder::docker::{self, Engine, Journal, Leftover, Purpose};
-use larder::pipeline::backup::journal_folder;
+use larder::docker::{self, Engine, Journal, Journals, Leftover, Purpose};
 use larder::pipeline::restore::{Destination, RestoreJob};
 use larder::repo::Repository;
 
 use crate::config::VOLUME_PREFIX;
 use crate::console::{advice, line, warning};
+use crate::state::journals;
 
 /// Starts the containers again that a killed restore into the same volumes of the same engine has left stopped.
 pub(super) fn start_after_killed_restores(repository: &Repository, jobs: &[RestoreJob<'_>]) {
-    let folder = journal_folder(repository);
-    for (journal, leftover) in Journal::leftovers(&folder) {
+    let journals = journals(repository);
+    for (journal, leftover) in journals.leftovers() {
         let Purpose::Restore { volumes, .. } = &leftover.purpose else { continue };
         let is_whole = |volume: &str| {
             jobs.iter().any(|job| match &job.destination {
@@ -24,7 +22,7 @@ pub(super) fn start_after_killed_restores(repository: &Repository, jobs: &[Resto
         if !volumes.iter().all(|(_, volume)| is_whole(volume)) {
             continue;
         }
-        match resume(&journal, &leftover, &folder) {
+        match resume(&journal, &leftover, &journals) {
             Ok(()) => journal.clear(),
             Err(error) => warning(&format!("containers of a killed restore cannot be started: {error}")),
         }
@@ -32,9 +30,9 @@ pub(super) fn start_after_killed_restores(repository: &Repository, jobs: &[Resto
 }
 
 /// Lets containers go on, but for those whose volumes another restore has not finished.
-fn resume(journal: &Journal, leftover: &Leftover, folder: &Path) -> Result<(), docker::Error> {
+fn resume(journal: &Journal, leftover: &Leftover, journals: &Journals) -> Result<(), docker::Error> {
     let engine = Engine::connect(Some(&leftover.host))?;
-    let others = journal.of_other_restores(folder);
+    let others = journals.of_other_restores(journal);
     let mut leftover = leftover.clone();
     leftover.containers.retain(|container| !others.contains(container));
     leftover.resume(&engine)
@@ -42,8 +40,8 @@ fn resume(journal: &Journal, leftover: &Leftover, folder: &Path) -> Result<(), d
 
 /// Lets containers go on that a killed command has left held.
 pub(super) fn make_good(repository: &Repository) {
-    let folder = journal_folder(repository);
-    for (journal, leftover) in Journal::leftovers(&folder) {
+    let journals = journals(repository);
+    for (journal, leftover) in journals.leftovers() {
         let names = leftover.containers.join(", ");
         if let Purpose::Restore { snapshot, volumes, safety } = &leftover.purpose {
             let is_over = |engine: Engine| leftover.is_over(&engine).unwrap_or(false);
@@ -62,7 +60,7 @@ pub(super) fn make_good(repository: &Repository) {
             ));
             continue;
         }
-        match resume(&journal, &leftover, &folder) {
+        match resume(&journal, &leftover, &journals) {
             Ok(()) => {
                 line(&format!("note: a killed backup held {names}; they go on now"));
                 journal.clear();

@@ -8,6 +8,7 @@ mod earlier;
 mod export;
 mod find;
 mod forget;
+mod guard;
 mod import;
 mod import_config;
 mod left_held;
@@ -114,6 +115,8 @@ enum Command {
     Setup(setup::SetupArguments),
     Completions(completions::CompletionsArguments),
     Man(man::ManArguments),
+    #[command(hide = true)]
+    GuardContainers(guard::GuardArguments),
 }
 
 /// Runs the command.
@@ -146,6 +149,7 @@ pub(crate) fn run(arguments: &Arguments, output: &Output) -> anyhow::Result<Exit
         Command::Setup(command) => command.run(output),
         Command::Completions(command) => Ok(command.run(output)),
         Command::Man(command) => command.run(output),
+        Command::GuardContainers(command) => command.run(),
     };
     output.flush();
     if global.verbose {

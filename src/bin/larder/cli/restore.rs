@@ -24,6 +24,7 @@ use super::{Context, name_list, split_names};
 use crate::config::{DATABASE, read_mask};
 use crate::console::{confirm, error, line, warning};
 use crate::failure::{Exit, UsageError};
+use crate::state::journals;
 use crate::system::System;
 use crate::units::{count, rows_of_tables, size};
 
@@ -138,7 +139,7 @@ impl RestoreArguments {
             ask(snapshot, &plan.jobs)?;
         }
         let trusts_code = self.run_code_as_superuser || (live && ask_for_code(snapshot, &plan.jobs)?);
-        let mut safety = Safety::default();
+        let mut safety = Safety { journals: journals(repository), ..Safety::default() };
         if let Some(system) = system.as_ref().filter(|_| live && !self.no_snapshot) {
             safety = save(context, repository, system, &plan.jobs)?;
         }
@@ -327,7 +328,8 @@ fn save(
             Destination::Live { .. } | Destination::Folder { .. } => {}
         }
     }
-    let safety = safety_snapshot(repository, sources, &options(SnapshotKind::Safety), &context.progress);
+    let safety =
+        safety_snapshot(repository, sources, &options(SnapshotKind::Safety, journals(repository)), &context.progress);
     context.progress.end();
     let safety = safety?;
     if let Some(snapshot) = &safety.snapshot {

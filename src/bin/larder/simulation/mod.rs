@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use larder::clock::LocalTime;
+use larder::docker::Journals;
 use larder::limits::SIMULATION_ROWS_END_MAX;
 use larder::model::{Snapshot, SnapshotKind, SnapshotName, Status};
 use larder::pipeline::backup::{self, BackupOptions, ComponentSource, Origin};
@@ -182,6 +183,7 @@ fn back_up(
         read_back: false,
         deltas: true,
         keep_held: false,
+        journals: Journals::default(),
         imported: None,
     };
     let report = backup::run(repository, (reservation, time), sources, &options, &Quiet(progress))?;

@@ -1,0 +1,38 @@
+//! `larder guard-containers`: waits for the end of the run that started it, and lets containers go on that it left held.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use clap::Args;
+use larder::docker;
+
+use crate::console::{line, warning};
+use crate::failure::Exit;
+
+/// Look after the containers that a run holds. Runs start it themselves.
+#[derive(Debug, Args)]
+pub(super) struct GuardArguments {
+    /// What the run has noted of them.
+    journal: PathBuf,
+}
+
+impl GuardArguments {
+    pub(super) fn run(&self) -> anyhow::Result<Exit> {
+        // What ends a run, as an orderly stop of its unit does, does not end who looks after it.
+        for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT, signal_hook::consts::SIGHUP] {
+            signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false)))?;
+        }
+        match docker::guard(&self.journal) {
+            Ok(None) => Ok(Exit::Done),
+            Ok(Some(leftover)) => {
+                line(&format!("note: a killed backup held {}; they go on now", leftover.containers.join(", ")));
+                Ok(Exit::Done)
+            }
+            Err(error) => {
+                warning(&format!("a killed backup held containers, and they cannot be let go on: {error}"));
+                Ok(Exit::Failed)
+            }
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! Where this host keeps what it has to remember between runs: never in a repository, which others may write to.
+
+use std::path::{Path, PathBuf};
+
+use larder::docker::{Guardian, Journals};
+use larder::repo::Repository;
+
+/// The command that looks after held containers; nobody calls it by hand.
+pub(crate) const GUARD: &str = "guard-containers";
+const STATE_OF_ROOT: &str = "/var/lib/larder";
+const STATE_OF_USER: &str = ".local/state";
+/// This program, also where its file was replaced since it was started.
+const OWN_PROGRAM: &str = "/proc/self/exe";
+/// Digits of a repository's id that tell it from others of this host.
+const ID_DIGITS: usize = 16;
+
+/// The folder for everything: systemd's, else that of root, else that of the user.
+fn folder() -> Option<PathBuf> {
+    let variable = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let home = || variable("HOME").map(|home| home.join(STATE_OF_USER).join("larder"));
+    let of_user = || variable("XDG_STATE_HOME").map(|state| state.join("larder"));
+    let of_root = || rustix::process::geteuid().is_root().then(|| Path::new(STATE_OF_ROOT).to_owned());
+    variable("STATE_DIRECTORY").or_else(of_user).or_else(of_root).or_else(home)
+}
+
+/// Where the containers are noted that commands on a repository hold.
+pub(crate) fn journals(repository: &Repository) -> Journals {
+    let id: String = repository.config().id.to_string().chars().take(ID_DIGITS).collect();
+    let journals = folder().map(|folder| Journals::new(folder.join(id).join("held"))).unwrap_or_default();
+    journals.guarded_by(Guardian::new(OWN_PROGRAM, &[GUARD]))
+}
