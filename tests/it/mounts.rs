@@ -7,15 +7,18 @@ use std::process::Command;
 
 use super::support::{PARTIAL, Run, System, is_root};
 
+/// Runs a program where something is mounted.
+fn mounted(system: &System, mount: &str, (source, place): (&str, &str), program: &Command) -> Run {
+    let script = format!("mount {mount} \"$1\" \"$2\" && shift 2 && exec \"$@\"");
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "sh", "-c", &script, "sh"]);
+    command.arg(system.path(source)).arg(system.path(place));
+    Run::of(command.arg(program.get_program()).args(program.get_args()))
+}
+
 /// Runs the binary where a folder is mounted at another one.
 fn with_mount(system: &System, source: &str, place: &str, arguments: &[&str]) -> Run {
-    let script = "mount --bind \"$1\" \"$2\" && shift 2 && exec \"$@\"";
-    let mut command = Command::new("unshare");
-    command.args(["--mount", "sh", "-c", script, "sh"]);
-    command.arg(system.path(source)).arg(system.path(place));
-    let larder = system.command(arguments);
-    command.arg(larder.get_program()).args(larder.get_args());
-    Run::of(&mut command)
+    mounted(system, "--bind", (source, place), &system.command(arguments))
 }
 
 /// A system with a folder `photos` beside, and an empty folder where it is to be mounted.
@@ -110,4 +113,33 @@ fn a_mount_is_an_error_until_somebody_decides() {
     // A file, too.
     let run = with_mount(&system, "photos/one.jpg", "config/a", &["create"]);
     run.ended(PARTIAL).says("config/a is not saved");
+}
+
+/// It has a device number of its own, and was left out like another file system, though nothing is mounted there.
+#[test]
+fn a_subvolume_is_a_part_of_the_directory_around_it() {
+    if !is_root() {
+        return;
+    }
+    let system = System::new();
+    fs::create_dir(system.path("config")).expect("create");
+    let image = fs::File::create(system.path("image")).expect("create");
+    image.set_len(128 << 20).expect("grow");
+    let made = Command::new("mkfs.btrfs").arg("-q").arg(system.path("image")).output().expect("tests/run installs it");
+    assert!(made.status.success(), "{made:?}");
+    let on_it = |program: &Command| mounted(&system, "-o loop", ("image", "config"), program);
+    let larder = |arguments: &[&str]| on_it(&system.command(arguments));
+    let shell = |script: &str| {
+        let mut shell = Command::new("sh");
+        shell.args(["-e", "-c", script]).arg(system.path("config/data"));
+        let run = on_it(&shell);
+        assert_eq!(run.code, Some(0), "{run:?}");
+        run.stdout
+    };
+    shell("btrfs -q subvolume create \"$0\" >/dev/null; echo saved > \"$0/file\"");
+    larder(&["create"]).ended(0);
+    assert_eq!(system.ok(&["cat", "latest:config/data/file"]).stdout, "saved\n");
+    shell("echo changed > \"$0/file\"; echo new > \"$0/extra\"");
+    larder(&["restore", "latest", "--force", "--no-snapshot"]).ended(0);
+    assert_eq!(shell("cat \"$0/file\"; ls \"$0\""), "saved\nfile\n");
 }
