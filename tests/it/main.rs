@@ -13,6 +13,7 @@ mod import_copies;
 mod import_faults;
 mod kills;
 mod limits;
+mod links;
 mod listing;
 mod metadata;
 mod mounts;

@@ -5,6 +5,7 @@ mod cli;
 mod config;
 mod console;
 mod failure;
+mod new_file;
 mod output;
 mod schedule;
 mod simulation;

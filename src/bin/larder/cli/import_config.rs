@@ -1,9 +1,7 @@
 //! `larder import-config`: the configuration of the old tool as `larder.toml`.
 
-use std::fs::OpenOptions;
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::json;
@@ -12,6 +10,7 @@ use super::GlobalArguments;
 use crate::config::{FILE_NAME, convert};
 use crate::console::{line, warning};
 use crate::failure::{Exit, UsageError};
+use crate::new_file::{self, Purpose};
 use crate::output::Output;
 
 /// Write `larder.toml` from `backup.yaml` of the old tool.
@@ -47,15 +46,7 @@ impl ImportConfigArguments {
         })?;
         let target = global.config.clone().unwrap_or_else(|| global.directory.join(FILE_NAME));
         if !self.dry_run {
-            let mut options = OpenOptions::new();
-            options.write(true).mode(0o644).truncate(true);
-            if self.force {
-                options.create(true)
-            } else {
-                options.create_new(true)
-            };
-            let written = options.open(&target).and_then(|mut file| file.write_all(converted.text.as_bytes()));
-            written.map_err(|error| {
+            self.write(&target, &converted.text).map_err(|error| {
                 let message = format!("cannot write {}: {error}", target.display());
                 UsageError::with_advice(message, "`--force` replaces a file that is there, `--dry-run` prints the text")
             })?;
@@ -79,5 +70,12 @@ impl ImportConfigArguments {
             output.line(&target.display().to_string());
         }
         Ok(Exit::Done)
+    }
+
+    fn write(&self, target: &Path, text: &str) -> io::Result<()> {
+        if !self.force && target.symlink_metadata().is_ok() {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        new_file::write(target, text.as_bytes(), Purpose::Text)
     }
 }

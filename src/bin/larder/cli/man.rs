@@ -1,13 +1,15 @@
 //! `larder man`: manual pages.
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use clap::{Args, CommandFactory};
+use clap::{Args, Command, CommandFactory};
 use clap_mangen::Man;
 
 use super::Arguments;
 use crate::failure::Exit;
+use crate::new_file::{self, Purpose};
 use crate::output::Output;
 
 /// Print the manual page, or write a page for each command into a folder.
@@ -21,16 +23,33 @@ pub(super) struct ManArguments {
 
 impl ManArguments {
     pub(super) fn run(&self, output: &Output) -> anyhow::Result<Exit> {
-        let command = Arguments::command();
         if let Some(folder) = &self.to {
-            std::fs::create_dir_all(folder)
-                .and_then(|()| clap_mangen::generate_to(command, folder))
-                .with_context(|| format!("cannot write manual pages into {}", folder.display()))?;
+            write_pages(folder)?;
         } else {
             let mut page = Vec::new();
-            Man::new(command).render(&mut page)?;
+            Man::new(Arguments::command()).render(&mut page)?;
             output.bytes(&page);
         }
         Ok(Exit::Done)
     }
+}
+
+/// Writes a page for each command into a folder, which is made where it is missing.
+pub(super) fn write_pages(folder: &Path) -> anyhow::Result<()> {
+    fs::create_dir_all(folder).with_context(|| format!("cannot make the directory {}", folder.display()))?;
+    let mut command = Arguments::command().disable_help_subcommand(true);
+    command.build();
+    commands(command).into_iter().try_for_each(|command| {
+        let man = Man::new(command);
+        let path = folder.join(man.get_filename());
+        let mut page = Vec::new();
+        man.render(&mut page)?;
+        new_file::write(&path, &page, Purpose::Text).with_context(|| format!("cannot write {}", path.display()))
+    })
+}
+
+/// A command and all below it.
+fn commands(command: Command) -> Vec<Command> {
+    let below: Vec<Command> = command.get_subcommands().filter(|below| !below.is_hide_set()).cloned().collect();
+    std::iter::once(command).chain(below.into_iter().flat_map(commands)).collect()
 }

@@ -11,6 +11,7 @@ use serde_json::json;
 use super::{Context, GlobalArguments};
 use crate::console::{advice, warning};
 use crate::failure::{Exit, UsageError};
+use crate::new_file::{self, Purpose};
 use crate::output::Output;
 use crate::schedule::{Job, Planned, Runner, Schedule, When, timers};
 
@@ -117,7 +118,8 @@ impl ScheduleArguments {
         } else {
             for Planned { path, text } in &files {
                 let folder = path.parent().unwrap_or(Path::new("/"));
-                let written = fs::create_dir_all(folder).and_then(|()| fs::write(path, text));
+                let written =
+                    fs::create_dir_all(folder).and_then(|()| new_file::write(path, text.as_bytes(), Purpose::Text));
                 written.map_err(|error| {
                     let message = format!("cannot write {}: {error}", path.display());
                     UsageError::with_advice(message, "only root may; `--dry-run` prints the files")

@@ -9,7 +9,9 @@ use clap_complete::Shell;
 use serde_json::json;
 
 use super::Arguments;
+use super::man::write_pages;
 use crate::failure::{Exit, UsageError};
+use crate::new_file::{self, Purpose};
 use crate::output::Output;
 
 const MAN_FOLDER: &str = "share/man/man1";
@@ -61,17 +63,14 @@ fn default_prefix() -> anyhow::Result<PathBuf> {
 }
 
 fn install(prefix: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    let failed = |path: &Path| format!("cannot write {}", path.display());
-    let folder = prefix.join(MAN_FOLDER);
-    fs::create_dir_all(&folder).with_context(|| failed(&folder))?;
-    clap_mangen::generate_to(Arguments::command(), &folder).with_context(|| failed(&folder))?;
+    write_pages(&prefix.join(MAN_FOLDER))?;
     for (shell, path) in COMPLETIONS {
         let path = prefix.join(path);
         let mut script = Vec::new();
         clap_complete::generate(shell, &mut Arguments::command(), "larder", &mut script);
         fs::create_dir_all(path.parent().unwrap_or(prefix))
-            .and_then(|()| fs::write(&path, script))
-            .with_context(|| failed(&path))?;
+            .and_then(|()| new_file::write(&path, &script, Purpose::Text))
+            .with_context(|| format!("cannot write {}", path.display()))?;
     }
     Ok(standing(prefix))
 }

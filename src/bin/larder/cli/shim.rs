@@ -1,13 +1,13 @@
 //! `larder shim`: the scripts of the old tool, which call Larder.
 
-use std::fs::{self, OpenOptions};
-use std::io::Write;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::path::PathBuf;
 
+use anyhow::Context;
 use clap::Args;
 
 use crate::failure::{Exit, UsageError};
+use crate::new_file::{self, Purpose};
 use crate::output::Output;
 
 const MAIN: &str = "backup_restore.sh";
@@ -62,20 +62,14 @@ impl ShimArguments {
             let message = format!("{} exists already", folder.join(name).display());
             return Err(UsageError::with_advice(message, "`--force` replaces it").into());
         }
-        fs::create_dir_all(folder)?;
+        fs::create_dir_all(folder).with_context(|| format!("cannot make the directory {}", folder.display()))?;
         for name in names {
-            write(folder, name, &script(name).unwrap_or_default())?;
-            output.line(&folder.join(name).display().to_string());
+            let path = folder.join(name);
+            let text = script(name).unwrap_or_default();
+            new_file::write(&path, text.as_bytes(), Purpose::Script)
+                .with_context(|| format!("cannot write {}", path.display()))?;
+            output.line(&path.display().to_string());
         }
         Ok(Exit::Done)
     }
-}
-
-/// Writes a script under another name first, so that one that is in use is never half there.
-fn write(folder: &Path, name: &str, text: &str) -> anyhow::Result<()> {
-    let (partial, path) = (folder.join(format!(".{name}.larder")), folder.join(name));
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o755).open(&partial)?;
-    file.write_all(text.as_bytes())?;
-    file.set_permissions(fs::Permissions::from_mode(0o755))?;
-    Ok(fs::rename(partial, path)?)
 }
