@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use serde_json::Value;
 
@@ -193,4 +194,21 @@ fn the_settings_of_a_database_are_tested_too() {
     assert!(component(&created, "database")["database"].is_object(), "{created}");
     let report = system.larder(&["verify", "latest", "--test-restore", "--json"]).exits(0).json();
     assert_eq!(tested(&report)["rows"], 10, "{report}");
+}
+
+/// The server could not read what was written for it where the umask of root lets nobody else read, as in a unit or a line of cron.
+#[test]
+fn a_strict_umask_keeps_nothing_from_the_server() {
+    let system = System::with_numbers(3);
+    system.create();
+    let larder = system.command(&["verify", "latest", "--test-restore"]);
+    let mut strict = Command::new("sh");
+    strict.args(["-c", r#"umask 077; exec "$0" "$@""#]).arg(larder.get_program()).args(larder.get_args());
+    for (name, value) in larder.get_envs() {
+        match value {
+            Some(value) => strict.env(name, value),
+            None => strict.env_remove(name),
+        };
+    }
+    run(&mut strict).exits(0);
 }

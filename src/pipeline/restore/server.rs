@@ -243,7 +243,9 @@ impl Ground {
             fs::set_permissions(entrance.path(), fs::Permissions::from_mode(0o711)).map_err(made)?;
         }
         for (name, mode) in [("root", 0o700), ("socket", 0o700), ("data", 0o700), ("settings", 0o711)] {
-            DirBuilder::new().mode(mode).create(folder.path().join(name)).map_err(made)?;
+            let path = folder.path().join(name);
+            DirBuilder::new().mode(0o700).create(&path).map_err(made)?;
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).map_err(made)?;
         }
         let is_root = rustix::process::geteuid().is_root();
         let sandbox = match (code, is_root) {
@@ -283,7 +285,9 @@ impl Ground {
             [("hba", "local all all reject\n", 0o444), ("ident", "", 0o444), (PASSWORD_FILE, &password, 0o400)]
         {
             let path = self.folder.path().join("settings").join(name);
-            OpenOptions::new().write(true).create_new(true).mode(mode).open(&path)?.write_all(text.as_bytes())?;
+            let mut file = OpenOptions::new().write(true).create_new(true).mode(0o400).open(&path)?;
+            file.write_all(text.as_bytes())?;
+            file.set_permissions(fs::Permissions::from_mode(mode))?;
             if let (Some(sandbox), PASSWORD_FILE) = (&self.sandbox, name) {
                 chown(&path, Some(sandbox.user()), None)?;
             }
