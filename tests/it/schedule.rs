@@ -1,10 +1,69 @@
 //! What `larder schedule` writes, by running the lines themselves, and what `larder setup` installs.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use super::import::names;
 use super::support::System;
+
+/// Runs a line as cron would, at once and in this folder: its locks and logs are not those of the host. What is in the log then.
+fn run_line(system: &System, line: &str) -> (Option<i32>, String) {
+    let (_, command) = line.split_once(" root ").expect("a line of cron");
+    // Cron ends a command at a percent sign that is not escaped.
+    assert!(!command.replace(r"\%", "").contains('%'), "{line}");
+    let command = command.replace(r"\%", "%").replace("sleep $((RANDOM % 600)); ", "");
+    let (locks, logs) = (system.path("locks of cron"), system.path("logs of cron"));
+    fs::create_dir_all(&logs).expect("our own folder");
+    let log = logs.join("log");
+    let command = command.replace("/run/larder", &format!("'{}'", locks.display()));
+    let (begin, rest) = command.split_once(">>/var/log/").expect("a log");
+    let (_, rest) = rest.split_once(' ').expect("more of it");
+    let command = format!("{begin}>>'{}' {rest}", log.display());
+    let command = if rustix::process::geteuid().is_root() { command } else { command.replace(" -o root -g root", "") };
+    let status = Command::new("bash").args(["-c", &command]).status().expect("bash runs");
+    (status.code(), fs::read_to_string(log).unwrap_or_default())
+}
+
+/// What is installed for cron, line by line.
+fn lines_of_cron(system: &System) -> Vec<String> {
+    let root = system.path("etc for cron");
+    let root = root.to_string_lossy();
+    let report = system.json(&["schedule", "install", "--with", "cron", "--root", &root]);
+    let text = fs::read_to_string(report["files"][0].as_str().expect("a file")).expect("it is there");
+    text.lines().filter(|line| line.contains(" root ")).map(str::to_owned).collect()
+}
+
+/// The lock lay where everybody writes, under a name that can be guessed: any user kept all backups from running, and nothing
+/// told of it.
+#[test]
+fn a_lock_of_cron_is_for_root_alone_and_a_run_that_is_left_out_is_told() {
+    let system = System::with_model("one");
+    let line = lines_of_cron(&system).swap_remove(0);
+    let (status, _) = run_line(&system, &line);
+    assert_eq!(status, Some(0));
+    let folder = system.path("locks of cron");
+    assert_eq!(fs::metadata(&folder).expect("a folder").permissions().mode() & 0o777, 0o700);
+    let lock = fs::read_dir(&folder).expect("a folder").next().expect("a lock").expect("an entry").path();
+    assert!(fs::read_dir(&folder).expect("a folder").count() == 1 && lock.to_string_lossy().ends_with("-create"));
+    if rustix::process::geteuid().is_root() {
+        fs::set_permissions(system.path(""), fs::Permissions::from_mode(0o755)).expect("our own folder");
+        let mut other = Command::new("setpriv");
+        other.args(["--reuid=65534", "--regid=65534", "--clear-groups", "flock", "--nonblock"]);
+        let output = other.arg(&lock).arg("true").output().expect("setpriv runs");
+        assert!(String::from_utf8_lossy(&output.stderr).contains("Permission denied"), "{output:?}");
+    }
+    let held = fs::File::open(&lock).expect("it is ours");
+    rustix::fs::flock(&held, rustix::fs::FlockOperation::NonBlockingLockExclusive).expect("nobody has it");
+    let (status, log) = run_line(&system, &line);
+    assert_eq!(status, Some(75));
+    let last = log.lines().last().expect("a line");
+    assert!(last.ends_with("create is left out: the last one still runs") && last.starts_with("20"), "{log}");
+    assert_eq!(names(&system).len(), 1);
+    drop(held);
+    assert_eq!(run_line(&system, &line).0, Some(0));
+    assert_eq!(names(&system).len(), 2);
+}
 
 #[test]
 fn what_cron_would_run_backs_up_checks_and_prunes() {
@@ -22,13 +81,8 @@ fn what_cron_would_run_backs_up_checks_and_prunes() {
     assert_eq!(lines.len(), 3, "{text}");
     assert!(lines[0].starts_with("30 1 * * * "), "{text}");
     for line in lines {
-        // Cron ends a command at a percent sign that is not escaped. Locks and logs of the host are not ours to touch.
-        let (_, line) = line.split_once("; flock --nonblock ").expect("a lock");
-        let (_, line) = line.split_once(' ').expect("the command");
-        let (line, _) = line.split_once(" >>/var/log/").expect("a log");
-        assert!(!line.replace(r"\%", "").contains('%'), "{line}");
-        let output = Command::new("bash").args(["-c", &line.replace(r"\%", "%")]).output().expect("bash runs");
-        assert!(output.status.success(), "{line}: {output:?}");
+        let (status, log) = run_line(&system, line);
+        assert_eq!(status, Some(0), "{line}: {log}");
     }
     assert_eq!(names(&system).len(), 1);
     // Installing again replaces what was there, by whatever runs it.
