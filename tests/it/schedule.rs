@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use super::import::names;
-use super::support::System;
+use super::support::{Run, System};
 
 /// Runs a line as cron would, at once and in this folder: its locks and logs are not those of the host. What is in the log then.
 fn run_line(system: &System, line: &str) -> (Option<i32>, String) {
@@ -63,6 +63,43 @@ fn a_lock_of_cron_is_for_root_alone_and_a_run_that_is_left_out_is_told() {
     drop(held);
     assert_eq!(run_line(&system, &line).0, Some(0));
     assert_eq!(names(&system).len(), 2);
+}
+
+/// A line feed in a word made a line of cron, or a setting of a unit, of its own.
+#[test]
+fn no_word_of_a_schedule_has_a_control_character() {
+    let system = System::with_model("one");
+    let root = system.path("root");
+    let root = root.to_string_lossy();
+    for runner in ["cron", "systemd"] {
+        let install = ["schedule", "install", "--with", runner, "--root", &root];
+        for dry_run in [&["--dry-run"][..], &[]] {
+            let refused = |what: &str, command: &mut Command| {
+                let run = Run::of(command);
+                run.ended(2).says("has a control character").says(what);
+                assert_eq!(run.stdout, "", "{what}");
+                assert!(!system.exists("root"), "{what}");
+            };
+            let arguments = [&install[..], dry_run].concat();
+            for bad in ["/b\n* * * * * root id", "/b\rx", "/b\u{1b}[2J", "/b\u{7f}", "/b\u{9b}2J", "/b\tc"] {
+                refused("--backup-dir", system.command(&arguments).args(["--backup-dir", bad]));
+                refused("LARDER_BACKUP_DIR", system.command(&arguments).env("LARDER_BACKUP_DIR", bad));
+                let config = format!("larder{}", bad.replace('/', ""));
+                system.write(&config, "");
+                refused("--config", system.command(&arguments).arg("--config").arg(system.path(&config)));
+                let text = format!("backup_dir = {bad:?}\n").replace("\\u{", "\\u00").replace('}', "");
+                system.write("larder.toml", text);
+                refused("the path of the repository", &mut system.command(&arguments));
+                fs::remove_file(system.path("larder.toml")).expect("it is there");
+                let base = format!("base{}", bad.replace('/', ""));
+                fs::create_dir_all(system.path(&base)).expect("our own folder");
+                refused("-C", system.command(&arguments).arg("-C").arg(system.path(&base)));
+            }
+            for time in ["--create", "--prune", "--verify"] {
+                system.run(&[&arguments[..], &[time, "02:00\n"]].concat()).ended(2);
+            }
+        }
+    }
 }
 
 #[test]

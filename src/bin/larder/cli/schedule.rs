@@ -2,10 +2,12 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use clap::{Args, Subcommand, ValueEnum};
+use larder::model::show_path;
 use serde_json::json;
 
 use super::{Context, GlobalArguments};
@@ -82,15 +84,13 @@ impl ScheduleArguments {
         let base = global.directory.canonicalize().map_err(|error| {
             UsageError::new(format!("the directory {} cannot be used: {error}", global.directory.display()))
         })?;
-        if base.to_string_lossy().contains(['\n', '\r']) {
-            return Err(UsageError::new("the path of the directory has a line feed, which no schedule can have").into());
-        }
         let name = Schedule::name_of(&base);
         match &self.action {
             Action::Install(install) => {
                 let jobs = install.jobs(global, &base)?;
                 // What the commands will be run with has to be understood now.
-                Context::new(global, output)?;
+                let settings = Context::new(global, output)?.settings;
+                word("the path of the repository", &settings.backup_dir)?;
                 self.install(&Schedule { name, base, jobs }, install, output)
             }
             Action::Show => self.show(&name, output),
@@ -208,13 +208,16 @@ impl InstallArguments {
         if !number.is_ok_and(|number| number > 0.0 && number <= 100.0) {
             return Err(UsageError::new(format!("--subset {}: not between 0 and 100 %", self.subset)).into());
         }
-        let path = |path: &Path| path.to_string_lossy().into_owned();
-        let mut words = vec![path(&std::env::current_exe()?), "-q".to_owned(), "-C".to_owned(), path(base)];
+        let program = word("the path of this program", &std::env::current_exe()?)?;
+        let mut words =
+            vec![program, "-q".to_owned(), "-C".to_owned(), word("the directory of the system (-C)", base)?];
         if let Some(backup_dir) = &global.backup_dir {
-            words.extend(["--backup-dir".to_owned(), path(backup_dir)]);
+            let backup_dir = word("the repository (--backup-dir or LARDER_BACKUP_DIR)", backup_dir)?;
+            words.extend(["--backup-dir".to_owned(), backup_dir]);
         }
         if let Some(config) = &global.config {
-            words.extend(["--config".to_owned(), path(&std::path::absolute(config)?)]);
+            let config = word("the configuration file (--config)", &std::path::absolute(config)?)?;
+            words.extend(["--config".to_owned(), config]);
         }
         let job = |name, when, arguments: &[&str]| {
             let arguments = arguments.iter().map(|word| (*word).to_owned());
@@ -228,6 +231,17 @@ impl InstallArguments {
             jobs.push(job("prune", when, &["prune", "--force"]));
         }
         Ok(jobs)
+    }
+}
+
+/// A path as a word of a schedule. A control character could end its line and begin one of somebody else.
+fn word(what: &str, path: &Path) -> Result<String, UsageError> {
+    match path.to_str() {
+        Some(text) if !text.contains(char::is_control) => Ok(text.to_owned()),
+        _ => Err(UsageError::with_advice(
+            format!("{what} has a control character, or is not UTF-8: {}", show_path(path.as_os_str().as_bytes())),
+            "no schedule can have that: give it another name",
+        )),
     }
 }
 

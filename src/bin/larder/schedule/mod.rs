@@ -7,6 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use larder::id::ChunkId;
+use larder::model::show_text;
 
 /// Minutes within which a run begins at random, so that not all machines begin at once.
 const JITTER_MINUTES: u32 = 10;
@@ -24,7 +25,10 @@ pub(crate) struct When {
 impl When {
     /// Understands `02:00` and `sun 03:00`.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        let wrong = || format!("'{text}' is no time: write it like 02:00, or like 'sun 03:00'");
+        let wrong = || format!("'{}' is no time: write it like 02:00, or like 'sun 03:00'", show_text(text));
+        if text.contains(char::is_control) {
+            return Err(wrong());
+        }
         let (weekday, time) = match text.trim().split_once(' ') {
             Some((day, time)) => {
                 let day = WEEKDAYS.iter().position(|known| *known == day.to_ascii_lowercase());
@@ -144,7 +148,7 @@ mod tests {
     fn times_are_read_and_others_refused() {
         assert_eq!(When::parse("Sun 03:05"), Ok(When { weekday: Some(0), hour: 3, minute: 5 }));
         assert_eq!(When::parse("23:59").map(|when| when.weekday), Ok(None));
-        for text in ["", "24:00", "12:60", "someday 02:00", "2", "02:00 sun", "sun"] {
+        for text in ["", "24:00", "12:60", "someday 02:00", "2", "02:00 sun", "sun", "02:00\n", "sun\r02:00"] {
             assert!(When::parse(text).is_err(), "{text}");
         }
     }
