@@ -1,8 +1,10 @@
 //! What `larder schedule` writes, by running the lines themselves, and what `larder setup` installs.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, lchown};
 use std::process::Command;
+
+use serde_json::Value;
 
 use super::import::names;
 use super::support::{Run, System};
@@ -100,6 +102,42 @@ fn no_word_of_a_schedule_has_a_control_character() {
             }
         }
     }
+}
+
+/// Files of others are read, and the repository is written, with the capabilities that a unit gives and no others.
+#[test]
+fn a_unit_has_what_its_command_needs() {
+    let system = System::with_model("one");
+    system.write("models/closed/two", "two");
+    let root = system.path("root");
+    let root = root.to_string_lossy();
+    let report = system.json(&["schedule", "install", "--with", "systemd", "--root", &root]);
+    let files: Vec<&str> = report["files"].as_array().expect("a list").iter().filter_map(Value::as_str).collect();
+    assert_eq!(files.len(), 6, "{report}");
+    if Command::new("systemd-analyze").arg("--version").output().is_ok() {
+        let output = Command::new("systemd-analyze").arg("verify").args(&files).output().expect("it runs");
+        assert!(!String::from_utf8_lossy(&output.stderr).contains("larder"), "{output:?}");
+    }
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    for (path, mode) in [("models/closed/two", 0o000), ("models/closed", 0o700)] {
+        lchown(system.path(path), Some(65_534), Some(65_534)).expect("root may");
+        fs::set_permissions(system.path(path), fs::Permissions::from_mode(mode)).expect("root may");
+    }
+    for file in files.iter().filter(|file| file.ends_with(".service")) {
+        let unit = fs::read_to_string(file).expect("it is there");
+        let setting = |name: &str| unit.lines().find_map(|line| line.strip_prefix(name)).expect("a setting").to_owned();
+        let capabilities = setting("CapabilityBoundingSet=").to_lowercase().replace("cap_", "+").replace(' ', ",");
+        let command = setting("ExecStart=").replace("%%", "%");
+        let words = command.trim_matches('"').split("\" \"");
+        let mut limited = Command::new("setpriv");
+        limited.arg(format!("--bounding-set=-all,{capabilities}")).args(["--inh-caps=-all", "--no-new-privs", "--"]);
+        let run = Run::of(limited.args(words).env_remove("DATABASE_URL").env_remove("DOCKER_HOST"));
+        assert_eq!(run.code, Some(0), "{file}: {run:?}");
+    }
+    let shown = system.json(&["show", "latest"]);
+    assert_eq!(shown["status"], "complete", "{shown}");
 }
 
 #[test]

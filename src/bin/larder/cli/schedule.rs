@@ -1,16 +1,19 @@
 //! `larder schedule`: has systemd or cron run backups, checks and prunes.
 
 use std::ffi::OsStr;
-use std::fs;
+use std::fs::{self, DirBuilder};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use clap::{Args, Subcommand, ValueEnum};
 use larder::model::show_path;
+use larder::postgres::Connection;
 use serde_json::json;
 
 use super::{Context, GlobalArguments};
+use crate::config::{DatabasePlace, Settings};
 use crate::console::{advice, warning};
 use crate::failure::{Exit, UsageError};
 use crate::new_file::{self, Purpose};
@@ -90,8 +93,9 @@ impl ScheduleArguments {
                 let jobs = install.jobs(global, &base)?;
                 // What the commands will be run with has to be understood now.
                 let settings = Context::new(global, output)?.settings;
-                word("the path of the repository", &settings.backup_dir)?;
-                self.install(&Schedule { name, base, jobs }, install, output)
+                let repository = word("the path of the repository", &real(&settings.backup_dir))?;
+                let reads = reads(&settings, global)?;
+                self.install(&Schedule { name, base, repository, reads, jobs }, install, output)
             }
             Action::Show => self.show(&name, output),
             Action::Remove => self.remove(&name, output),
@@ -131,6 +135,10 @@ impl ScheduleArguments {
                 stale.into_iter().filter(|path| !files.iter().any(|file| file.path == *path)).collect();
             self.delete(&stale)?;
             if self.is_live() && runner == Runner::Systemd {
+                // A service cannot make what it may write to.
+                let repository = &schedule.repository;
+                let made = DirBuilder::new().recursive(true).mode(0o700).create(repository);
+                made.map_err(|error| UsageError::new(format!("cannot make the directory {repository}: {error}")))?;
                 let paths: Vec<PathBuf> = files.iter().map(|file| file.path.clone()).collect();
                 systemctl(["daemon-reload"])?;
                 systemctl(["enable", "--now"].into_iter().map(str::to_owned).chain(timers(&paths)))?;
@@ -221,7 +229,12 @@ impl InstallArguments {
         }
         let job = |name, when, arguments: &[&str]| {
             let arguments = arguments.iter().map(|word| (*word).to_owned());
-            Job { name, when, words: words.iter().cloned().chain(arguments).collect() }
+            Job {
+                name,
+                when,
+                starts_programs: name == "create",
+                words: words.iter().cloned().chain(arguments).collect(),
+            }
         };
         let mut jobs = vec![job("create", self.create, &["create"])];
         if let Chosen(Some(when)) = self.verify {
@@ -231,6 +244,31 @@ impl InstallArguments {
             jobs.push(job("prune", when, &["prune", "--force"]));
         }
         Ok(jobs)
+    }
+}
+
+/// What jobs reach beside the directory of the system and the repository.
+fn reads(settings: &Settings, global: &GlobalArguments) -> anyhow::Result<Vec<PathBuf>> {
+    let mut reads: Vec<PathBuf> = settings.directories.iter().map(|directory| directory.path.clone()).collect();
+    reads.push(std::env::current_exe()?);
+    reads.extend(global.config.as_ref().map(std::path::absolute).transpose()?);
+    reads.extend(settings.docker.host.as_ref().and_then(|host| host.strip_prefix("unix://")).map(PathBuf::from));
+    if let Some(database) = &settings.database {
+        // Clients look there for passwords and certificates.
+        reads.push(PathBuf::from("/root"));
+        if let DatabasePlace::Server(Connection { host: Some(host), .. }) = &database.place {
+            reads.push(PathBuf::from(host));
+        }
+    }
+    Ok(reads.iter().map(|path| real(path)).collect())
+}
+
+/// A path without links and dots, as far as it is there.
+fn real(path: &Path) -> PathBuf {
+    match (path.canonicalize(), path.parent(), path.file_name()) {
+        (Ok(path), ..) => path,
+        (Err(_), Some(parent), Some(name)) => real(parent).join(name),
+        _ => path.to_owned(),
     }
 }
 

@@ -49,6 +49,8 @@ pub(crate) struct Job {
     /// What it is called in names of files.
     pub(crate) name: &'static str,
     pub(crate) when: When,
+    /// Whether it starts programs beside itself, those of a database.
+    pub(crate) starts_programs: bool,
     /// Program and arguments.
     pub(crate) words: Vec<String>,
 }
@@ -60,6 +62,10 @@ pub(crate) struct Schedule {
     pub(crate) name: String,
     /// The directory of the system.
     pub(crate) base: PathBuf,
+    /// Where its repository lies, the only thing that is written.
+    pub(crate) repository: String,
+    /// What the jobs have to reach besides: directories, files, sockets.
+    pub(crate) reads: Vec<PathBuf>,
     pub(crate) jobs: Vec<Job>,
 }
 
@@ -93,6 +99,14 @@ impl Runner {
 }
 
 impl Schedule {
+    /// Whether the jobs have to reach something in one of these places, or around it.
+    fn reaches(&self, places: &[&str]) -> bool {
+        let paths = self.reads.iter().map(PathBuf::as_path).chain([self.base.as_path(), Path::new(&self.repository)]);
+        paths
+            .into_iter()
+            .any(|path| places.iter().any(|place| path.starts_with(place) || Path::new(place).starts_with(path)))
+    }
+
     /// The name of what runs for the system in this directory.
     pub(crate) fn name_of(base: &Path) -> String {
         let last = base.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
@@ -135,13 +149,15 @@ mod tests {
         let job = |name, when, words: &[&str]| Job {
             name,
             when: When::parse(when).expect("a time"),
+            starts_programs: name == "create",
             words: words.iter().map(|word| (*word).to_owned()).collect(),
         };
         let jobs = vec![
             job("create", "02:00", &["/usr/bin/larder", "-C", "/srv/my app", "create"]),
             job("verify", "sat 4:30", &["/usr/bin/larder", "-C", "/srv/my app", "verify", "--subset", "10%"]),
         ];
-        Schedule { name: "larder-my-app-0".to_owned(), base: "/srv/my app".into(), jobs }
+        let (name, repository) = ("larder-my-app-0".to_owned(), r"/mnt/$b %a\ckups".to_owned());
+        Schedule { name, base: "/srv/my app\\".into(), repository, reads: vec!["/var/lib".into()], jobs }
     }
 
     #[test]
@@ -176,8 +192,37 @@ mod tests {
             verify.contains(r#"ExecStart="/usr/bin/larder" "-C" "/srv/my app" "verify" "--subset" "10%%""#),
             "{verify}"
         );
+        assert!(verify.contains("\nDescription=larder verify of /srv/my app\\\\\n"), "{verify}");
+        assert!(verify.contains("\nReadWritePaths=\"/mnt/$b %%a\\\\ckups\"\n"), "{verify}");
+        assert!(verify.contains("\nProtectHome=yes\nPrivateTmp=yes\n"), "{verify}");
         assert!(files[3].text.contains("OnCalendar=Sat *-*-* 04:30:00"), "{}", files[3].text);
         assert!(files[1].text.contains("OnCalendar=*-*-* 02:00:00"), "{}", files[1].text);
+    }
+
+    /// It takes `openat2` away, because its modes cannot be looked at, and without that nothing is read.
+    #[test]
+    fn a_service_can_open_files() {
+        let files = Runner::Systemd.files(Path::new("/"), &schedule());
+        assert!(files.iter().all(|file| !file.text.contains("RestrictSUIDSGID")));
+    }
+
+    #[test]
+    fn what_has_to_be_reached_is_not_hidden() {
+        let service = |path: &str| {
+            let schedule = Schedule { reads: vec![path.into()], ..schedule() };
+            Runner::Systemd.files(Path::new("/"), &schedule).swap_remove(0).text
+        };
+        for (path, shown) in [
+            ("/home/app/models", "ProtectHome=read-only\nPrivateTmp=yes\n"),
+            ("/homes", "ProtectHome=yes\nPrivateTmp=yes\n"),
+            ("/tmp", "ProtectHome=yes\nPrivateTmp=no\n"),
+            ("/var", "ProtectHome=yes\nPrivateTmp=no\n"),
+            ("/run/user/1000/docker.sock", "ProtectHome=read-only\nPrivateTmp=yes\n"),
+            ("/", "ProtectHome=read-only\nPrivateTmp=no\n"),
+        ] {
+            let service = service(path);
+            assert!(service.contains(shown), "{path}: {service}");
+        }
     }
 
     #[test]
