@@ -26,6 +26,7 @@ mod repair_faults;
 mod restore_safety;
 mod savings;
 mod schedule;
+mod secrecy;
 mod shim;
 mod sources;
 mod strangers;

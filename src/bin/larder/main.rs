@@ -8,6 +8,7 @@ mod failure;
 mod new_file;
 mod output;
 mod schedule;
+mod secrecy;
 mod simulation;
 mod state;
 mod system;
@@ -19,6 +20,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
+    secrecy::leave_no_core_dumps();
     let arguments = cli::Arguments::parse();
     let output = output::Output::new(arguments.global.json);
     if let Err(why) = larder::rooted::check_kernel() {
