@@ -17,6 +17,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use super::container::HELPER;
 use super::{Container, Error};
+use crate::model::message_without_secrets;
 
 /// Where an engine listens when nobody says otherwise.
 const DEFAULT_HOST: &str = "unix:///var/run/docker.sock";
@@ -65,6 +66,10 @@ impl Engine {
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let runtime = runtime.map_err(|error| unreachable(error.to_string()))?;
         let secs = TIMEOUT.as_secs();
+        if let (false, Some((_, place))) = (host.starts_with("unix:"), host.rsplit_once('@')) {
+            let why = "an engine takes no login; an SSH tunnel can bring a remote socket here";
+            return Err(Error::Address { host: format!("…@{place}"), why });
+        }
         let docker = match host.split_once("://") {
             Some(("unix", path)) => {
                 check_socket(&host, path)?;
@@ -290,7 +295,7 @@ pub(super) fn failed(action: &str, error: &bollard::errors::Error) -> Error {
     let action = action.to_owned();
     match error {
         bollard::errors::Error::DockerResponseServerError { status_code, message } => {
-            Error::Refused { action, why: message.trim().to_owned(), missing: *status_code == 404 }
+            Error::Refused { action, why: message_without_secrets(message.trim()), missing: *status_code == 404 }
         }
         error => Error::Broken { action, why: reason(error) },
     }
@@ -307,5 +312,5 @@ fn reason(error: &dyn std::error::Error) -> String {
         }
         cause = error.source();
     }
-    text
+    message_without_secrets(&text)
 }

@@ -13,6 +13,7 @@ mod path;
 mod previous;
 mod retention;
 pub mod rows;
+mod secrets;
 mod snapshot;
 mod tables;
 mod tree;
@@ -30,6 +31,7 @@ pub use node::{FileTime, Hole, Node, NodeKind, Xattr};
 pub use path::{ComponentName, NameError, SnapshotName, SnapshotPath, is_deceptive, resolve, show_path, show_text};
 pub use previous::Previous;
 pub use retention::{EmptyRetention, Retention, Rule, Verdict, decide};
+pub use secrets::{SECRET, message_without_secrets, without_secrets};
 pub use snapshot::{
     Component, ComponentKind, Consistency, Problems, Snapshot, SnapshotKind, Status, VolumeFacts, VolumeMethod,
 };

@@ -120,7 +120,7 @@ pub struct VolumeFacts {
     pub name: String,
     /// Its driver.
     pub driver: String,
-    /// Options of the driver.
+    /// Options of the driver, without secrets: [`super::SECRET`] stands in their place.
     pub options: BTreeMap<String, String>,
     /// Its labels.
     pub labels: BTreeMap<String, String>,

@@ -14,7 +14,9 @@ use std::sync::Arc;
 use super::{DirSource, Error, Excludes, Stop, Visitor};
 use crate::docker::{Archive, ArchiveEntry, Container, Engine, EntryKind, Helper, Volume};
 use crate::limits::ARCHIVE_LINKS_MAX;
-use crate::model::{ByteString, Content, FileTime, Node, NodeKind, VolumeFacts, VolumeMethod, Xattr, show_path};
+use crate::model::{
+    ByteString, Content, FileTime, Node, NodeKind, VolumeFacts, VolumeMethod, Xattr, show_path, without_secrets,
+};
 use crate::progress::Progress;
 
 const LOCAL_DRIVER: &str = "local";
@@ -138,12 +140,12 @@ impl VolumeSource {
     /// What the manifest says of it, before anybody was held.
     #[must_use]
     pub fn facts(&self) -> VolumeFacts {
-        let sorted = |map: &std::collections::HashMap<String, String>| map.clone().into_iter().collect();
+        let masked = |(name, value): (&String, &String)| (name.clone(), without_secrets(name, value));
         VolumeFacts {
             name: self.volume.name.clone(),
             driver: self.volume.driver.clone(),
-            options: sorted(&self.volume.options),
-            labels: sorted(&self.volume.labels),
+            options: self.volume.options.iter().map(masked).collect(),
+            labels: self.volume.labels.clone().into_iter().collect(),
             containers: self.usage.containers.iter().map(|container| container.name.clone()).collect(),
             method: self.method,
             held: Vec::new(),

@@ -15,6 +15,7 @@ mod nights;
 mod procedures;
 mod projects;
 mod proxy;
+mod secrets;
 mod support;
 mod tables;
 mod terminal;

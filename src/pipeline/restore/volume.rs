@@ -1,7 +1,7 @@
 //! Volumes of a live stack: their containers are stopped, the volumes written in place, and the containers started again
 //! in the order of their dependencies. When anything fails, what was there before is put back first.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use super::through_engine;
 use super::tree::TreeRestore;
 use super::{ComponentRestore, LostPath, RestoreOptions, TreeOptions, is_made_equal, with_causes};
 use crate::docker::{self, Container, Engine, Hold, HoldMethod, Journals, Purpose};
-use crate::model::{Component, Snapshot, VolumeFacts};
+use crate::model::{Component, SECRET, Snapshot, VolumeFacts, show_text};
 use crate::pipeline::Error;
 use crate::progress::{Progress, Silent};
 use crate::repo::Repository;
@@ -76,8 +76,12 @@ impl Volumes<'_> {
     /// Restores the volumes, all or none of them. What went wrong is in the results, also when it was interrupted.
     pub(super) fn restore(&self, jobs: &[VolumeJob<'_>], safety: Safety) -> Vec<ComponentRestore> {
         let mut results: Vec<ComponentRestore> = jobs.iter().map(result_of).collect();
+        for (job, result) in jobs.iter().zip(&mut results) {
+            note_failure(check_options(job.target, job.component), result);
+        }
         if self.options.dry_run {
-            for (job, result) in jobs.iter().zip(&mut results) {
+            let jobs = jobs.iter().zip(&mut results).filter(|(_, result)| result.failed.is_empty());
+            for (job, result) in jobs {
                 let outcome = self.write(job, result, self.progress);
                 note_failure(outcome, result);
             }
@@ -255,23 +259,49 @@ impl Volumes<'_> {
     }
 }
 
+/// Refuses a volume that is not there and cannot be made: no snapshot has the secrets in the options of its driver.
+fn check_options(target: &VolumeTarget, component: &Component) -> Result<(), Error> {
+    let masked = |facts: &&VolumeFacts| facts.options.values().any(|value| value.contains(SECRET));
+    let Some(facts) = component.volume.as_ref().filter(masked) else { return Ok(()) };
+    if target.engine.volume(&target.name)?.is_some() {
+        return Ok(());
+    }
+    let word = |text: &str| format!("'{}'", show_text(text).replace('\'', r"'\''"));
+    let options = facts.options.iter().map(|(name, value)| format!("--opt {} ", word(&format!("{name}={value}"))));
+    let labels = labels(target, facts);
+    let labels = labels.iter().map(|(name, value)| format!("--label {} ", word(&format!("{name}={value}"))));
+    let words: String = options.chain(labels).collect();
+    Err(Error::Refused(format!(
+        "the volume {0} is not there, and a snapshot keeps no secrets of its driver: make it with what {SECRET} stands for, and restore \
+         again: docker volume create --driver {1} {words}{0}",
+        word(&target.name),
+        word(&facts.driver),
+    )))
+}
+
 /// Makes the volume where there is none.
 fn make(target: &VolumeTarget, component: &Component, made: &mut Vec<String>) -> Result<(), Error> {
     if target.engine.volume(&target.name)?.is_some() {
         return Ok(());
     }
     let facts = facts(component)?;
-    let mut labels: HashMap<String, String> = facts.labels.clone().into_iter().collect();
+    let options = facts.options.clone().into_iter().collect();
+    let labels = labels(target, facts).into_iter().collect();
+    target.engine.create_volume(&target.name, &facts.driver, options, labels)?;
+    made.push(target.name.clone());
+    Ok(())
+}
+
+/// The labels of a volume that is made, those of another project where it goes there.
+fn labels(target: &VolumeTarget, facts: &VolumeFacts) -> BTreeMap<String, String> {
+    let mut labels = facts.labels.clone();
     let moved = target.renamed || target.project.is_some();
     labels.retain(|name, _| !moved || !name.starts_with(COMPOSE_LABELS));
     if let Some(project) = &target.project {
         labels.insert(PROJECT_LABEL.to_owned(), project.clone());
         labels.extend(facts.labels.get(VOLUME_LABEL).map(|name| (VOLUME_LABEL.to_owned(), name.clone())));
     }
-    let options = facts.options.clone().into_iter().collect();
-    target.engine.create_volume(&target.name, &facts.driver, options, labels)?;
-    made.push(target.name.clone());
-    Ok(())
+    labels
 }
 
 /// Whether a volume has the data of a PostgreSQL server to start from, at this path within it.
