@@ -136,6 +136,9 @@ impl DirSource {
     fn missing_at(&self, place: &Path, relative: &Path) -> Option<String> {
         let (around, name) = (self.trust.open_directory(place.parent()?).ok()?, place.file_name()?.as_bytes());
         let status = Status::of_entry(&around, name).ok()?;
+        if self.forbidden == Some(status.identity()) {
+            return None;
+        }
         let is_empty = is_empty(&Place { directory: around.as_fd(), name, path: place }, &status);
         let shown = show_path(self.root.join(relative).as_os_str().as_bytes());
         self.on_mount((&shown, relative.as_os_str().as_bytes()), &status, is_empty).err()
@@ -242,6 +245,10 @@ impl Walk<'_> {
             Ok(node) => node,
             Err(error) => return self.failed(&error),
         };
+        if node.is_directory() && self.source.forbidden == Some(status.identity()) {
+            self.visitor.note(format!("left out {}: it is the repository", self.show()));
+            return Ok(());
+        }
         if self.tree.is_mount(&status) {
             if node.is_directory() {
                 self.visitor.enter(node, Some(&place))?;
@@ -262,10 +269,6 @@ impl Walk<'_> {
     }
 
     fn directory(&mut self, node: Node, around: &OwnedFd, name: &[u8]) -> Result<(), Stop> {
-        if self.source.forbidden == Some((node.device, node.inode)) {
-            self.visitor.note(format!("left out {}: it is the repository", self.show()));
-            return Ok(());
-        }
         let place = Place { directory: around.as_fd(), name, path: Path::new(OsStr::from_bytes(&self.path)) };
         self.visitor.enter(node, Some(&place))?;
         let mut level = Level { names: Vec::new().into_iter(), len: self.path.len() };

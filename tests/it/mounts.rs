@@ -143,3 +143,19 @@ fn a_subvolume_is_a_part_of_the_directory_around_it() {
     larder(&["restore", "latest", "--force", "--no-snapshot"]).ended(0);
     assert_eq!(shell("cat \"$0/file\"; ls \"$0\""), "saved\nfile\n");
 }
+
+/// A repository on a disk of its own, or in a service that may write nothing else, was a part of the directory around it that
+/// is missing.
+#[test]
+fn a_repository_that_is_mounted_is_the_repository() {
+    if !is_root() {
+        return;
+    }
+    let system = System::new();
+    system.write("larder.toml", "directories = { all = \".\" }\n");
+    system.create();
+    let run = with_mount(&system, "backups", "backups", &["create"]);
+    run.ended(0).says("backups: it is the repository");
+    with_mount(&system, "backups", "backups", &["plan"]).ended(0);
+    assert!(!system.ok(&["ls", "--recursive", "latest"]).stdout.contains("backups"));
+}

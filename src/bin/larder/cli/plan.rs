@@ -124,7 +124,7 @@ fn directories(system: &System<'_>) -> Vec<Part> {
         system.settings.directories.iter().filter(|directory| directory.configured || directory.path.exists());
     let part = |directory: &crate::config::Directory| {
         let missing = || format!("{} is not there", directory.path.display());
-        let mounts = system.directory_source(directory).missing_mounts();
+        let mounts = system.directory_source(directory).forbidding(Some(&system.settings.backup_dir)).missing_mounts();
         Part {
             name: directory.name.to_string(),
             kind: "directory",
