@@ -38,7 +38,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("globset", &["src/source/exclude.rs", "src/pipeline/find.rs"]),
     ("jiff", &["src/clock.rs"]),
     ("keyutils", &["src/process/keys.rs"]),
-    ("memmap2", &["src/index/segment.rs"]),
+    ("memmap2", &["src/index/bytes.rs"]),
     ("postgres_protocol", &["src/sink/postgres/loader_role.rs"]),
     ("reed_solomon_simd", &["src/parity/code.rs"]),
     ("tar", &["src/sink/archive.rs"]),

@@ -4,6 +4,7 @@
 //! chunks are in use is not known here.
 
 mod builder;
+mod bytes;
 mod layout;
 mod merge;
 mod pending;

@@ -1,20 +1,19 @@
-//! One segment, mapped into memory: look-ups by binary search, nothing parsed ahead.
+//! One segment: look-ups by binary search, nothing parsed ahead.
 //!
-//! Only complete, synced, immutable files of the repository are mapped. A file that someone cuts short under the map
-//! would kill the process, which is why nothing else ever is. Every access is checked, so a damaged segment gives
-//! wrong answers at worst, and those are found by the ids of the chunks.
+//! Every access is checked, so a damaged segment gives wrong answers at worst, and those are found by the ids of the
+//! chunks.
 
-use std::fs::File;
-use std::io;
+use std::borrow::Cow;
 
 use crate::id::{BaseId, FileHasher, PackId, SegmentId};
 use crate::limits::BASE_ID_BYTES;
 use crate::pack::BlockPlace;
 use crate::storage::{self, Storage};
 
+use super::bytes::Bytes;
 use super::layout::{
-    BLOCK_BYTES, BlockRecord, CHUNK_BYTES, ChunkRecord, Counts, FANOUT_BYTES, PACK_BYTES, PackRecord, Tables,
-    fanout_slot,
+    BLOCK_BYTES, BlockRecord, CHUNK_BYTES, ChunkRecord, Counts, FANOUT_BYTES, HEADER_BYTES, PACK_BYTES, PackRecord,
+    Tables, fanout_slot,
 };
 use super::{Error, key};
 
@@ -30,23 +29,6 @@ pub struct ListedPack {
     pub len_bytes: u64,
     /// Number of the pack's kind.
     pub kind: u8,
-}
-
-#[derive(Debug)]
-enum Bytes {
-    Mapped(memmap2::Mmap),
-    Owned(Vec<u8>),
-}
-
-impl std::ops::Deref for Bytes {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        match self {
-            Self::Mapped(map) => map,
-            Self::Owned(bytes) => bytes,
-        }
-    }
 }
 
 /// An open segment.
@@ -68,7 +50,8 @@ impl Segment {
         let len_bytes = storage.stat(&object)?;
         let bytes = match storage.open(&object)? {
             Some(file) => {
-                map(&file).map_err(|source| storage::Error::Io { action: "map", object: object.path(), source })?
+                let failed = |source| storage::Error::Io { action: "map", object: object.path(), source };
+                Bytes::of(file).map_err(failed)?
             }
             None => Bytes::Owned(storage.get(&object, len_bytes)?),
         };
@@ -81,7 +64,9 @@ impl Segment {
     }
 
     fn new(id: SegmentId, bytes: Bytes) -> Result<Self, Error> {
-        let counts = Counts::decode(&bytes).ok_or_else(|| damaged(id, "the header is not one of a segment"))?;
+        let header = bytes.get(0, HEADER_BYTES.min(bytes.len()));
+        let counts = header.and_then(|header| Counts::decode(&header));
+        let counts = counts.ok_or_else(|| damaged(id, "the header is not one of a segment"))?;
         let tables = counts.tables();
         if tables.end != bytes.len() {
             return Err(damaged(id, "its length does not fit its header"));
@@ -183,11 +168,11 @@ impl Segment {
     }
 
     pub(super) fn pack(&self, number: u32) -> Option<PackRecord> {
-        PackRecord::decode(self.numbered(self.tables.packs, number, self.counts.packs, PACK_BYTES)?)
+        PackRecord::decode(&self.numbered(self.tables.packs, number, self.counts.packs, PACK_BYTES)?)
     }
 
     pub(super) fn block(&self, number: u32) -> Option<BlockRecord> {
-        BlockRecord::decode(self.numbered(self.tables.blocks, number, self.counts.blocks, BLOCK_BYTES)?)
+        BlockRecord::decode(&self.numbered(self.tables.blocks, number, self.counts.blocks, BLOCK_BYTES)?)
     }
 
     pub(super) fn base(&self, number: u32) -> Option<BaseId> {
@@ -203,29 +188,22 @@ impl Segment {
     }
 
     pub(super) fn chunk(&self, number: u32) -> Option<ChunkRecord> {
-        ChunkRecord::decode(self.numbered(self.tables.chunks, number, self.counts.chunks, CHUNK_BYTES)?)
+        ChunkRecord::decode(&self.numbered(self.tables.chunks, number, self.counts.chunks, CHUNK_BYTES)?)
     }
 
     fn fanout(&self, slot: usize) -> Option<u32> {
-        let bytes = self.bytes.get(self.tables.fanout + slot * FANOUT_BYTES..)?;
+        let bytes = self.bytes.get(self.tables.fanout + slot * FANOUT_BYTES, FANOUT_BYTES)?;
         bytes.first_chunk().map(|entry| u32::from_le_bytes(*entry))
     }
 
-    fn numbered(&self, table: usize, number: u32, count: u32, record_bytes: usize) -> Option<&[u8]> {
+    fn numbered(&self, table: usize, number: u32, count: u32, record_bytes: usize) -> Option<Cow<'_, [u8]>> {
         if number < count { self.record(table, number, record_bytes) } else { None }
     }
 
-    fn record(&self, table: usize, number: u32, record_bytes: usize) -> Option<&[u8]> {
+    fn record(&self, table: usize, number: u32, record_bytes: usize) -> Option<Cow<'_, [u8]>> {
         let start = table + number as usize * record_bytes;
-        self.bytes.get(start..start + record_bytes)
+        self.bytes.get(start, record_bytes)
     }
-}
-
-#[expect(unsafe_code, reason = "mapping a file is unsafe; segments are immutable once they are named")]
-fn map(file: &File) -> io::Result<Bytes> {
-    // SAFETY: the repository writes a segment completely before it is named and never changes it afterwards.
-    let map = unsafe { memmap2::MmapOptions::new().map(file) }?;
-    Ok(Bytes::Mapped(map))
 }
 
 fn damaged(id: SegmentId, what: &'static str) -> Error {

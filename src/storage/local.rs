@@ -13,15 +13,21 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, RenameFlags, fsync, linkat, mkdirat, renameat_with, unlinkat};
+use rustix::fs::{
+    AtFlags, FileType, Mode, OFlags, RenameFlags, fstatfs, fsync, linkat, mkdirat, renameat_with, unlinkat,
+};
 use rustix::io::Errno;
 
-use super::{AREAS, Area, Error, Key, Listed, PutMode, Storage, Upload};
+use super::{AREAS, Area, Error, Key, Listed, ObjectFile, PutMode, Storage, Upload};
 use crate::rooted::{Status, Trust, names_in, open_beneath, split};
 
 const TEMPORARY_PREFIX: &str = ".tmp-";
 /// How often a folder is listed in which files go away meanwhile.
 const LIST_TRIES: u32 = 8;
+
+/// Numbers by which the kernel tells ext2 to ext4, XFS, Btrfs, tmpfs, ZFS, F2FS, overlayfs and bcachefs.
+const LOCAL_FILE_SYSTEMS: [u32; 8] =
+    [0xEF53, 0x5846_5342, 0x9123_683E, 0x0102_1994, 0x2FC1_2FC1, 0xF2F5_2010, 0x794C_7630, 0xCA45_1A4E];
 
 static NEXT: AtomicU64 = AtomicU64::new(0);
 
@@ -78,14 +84,14 @@ impl Folder {
     }
 
     /// Opens the file of an object.
-    fn open_object(&self, action: &'static str, key: &Key) -> Result<(File, u64), Error> {
+    fn open_object(&self, action: &'static str, key: &Key) -> Result<(File, Status), Error> {
         let failed = |source| self.failed(action, &key.path(), source);
         let file = self.open(&key.path(), OFlags::RDONLY).map_err(failed)?;
         let status = Status::of(&file).map_err(|errno| failed(errno.into()))?;
         if !status.is_file() {
             return Err(failed(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file")));
         }
-        Ok((File::from(file), status.size_bytes()))
+        Ok((File::from(file), status))
     }
 
     /// A folder of the storage, which is made durably where there is none. Its path is relative; empty for the root.
@@ -160,6 +166,12 @@ impl Folder {
             removed => removed.map(Some).map_err(|error| self.failed("remove", path, error)),
         }
     }
+}
+
+/// Whether a file lies on a file system of this host that is known: what another host, or a program, has a part in may be cut
+/// short at any time.
+fn is_on_local_disk(file: &File) -> bool {
+    fstatfs(file).is_ok_and(|stat| LOCAL_FILE_SYSTEMS.iter().any(|magic| i128::from(stat.f_type) == i128::from(*magic)))
 }
 
 /// Paths of the storage are made of text.
@@ -276,8 +288,8 @@ impl Storage for LocalStorage {
     }
 
     fn get(&self, key: &Key, len_bytes_max: u64) -> Result<Vec<u8>, Error> {
-        let (file, found) = self.folder.open_object("read", key)?;
-        let object = || self.folder.show(&key.path());
+        let (file, status) = self.folder.open_object("read", key)?;
+        let (found, object) = (status.size_bytes(), || self.folder.show(&key.path()));
         if found > len_bytes_max {
             return Err(Error::Length { object: object(), expected: len_bytes_max, found });
         }
@@ -288,8 +300,8 @@ impl Storage for LocalStorage {
     }
 
     fn get_range(&self, key: &Key, offset: u64, target: &mut [u8]) -> Result<(), Error> {
-        let (file, found) = self.folder.open_object("read", key)?;
-        let object = || self.folder.show(&key.path());
+        let (file, status) = self.folder.open_object("read", key)?;
+        let (found, object) = (status.size_bytes(), || self.folder.show(&key.path()));
         match file.read_exact_at(target, offset) {
             Err(source) if source.kind() == io::ErrorKind::UnexpectedEof => {
                 let expected = offset.saturating_add(target.len() as u64);
@@ -310,8 +322,11 @@ impl Storage for LocalStorage {
         }
     }
 
-    fn open(&self, key: &Key) -> Result<Option<File>, Error> {
-        Ok(Some(self.folder.open_object("open", key)?.0))
+    fn open(&self, key: &Key) -> Result<Option<ObjectFile>, Error> {
+        let (file, status) = self.folder.open_object("open", key)?;
+        let len_bytes = status.size_bytes();
+        let is_ours = Trust::default().check(Path::new(""), &status).is_ok() && is_on_local_disk(&file);
+        Ok(Some(ObjectFile { file, len_bytes, is_ours }))
     }
 
     fn list(&self, area: Area) -> Result<Vec<Listed>, Error> {

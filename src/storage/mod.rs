@@ -144,6 +144,17 @@ pub enum PutMode {
     Exclusive,
 }
 
+/// An object that is an open file.
+#[derive(Debug)]
+pub struct ObjectFile {
+    /// The file.
+    pub file: File,
+    /// Its length, in bytes.
+    pub len_bytes: u64,
+    /// Whether it lies on a disk of this host, and nobody else may write to it.
+    pub is_ours: bool,
+}
+
 /// An object of a listing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listed {
@@ -189,11 +200,11 @@ pub trait Storage: Send + Sync + fmt::Debug {
     /// [`Error::Missing`], [`Error::Io`].
     fn stat(&self, key: &Key) -> Result<u64, Error>;
 
-    /// The object as an open file, where objects are local files.
+    /// The object as an open file, where objects are files.
     ///
     /// # Errors
     /// [`Error::Missing`], [`Error::Io`].
-    fn open(&self, _key: &Key) -> Result<Option<File>, Error> {
+    fn open(&self, _key: &Key) -> Result<Option<ObjectFile>, Error> {
         Ok(None)
     }
 
