@@ -232,6 +232,40 @@ fn a_configuration_of_somebody_else_is_refused_with_what_mends_it() {
     system.ok(&["create"]);
 }
 
+/// A schedule has no sudo behind it: what its runs would refuse was noticed when there was no backup.
+#[test]
+fn a_schedule_asks_whom_its_runs_are_to_believe() {
+    if !is_root() {
+        return;
+    }
+    let system = System::with_model("one");
+    system.write("larder.toml", "");
+    own(&system, "larder.toml");
+    let root = system.path("root").to_string_lossy().into_owned();
+    let install = |more: &[&str]| {
+        let arguments = [&["schedule", "--root", &root, "install", "--with", "cron"], more].concat();
+        Run::of(system.command(&arguments).env("SUDO_UID", "61999"))
+    };
+    install(&[]).ended(2).says("the runs of a schedule would refuse this").says("--trust-user 61999").says("`chown 0 ");
+    assert!(!system.exists("root"), "nothing was written");
+    install(&["--trust-user", "61998"]).ended(2);
+    install(&["--trust-user", "61999"]).ended(0).shows("etc/larder.toml");
+    assert!(String::from_utf8_lossy(&system.read("root/etc/larder.toml")).contains("trusted_uids = [61999]"));
+    // What it wrote is believed by a run, and only where root alone can write it.
+    let as_scheduled = || {
+        let larder = system.command(&["create"]);
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "sh", "-c", "mount --bind \"$0\" /etc && exec \"$@\""]).arg(system.path("root/etc"));
+        Run::of(command.arg(larder.get_program()).args(larder.get_args()))
+    };
+    as_scheduled().ended(0);
+    set_mode(&system.path("root/etc/larder.toml"), 0o666);
+    as_scheduled().ended(2).says("/etc/larder.toml");
+    set_mode(&system.path("root/etc/larder.toml"), 0o644);
+    own(&system, "root/etc/larder.toml");
+    as_scheduled().ended(2).says("/etc/larder.toml belongs to user 61999");
+}
+
 /// In the folder of somebody else, or in one that others may write to, everything may be another repository tomorrow.
 #[test]
 fn a_repository_that_others_may_write_to_is_refused_with_what_mends_it() {

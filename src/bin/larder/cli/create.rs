@@ -96,6 +96,7 @@ impl CreateArguments {
             let (sources, _) = self.sources(&system, Some(&repository))?;
             (repository, sources)
         };
+        context.warn_of_strange_folder();
         let (reservation, time) = backup::reserve(&repository)?;
         let title = format!("Creating comprehensive system backup: {}", reservation.name());
         if context.output.is_json() {

@@ -1,5 +1,6 @@
 //! The commands, one file each, and what they share: arguments, opening the repository, finding a snapshot.
 
+mod believed;
 mod cat;
 mod completions;
 mod create;
@@ -211,7 +212,6 @@ impl<'a> Context<'a> {
 
     /// Opens the repository, and makes it where there is none.
     fn repository_or_new(&self) -> anyhow::Result<Repository> {
-        self.warn_of_strange_folder();
         let repository = Repository::open_or_create(self.storage()?)?;
         left_held::make_good(&repository);
         Ok(repository)

@@ -12,6 +12,7 @@ use larder::model::show_path;
 use larder::postgres::Connection;
 use serde_json::json;
 
+use super::believed::{planned, user};
 use super::{Context, GlobalArguments};
 use crate::config::{DatabasePlace, Settings};
 use crate::console::{advice, warning};
@@ -19,6 +20,9 @@ use crate::failure::{Exit, UsageError};
 use crate::new_file::{self, Purpose};
 use crate::output::Output;
 use crate::schedule::{Job, Planned, Runner, Schedule, When, timers};
+
+/// Longest command that cron takes whole, in bytes.
+const CRON_COMMAND_BYTES_MAX: usize = 990;
 
 /// Have systemd or cron run backups, checks and prunes of this system.
 #[derive(Debug, Args)]
@@ -61,6 +65,9 @@ struct InstallArguments {
     /// What is to run it [default: systemd where it runs, else cron].
     #[arg(long, value_name = "WHO")]
     with: Option<RunnerName>,
+    /// Have the runs, and every other run of root on this host, believe a user's larder.toml, links and repository; may be repeated.
+    #[arg(long = "trust-user", value_name = "USER", value_parser = user)]
+    trusted: Vec<u32>,
     /// Print the files, and write nothing.
     #[arg(long)]
     dry_run: bool,
@@ -95,7 +102,8 @@ impl ScheduleArguments {
                 let settings = Context::new(global, output)?.settings;
                 let repository = word("the path of the repository", &real(&settings.backup_dir))?;
                 let reads = reads(&settings, global)?;
-                self.install(&Schedule { name, base, repository, reads, jobs }, install, output)
+                let believed = planned(&self.root, &settings, global, &install.trusted)?;
+                self.install(&Schedule { name, base, repository, reads, jobs }, (install, believed), output)
             }
             Action::Show => self.show(&name, output),
             Action::Remove => self.remove(&name, output),
@@ -107,20 +115,27 @@ impl ScheduleArguments {
         self.root == Path::new("/")
     }
 
-    fn install(&self, schedule: &Schedule, install: &InstallArguments, output: &Output) -> anyhow::Result<Exit> {
+    fn install(
+        &self,
+        schedule: &Schedule,
+        (install, believed): (&InstallArguments, Option<Planned>),
+        output: &Output,
+    ) -> anyhow::Result<Exit> {
         let runner = match install.with {
             Some(RunnerName::Systemd) => Runner::Systemd,
             Some(RunnerName::Cron) => Runner::Cron,
             None => Runner::of_this_host(),
         };
         let files = runner.files(&self.root, schedule);
+        check_length(runner, &files)?;
+        let written: Vec<&Planned> = believed.iter().chain(&files).collect();
         if install.dry_run {
-            for Planned { path, text } in &files {
+            for Planned { path, text } in &written {
                 output.line(&format!("# {}", path.display()));
                 text.lines().for_each(|line| output.line(line));
             }
         } else {
-            for Planned { path, text } in &files {
+            for Planned { path, text } in &written {
                 let folder = path.parent().unwrap_or(Path::new("/"));
                 let written =
                     fs::create_dir_all(folder).and_then(|()| new_file::write(path, text.as_bytes(), Purpose::Text));
@@ -148,7 +163,7 @@ impl ScheduleArguments {
             warning("the database is named by the environment, which the schedule does not have");
             advice("name it in [database] of larder.toml, with its password in a file");
         }
-        let paths: Vec<_> = files.iter().map(|file| &file.path).collect();
+        let paths: Vec<_> = written.iter().map(|file| &file.path).collect();
         if output.is_json() {
             output.json(&json!({ "name": schedule.name, "files": paths, "written": !install.dry_run }));
         }
@@ -245,6 +260,17 @@ impl InstallArguments {
         }
         Ok(jobs)
     }
+}
+
+/// Refuses a command that cron would cut off.
+fn check_length(runner: Runner, files: &[Planned]) -> Result<(), UsageError> {
+    let commands = files.iter().filter(|_| runner == Runner::Cron).flat_map(|file| file.text.lines());
+    let mut commands = commands.filter_map(|line| line.split_once(" root ").map(|(_, command)| command));
+    if commands.all(|command| command.len() <= CRON_COMMAND_BYTES_MAX) {
+        return Ok(());
+    }
+    let message = format!("a command is longer than the {CRON_COMMAND_BYTES_MAX} bytes that cron takes");
+    Err(UsageError::with_advice(message, "give the directories shorter paths, or have systemd run it"))
 }
 
 /// What jobs reach beside the directory of the system and the repository.

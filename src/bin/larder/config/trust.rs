@@ -28,8 +28,12 @@ pub(crate) fn trusted_uids() -> anyhow::Result<Vec<u32>> {
         Err(refusal) if refusal.is_not_found() => return Ok(Vec::new()),
         read => read.map_err(|refusal| refused(&refusal))?,
     };
-    let file: HostFile = toml::from_str(&text)
-        .map_err(|error| UsageError::new(format!("{HOST_FILE} is not valid: {}", one_line(&text, &error))))?;
+    parse_host_file(&text).map_err(|why| UsageError::new(format!("{HOST_FILE} is not valid: {why}")).into())
+}
+
+/// The users that the text of such a file names.
+pub(crate) fn parse_host_file(text: &str) -> Result<Vec<u32>, String> {
+    let file: HostFile = toml::from_str(text).map_err(|error| one_line(text, &error))?;
     Ok(file.trusted_uids)
 }
 
