@@ -1,6 +1,6 @@
 //! Merging segments in tiers, so that they stay few: a stream from the mapped inputs to one new file.
 //!
-//! A pack that several inputs list is taken from the first. Memory is bounded by the number of packs, not of chunks.
+//! A pack that several inputs list is listed anew from its directory. Memory is bounded by the number of packs, not of chunks.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashSet};
@@ -13,6 +13,7 @@ use crate::storage::{Area, PutMode, Storage, Upload};
 
 use super::builder::{count_slot, encode_fanout, number};
 use super::layout::{BlockRecord, ChunkRecord, Counts, fanout_slot};
+use super::relist::relist;
 use super::{Error, Segment, key};
 
 /// What a merge did, or what is to be done when it is durable.
@@ -30,7 +31,6 @@ pub struct Merged {
 /// # Errors
 /// [`Error::Storage`]; [`Error::Damaged`] when an input does not match its name, and then nothing is deleted.
 pub fn merge_full_tiers(storage: &dyn Storage, segments: &[Arc<Segment>]) -> Result<Merged, Error> {
-    let mut merged = Merged::default();
     let mut tiers: Vec<Vec<&Arc<Segment>>> = Vec::new();
     for segment in segments {
         let tier = tier_of(segment.chunk_count());
@@ -38,24 +38,18 @@ pub fn merge_full_tiers(storage: &dyn Storage, segments: &[Arc<Segment>]) -> Res
         tiers[tier].push(segment);
     }
     // A full tier takes the smaller ones with it, rather than have them merged again soon.
-    let Some(highest) = tiers.iter().rposition(|tier| tier.len() > SEGMENTS_PER_TIER) else { return Ok(merged) };
+    let Some(highest) = tiers.iter().rposition(|tier| tier.len() > SEGMENTS_PER_TIER) else {
+        return Ok(Merged::default());
+    };
     let inputs: Vec<&Segment> = tiers[..=highest].iter().flatten().map(AsRef::as_ref).collect();
     for input in &inputs {
         match input.check_name(storage) {
             // Somebody else merges them.
-            Err(Error::Storage(error)) if error.is_missing() => return Ok(merged),
+            Err(Error::Storage(error)) if error.is_missing() => return Ok(Merged::default()),
             checked => checked?,
         }
     }
-    let written = merge(storage, &inputs, &HashSet::new())?;
-    for input in inputs {
-        if input.id() != written {
-            parity::delete(storage, &key(input.id()))?;
-            merged.replaced.push(input.id());
-        }
-    }
-    merged.written.push(written);
-    Ok(merged)
+    merge_all(storage, &inputs)
 }
 
 /// Writes the segments that list one of these packs anew as a single one without them. Where they are several, they are merged
@@ -71,18 +65,30 @@ pub fn leave_out(storage: &dyn Storage, segments: &[Arc<Segment>], packs: &[Pack
         input.check_name(storage)?;
     }
     // What one lists may need what another one lists, so that they have to go all at once, as one.
-    let all =
-        if inputs.len() > 1 { Some(Segment::open(storage, merge(storage, &inputs, &HashSet::new())?)?) } else { None };
+    let all = if inputs.len() > 1 { merge_all(storage, &inputs)?.written } else { Vec::new() };
+    let all = all.first().map(|all| Segment::open(storage, *all)).transpose()?;
     if let Some(all) = &all {
-        for input in inputs.iter().filter(|input| input.id() != all.id()) {
-            parity::delete(storage, &key(input.id()))?;
-        }
         inputs = vec![all];
     }
     let lists_others = |segment: &&Segment| segment.packs().any(|pack| !packs.contains(&pack.id));
     let is_left = inputs.iter().any(lists_others);
     let written = if is_left { vec![merge(storage, &inputs, &packs)?] } else { Vec::new() };
     Ok(Merged { written, replaced: inputs.into_iter().map(Segment::id).collect() })
+}
+
+/// Merges segments into one, and deletes them once that is durable.
+fn merge_all(storage: &dyn Storage, segments: &[&Segment]) -> Result<Merged, Error> {
+    let relisted = relist(storage, segments)?;
+    // What was listed anew counts, because it comes first.
+    let inputs: Vec<&Segment> = relisted.iter().map(AsRef::as_ref).chain(segments.iter().copied()).collect();
+    let written = merge(storage, &inputs, &HashSet::new())?;
+    let mut replaced: Vec<SegmentId> = inputs.iter().map(|segment| segment.id()).filter(|id| *id != written).collect();
+    replaced.sort();
+    replaced.dedup();
+    for id in &replaced {
+        parity::delete(storage, &key(*id))?;
+    }
+    Ok(Merged { written: vec![written], replaced })
 }
 
 fn tier_of(chunks: u32) -> usize {
@@ -111,25 +117,29 @@ struct Input<'a> {
 
 impl Input<'_> {
     fn block(&self, block: u32) -> Result<Option<(BlockRecord, Moved)>, Error> {
-        let record = self.segment.block(block).ok_or_else(|| self.damaged())?;
-        let moved = self.moved.get(record.pack as usize).ok_or_else(|| self.damaged())?;
+        let record = self.segment.block(block).ok_or_else(|| self.outside())?;
+        let moved = self.moved.get(record.pack as usize).ok_or_else(|| self.outside())?;
         Ok(moved.map(|moved| (record, moved)))
     }
 
     /// The record of a chunk with the new number of its block, or `None` when its pack is left out.
     fn chunk(&self, chunk: u32) -> Result<Option<ChunkRecord>, Error> {
-        let mut record = self.segment.chunk(chunk).ok_or_else(|| self.damaged())?;
+        let mut record = self.segment.chunk(chunk).ok_or_else(|| self.outside())?;
         let Some((_, moved)) = self.block(record.block)? else { return Ok(None) };
         record.block = self.shift(record.block, moved.block_shift)?;
         Ok(Some(record))
     }
 
     fn shift(&self, number: u32, by: i64) -> Result<u32, Error> {
-        u32::try_from(i64::from(number) + by).map_err(|_| self.damaged())
+        u32::try_from(i64::from(number) + by).map_err(|_| self.outside())
     }
 
-    fn damaged(&self) -> Error {
-        Error::Damaged { segment: self.segment.id().to_string(), what: "a record points outside its table" }
+    fn outside(&self) -> Error {
+        self.damaged("a record points outside its table")
+    }
+
+    fn damaged(&self, what: &'static str) -> Error {
+        Error::Damaged { segment: self.segment.id().to_string(), what }
     }
 }
 
@@ -164,14 +174,14 @@ fn plan<'a>(segments: &[&'a Segment], left_out: &HashSet<PackId>) -> Result<(Vec
     for segment in segments {
         let mut input = Input { segment, moved: Vec::new() };
         for pack in 0..segment.counts().packs {
-            let record = segment.pack(pack).ok_or_else(|| input.damaged())?;
+            let record = segment.pack(pack).ok_or_else(|| input.outside())?;
             let fresh = seen.insert(record.id);
             let moved = Moved { pack: counts.packs, block_shift: i64::MIN, base_shift: 0 };
             input.moved.push(fresh.then_some(moved));
             counts.packs += u32::from(fresh);
         }
         for block in 0..segment.counts().blocks {
-            let record = segment.block(block).ok_or_else(|| input.damaged())?;
+            let record = segment.block(block).ok_or_else(|| input.outside())?;
             let Some(Some(moved)) = input.moved.get_mut(record.pack as usize) else { continue };
             // The blocks of a pack follow one another, so that one shift serves them all.
             if moved.block_shift == i64::MIN {
@@ -190,7 +200,7 @@ fn write_tables(inputs: &[Input<'_>], out: &mut Output) -> Result<(), Error> {
     for input in inputs {
         for (pack, moved) in input.moved.iter().enumerate() {
             if moved.is_some() {
-                input.segment.pack(number(pack)).ok_or_else(|| input.damaged())?.encode(&mut out.buffer);
+                input.segment.pack(number(pack)).ok_or_else(|| input.outside())?.encode(&mut out.buffer);
             }
         }
     }
@@ -208,7 +218,7 @@ fn write_tables(inputs: &[Input<'_>], out: &mut Output) -> Result<(), Error> {
             if input.block(block)?.is_none() {
                 continue;
             }
-            for base in input.segment.bases(block).ok_or_else(|| input.damaged())? {
+            for base in input.segment.bases(block).ok_or_else(|| input.outside())? {
                 out.buffer.extend_from_slice(base.as_bytes());
             }
             out.drain()?;
@@ -220,11 +230,15 @@ fn write_tables(inputs: &[Input<'_>], out: &mut Output) -> Result<(), Error> {
 fn write_chunks(inputs: &[Input<'_>], out: &mut Output) -> Result<(), Error> {
     let mut next = vec![0_u32; inputs.len()];
     let mut heads = BinaryHeap::new();
+    let mut last = vec![None; inputs.len()];
     let mut advance = |heads: &mut BinaryHeap<_>, number: usize| -> Result<(), Error> {
         while next[number] < inputs[number].segment.chunk_count() {
             let chunk = next[number];
             next[number] += 1;
             if let Some(record) = inputs[number].chunk(chunk)? {
+                if last[number].replace(record.id).is_some_and(|last| last > record.id) {
+                    return Err(inputs[number].damaged("its chunks are not in order"));
+                }
                 heads.push(Reverse((record.id, record.block, record.offset, record.len_bytes, number)));
                 break;
             }

@@ -5,9 +5,11 @@
 
 mod builder;
 mod bytes;
+mod confirm;
 mod layout;
 mod merge;
 mod pending;
+mod relist;
 mod segment;
 mod sets;
 
@@ -16,6 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 pub use builder::SegmentBuilder;
+pub use confirm::Confirmed;
 pub use merge::{Merged, leave_out, merge_full_tiers};
 pub use pending::Pending;
 pub use segment::{ListedPack, Segment};
@@ -23,7 +26,7 @@ pub use sets::{BlockLengths, BlockSet, ChunkSet};
 
 use crate::id::{BaseId, ChunkId, PackId, SegmentId};
 use crate::limits::{DELTA_DEPTH_MAX, SEGMENTS_MAX};
-use crate::pack::BlockPlace;
+use crate::pack::{self, BlockPlace};
 use crate::storage::{self, Area, Key, Storage};
 
 /// The index could not be read or written.
@@ -37,9 +40,22 @@ pub enum Error {
         /// What is wrong.
         what: &'static str,
     },
+    /// A segment says what the directory of a pack does not.
+    #[error("index segment {segment} lists chunk {chunk} where pack {pack} does not have it")]
+    Contradicted {
+        /// The name of the segment.
+        segment: String,
+        /// The pack.
+        pack: PackId,
+        /// The chunk.
+        chunk: ChunkId,
+    },
     /// There are more segments than any repository should have.
     #[error("the index has {0} segments, more than this version opens")]
     TooMany(usize),
+    /// A pack could not be read.
+    #[error(transparent)]
+    Pack(#[from] pack::Error),
     /// The storage failed.
     #[error(transparent)]
     Storage(#[from] storage::Error),
@@ -50,7 +66,8 @@ impl Error {
     #[must_use]
     pub const fn is_damage(&self) -> bool {
         match self {
-            Self::Damaged { .. } => true,
+            Self::Damaged { .. } | Self::Contradicted { .. } => true,
+            Self::Pack(source) => source.is_damage(),
             Self::Storage(source) => source.is_damage(),
             Self::TooMany(_) => false,
         }
@@ -113,6 +130,8 @@ pub struct Index {
     broken: HashSet<PackId>,
     /// Blocks that cannot be decoded because a base is nowhere.
     broken_blocks: HashSet<BlockKey>,
+    /// Places that do not have their chunk.
+    untrue: HashSet<Location>,
     /// It is known that chunks are lost.
     has_losses: bool,
 }
@@ -183,6 +202,12 @@ impl Index {
         }
     }
 
+    /// Finds chunks no more at these places, which do not have them, nor in blocks that need a chunk which is nowhere else.
+    pub fn avoid_places(&mut self, untrue: impl IntoIterator<Item = Location>) {
+        self.untrue.extend(untrue);
+        self.avoid_undecodable();
+    }
+
     /// Finds chunks no more in blocks that need a chunk which is nowhere.
     pub fn avoid_undecodable(&mut self) {
         self.broken_blocks.clear();
@@ -243,10 +268,24 @@ impl Index {
         self.hits(id.as_bytes()).map(|(_, location)| location)
     }
 
+    /// The same with those that are not to be used.
+    pub fn all_locations<'a>(&'a self, id: &'a ChunkId) -> impl Iterator<Item = Location> + 'a {
+        self.all_hits(id.as_bytes()).map(|(_, location)| location)
+    }
+
     /// The place of a chunk that needs the fewest blocks to be decoded before, and of several such places always the same.
     #[must_use]
     pub fn shallowest(&self, id: &ChunkId) -> Option<Location> {
-        self.locations(id).min_by_key(|location| (self.depth(location.block_key()), *location))
+        self.shallowest_of(id).map(|(location, _)| location)
+    }
+
+    /// The same, and how many places the chunk has with those that are not to be used.
+    #[must_use]
+    pub fn shallowest_of(&self, id: &ChunkId) -> Option<(Location, usize)> {
+        let mut count = 0;
+        let places = self.all_locations(id).inspect(|_| count += 1).filter(|location| self.is_sound(location));
+        let shallowest = places.min_by_key(|location| (self.depth(location.block_key()), *location));
+        shallowest.map(|location| (location, count))
     }
 
     /// The same of a base of a block of this depth.
@@ -256,14 +295,17 @@ impl Index {
         places.min_by_key(|(_, location)| (self.depth(location.block_key()), *location))
     }
 
-    /// Every place in a sound block of every chunk whose id begins like this.
+    /// Every place that is to be used of every chunk whose id begins like this.
     fn hits<'a>(&'a self, beginning: &'a [u8]) -> impl Iterator<Item = (ChunkId, Location)> + 'a {
-        let hits = (0_u32..).zip(&self.segments).flat_map(move |(segment, mapped)| {
+        self.all_hits(beginning).filter(|(_, location)| self.is_sound(location))
+    }
+
+    fn all_hits<'a>(&'a self, beginning: &'a [u8]) -> impl Iterator<Item = (ChunkId, Location)> + 'a {
+        (0_u32..).zip(&self.segments).flat_map(move |(segment, mapped)| {
             mapped.records(beginning).map(move |(record, hit)| {
                 (hit.id, Location { segment, block: hit.block, record, offset: hit.offset, len_bytes: hit.len_bytes })
             })
-        });
-        hits.filter(|(_, location)| self.is_sound(location.block_key()))
+        })
     }
 
     /// Every place of every chunk that a base may be, in blocks less deep than `depth`.
@@ -272,9 +314,11 @@ impl Index {
         self.hits(base.as_bytes()).filter(move |(_, location)| is_below(location.block_key()))
     }
 
-    fn is_sound(&self, block: BlockKey) -> bool {
+    fn is_sound(&self, location: &Location) -> bool {
+        let block = location.block_key();
         (self.broken.is_empty() || self.place(block).is_some_and(|place| !self.broken.contains(&place.pack)))
             && !self.broken_blocks.contains(&block)
+            && !self.untrue.contains(location)
     }
 
     /// Where a block lies, and its bases in order.
@@ -283,10 +327,15 @@ impl Index {
     /// [`Error::Damaged`] when the segment is damaged there.
     pub fn block(&self, block: BlockKey) -> Result<(BlockPlace, Vec<BaseId>), Error> {
         let segment = self.segments.get(block.segment as usize);
-        segment.and_then(|segment| Some((segment.place(block.block)?, segment.bases(block.block)?))).ok_or_else(|| {
-            let segment = segment.map_or_else(String::new, |segment| segment.id().to_string());
-            Error::Damaged { segment, what: "a block is not in its tables" }
-        })
+        segment
+            .and_then(|segment| Some((segment.place(block.block)?, segment.bases(block.block)?)))
+            .ok_or_else(|| Error::Damaged { segment: self.segment_of(block), what: "a block is not in its tables" })
+    }
+
+    /// The name of the segment that lists a block.
+    #[must_use]
+    pub fn segment_of(&self, block: BlockKey) -> String {
+        self.segments.get(block.segment as usize).map_or_else(String::new, |segment| segment.id().to_string())
     }
 
     /// A set of chunks of this index with nothing in it: one bit for each.
@@ -294,6 +343,14 @@ impl Index {
     pub fn chunk_set(&self) -> ChunkSet {
         let (starts, sum) = self.starts(Segment::chunk_count);
         ChunkSet { starts, bits: vec![0; sum.div_ceil(64)] }
+    }
+
+    /// The chunks of a set of this index, and where they are in it.
+    pub fn chunks_of<'a>(&'a self, set: &'a ChunkSet) -> impl Iterator<Item = (ChunkId, Location)> + 'a {
+        set.records().filter_map(|(segment, record)| {
+            let hit = self.segments.get(segment as usize)?.chunk(record)?;
+            Some((hit.id, Location { segment, block: hit.block, record, offset: hit.offset, len_bytes: hit.len_bytes }))
+        })
     }
 
     /// A set of blocks of this index with nothing in it: one bit for each.
@@ -353,6 +410,13 @@ impl Index {
     #[must_use]
     pub fn packs(&self) -> HashMap<PackId, ListedPack> {
         self.segments.iter().flat_map(|segment| segment.packs()).map(|pack| (pack.id, pack)).collect()
+    }
+
+    /// Whether some segment lists a pack with this length in bytes.
+    #[must_use]
+    pub fn lists_pack(&self, id: PackId, len_bytes: u64) -> bool {
+        let mut packs = self.segments.iter().flat_map(|segment| segment.packs());
+        packs.any(|pack| (pack.id, pack.len_bytes) == (id, len_bytes))
     }
 
     /// Chunks that all segments list together.

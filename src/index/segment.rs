@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use crate::id::{BaseId, FileHasher, PackId, SegmentId};
-use crate::limits::BASE_ID_BYTES;
+use crate::limits::{BASE_ID_BYTES, PACK_BYTES_MAX};
 use crate::pack::BlockPlace;
 use crate::storage::{self, Storage};
 
@@ -98,11 +98,11 @@ impl Segment {
         self.counts.blocks
     }
 
-    /// The packs that the segment lists.
+    /// The packs that the segment lists. One that is said to be longer than any pack is told to be a byte longer than that.
     pub fn packs(&self) -> impl Iterator<Item = ListedPack> + '_ {
         (0..self.counts.packs).filter_map(|number| {
             let PackRecord { id, len_bytes, kind } = self.pack(number)?;
-            Some(ListedPack { id, len_bytes, kind })
+            Some(ListedPack { id, len_bytes: len_bytes.min(PACK_BYTES_MAX + 1), kind })
         })
     }
 

@@ -35,6 +35,19 @@ impl ChunkSet {
         fresh
     }
 
+    /// The segments and records of the chunks in the set, in order.
+    pub(super) fn records(&self) -> impl Iterator<Item = (u32, u32)> + '_ {
+        let words = self.bits.iter().enumerate().filter(|(_, word)| **word != 0);
+        let ordinals = words.flat_map(|(number, word)| {
+            (0..64).filter(move |bit| *word & (1 << bit) != 0).map(move |bit| number * 64 + bit)
+        });
+        ordinals.filter_map(|ordinal| {
+            let segment = self.starts.partition_point(|start| *start <= ordinal).checked_sub(1)?;
+            let record = ordinal - self.starts.get(segment)?;
+            Some((u32::try_from(segment).ok()?, u32::try_from(record).ok()?))
+        })
+    }
+
     /// Whether the chunk was added at this place.
     #[must_use]
     pub fn contains(&self, location: &Location) -> bool {

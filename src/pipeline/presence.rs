@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::Error;
 use crate::id::{ChunkId, PackId};
-use crate::index::Index;
+use crate::index::{Index, ListedPack};
 use crate::limits::TREES_REMEMBERED_MAX;
 use crate::model::{self, Component, Content, ContentReader, Node, NodeKind, Step, Walk, show_path};
 use crate::progress::{self, Progress};
@@ -133,15 +133,14 @@ impl Presence {
         let mut len_bytes = 0;
         let mut first_missing = None;
         while let Some(chunk) = chunks.next(&mut self.reader)? {
-            let location = match self.reader.locate(chunk.id) {
-                Ok(location) => location,
-                Err(error) => {
-                    self.missing.insert(chunk.id);
-                    first_missing.get_or_insert(error);
-                    continue;
-                }
+            // Some of its places may be untrue: those of another length are.
+            let lengths = self.reader.index().locations(&chunk.id).map(|location| location.len_bytes);
+            let Some(found_bytes) = lengths.min_by_key(|found| *found != chunk.len_bytes) else {
+                self.missing.insert(chunk.id);
+                first_missing.get_or_insert(repo::Error::MissingChunk { chunk: chunk.id });
+                continue;
             };
-            len_bytes += u64::from(location.len_bytes);
+            len_bytes += u64::from(found_bytes);
             if self.damaged_chunks.contains(&chunk.id) {
                 // It may have been stored a second time, and then this finds it.
                 self.reader.read(chunk.id)?;
@@ -164,7 +163,9 @@ pub(super) fn broken_packs(repository: &Repository, index: &Index) -> Result<Has
     let mut broken = HashSet::new();
     for object in repository.storage().list(Area::Packs).map_err(repo::Error::from)? {
         let known = object.name.parse().ok().and_then(|id| listed.remove(&id));
-        if let Some(pack) = known.filter(|pack| pack.len_bytes != object.len_bytes) {
+        let is_as_listed =
+            |pack: &ListedPack| pack.len_bytes == object.len_bytes || index.lists_pack(pack.id, object.len_bytes);
+        if let Some(pack) = known.filter(|pack| !is_as_listed(pack)) {
             broken.insert(pack.id);
         }
     }

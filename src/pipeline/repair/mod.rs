@@ -100,7 +100,7 @@ pub fn repair(repository: &Repository, live: &[PathBuf], progress: &dyn Progress
 }
 
 fn run(repository: &Repository, live: &[PathBuf], progress: &dyn Progress) -> Result<RepairReport, Error> {
-    let mut report = RepairReport { damage: index_damage(repository)?, ..RepairReport::default() };
+    let mut report = RepairReport { damage: index_damage(repository, progress)?, ..RepairReport::default() };
     let found = check_names(repository, &list(repository)?.0, progress)?;
     report.add_found(&found);
     let mut broken = found.damaged_packs();
@@ -109,7 +109,7 @@ fn run(repository: &Repository, live: &[PathBuf], progress: &dyn Progress) -> Re
     report.damage.extend(mended.damaged.iter().map(|(path, error)| damage(path, error)));
     progress.begin("reading the manifests", None);
     manifests(repository, &mut report)?;
-    if !repository.is_index_sound()? || !broken.is_empty() {
+    if !repository.is_index_sound(progress)? || !broken.is_empty() {
         repository.note_losses()?;
         report.add_rebuilt(repository.rebuild(&broken, progress)?);
     }
@@ -166,10 +166,11 @@ fn damage(object: &str, error: &dyn std::error::Error) -> Damage {
 }
 
 /// What is wrong with the segments, and with the packs that they list.
-fn index_damage(repository: &Repository) -> Result<Vec<Damage>, Error> {
+fn index_damage(repository: &Repository, progress: &dyn Progress) -> Result<Vec<Damage>, Error> {
     let presence = Presence::new(repository)?;
     let mut report = super::verify::VerifyReport::default();
     super::verify::check_index(repository, &presence, true, &mut report);
+    super::verify::check_segments(repository, &presence, &mut report, progress)?;
     Ok(report.damage)
 }
 

@@ -66,13 +66,12 @@ struct Needed {
 
 impl Needed {
     fn add(&mut self, index: &Index, chunk: ChunkId) {
-        let mut waiting: Vec<BlockKey> =
-            index.lookup(&chunk).map(|location| location.block_key()).into_iter().collect();
+        let mut waiting: Vec<BlockKey> = index.locations(&chunk).map(|location| location.block_key()).collect();
         while let Some(key) = waiting.pop() {
             let Some((place, bases)) = index.block(key).ok().filter(|_| self.blocks.insert(key)) else { continue };
             self.packs.insert(place.pack);
-            let first = |base| index.base_locations(base, place.depth).next();
-            waiting.extend(bases.iter().filter_map(first).map(|(_, location)| location.block_key()));
+            let places = bases.iter().flat_map(|base| index.base_locations(base, place.depth));
+            waiting.extend(places.map(|(_, location)| location.block_key()));
         }
     }
 }

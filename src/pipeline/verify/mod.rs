@@ -115,6 +115,9 @@ pub fn verify(
     };
     let mut presence = Presence::new(repository)?;
     check_index(repository, &presence, snapshot.is_none(), &mut report);
+    if snapshot.is_none() || options.read_data {
+        check_segments(repository, &presence, &mut report, progress)?;
+    }
     let damaged = if options.read_data {
         let only = snapshot.map(|snapshot| data::packs_of(repository, snapshot, progress)).transpose()?;
         data::read(repository, only.as_ref(), options.subset_percent, &mut report, progress)?
@@ -170,6 +173,20 @@ pub(super) fn check_index(repository: &Repository, presence: &Presence, packs: b
         };
         report.damaged(crate::pack::key(*pack).path(), what);
     }
+}
+
+/// Compares the segments with the directories of the packs that they list.
+pub(super) fn check_segments(
+    repository: &Repository,
+    presence: &Presence,
+    report: &mut VerifyReport,
+    progress: &dyn Progress,
+) -> Result<(), Error> {
+    for (segment, count) in repository.contradicted(presence.index(), progress)? {
+        report
+            .damaged(format!("index/{segment}"), format!("it lists {count} chunks where their packs do not have them"));
+    }
+    Ok(())
 }
 
 fn walk(

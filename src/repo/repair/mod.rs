@@ -4,6 +4,7 @@
 //! Afterwards every block that the index lists can be decoded, as after a collection. Each step leaves a repository of
 //! which no less can be read than before, and a repair that was killed is begun again. The caller is alone.
 
+mod contradicted;
 mod rebuild;
 mod salvage;
 

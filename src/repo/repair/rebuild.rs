@@ -25,12 +25,12 @@ pub struct Rebuilt {
 }
 
 impl Repository {
-    /// Whether the index is as it was written, lists each pack that is there at its length and no other, and has no block
-    /// that needs what is nowhere. What is in the packs is not looked at.
+    /// Whether the index is as it was written, lists each pack that is there at its length and no other, says what the
+    /// directories of the packs say, and has no block that needs what is nowhere. What is in the blocks is not looked at.
     ///
     /// # Errors
-    /// [`Error::Index`] and [`Error::Storage`] when it cannot be read for another reason than damage.
-    pub fn is_index_sound(&self) -> Result<bool, Error> {
+    /// [`Error::Cancelled`]; [`Error::Index`] and [`Error::Storage`] when it cannot be read for another reason than damage.
+    pub fn is_index_sound(&self, progress: &dyn Progress) -> Result<bool, Error> {
         let mut index = self.index()?;
         let packs = Packs::compare(self.storage(), &index)?;
         if !index.damaged().is_empty() || !packs.broken.is_empty() || !packs.unlisted.is_empty() {
@@ -41,6 +41,9 @@ impl Repository {
                 Err(error) if error.is_damage() => return Ok(false),
                 result => result?,
             }
+        }
+        if !self.contradicted(&index, progress)?.is_empty() {
+            return Ok(false);
         }
         index.avoid_undecodable();
         Ok(index.undecodable().is_empty())
@@ -55,7 +58,8 @@ impl Repository {
         self.config.check_deletable()?;
         let storage = self.storage();
         let before = storage.list(Area::Index)?;
-        let listed = self.index()?.packs();
+        let index = self.index()?;
+        let (listed, contradicted) = (index.packs(), self.contradicted(&index, progress)?);
         let mut leaving = broken.clone();
         progress.begin("listing the packs", None);
         let index = self.list_packs(&mut leaving, progress)?;
@@ -78,6 +82,9 @@ impl Repository {
         for object in before {
             match object.name.parse::<SegmentId>() {
                 Ok(id) if kept.contains(&id) => {}
+                Ok(id) if contradicted.iter().any(|(segment, _)| *segment == id) => {
+                    rebuilt.set_aside.push(self.set_aside(&index::key(id))?);
+                }
                 // What a damaged segment said, the packs have said again.
                 Ok(id) => parity::delete(storage, &index::key(id))?,
                 Err(_) => rebuilt.set_aside.push(self.set_aside(&Key::new(Area::Index, object.name))?),
