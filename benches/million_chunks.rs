@@ -68,7 +68,7 @@ fn chunk(number: u32) -> ChunkRef {
 fn write_file_of_all(repository: &Repository, chunks: u32) {
     let first = repository.manifest_names().expect("a list").pop().expect("a snapshot");
     let mut snapshot = decode_snapshot(&repository.read_manifest(&first).expect("its manifest")).expect("a snapshot");
-    let mut transaction = repository.begin().expect("a transaction");
+    let mut transaction = repository.begin(&larder::progress::Silent).expect("a transaction");
     let mut list = ChunkList::default();
     for number in 0..chunks {
         list.push(&mut transaction, chunk(number)).expect("a list");

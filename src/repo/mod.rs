@@ -2,6 +2,7 @@
 //!
 //! Manifests are bytes here, and chunks have no meaning: this floor knows no trees, files or components.
 
+mod adopt;
 mod bases;
 mod block_reader;
 mod cache;
@@ -19,6 +20,7 @@ mod transaction;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+pub use adopt::Adopted;
 pub use config::{Config, Encryption, FORMAT_VERSION, Features};
 pub use error::Error;
 pub use gc::{Collected, Collection, CollectionSums, Limits, Live, SecondLook};
@@ -26,12 +28,13 @@ pub use lock::Lock;
 pub use protect::{Mended, Protected};
 pub use read::{ChunkData, ChunkReader};
 pub use repair::{Rebuilt, Salvaged};
-pub use transaction::{Adopted, Finished, Stored, Transaction};
+pub use transaction::{Finished, Stored, Transaction};
 
 use crate::chunk::{Chunker, Gear};
 use crate::id::IdScheme;
 use crate::index::Index;
 use crate::limits::BLOCK_CACHE_BYTES;
+use crate::progress::Progress;
 use crate::storage::{Area, Key, PutMode, Storage};
 
 /// An open repository. Holds the shared lock as long as it lives.
@@ -177,13 +180,13 @@ impl Repository {
         }
     }
 
-    /// Begins to add to the repository.
+    /// Begins to add to the repository. Packs that no segment lists are read and taken over first.
     ///
     /// # Errors
-    /// [`Error::UnknownFeature`], [`Error::Index`], [`Error::Storage`].
-    pub fn begin(&self) -> Result<Transaction<'_>, Error> {
+    /// [`Error::UnknownFeature`], [`Error::Cancelled`], [`Error::Index`], [`Error::Storage`].
+    pub fn begin(&self, progress: &dyn Progress) -> Result<Transaction<'_>, Error> {
         self.config.check_writable()?;
-        Transaction::begin(self)
+        Transaction::begin(self, progress)
     }
 
     fn write_manifest(&self, reservation: &Reservation, bytes: &[u8]) -> Result<(), Error> {

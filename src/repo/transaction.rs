@@ -3,30 +3,20 @@
 //! The order of the writes is the commit: until the manifest stands, everything is garbage that the next transaction
 //! adopts.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::adopt::{Adopted, adopt};
 use super::packing::Packing;
 use super::{ChunkReader, Error, Repository, Reservation};
 use crate::chunk::{ChunkRef, Chunker};
 use crate::id::{ChunkId, PackId};
-use crate::index::{Index, Pending, SegmentBuilder, merge_full_tiers};
+use crate::index::{Confirmed, Index, Pending, merge_full_tiers};
 use crate::limits::{
-    BASE_CACHE_BYTES, BLOCK_BYTES_TARGET, CHUNK_BYTES_MAX, DELTA_BYTES_TARGET, DELTA_PREFIX_BYTES_MAX,
-    SEGMENT_CHUNKS_TARGET, TREE_CACHE_BYTES,
+    BASE_CACHE_BYTES, BLOCK_BYTES_TARGET, CHUNK_BYTES_MAX, DELTA_BYTES_TARGET, DELTA_PREFIX_BYTES_MAX, TREE_CACHE_BYTES,
 };
 use crate::pack::{PackKind, PackReader, RawBlock};
 use crate::progress::Progress;
-use crate::storage::{Area, Storage};
-
-/// What a transaction found of earlier ones that never committed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Adopted {
-    /// Packs that no segment listed.
-    pub packs: u64,
-    /// Their length in bytes.
-    pub bytes: u64,
-}
 
 /// What a transaction has written.
 #[derive(Debug, Clone, Default)]
@@ -50,6 +40,10 @@ struct Open {
 pub struct Transaction<'a> {
     repository: &'a Repository,
     index: Index,
+    /// What of the index may be relied on for what is new.
+    confirmed: Confirmed,
+    /// Packs of which a segment lists what they do not have.
+    doubted: BTreeSet<PackId>,
     pending: Pending,
     adopted: Adopted,
     open: [Open; 2],
@@ -65,18 +59,21 @@ pub struct Transaction<'a> {
 }
 
 impl<'a> Transaction<'a> {
-    pub(super) fn begin(repository: &'a Repository) -> Result<Self, Error> {
+    pub(super) fn begin(repository: &'a Repository, progress: &dyn Progress) -> Result<Self, Error> {
         let mut index = repository.index()?;
         if repository.has_losses()? {
             index.note_losses();
         }
-        let (adopted, broken) = adopt(repository.storage(), &mut index)?;
+        let confirmed = Confirmed::new(&index);
+        let (adopted, broken) = adopt(repository, &mut index, progress)?;
         // What lies in them is stored again.
         index.avoid(broken);
         let (reader, packing) = start(repository, &index)?;
         Ok(Self {
             repository,
             index,
+            confirmed,
+            doubted: BTreeSet::new(),
             pending: Pending::default(),
             adopted,
             open: [Open::default(), Open::default()],
@@ -92,8 +89,8 @@ impl<'a> Transaction<'a> {
 
     /// What was found of earlier transactions that never committed.
     #[must_use]
-    pub const fn adopted(&self) -> Adopted {
-        self.adopted
+    pub const fn adopted(&self) -> &Adopted {
+        &self.adopted
     }
 
     /// How chunks are named.
@@ -144,7 +141,7 @@ impl<'a> Transaction<'a> {
     /// # Errors
     /// Those of an earlier write: [`Error::Storage`], [`Error::Pack`].
     pub fn store(&mut self, kind: PackKind, id: ChunkId, plaintext: &[u8]) -> Result<bool, Error> {
-        if self.index.lookup(&id).is_some() || !self.pending.insert(id) {
+        if self.is_stored(&id) || !self.pending.insert(id) {
             return Ok(false);
         }
         if self.open(kind).plain.is_full(plaintext.len()) {
@@ -157,8 +154,20 @@ impl<'a> Transaction<'a> {
 
     /// Whether a chunk is stored, or on its way.
     #[must_use]
-    pub fn has(&self, id: &ChunkId) -> bool {
-        self.pending.contains(id) || self.index.lookup(id).is_some()
+    pub fn has(&mut self, id: &ChunkId) -> bool {
+        self.pending.contains(id) || self.is_stored(id)
+    }
+
+    /// Whether a pack has the chunk where a segment lists it, as far as the directory of the pack tells.
+    fn is_stored(&mut self, id: &ChunkId) -> bool {
+        let Self { repository, index, confirmed, doubted, .. } = self;
+        index.locations(id).any(|location| {
+            let is_there = confirmed.has(repository.storage(), index, &location);
+            if !is_there {
+                doubted.extend(index.place(location.block_key()).map(|place| place.pack));
+            }
+            is_there
+        })
     }
 
     /// Stores a chunk that is not there, together with others that are encoded against the bases that follow by
@@ -223,7 +232,8 @@ impl<'a> Transaction<'a> {
         let total_bytes = self.segment_bytes + self.packs.iter().map(|(_, len_bytes)| len_bytes).sum::<u64>();
         let stored = Stored { account_bytes, total_bytes };
         let (index, packs) = (std::mem::take(&mut self.index), std::mem::take(&mut self.packs));
-        Ok(Finished { repository: self.repository, index, packs, stored })
+        let doubted = std::mem::take(&mut self.doubted);
+        Ok(Finished { repository: self.repository, index, doubted, packs, stored })
     }
 
     fn settle(&mut self) -> Result<(), Error> {
@@ -300,11 +310,19 @@ impl Drop for Transaction<'_> {
 pub struct Finished<'a> {
     repository: &'a Repository,
     index: Index,
+    doubted: BTreeSet<PackId>,
     packs: Vec<(PackId, u64)>,
     stored: Stored,
 }
 
 impl Finished<'_> {
+    /// Packs of which a segment lists chunks that they do not have, or whose directory is damaged. What was to be found in
+    /// them was stored again.
+    #[must_use]
+    pub const fn doubted(&self) -> &BTreeSet<PackId> {
+        &self.doubted
+    }
+
     /// What was written.
     #[must_use]
     pub const fn stored(&self) -> &Stored {
@@ -363,59 +381,4 @@ fn start(repository: &Repository, index: &Index) -> Result<(ChunkReader, Packing
     let reader = ChunkReader::new(Arc::clone(storage), Arc::clone(&index), ids, TREE_CACHE_BYTES)?;
     let bases = ChunkReader::new(Arc::clone(storage), index, ids, BASE_CACHE_BYTES)?;
     Ok((reader, Packing::start(storage, bases)?))
-}
-
-/// Lists packs that no segment knows in segments of their own, and finds packs that are not as the index says.
-fn adopt(storage: &dyn Storage, index: &mut Index) -> Result<(Adopted, HashSet<PackId>), Error> {
-    let mut listed = index.packs();
-    let mut adopted = Adopted::default();
-    let (mut broken, mut unknown) = (HashSet::new(), Vec::new());
-    for object in storage.list(Area::Packs)? {
-        let Ok(id) = object.name.parse::<PackId>() else { continue };
-        match listed.remove(&id) {
-            Some(known) if known.len_bytes == object.len_bytes => {}
-            Some(_) => drop(broken.insert(id)),
-            None => unknown.push((id, object.len_bytes)),
-        }
-    }
-    broken.extend(listed.into_keys());
-    // One that needs another comes after it; one that needs what is gone is never adopted.
-    while !unknown.is_empty() {
-        let before = unknown.len();
-        unknown = adopt_decodable(storage, index, unknown, &mut adopted)?;
-        if unknown.len() == before {
-            break;
-        }
-    }
-    Ok((adopted, broken))
-}
-
-/// Lists those of the packs whose bases the index has, and returns the others.
-fn adopt_decodable(
-    storage: &dyn Storage,
-    index: &mut Index,
-    packs: Vec<(PackId, u64)>,
-    adopted: &mut Adopted,
-) -> Result<Vec<(PackId, u64)>, Error> {
-    let mut builder = SegmentBuilder::default();
-    let mut left = Vec::new();
-    for (id, len_bytes) in packs {
-        // A damaged pack that nobody knows is nobody's loss; `verify` reports it.
-        let Ok(directory) = PackReader::open(storage, id).and_then(|reader| reader.directory()) else { continue };
-        let mut bases = directory.blocks.iter().flat_map(|block| block.bases.iter().map(|base| (base, block.depth)));
-        if bases.any(|(base, depth)| index.base_locations(base, depth).next().is_none()) {
-            left.push((id, len_bytes));
-            continue;
-        }
-        builder.add(id, len_bytes, &directory);
-        adopted.packs += 1;
-        adopted.bytes += len_bytes;
-        if builder.chunk_count() >= SEGMENT_CHUNKS_TARGET {
-            index.add(std::mem::take(&mut builder).write(storage)?);
-        }
-    }
-    if !builder.is_empty() {
-        index.add(builder.write(storage)?);
-    }
-    Ok(left)
 }

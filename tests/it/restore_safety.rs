@@ -194,7 +194,7 @@ fn craft(system: &System, entries: impl FnOnce(&mut Transaction<'_>) -> Vec<Node
     let storage = larder::storage::open(&system.path("backups").to_string_lossy(), &larder::rooted::Trust::default());
     let repository = Repository::open_or_create(Arc::from(storage)).expect("repository");
     let (reservation, time) = backup::reserve(&repository).expect("a name");
-    let mut transaction = repository.begin().expect("begin");
+    let mut transaction = repository.begin(&larder::progress::Silent).expect("begin");
     let entries = entries(&mut transaction);
     let root = directory(&mut transaction, b"models", &entries);
     let finished = transaction.finish().expect("finish");

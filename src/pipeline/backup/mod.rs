@@ -28,8 +28,9 @@ use crate::limits::BATCHES_IN_FLIGHT;
 use crate::model::{
     Component, ComponentKind, ComponentName, Consistency, Snapshot, SnapshotKind, SnapshotName, Status,
 };
+use crate::pack;
 use crate::progress::{self, Progress};
-use crate::repo::{Adopted, Repository, Reservation, Stored, Transaction};
+use crate::repo::{Adopted, Finished, Repository, Reservation, Stored, Transaction};
 use crate::source::postgres::{DumpFile, DumpSource};
 use crate::source::{ArchiveFile, CommandSource, DirSource, VolumeSource};
 
@@ -142,6 +143,8 @@ pub struct BackupReport {
     pub stored: Stored,
     /// What was taken over from interrupted runs.
     pub adopted: Adopted,
+    /// What is odd about the repository and keeps nothing from being saved.
+    pub notes: Vec<String>,
     /// Containers that are still held.
     pub held: Vec<Hold>,
 }
@@ -182,8 +185,9 @@ pub fn run(
     progress: &dyn Progress,
 ) -> Result<BackupReport, Error> {
     let started = Instant::now();
-    let transaction = repository.begin()?;
-    let adopted = transaction.adopted();
+    let transaction = repository.begin(progress)?;
+    let adopted = transaction.adopted().clone();
+    adopted.refused.iter().for_each(|note| progress.note(note));
     let near = options.imported.as_ref().map(|_| time);
     let parents = Parents::find(repository, &transaction, sources, near)?;
     let parent = parents.newest().cloned();
@@ -197,6 +201,7 @@ pub fn run(
         return Err(Error::Cancelled(progress::Cancelled));
     }
     let finished = transaction.finish()?;
+    let notes = notes(&adopted, &finished, progress);
     let mut snapshot = Snapshot {
         name: reservation.name().parse().map_err(|error| Error::Refused(format!("{error}")))?,
         time,
@@ -237,7 +242,21 @@ pub fn run(
     }
     let mut stored = finished.stored().clone();
     stored.total_bytes += bytes.len() as u64;
-    Ok(BackupReport { snapshot, stored, adopted, held })
+    Ok(BackupReport { snapshot, stored, adopted, notes, held })
+}
+
+/// What is odd about the repository. What was found at the beginning was told then.
+fn notes(adopted: &Adopted, finished: &Finished<'_>, progress: &dyn Progress) -> Vec<String> {
+    let mut notes = adopted.refused.clone();
+    for pack in finished.doubted() {
+        let path = pack::key(*pack).path();
+        let what =
+            "does not have everything that the index lists there, so that is stored again: `larder repair` mends it";
+        let note = format!("{path} {what}");
+        progress.note(&note);
+        notes.push(note);
+    }
+    notes
 }
 
 /// Joins the reading thread and this one through batches that are hashed in between.

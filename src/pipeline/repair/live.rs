@@ -53,7 +53,7 @@ pub(super) fn fetch(
     progress.begin("looking for lost data in live files", None);
     let mut fetch = Fetch {
         chunker: repository.chunker(),
-        transaction: repository.begin()?,
+        transaction: repository.begin(progress)?,
         wanted,
         progress,
         buffer: vec![0; READ_BYTES],

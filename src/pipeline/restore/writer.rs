@@ -190,7 +190,7 @@ mod tests {
     fn reader_of_one_chunk() -> (ChunkReader, ChunkRef) {
         let repository = Repository::open_or_create(Arc::new(MemoryStorage::default())).expect("memory");
         let id = ChunkId::of(PLAINTEXT);
-        let mut transaction = repository.begin().expect("memory");
+        let mut transaction = repository.begin(&Silent).expect("memory");
         transaction.store(PackKind::Data, id, PLAINTEXT).expect("memory");
         drop(transaction.finish().expect("memory"));
         (repository.reader().expect("memory"), ChunkRef { id, len_bytes: 7 })

@@ -334,6 +334,7 @@ fn to_json(report: &BackupReport) -> Value {
         "bytes": snapshot.bytes(),
         "bytes_added": report.stored.total_bytes,
         "adopted_bytes": report.adopted.bytes,
+        "notes": report.notes,
         "components": snapshot.components.iter().map(component_json).collect::<Vec<_>>(),
     })
 }
