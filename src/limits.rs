@@ -113,6 +113,8 @@ pub const LISTED_CHUNKS_KEPT: usize = 1 << 17;
 pub const PARITY_STRIP_BYTES: usize = 8 << 20;
 /// Directories that are remembered as looked at; beyond them some are looked at again.
 pub const TREES_REMEMBERED_MAX: usize = 1 << 18;
+/// Places of chunks with several that are looked at together when space is freed.
+pub const PLACES_CHECKED_MAX: usize = 1 << 16;
 /// A pack with less in use, in percent of what its blocks take, is written anew when space is freed.
 pub const PACK_LIVE_PERCENT_MIN: u64 = 70;
 /// Packs below this length are small, in bytes.

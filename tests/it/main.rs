@@ -6,6 +6,7 @@ mod damage;
 mod deltas;
 mod export;
 mod faults;
+mod forged;
 mod forgotten;
 mod harm;
 mod import;

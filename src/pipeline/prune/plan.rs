@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::mark::Marker;
 use crate::clock::LocalTime;
-use crate::id::ChunkId;
+use crate::id::{ChunkId, PackId};
 use crate::model::{Retention, Rule, Snapshot, SnapshotName, Verdict, decide};
 use crate::pipeline::{Error, lookup};
 use crate::progress::Progress;
@@ -69,6 +69,12 @@ impl PrunePlan {
     #[must_use]
     pub const fn sums(&self) -> CollectionSums {
         self.collection.sums()
+    }
+
+    /// Packs that do not have a chunk where the index says, and what is wrong. It is taken from another place.
+    #[must_use]
+    pub fn untrue(&self) -> &[(PackId, repo::Error)] {
+        self.collection.untrue()
     }
 
     /// Whether there is nothing to do.
@@ -159,7 +165,7 @@ fn collect_what_fits(
     let limits = Limits { rewrite_bytes_max: options.rewrite_bytes_max, packs_bytes_max };
     loop {
         let in_use_bytes = marking.bytes();
-        let collection = Collection::plan(repository, marking.live, limits)?;
+        let collection = Collection::plan(repository, marking.live, limits, progress)?;
         let bytes_after = taken.with_packs(collection.sums().packs_bytes());
         // Both are estimates, and a snapshot is not deleted for the error of one. What is to be written anew later is no
         // reason either.

@@ -6,10 +6,11 @@
 
 use std::collections::HashSet;
 
+use super::places::PlaceCheck;
 use super::rewrite::Rewritten;
 use super::{Collection, Fate, Packs};
 use crate::id::{ChunkId, PackId};
-use crate::index::{self, Index, leave_out};
+use crate::index::{self, Index, Location, leave_out};
 use crate::pack;
 use crate::parity;
 use crate::progress::Progress;
@@ -27,6 +28,8 @@ pub struct Collected {
     pub written: (u64, u64),
     /// Packs that were to go and that something needs by now.
     pub rescued: u64,
+    /// Packs that do not have a chunk where the index said, and what was wrong. It was taken from another place.
+    pub untrue: Vec<(PackId, Error)>,
     /// Packs that stay as they are because something in them is damaged, and what.
     pub damaged: Vec<(PackId, Error)>,
     /// The storage was too full to write packs anew; the others are deleted.
@@ -66,6 +69,7 @@ impl Collection {
         })?;
         collected.is_waiting = deleted.is_none();
         collected.damaged = rewritten.damaged;
+        collected.untrue = self.untrue;
         Ok(collected)
     }
 
@@ -79,7 +83,8 @@ impl Collection {
     ) -> Result<(), Error> {
         let storage = repository.storage();
         let index = std::sync::Arc::new(repository.sound_index()?);
-        let mut going = Going::new(self, &index, rewritten)?;
+        let check = PlaceCheck::new(repository, &index)?;
+        let mut going = Going::new(self, (&index, check), rewritten)?;
         let mut reader = repository.reader_with(&index)?;
         second_look(&mut reader, &mut |chunk| going.need_chunk(chunk))?;
         going.keep_whole()?;
@@ -87,7 +92,9 @@ impl Collection {
         for name in forgotten {
             repository.drop_forgotten(name)?;
         }
-        let unlisted = Packs::compare(storage, &index)?.unlisted;
+        // What else has come since was not looked into.
+        let mut unlisted = Packs::compare(storage, &index)?.unlisted;
+        unlisted.retain(|pack| self.unlisted.contains(pack));
         let listed = index.packs();
         let gone = going.packs.iter().filter_map(|id| Some((*id, listed.get(id)?.len_bytes)));
         let gone: Vec<(PackId, u64)> = gone.collect();
@@ -127,14 +134,21 @@ fn delete_packs(storage: &dyn Storage, packs: &[(PackId, u64)], collected: &mut 
 /// The packs that go, unless something turns out to need them.
 struct Going<'a> {
     index: &'a Index,
+    check: PlaceCheck<'a>,
     packs: HashSet<PackId>,
+    /// Packs that this collection has written. What is in them was looked at where anything else went for it.
+    written: &'a HashSet<PackId>,
     /// Packs that stay, and of which it is not known that all is there that their blocks need.
     unchecked: HashSet<PackId>,
     rescued: u64,
 }
 
 impl<'a> Going<'a> {
-    fn new(collection: &Collection, index: &'a Index, rewritten: &Rewritten) -> Result<Self, Error> {
+    fn new(
+        collection: &Collection,
+        (index, check): (&'a Index, PlaceCheck<'a>),
+        rewritten: &'a Rewritten,
+    ) -> Result<Self, Error> {
         let listed = index.packs();
         let stays = |id: &PackId| listed.contains_key(id) && !index.broken().contains(id);
         if !collection.packs(Fate::Keep).iter().chain(&rewritten.packs).all(stays) {
@@ -153,18 +167,16 @@ impl<'a> Going<'a> {
         }
         // What was written may be byte for byte what an earlier collection wrote.
         packs.retain(|id| !rewritten.packs.contains(id));
-        Ok(Self { index, packs, unchecked, rescued: 0 })
+        Ok(Self { index, check, packs, written: &rewritten.packs, unchecked, rescued: 0 })
     }
 
     /// A chunk is needed.
     fn need_chunk(&mut self, id: &ChunkId) -> Result<(), Error> {
-        let mut places = self.index.locations(id);
-        if places.any(|location| self.stays(location.block_key())) {
-            return Ok(());
+        let places: Vec<(ChunkId, Location)> = self.index.locations(id).map(|location| (*id, location)).collect();
+        if places.is_empty() {
+            return Err(Error::MissingChunk { chunk: *id });
         }
-        let location = self.index.shallowest(id).ok_or(Error::MissingChunk { chunk: *id })?;
-        self.rescue(location.block_key());
-        Ok(())
+        self.keep_one(places)
     }
 
     /// Keeps what the blocks of all packs need that stay.
@@ -177,26 +189,53 @@ impl<'a> Going<'a> {
                     continue;
                 }
                 for base in self.index.block(block)?.1 {
-                    let mut places = self.index.base_locations(&base, place.depth);
-                    if places.any(|(_, location)| self.stays(location.block_key())) {
-                        continue;
-                    }
                     // What is nowhere was so before.
-                    if let Some((_, location)) = self.index.shallowest_base(&base, place.depth) {
-                        self.rescue(location.block_key());
-                    }
+                    self.keep_one(self.index.base_locations(&base, place.depth).collect())?;
                 }
             }
         }
         Ok(())
     }
 
-    fn stays(&self, block: index::BlockKey) -> bool {
-        self.index.place(block).is_some_and(|place| !self.packs.contains(&place.pack))
+    /// Keeps a place that has its chunk, of several.
+    fn keep_one(&mut self, mut places: Vec<(ChunkId, Location)>) -> Result<(), Error> {
+        if places.iter().all(|(_, location)| self.stays(*location)) {
+            return Ok(());
+        }
+        places.sort_by_key(|(_, location)| (!self.stays(*location), self.index.depth(location.block_key()), *location));
+        let is_only = places.len() == 1;
+        for (id, location) in &places {
+            let is_there = is_only || self.is_written(*location) || self.is_there(*id, *location)?;
+            if is_there {
+                self.rescue(*location);
+                return Ok(());
+            }
+        }
+        // Not one of them is as it should be: nothing of that goes.
+        for (_, location) in places {
+            self.rescue(location);
+        }
+        Ok(())
     }
 
-    fn rescue(&mut self, block: index::BlockKey) {
-        let Some(place) = self.index.place(block) else { return };
+    fn is_there(&mut self, id: ChunkId, location: Location) -> Result<bool, Error> {
+        match self.check.look_at(id, location) {
+            Ok(()) => Ok(true),
+            Err(error) if error.is_damage() => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn is_written(&self, location: Location) -> bool {
+        self.index.place(location.block_key()).is_some_and(|place| self.written.contains(&place.pack))
+    }
+
+    fn stays(&self, location: Location) -> bool {
+        self.index.place(location.block_key()).is_some_and(|place| !self.packs.contains(&place.pack))
+    }
+
+    fn rescue(&mut self, location: Location) {
+        let Some(place) = self.index.place(location.block_key()) else { return };
         if self.packs.remove(&place.pack) {
             self.rescued += 1;
             self.unchecked.insert(place.pack);

@@ -27,6 +27,8 @@ pub struct Live {
     /// Plaintext of each block that is wanted from above, in bytes.
     wanted_blocks: BlockLengths,
     chunks: ChunkSet,
+    /// Those of them that have other places too.
+    several: ChunkSet,
     /// Plaintext in use of each block, in bytes.
     blocks: BlockLengths,
     /// Blocks that are to be stored without bases, so that they need none, and about the bytes that they take then.
@@ -43,6 +45,7 @@ impl Live {
             wanted: index.chunk_set(),
             wanted_blocks: index.block_lengths(),
             chunks: index.chunk_set(),
+            several: index.chunk_set(),
             blocks: index.block_lengths(),
             alone: HashMap::new(),
             bytes: 0,
@@ -61,6 +64,8 @@ impl Live {
             wanted: self.wanted.clone(),
             wanted_blocks: self.wanted_blocks.clone(),
             chunks: self.wanted.clone(),
+            // Of those that are no more in use too: whoever asks looks.
+            several: self.several.clone(),
             blocks: self.wanted_blocks.clone(),
             alone,
             bytes: 0,
@@ -76,6 +81,30 @@ impl Live {
         Ok(live)
     }
 
+    /// The same is wanted, and these places do not have their chunks.
+    ///
+    /// # Errors
+    /// [`Error::MissingChunk`] when one has no other place; those of [`Live::insert`].
+    pub(super) fn without(&self, untrue: impl IntoIterator<Item = Location>) -> Result<Self, Error> {
+        let mut index = Index::clone(&self.index);
+        index.avoid_places(untrue);
+        let mut live = Self::new(Arc::new(index));
+        for (id, _) in self.index.chunks_of(&self.wanted) {
+            live.insert(&id)?;
+        }
+        Ok(live)
+    }
+
+    /// The chunks in use that have several places, and the one at which they are.
+    pub(super) fn several(&self) -> impl Iterator<Item = (ChunkId, Location)> + '_ {
+        self.index.chunks_of(&self.several).filter(|(_, location)| self.chunks.contains(location))
+    }
+
+    /// Where the chunk is in use, if it is.
+    pub(super) fn place_of(&self, id: &ChunkId) -> Option<Location> {
+        self.index.shallowest(id).filter(|location| self.chunks.contains(location))
+    }
+
     /// About the bytes that everything in use takes in packs and index.
     #[must_use]
     pub const fn bytes(&self) -> u64 {
@@ -87,11 +116,11 @@ impl Live {
     /// # Errors
     /// [`Error::MissingChunk`]; [`Error::Pack`] when something is nowhere that its block needs.
     pub fn insert(&mut self, id: &ChunkId) -> Result<(), Error> {
-        let location = self.index.shallowest(id).ok_or(Error::MissingChunk { chunk: *id })?;
+        let (location, places) = self.index.shallowest_of(id).ok_or(Error::MissingChunk { chunk: *id })?;
         if self.wanted.insert(&location) {
             self.wanted_blocks.add(location.block_key(), location.len_bytes.max(1));
         }
-        self.add(&location);
+        self.add(&location, |_| places);
         self.settle()?.map_or(Ok(()), Err)
     }
 
@@ -142,14 +171,17 @@ impl Live {
 
     /// Where the chunk is in use, if it is so in this block.
     pub(super) fn place_in(&self, id: &ChunkId, pack: PackId, payload_offset: u64) -> Option<Location> {
-        let location = self.index.shallowest(id).filter(|location| self.chunks.contains(location))?;
+        let location = self.place_of(id)?;
         let place = self.index.place(location.block_key())?;
         (place.pack == pack && place.payload_offset == payload_offset).then_some(location)
     }
 
-    fn add(&mut self, location: &Location) {
+    fn add(&mut self, location: &Location, places: impl FnOnce(&Index) -> usize) {
         if !self.chunks.insert(location) {
             return;
+        }
+        if places(&self.index) > 1 {
+            self.several.insert(location);
         }
         let block = location.block_key();
         // No chunk is empty; a damaged index that says so must not hide that the block is needed.
@@ -171,8 +203,8 @@ impl Live {
         let (place, bases) = self.index.block(block)?;
         let mut lost = None;
         for base in &bases {
-            if let Some((_, location)) = self.index.shallowest_base(base, place.depth) {
-                self.add(&location);
+            if let Some((id, location)) = self.index.shallowest_base(base, place.depth) {
+                self.add(&location, |index| index.all_locations(&id).take(2).count());
             } else {
                 let what = "a chunk that it is encoded against is nowhere";
                 let (pack, offset) = (place.pack, place.payload_offset);

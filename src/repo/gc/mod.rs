@@ -8,6 +8,7 @@ mod alone;
 mod delete;
 mod fates;
 mod live;
+mod places;
 mod rewrite;
 
 use std::collections::{HashMap, HashSet};
@@ -73,15 +74,44 @@ impl CollectionSums {
 pub struct Collection {
     live: Live,
     fates: HashMap<PackId, Fate>,
+    /// Packs that no segment lists, and their length.
+    unlisted: Vec<(PackId, u64)>,
+    /// Packs that do not have a chunk where the index says, and what is wrong.
+    untrue: Vec<(PackId, Error)>,
     sums: CollectionSums,
 }
 
 impl Collection {
-    /// Decides about every pack. Nothing is changed.
+    /// Decides about every pack. Nothing is changed. What is relied on instead of something that goes is read.
     ///
     /// # Errors
-    /// [`Error::Index`] when a segment is damaged, [`Error::Storage`].
-    pub fn plan(repository: &Repository, live: Live, limits: Limits) -> Result<Self, Error> {
+    /// [`Error::Index`] when a segment is damaged, [`Error::Pack`] or [`Error::Index`] when no place of a chunk in use has it,
+    /// [`Error::Storage`], [`Error::Cancelled`].
+    pub fn plan(
+        repository: &Repository,
+        mut live: Live,
+        limits: Limits,
+        progress: &dyn Progress,
+    ) -> Result<Self, Error> {
+        let mut found = Vec::new();
+        loop {
+            let mut plan = Self::cheapest(live, limits)?;
+            plan.unlisted = Packs::compare(repository.storage(), &plan.live.index)?.unlisted;
+            let untrue = plan.find_untrue(repository, progress)?;
+            if untrue.is_empty() {
+                plan.sums.dead.0 += plan.unlisted.len() as u64;
+                plan.sums.dead.1 += plan.unlisted.iter().map(|(_, len_bytes)| len_bytes).sum::<u64>();
+                plan.untrue = found;
+                return Ok(plan);
+            }
+            let without = plan.live.without(untrue.keys().copied());
+            found.extend(untrue.into_values());
+            // What was wrong with the only place that a chunk had says more than that it has none.
+            live = without.map_err(|error| found.pop().map_or(error, |(_, untrue)| untrue))?;
+        }
+    }
+
+    fn cheapest(live: Live, limits: Limits) -> Result<Self, Error> {
         let alone = cheaper_alone(&live);
         let with_alone = if alone.is_empty() { None } else { Some(live.with_alone(alone)?) };
         let mut plan = Self::decide(live, limits)?;
@@ -90,10 +120,6 @@ impl Collection {
             if other.stores_alone() && other.sums.pays_beside(&plan.sums) {
                 plan = other;
             }
-        }
-        for (_, len_bytes) in Packs::compare(repository.storage(), &plan.live.index)?.unlisted {
-            plan.sums.dead.0 += 1;
-            plan.sums.dead.1 += len_bytes;
         }
         Ok(plan)
     }
@@ -113,13 +139,19 @@ impl Collection {
             sum.0 += 1;
             sum.1 += len_bytes;
         }
-        Ok(Self { live, fates, sums })
+        Ok(Self { live, fates, unlisted: Vec::new(), untrue: Vec::new(), sums })
     }
 
     /// Whether every pack is written anew in which something is to be stored without bases.
     fn stores_alone(&self) -> bool {
         let mut places = self.live.alone().filter_map(|block| self.live.index.place(block));
         places.all(|place| self.fates.get(&place.pack) == Some(&Fate::Rewrite))
+    }
+
+    /// Packs that do not have a chunk where the index says, and what is wrong. It is taken from another place.
+    #[must_use]
+    pub fn untrue(&self) -> &[(PackId, Error)] {
+        &self.untrue
     }
 
     /// What it would do.
@@ -153,6 +185,8 @@ impl Packs {
             let Ok(id) = object.name.parse::<PackId>() else { continue };
             match listed.remove(&id) {
                 Some(known) if known.len_bytes == object.len_bytes => {}
+                // Segments do not say the same of it, and one of them is right.
+                Some(_) if index.lists_pack(id, object.len_bytes) => {}
                 Some(_) => drop(found.broken.insert(id)),
                 None => found.unlisted.push((id, object.len_bytes)),
             }

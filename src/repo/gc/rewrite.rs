@@ -12,7 +12,8 @@ use crate::id::PackId;
 use crate::index::{Location, SegmentBuilder};
 use crate::limits::SEGMENT_CHUNKS_TARGET;
 use crate::pack::{
-    self, BlockEncoder, BlockEntry, EncodedBlock, FinishedPack, PackKind, PackReader, PackWriter, Prefix, RawBlock,
+    self, BlockEncoder, BlockEntry, BlockPlace, EncodedBlock, FinishedPack, PackKind, PackReader, PackWriter, Prefix,
+    RawBlock,
 };
 use crate::progress::Progress;
 use crate::repo::{ChunkReader, Error, Repository};
@@ -54,6 +55,11 @@ impl Collection {
         }
         Ok(rewriter.result)
     }
+}
+
+fn differing(pack: PackId) -> Error {
+    let what = "its directory and the index do not list the same chunks, or bases";
+    pack::Error::Damaged { pack, offset: 0, what }.into()
 }
 
 /// A pack in the making, and the chunks that wait for the next block of it.
@@ -125,8 +131,10 @@ impl Rewriter<'_> {
                     Some((*chunk, location))
                 })
                 .collect();
-            if used.is_empty() {
-                continue;
+            let Some((_, first)) = used.first() else { continue };
+            if self.collection.live.index.block(first.block_key())? != (BlockPlace::of(id, entry), entry.bases.clone())
+            {
+                return Err(differing(id));
             }
             found_bytes += used.iter().map(|(chunk, _)| u64::from(chunk.len_bytes)).sum::<u64>();
             let is_alone = used.iter().any(|(_, location)| self.collection.live.is_alone(location.block_key()));
@@ -136,11 +144,7 @@ impl Rewriter<'_> {
                 self.encode(directory.kind, entry, &used, is_alone)?;
             }
         }
-        if Some(found_bytes) != expected_bytes {
-            let what = "its directory and the index do not list the same chunks";
-            return Err(pack::Error::Damaged { pack: id, offset: 0, what }.into());
-        }
-        Ok(())
+        if Some(found_bytes) == expected_bytes { Ok(()) } else { Err(differing(id)) }
     }
 
     /// Stores a block as it is.

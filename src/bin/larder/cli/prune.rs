@@ -1,7 +1,9 @@
 //! `larder prune`: deletes old snapshots and frees the space of everything that nothing needs.
 
 use clap::Args;
+use larder::id::PackId;
 use larder::pipeline::prune::{self, Decision, PruneOptions, PrunePlan, PruneReport};
+use larder::repo;
 use serde_json::{Value, json};
 
 use super::Context;
@@ -75,9 +77,12 @@ impl PruneArguments {
             warning("the repository stays larger than it may be: what is left is pinned, or the newest there is");
         }
         let unfit = if fits == Some(false) { Exit::Partial } else { Exit::Done };
+        for (pack, error) in plan.untrue() {
+            warning(&format!("packs/{pack} is not what the index says, and something else is used: {error}"));
+        }
         if self.dry_run {
             print_plan(context, &plan);
-            return Ok(unfit);
+            return Ok(if plan.untrue().is_empty() { unfit } else { Exit::Damage });
         }
         if going > 0 && !self.force {
             context.output.flush();
@@ -95,7 +100,8 @@ impl PruneArguments {
         if report.collected.is_waiting {
             warning("others used or changed the repository meanwhile: the space is freed by the next prune");
         }
-        Ok(match (report.collected.damaged.is_empty(), report.collected.is_waiting || !is_protected) {
+        let is_sound = report.collected.damaged.is_empty() && report.collected.untrue.is_empty();
+        Ok(match (is_sound, report.collected.is_waiting || !is_protected) {
             (false, _) => Exit::Damage,
             (true, true) => Exit::Partial,
             (true, false) => unfit,
@@ -157,7 +163,7 @@ fn print_plan(context: &Context<'_>, plan: &PrunePlan) {
             "packs_deleted": sums.dead.0 + sums.rewritten.0,
             "bytes_written": sums.written_bytes,
             "fits": plan.fits,
-            "damaged": [],
+            "damaged": damaged_json(plan.untrue()),
         }));
         return;
     }
@@ -180,10 +186,7 @@ fn print_plan(context: &Context<'_>, plan: &PrunePlan) {
 fn print_report(context: &Context<'_>, decisions: &[Decision], fits: Option<bool>, report: &PruneReport) {
     let collected = &report.collected;
     if context.output.is_json() {
-        let damaged = collected
-            .damaged
-            .iter()
-            .map(|(pack, error)| json!({ "object": format!("packs/{pack}"), "what": error.to_string() }));
+        let damaged = [damaged_json(&collected.untrue), damaged_json(&collected.damaged)].concat();
         context.output.json(&json!({
             "dry_run": false,
             "snapshots": decisions.iter().map(to_json).collect::<Vec<_>>(),
@@ -194,7 +197,7 @@ fn print_report(context: &Context<'_>, decisions: &[Decision], fits: Option<bool
             "packs_deleted": collected.deleted.0,
             "bytes_written": collected.written.1,
             "fits": fits,
-            "damaged": damaged.collect::<Vec<_>>(),
+            "damaged": damaged,
         }));
         return;
     }
@@ -209,6 +212,11 @@ fn print_report(context: &Context<'_>, decisions: &[Decision], fits: Option<bool
     if report.later_bytes > 0 {
         context.output.line(&format!("The next prune frees about {}.", size(report.later_bytes)));
     }
+}
+
+fn damaged_json(packs: &[(PackId, repo::Error)]) -> Vec<Value> {
+    let object = |pack: &PackId| format!("packs/{pack}");
+    packs.iter().map(|(pack, error)| json!({ "object": object(pack), "what": error.to_string() })).collect()
 }
 
 fn to_json(decision: &Decision) -> Value {
