@@ -8,7 +8,7 @@ use bincode::serde::{decode_from_slice, encode_into_std_write};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{DatabaseFacts, Error, Node, Snapshot};
+use super::{DatabaseFacts, Error, Node, NodeKind, Snapshot};
 use crate::id::ChunkId;
 use crate::limits::{ID_BYTES, MANIFEST_BYTES_MAX, NODE_BYTES_MAX};
 
@@ -38,6 +38,11 @@ fn decode<T: DeserializeOwned, const LIMIT: usize>(bytes: &[u8], what: &'static 
 /// Appends the bytes of a node.
 pub(super) fn encode_node(node: &Node, target: &mut Vec<u8>) {
     encode(node, target);
+}
+
+/// Appends the bytes of what a node is.
+pub(super) fn encode_kind(kind: &NodeKind, target: &mut Vec<u8>) {
+    encode(kind, target);
 }
 
 /// The node with exactly these bytes.

@@ -28,11 +28,13 @@ pub struct Content {
 }
 
 impl Content {
-    /// The content that holds its list, where the list is stored.
+    /// The content that holds its list, where the list is stored. Its length is the most that the list may have.
     #[must_use]
     pub fn list(&self) -> Option<Self> {
         let depth = self.depth.checked_sub(1)?;
-        Some(Self { len_bytes: u64::MAX, depth, chunks: self.chunks.clone() })
+        // No chunk is empty, so it has no more entries than the content has bytes.
+        let len_bytes = self.len_bytes.saturating_mul(ENTRY_BYTES as u64);
+        Some(Self { len_bytes, depth, chunks: self.chunks.clone() })
     }
 }
 
@@ -161,6 +163,8 @@ impl ContentWriter {
 #[derive(Debug)]
 pub struct ContentReader {
     chunks: Chunks,
+    /// Bytes of the content that no chunk was given for yet.
+    left_bytes: u64,
 }
 
 #[derive(Debug)]
@@ -178,25 +182,33 @@ impl ContentReader {
         if content.depth > CONTENT_DEPTH_MAX {
             return Err(Error::Damaged { what: "content", why: "its lists are nested too deep".to_owned() });
         }
+        let left_bytes = content.len_bytes;
         let chunks = match content.list() {
             None => Chunks::Direct(content.chunks.into_iter()),
             Some(list) => Chunks::Listed(Box::new(ContentBytes::new(list)?)),
         };
-        Ok(Self { chunks })
+        Ok(Self { chunks, left_bytes })
     }
 
     /// The next chunk, or `None` after the last.
     ///
     /// # Errors
-    /// Those of [`ChunkReader::read`]; [`Error::Damaged`].
+    /// Those of [`ChunkReader::read`]; [`Error::Damaged`], also when a list has more than the content, which a few of them that
+    /// are nested and repeat themselves could have without an end.
     pub fn next(&mut self, reader: &mut ChunkReader) -> Result<Option<ChunkRef>, Error> {
-        match &mut self.chunks {
-            Chunks::Direct(chunks) => Ok(chunks.next()),
+        let next = match &mut self.chunks {
+            Chunks::Direct(chunks) => chunks.next(),
             Chunks::Listed(bytes) => {
                 let mut entry = [0; ENTRY_BYTES];
-                Ok(if bytes.read(reader, &mut entry)? { decode_entry(&entry) } else { None })
+                if bytes.read(reader, &mut entry)? { decode_entry(&entry) } else { None }
             }
+        };
+        if let Some(chunk) = &next {
+            let left = self.left_bytes.checked_sub(chunk.len_bytes.into()).filter(|_| chunk.len_bytes > 0);
+            let why = || "its chunks are longer than it is, or empty".to_owned();
+            self.left_bytes = left.ok_or_else(|| Error::Damaged { what: "content", why: why() })?;
         }
+        Ok(next)
     }
 }
 

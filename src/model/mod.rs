@@ -8,6 +8,7 @@ mod codec;
 mod content;
 mod database;
 mod diff;
+mod links;
 mod node;
 mod path;
 mod previous;
@@ -27,6 +28,7 @@ pub use database::{
     TableRows, Tablespace,
 };
 pub use diff::{Change, Difference, diff};
+pub use links::{FirstNames, Name};
 pub use node::{FileTime, Hole, Node, NodeKind, Xattr};
 pub use path::{ComponentName, NameError, SnapshotName, SnapshotPath, is_deceptive, resolve, show_path, show_text};
 pub use previous::Previous;

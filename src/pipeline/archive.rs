@@ -1,11 +1,10 @@
 //! The tree of a volume as a tar archive: for an exported folder, or for an engine that unpacks it.
 
-use std::collections::HashMap;
 use std::io::{self, Read, Write};
 
 use super::Error;
 use super::stream::ContentStream;
-use crate::model::{self, Node, NodeKind, Step, Walk};
+use crate::model::{self, FirstNames, Name, Node, NodeKind, Step, Walk};
 use crate::progress::{self, Progress};
 use crate::repo::{ChunkReader, Repository};
 use crate::sink::{self, Holes, TarWriter};
@@ -24,22 +23,15 @@ pub(super) fn write<W: Write>(
     let mut archive = TarWriter::new(target, holes);
     let (mut walker, mut reader) = (repository.reader()?, repository.reader()?);
     let mut walk = Walk::new(root.clone(), prefix.as_bytes());
-    let mut links: HashMap<(u64, u64), (Vec<u8>, u64)> = HashMap::new();
+    let mut names = FirstNames::default();
     let mut sockets = 0;
     while let Some(step) = walk.next(&mut walker)? {
         progress::check(progress)?;
         let Step::Entry(node) = step else { continue };
         let path = walk.path();
-        if let Some(identity) = node.hard_link_identity() {
-            if let Some((first, left)) = links.get_mut(&identity) {
-                archive.append_link(path, &node, first).map_err(|source| failed(path, source))?;
-                *left -= 1;
-                if *left == 0 {
-                    links.remove(&identity);
-                }
-                continue;
-            }
-            links.insert(identity, (path.to_vec(), node.links - 1));
+        if let Name::Again(first) = names.name(path, &node)? {
+            archive.append_link(path, &node, &first).map_err(|source| failed(path, source))?;
+            continue;
         }
         sockets += u64::from(!append(&mut archive, path, &node, &mut reader, progress)?);
     }

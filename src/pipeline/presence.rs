@@ -9,7 +9,7 @@ use super::Error;
 use crate::id::{ChunkId, PackId};
 use crate::index::{Index, ListedPack};
 use crate::limits::TREES_REMEMBERED_MAX;
-use crate::model::{self, Component, Content, ContentReader, Node, NodeKind, Step, Walk, show_path};
+use crate::model::{self, Component, Content, ContentReader, FirstNames, Node, NodeKind, Step, Walk, show_path};
 use crate::progress::{self, Progress};
 use crate::repo::{self, ChunkReader, Repository};
 use crate::storage::Area;
@@ -55,6 +55,11 @@ impl Presence {
         self.reader.index()
     }
 
+    /// Reads what was looked for.
+    pub(super) const fn reader(&mut self) -> &mut ChunkReader {
+        &mut self.reader
+    }
+
     /// Chunks that were looked for and are nowhere.
     pub(super) fn into_missing(self) -> HashSet<ChunkId> {
         self.missing
@@ -76,6 +81,7 @@ impl Presence {
         let mut lost = Vec::new();
         let Some(root) = component.root.clone() else { return Ok(lost) };
         let mut walk = Walk::new(root, component.name.as_str().as_bytes());
+        let mut names = FirstNames::default();
         loop {
             match walk.next(&mut self.reader) {
                 Ok(None) => return Ok(lost),
@@ -85,8 +91,11 @@ impl Presence {
                     *entries += 1;
                     if self.is_known_tree(&node) {
                         walk.skip();
-                    } else if let Err(cause) = self.check_node(&node) {
+                    } else if let Err(cause) =
+                        names.name(walk.path(), &node).and_then(|_| self.check_node(&node, progress))
+                    {
                         if !cause.is_damage() {
+                            progress::check(progress)?;
                             return Err(cause.into());
                         }
                         if node.is_directory() {
@@ -120,19 +129,20 @@ impl Presence {
         !self.seen_trees.insert(identity)
     }
 
-    fn check_node(&mut self, node: &Node) -> Result<(), model::Error> {
+    fn check_node(&mut self, node: &Node, progress: &dyn Progress) -> Result<(), model::Error> {
         match &node.kind {
-            NodeKind::File { content, .. } => self.check_content(content),
-            NodeKind::Directory { tree } => self.check_content(tree),
+            NodeKind::File { content, .. } => self.check_content(content, progress),
+            NodeKind::Directory { tree } => self.check_content(tree, progress),
             _ => Ok(()),
         }
     }
 
-    fn check_content(&mut self, content: &Content) -> Result<(), model::Error> {
+    fn check_content(&mut self, content: &Content, progress: &dyn Progress) -> Result<(), model::Error> {
         let mut chunks = ContentReader::new(content.clone())?;
         let mut len_bytes = 0;
         let mut first_missing = None;
         while let Some(chunk) = chunks.next(&mut self.reader)? {
+            progress::check(progress).map_err(repo::Error::from)?;
             // Some of its places may be untrue: those of another length are.
             let lengths = self.reader.index().locations(&chunk.id).map(|location| location.len_bytes);
             let Some(found_bytes) = lengths.min_by_key(|found| *found != chunk.len_bytes) else {

@@ -7,6 +7,7 @@ mod deltas;
 mod export;
 mod faults;
 mod forged;
+mod forged_trees;
 mod forgotten;
 mod harm;
 mod import;

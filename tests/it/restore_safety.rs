@@ -154,7 +154,7 @@ fn what_changed_its_kind_is_restored() {
     }
 }
 
-fn node(name: &[u8], mode: u32, kind: NodeKind) -> Node {
+pub(super) fn node(name: &[u8], mode: u32, kind: NodeKind) -> Node {
     let time = FileTime { secs: 1_000_000_000, nanos: 0 };
     let (uid, gid) = (rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw());
     Node {
@@ -190,7 +190,16 @@ fn directory(transaction: &mut Transaction<'_>, name: &[u8], entries: &[Node]) -
 }
 
 /// Writes a snapshot whose component `models` has what `entries` gives.
-fn craft(system: &System, entries: impl FnOnce(&mut Transaction<'_>) -> Vec<Node>) -> String {
+pub(super) fn craft(system: &System, entries: impl FnOnce(&mut Transaction<'_>) -> Vec<Node>) -> String {
+    craft_component(system, |_| {}, entries)
+}
+
+/// The same, with what `change` makes of the component.
+pub(super) fn craft_component(
+    system: &System,
+    change: impl FnOnce(&mut Component),
+    entries: impl FnOnce(&mut Transaction<'_>) -> Vec<Node>,
+) -> String {
     let storage = larder::storage::open(&system.path("backups").to_string_lossy(), &larder::rooted::Trust::default());
     let repository = Repository::open_or_create(Arc::from(storage)).expect("repository");
     let (reservation, time) = backup::reserve(&repository).expect("a name");
@@ -201,6 +210,7 @@ fn craft(system: &System, entries: impl FnOnce(&mut Transaction<'_>) -> Vec<Node
     let name = "models".parse().expect("a name");
     let mut component = Component::new(name, ComponentKind::Directory, "models".to_owned(), Consistency::Live);
     component.root = Some(root);
+    change(&mut component);
     let snapshot = snapshot(reservation.name(), time, component);
     finished.commit(&reservation, &encode_snapshot(&snapshot)).expect("commit");
     snapshot.name.to_string()

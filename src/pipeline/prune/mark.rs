@@ -40,7 +40,7 @@ impl Marker {
                 let marked = match walk.next(reader) {
                     Ok(None) => break,
                     Ok(Some(Step::Leave)) => Ok(()),
-                    Ok(Some(Step::Entry(node))) => match self.node(reader, &node, each) {
+                    Ok(Some(Step::Entry(node))) => match self.node(reader, &node, &mut each_until(each, progress)) {
                         Ok(true) => Ok(()),
                         Ok(false) => {
                             walk.skip();
@@ -92,9 +92,20 @@ fn content_chunks(reader: &mut ChunkReader, content: &Content, each: Each<'_>) -
     Ok(())
 }
 
+/// The same, until the work should stop: a content may be very long.
+fn each_until<'a>(each: Each<'a>, progress: &'a dyn Progress) -> impl FnMut(&ChunkId) -> Result<(), repo::Error> + 'a {
+    move |chunk| {
+        progress::check(progress)?;
+        each(chunk)
+    }
+}
+
 fn lost(snapshot: &Snapshot, path: &[u8], source: model::Error) -> Error {
     if source.is_damage() {
         return Error::Lost { snapshot: snapshot.name.to_string(), path: show_path(path), source };
     }
-    source.into()
+    match source {
+        model::Error::Repo(repo::Error::Cancelled(cancelled)) => cancelled.into(),
+        source => source.into(),
+    }
 }

@@ -67,13 +67,4 @@ impl TreeRestore<'_> {
         }
         Ok(())
     }
-
-    pub(super) fn forget_link(&mut self, identity: (u64, u64)) {
-        if let Some((_, left)) = self.links.get_mut(&identity) {
-            *left = left.saturating_sub(1);
-            if *left == 0 {
-                self.links.remove(&identity);
-            }
-        }
-    }
 }

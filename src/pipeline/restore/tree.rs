@@ -3,7 +3,7 @@
 //! Entries are visited in order; files are collected into groups, filled together while the next groups are collected, and
 //! then put in place one by one, with the directories around them finished last.
 
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::sync::Arc;
 
 use super::compare::same_content;
@@ -15,7 +15,7 @@ use super::{ComponentRestore, with_causes};
 use crate::limits::{
     RESTORE_CACHE_BYTES, RESTORE_CHUNKS_MAX, RESTORE_FILES_MAX, RESTORE_GROUPS_MAX, RESTORE_PATHS_BYTES_MAX,
 };
-use crate::model::{Component, ContentReader, Node, NodeKind, Step, Walk, is_empty_tree, show_path};
+use crate::model::{Component, ContentReader, FirstNames, Name, Node, NodeKind, Step, Walk, is_empty_tree, show_path};
 use crate::pipeline::Error;
 use crate::pipeline::presence::LostPath;
 use crate::progress::{self, Progress};
@@ -74,8 +74,8 @@ pub(super) struct TreeRestore<'a> {
     pub(super) left_out: LeftOut,
     /// Files with several names whose first one could not be restored.
     pub(super) failed_links: HashSet<Vec<u8>>,
-    /// Where the first name of each file with several names was restored, and how many are still to come.
-    pub(super) links: HashMap<(u64, u64), (Vec<u8>, u64)>,
+    /// Where the first name of each file with several names was restored.
+    names: FirstNames,
 }
 
 impl<'a> TreeRestore<'a> {
@@ -136,7 +136,7 @@ impl<'a> TreeRestore<'a> {
             filling: VecDeque::new(),
             left_out: target.left_out,
             failed_links: HashSet::new(),
-            links: HashMap::new(),
+            names: FirstNames::default(),
         })
     }
 
@@ -301,21 +301,22 @@ impl<'a> TreeRestore<'a> {
         if node.is_directory() {
             return self.enter(path, node, existing.as_ref(), result).map(|()| Entered::Yes);
         }
-        if let Some(identity) = node.hard_link_identity() {
-            if let Some((first, _)) = self.links.get(&identity) {
-                let first = first.clone();
-                self.forget_link(identity);
-                return self.link(first, path, result).map(|()| Entered::No);
+        let name = self.names.name(path, &node)?;
+        match &name {
+            Name::First => {}
+            Name::Again(first) => return self.link(first.clone(), path, result).map(|()| Entered::No),
+            Name::Changed(first) => {
+                let (path, first) = (show_path(walk_path), show_path(first));
+                result.notes.push(format!(
+                    "{path}: it was written to while it was saved, and is no more the same file as {first}"
+                ));
             }
-            self.links.insert(identity, (path.to_vec(), node.links - 1));
         }
         match node.kind {
             NodeKind::File { .. } => {
                 let restored = self.file(path, &node, existing, result, progress);
-                if restored.is_err()
-                    && let Some(identity) = node.hard_link_identity()
-                {
-                    self.links.remove(&identity);
+                if restored.is_err() && name == Name::First {
+                    self.names.forget(&node);
                 }
                 restored?;
             }

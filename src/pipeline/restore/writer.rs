@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use crate::chunk::ChunkRef;
-use crate::id::ChunkId;
 use crate::index::Location;
 use crate::model;
 use crate::pipeline::Error;
@@ -55,9 +54,20 @@ impl Filling {
 
 struct Write {
     location: Location,
-    chunk: ChunkId,
+    chunk: ChunkRef,
     file: Arc<Filling>,
     offset: u64,
+}
+
+impl Write {
+    /// What is longer than the file says would be written over what follows.
+    fn fill(&self, bytes: &[u8]) -> Result<(), Error> {
+        if bytes.len() != self.chunk.len_bytes as usize {
+            let why = format!("chunk {} has another length than it lists", self.chunk.id);
+            return Err(model::Error::Damaged { what: "content", why }.into());
+        }
+        self.file.fill(self.offset, bytes)
+    }
 }
 
 /// Neighbouring blocks for one thread, the chunks of a block together. It holds its group until it is done with it.
@@ -106,7 +116,7 @@ impl ChunkWriter {
     pub(super) fn add_chunk(&mut self, file: &Arc<Filling>, offset: u64, chunk: ChunkRef) -> Result<(), model::Error> {
         let location = self.reader.locate(chunk.id)?;
         file.missing.fetch_add(1, Ordering::Relaxed);
-        self.writes.push(Write { location, chunk: chunk.id, file: Arc::clone(file), offset });
+        self.writes.push(Write { location, chunk, file: Arc::clone(file), offset });
         Ok(())
     }
 
@@ -163,10 +173,10 @@ impl Worker {
                     break;
                 }
                 // Perhaps the chunk was stored a second time; otherwise this says what is wrong with the first.
-                let read = self.reader.read_at(write.chunk, write.location);
-                let read = read.or_else(|_: repo::Error| self.reader.read(write.chunk));
-                match read.map_err(Error::from).and_then(|data| write.file.fill(write.offset, &data)) {
-                    Ok(()) => progress.advance(write.location.len_bytes.into()),
+                let read = self.reader.read_at(write.chunk.id, write.location);
+                let read = read.or_else(|_: repo::Error| self.reader.read(write.chunk.id));
+                match read.map_err(Error::from).and_then(|data| write.fill(&data)) {
+                    Ok(()) => progress.advance(write.chunk.len_bytes.into()),
                     Err(error) => write.file.fail(error),
                 }
             }
@@ -178,6 +188,7 @@ impl Worker {
 mod tests {
     use super::*;
     use crate::clock::LocalTime;
+    use crate::id::ChunkId;
     use crate::model::{Content, NodeKind};
     use crate::pack::PackKind;
     use crate::progress::Silent;

@@ -9,11 +9,12 @@ mod throwaway;
 pub(super) use data::{Found, check_blocks, check_names, list};
 pub use test_restore::{ComponentTest, Servers, TestPlaces, test_restore};
 
+use super::database::SavedDatabase;
 use super::presence::{LostPath, Presence};
 use super::restore::with_causes;
 use super::{Error, lookup};
 use crate::index;
-use crate::model::{Snapshot, SnapshotName};
+use crate::model::{self, Snapshot, SnapshotName};
 use crate::progress::Progress;
 use crate::repo::Repository;
 
@@ -129,6 +130,9 @@ pub fn verify(
     for snapshot in &snapshots {
         report.snapshots.push(snapshot.name.to_string());
         walk(snapshot, &mut presence, &mut report, progress)?;
+        if options.read_data {
+            check_records(snapshot, &mut presence, &mut report)?;
+        }
     }
     report.damage.sort();
     report.damage.dedup();
@@ -185,6 +189,22 @@ pub(super) fn check_segments(
     for (segment, count) in repository.contradicted(presence.index(), progress)? {
         report
             .damaged(format!("index/{segment}"), format!("it lists {count} chunks where their packs do not have them"));
+    }
+    Ok(())
+}
+
+/// Reads what a restore has to understand of databases, as it does.
+fn check_records(snapshot: &Snapshot, presence: &mut Presence, report: &mut VerifyReport) -> Result<(), Error> {
+    for component in snapshot.components.iter().filter(|component| component.database.is_some()) {
+        let path = component.name.as_str().as_bytes().to_vec();
+        match SavedDatabase::find(presence.reader(), component).and_then(|saved| saved.plain().map(drop)) {
+            Err(Error::Model(cause)) if cause.is_damage() || !matches!(cause, model::Error::Repo(_)) => {
+                report.affected.add(&snapshot.name, &LostPath { path, cause });
+            }
+            Err(error @ (Error::Model(_) | Error::Repo(_))) => return Err(error),
+            // Without a dump there is nothing to understand.
+            Ok(()) | Err(_) => {}
+        }
     }
     Ok(())
 }

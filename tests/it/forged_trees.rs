@@ -1,0 +1,128 @@
+//! Trees, lists and records that somebody has forged under their right ids: they cost no more than an honest one, and what
+//! cannot be right is named as damage.
+
+use std::process::Stdio;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use larder::chunk::ChunkRef;
+use larder::id::ChunkId;
+use larder::model::{ComponentKind, Content, DatabaseFacts, FileTime, Node, NodeKind};
+use larder::pack::PackKind;
+use larder::repo::Transaction;
+
+use super::restore_safety::{craft, craft_component, node};
+use super::support::{DAMAGE, Run, System};
+
+/// Much longer than any of these commands takes.
+const PATIENCE: Duration = Duration::from_secs(30);
+const PAUSE: Duration = Duration::from_millis(20);
+
+fn stored(transaction: &mut Transaction<'_>, kind: PackKind, bytes: &[u8]) -> ChunkRef {
+    let id = ChunkId::of(bytes);
+    transaction.store(kind, id, bytes).expect("stored");
+    ChunkRef { id, len_bytes: u32::try_from(bytes.len()).expect("a chunk") }
+}
+
+fn file_of(name: &[u8], content: Content) -> Node {
+    let size_bytes = content.len_bytes;
+    let kind = NodeKind::File { content, holes: Vec::new() };
+    Node { size_bytes, ..node(name, 0o644, kind) }
+}
+
+fn file(transaction: &mut Transaction<'_>, name: &[u8], bytes: &[u8]) -> Node {
+    let chunk = stored(transaction, PackKind::Data, bytes);
+    file_of(name, Content { len_bytes: bytes.len() as u64, depth: 0, chunks: vec![chunk] })
+}
+
+/// A run that has to end soon.
+fn run_soon(system: &System, arguments: &[&str]) -> Run {
+    let mut command = system.command(arguments);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary runs");
+    let deadline = Instant::now() + PATIENCE;
+    while child.try_wait().expect("wait").is_none() {
+        if Instant::now() > deadline {
+            child.kill().expect("kill");
+            panic!("{arguments:?} does not end");
+        }
+        thread::sleep(PAUSE);
+    }
+    Run::from_output(&child.wait_with_output().expect("it has ended"))
+}
+
+/// Lists of a few KiB that name each other again and again were followed for years.
+#[test]
+fn lists_that_repeat_themselves_end_where_the_file_does() {
+    let system = System::with_model("mine");
+    system.create();
+    let name = craft(&system, |transaction| {
+        let mut chunk = stored(transaction, PackKind::Data, b"a chunk");
+        for _ in 0..6 {
+            let entry: Vec<u8> = [&chunk.id.as_bytes()[..], &chunk.len_bytes.to_le_bytes()].concat();
+            chunk = stored(transaction, PackKind::Tree, &entry.repeat(200));
+        }
+        vec![file_of(b"endless", Content { len_bytes: 700, depth: 6, chunks: vec![chunk; 200] })]
+    });
+    let out = system.path("out").to_string_lossy().into_owned();
+    for arguments in [
+        &["verify", &name][..],
+        &["verify", "--all", "--read-data"],
+        &["restore", &name, "--target", &out],
+        &["cat", &format!("{name}:models/endless")],
+        &["prune", "--force"],
+        &["create"],
+        &["repair"],
+    ] {
+        let run = run_soon(&system, arguments);
+        let is_fine = arguments[0] == "create";
+        assert_eq!(run.code, Some(if is_fine { 0 } else { DAMAGE }), "{arguments:?}: {run:?}");
+    }
+}
+
+/// Two names of one file with different contents: the first one was given for both, without a word.
+#[test]
+fn names_of_one_file_that_differ_are_damage_and_those_that_were_written_to_are_two_files() {
+    let system = System::new();
+    let linked = |transaction: &mut Transaction<'_>, name: &[u8], bytes: &[u8]| Node {
+        inode: 7,
+        links: 2,
+        ..file(transaction, name, bytes)
+    };
+    let forged =
+        craft(&system, |transaction| vec![linked(transaction, b"a", b"this"), linked(transaction, b"b", b"that")]);
+    let out = system.path("out").to_string_lossy().into_owned();
+    system.run(&["verify", &forged]).ended(DAMAGE).shows("models/b").shows("other content");
+    system.run(&["restore", &forged, "--target", &out]).ended(DAMAGE).says("models/b");
+    assert_eq!(system.read("out/models/a"), b"this");
+    assert!(!system.exists("out/models/b"));
+
+    let changed = craft(&system, |transaction| {
+        let later = FileTime { secs: 1_000_000_001, nanos: 0 };
+        vec![linked(transaction, b"a", b"this"), Node { ctime: later, ..linked(transaction, b"b", b"that") }]
+    });
+    system.ok(&["verify", &changed]);
+    let run = system.run(&["restore", &changed, "--target", &out]);
+    run.ended(0).says("no more the same file");
+    assert_eq!((system.read("out/models/a"), system.read("out/models/b")), (b"this".to_vec(), b"that".to_vec()));
+}
+
+/// What a restore of a database called damaged, a check of all data did not look at.
+#[test]
+fn records_of_a_database_are_checked_as_a_restore_reads_them() {
+    for (name, bytes) in [("tables.json", "{\"version\": 1}"), ("roles.json", "{}")] {
+        let system = System::new();
+        let as_database = |component: &mut larder::model::Component| {
+            component.kind = ComponentKind::Database;
+            component.database = Some(DatabaseFacts::default());
+        };
+        let snapshot = craft_component(&system, as_database, |transaction| {
+            let mut entries = vec![file(transaction, name.as_bytes(), bytes.as_bytes())];
+            if name == "roles.json" {
+                entries.insert(0, file(transaction, b"database.sql", b"SELECT 1;"));
+            }
+            entries
+        });
+        system.run(&["verify", &snapshot, "--read-data"]).ended(DAMAGE).shows("LOST");
+        system.run(&["verify", "--all", "--read-data"]).ended(DAMAGE).shows("LOST");
+    }
+}
