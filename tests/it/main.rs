@@ -19,6 +19,7 @@ mod links;
 mod listing;
 mod metadata;
 mod mounts;
+mod mutations;
 mod parity;
 mod power;
 mod prune;
