@@ -1,6 +1,7 @@
 //! What the configuration says of volumes, what `plan` says of them, and volumes that are restored elsewhere.
 
 use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 
 use serde_json::Value;
 
@@ -246,4 +247,32 @@ fn a_label_says_how_writers_are_held_where_the_file_does_not() {
     stack.start("three", (&volume, "/x"), &["--label", "larder.quiesce=sometimes"], &command);
     let refused = stack.larder(&["plan"]).exits(3);
     assert!(refused.stderr.contains("larder.quiesce=sometimes") && refused.stderr.contains("pause, stop or none"));
+}
+
+/// Bits that make a program run as its owner are set only where the owner was, and root can set every owner.
+#[test]
+fn owners_and_set_user_id_bits_of_a_volume_come_back() {
+    let stack = Stack::bare();
+    stack.start_models();
+    let root = stack.mountpoint(&stack.volume("ollama_data"));
+    let of = |path: &std::path::Path| {
+        let metadata = path.metadata().expect("it is there");
+        (metadata.uid(), metadata.gid(), metadata.mode() & 0o7777)
+    };
+    let set = |path: &std::path::Path, owner: u32, mode: u32| {
+        chown(path, Some(owner), Some(owner)).expect("root");
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("root");
+    };
+    for method in ["mountpoint", "engine"] {
+        stack.configure(&format!("[volumes.ollama_data]\nmethod = \"{method}\"\n"));
+        stack.write("ollama_data", "program", b"runs as its owner");
+        set(&root, 999, 0o750);
+        set(&root.join("program"), 999, 0o6755);
+        let name = stack.create()["name"].as_str().expect("a name").to_owned();
+        fs::remove_file(root.join("program")).expect("it is there");
+        set(&root, 0, 0o755);
+        let components = ["--components", "docker_volume_ollama_data", "--force", "--no-snapshot"];
+        stack.larder(&[&["restore", &name], &components[..]].concat()).exits(0);
+        assert_eq!((of(&root), of(&root.join("program"))), ((999, 999, 0o750), (999, 999, 0o6755)), "{method}");
+    }
 }
