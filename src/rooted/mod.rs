@@ -144,11 +144,11 @@ impl RootedDir {
         names_in(&directory)
     }
 
-    /// Opens a regular file for reading.
+    /// Opens a regular file for reading, and says what was opened.
     ///
     /// # Errors
     /// Those of [`open_file`].
-    pub fn open_file(&mut self, path: &[u8]) -> io::Result<File> {
+    pub fn open_file(&mut self, path: &[u8]) -> io::Result<(File, Status)> {
         let (parent, name) = self.parent(path)?;
         open_file(parent.as_fd(), name, OFlags::empty())
     }
@@ -201,11 +201,11 @@ pub fn open_beneath(around: impl AsFd, path: &[u8], flags: OFlags) -> Result<Own
     openat2(around, path, flags, Mode::empty(), resolve)
 }
 
-/// Opens a regular file for reading by its name, without waiting for anybody.
+/// Opens a regular file for reading by its name, without waiting for anybody, and says what was opened.
 ///
 /// # Errors
 /// Those of the operating system; `InvalidInput` when it is not a regular file.
-pub fn open_file(around: BorrowedFd<'_>, name: &[u8], flags: OFlags) -> io::Result<File> {
+pub fn open_file(around: BorrowedFd<'_>, name: &[u8], flags: OFlags) -> io::Result<(File, Status)> {
     let flags = flags | OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     regular(openat2(around, name, flags, Mode::empty(), within())?)
 }
@@ -216,7 +216,7 @@ pub fn open_file(around: BorrowedFd<'_>, name: &[u8], flags: OFlags) -> io::Resu
 /// Those of [`open_file`].
 pub fn open_named(path: &Path) -> io::Result<File> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    regular(rustix::fs::open(path, flags, Mode::empty())?)
+    Ok(regular(rustix::fs::open(path, flags, Mode::empty())?)?.0)
 }
 
 /// The text of a file that somebody named, up to a length; see [`open_named`].
@@ -232,9 +232,10 @@ pub fn read_named(path: &Path, len_bytes_max: u64) -> io::Result<String> {
     Ok(text)
 }
 
-fn regular(file: OwnedFd) -> io::Result<File> {
-    if Status::of(&file)?.is_file() {
-        return Ok(File::from(file));
+fn regular(file: OwnedFd) -> io::Result<(File, Status)> {
+    let status = Status::of(&file)?;
+    if status.is_file() {
+        return Ok((File::from(file), status));
     }
     Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"))
 }

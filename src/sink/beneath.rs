@@ -1,8 +1,7 @@
 //! A directory that nothing written through it can leave: through no link, onto no other mount.
 
 use std::fs::File;
-use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -30,14 +29,6 @@ impl From<Status> for Existing {
 }
 
 impl Existing {
-    /// What a file is open on.
-    ///
-    /// # Errors
-    /// Those of the operating system.
-    pub fn of(file: impl AsFd) -> io::Result<Self> {
-        Ok(Self { status: Status::of(file)? })
-    }
-
     /// Whether it is a directory.
     #[must_use]
     pub fn is_directory(&self) -> bool {
@@ -280,12 +271,13 @@ impl Beneath {
         unlinkat(&parent, name, flags).map_err(|errno| self.failed("remove", path, errno))
     }
 
-    /// Opens a regular file for reading.
+    /// Opens a regular file for reading, and says what was opened: it may be another one than was looked at.
     ///
     /// # Errors
     /// [`Error::Io`].
-    pub fn open_file(&mut self, path: &[u8]) -> Result<File, Error> {
-        self.tree.open_file(path).map_err(|error| Error::io("open", self.show(path), error))
+    pub fn open_file(&mut self, path: &[u8]) -> Result<(File, Existing), Error> {
+        let opened = self.tree.open_file(path).map_err(|error| Error::io("open", self.show(path), error));
+        opened.map(|(file, status)| (file, Existing { status }))
     }
 
     /// The directory at a path, opened.

@@ -63,7 +63,7 @@ impl Excludes {
 /// Whether an open directory carries the tag of <https://bford.info/cachedir/>.
 #[must_use]
 pub fn is_tagged_cache(directory: BorrowedFd<'_>) -> bool {
-    open_file(directory, CACHE_TAG_NAME, OFlags::empty()).is_ok_and(is_cache_tag)
+    open_file(directory, CACHE_TAG_NAME, OFlags::empty()).is_ok_and(|(tag, _)| is_cache_tag(tag))
 }
 
 fn is_cache_tag(mut file: File) -> bool {

@@ -51,12 +51,11 @@ impl<'a> FileReader<'a> {
     pub fn open(place: &Place<'a>) -> io::Result<Self> {
         let open = |flags| open_file(place.directory, place.name, flags);
         // Reading should not change the access time; only the owner may ask for that.
-        let file = match open(OFlags::NOATIME) {
+        let (file, before) = match open(OFlags::NOATIME) {
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => open(OFlags::empty())?,
             opened => opened?,
         };
         let opened = SystemTime::now();
-        let before = Status::of(&file)?;
         let mut reader =
             Self { place: *place, file, opened, before, runs: Vec::new(), run: 0, position: 0, cut_short: None };
         reader.runs = reader.data_runs();

@@ -159,7 +159,7 @@ impl Visitor for Fetch<'_> {
     }
 
     fn file(&mut self, _node: Node, place: &Place<'_>) -> Result<(), Stop> {
-        self.read(open_file(place.directory, place.name, OFlags::empty()), place.path)
+        self.read(open_file(place.directory, place.name, OFlags::empty()).map(|(file, _)| file), place.path)
     }
 
     fn special(&mut self, _node: Node, _place: Option<&Place<'_>>) -> Result<(), Stop> {

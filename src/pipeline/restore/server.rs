@@ -117,7 +117,7 @@ impl TestServer {
         let mut beneath = Beneath::open(root, &Trust::default())?;
         let within = |name: &str| Path::new(data).join(name).into_os_string().into_vec();
         let mut version = String::new();
-        beneath.open_file(&within("PG_VERSION"))?.take(VERSION_BYTES_MAX).read_to_string(&mut version).map_err(
+        beneath.open_file(&within("PG_VERSION"))?.0.take(VERSION_BYTES_MAX).read_to_string(&mut version).map_err(
             |source| sink::Error::io("read", root.join(data).join("PG_VERSION").display().to_string(), source),
         )?;
         for signal in ["standby.signal", "recovery.signal"] {

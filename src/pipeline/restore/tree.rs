@@ -383,8 +383,7 @@ impl<'a> TreeRestore<'a> {
         let in_the_way = existing.as_ref().is_some_and(Existing::is_directory);
         if existing.is_some_and(|existing| existing.is_file_of(node.size_bytes)) {
             let ids = self.repository.ids();
-            let file = self.beneath()?.open_file(path)?;
-            let opened = Existing::of(&file).map_err(|source| sink::Error::io("look at", show_path(path), source))?;
+            let (file, opened) = self.beneath()?.open_file(path)?;
             if opened.is_file_of(node.size_bytes)
                 && opened.may_become(node)
                 && same_content(&mut self.reader, ids, &file, node)?

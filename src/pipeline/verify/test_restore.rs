@@ -266,9 +266,8 @@ fn test_files(
         test.files += 1;
         test.bytes += node.size_bytes;
         let same = match beneath.open_file(walk.path().get(base..).unwrap_or_default()) {
-            Ok(file) => {
-                let right_length = file.metadata().is_ok_and(|metadata| metadata.len() == node.size_bytes);
-                right_length && same_content(&mut reader, repository.ids(), &file, &node)?
+            Ok((file, opened)) => {
+                opened.is_file_of(node.size_bytes) && same_content(&mut reader, repository.ids(), &file, &node)?
             }
             Err(_) => false,
         };
