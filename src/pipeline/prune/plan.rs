@@ -1,5 +1,6 @@
 //! What a prune would do: which snapshots go, and what becomes of the packs then. Nothing is changed.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::mark::Marker;
@@ -9,7 +10,7 @@ use crate::model::{Retention, Rule, Snapshot, SnapshotName, Verdict, decide};
 use crate::pipeline::{Error, lookup};
 use crate::progress::Progress;
 use crate::repo::{self, ChunkReader, Collection, CollectionSums, Limits, Live, Repository};
-use crate::storage::Area;
+use crate::storage::{Area, Key, Listed};
 
 /// What to keep, and how much to do.
 #[derive(Debug, Clone, Default)]
@@ -216,6 +217,9 @@ fn is_kept(decisions: &[Decision], number: usize) -> bool {
     decisions.get(number).is_some_and(Decision::is_kept)
 }
 
+/// Bytes that parity may have beside shards.
+const PARITY_ROOM_BYTES: u64 = 1 << 20;
+
 /// Bytes that the repository takes.
 pub(super) struct Taken {
     packs: u64,
@@ -230,17 +234,23 @@ pub(super) struct Taken {
 
 impl Taken {
     pub(super) fn by(repository: &Repository) -> Result<Self, Error> {
-        let sum = |area: Area| -> Result<u64, Error> {
+        let mut lengths: HashMap<Key, u64> = HashMap::new();
+        let mut sum = |area: Area| -> Result<u64, Error> {
             let listed = repository.storage().list(area).map_err(repo::Error::from)?;
-            Ok(listed.iter().map(|object| object.len_bytes).sum())
+            let total = listed.iter().map(|object| object.len_bytes).sum();
+            lengths.extend(listed.into_iter().map(|object| (Key::new(area, object.name), object.len_bytes)));
+            Ok(total)
         };
-        Ok(Self {
-            packs: sum(Area::Packs)?,
-            index: sum(Area::Index)?,
-            parity: sum(Area::Parity)?,
-            manifests: sum(Area::Snapshots)?,
-            forgotten: sum(Area::Forgotten)?,
-        })
+        let (packs, index) = (sum(Area::Packs)?, sum(Area::Index)?);
+        let (manifests, forgotten) = (sum(Area::Snapshots)?, sum(Area::Forgotten)?);
+        // No snapshot goes for what belongs to nothing, or is longer than what it is to mend with all that comes with it.
+        let of_object = |parity: &Listed| {
+            let object = Key::from_flat_name(&parity.name)?;
+            Some(parity.len_bytes.min(lengths.get(&object)?.saturating_mul(2).saturating_add(PARITY_ROOM_BYTES)))
+        };
+        let parity = repository.storage().list(Area::Parity).map_err(repo::Error::from)?;
+        let parity = parity.iter().filter_map(of_object).sum();
+        Ok(Self { packs, index, parity, manifests, forgotten })
     }
 
     pub(super) const fn sum(&self) -> u64 {

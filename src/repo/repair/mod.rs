@@ -15,6 +15,7 @@ pub use salvage::Salvaged;
 
 use super::{Error, Lock, Repository};
 use crate::id::PackId;
+use crate::limits::PACK_BYTES_MAX;
 use crate::parity::{self, Restored};
 use crate::storage::{Area, Key, PutMode, Storage};
 
@@ -97,9 +98,13 @@ fn has_objects(storage: &dyn Storage) -> Result<bool, Error> {
     Ok(!storage.list(Area::Packs)?.is_empty() || !storage.list(Area::Snapshots)?.is_empty())
 }
 
-/// Copies the object, piece by piece, to a free name in the quarantine, and deletes it.
+/// Copies the object, piece by piece, to a free name in the quarantine, and deletes it. One that is longer than any object may
+/// be stays where it is: it may be a hole that takes no room, and its copy would fill the disk.
 fn set_aside(storage: &dyn Storage, key: &Key) -> Result<String, Error> {
     let len_bytes = storage.stat(key)?;
+    if len_bytes > PACK_BYTES_MAX {
+        return Ok(key.path());
+    }
     let name = key.flat_name();
     let names = (1..).map(|number| if number == 1 { name.clone() } else { format!("{name}.{number}") });
     for name in names {
