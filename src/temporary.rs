@@ -36,6 +36,7 @@ impl TemporaryFolder {
         let mut builder = tempfile::Builder::new();
         let folder = builder.prefix(prefix).permissions(Permissions::from_mode(0o700)).tempdir_in(parent)?;
         let path = folder.path().to_owned();
+        close_to_others(open_folder(CWD, &path)?)?;
         Ok(Self { folder: Some(folder), path })
     }
 
@@ -65,6 +66,21 @@ impl TemporaryFolder {
             None => Ok(()),
         }
     }
+}
+
+/// Takes from a new folder what the folder around it hands down to all that is made in it: rights of others by access control
+/// lists.
+///
+/// # Errors
+/// Those of the operating system.
+pub fn close_to_others(folder: impl AsFd) -> io::Result<()> {
+    for list in ["system.posix_acl_access", "system.posix_acl_default"] {
+        match rustix::fs::fremovexattr(&folder, list) {
+            Ok(()) | Err(Errno::NODATA | Errno::NOTSUP) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+    Ok(())
 }
 
 impl Drop for TemporaryFolder {

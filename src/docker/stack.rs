@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{Container, Engine, Error, State, Volume};
-use crate::rooted::{Trust, read_named};
+use crate::rooted::Trust;
 
 const PROJECT: &str = "com.docker.compose.project";
 const WORKING_DIRECTORY: &str = "com.docker.compose.project.working_dir";
@@ -251,7 +251,7 @@ fn is_anonymous(volume: &Volume) -> bool {
 fn named_project(directory: &Path, trust: &Trust) -> Option<(String, bool)> {
     let value_in = |file: &str, key: &str| {
         let path = directory.join(file);
-        let text = read_named(&path, FILE_BYTES_MAX).ok()?;
+        let text = trust.read_named(&path, FILE_BYTES_MAX).ok()?;
         let value = text.lines().find_map(|line| line.strip_prefix(key))?;
         let value = value.split(" #").next().unwrap_or_default().trim().trim_matches(['"', '\'']);
         is_project_name(value).then(|| (value.to_owned(), trust.open_file(&path).is_ok()))

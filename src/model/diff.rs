@@ -42,50 +42,73 @@ pub fn diff<E: From<Error>>(
     report: &mut dyn FnMut(Difference<'_>) -> Result<(), E>,
 ) -> Result<(), E> {
     let mut path = path.to_vec();
-    Differ { reader, report, depth: 0 }.node(&mut path, old, new)
-}
-
-struct Differ<'a, E> {
-    reader: &'a mut ChunkReader,
-    report: &'a mut dyn FnMut(Difference<'_>) -> Result<(), E>,
-    depth: usize,
-}
-
-impl<E: From<Error>> Differ<'_, E> {
-    fn node(&mut self, path: &mut Vec<u8>, old: Option<&Node>, new: Option<&Node>) -> Result<(), E> {
-        if let Some(change) = change(old, new) {
-            (self.report)(Difference { path, change, old, new })?;
-        }
-        let (old_tree, new_tree) = (tree(old), tree(new));
-        if old_tree == new_tree {
-            return Ok(());
-        }
-        if self.depth >= TREE_DEPTH_MAX {
-            return Err(Error::TooLarge { what: "depth of the tree" }.into());
-        }
-        self.depth += 1;
-        let mut old_nodes = old_tree.map(|tree| TreeReader::new(tree.clone())).transpose()?;
-        let mut new_nodes = new_tree.map(|tree| TreeReader::new(tree.clone())).transpose()?;
-        let mut old = next(&mut old_nodes, self.reader)?;
-        let mut new = next(&mut new_nodes, self.reader)?;
-        while let Some(name) = [&old, &new].into_iter().flatten().map(|node| node.name.clone()).min() {
-            let old_here = old.take_if(|node| node.name == name);
-            let new_here = new.take_if(|node| node.name == name);
-            let path_len = path.len();
-            path.push(b'/');
-            path.extend_from_slice(&name);
-            self.node(path, old_here.as_ref(), new_here.as_ref())?;
-            path.truncate(path_len);
-            if old_here.is_some() {
-                old = next(&mut old_nodes, self.reader)?;
+    let mut levels: Vec<Level> = Vec::new();
+    let mut entered = enter(reader, (&path, old, new), report)?;
+    loop {
+        if let Some(level) = entered.take() {
+            // A reader of one tree goes no deeper.
+            if levels.len() >= TREE_DEPTH_MAX {
+                return Err(Error::TooLarge { what: "depth of the tree" }.into());
             }
-            if new_here.is_some() {
-                new = next(&mut new_nodes, self.reader)?;
-            }
+            levels.push(level);
         }
-        self.depth -= 1;
-        Ok(())
+        let Some(level) = levels.last_mut() else { return Ok(()) };
+        path.truncate(level.path_len);
+        let Some((old, new)) = level.next(reader)? else {
+            levels.pop();
+            continue;
+        };
+        let name = old.as_ref().or(new.as_ref()).map(|node| node.name.clone()).unwrap_or_default();
+        path.push(b'/');
+        path.extend_from_slice(&name);
+        entered = enter(reader, (&path, old.as_ref(), new.as_ref()), report)?;
     }
+}
+
+/// Two directories that are being compared.
+struct Level {
+    trees: [Option<TreeReader>; 2],
+    /// The next node of each.
+    nodes: [Option<Node>; 2],
+    path_len: usize,
+}
+
+impl Level {
+    /// The nodes of the next name, of the first tree and of the second one.
+    fn next(&mut self, reader: &mut ChunkReader) -> Result<Option<(Option<Node>, Option<Node>)>, Error> {
+        let Some(name) = self.nodes.iter().flatten().map(|node| node.name.clone()).min() else { return Ok(None) };
+        let mut found = [None, None];
+        for ((tree, node), found) in self.trees.iter_mut().zip(&mut self.nodes).zip(&mut found) {
+            *found = node.take_if(|node| node.name == name);
+            if found.is_some() {
+                *node = next(tree, reader)?;
+            }
+        }
+        let [old, new] = found;
+        Ok(Some((old, new)))
+    }
+}
+
+/// Reports how two nodes differ; gives what is in them when that is to be compared, too.
+fn enter<E: From<Error>>(
+    reader: &mut ChunkReader,
+    (path, old, new): (&[u8], Option<&Node>, Option<&Node>),
+    report: &mut dyn FnMut(Difference<'_>) -> Result<(), E>,
+) -> Result<Option<Level>, E> {
+    if let Some(change) = change(old, new) {
+        report(Difference { path, change, old, new })?;
+    }
+    let contents = [tree(old), tree(new)];
+    if contents[0] == contents[1] {
+        return Ok(None);
+    }
+    let mut trees = [None, None];
+    let mut nodes = [None, None];
+    for ((content, tree), node) in contents.into_iter().zip(&mut trees).zip(&mut nodes) {
+        *tree = content.map(|content| TreeReader::new(content.clone())).transpose()?;
+        *node = next(tree, reader)?;
+    }
+    Ok(Some(Level { trees, nodes, path_len: path.len() }))
 }
 
 fn next(nodes: &mut Option<TreeReader>, reader: &mut ChunkReader) -> Result<Option<Node>, Error> {

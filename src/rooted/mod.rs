@@ -10,8 +10,8 @@ mod status;
 mod trust;
 
 use std::fs::File;
-use std::io::{self, Read};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use rustix::fs::{Dir, Mode, OFlags, ResolveFlags, openat2};
 use rustix::io::{Errno, Result};
 
 pub use descent::{Descent, Step};
-pub use mounts::mounts_below;
+pub use mounts::{is_local_mount, is_mount_point, is_on_local_disk, mounts_below};
 pub use status::{Instant, Status, check_kernel};
 pub use trust::{Refusal, Trust};
 
@@ -50,6 +50,8 @@ struct Level {
 pub struct RootedDir {
     root: Arc<OwnedFd>,
     mount: u64,
+    /// Whether this kernel knows everything of what lies on that mount.
+    is_local: bool,
     /// The directory that was opened last.
     path: Vec<u8>,
     /// Those on the way to it.
@@ -70,8 +72,8 @@ impl RootedDir {
     /// # Errors
     /// Those of [`Status::of`].
     pub fn new(root: OwnedFd) -> Result<Self> {
-        let mount = Status::of(&root)?.mount();
-        Ok(Self { root: Arc::new(root), mount, path: Vec::new(), levels: Vec::new() })
+        let (mount, is_local) = (Status::of(&root)?.mount(), is_on_local_disk(&root));
+        Ok(Self { root: Arc::new(root), mount, is_local, path: Vec::new(), levels: Vec::new() })
     }
 
     /// The root itself.
@@ -132,7 +134,15 @@ impl RootedDir {
     /// Those of the operating system.
     pub fn status(&mut self, path: &[u8]) -> Result<Status> {
         let (parent, name) = self.parent(path)?;
-        Status::of_entry(&parent, name)
+        self.status_in(&parent, name)
+    }
+
+    /// What is called so in a directory of the tree. What somebody has mounted there is not asked, where that can be.
+    ///
+    /// # Errors
+    /// Those of the operating system.
+    pub fn status_in(&self, directory: impl AsFd, name: &[u8]) -> Result<Status> {
+        if self.is_local { Status::known_of_entry(directory, name) } else { Status::of_entry(directory, name) }
     }
 
     /// The names in a directory, in no order.
@@ -161,7 +171,13 @@ impl RootedDir {
 
     /// Keeps the levels that lie on the way to a path, down to the deepest that is open.
     fn climb_to(&mut self, path: &[u8]) {
-        let common = self.path.iter().zip(path).take_while(|(own, other)| own == other).count();
+        let common = if path.starts_with(&self.path) {
+            self.path.len()
+        } else if self.path.starts_with(path) {
+            path.len()
+        } else {
+            self.path.iter().zip(path).take_while(|(own, other)| own == other).count()
+        };
         let is_on_the_way = |len: usize| len <= common && matches!(path.get(len), None | Some(b'/'));
         while let Some(level) = self.levels.last() {
             if level.directory.is_some() && is_on_the_way(level.len) {
@@ -206,38 +222,20 @@ pub fn open_beneath(around: impl AsFd, path: &[u8], flags: OFlags) -> Result<Own
 /// # Errors
 /// Those of the operating system; `InvalidInput` when it is not a regular file.
 pub fn open_file(around: BorrowedFd<'_>, name: &[u8], flags: OFlags) -> io::Result<(File, Status)> {
-    let flags = flags | OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    regular(openat2(around, name, flags, Mode::empty(), within())?)
-}
-
-/// Opens a regular file that somebody named, for reading. A link there is followed; nobody is waited for.
-///
-/// # Errors
-/// Those of [`open_file`].
-pub fn open_named(path: &Path) -> io::Result<File> {
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    Ok(regular(rustix::fs::open(path, flags, Mode::empty())?)?.0)
-}
-
-/// The text of a file that somebody named, up to a length; see [`open_named`].
-///
-/// # Errors
-/// Those of [`open_named`]; `InvalidData` for what is not UTF-8, `FileTooLarge` for what is longer.
-pub fn read_named(path: &Path, len_bytes_max: u64) -> io::Result<String> {
-    let mut text = String::new();
-    let len = open_named(path)?.take(len_bytes_max + 1).read_to_string(&mut text)?;
-    if len as u64 > len_bytes_max {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it is longer than {len_bytes_max} bytes")));
+    // A device does something when it is merely opened, so it is looked at before.
+    let path = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let found = openat2(around, name, path, Mode::empty(), within())?;
+    let status = Status::of(&found)?;
+    if !status.is_file() {
+        return Err(not_regular());
     }
-    Ok(text)
+    let flags = flags | OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let own = format!("/proc/self/fd/{}", found.as_raw_fd());
+    Ok((File::from(rustix::fs::open(own, flags, Mode::empty())?), status))
 }
 
-fn regular(file: OwnedFd) -> io::Result<(File, Status)> {
-    let status = Status::of(&file)?;
-    if status.is_file() {
-        return Ok((File::from(file), status));
-    }
-    Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"))
+fn not_regular() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file")
 }
 
 /// The names in an open directory, in no order.

@@ -1,11 +1,23 @@
-//! Where something is mounted, as the kernel lists it.
+//! Where something is mounted, as the kernel lists it, and what of it may be touched without waiting for somebody.
 
 use std::ffi::OsString;
 use std::fs;
 use std::io;
+use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::fstatfs;
+
+/// Kinds of file systems of this host, by name.
+const LOCAL_KINDS: [&str; 18] = [
+    "bcachefs", "btrfs", "cgroup", "cgroup2", "devtmpfs", "exfat", "ext2", "ext3", "ext4", "f2fs", "iso9660",
+    "overlay", "proc", "squashfs", "sysfs", "tmpfs", "vfat", "xfs",
+];
+/// Those of them that a repository or a component mostly lies on, and ZFS, by the number that the kernel gives them: ext2 to
+/// ext4, XFS, Btrfs, tmpfs, ZFS, F2FS, overlayfs and bcachefs.
+const LOCAL_NUMBERS: [u32; 8] =
+    [0xEF53, 0x5846_5342, 0x9123_683E, 0x0102_1994, 0x2FC1_2FC1, 0xF2F5_2010, 0x794C_7630, 0xCA45_1A4E];
 const LIST: &str = "/proc/self/mountinfo";
 /// The field of a line that has the place.
 const PLACE_FIELD: usize = 4;
@@ -22,6 +34,28 @@ pub fn mounts_below(directory: &Path) -> io::Result<Vec<PathBuf>> {
     below.sort();
     below.dedup();
     Ok(below)
+}
+
+/// Whether the kernel lists a mount at this path.
+#[must_use]
+pub fn is_mount_point(path: &Path) -> bool {
+    fs::read(LIST).is_ok_and(|list| list.split(|byte| *byte == b'\n').filter_map(place_of).any(|place| place == path))
+}
+
+/// Whether the mount of this number is a file system of this host: one of a program or of another host may never answer.
+#[must_use]
+pub fn is_local_mount(number: u64) -> bool {
+    let list = fs::read_to_string(LIST).unwrap_or_default();
+    let is_it = |line: &&str| line.split(' ').next().and_then(|field| field.parse().ok()) == Some(number);
+    let kind = list.lines().find(is_it).and_then(|line| line.split_once(" - ")?.1.split(' ').next());
+    kind.is_some_and(|kind| LOCAL_KINDS.contains(&kind))
+}
+
+/// Whether a file lies on a file system of this host that is known: what another host, or a program, has a part in may be cut
+/// short, or change its times, without this kernel knowing.
+#[must_use]
+pub fn is_on_local_disk(file: impl AsFd) -> bool {
+    fstatfs(file).is_ok_and(|stat| LOCAL_NUMBERS.iter().any(|number| i128::from(stat.f_type) == i128::from(*number)))
 }
 
 fn place_of(line: &[u8]) -> Option<PathBuf> {

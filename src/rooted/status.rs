@@ -35,6 +35,14 @@ impl Status {
         Self::ask(directory, name, AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT)
     }
 
+    /// The entry `name` of an open directory, as this kernel knows it: nobody else is asked, who may never answer.
+    ///
+    /// # Errors
+    /// Those of [`Status::of_entry`].
+    pub fn known_of_entry(directory: impl AsFd, name: impl Arg) -> Result<Self> {
+        Self::ask(directory, name, AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT | AtFlags::STATX_DONT_SYNC)
+    }
+
     /// What a descriptor is open on.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::fmt;
 use std::fs::File;
-use std::io;
+use std::io::{self, Read};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Component, Path, PathBuf};
@@ -75,14 +75,38 @@ impl Trust {
         let found = self.find(path)?;
         let status = Status::of(&found).map_err(|errno| Refusal::io(path, errno))?;
         if !status.is_file() {
-            let source = io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file");
-            return Err(Refusal::Io { path: path.to_owned(), source });
+            return Err(not_regular(path));
         }
         self.check(path, &status)?;
-        let own = format!("/proc/self/fd/{}", found.as_raw_fd());
-        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let file = rustix::fs::open(own, flags, Mode::empty()).map_err(|errno| Refusal::io(path, errno))?;
-        Ok(File::from(file))
+        reopen(path, &found)
+    }
+
+    /// Opens a regular file that somebody named, whoever owns it. Links on the way are followed when their owners are believed.
+    ///
+    /// # Errors
+    /// [`Refusal::Io`], [`Refusal::Link`].
+    pub fn open_named(&self, path: &Path) -> Result<File, Refusal> {
+        let found = self.find(path)?;
+        let status = Status::of(&found).map_err(|errno| Refusal::io(path, errno))?;
+        if !status.is_file() {
+            return Err(not_regular(path));
+        }
+        reopen(path, &found)
+    }
+
+    /// The text of such a file, up to a length.
+    ///
+    /// # Errors
+    /// Those of [`Trust::open_named`]; [`Refusal::Io`] also for what is not UTF-8, or longer.
+    pub fn read_named(&self, path: &Path, len_bytes_max: u64) -> Result<String, Refusal> {
+        let failed = |source| Refusal::Io { path: path.to_owned(), source };
+        let mut text = String::new();
+        let len = self.open_named(path)?.take(len_bytes_max + 1).read_to_string(&mut text).map_err(failed)?;
+        if len as u64 > len_bytes_max {
+            let why = format!("it is longer than {len_bytes_max} bytes");
+            return Err(failed(io::Error::new(io::ErrorKind::FileTooLarge, why)));
+        }
+        Ok(text)
     }
 
     /// Refuses what somebody owns who is not believed, or what others may write to.
@@ -138,6 +162,18 @@ impl Trust {
         }
         Ok(at)
     }
+}
+
+fn not_regular(path: &Path) -> Refusal {
+    let source = io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file");
+    Refusal::Io { path: path.to_owned(), source }
+}
+
+/// Opens for reading what was found.
+fn reopen(path: &Path, found: &OwnedFd) -> Result<File, Refusal> {
+    let own = format!("/proc/self/fd/{}", found.as_raw_fd());
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    rustix::fs::open(own, flags, Mode::empty()).map(File::from).map_err(|errno| Refusal::io(path, errno))
 }
 
 /// The names of a path, `/` among them where it begins with it.

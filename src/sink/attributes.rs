@@ -1,14 +1,18 @@
 //! Owner, mode, times and extended attributes of a node, applied to an entry.
 
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{
     AtFlags, CWD, Gid, Mode, Timespec, Timestamps, Uid, XattrFlags, chmodat, chownat, fchmod, fchown, flistxattr,
-    fremovexattr, fsetxattr, futimens, setxattr, utimensat,
+    fremovexattr, fsetxattr, futimens, listxattr, removexattr, setxattr, utimensat,
 };
-use rustix::io::Errno;
+use rustix::io::{Errno, Result};
 
 use crate::model::{Node, NodeKind, Xattr};
+
+/// Names of attributes that are asked for at first, and the most that a file system has, in bytes.
+const NAMES_BYTES: usize = 1_024;
+const NAMES_BYTES_MAX: usize = 1 << 16;
 
 /// What of a node could not be applied, as one message each.
 pub type NotApplied = Vec<String>;
@@ -26,14 +30,16 @@ impl Default for Attributes {
 }
 
 impl Attributes {
-    /// Applies everything to an open file or directory.
+    /// Applies everything to an open file or directory, which only its owner may use so far.
+    ///
+    /// The mode comes after the attributes: with the access control list it says who gets in, and before it would say so alone.
     #[must_use]
     pub fn apply(self, fd: &impl AsFd, node: &Node) -> NotApplied {
         let mut failures = Vec::new();
         let owner = fchown(fd, Some(Uid::from_raw(node.uid)), Some(Gid::from_raw(node.gid)));
         let mode = self.mode_for(node, owner, &mut failures);
+        self.apply_xattrs(&Opened(fd.as_fd()), &node.xattrs, &mut failures);
         self.note(&mut failures, "mode", fchmod(fd, mode));
-        self.apply_xattrs(fd, &node.xattrs, &mut failures);
         self.note(&mut failures, "time", futimens(fd, &timestamps(node)));
         failures
     }
@@ -46,12 +52,9 @@ impl Attributes {
         let path = format!("/proc/self/fd/{}", special.as_raw_fd());
         let (uid, gid) = (Some(Uid::from_raw(node.uid)), Some(Gid::from_raw(node.gid)));
         let mode = self.mode_for(node, chownat(special, c"", uid, gid, AtFlags::EMPTY_PATH), &mut failures);
+        self.apply_xattrs(&AtPath(&path), &node.xattrs, &mut failures);
         if !matches!(node.kind, NodeKind::Symlink { .. }) {
             self.note(&mut failures, "mode", chmodat(CWD, path.as_str(), mode, AtFlags::empty()));
-        }
-        for xattr in &node.xattrs {
-            let set = setxattr(path.as_str(), xattr.name.as_ref(), &xattr.value, XattrFlags::empty());
-            self.note(&mut failures, &format!("attribute {}", xattr.name.to_text()), set);
         }
         let time = utimensat(CWD, path.as_str(), &timestamps(node), AtFlags::empty());
         self.note(&mut failures, "time", time);
@@ -59,7 +62,7 @@ impl Attributes {
     }
 
     /// The mode of a node, without the rights of its owner and group where somebody else has become the owner.
-    fn mode_for(self, node: &Node, owner: rustix::io::Result<()>, failures: &mut NotApplied) -> Mode {
+    fn mode_for(self, node: &Node, owner: Result<()>, failures: &mut NotApplied) -> Mode {
         let mode = Mode::from_raw_mode(node.mode);
         let set_ids = Mode::SUID | Mode::SGID;
         let is_owned = owner.is_ok();
@@ -72,30 +75,83 @@ impl Attributes {
         mode.difference(set_ids)
     }
 
-    fn apply_xattrs(self, fd: &impl AsFd, xattrs: &[Xattr], failures: &mut NotApplied) {
-        let mut names = [0_u8; 4096];
-        let present = flistxattr(fd, &mut names).unwrap_or(0);
-        let present = names.get(..present).unwrap_or_default().split(|byte| *byte == 0).filter(|name| !name.is_empty());
+    /// Gives an entry these attributes and no others: what a directory hands down to all that is made in it goes, too.
+    fn apply_xattrs(self, entry: &dyn Attributed, xattrs: &[Xattr], failures: &mut NotApplied) {
+        let present = names_of(entry);
+        let present = present.split(|byte| *byte == 0).filter(|name| !name.is_empty());
         for name in present.filter(|name| !xattrs.iter().any(|xattr| *xattr.name == **name)) {
             // What a security module puts on every file is its own business.
             if !name.starts_with(b"security.") {
-                self.note(failures, "attributes", fremovexattr(fd, name));
+                self.note(failures, "attributes", entry.remove(name));
             }
         }
         for xattr in xattrs {
-            let set = fsetxattr(fd, xattr.name.as_ref(), &xattr.value, XattrFlags::empty());
+            let set = entry.set(&xattr.name, &xattr.value);
             self.note(failures, &format!("attribute {}", xattr.name.to_text()), set);
         }
     }
 
     /// Only the superuser may give files away or set what the system trusts, and only its failures count.
-    fn note(self, failures: &mut NotApplied, what: &str, result: rustix::io::Result<()>) {
+    fn note(self, failures: &mut NotApplied, what: &str, result: Result<()>) {
         match result {
             Ok(()) => {}
             Err(Errno::PERM | Errno::ACCESS) if !self.privileged => {}
             Err(errno) => failures.push(format!("the {what} could not be set: {}", std::io::Error::from(errno))),
         }
     }
+}
+
+/// Something with extended attributes.
+trait Attributed {
+    fn list(&self, names: &mut [u8]) -> Result<usize>;
+    fn set(&self, name: &[u8], value: &[u8]) -> Result<()>;
+    fn remove(&self, name: &[u8]) -> Result<()>;
+}
+
+/// A file or directory that is open.
+struct Opened<'a>(BorrowedFd<'a>);
+
+impl Attributed for Opened<'_> {
+    fn list(&self, names: &mut [u8]) -> Result<usize> {
+        flistxattr(self.0, names)
+    }
+
+    fn set(&self, name: &[u8], value: &[u8]) -> Result<()> {
+        fsetxattr(self.0, name, value, XattrFlags::empty())
+    }
+
+    fn remove(&self, name: &[u8]) -> Result<()> {
+        fremovexattr(self.0, name)
+    }
+}
+
+/// What the kernel's own path of a descriptor leads to.
+struct AtPath<'a>(&'a str);
+
+impl Attributed for AtPath<'_> {
+    fn list(&self, names: &mut [u8]) -> Result<usize> {
+        listxattr(self.0, names)
+    }
+
+    fn set(&self, name: &[u8], value: &[u8]) -> Result<()> {
+        setxattr(self.0, name, value, XattrFlags::empty())
+    }
+
+    fn remove(&self, name: &[u8]) -> Result<()> {
+        removexattr(self.0, name)
+    }
+}
+
+/// The names of all attributes, each with a NUL behind it.
+fn names_of(entry: &dyn Attributed) -> Vec<u8> {
+    let mut names = vec![0; NAMES_BYTES];
+    let mut listed = entry.list(&mut names);
+    if listed == Err(Errno::RANGE) {
+        names = vec![0; NAMES_BYTES_MAX];
+        listed = entry.list(&mut names);
+    }
+    names.truncate(listed.unwrap_or(0));
+    names
 }
 
 fn timestamps(node: &Node) -> Timestamps {

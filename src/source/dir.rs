@@ -13,13 +13,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::fs::{FileType, Mode, OFlags, openat};
+use rustix::io::Errno;
 use walkdir::WalkDir;
 
 use super::exclude::is_tagged_cache;
 use super::{Error, Excludes, Owners, Stop, UNFINISHED_PREFIX, Visitor};
 use crate::limits::{NAME_BYTES_MAX, PATH_BYTES_MAX, TREE_DEPTH_MAX};
 use crate::model::{Node, NodeKind, show_path};
-use crate::rooted::{self, Place, RootedDir, Status, Trust, explain, mounts_below};
+use crate::rooted::{self, Place, RootedDir, Status, Trust, explain, is_local_mount, is_mount_point, mounts_below};
 
 /// What an empty file system has.
 const MADE_BY_FILE_SYSTEM: &[u8] = b"lost+found";
@@ -135,13 +136,16 @@ impl DirSource {
 
     fn missing_at(&self, place: &Path, relative: &Path) -> Option<String> {
         let (around, name) = (self.trust.open_directory(place.parent()?).ok()?, place.file_name()?.as_bytes());
-        let status = Status::of_entry(&around, name).ok()?;
+        let shown = show_path(self.root.join(relative).as_os_str().as_bytes());
+        let relative = relative.as_os_str().as_bytes();
+        let Ok(status) = Status::known_of_entry(&around, name) else {
+            return Some(self.missing_mount(&shown, relative));
+        };
         if self.forbidden == Some(status.identity()) {
             return None;
         }
         let is_empty = is_empty(&Place { directory: around.as_fd(), name, path: place }, &status);
-        let shown = show_path(self.root.join(relative).as_os_str().as_bytes());
-        self.on_mount((&shown, relative.as_os_str().as_bytes()), &status, is_empty).err()
+        self.on_mount((&shown, relative), &status, is_empty).err()
     }
 
     /// What is to be said of a mount that is left out: a note, or an error when its content is missing and nobody has decided
@@ -154,9 +158,13 @@ impl DirSource {
         if is_empty {
             return Ok(format!("left out {shown}: something empty is mounted there"));
         }
+        Err(self.missing_mount(shown, relative))
+    }
+
+    fn missing_mount(&self, shown: &str, relative: &[u8]) -> String {
         let decision = self.decision.as_deref().unwrap_or("exclude `{}`, or save it as a component of its own");
         let decision = decision.replace("{}", &Excludes::pattern_of(relative));
-        Err(format!("what is in {shown} is not saved, because it is mounted there: {decision}"))
+        format!("what is in {shown} is not saved, because it is mounted there: {decision}")
     }
 
     /// Shows everything to `visitor`; the root is called `name`.
@@ -237,8 +245,13 @@ impl Walk<'_> {
             Err(errno) => return self.failed(&explain(errno)),
         };
         let place = Place { directory: around.as_fd(), name, path: Path::new(OsStr::from_bytes(&self.path)) };
-        let status = match Status::of_entry(&around, name) {
+        let status = match self.tree.status_in(&around, name) {
             Ok(status) => status,
+            // What a user has mounted for himself is closed to root, too.
+            Err(Errno::ACCESS) if is_mount_point(place.path) => {
+                self.visitor.error(self.source.missing_mount(&show_path(&self.path), relative));
+                return Ok(());
+            }
             Err(errno) => return self.failed(&explain(errno)),
         };
         let node = match self.owners.node(name, &place, &status) {
@@ -251,7 +264,8 @@ impl Walk<'_> {
         }
         if self.tree.is_mount(&status) {
             if node.is_directory() {
-                self.visitor.enter(node, Some(&place))?;
+                // Its attributes are those of what is mounted.
+                self.visitor.enter(node, None)?;
                 self.visitor.leave()?;
             }
             let shown = show_path(&self.path);
@@ -269,25 +283,25 @@ impl Walk<'_> {
     }
 
     fn directory(&mut self, node: Node, around: &OwnedFd, name: &[u8]) -> Result<(), Stop> {
-        let place = Place { directory: around.as_fd(), name, path: Path::new(OsStr::from_bytes(&self.path)) };
-        self.visitor.enter(node, Some(&place))?;
-        let mut level = Level { names: Vec::new().into_iter(), len: self.path.len() };
         if self.levels.len() >= TREE_DEPTH_MAX || self.path.len() > PATH_BYTES_MAX - 2 * NAME_BYTES_MAX {
-            // A message with all of such a path would be of no use.
+            // A reader goes no deeper. A message with all of such a path would be of no use.
             let end = self.path.len().saturating_sub(NAME_BYTES_MAX);
             let shown = show_path(self.path.get(end..).unwrap_or_default());
             let what = format!("more than {TREE_DEPTH_MAX} directories or {} KiB deep", PATH_BYTES_MAX >> 10);
-            self.visitor.error(format!("what is in …{shown} is not saved: it lies {what}"));
-        } else {
-            let path = self.path.get(self.root_len..).unwrap_or_default();
-            let names = self.tree.directory(path).and_then(|directory| {
-                let is_cache = !self.source.with_caches && is_tagged_cache(directory.as_fd());
-                if is_cache { Ok(Vec::new().into_iter()) } else { sorted_names(&directory) }
-            });
-            match names {
-                Ok(names) => level.names = names,
-                Err(errno) => self.failed(&explain(errno))?,
-            }
+            self.visitor.error(format!("…{shown} is not saved: it lies {what}"));
+            return Ok(());
+        }
+        let place = Place { directory: around.as_fd(), name, path: Path::new(OsStr::from_bytes(&self.path)) };
+        self.visitor.enter(node, Some(&place))?;
+        let mut level = Level { names: Vec::new().into_iter(), len: self.path.len() };
+        let path = self.path.get(self.root_len..).unwrap_or_default();
+        let names = self.tree.directory(path).and_then(|directory| {
+            let is_cache = !self.source.with_caches && is_tagged_cache(directory.as_fd());
+            if is_cache { Ok(Vec::new().into_iter()) } else { sorted_names(&directory) }
+        });
+        match names {
+            Ok(names) => level.names = names,
+            Err(errno) => self.failed(&explain(errno))?,
         }
         self.levels.push(level);
         Ok(())
@@ -318,6 +332,10 @@ fn sorted_names(directory: &OwnedFd) -> rustix::io::Result<std::vec::IntoIter<Ve
 
 /// Whether nothing is lost when what is mounted at a place is left out.
 fn is_empty(place: &Place<'_>, status: &Status) -> bool {
+    if !is_local_mount(status.mount()) {
+        // It may keep whoever looks into it waiting.
+        return false;
+    }
     match status.file_type() {
         FileType::Directory => {
             let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;

@@ -13,21 +13,15 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use rustix::fs::{
-    AtFlags, FileType, Mode, OFlags, RenameFlags, fstatfs, fsync, linkat, mkdirat, renameat_with, unlinkat,
-};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, RenameFlags, fsync, linkat, mkdirat, renameat_with, unlinkat};
 use rustix::io::Errno;
 
 use super::{AREAS, Area, Error, Key, Listed, ObjectFile, PutMode, Storage, Upload};
-use crate::rooted::{Status, Trust, names_in, open_beneath, split};
+use crate::rooted::{Status, Trust, is_on_local_disk, names_in, open_beneath, split};
 
 const TEMPORARY_PREFIX: &str = ".tmp-";
 /// How often a folder is listed in which files go away meanwhile.
 const LIST_TRIES: u32 = 8;
-
-/// Numbers by which the kernel tells ext2 to ext4, XFS, Btrfs, tmpfs, ZFS, F2FS, overlayfs and bcachefs.
-const LOCAL_FILE_SYSTEMS: [u32; 8] =
-    [0xEF53, 0x5846_5342, 0x9123_683E, 0x0102_1994, 0x2FC1_2FC1, 0xF2F5_2010, 0x794C_7630, 0xCA45_1A4E];
 
 static NEXT: AtomicU64 = AtomicU64::new(0);
 
@@ -166,12 +160,6 @@ impl Folder {
             removed => removed.map(Some).map_err(|error| self.failed("remove", path, error)),
         }
     }
-}
-
-/// Whether a file lies on a file system of this host that is known: what another host, or a program, has a part in may be cut
-/// short at any time.
-fn is_on_local_disk(file: &File) -> bool {
-    fstatfs(file).is_ok_and(|stat| LOCAL_FILE_SYSTEMS.iter().any(|magic| i128::from(stat.f_type) == i128::from(*magic)))
 }
 
 /// Paths of the storage are made of text.

@@ -3,6 +3,7 @@
 mod crash;
 mod create_faults;
 mod damage;
+mod deep;
 mod deltas;
 mod export;
 mod faults;
@@ -32,6 +33,7 @@ mod schedule;
 mod secrecy;
 mod shim;
 mod sources;
+mod sparse;
 mod strangers;
 mod streams;
 mod support;

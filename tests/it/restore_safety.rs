@@ -1,6 +1,7 @@
 //! A restore never leaves its target: not through links that stand there, and not through names in a snapshot.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -26,6 +27,11 @@ fn assert_outside_is_untouched(system: &System) {
     assert_eq!(system.read("outside/precious"), b"precious");
 }
 
+/// Lets nobody else into a folder: root restores into no other.
+fn close(folder: &str) {
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o700)).expect("mode");
+}
+
 #[test]
 fn links_in_the_target_are_replaced_and_never_followed() {
     let system = System::new();
@@ -38,6 +44,7 @@ fn links_in_the_target_are_replaced_and_never_followed() {
         let _ = fs::remove_dir_all(&out);
         let target = if link.ends_with("precious") || link.ends_with("file") { "outside/precious" } else { "outside" };
         fs::create_dir_all(system.path(link).parent().expect("a parent")).expect("create");
+        close(&out);
         symlink(system.path(target), system.path(link)).expect("link");
         system.run(&["restore", "latest", "--target", &out]).ended(0);
         assert_outside_is_untouched(&system);
@@ -236,6 +243,7 @@ fn snapshot(name: &str, time: LocalTime, component: Component) -> Snapshot {
 fn assert_refused(system: &System, name: &str, what: &str) {
     fs::create_dir_all(system.path("box/out")).expect("create");
     let out = system.path("box/out").to_string_lossy().into_owned();
+    close(&out);
     let run = system.run(&["restore", name, "--target", &out]);
     assert_eq!(run.code, Some(DAMAGE), "{what}: {run:?}");
     system.run(&["restore", name, "--force", "--no-snapshot"]).ended(DAMAGE);

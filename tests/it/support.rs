@@ -20,6 +20,8 @@ pub(crate) const PARTIAL: i32 = 3;
 /// The status of a command that found damage.
 pub(crate) const DAMAGE: i32 = 4;
 
+/// Far more than any command of these tests takes.
+const SECONDS: &str = "60";
 /// How long what is waited for is left alone before it is looked at again: much less than a pack takes.
 const PAUSE: Duration = Duration::from_millis(1);
 
@@ -163,6 +165,14 @@ impl Run {
         assert!(self.stdout.contains(text), "'{text}' is not shown: {self:?}");
         self
     }
+}
+
+/// Runs the binary, and ends it when it hangs; its status is 124 then.
+pub(crate) fn within_limit(system: &System, arguments: &[&str]) -> Run {
+    let larder = system.command(arguments);
+    let mut command = Command::new("timeout");
+    command.args(["--signal=KILL", SECONDS]).arg(larder.get_program()).args(larder.get_args()).stdin(Stdio::null());
+    Run::of(&mut command)
 }
 
 /// Looks at what a running command does, again and again, until `reached` is true.

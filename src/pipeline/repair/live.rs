@@ -14,7 +14,7 @@ use crate::pack::PackKind;
 use crate::pipeline::Error;
 use crate::progress::Progress;
 use crate::repo::{self, Repository, Transaction};
-use crate::rooted::{Place, open_file, open_named};
+use crate::rooted::{Place, Trust, open_file};
 use crate::source::{self, DirSource, Excludes, Stop, Visitor};
 
 /// Bytes that are read at once, more than any chunk has.
@@ -68,7 +68,7 @@ pub(super) fn fetch(
                 Err(source::Error::Stop(Stop)) => return Err(fetch.stopped()),
                 result => result?,
             }
-        } else if fetch.read(open_named(path), path).is_err() {
+        } else if fetch.read(Trust::default().open_named(path).map_err(io::Error::from), path).is_err() {
             return Err(fetch.stopped());
         }
     }

@@ -1,5 +1,6 @@
 //! Where a tree goes, and making that place.
 
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use rustix::fs::{Mode, mkdirat};
@@ -7,8 +8,9 @@ use rustix::io::Errno;
 
 use super::left_out::LeftOut;
 use crate::pipeline::Error;
-use crate::rooted::Trust;
+use crate::rooted::{Trust, open_directory};
 use crate::sink;
+use crate::temporary::close_to_others;
 
 /// Where a tree goes.
 pub(super) struct Target<'a> {
@@ -33,7 +35,11 @@ impl<'a> Target<'a> {
         let around = trust.open_directory(around).map_err(|refusal| failed(refusal.into()))?;
         match mkdirat(&around, name, Mode::RWXU) {
             Err(Errno::EXIST) => Ok(()),
-            made => Ok(made.map_err(|errno| failed(errno.into()))?),
+            Err(errno) => Err(failed(errno.into()).into()),
+            Ok(()) => {
+                let made = open_directory(&around, name.as_bytes()).map_err(|errno| failed(errno.into()))?;
+                Ok(close_to_others(made).map_err(failed)?)
+            }
         }
     }
 }

@@ -368,6 +368,7 @@ impl<'a> TreeRestore<'a> {
                 result.removed += u64::from(!self.is_left_out(&path, existing.as_ref()));
             }
         } else {
+            self.waiting_bytes += path.len();
             self.waiting.push(Waiting::Directory { path, node: Box::new(node), extra });
         }
     }

@@ -58,7 +58,7 @@ enum LayoutName {
 impl ExportArguments {
     pub(super) fn run(&self, context: &Context<'_>) -> anyhow::Result<Exit> {
         context.progress.stop_cleanly()?;
-        let mask = self.mask.as_deref().map(read_mask).transpose()?;
+        let mask = self.mask.as_deref().map(|path| read_mask(path, &context.settings.trust)).transpose()?;
         let options = self.options(mask.as_ref());
         let repository = context.repository()?;
         match (&self.name, &self.tar) {

@@ -1,5 +1,6 @@
 //! `larder restore`: a snapshot back into the live system, or into a folder.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -116,7 +117,7 @@ impl RestoreArguments {
                 return Err(UsageError::with_advice(message, advice).into());
             }
         };
-        let mask = self.mask.as_deref().map(read_mask).transpose()?.map(Arc::new);
+        let mask = self.mask.as_deref().map(|path| read_mask(path, &context.settings.trust)).transpose()?.map(Arc::new);
         let tables = split_names(&self.tables);
         let wanted = split_names(&self.components);
         let mut components = lookup::components(snapshot, &wanted)?;
@@ -127,6 +128,7 @@ impl RestoreArguments {
         let mut plan = match &system {
             None => {
                 let target = std::path::absolute(self.target.as_deref().unwrap_or(Path::new(".")))?;
+                check_target(&target, context.settings.insists)?;
                 Plan::into_folder(&target, &context.settings.trust, &components)
             }
             Some(system) => Plan::live(system, &components, &self.volumes, !wanted.is_empty())?,
@@ -194,6 +196,22 @@ impl RestoreArguments {
             print_results(context, snapshot, results, (left_out, self.dry_run));
         }
     }
+}
+
+/// Refuses a folder that others get into: what is restored keeps its modes, set-user-id among them, and the folders around it in
+/// the live system that kept others out are not there.
+fn check_target(target: &Path, insists: bool) -> anyhow::Result<()> {
+    let Ok(metadata) = target.metadata() else { return Ok(()) };
+    let euid = rustix::process::geteuid();
+    let is_closed = metadata.uid() == euid.as_raw() && metadata.mode() & 0o077 == 0;
+    if is_closed || insists || !euid.is_root() || !metadata.is_dir() {
+        return Ok(());
+    }
+    let shown = target.display();
+    let message = format!("others than root get into {shown}, and so to all that would be restored there");
+    let advice =
+        format!("name a folder that is not there; or `chown 0 '{shown}'; chmod 700 '{shown}'`, or --trust-files");
+    Err(UsageError::with_advice(message, advice).into())
 }
 
 /// Makes sure of what is asked for of databases before anybody is asked and anything is saved.

@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use larder::postgres::Connection;
+use larder::rooted::Trust;
 use larder::source::postgres::TableOptions;
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
@@ -200,11 +201,11 @@ impl Database {
     }
 
     /// The database and others of its server, where they are not to be found. A relative password file lies below `base`.
-    pub(super) fn settings(&self, base: &Path) -> anyhow::Result<Option<DatabaseSettings>> {
+    pub(super) fn settings(&self, base: &Path, trust: &Trust) -> anyhow::Result<Option<DatabaseSettings>> {
         if self.skip || self.is_found() {
             return Ok(None);
         }
-        let password = self.password_file.as_ref().map(|path| read_password(&base.join(path))).transpose()?;
+        let password = self.password_file.as_ref().map(|path| read_password(&base.join(path), trust)).transpose()?;
         let others = self.others.clone();
         if let Some(container) = &self.container {
             if self.url.is_some() || self.host.is_some() || self.port.is_some() {

@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::Context;
 use larder::id::{derive_secret, random_key};
 use larder::pipeline::{Mask, Rule};
-use larder::rooted::read_named;
+use larder::rooted::Trust;
 use serde::Deserialize;
 
 use super::FILE_BYTES_MAX;
@@ -23,8 +23,12 @@ struct File {
 }
 
 /// Reads the rules of a mask.
-pub(crate) fn read_mask(path: &Path) -> anyhow::Result<Mask> {
-    let text = read_named(path, FILE_BYTES_MAX).with_context(|| format!("cannot read the mask {}", path.display()))?;
+pub(crate) fn read_mask(path: &Path, trust: &Trust) -> anyhow::Result<Mask> {
+    let path = &std::path::absolute(path)?;
+    let text = trust
+        .read_named(path, FILE_BYTES_MAX)
+        .map_err(std::io::Error::from)
+        .with_context(|| format!("cannot read the mask {}", path.display()))?;
     let wrong = |why: String| UsageError::new(format!("the mask {}: {why}", path.display()));
     let file: File = toml::from_str(&text).map_err(|error| wrong(one_line(&text, &error)))?;
     if file.tables.values().all(BTreeMap::is_empty) {

@@ -15,7 +15,7 @@ use larder::docker::HoldMethod;
 use larder::model::ComponentName;
 use larder::parity::Share;
 use larder::postgres::Connection;
-use larder::rooted::{Refusal, Trust, read_named};
+use larder::rooted::{Refusal, Trust};
 use larder::source::postgres::TableOptions;
 use larder::source::{Excludes, ReadMethod};
 
@@ -117,6 +117,8 @@ pub(crate) struct Settings {
     pub(crate) base: PathBuf,
     /// Whose files and links are believed.
     pub(crate) trust: Trust,
+    /// Whether everybody's are, because that was insisted on.
+    pub(crate) insists: bool,
     pub(crate) backup_dir: PathBuf,
     /// How much parity there is to be, where something is said of it.
     pub(crate) parity: Option<Parity>,
@@ -178,7 +180,7 @@ impl Settings {
             let place = DatabasePlace::Server(connection);
             Some(DatabaseSettings { place, others: Vec::new() })
         } else {
-            file.database.as_ref().map(|database| database.settings(&base)).transpose()?.flatten()
+            file.database.as_ref().map(|database| database.settings(&base, &trust)).transpose()?.flatten()
         };
         let (tables, is_plain) = file.database.as_ref().map(file::Database::tables).transpose()?.unwrap_or_default();
         let (jobs, tables) = (tables.jobs, (!is_plain).then_some(tables));
@@ -190,6 +192,7 @@ impl Settings {
         Ok(Self {
             base,
             trust,
+            insists: global.trust_files,
             backup_dir,
             parity,
             directories,
@@ -316,7 +319,10 @@ fn read_file(
         }
         Err(refusal) => {
             refuse(refusal)?;
-            trust::read_trusted(&path, &Trust::of_everybody()).map_err(|refusal| trust::refused(&refusal))?
+            // Whose it is decides whether anything of it is shown, errors in it included.
+            let text =
+                trust::read_trusted(&path, &Trust::of_everybody()).map_err(|refusal| trust::refused(&refusal))?;
+            return Ok(file::File::parse(&text).unwrap_or_default());
         }
         Ok(text) => text,
     };
@@ -374,8 +380,10 @@ fn database_from_environment() -> anyhow::Result<Option<Connection>> {
 }
 
 /// Reads a password from the first line of a file.
-fn read_password(path: &Path) -> anyhow::Result<String> {
-    let text = read_named(path, FILE_BYTES_MAX)
+fn read_password(path: &Path, trust: &Trust) -> anyhow::Result<String> {
+    let text = trust
+        .read_named(path, FILE_BYTES_MAX)
+        .map_err(std::io::Error::from)
         .with_context(|| format!("cannot read the password file {}", path.display()))?;
     Ok(text.lines().next().unwrap_or_default().to_owned())
 }
