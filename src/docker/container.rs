@@ -4,8 +4,6 @@ use std::collections::HashMap;
 
 use bollard::models::{ContainerInspectResponse, HealthStatusEnum, MountPoint};
 
-/// Label of containers of our own, with who made them.
-pub(super) const HELPER: &str = "larder.helper";
 /// The year in which a container was started that never was.
 const NEVER: &str = "0001-";
 const DEPENDS_ON: &str = "com.docker.compose.depends_on";

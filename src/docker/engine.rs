@@ -15,7 +15,7 @@ use bollard::query_parameters::{
 use bollard::{API_DEFAULT_VERSION, Docker};
 use tokio::runtime::{Builder, Runtime};
 
-use super::container::HELPER;
+use super::owner::container_owner;
 use super::{Container, Error};
 use crate::model::message_without_secrets;
 
@@ -110,7 +110,7 @@ impl Engine {
         })
     }
 
-    /// All containers but helpers, those that do not run too, in the order in which they were made.
+    /// All containers but Larder's own, those that do not run too, in the order in which they were made.
     ///
     /// # Errors
     /// [`Error::Refused`], [`Error::Broken`].
@@ -122,7 +122,7 @@ impl Engine {
         let options = ListContainersOptions { all: true, filters, ..Default::default() };
         let mut listed = self.block("list its containers", self.docker.list_containers(Some(options)))?;
         // The engine says nothing of a helper as long as it makes an archive of it.
-        listed.retain(|container| container.labels.as_ref().is_none_or(|labels| !labels.contains_key(HELPER)));
+        listed.retain(|container| container_owner(container).is_none());
         let mut containers = Vec::new();
         for id in listed.into_iter().filter_map(|container| container.id) {
             match self.inspect(&id) {
@@ -136,7 +136,7 @@ impl Engine {
         Ok(containers)
     }
 
-    /// The containers that mount one of these volumes as things are now, without helpers and the one that this process
+    /// The containers that mount one of these volumes as things are now, without Larder's own and the one that this process
     /// runs in.
     ///
     /// # Errors

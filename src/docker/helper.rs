@@ -18,9 +18,8 @@ use futures_util::{Stream, TryStreamExt};
 use tokio::sync::mpsc::Sender;
 
 use super::archive::{Archive, PART_BYTES, PARTS_IN_FLIGHT};
-use super::container::HELPER;
 use super::engine::failed;
-use super::owner::{is_gone, owner, unique_name};
+use super::owner::{CONTAINER_LABEL, Kind, container_owner, is_gone, owner, unique_name};
 use super::{Engine, Error, Upload};
 
 /// Where the volume is in the helper: the first part of every path in its archives.
@@ -58,7 +57,7 @@ impl Helper {
         let body = ContainerCreateBody {
             image: Some(format!("{IMAGE}:{TAG}")),
             cmd: Some(vec!["never-started".to_owned()]),
-            labels: Some(HashMap::from([(HELPER.to_owned(), owner())])),
+            labels: Some(HashMap::from([(CONTAINER_LABEL.to_owned(), owner())])),
             host_config: Some(HostConfig {
                 mounts: Some(vec![mount]),
                 network_mode: Some("none".to_owned()),
@@ -66,7 +65,7 @@ impl Helper {
             }),
             ..Default::default()
         };
-        let name = Some(unique_name("larder-helper")?);
+        let name = Some(unique_name(Kind::Helper)?);
         let options = CreateContainerOptions { name, ..Default::default() };
         let action = format!("make a helper container for the volume {volume}");
         let created = engine.block(&action, engine.docker.create_container(Some(options), body))?;
@@ -187,12 +186,11 @@ fn make_image(engine: &Engine) -> Result<(), Error> {
 /// Removes helpers and other containers for a while that killed processes of this host left. Best effort: nothing of worth is
 /// in them.
 pub(super) fn remove_orphans(engine: &Engine) {
-    let filters = HashMap::from([("label".to_owned(), vec![HELPER.to_owned()])]);
+    let filters = HashMap::from([("label".to_owned(), vec![CONTAINER_LABEL.to_owned()])]);
     let options = ListContainersOptions { all: true, filters: Some(filters), ..Default::default() };
     let listed = engine.block("list its containers", engine.docker.list_containers(Some(options)));
     for container in listed.unwrap_or_default() {
-        let owner = container.labels.unwrap_or_default().remove(HELPER).unwrap_or_default();
-        if is_gone(&owner)
+        if container_owner(&container).is_some_and(is_gone)
             && let Some(id) = container.id
         {
             let _ = engine.remove_container(&id);

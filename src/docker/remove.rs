@@ -11,9 +11,8 @@ use bollard::models::{ContainerCreateBody, HostConfig, Mount, MountType, MountVo
 use bollard::query_parameters::{CreateContainerOptions, RemoveContainerOptions, WaitContainerOptions};
 use futures_util::StreamExt;
 
-use super::container::HELPER;
 use super::engine::failed;
-use super::owner::owner;
+use super::owner::{CONTAINER_LABEL, Kind, owner, unique_name};
 use super::{Container, Engine, Error, VOLUME_FOLDER};
 
 /// Paths that one container removes, and how long they are together.
@@ -90,7 +89,7 @@ impl VolumeCleaner {
             entrypoint: Some(Vec::new()),
             cmd: Some(command.chain(paths.iter().cloned()).collect()),
             user: Some("0:0".to_owned()),
-            labels: Some(HashMap::from([(HELPER.to_owned(), owner())])),
+            labels: Some(HashMap::from([(CONTAINER_LABEL.to_owned(), owner())])),
             host_config: Some(HostConfig {
                 mounts: Some(vec![mount]),
                 network_mode: Some("none".to_owned()),
@@ -99,7 +98,8 @@ impl VolumeCleaner {
             ..Default::default()
         };
         let engine = &self.engine;
-        let id = engine.block(&action, engine.docker.create_container(None::<CreateContainerOptions>, body))?.id;
+        let options = CreateContainerOptions { name: Some(unique_name(Kind::Remover)?), ..Default::default() };
+        let id = engine.block(&action, engine.docker.create_container(Some(options), body))?.id;
         let ran = engine.start(&id).and_then(|()| self.wait_for_end(&id, &action));
         // With the volumes that its image asks for.
         let options = RemoveContainerOptions { force: true, v: true, ..Default::default() };

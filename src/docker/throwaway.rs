@@ -3,15 +3,11 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::owner::{is_gone, owner};
+use super::owner::{Kind, VOLUME_LABEL, is_gone, owner, unique_name, volume_owner};
 use super::{Engine, Error, Volume};
 
-const LABEL: &str = "larder.throwaway";
 const DRIVER: &str = "local";
-
-static NEXT: AtomicU32 = AtomicU32::new(0);
 
 /// A volume that nobody else uses.
 #[derive(Debug)]
@@ -27,14 +23,13 @@ impl ThrowawayVolume {
     /// [`Error::Refused`], [`Error::Broken`].
     pub fn create(engine: &Arc<Engine>) -> Result<Self, Error> {
         for orphan in engine.volumes()? {
-            if orphan.labels.get(LABEL).is_some_and(|owner| is_gone(owner)) {
+            if volume_owner(&orphan.name, &orphan.labels).is_some_and(is_gone) {
                 // Best effort: the next one tries again.
                 let _ = engine.remove_volume(&orphan.name);
             }
         }
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("larder-throwaway-{}-{number}", std::process::id());
-        let labels = HashMap::from([(LABEL.to_owned(), owner())]);
+        let name = unique_name(Kind::Volume)?;
+        let labels = HashMap::from([(VOLUME_LABEL.to_owned(), owner())]);
         let volume = engine.create_volume(&name, DRIVER, HashMap::new(), labels)?;
         Ok(Self { engine: Arc::clone(engine), volume })
     }

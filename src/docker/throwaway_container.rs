@@ -9,9 +9,8 @@ use bollard::models::{ContainerCreateBody, HostConfig, Mount, MountType, MountVo
 use bollard::query_parameters::{CreateContainerOptions, LogsOptions};
 use futures_util::StreamExt;
 
-use super::container::HELPER;
 use super::helper::remove_orphans;
-use super::owner::{owner, unique_name};
+use super::owner::{CONTAINER_LABEL, Kind, owner, unique_name};
 use super::{Engine, Error};
 use crate::limits::STDERR_BYTES_MAX;
 
@@ -58,7 +57,7 @@ impl ThrowawayContainer {
             image: Some(image.to_owned()),
             cmd: (!command.is_empty()).then(|| command.to_vec()),
             env: Some(variables.iter().map(|(name, value)| format!("{name}={value}")).collect()),
-            labels: Some(HashMap::from([(HELPER.to_owned(), owner())])),
+            labels: Some(HashMap::from([(CONTAINER_LABEL.to_owned(), owner())])),
             host_config: Some(HostConfig {
                 mounts: Some(mount.into_iter().collect()),
                 network_mode: Some("none".to_owned()),
@@ -69,7 +68,7 @@ impl ThrowawayContainer {
             }),
             ..Default::default()
         };
-        let name = unique_name("larder-test-server")?;
+        let name = unique_name(Kind::TestServer)?;
         let options = CreateContainerOptions { name: Some(name.clone()), ..Default::default() };
         let action = format!("make a container of the image {image}");
         engine.block(&action, engine.docker.create_container(Some(options), body))?;
