@@ -50,6 +50,8 @@ pub struct Container {
     pub variables: HashMap<String, String>,
     /// Its labels.
     pub labels: HashMap<String, String>,
+    /// Labels of it that are not believed, because its image has them.
+    pub foreign_labels: HashMap<String, String>,
     /// What it is doing.
     pub state: State,
     /// Whether it says that it is well; `None` when nobody asks it.
@@ -145,6 +147,7 @@ impl From<ContainerInspectResponse> for Container {
             command: program.chain(found.args.unwrap_or_default()).collect(),
             variables: variables.collect(),
             labels: config.labels.unwrap_or_default(),
+            foreign_labels: HashMap::new(),
             state: match () {
                 () if is(state.paused) => State::Paused,
                 () if is(state.restarting) => State::Restarting,

@@ -15,6 +15,7 @@ use bollard::query_parameters::{
 use bollard::{API_DEFAULT_VERSION, Docker};
 use tokio::runtime::{Builder, Runtime};
 
+use super::labels::ImageLabels;
 use super::owner::container_owner;
 use super::{Container, Error};
 use crate::model::message_without_secrets;
@@ -110,7 +111,8 @@ impl Engine {
         })
     }
 
-    /// All containers but Larder's own, those that do not run too, in the order in which they were made.
+    /// All containers but Larder's own, those that do not run too, in the order in which they were made. Labels
+    /// that say what is done with a container are there only where they are its own and not its image's.
     ///
     /// # Errors
     /// [`Error::Refused`], [`Error::Broken`].
@@ -124,9 +126,14 @@ impl Engine {
         // The engine says nothing of a helper as long as it makes an archive of it.
         listed.retain(|container| container_owner(container).is_none());
         let mut containers = Vec::new();
+        let mut image_labels = ImageLabels::default();
         for id in listed.into_iter().filter_map(|container| container.id) {
             match self.inspect(&id) {
-                Ok(container) => containers.push(Container::from(container)),
+                Ok(found) => {
+                    let mut container = Container::from(found);
+                    image_labels.disown(self, &mut container)?;
+                    containers.push(container);
+                }
                 // Removed since the listing.
                 Err(error) if error.is_missing() => {}
                 Err(error) => return Err(error),
@@ -149,7 +156,7 @@ impl Engine {
         Ok(containers)
     }
 
-    /// One container by name or id.
+    /// One container by name or id, with the labels of its image among its own.
     ///
     /// # Errors
     /// [`Error::Refused`], [`Error::Broken`].

@@ -368,6 +368,7 @@ mod tests {
             command: Vec::new(),
             variables: HashMap::new(),
             labels: HashMap::from([label("service", service), label("depends_on", depends_on)]),
+            foreign_labels: HashMap::new(),
             state: State::Running,
             healthy: None,
             mounts: Vec::new(),

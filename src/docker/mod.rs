@@ -11,6 +11,7 @@ mod guardian;
 mod helper;
 mod hold;
 mod journal;
+mod labels;
 mod owner;
 pub mod redis;
 mod remove;

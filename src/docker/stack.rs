@@ -1,5 +1,6 @@
 //! The compose project of a directory: its containers and volumes, and which of them are databases.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use super::{Container, Engine, Error, State, Volume};
@@ -109,7 +110,7 @@ impl Stack {
         if !is_believed && self.containers.iter().any(is_elsewhere) {
             return None;
         }
-        let known = |labels: &std::collections::HashMap<String, String>| labels.get(PROJECT) == Some(&default);
+        let known = |labels: &HashMap<String, String>| labels.get(PROJECT) == Some(&default);
         let found = self.containers.iter().any(|container| known(&container.labels))
             || self.volumes.iter().any(|volume| known(&volume.labels));
         found.then_some(default)
@@ -124,6 +125,20 @@ impl Stack {
             self.project.is_some() && container.labels.get(PROJECT) == self.project.as_ref() && !is_one_off(container)
         };
         self.containers.iter().filter(is_ours)
+    }
+
+    /// Containers with labels that are not believed and would say something of this project, or of a directory.
+    pub fn disbelieved(&self) -> impl Iterator<Item = &Container> {
+        let is_ours = |container: &Container| self.containers().any(|ours| ours.id == container.id);
+        let would_be = |labels: &HashMap<String, String>| {
+            labels.contains_key(WORKING_DIRECTORY)
+                || (self.project.is_some() && labels.get(PROJECT) == self.project.as_ref())
+        };
+        let is_told = move |container: &&Container| {
+            let labels = &container.foreign_labels;
+            !labels.is_empty() && (would_be(labels) || is_ours(container))
+        };
+        self.containers.iter().filter(is_told)
     }
 
     /// A container by its name, or by its service in the project.
@@ -279,8 +294,6 @@ fn default_project(directory: &Path) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
-
     use super::*;
     use crate::docker::container::SERVICE;
     use crate::docker::{Mount, redis};
@@ -295,6 +308,7 @@ mod tests {
             command: command.iter().map(|word| (*word).to_owned()).collect(),
             variables: variables.iter().map(owned).collect(),
             labels: HashMap::new(),
+            foreign_labels: HashMap::new(),
             state: State::Running,
             healthy: None,
             mounts: vec![Mount {

@@ -1,6 +1,7 @@
-//! Two projects on one engine: what is restored in the folder of one never reaches the other.
+//! What belongs to a project, and what an image or another project cannot have taken for it. What is restored in the folder of
+//! one never reaches the other.
 
-use crate::support::{Stack, run, text};
+use crate::support::{IMAGE, Stack, component, run, text};
 
 #[test]
 fn a_restore_in_a_test_project_leaves_the_project_alone_that_was_saved() {
@@ -42,4 +43,85 @@ fn a_restore_without_a_project_writes_into_no_volume_of_another() {
     let arguments = ["restore", &name, "--components", "docker_volume_redis_data", "--force"];
     let refused = run(&mut nothing.command_on(&live.repository(), &arguments)).exits(2);
     assert!(refused.stderr.contains("another project") && refused.stderr.contains("--volume"), "{}", refused.stderr);
+}
+
+/// Makes an image with labels, and a container of it that mounts a volume.
+fn start_foreign(stack: &Stack, labels: &[String]) {
+    let (image, name, volume) =
+        (format!("larder-foreign-{}", stack.project), stack.container("foreign"), stack.volume("foreign"));
+    stack.docker(&["create", "--name", &name, IMAGE, "rm"]).exits(0);
+    let changes: Vec<String> = labels.iter().map(|label| format!("LABEL {label}")).collect();
+    let changes = changes.iter().flat_map(|change| ["--change", change.as_str()]);
+    let words: Vec<&str> = std::iter::once("commit").chain(changes).chain([name.as_str(), image.as_str()]).collect();
+    stack.docker(&words).exits(0);
+    stack.docker(&["rm", &name]).exits(0);
+    stack.docker(&["volume", "create", &volume]).exits(0);
+    let mount = format!("type=volume,src={volume},dst=/foreign,volume-nocopy");
+    stack.docker(&["create", "--name", &name, "--mount", &mount, &image, "rm"]).exits(0);
+}
+
+/// Containers of an image that had such labels were part of the project, with their volumes and databases, and one with the
+/// label of a helper was removed.
+#[test]
+fn an_image_says_of_its_containers_neither_the_project_nor_whose_they_are() {
+    let stack = Stack::bare();
+    stack.start_models();
+    let folder = stack.path("").canonicalize().expect("the folder is there");
+    let hostname = std::fs::read_to_string("/proc/sys/kernel/hostname").expect("Linux");
+    start_foreign(
+        &stack,
+        &[
+            format!("com.docker.compose.project={}", stack.project),
+            "com.docker.compose.service=aaa".to_owned(),
+            format!("com.docker.compose.project.working_dir={}", folder.display()),
+            "larder.database=true".to_owned(),
+            format!("larder.helper={}/99999/1", hostname.trim()),
+        ],
+    );
+    let plan = stack.larder(&["plan", "--json"]).exits(0).json();
+    let names: Vec<&str> =
+        plan["components"].as_array().expect("a list").iter().filter_map(|part| part["name"].as_str()).collect();
+    assert_eq!(names, ["config", "docker_volume_ollama_data"]);
+    let shown = stack.larder(&["plan"]).exits(0).stdout;
+    let line = format!("of the container {} the labels com.docker.compose.project,", stack.container("foreign"));
+    assert!(shown.contains(&line), "{shown}");
+    stack.configure("[volumes.ollama_data]\nmethod = \"engine\"\n");
+    stack.create();
+    assert_eq!(stack.state("foreign"), "created", "it is not ours to remove");
+    stack.docker(&["rm", &stack.container("foreign")]).exits(0);
+    stack.docker(&["image", "rm", &format!("larder-foreign-{}", stack.project)]).exits(0);
+}
+
+/// What had the name of the component by then got the data of another volume, and of another database.
+#[test]
+fn a_restore_goes_where_the_snapshot_came_from_and_not_where_its_name_went() {
+    let stack = Stack::bare();
+    stack.start_models();
+    stack.start_postgres();
+    stack.write("ollama_data", "model", b"1");
+    stack.sql("CREATE TABLE numbers AS SELECT 1 AS n");
+    let name = text(&stack.create()["name"]);
+    stack.write("ollama_data", "model", b"2");
+    stack.sql("UPDATE numbers SET n = 2");
+    let other = format!("a{}_other", stack.project);
+    let labels = ["project", "volume"].map(|key| format!("com.docker.compose.{key}="));
+    let [project, volume] = [format!("{}{}", labels[0], stack.project), format!("{}ollama_data", labels[1])];
+    stack.docker(&["volume", "create", "--label", &project, "--label", &volume, &other]).exits(0);
+    let mountpoint = stack.create_volume("first_data", &[]);
+    stack.start_postgres_on("a_first", &stack.volume("first_data"), &mountpoint);
+    let plan = stack.larder(&["plan", "--json"]).exits(0).json();
+    assert_eq!(component(&plan, "docker_volume_ollama_data")["source"], other.as_str(), "the name has moved");
+    assert_eq!(component(&plan, "database")["containers"][0], stack.container("a_first"), "the name has moved");
+
+    let restore = |component: &str| {
+        stack.larder(&["restore", &name, "--components", component, "--force", "--no-snapshot"]).exits(0);
+    };
+    restore("docker_volume_ollama_data");
+    let files = |volume: &str| std::fs::read(stack.mountpoint(volume).join("model")).ok();
+    assert_eq!(files(&stack.volume("ollama_data")).as_deref(), Some(&b"1"[..]));
+    assert_eq!(files(&other), None);
+    restore("database");
+    assert_eq!(stack.sql("SELECT n FROM numbers"), "1");
+    let there = "SELECT to_regclass('public.numbers') IS NULL";
+    assert_eq!(stack.try_sql("a_first", "cti", there).exits(0).text(), "t", "nothing was restored there");
 }

@@ -213,8 +213,28 @@ fn print(context: &Context<'_>, system: &System<'_>, parts: &[Part]) {
     }
     if parts.is_empty() {
         context.output.line("There is nothing to back up here.");
-        return;
+    } else {
+        print_table(context, parts);
     }
+    for part in parts {
+        for (table, why) in part.unordered.iter().flatten() {
+            context.output.line(&format!("Not in the order of a key: {table} of {}, because {why}", part.name));
+        }
+    }
+    for volume in system.stack.anonymous_volumes() {
+        context.output.line(&format!("Left out, because it has no name: the volume {}", volume.name));
+    }
+    for container in system.stack.disbelieved() {
+        let mut labels: Vec<&str> = container.foreign_labels.keys().map(String::as_str).collect();
+        labels.sort_unstable();
+        let (name, labels) = (&container.name, labels.join(", "));
+        context
+            .output
+            .line(&format!("Not believed, because its image says it: of the container {name} the labels {labels}"));
+    }
+}
+
+fn print_table(context: &Context<'_>, parts: &[Part]) {
     let left = Align::Left;
     let mut table =
         Table::new(&[("component", left), ("kind", left), ("how", left), ("would be held", left), ("from", left)]);
@@ -228,12 +248,4 @@ fn print(context: &Context<'_>, system: &System<'_>, parts: &[Part]) {
         table.row(vec![part.name.clone(), part.kind.to_owned(), how, held, part.source.clone()]);
     }
     table.lines().iter().for_each(|line| context.output.line(line));
-    for part in parts {
-        for (table, why) in part.unordered.iter().flatten() {
-            context.output.line(&format!("Not in the order of a key: {table} of {}, because {why}", part.name));
-        }
-    }
-    for volume in system.stack.anonymous_volumes() {
-        context.output.line(&format!("Left out, because it has no name: the volume {}", volume.name));
-    }
 }

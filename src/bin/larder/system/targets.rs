@@ -34,8 +34,8 @@ impl System<'_> {
         Ok(Some(ComponentSource { name: name.clone(), origin }))
     }
 
-    /// Where a volume component goes: into the volume of this project that it is, into the one that it was made from, or
-    /// into another one that is named. Never by itself into a volume of another project.
+    /// Where a volume component goes: into another one that is named, into the one that it was saved from where this project
+    /// has that, or into the one that is called like it now. Never by itself into a volume of another project.
     pub(crate) fn volume_target(&self, component: &Component, other: Option<&str>) -> anyhow::Result<VolumeTarget> {
         let engine = self.engine()?;
         let short = component.name.as_str().strip_prefix(VOLUME_PREFIX).unwrap_or(component.name.as_str());
@@ -43,6 +43,7 @@ impl System<'_> {
         let own = self.volumes.iter().find(|volume| volume.name == component.name);
         let own = own.and_then(|volume| volume.found.as_ref().ok()).map(|volume| volume.name.clone());
         let facts = component.volume.as_ref();
+        let own = facts.filter(|_| settings.engine_name.is_none()).and_then(|facts| self.own_volume(facts)).or(own);
         let (name, project) = match other.map(str::to_owned).or(own) {
             Some(name) => (name, None),
             None => self.place_of(short, facts)?,
@@ -51,6 +52,12 @@ impl System<'_> {
         let users = self.stack.users(&name);
         let (excludes, method) = (settings.excludes, settings.method);
         Ok(VolumeTarget { engine, name, renamed, project, users, excludes, method })
+    }
+
+    /// The volume that was saved, where it belongs to this project.
+    fn own_volume(&self, facts: &VolumeFacts) -> Option<String> {
+        let volumes = self.stack.volumes();
+        volumes.iter().find(|(_, volume)| volume.name == facts.name).map(|(_, volume)| volume.name.clone())
     }
 
     /// The volume that a component goes into that this project does not have now, and the project that it becomes part
@@ -81,14 +88,28 @@ impl System<'_> {
         Ok((name, project))
     }
 
-    /// How to reach the database that a component was made from.
+    /// How to reach the database that a component was made from: in the container that it was saved from, where this project
+    /// has that and no settings say where it is, or the one that is called like it now.
     pub(crate) fn connection(&self, component: &Component) -> anyhow::Result<Connection> {
-        if let Some(database) = self.databases.iter().find(|database| database.name == component.name) {
+        let facts = component.database.as_ref();
+        let saved_in = facts.and_then(|facts| Some((facts, facts.container.as_deref()?)));
+        let named = self.databases.iter().find(|database| database.name == component.name);
+        if let (Some((facts, container)), None) = (saved_in, &self.settings.database)
+            && self.stack.containers().any(|own| own.name == container)
+        {
+            let is_in = |connection: &&Connection| connection.place.container() == Some(container);
+            let mut found =
+                self.databases.iter().filter_map(|database| database.connection.as_ref().ok()).filter(is_in);
+            let named = named.and_then(|database| database.connection.as_ref().ok()).filter(is_in);
+            if let Some(connection) = found.find(|connection| connection.database == facts.name).or(named) {
+                return Ok(connection.clone());
+            }
+            return self.connection_in_project(component, &facts.name, container);
+        }
+        if let Some(database) = named {
             return database.connection.clone().map_err(|why| UsageError::new(why).into());
         }
         // It may be gone from its server.
-        let facts = component.database.as_ref();
-        let saved_in = facts.and_then(|facts| Some((facts, facts.container.as_deref()?)));
         if let Some((facts, container)) = saved_in.filter(|_| self.no_engine.is_none()) {
             return self.connection_in_project(component, &facts.name, container);
         }
