@@ -1,9 +1,12 @@
 //! What is known of a container: how it is made, what it mounts, what it is doing.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use bollard::models::{ContainerInspectResponse, HealthStatusEnum, MountPoint};
 
+/// How long the engine gives a container to end where nothing else is said.
+const STOP_LIMIT: Duration = Duration::from_secs(10);
 /// The year in which a container was started that never was.
 const NEVER: &str = "0001-";
 const DEPENDS_ON: &str = "com.docker.compose.depends_on";
@@ -62,6 +65,8 @@ pub struct Container {
     pub created: String,
     /// When it was started last.
     pub started: String,
+    /// How long it has to end before it is killed, when it is stopped; `None` for as long as it takes.
+    pub stop_limit: Option<Duration>,
     /// Whether it is removed when it ends.
     pub removes_itself: bool,
 }
@@ -161,6 +166,10 @@ impl From<ContainerInspectResponse> for Container {
             },
             mounts: found.mounts.unwrap_or_default().into_iter().filter_map(volume_mount).collect(),
             started: state.started_at.unwrap_or_default(),
+            stop_limit: match config.stop_timeout {
+                None => Some(STOP_LIMIT),
+                Some(secs) => u64::try_from(secs).ok().map(Duration::from_secs),
+            },
             removes_itself: is(found.host_config.and_then(|config| config.auto_remove)),
             created: found.created.unwrap_or_default(),
         }

@@ -14,6 +14,8 @@ use super::{Engine, Error, Journal, Leftover, Purpose};
 
 /// How long the engine, and the lock of a process that has just ended, are waited for.
 const PATIENCE: Duration = Duration::from_mins(2);
+/// How long a container may take to end that was being stopped.
+const STOP_PATIENCE: Duration = Duration::from_hours(24);
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// How such a process is started: a program that calls [`guard`] with the path that is its last argument.
@@ -78,7 +80,7 @@ pub fn guard(journal: &Path) -> Result<Option<Leftover>, Error> {
         return Ok(None);
     }
     loop {
-        match Engine::connect(Some(&leftover.host)).and_then(|engine| leftover.resume(&engine)) {
+        match Engine::connect(Some(&leftover.host)).and_then(|engine| leftover.resume(&engine, STOP_PATIENCE)) {
             Err(error) if error.is_away() && Instant::now() < end => std::thread::sleep(PAUSE),
             Err(error) => return Err(error),
             Ok(()) => {

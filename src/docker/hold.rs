@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Container, Engine, Error, Journal, Journals, Leftover, Purpose, State};
+use super::{Container, Engine, Error, Held, Journal, Journals, Leftover, Purpose, State};
 
 /// How often containers that start are looked at.
 const READY_PAUSE: Duration = Duration::from_millis(100);
@@ -18,6 +18,9 @@ const RESTART_LIMIT: Duration = Duration::from_secs(10);
 const RELEASE_LIMIT: Duration = Duration::from_mins(1);
 /// How long it is waited between two tries: at first, and at most.
 const RELEASE_PAUSE: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(5)];
+
+/// How long the engine may take to end a container whose time is over.
+const END_LIMIT: Duration = Duration::from_secs(5);
 
 /// How often freezing is tried. A container that starts processes all the time may escape the runtime's own tries.
 const FREEZE_TRIES: u32 = 5;
@@ -47,7 +50,7 @@ pub struct Hold {
 }
 
 impl Hold {
-    /// Holds those of the containers that run. Their names are written to a journal first.
+    /// Holds those of the containers that run. Which they are is written to a journal first.
     ///
     /// # Errors
     /// [`Error::Unholdable`] for one that would not come back, or is restarted again and again; [`Error::Io`],
@@ -76,8 +79,8 @@ impl Hold {
             containers = settled(engine, containers)?;
         }
         let containers = in_order(containers);
-        let names = containers.iter().map(|container| container.name.clone()).collect();
-        let entry = Leftover { host: engine.host().to_owned(), purpose, method, containers: names };
+        let held = containers.iter().map(Held::from).collect();
+        let entry = Leftover { host: engine.host().to_owned(), purpose, method, containers: held };
         let journal = if containers.is_empty() { None } else { Some(journals.write(&entry)?) };
         let (engine, since, patience) = (Arc::clone(engine), Instant::now(), RELEASE_LIMIT);
         let mut hold = Self { engine, method, containers: Vec::new(), journal, since, patience };
@@ -124,7 +127,8 @@ impl Hold {
     pub fn turn_to(mut self, purpose: Purpose, journals: &Journals) -> Result<Self, Error> {
         if !self.containers.is_empty() {
             let host = self.engine.host().to_owned();
-            let entry = Leftover { host, purpose, method: self.method, containers: self.names() };
+            let containers = self.containers.iter().map(Held::from).collect();
+            let entry = Leftover { host, purpose, method: self.method, containers };
             let journal = journals.write(&entry)?;
             if let Some(before) = self.journal.replace(journal) {
                 before.clear();
@@ -247,51 +251,80 @@ fn restarting(container: &Container) -> Error {
     Error::Unholdable { container: container.name.clone(), why }
 }
 
-/// Lets go of what a journal names. One that is gone needs nothing.
-///
-/// # Errors
-/// [`Error::Refused`], [`Error::Broken`].
-pub(super) fn resume(engine: &Engine, container: &str, method: HoldMethod) -> Result<(), Error> {
-    let found = match engine.container(container) {
-        Err(error) if error.is_missing() => return Ok(()),
+/// Lets go of a container, and gives it as it was before. One that is gone needs nothing.
+fn resume(engine: &Engine, id: &str, method: HoldMethod) -> Result<Option<Container>, Error> {
+    let found = match engine.container(id) {
+        Err(error) if error.is_missing() => return Ok(None),
         found => found?,
     };
     match (method, found.state) {
-        (HoldMethod::Pause, State::Paused) => engine.unpause(&found.id),
-        (HoldMethod::Stop, State::Stopped) => engine.start(&found.id),
-        _ => Ok(()),
+        (HoldMethod::Pause, State::Paused) => engine.unpause(&found.id)?,
+        (HoldMethod::Stop, State::Stopped) => engine.start(&found.id)?,
+        _ => {}
     }
+    Ok(Some(found))
+}
+
+/// Whether a container that has not ended `after` so long may still do so, by a stop that was begun before: the engine ends
+/// what it has begun, whatever becomes of who asked for it.
+fn may_end(container: &Container, after: Duration) -> bool {
+    container.state != State::Stopped && container.stop_limit.is_none_or(|limit| after < limit + END_LIMIT)
 }
 
 impl Leftover {
-    /// Whether none of the containers stands still any more: somebody has seen to them, or they are gone.
+    /// Whether none of the containers stands still any more, or will: somebody has seen to them, or they are gone. Waits until
+    /// a stop that may have been begun has ended, for so long at most.
     ///
     /// # Errors
     /// [`Error::Refused`], [`Error::Broken`].
-    pub fn is_over(&self, engine: &Engine) -> Result<bool, Error> {
-        for container in &self.containers {
-            match engine.container(container) {
-                Err(error) if error.is_missing() => {}
-                found if found.as_ref().is_ok_and(|container| container.state == State::Running) => {}
-                found => return found.map(|_| false),
+    pub fn is_over(&self, engine: &Engine, limit: Duration) -> Result<bool, Error> {
+        let begun = Instant::now();
+        loop {
+            let mut is_waited_for = false;
+            for held in &self.containers {
+                match engine.container(&held.id) {
+                    Err(error) if error.is_missing() => {}
+                    Err(error) => return Err(error),
+                    Ok(container) if container.state != State::Running => return Ok(false),
+                    Ok(container) => is_waited_for |= may_end(&container, begun.elapsed()),
+                }
             }
+            if !is_waited_for || begun.elapsed() >= limit {
+                return Ok(!is_waited_for);
+            }
+            std::thread::sleep(READY_PAUSE);
         }
-        Ok(true)
     }
 
-    /// Lets the containers go on that a killed process held.
+    /// Lets the containers go on that a killed process held. One that it may have begun to stop is waited for, for so long at
+    /// most.
     ///
     /// # Errors
-    /// [`Error::Refused`], [`Error::Broken`] for the first that cannot.
-    pub fn resume(&self, engine: &Engine) -> Result<(), Error> {
+    /// [`Error::Refused`], [`Error::Broken`] for the first that cannot; [`Error::NotReady`] for one that may still end.
+    pub fn resume(&self, engine: &Engine, limit: Duration) -> Result<(), Error> {
+        let begun = Instant::now();
         let mut first = Ok(());
-        for container in &self.containers {
-            let gone_on = resume(engine, container, self.method);
-            if first.is_ok() {
-                first = gone_on;
+        let mut left: Vec<&Held> = self.containers.iter().collect();
+        loop {
+            left.retain(|held| match resume(engine, &held.id, self.method) {
+                Ok(found) => {
+                    let may_end = |container| may_end(&container, begun.elapsed());
+                    self.method == HoldMethod::Stop && found.is_some_and(may_end)
+                }
+                Err(error) => {
+                    if first.is_ok() {
+                        first = Err(error);
+                    }
+                    false
+                }
+            });
+            let Some(held) = left.first() else { return first };
+            if begun.elapsed() >= limit {
+                let what = format!("the container {} may still be stopped", held.name);
+                return first.and(Err(Error::NotReady { secs: limit.as_secs(), what }));
             }
+            std::thread::sleep(READY_PAUSE);
         }
-        first
     }
 }
 
@@ -374,6 +407,7 @@ mod tests {
             mounts: Vec::new(),
             created: created.to_owned(),
             started: String::new(),
+            stop_limit: None,
             removes_itself: false,
         }
     }

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::guardian::{Guardian, Watch};
 use super::owner::hostname;
-use super::{Error, HoldMethod};
+use super::{Container, Error, HoldMethod};
 use crate::rooted::{Status, Trust};
 
 const SUFFIX: &str = ".json";
@@ -50,8 +50,31 @@ pub struct Leftover {
     pub purpose: Purpose,
     /// How they were held.
     pub method: HoldMethod,
-    /// Names of the containers, in the order in which they are to go on.
-    pub containers: Vec<String>,
+    /// The containers, in the order in which they are to go on.
+    pub containers: Vec<Held>,
+}
+
+impl Leftover {
+    /// Names of the containers.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        self.containers.iter().map(|held| held.name.clone()).collect()
+    }
+}
+
+/// A container that is held.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    /// Its id. Another container can get its name.
+    pub id: String,
+    /// Its name, for messages.
+    pub name: String,
+}
+
+impl From<&Container> for Held {
+    fn from(container: &Container) -> Self {
+        Self { id: container.id.clone(), name: container.name.clone() }
+    }
 }
 
 /// What is in the file: a leftover, and the host that it is of.
@@ -130,13 +153,13 @@ impl Journals {
         self.paths().iter().filter_map(|path| Journal::left_at(path)).collect()
     }
 
-    /// The containers that restores of this host keep stopped, those that still run too, but for this journal's.
+    /// Ids of the containers that restores of this host keep stopped, those that still run too, but for this journal's.
     #[must_use]
     pub fn of_other_restores(&self, own: &Journal) -> Vec<String> {
         let others = self.paths().into_iter().filter(|path| *path != own.path);
         let entries = others.filter_map(|path| read(Trust::default().open_named(&path).ok()?));
         let restores = entries.filter(|left| matches!(left.purpose, Purpose::Restore { .. }));
-        restores.flat_map(|left| left.containers).collect()
+        restores.flat_map(|left| left.containers).map(|held| held.id).collect()
     }
 
     fn paths(&self) -> Vec<PathBuf> {
@@ -212,7 +235,7 @@ mod tests {
             host: "unix:///x".to_owned(),
             purpose: Purpose::Backup,
             method: HoldMethod::Pause,
-            containers: vec!["redis".to_owned()],
+            containers: vec![held("redis")],
         };
         let journal = journals.write(&entry).expect("written");
         assert!(journals.leftovers().is_empty(), "its process lives");
@@ -224,8 +247,12 @@ mod tests {
         assert_eq!(std::fs::read_dir(folder.path()).expect("the folder").count(), 0);
     }
 
+    fn held(name: &str) -> Held {
+        Held { id: format!("id of {name}"), name: name.to_owned() }
+    }
+
     fn of(purpose: Purpose, container: &str) -> Leftover {
-        let (host, containers) = ("unix:///x".to_owned(), vec![container.to_owned()]);
+        let (host, containers) = ("unix:///x".to_owned(), vec![held(container)]);
         Leftover { host, purpose, method: HoldMethod::Stop, containers }
     }
 
@@ -254,6 +281,6 @@ mod tests {
         let _living = journals.write(&of(restore(), "web")).expect("written");
         let _backup = journals.write(&of(Purpose::Backup, "redis")).expect("written");
         let journal = journals.write(&of(restore(), "own")).expect("written");
-        assert_eq!(journals.of_other_restores(&journal), ["web"]);
+        assert_eq!(journals.of_other_restores(&journal), ["id of web"]);
     }
 }

@@ -29,7 +29,7 @@ pub use exec::{Exec, ExecInput, ExecOptions, ExecOutput};
 pub use guardian::{Guardian, guard};
 pub use helper::{Helper, VOLUME_FOLDER};
 pub use hold::{Hold, HoldMethod};
-pub use journal::{Journal, Journals, Leftover, Purpose};
+pub use journal::{Held, Journal, Journals, Leftover, Purpose};
 pub use remove::{Removal, VolumeCleaner};
 pub use stack::{DatabaseServer, Stack};
 pub use throwaway::ThrowawayVolume;

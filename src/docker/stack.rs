@@ -318,6 +318,7 @@ mod tests {
             }],
             created: String::new(),
             started: String::new(),
+            stop_limit: None,
             removes_itself: false,
         }
     }

@@ -2,11 +2,12 @@
 
 use std::fs;
 use std::sync::Arc;
+use std::time::Duration;
 
 use larder::docker::{Container, Engine, Error, Hold, HoldMethod, Journals, Purpose, State};
 
 use crate::proxy::Proxy;
-use crate::support::{Stack, component, until};
+use crate::support::{IMAGE, Stack, component, until};
 
 /// Ends when it is asked to.
 const WAITING: [&str; 3] = ["sh", "-c", "trap 'exit 0' TERM; while :; do sleep 1 & wait $!; done"];
@@ -33,9 +34,26 @@ fn what_could_not_be_let_go_stays_in_the_journal() {
     hold.release().expect_err("it cannot be started without the folder");
     fs::create_dir(&bound).expect("the folder is ours");
     let (journal, leftover) = journals.leftovers().pop().expect("the next command must know of it");
-    leftover.resume(&engine).expect("it can be started again");
+    leftover.resume(&engine, Duration::ZERO).expect("it can be started again");
     journal.clear();
     stack.assert_runs(&["bound"]);
+}
+
+/// A container of another project that had got the name meanwhile was started.
+#[test]
+fn a_journal_means_a_container_and_not_its_name() {
+    let stack = Stack::bare();
+    stack.start_models();
+    let (engine, container) = engine_and(&stack, &stack.host, "ollama");
+    let journals = Journals::new(stack.path("held"));
+    Hold::begin(&engine, &[container], HoldMethod::Stop, Purpose::Backup, &journals).expect("it is stopped").keep();
+    let name = stack.container("ollama");
+    stack.docker(&["rm", &name]).exits(0);
+    stack.docker(&["create", "--name", &name, IMAGE, "rm"]).exits(0);
+    let (_, leftover) = journals.leftovers().pop().expect("the hold was not ended");
+    assert_eq!(leftover.names(), [name]);
+    leftover.resume(&engine, Duration::ZERO).expect("what is gone needs nothing");
+    assert_eq!(stack.state("ollama"), "created");
 }
 
 #[test]

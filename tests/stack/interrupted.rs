@@ -125,6 +125,34 @@ fn what_a_killed_backup_held_goes_on_at_once() {
     until("it is noted", || !stack.larder(&["list"]).stderr.contains("held"));
 }
 
+/// The engine went on stopping the container of a backup that was killed meanwhile. It still ran when it was looked at, so nobody
+/// started it again.
+#[test]
+fn what_is_still_being_stopped_when_a_backup_is_killed_is_started() {
+    const LINGERING: &str = "trap 'touch /x/ending; sleep 2; exit 0' TERM; while :; do sleep 1 & wait $!; done";
+    let stack = Stack::bare();
+    let ending = stack.create_volume("x", &[]).join("ending");
+    stack.start("slow", (&stack.volume("x"), "/x"), &["--user", "0:0"], &["sh", "-c", LINGERING]);
+    stack.configure("[volumes.x]\nquiesce = \"stop\"\n");
+    let started = || stack.docker(&["inspect", "-f", "{{.State.StartedAt}}", &stack.container("slow")]).text();
+    for is_guarded in [true, false] {
+        let before = started();
+        let mut child =
+            stack.command(&["create"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
+        until("it is being stopped", || ending.exists());
+        if is_guarded {
+            signal(&child, "KILL");
+            child.wait().expect("it ends");
+        } else {
+            kill_all(&mut child);
+            stack.larder(&["list"]).exits(0);
+            assert_ne!(started(), before, "the next command has waited for it");
+        }
+        until("it is started again", || started() != before && stack.state("slow") == "running");
+        std::fs::remove_file(&ending).expect("the tests run as root");
+    }
+}
+
 #[test]
 fn a_killed_backup_is_made_good_by_the_next_command() {
     let slow = Slow::at_once();

@@ -26,7 +26,7 @@ impl GuardArguments {
         match docker::guard(&self.journal) {
             Ok(None) => Ok(Exit::Done),
             Ok(Some(leftover)) => {
-                line(&format!("note: a killed backup held {}; they go on now", leftover.containers.join(", ")));
+                line(&format!("note: a killed backup held {}; they go on now", leftover.names().join(", ")));
                 Ok(Exit::Done)
             }
             Err(error) => {

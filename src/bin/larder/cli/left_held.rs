@@ -1,5 +1,7 @@
 //! Containers that killed commands have left held: they are let go on, or started when their volumes are whole again.
 
+use std::time::Duration;
+
 use larder::docker::{self, Engine, Journal, Journals, Leftover, Purpose};
 use larder::pipeline::restore::{Destination, RestoreJob};
 use larder::repo::Repository;
@@ -7,6 +9,9 @@ use larder::repo::Repository;
 use crate::config::VOLUME_PREFIX;
 use crate::console::{advice, line, warning};
 use crate::state::journals;
+
+/// How long a container is waited for that a killed command may have begun to stop. After it the next command waits.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Starts the containers again that a killed restore into the same volumes of the same engine has left stopped.
 pub(super) fn start_after_killed_restores(repository: &Repository, jobs: &[RestoreJob<'_>]) {
@@ -34,17 +39,17 @@ fn resume(journal: &Journal, leftover: &Leftover, journals: &Journals) -> Result
     let engine = Engine::connect(Some(&leftover.host))?;
     let others = journals.of_other_restores(journal);
     let mut leftover = leftover.clone();
-    leftover.containers.retain(|container| !others.contains(container));
-    leftover.resume(&engine)
+    leftover.containers.retain(|held| !others.contains(&held.id));
+    leftover.resume(&engine, PATIENCE)
 }
 
 /// Lets containers go on that a killed command has left held.
 pub(super) fn make_good(repository: &Repository) {
     let journals = journals(repository);
     for (journal, leftover) in journals.leftovers() {
-        let names = leftover.containers.join(", ");
+        let names = leftover.names().join(", ");
         if let Purpose::Restore { snapshot, volumes, safety } = &leftover.purpose {
-            let is_over = |engine: Engine| leftover.is_over(&engine).unwrap_or(false);
+            let is_over = |engine: Engine| leftover.is_over(&engine, PATIENCE).unwrap_or(false);
             if Engine::connect(Some(&leftover.host)).is_ok_and(is_over) {
                 journal.clear();
                 continue;
