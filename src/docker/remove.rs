@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bollard::models::{ContainerCreateBody, HostConfig, Mount, MountType, MountVolumeOptions};
 use bollard::query_parameters::{CreateContainerOptions, RemoveContainerOptions, WaitContainerOptions};
@@ -20,6 +20,10 @@ const PATHS_AT_ONCE: usize = 500;
 const BYTES_AT_ONCE: usize = 64 << 10;
 /// How long it may take for them.
 const LIMIT: Duration = Duration::from_mins(10);
+/// How long `rm` may take for nothing.
+const NOTHING_LIMIT: Duration = Duration::from_secs(30);
+/// How often it is asked meanwhile whether the caller wants to stop.
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// Removes entries of one volume.
 #[derive(Debug)]
@@ -38,8 +42,14 @@ impl VolumeCleaner {
     /// Finds `rm` in the image of one of the containers. Nothing is removed.
     ///
     /// # Errors
-    /// [`Error::Refused`] when no image has it; [`Error::NotReady`], [`Error::Broken`].
-    pub fn new(engine: &Arc<Engine>, volume: &str, users: &[Container]) -> Result<Self, Error> {
+    /// [`Error::Refused`] when no image has it; [`Error::NotReady`] when none has one that ends; [`Error::Broken`], also when
+    /// it was stopped.
+    pub fn new(
+        engine: &Arc<Engine>,
+        volume: &str,
+        users: &[Container],
+        stopped: &dyn Fn() -> bool,
+    ) -> Result<Self, Error> {
         let mut failed = None;
         for user in users {
             let action = format!("look at the container {}", user.name);
@@ -47,11 +57,11 @@ impl VolumeCleaner {
             let cleaner = found.and_then(|found| {
                 let (engine, image) = (Arc::clone(engine), found.image.unwrap_or_default());
                 let cleaner = Self { engine, volume: volume.to_owned(), image };
-                cleaner.run(&[]).map(|()| cleaner)
+                cleaner.run(&[], NOTHING_LIMIT, stopped).map(|()| cleaner)
             });
             match cleaner {
                 Ok(cleaner) => return Ok(cleaner),
-                Err(error @ Error::Refused { .. }) => failed = Some(error),
+                Err(error @ (Error::Refused { .. } | Error::NotReady { .. })) => failed = Some(error),
                 Err(error) => return Err(error),
             }
         }
@@ -69,12 +79,13 @@ impl VolumeCleaner {
     /// Removes them, with everything in them.
     ///
     /// # Errors
-    /// [`Error::Refused`] when `rm` fails; [`Error::NotReady`], [`Error::Broken`].
-    pub fn remove(&self, removal: &Removal) -> Result<(), Error> {
-        removal.0.iter().try_for_each(|paths| self.run(paths))
+    /// [`Error::Refused`] when `rm` fails; [`Error::NotReady`] when it does not end; [`Error::Broken`], also when it was
+    /// stopped.
+    pub fn remove(&self, removal: &Removal, stopped: &dyn Fn() -> bool) -> Result<(), Error> {
+        removal.0.iter().try_for_each(|paths| self.run(paths, LIMIT, stopped))
     }
 
-    fn run(&self, paths: &[String]) -> Result<(), Error> {
+    fn run(&self, paths: &[String], limit: Duration, stopped: &dyn Fn() -> bool) -> Result<(), Error> {
         let action = action(&self.volume);
         let mount = Mount {
             target: Some(format!("/{VOLUME_FOLDER}")),
@@ -100,25 +111,33 @@ impl VolumeCleaner {
         let engine = &self.engine;
         let options = CreateContainerOptions { name: Some(unique_name(Kind::Remover)?), ..Default::default() };
         let id = engine.block(&action, engine.docker.create_container(Some(options), body))?.id;
-        let ran = engine.start(&id).and_then(|()| self.wait_for_end(&id, &action));
+        let ran = engine.start(&id).and_then(|()| self.wait_for_end(&id, limit, stopped));
         // With the volumes that its image asks for.
         let options = RemoveContainerOptions { force: true, v: true, ..Default::default() };
         let removed = engine.block(&action, engine.docker.remove_container(&id, Some(options)));
         ran.and(removed)
     }
 
-    fn wait_for_end(&self, id: &str, action: &str) -> Result<(), Error> {
+    fn wait_for_end(&self, id: &str, limit: Duration, stopped: &dyn Fn() -> bool) -> Result<(), Error> {
+        let (action, begun) = (action(&self.volume), Instant::now());
         let docker = self.engine.patient();
         let mut ends = docker.wait_container(id, None::<WaitContainerOptions>);
-        let Ok(end) = self.engine.runtime.block_on(async { tokio::time::timeout(LIMIT, ends.next()).await }) else {
-            let what = format!("the engine is still to {action}");
-            return Err(Error::NotReady { secs: LIMIT.as_secs(), what });
+        let end = loop {
+            match self.engine.runtime.block_on(async { tokio::time::timeout(PAUSE, ends.next()).await }) {
+                Ok(end) => break end,
+                Err(_) if stopped() => return Err(Error::Broken { action, why: "interrupted".to_owned() }),
+                Err(_) if begun.elapsed() >= limit => {
+                    let what = format!("the `rm` of an image still did not {action}");
+                    return Err(Error::NotReady { secs: limit.as_secs(), what });
+                }
+                Err(_) => {}
+            }
         };
         let status = match end {
             Some(Ok(end)) => end.status_code,
             Some(Err(bollard::errors::Error::DockerContainerWaitError { code, .. })) => code,
-            Some(Err(error)) => return Err(failed(action, &error)),
-            None => return Err(Error::Broken { action: action.to_owned(), why: "the engine hung up".to_owned() }),
+            Some(Err(error)) => return Err(failed(&action, &error)),
+            None => return Err(Error::Broken { action, why: "the engine hung up".to_owned() }),
         };
         if status == 0 { Ok(()) } else { Err(refused(&self.volume, &format!("`rm` ended with status {status}"))) }
     }

@@ -7,6 +7,7 @@ mod databases;
 mod drills;
 mod engine_gone;
 mod failures;
+mod forged;
 mod holding;
 mod interrupted;
 mod looks;

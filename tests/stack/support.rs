@@ -181,6 +181,17 @@ impl Stack {
 
     /// Starts a container of the project that has the host's programs.
     pub(crate) fn start(&self, service: &str, mount: (&str, &str), options: &[&str], command: &[&str]) {
+        self.start_of((IMAGE, service), mount, options, command);
+    }
+
+    /// The same of another image.
+    pub(crate) fn start_of(
+        &self,
+        (image, service): (&str, &str),
+        mount: (&str, &str),
+        options: &[&str],
+        command: &[&str],
+    ) {
         let name = self.container(service);
         let folder = self.path("").canonicalize().expect("the folder is there");
         let labels = [
@@ -198,7 +209,7 @@ impl Stack {
             docker.args(["--volume", &format!("{path}:{path}:ro")]);
         }
         docker.arg("--mount").arg(format!("type=volume,src={},dst={},volume-nocopy", mount.0, mount.1));
-        docker.args(["--tmpfs", "/tmp", "--tmpfs", "/run"]).args(options).arg(IMAGE).args(command);
+        docker.args(["--tmpfs", "/tmp", "--tmpfs", "/run"]).args(options).arg(image).args(command);
         run(&mut docker).exits(0);
     }
 

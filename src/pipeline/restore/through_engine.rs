@@ -46,7 +46,7 @@ pub(super) fn write(
         done(result);
         return Ok(());
     }
-    remove(target, &extra, result)?;
+    remove(target, &extra, result, progress)?;
     let helper = Helper::create(&target.engine, &target.name)?;
     result.touched = true;
     let mut upload = helper.upload();
@@ -115,15 +115,21 @@ fn extra_entries(
     Ok(Extra { paths: extra.into_iter().map(|path| path.join(&b'/')).collect(), excluded })
 }
 
-fn remove(target: &VolumeTarget, extra: &Extra, result: &mut ComponentRestore) -> Result<(), Error> {
+fn remove(
+    target: &VolumeTarget,
+    extra: &Extra,
+    result: &mut ComponentRestore,
+    progress: &dyn Progress,
+) -> Result<(), Error> {
     if extra.paths.is_empty() {
         return Ok(());
     }
     if !target.users.is_empty() {
-        let cleaner = VolumeCleaner::new(&target.engine, &target.name, &target.users)?;
+        let stopped = || progress.cancelled();
+        let cleaner = VolumeCleaner::new(&target.engine, &target.name, &target.users, &stopped)?;
         let paths = cleaner.plan(&extra.paths)?;
         result.touched = true;
-        return Ok(cleaner.remove(&paths)?);
+        return Ok(cleaner.remove(&paths, &stopped)?);
     }
     if extra.excluded {
         let why = "has entries that are excluded, and others that cannot be removed without a container that mounts it";
