@@ -158,6 +158,8 @@ pub const OPEN_STATEMENT_BYTES_MAX: usize = 64 << 20;
 pub const COPY_STATEMENT_BYTES_MAX: usize = 1 << 20;
 /// Most bytes of an answer that a server is asked for, but for the rows of tables.
 pub const ANSWER_BYTES_MAX: usize = 256 << 20;
+/// Most bytes that a program says that is asked for its version, its help or how it is.
+pub const SAID_BYTES_MAX: usize = 64 << 10;
 /// Address space of a `psql` on this host, in bytes: it holds a row whole, of up to 1 GB, and that twice.
 pub const PSQL_BYTES_MAX: u64 = 3 << 30;
 /// Longest text that a role of a server may have written and that is kept in a manifest or a list of roles: a setting, a

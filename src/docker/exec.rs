@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bollard::container::LogOutput;
 use bollard::exec::{CreateExecOptions, StartExecOptions, StartExecResults};
@@ -13,10 +13,12 @@ use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use super::engine::failed;
 use super::{Engine, Error};
-use crate::limits::STDERR_BYTES_MAX;
+use crate::limits::{SAID_BYTES_MAX, STDERR_BYTES_MAX};
 
 /// Room for one frame of output.
 const FRAME_BYTES: usize = 256 << 10;
+/// How often it is asked whether the caller wants to stop.
+const PAUSE: Duration = Duration::from_millis(200);
 /// How long a program that has closed its output may take to end.
 const END_TRIES: u32 = 1_000;
 const END_PAUSE: Duration = Duration::from_millis(10);
@@ -90,25 +92,37 @@ impl Exec {
         }
     }
 
-    /// Runs a program to its end and returns what it wrote.
+    /// Runs a program to its end and returns the little that it wrote.
     ///
     /// # Errors
-    /// [`Error::Refused`] with its standard error when it did not end well; [`Error::Broken`]; [`Error::NotReady`] when
-    /// it takes longer than `limit`.
-    pub fn run(engine: &Arc<Engine>, container: &str, options: ExecOptions, limit: Duration) -> Result<String, Error> {
+    /// [`Error::Refused`] with its standard error when it did not end well, or wrote more than an answer has; [`Error::Broken`],
+    /// also when it was `stopped`; [`Error::NotReady`] when it takes longer than `limit`.
+    pub fn run(
+        engine: &Arc<Engine>,
+        container: &str,
+        options: ExecOptions,
+        limit: Duration,
+        stopped: &dyn Fn() -> bool,
+    ) -> Result<String, Error> {
         let mut output = Self::start(engine, container, ExecOptions { with_input: false, ..options })?.output;
-        let deadline = std::time::Instant::now() + limit;
+        let begun = Instant::now();
         let mut text = Vec::new();
         let mut buffer = [0; 4096];
         loop {
-            let left = deadline.saturating_duration_since(std::time::Instant::now());
-            match output.read_within(&mut buffer, left) {
+            if stopped() {
+                return Err(Error::Broken { action: output.action, why: "interrupted".to_owned() });
+            }
+            let Some(left) = limit.checked_sub(begun.elapsed()) else {
+                let what = format!("it still did not {}", output.action);
+                return Err(Error::NotReady { secs: limit.as_secs(), what });
+            };
+            match output.read_within(&mut buffer, left.min(PAUSE)) {
                 Ok(Some(0)) => break,
-                Ok(Some(len)) => text.extend_from_slice(buffer.get(..len).unwrap_or_default()),
-                Ok(None) if left.is_zero() => {
-                    let what = format!("it still did not {}", output.action);
-                    return Err(Error::NotReady { secs: limit.as_secs(), what });
+                Ok(Some(len)) if text.len() + len > SAID_BYTES_MAX => {
+                    let why = format!("it says more than {SAID_BYTES_MAX} bytes");
+                    return Err(Error::Refused { action: output.action, why, missing: false });
                 }
+                Ok(Some(len)) => text.extend_from_slice(buffer.get(..len).unwrap_or_default()),
                 Ok(None) => {}
                 Err(error) => return Err(Error::Broken { action: output.action, why: error.to_string() }),
             }
@@ -129,12 +143,13 @@ impl ExecOutput {
     /// # Errors
     /// When the connection breaks.
     pub fn read_within(&mut self, target: &mut [u8], limit: Duration) -> io::Result<Option<usize>> {
+        let begun = Instant::now();
         while self.pending.is_empty() {
             if self.ended {
                 return Ok(Some(0));
             }
-            let next = self.output.next();
-            let Ok(next) = self.engine.runtime.block_on(async { tokio::time::timeout(limit, next).await }) else {
+            let (next, left) = (self.output.next(), limit.saturating_sub(begun.elapsed()));
+            let Ok(next) = self.engine.runtime.block_on(async { tokio::time::timeout(left, next).await }) else {
                 return Ok(None);
             };
             match next {
@@ -143,6 +158,10 @@ impl ExecOutput {
                 Some(Ok(LogOutput::StdErr { message })) => {
                     let room = STDERR_BYTES_MAX.saturating_sub(self.stderr.len()).min(message.len());
                     self.stderr.extend_from_slice(message.get(..room).unwrap_or_default());
+                    // It may say so much there that it is never silent.
+                    if begun.elapsed() >= limit {
+                        return Ok(None);
+                    }
                 }
                 Some(Ok(LogOutput::StdOut { message } | LogOutput::Console { message })) => self.pending = message,
                 Some(Ok(LogOutput::StdIn { .. })) => {}

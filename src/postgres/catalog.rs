@@ -333,7 +333,7 @@ impl Catalog {
         if of_others.is_empty() {
             return Ok(None);
         }
-        let mut session = Session::open(connection, name)?;
+        let mut session = Session::open(connection, name, stopped)?;
         session.run(&BEGIN_SQL.replace("REPEATABLE READ", "READ COMMITTED"), stopped)?;
         settle(&mut session, UTF8, stopped)?;
         let (lock, unfit) = ShapeLock::take(session, &of_others, stopped)?;

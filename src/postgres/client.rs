@@ -19,7 +19,7 @@ const TAIL_BYTES: usize = END.len() + 1;
 const SAY_END: &str = "\\echo '\\\\.'";
 const BUFFER_BYTES: usize = 64 << 10;
 /// How long an answer to a question about a server may take.
-pub(super) const QUESTION_LIMIT: Duration = Duration::from_mins(2);
+pub const QUESTION_LIMIT: Duration = Duration::from_mins(2);
 /// How long something may take that is done after an end.
 const TIDY_LIMIT: Duration = Duration::from_secs(30);
 /// Whoever logged in stays that. The owner of a database can have everybody become him who comes into it: his code would be
@@ -54,7 +54,7 @@ pub type Row = Vec<Option<String>>;
 /// # Errors
 /// [`Error::Process`] with what the server said, also when it was stopped; [`Error::Silent`].
 pub fn query(connection: &Connection, query: &str, stopped: Stopped<'_>) -> Result<Vec<Row>, Error> {
-    let mut session = Session::open(connection, "larder")?.within(QUESTION_LIMIT);
+    let mut session = Session::open(connection, "larder", stopped)?.within(QUESTION_LIMIT);
     let rows = session.question(query, stopped)?;
     session.end().map(|()| rows)
 }
@@ -64,7 +64,7 @@ pub fn query(connection: &Connection, query: &str, stopped: Stopped<'_>) -> Resu
 /// # Errors
 /// [`Error::Process`] with what the server said, also when it was stopped.
 pub fn execute(connection: &Connection, statements: &[String], stopped: Stopped<'_>) -> Result<(), Error> {
-    let mut session = Session::open(connection, "larder")?;
+    let mut session = Session::open(connection, "larder", stopped)?;
     statements.iter().try_for_each(|statement| session.run(&format!("{statement};"), stopped))?;
     session.end()
 }
@@ -90,13 +90,13 @@ pub(crate) struct Fed {
 ///
 /// # Errors
 /// [`Error::Process`].
-pub(crate) fn start_fed(connection: &Connection, name: &str) -> Result<Fed, Error> {
-    start(connection, name, &["-o", "/dev/null"])
+pub(crate) fn start_fed(connection: &Connection, name: &str, stopped: Stopped<'_>) -> Result<Fed, Error> {
+    start(connection, name, &["-o", "/dev/null"], stopped)
 }
 
 /// Starts a `psql`, and tells it first of all that it runs no commands.
-fn start(connection: &Connection, name: &str, options: &[&str]) -> Result<Fed, Error> {
-    let restriction = Restriction::of(connection)?;
+fn start(connection: &Connection, name: &str, options: &[&str], stopped: Stopped<'_>) -> Result<Fed, Error> {
+    let restriction = Restriction::of(connection, stopped)?;
     let mut program = connection.program(psql_program(&connection.place));
     program.args(["-X", "-w", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-f", "-"]).args(options);
     program.variable("PGAPPNAME", name).memory(PSQL_BYTES_MAX);
@@ -122,7 +122,7 @@ pub(crate) fn tidy_up(connection: &Connection, statements: &[String]) -> Result<
     let mut outcome = Ok(());
     for statement in statements {
         let run = || {
-            let mut session = Session::open(connection, "larder")?.within(TIDY_LIMIT);
+            let mut session = Session::open(connection, "larder", &|| false)?.within(TIDY_LIMIT);
             session.run(&format!("{statement};"), &|| false)?;
             session.end()
         };
@@ -136,8 +136,8 @@ impl Session {
     ///
     /// # Errors
     /// [`Error::Process`].
-    pub fn open(connection: &Connection, name: &str) -> Result<Self, Error> {
-        let Fed { input, process, restriction } = start(connection, name, &[])?;
+    pub fn open(connection: &Connection, name: &str, stopped: Stopped<'_>) -> Result<Self, Error> {
+        let Fed { input, process, restriction } = start(connection, name, &[], stopped)?;
         let buffer = vec![0; BUFFER_BYTES];
         Ok(Self { input, process: Some(process), restriction, buffer, limit: None })
     }
@@ -171,7 +171,11 @@ impl Session {
     /// [`Error::Process`] with what the server said, also when it was stopped; [`Error::Silent`].
     pub fn run(&mut self, sql: &str, stopped: Stopped<'_>) -> Result<(), Error> {
         self.tell(sql)?;
-        self.answer(stopped, &mut |_| Ok(()))
+        let mut len = 0;
+        self.answer(stopped, &mut |part| {
+            len += part.len();
+            check_len(len)
+        })
     }
 
     /// The rows of a query.
@@ -181,11 +185,8 @@ impl Session {
     pub fn rows(&mut self, query: &str, stopped: Stopped<'_>) -> Result<Vec<Row>, Error> {
         let mut bytes = Vec::new();
         self.copy(query, stopped, &mut |part| {
-            if bytes.len() + part.len() > ANSWER_BYTES_MAX {
-                return Err(Error::Answer { why: format!("it has more than {ANSWER_BYTES_MAX} bytes") });
-            }
             bytes.extend_from_slice(part);
-            Ok(())
+            check_len(bytes.len())
         })?;
         let value = |field: &[u8]| match field {
             NULL => Ok(None),
@@ -244,7 +245,7 @@ impl Session {
     pub fn end(self) -> Result<(), Error> {
         let Self { input, process, .. } = self;
         drop(input);
-        Ok(process.map_or(Ok(()), Process::finish)?)
+        process.map_or(Ok(()), finish)
     }
 
     fn answer(&mut self, stopped: Stopped<'_>, each: &mut dyn FnMut(&[u8]) -> Result<(), Error>) -> Result<(), Error> {
@@ -301,11 +302,24 @@ impl Session {
 
     /// What a session that broke says itself, else `error`.
     fn why(&mut self, error: Error) -> Error {
-        match self.process.take().map(Process::finish) {
-            Some(Err(why)) => why.into(),
+        match self.process.take().map(finish) {
+            Some(Err(why)) => why,
             _ => error,
         }
     }
+}
+
+/// Ends a program that has nothing more to do, and to say.
+fn finish(mut process: Process) -> Result<(), Error> {
+    process.read_short(TIDY_LIMIT, &|| false).map_err(|source| Error::stream("psql", source))?;
+    Ok(process.finish()?)
+}
+
+fn check_len(len: usize) -> Result<(), Error> {
+    if len <= ANSWER_BYTES_MAX {
+        return Ok(());
+    }
+    Err(Error::Answer { why: format!("it has more than {ANSWER_BYTES_MAX} bytes") })
 }
 
 impl std::fmt::Debug for Session {

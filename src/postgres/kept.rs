@@ -34,7 +34,7 @@ impl Kept {
     /// # Errors
     /// Those of [`super::query`].
     pub(crate) fn query(&self, query: &str, stopped: Stopped<'_>) -> Result<Vec<Row>, Error> {
-        self.with(|session| session.question(query, stopped), Some(QUESTION_LIMIT))
+        self.with(|session| session.question(query, stopped), Some(QUESTION_LIMIT), stopped)
     }
 
     /// As [`super::execute`].
@@ -45,16 +45,22 @@ impl Kept {
         let run = |session: &mut Session| {
             statements.iter().try_for_each(|statement| session.run(&format!("{statement};"), stopped))
         };
-        self.with(run, None)
+        self.with(run, None, stopped)
     }
 
     /// A session that was refused something has ended with that. One that the server has ended before, as it did nothing, was
     /// told nothing: another one is.
-    fn with<T>(&self, ask: impl Fn(&mut Session) -> Result<T, Error>, limit: Option<Duration>) -> Result<T, Error> {
+    fn with<T>(
+        &self,
+        ask: impl Fn(&mut Session) -> Result<T, Error>,
+        limit: Option<Duration>,
+        stopped: Stopped<'_>,
+    ) -> Result<T, Error> {
         let mut kept = self.session.lock().unwrap_or_else(PoisonError::into_inner);
         let last = kept.take().filter(|(_, used)| used.elapsed() < IDLE_MAX);
         let mut was_kept = last.is_some();
-        let mut session = last.map_or_else(|| Session::open(&self.connection, "larder"), |(session, _)| Ok(session))?;
+        let mut session =
+            last.map_or_else(|| Session::open(&self.connection, "larder", stopped), |(session, _)| Ok(session))?;
         loop {
             session.limit_to(limit);
             match ask(&mut session) {
@@ -64,7 +70,7 @@ impl Kept {
                 }
                 Err(error) if was_kept && error.to_string().contains(ENDED_IDLE) => {
                     was_kept = false;
-                    session = Session::open(&self.connection, "larder")?;
+                    session = Session::open(&self.connection, "larder", stopped)?;
                 }
                 Err(error) => return Err(error),
             }

@@ -49,7 +49,7 @@ pub(crate) mod wrapped;
 pub(crate) use accepts::Accepts;
 pub(crate) use allowed::reads_alike;
 pub(crate) use client::{Fed, start_fed, tidy_up};
-pub use client::{Row, Session, Stopped, execute, query};
+pub use client::{QUESTION_LIMIT, Row, Session, Stopped, execute, query};
 pub use connection::Connection;
 pub use copy::CopyCounter;
 pub(crate) use copy::copied_table;

@@ -28,16 +28,16 @@ impl Tools {
         let rows = query(connection, MAJOR_SQL, stopped)?;
         let major = rows.first().and_then(|row| row.first()?.as_deref()?.parse().ok());
         let major = major.ok_or_else(|| Error::Answer { why: "it has no version".to_owned() })?;
-        Self::for_server(major, &connection.place)
+        Self::for_server(major, &connection.place, stopped)
     }
 
     /// The programs of the oldest installed version that is not older than the server.
     ///
     /// # Errors
-    /// [`Error::NoProgram`].
-    pub fn for_server(server_major: u32, place: &Place) -> Result<Self, Error> {
+    /// [`Error::NoProgram`]; in a container also those of running it.
+    pub fn for_server(server_major: u32, place: &Place, stopped: Stopped<'_>) -> Result<Self, Error> {
         if place.container().is_some() {
-            return Self::in_container(place);
+            return Self::in_container(place, stopped);
         }
         let mut folders: Vec<(u32, PathBuf)> = versioned_folders();
         folders.sort();
@@ -53,10 +53,10 @@ impl Tools {
     }
 
     /// The server's own programs, which always fit.
-    fn in_container(place: &Place) -> Result<Self, Error> {
+    fn in_container(place: &Place, stopped: Stopped<'_>) -> Result<Self, Error> {
         let dump = PathBuf::from("pg_dump");
         let mut program = Program::new(&dump, place.clone());
-        let output = program.arg("--version").run(&[])?;
+        let output = program.arg("--version").run(stopped)?;
         let dump_version = version_in(&String::from_utf8_lossy(&output)).unwrap_or_default();
         Ok(Self { dump, dump_version })
     }

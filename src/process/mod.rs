@@ -10,10 +10,10 @@ mod sandbox;
 mod watched;
 
 use std::ffi::{OsStr, OsString};
-use std::io::{Read, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use error::{Error, status_text};
 pub use isolated::isolated_user;
@@ -28,6 +28,8 @@ use crate::docker::{Engine, Exec, ExecOptions};
 
 /// Room in the pipes to and from a process.
 const PIPE_BYTES: usize = 1 << 20;
+/// How long a program may say nothing that is asked something short.
+const SILENCE_MAX: Duration = Duration::from_mins(2);
 
 /// Where a program runs.
 #[derive(Debug, Clone, Default)]
@@ -218,39 +220,49 @@ impl Program {
         ended
     }
 
-    /// Runs it to its end with this input, and returns what it wrote.
+    /// Runs it to its end, and returns the little that it says.
     ///
     /// # Errors
-    /// [`Error::Start`], [`Error::Docker`], [`Error::Failed`], [`Error::Stream`].
-    pub fn run(&self, input: &[u8]) -> Result<Vec<u8>, Error> {
-        let (stdin, mut process) = self.start(!input.is_empty())?;
-        let mut output = Vec::new();
-        let failed = |source| Error::Stream { program: self.shown(), source };
-        let (written, read) = std::thread::scope(|scope| {
-            let writer = scope.spawn(move || stdin.map_or(Ok(()), |mut stdin| stdin.write_all(input)));
-            let read = process.read_to_end(&mut output);
-            (writer.join(), read)
-        });
-        read.map_err(failed)?;
+    /// [`Error::Start`], [`Error::Docker`], [`Error::Failed`]; [`Error::Stream`], also when it says too much, or nothing for two
+    /// minutes, or when it was `stopped`.
+    pub fn run(&self, stopped: &dyn Fn() -> bool) -> Result<Vec<u8>, Error> {
+        let (_, mut process) = self.start(false)?;
+        let said = process.read_short(SILENCE_MAX, stopped);
+        let said = said.map_err(|source| Error::Stream { program: self.shown(), source })?;
         process.finish()?;
-        match written {
-            // It has ended well without reading everything, so something is wrong all the same.
-            Ok(Err(source)) => Err(failed(source)),
-            _ => Ok(output),
-        }
+        Ok(said)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
     use super::*;
+
+    /// What a program said without end was held whole, and one that said nothing was waited for.
+    #[test]
+    fn a_program_that_never_answers_is_given_up() {
+        let run = |script: &str, stopped: &dyn Fn() -> bool| {
+            let mut program = Program::new("sh", Place::Here);
+            let error = program.args(["-c", script]).run(stopped).expect_err("it has no end");
+            std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default()
+        };
+        assert!(run("exec cat /dev/zero", &|| false).contains("says more than 65536 bytes"));
+        assert_eq!(run("exec sleep 1000", &|| true), "interrupted");
+        let (_, mut silent) = Program::new("sleep", Place::Here).arg("1000").start(false).expect("it is there");
+        let error = silent.read_short(Duration::ZERO, &|| false).expect_err("it says nothing");
+        assert!(error.to_string().contains("nothing for 0 s"), "{error}");
+    }
 
     /// A message of 250 MB had `psql` take 3.7 GB of memory.
     #[test]
     fn memory_is_bounded() {
         let mut program = Program::new("sh", Place::Here);
         program.args(["-c", "read -r line; ulimit -v"]).memory(256 << 20);
-        let output = program.run(b"go on\n").expect("there is a shell");
+        let (input, mut process) = program.start(true).expect("there is a shell");
+        input.expect("it was asked for").write_all(b"go on\n").expect("it reads");
+        let output = process.read_short(SILENCE_MAX, &|| false).expect("it says it");
         assert_eq!(String::from_utf8_lossy(&output).trim(), (256 << 10).to_string(), "in KiB");
     }
 }

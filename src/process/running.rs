@@ -6,14 +6,14 @@ use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::process::{Child, ChildStdout};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::error::{Error, status_text};
-use super::watched::poll_readable;
+use super::watched::{POLL, poll_readable};
 use crate::docker::{ExecInput, ExecOutput};
-use crate::limits::STDERR_BYTES_MAX;
+use crate::limits::{SAID_BYTES_MAX, STDERR_BYTES_MAX};
 
 /// What an exec ends with when the program could not be started.
 const NOT_STARTED: [i64; 2] = [126, 127];
@@ -103,6 +103,34 @@ impl Process {
         match &mut self.running {
             Running::Exec(output) => output.read_within(target, limit),
             Running::Child(child) => child.read_within(target, limit),
+        }
+    }
+
+    /// Reads the little that it says to its end.
+    ///
+    /// # Errors
+    /// Those of [`Process::read_within`]; one that says so when it says more than [`SAID_BYTES_MAX`], or nothing for `limit`, or
+    /// when it was `stopped`.
+    pub fn read_short(&mut self, limit: Duration, stopped: &dyn Fn() -> bool) -> io::Result<Vec<u8>> {
+        let (mut said, mut buffer, mut heard) = (Vec::new(), [0; 4096], Instant::now());
+        loop {
+            if stopped() {
+                return Err(io::Error::other("interrupted"));
+            }
+            match self.read_within(&mut buffer, POLL)? {
+                Some(0) => return Ok(said),
+                Some(len) if said.len() + len > SAID_BYTES_MAX => {
+                    return Err(io::Error::other(format!("it says more than {SAID_BYTES_MAX} bytes")));
+                }
+                Some(len) => {
+                    said.extend_from_slice(buffer.get(..len).unwrap_or_default());
+                    heard = Instant::now();
+                }
+                None if heard.elapsed() >= limit => {
+                    return Err(io::Error::other(format!("it has said nothing for {} s", limit.as_secs())));
+                }
+                None => {}
+            }
         }
     }
 

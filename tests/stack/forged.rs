@@ -5,10 +5,22 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Child, Command, Stdio};
 
-use crate::support::{IMAGE, Stack, run, text, until};
+use crate::support::{IMAGE, Stack, component, run, text, until};
 
+const ENDLESS: &str = "exec cat /dev/zero";
+const SILENT: &str = "touch /x/asked; exec sleep 1000";
 /// Ends when it is asked to.
 const WAITING: [&str; 3] = ["sh", "-c", "trap 'exit 0' TERM; while :; do sleep 1 & wait $!; done"];
+/// The place of the program comes first.
+const SEARCHED: [&str; 4] = ["--user", "0:0", "--env", "PATH=/x:/usr/bin:/bin"];
+
+/// Puts a program into a volume that is `/x` in its container.
+fn forge(stack: &Stack, program: &str, script: &str) {
+    stack.write("x", program, format!("#!/bin/sh\n{script}\n").as_bytes());
+    let path = stack.mountpoint(&stack.volume("x")).join(program);
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("the tests run as root");
+}
+
 /// Interrupts a command, which must end for that.
 fn interrupt(child: &mut Child) {
     run(Command::new("kill").args(["-INT", &child.id().to_string()])).exits(0);
@@ -19,6 +31,36 @@ fn interrupt(child: &mut Child) {
 fn spawn(stack: &Stack, arguments: &[&str]) -> Child {
     let mut command = stack.command(arguments);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("larder starts")
+}
+
+/// All that it said was held: gigabytes in seconds.
+#[test]
+fn a_client_of_redis_that_never_ends_is_given_up() {
+    let stack = Stack::bare();
+    stack.create_volume("x", &[]);
+    forge(&stack, "redis-cli", ENDLESS);
+    let server = ["redis-server", "--dir", "/x", "--save", ""];
+    stack.start("redis", (&stack.volume("x"), "/x"), &SEARCHED, &server);
+    let volume = component(&stack.create(), "docker_volume_x").to_string();
+    assert!(volume.contains("it says more than 65536 bytes"), "{volume}");
+    stack.assert_runs(&["redis"]);
+}
+
+/// The first thing that `psql` is asked is what it knows. That was waited for without end, and all of it was held.
+#[test]
+fn a_psql_that_never_answers_keeps_nobody() {
+    let stack = Stack::bare();
+    let asked = stack.create_volume("x", &[]).join("asked");
+    let options = [&SEARCHED[..], &["--label", "larder.database=true"]].concat();
+    stack.start("db", (&stack.volume("x"), "/x"), &options, &WAITING);
+    forge(&stack, "psql", ENDLESS);
+    let plan = stack.larder(&["plan", "--json"]).exits(3).json();
+    let problem = text(&component(&plan, "database")["problem"]);
+    assert!(problem.contains("psql in the container"), "{problem}");
+    forge(&stack, "psql", SILENT);
+    let mut child = spawn(&stack, &["create"]);
+    until("psql is asked", || asked.exists());
+    interrupt(&mut child);
 }
 
 /// A restore was waited for as long as the `rm` of an image took, and its containers stood still meanwhile.

@@ -162,7 +162,8 @@ impl<'a> Passes<'a> {
         let servers = group.writers.iter().filter(|writer| writer.is_up() && redis::is_redis(writer));
         for server in servers {
             progress.begin(&format!("{} is saving", server.name), None);
-            if let Err(error) = redis::save(volume.source.engine(), server, group.limit) {
+            let saved = redis::save(volume.source.engine(), server, group.limit, &|| progress.cancelled());
+            if let Err(error) = saved {
                 let note = format!("what was in the memory of {} may be missing: {error}", server.name);
                 self.notes.push((number, note));
             }

@@ -230,7 +230,7 @@ impl Ground {
                 return Ok(Err(format!("{} {why}", path.display())));
             }
         }
-        let psql_has_no_rights = match unrestricted(&Connection::default()) {
+        let psql_has_no_rights = match unrestricted(&Connection::default(), &|| false) {
             Ok(note) => note.is_some(),
             // One that cannot even say what it knows is as good as none.
             Err(error @ (postgres::Error::NoPsql | postgres::Error::Process(process::Error::Failed { .. }))) => {
@@ -339,7 +339,7 @@ impl Ground {
         program
             .args(["-q", "-d", "postgres", "-U", "postgres", "-p", &PORT.to_string(), "-h"])
             .arg(self.entrance.path());
-        match program.run(&[]) {
+        match program.run(&|| false) {
             Ok(_) => Ok(true),
             Err(process::Error::Failed { .. }) => Ok(false),
             Err(error) => Err(failed(error)),

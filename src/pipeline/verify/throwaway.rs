@@ -194,7 +194,7 @@ pub(super) fn start_on_volume(
     let place = Place::Container { engine: Arc::clone(engine), name: container.name().to_owned() };
     let mut program = Program::new("pg_isready", place);
     program.arg("-q");
-    wait(&container, || Ok(program.run(&[]).map(drop)?), stopped)
+    wait(&container, || Ok(program.run(stopped).map(drop)?), stopped)
 }
 
 /// Waits until the server in a container answers, or says why it does not.

@@ -97,7 +97,7 @@ pub(super) fn check(database: &Connection, tables: &[TableRows], stopped: Stoppe
 /// The rows of a table, counted as they pass.
 fn count_lines(database: &Connection, name: &str, stopped: Stopped<'_>) -> Result<u64, Error> {
     let count = || {
-        let mut session = Session::open(database, "larder")?;
+        let mut session = Session::open(database, "larder", stopped)?;
         session.run("BEGIN READ ONLY; SET LOCAL search_path = '';", stopped)?;
         let mut lines = 0;
         session.copy_table(&table(name)?, stopped, &mut |part| {

@@ -100,7 +100,8 @@ impl<'a> Lanes<'a> {
         let (connection, name) = (connection.clone(), session_name());
         let mut lanes = Self { connection, name, sessions: Vec::new(), answers, given_up, progress };
         for number in 0..options.count.max(1) {
-            let Fed { input, process, restriction } = start_fed(&lanes.connection, &lanes.name)?;
+            let Fed { input, process, restriction } =
+                start_fed(&lanes.connection, &lanes.name, &|| progress.cancelled())?;
             let (queue, pieces) = bounded(QUEUE_PIECES);
             std::thread::spawn(move || feed(input, &pieces));
             let (answer, given_up) = (answer.clone(), Arc::clone(&lanes.given_up));

@@ -127,7 +127,7 @@ impl LoaderRoles {
         let name = format!("{PREFIX}{}", hex(random()?.first_chunk::<8>().expect("a key is longer")));
         let password = hex(&random()?);
         if self.holder.is_none() {
-            self.holder = Some(Session::open(&self.maintenance, "larder")?);
+            self.holder = Some(Session::open(&self.maintenance, "larder", stopped)?);
         }
         let holder = self.holder.as_mut().expect("it was just opened");
         holder.run(&format!("SELECT pg_catalog.pg_advisory_lock({});", key_of(&name)), stopped)?;

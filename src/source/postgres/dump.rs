@@ -88,14 +88,14 @@ impl DumpSource {
         let problems = self.problem.iter().chain(&left_out).chain(&members.problems);
         problems.for_each(|problem| visitor.error(problem.clone()));
         members.notes.into_iter().for_each(|note| visitor.note(note));
-        let tools = Tools::for_server(server_major, &self.connection.place)?;
+        let tools = Tools::for_server(server_major, &self.connection.place, &stopped)?;
         facts.dump_version.clone_from(&tools.dump_version);
         let directory = |name: &str| made_node(name, NodeKind::Directory { tree: Content::default() }, time);
         let file =
             |name: &str| made_node(name, NodeKind::File { content: Content::default(), holes: Vec::new() }, time);
         visitor.enter(directory(name), None)?;
         let roles = self.roles(visitor, progress).map_err(interrupted)?;
-        if let Some(note) = unrestricted(&self.connection)? {
+        if let Some(note) = unrestricted(&self.connection, &stopped)? {
             visitor.note(note);
         }
         let mut show_role_file = |name: &str, visitor: &mut dyn Visitor| match &roles {

@@ -51,7 +51,7 @@ pub fn tables_without_order(
     connection: &Connection,
     options: TableOptions,
 ) -> Result<Vec<(String, String)>, postgres::Error> {
-    let mut session = Session::open(connection, "larder")?;
+    let mut session = Session::open(connection, "larder", &|| false)?.within(postgres::QUESTION_LIMIT);
     catalog::look(&mut session, &|| false)?;
     let catalog = Catalog::read(&mut session, (options.scattered_max, false), &|| false)?;
     session.end().map(|()| catalog.others)
@@ -111,7 +111,7 @@ impl TableDump {
     ) -> Result<Self, Error> {
         let stopped = || progress.cancelled();
         let begin = || {
-            let mut holder = Session::open(connection, name)?;
+            let mut holder = Session::open(connection, name, &stopped)?;
             let snapshot = catalog::begin(&mut holder, &stopped)?;
             let mut catalog = Catalog::read(&mut holder, (options.scattered_max, reorders(database, dump)), &stopped)?;
             let lock = catalog.lock(connection, name, &stopped)?;
@@ -129,7 +129,7 @@ impl TableDump {
             let queries = catalog.keyed.iter().map(|table| table.queries.len()).sum();
             let mut sessions = Vec::new();
             for _ in 0..options.jobs.min(queries) {
-                let mut session = Session::open(connection, name)?;
+                let mut session = Session::open(connection, name, &stopped)?;
                 catalog::join(&mut session, &snapshot, (&catalog.keyed, dump), &stopped)?;
                 sessions.push(session);
             }

@@ -39,6 +39,7 @@ use std::sync::Arc;
 use clap::{Args, Parser, Subcommand};
 use larder::model::{Snapshot, SnapshotPath};
 use larder::pipeline::lookup;
+use larder::progress::Progress;
 use larder::repo::Repository;
 use larder::storage::Storage;
 
@@ -246,7 +247,7 @@ impl<'a> Context<'a> {
 
     /// Everything that there is to back up, or to restore into.
     fn system(&self) -> anyhow::Result<System<'_>> {
-        let system = System::find(&self.settings)?;
+        let system = System::find(&self.settings, &|| self.progress.cancelled())?;
         if let Some(why) = &system.no_engine {
             warning(&format!("volumes and databases in containers are out of reach: {why}"));
             advice("where there is no engine, `enabled = false` in [docker] says so");

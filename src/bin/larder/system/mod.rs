@@ -9,7 +9,7 @@ use std::sync::Arc;
 use larder::docker::{self, DatabaseServer, Engine, HoldMethod, Stack};
 use larder::model::{Component, ComponentKind, ComponentName, Snapshot, SnapshotKind};
 use larder::pipeline::backup::{ComponentSource, Origin, VolumeOrigin};
-use larder::postgres::{self, Connection, query};
+use larder::postgres::{self, Connection, Stopped, query};
 use larder::process::Place;
 use larder::repo::Repository;
 use larder::sink::postgres::is_temporary;
@@ -66,7 +66,7 @@ pub(crate) struct System<'a> {
 
 impl<'a> System<'a> {
     /// Looks at the settings and asks the engine.
-    pub(crate) fn find(settings: &'a Settings) -> anyhow::Result<Self> {
+    pub(crate) fn find(settings: &'a Settings, stopped: Stopped<'_>) -> anyhow::Result<Self> {
         let mut system = Self {
             settings,
             engine: None,
@@ -85,7 +85,7 @@ impl<'a> System<'a> {
                 system.no_engine = system.silent_engine.clone().filter(|_| system.expects_engine());
             }
         }
-        system.find_databases();
+        system.find_databases(stopped);
         system.find_volumes();
         Ok(system)
     }
@@ -127,13 +127,13 @@ impl<'a> System<'a> {
         })
     }
 
-    fn find_databases(&mut self) {
+    fn find_databases(&mut self, stopped: Stopped<'_>) {
         if self.settings.skips_database {
             return;
         }
         let mut found = match &self.settings.database {
             Some(database) => self.configured_databases(database),
-            None => self.databases_of_servers(),
+            None => self.databases_of_servers(stopped),
         };
         found.sort_by(|(a, ..), (b, ..)| a.cmp(b));
         let mut taken = self.settings.directories.iter().map(|directory| directory.name.clone()).collect();
@@ -161,14 +161,14 @@ impl<'a> System<'a> {
         others.chain([(DATABASE.to_owned(), main.clone(), None)]).collect()
     }
 
-    fn databases_of_servers(&self) -> Vec<Found> {
+    fn databases_of_servers(&self, stopped: Stopped<'_>) -> Vec<Found> {
         let mut servers = self.stack.servers();
         servers.sort_by(|a, b| service_of(a).cmp(service_of(b)));
         let mut found = Vec::new();
         for (number, server) in servers.iter().enumerate() {
             let name = if number == 0 { DATABASE.to_owned() } else { format!("{DATABASE}_{}", service_of(server)) };
             let connection = self.connection_of(server);
-            let (others, unknown) = match others_of(&connection) {
+            let (others, unknown) = match others_of(&connection, stopped) {
                 Ok(others) => (others, None),
                 Err(error) => {
                     let advice = "mend that, or name them as `others` of [database]";
@@ -386,8 +386,8 @@ fn service_of(server: &DatabaseServer) -> &str {
 }
 
 /// The other databases of a server that runs, without those that a restore is making.
-fn others_of(connection: &Connection) -> Result<Vec<String>, postgres::Error> {
-    let rows = query(connection, OTHERS_SQL, &|| false)?;
+fn others_of(connection: &Connection, stopped: Stopped<'_>) -> Result<Vec<String>, postgres::Error> {
+    let rows = query(connection, OTHERS_SQL, stopped)?;
     Ok(rows
         .into_iter()
         .flatten()

@@ -127,7 +127,7 @@ pub(super) fn restore(
         loaded.check_rows(&facts.tables, &stopped)?;
         done.roles_left = loaded.left_roles(&stopped)?;
         result.notes.extend(loaded.note());
-        result.notes.extend(unrestricted(connection)?);
+        result.notes.extend(unrestricted(connection, &|| progress.cancelled())?);
         if let Some(missing) = target.mask.as_ref().filter(|_| target.has_all_rules).and_then(|mask| mask.missing()) {
             return Err(Error::Refused(missing));
         }
