@@ -133,7 +133,7 @@ impl Tally {
             match step {
                 Ok(None) => return Ok(open.pop().unwrap_or_default().whole),
                 Ok(Some(Step::Leave)) => {}
-                Ok(Some(Step::Entry(node))) => self.entry(*node, &mut walk, &mut open)?,
+                Ok(Some(Step::Entry(node))) => self.entry(*node, &mut walk, &mut open, progress)?,
                 Err(cause) => self.note(cause, walk.path(), &mut open)?,
             }
         }
@@ -153,7 +153,13 @@ impl Tally {
         }
     }
 
-    fn entry(&mut self, node: Node, walk: &mut Walk, open: &mut Vec<Open>) -> Result<(), Error> {
+    fn entry(
+        &mut self,
+        node: Node,
+        walk: &mut Walk,
+        open: &mut Vec<Open>,
+        progress: &dyn Progress,
+    ) -> Result<(), Error> {
         let (content, kind) = match node.kind {
             NodeKind::File { content, .. } => (content, PackKind::Data),
             NodeKind::Directory { tree } => (tree, PackKind::Tree),
@@ -171,7 +177,7 @@ impl Tally {
             }
             directory.identity = Some(identity);
         }
-        let counted = self.content(content, kind);
+        let counted = self.content(content, kind, progress);
         if kind == PackKind::Tree {
             open.push(directory);
         }
@@ -188,9 +194,11 @@ impl Tally {
 
     /// Notes damage, which the walk goes on after; everything around it is not remembered.
     fn note(&mut self, cause: model::Error, path: &[u8], open: &mut [Open]) -> Result<(), Error> {
-        if !cause.is_damage() {
-            return Err(cause.into());
-        }
+        let cause = match cause {
+            model::Error::Repo(repo::Error::Cancelled(cancelled)) => return Err(cancelled.into()),
+            cause if !cause.is_damage() => return Err(cause.into()),
+            cause => cause,
+        };
         if self.damage.len() < SAVINGS_DAMAGE_MAX {
             let causes = std::iter::successors(Some(&cause as &dyn std::error::Error), |error| error.source());
             let causes: Vec<String> = causes.map(ToString::to_string).collect();
@@ -205,7 +213,7 @@ impl Tally {
     }
 
     /// Adds up the chunks of a content, and those of the lists that it is stored as.
-    fn content(&mut self, content: Content, kind: PackKind) -> Result<Whole, model::Error> {
+    fn content(&mut self, content: Content, kind: PackKind, progress: &dyn Progress) -> Result<Whole, model::Error> {
         let identity = (content.depth > 0).then(|| identity(b'l', &content));
         if let Some(whole) = identity.and_then(|identity| self.known.get(&identity)) {
             return Ok(*whole);
@@ -214,18 +222,26 @@ impl Tally {
         for depth in 0..content.depth {
             // The lists of a content are contents themselves: the deepest has its chunks in the node.
             let list = Content { len_bytes: u64::MAX, depth, chunks: content.chunks.clone() };
-            self.chunks(list, PackKind::Tree, &mut whole)?;
+            self.chunks(list, PackKind::Tree, &mut whole, progress)?;
         }
-        self.chunks(content, kind, &mut whole)?;
+        self.chunks(content, kind, &mut whole, progress)?;
         if let Some(identity) = identity {
             self.remember(identity, whole);
         }
         Ok(whole)
     }
 
-    fn chunks(&mut self, content: Content, kind: PackKind, whole: &mut Whole) -> Result<(), model::Error> {
+    fn chunks(
+        &mut self,
+        content: Content,
+        kind: PackKind,
+        whole: &mut Whole,
+        progress: &dyn Progress,
+    ) -> Result<(), model::Error> {
         let mut chunks = ContentReader::new(content)?;
         while let Some(chunk) = chunks.next(&mut self.reader)? {
+            // A list may be very long.
+            progress::check(progress).map_err(repo::Error::from)?;
             self.chunk(chunk.id, kind, whole)?;
         }
         Ok(())
