@@ -1,6 +1,7 @@
 //! Damage of every kind of object: it is found and named, nothing wrong is given out, and the rest still comes back.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use super::harm::{FLIPS, Harm, LOSSES};
@@ -95,6 +96,8 @@ fn a_restore_never_gives_out_wrong_bytes() {
     for harm in FLIPS.iter().chain(&LOSSES) {
         let _ = fs::remove_dir_all(&out);
         system.write("out/models/old", "mine");
+        // Root restores into no folder that others get into.
+        fs::set_permissions(&out, fs::Permissions::from_mode(0o700)).expect("mode");
         system.write("out/models/other", "mine too");
         let harmed = Harmed::new(&old_pack, *harm);
         let run = system.run(&["restore", "latest", "--target", &out]);

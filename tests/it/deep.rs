@@ -11,6 +11,10 @@ use super::support::{PARTIAL, System, within_limit};
 /// A directory that lay deeper than any reader goes was saved, and no command could walk through the snapshot.
 #[test]
 fn what_lies_too_deep_is_an_error_and_the_rest_can_be_read() {
+    with_room(too_deep);
+}
+
+fn too_deep() {
     let system = System::with_model("one");
     let first = system.create();
     deepen(&system.path("models"), 33_000);
@@ -38,6 +42,10 @@ fn deepen(from: &Path, levels: usize) {
 /// Six thousand levels took half a minute, and twenty thousand ended a restore in its middle with an overflow of the stack.
 #[test]
 fn directories_as_deep_as_somebody_likes_are_saved_restored_and_removed() {
+    with_room(deep);
+}
+
+fn deep() {
     const LEVELS: usize = 20_000;
     let system = System::new();
     fs::create_dir(system.path("models")).expect("create");
@@ -54,4 +62,13 @@ fn directories_as_deep_as_somebody_likes_are_saved_restored_and_removed() {
     assert!(system.exists("models/one") && !system.exists("models/d"));
     let removed = Command::new("rm").arg("-rf").arg(system.path("saved")).status();
     assert!(removed.is_ok_and(|status| status.success()));
+}
+
+/// Runs a test with more stack than others: when it fails, the folder with all these levels is removed by recursion.
+fn with_room(test: fn()) {
+    const STACK_BYTES: usize = 1 << 30;
+    let running = std::thread::Builder::new().stack_size(STACK_BYTES).spawn(test).expect("a thread");
+    if let Err(panic) = running.join() {
+        std::panic::resume_unwind(panic);
+    }
 }

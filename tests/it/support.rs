@@ -21,7 +21,7 @@ pub(crate) const PARTIAL: i32 = 3;
 pub(crate) const DAMAGE: i32 = 4;
 
 /// Far more than any command of these tests takes.
-const SECONDS: &str = "60";
+const SECONDS: &str = "300";
 /// How long what is waited for is left alone before it is looked at again: much less than a pack takes.
 const PAUSE: Duration = Duration::from_millis(1);
 
