@@ -54,7 +54,7 @@ pub fn diff<E: From<Error>>(
         }
         let Some(level) = levels.last_mut() else { return Ok(()) };
         path.truncate(level.path_len);
-        let Some((old, new)) = level.next(reader)? else {
+        let Some([old, new]) = level.next(reader)? else {
             levels.pop();
             continue;
         };
@@ -65,27 +65,29 @@ pub fn diff<E: From<Error>>(
     }
 }
 
+/// The node of the first tree and that of the second one.
+type Pair = [Option<Node>; 2];
+
 /// Two directories that are being compared.
 struct Level {
     trees: [Option<TreeReader>; 2],
     /// The next node of each.
-    nodes: [Option<Node>; 2],
+    nodes: Pair,
     path_len: usize,
 }
 
 impl Level {
     /// The nodes of the next name, of the first tree and of the second one.
-    fn next(&mut self, reader: &mut ChunkReader) -> Result<Option<(Option<Node>, Option<Node>)>, Error> {
+    fn next(&mut self, reader: &mut ChunkReader) -> Result<Option<Pair>, Error> {
         let Some(name) = self.nodes.iter().flatten().map(|node| node.name.clone()).min() else { return Ok(None) };
-        let mut found = [None, None];
+        let mut found: Pair = [None, None];
         for ((tree, node), found) in self.trees.iter_mut().zip(&mut self.nodes).zip(&mut found) {
             *found = node.take_if(|node| node.name == name);
             if found.is_some() {
                 *node = next(tree, reader)?;
             }
         }
-        let [old, new] = found;
-        Ok(Some((old, new)))
+        Ok(Some(found))
     }
 }
 

@@ -33,6 +33,8 @@ use crate::units::{count, rows_of_tables, size};
 const FAILURES_SHOWN: usize = 20;
 /// Tables that a question names.
 const TABLES_SHOWN: usize = 5;
+/// Rights of everybody but the owner.
+const RIGHTS_OF_OTHERS: u32 = 0o077;
 /// Longest name of a database, in bytes.
 const DATABASE_NAME_BYTES_MAX: usize = 63;
 
@@ -203,7 +205,7 @@ impl RestoreArguments {
 fn check_target(target: &Path, insists: bool) -> anyhow::Result<()> {
     let Ok(metadata) = target.metadata() else { return Ok(()) };
     let euid = rustix::process::geteuid();
-    let is_closed = metadata.uid() == euid.as_raw() && metadata.mode() & 0o077 == 0;
+    let is_closed = metadata.uid() == euid.as_raw() && metadata.mode() & RIGHTS_OF_OTHERS == 0;
     if is_closed || insists || !euid.is_root() || !metadata.is_dir() {
         return Ok(());
     }
