@@ -202,7 +202,8 @@ fn with_json_there_is_one_document_and_nothing_else() {
     assert_eq!(system.json(&["stats", "latest"])["name"], second.as_str());
     assert_eq!(system.json(&["export", "latest", "--to", &out])["name"], second.as_str());
     assert!(system.exists(format!("out/{second}/metadata.json")));
-    assert_eq!(system.json(&["restore", "latest", "--target", &out])["name"], second.as_str());
+    let restored = system.path("restored").to_string_lossy().into_owned();
+    assert_eq!(system.json(&["restore", "latest", "--target", &restored])["name"], second.as_str());
     let live = system.json(&["restore", &first, "--force"]);
     assert!(live["safety_snapshot"].is_string(), "{live}");
     assert!(!system.exists("models/two"));
