@@ -13,9 +13,9 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use rustix::fs::{Dir, Mode, OFlags, ResolveFlags, openat2};
+use rustix::fs::{Dir, Mode, OFlags, ResolveFlags, openat, openat2};
 use rustix::io::{Errno, Result};
 
 pub use descent::{Descent, Step};
@@ -230,8 +230,19 @@ pub fn open_file(around: BorrowedFd<'_>, name: &[u8], flags: OFlags) -> io::Resu
         return Err(not_regular());
     }
     let flags = flags | OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let own = format!("/proc/self/fd/{}", found.as_raw_fd());
-    Ok((File::from(rustix::fs::open(own, flags, Mode::empty())?), status))
+    let number = found.as_raw_fd().to_string();
+    Ok((File::from(openat(descriptors()?, number, flags, Mode::empty())?), status))
+}
+
+/// The kernel's folder of the descriptors of this process, which is looked for once.
+fn descriptors() -> Result<BorrowedFd<'static>> {
+    static FOLDER: OnceLock<OwnedFd> = OnceLock::new();
+    if let Some(folder) = FOLDER.get() {
+        return Ok(folder.as_fd());
+    }
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let folder = rustix::fs::open("/proc/self/fd", flags, Mode::empty())?;
+    Ok(FOLDER.get_or_init(|| folder).as_fd())
 }
 
 fn not_regular() -> io::Error {
