@@ -91,8 +91,7 @@ impl SourceFile {
 
     /// The parts of the module's path: none for `src/lib.rs`, two for `src/pack/layout.rs`.
     fn module(&self) -> Vec<&str> {
-        let path = self.path.trim_start_matches("src/").trim_end_matches(".rs");
-        let mut parts: Vec<&str> = path.split('/').collect();
+        let mut parts: Vec<&str> = self.path.trim_start_matches("src/").trim_end_matches(".rs").split('/').collect();
         if matches!(parts.last(), Some(&("mod" | "lib"))) {
             parts.pop();
         }

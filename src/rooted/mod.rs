@@ -163,12 +163,6 @@ impl RootedDir {
         open_file(parent.as_fd(), name, OFlags::empty())
     }
 
-    /// Forgets what is open, because directories are moved or removed.
-    pub fn close(&mut self) {
-        self.levels.clear();
-        self.path.clear();
-    }
-
     /// Keeps the levels that lie on the way to a path, down to the deepest that is open.
     fn climb_to(&mut self, path: &[u8]) {
         let common = if path.starts_with(&self.path) {

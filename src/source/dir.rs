@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use rustix::fs::{FileType, Mode, OFlags, openat};
 use rustix::io::Errno;
-use walkdir::WalkDir;
+use walkdir::{DirEntry, WalkDir};
 
 use super::exclude::is_tagged_cache;
 use super::{Error, Excludes, Owners, Stop, UNFINISHED_PREFIX, Visitor};
@@ -108,10 +108,14 @@ impl DirSource {
         self
     }
 
-    /// The length of all files together, for those who want to know how far a backup is.
+    /// The length of all files together, for those who want to know how far a backup is. What is mounted there is not looked
+    /// into: it is not saved, and may keep whoever asks it waiting.
     #[must_use]
     pub fn count_bytes(&self) -> u64 {
-        let entries = WalkDir::new(&self.root).into_iter().flatten();
+        let Ok(root) = self.root.canonicalize() else { return 0 };
+        let mounts = mounts_below(&root).unwrap_or_default();
+        let is_part = |entry: &DirEntry| mounts.iter().all(|mount| mount != entry.path());
+        let entries = WalkDir::new(&root).into_iter().filter_entry(is_part).flatten();
         let metadata = entries.filter(|entry| entry.file_type().is_file()).flat_map(|entry| entry.metadata());
         metadata.map(|metadata| metadata.len()).sum()
     }
