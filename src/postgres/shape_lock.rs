@@ -5,6 +5,7 @@
 //! that does, and looks after it has that.
 
 use std::collections::{HashMap, HashSet};
+use std::time::Instant;
 
 use super::sql::{self, literal};
 use super::{Error, Session, Stopped};
@@ -23,11 +24,31 @@ pub(crate) const EXPRESSIONS: &str = "(EXISTS (SELECT FROM pg_catalog.pg_index x
 pub(super) const RUNS_CODE: &str = "its indexes or statistics run code of its owner";
 const NOT_LOCKED: &str = "its owner could not be kept from giving it an index meanwhile";
 
-/// Locks those of the tables that can be locked at once. What one was refused is none of the next.
-const LOCK_SQL: &str = "DECLARE name pg_catalog.text; BEGIN
+/// How long all tables together are waited for, in milliseconds. The server ends an autovacuum that somebody waits for after its
+/// `deadlock_timeout`; others are waited for a second longer than that.
+const WAIT_MILLIS: u128 = 10_000;
+
+/// Locks those of the tables that can be locked within `:MILLIS`, first those that can at once.
+const LOCK_SQL: &str = "DECLARE
+    refused pg_catalog.text[] := '{}';
+    name pg_catalog.text;
+    ends pg_catalog.timestamptz := pg_catalog.clock_timestamp() + ':MILLIS milliseconds';
+    one pg_catalog.interval := pg_catalog.current_setting('deadlock_timeout')::pg_catalog.interval + '1 second';
+BEGIN
     FOREACH name IN ARRAY ARRAY[:NAMES] LOOP
         BEGIN
             EXECUTE 'LOCK TABLE ONLY ' || name || ' IN SHARE UPDATE EXCLUSIVE MODE NOWAIT';
+        EXCEPTION
+            WHEN lock_not_available THEN refused := refused || name;
+            WHEN OTHERS THEN NULL;
+        END;
+    END LOOP;
+    FOREACH name IN ARRAY refused LOOP
+        one := least(one, ends - pg_catalog.clock_timestamp());
+        EXIT WHEN one <= '1 millisecond';
+        PERFORM pg_catalog.set_config('lock_timeout', ceil(1000 * extract(epoch FROM one))::pg_catalog.text, true);
+        BEGIN
+            EXECUTE 'LOCK TABLE ONLY ' || name || ' IN SHARE UPDATE EXCLUSIVE MODE';
         EXCEPTION WHEN OTHERS THEN NULL;
         END;
     END LOOP;
@@ -52,8 +73,11 @@ impl ShapeLock {
     ) -> Result<(Self, HashMap<u32, &'static str>), Error> {
         let names: Vec<String> =
             tables.values().map(|table| Ok(literal(&sql::table(table)?))).collect::<Result<_, Error>>()?;
+        let began = Instant::now();
         for names in names.chunks(LOCKED_AT_ONCE) {
-            session.run(&format!("DO {};", literal(&LOCK_SQL.replace(":NAMES", &names.join(", ")))), stopped)?;
+            let left = WAIT_MILLIS.saturating_sub(began.elapsed().as_millis()).to_string();
+            let sql = LOCK_SQL.replace(":MILLIS", &left).replace(":NAMES", &names.join(", "));
+            session.run(&format!("DO {};", literal(&sql)), stopped)?;
         }
         let mut locked = HashSet::new();
         let mut unfit = HashMap::new();

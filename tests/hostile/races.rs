@@ -74,6 +74,31 @@ fn a_table_that_is_being_altered_is_not_read_by_a_query() {
     assert_eq!(attacked.system.sql("SELECT sum(id) FROM m.t"), before);
 }
 
+/// A table that was being vacuumed when its lock was asked for was read as it lies: all of it was new to the repository.
+#[test]
+fn a_table_that_is_vacuumed_for_a_moment_is_read_in_order_all_the_same() {
+    let (attacked, _) = attacked();
+    let mut psql = attacked.psql_of_mallory(&attacked.system.database);
+    let mut holder = psql.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("psql");
+    // It has the lock that VACUUM takes, and gives it back as soon as somebody waits for it.
+    let script = b"BEGIN; LOCK TABLE m.t IN SHARE UPDATE EXCLUSIVE MODE;\n\\echo made\n
+        DO $$ BEGIN FOR n IN 1..600 LOOP
+            EXIT WHEN EXISTS (SELECT FROM pg_locks WHERE NOT granted AND relation = 'm.t'::regclass);
+            PERFORM pg_sleep(0.05);
+        END LOOP; END $$; COMMIT;\n";
+    holder.stdin.take().expect("piped").write_all(script).expect("it reads");
+    let mut output = BufReader::new(holder.stdout.take().expect("piped"));
+    let mut line = String::new();
+    while line.trim() != "made" {
+        line.clear();
+        assert!(output.read_line(&mut line).expect("it writes") > 0, "psql ended");
+    }
+    attacked.system.create();
+    assert!(holder.wait().expect("it ends").success());
+    let shown = attacked.system.larder(&["show", "latest"]).exits(0).stdout;
+    assert!(!shown.contains("m.t ("), "{shown}");
+}
+
 /// The owner of a table gives its partitions indexes, whoever owns those.
 #[test]
 fn a_partition_of_a_superuser_runs_nothing_of_who_owns_the_whole() {
