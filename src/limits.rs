@@ -113,6 +113,9 @@ pub const LISTED_CHUNKS_KEPT: usize = 1 << 17;
 pub const PARITY_STRIP_BYTES: usize = 8 << 20;
 /// Directories that are remembered as looked at; beyond them some are looked at again.
 pub const TREES_REMEMBERED_MAX: usize = 1 << 18;
+/// Chunks of stored lists that are remembered as gone through, a hundred bytes of memory for each; beyond them some are gone
+/// through again. These are the lists of a hundred terabytes of large files.
+pub const LISTS_REMEMBERED_MAX: usize = 1 << 20;
 /// Places of chunks with several that are looked at together when space is freed.
 pub const PLACES_CHECKED_MAX: usize = 1 << 16;
 /// A pack with less in use, in percent of what its blocks take, is written anew when space is freed.
@@ -133,7 +136,7 @@ pub const RESTORE_GROUPS_MAX: usize = 3;
 pub const SAVINGS_RUNS_MAX: usize = 8;
 /// Most blocks of one such run.
 pub const SAVINGS_RUN_BLOCKS_MAX: usize = 16;
-/// Subtrees and lists of chunks whose sums are remembered; beyond them some are added up again.
+/// Subtrees whose sums are remembered; beyond them some are added up again.
 pub const SAVINGS_SUMS_MAX: usize = 1 << 18;
 /// Damage that is told of each component of each night.
 pub const SAVINGS_DAMAGE_MAX: usize = 3;

@@ -36,6 +36,17 @@ impl Content {
         let len_bytes = self.len_bytes.saturating_mul(ENTRY_BYTES as u64);
         Some(Self { len_bytes, depth, chunks: self.chunks.clone() })
     }
+
+    /// One name for all contents of this length, depth and chunks.
+    #[must_use]
+    pub fn identity(&self) -> ChunkId {
+        let Self { len_bytes, depth, chunks } = self;
+        let mut bytes = Vec::with_capacity(9 + chunks.len() * ID_BYTES);
+        bytes.extend_from_slice(&len_bytes.to_le_bytes());
+        bytes.push(*depth);
+        bytes.extend(chunks.iter().flat_map(|chunk| *chunk.id.as_bytes()));
+        ChunkId::of(&bytes)
+    }
 }
 
 /// Collects the chunks of one content in order.
@@ -66,7 +77,7 @@ impl ChunkList {
         }
         self.direct.push(chunk);
         if self.direct.len() > CONTENT_CHUNKS_DIRECT {
-            let mut writer = Box::new(ContentWriter::against(self.previous.as_ref()));
+            let mut writer = Box::new(ContentWriter::of_units(ENTRY_BYTES, self.previous.as_ref()));
             for chunk in self.direct.drain(..) {
                 writer.write(transaction, &encode_entry(chunk))?;
             }
@@ -102,19 +113,32 @@ fn decode_entry(bytes: &[u8; ENTRY_BYTES]) -> Option<ChunkRef> {
 }
 
 /// Cuts bytes of our own making (trees, chunk lists) into chunks of tree packs.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct ContentWriter {
     buffer: Vec<u8>,
+    /// Chunks have a multiple of this many bytes, but for the last.
+    unit_bytes: usize,
     list: ChunkList,
     previous: Option<Previous>,
+}
+
+impl Default for ContentWriter {
+    fn default() -> Self {
+        Self::against(None)
+    }
 }
 
 impl ContentWriter {
     /// A writer of what is likely to have much in common with an older content.
     #[must_use]
     pub fn against(previous: Option<&Content>) -> Self {
+        Self::of_units(1, previous)
+    }
+
+    /// A writer of entries of one length, which are not cut.
+    fn of_units(unit_bytes: usize, previous: Option<&Content>) -> Self {
         let list = previous.map(ChunkList::against).unwrap_or_default();
-        Self { buffer: Vec::new(), list, previous: previous.and_then(Previous::new) }
+        Self { buffer: Vec::new(), unit_bytes, list, previous: previous.and_then(Previous::new) }
     }
 
     /// Appends bytes.
@@ -144,6 +168,8 @@ impl ContentWriter {
     fn cut(&mut self, transaction: &mut Transaction<'_>, at_end: bool) -> Result<(), repo::Error> {
         let mut start = 0;
         while let Some(len) = self.buffer.get(start..).and_then(|rest| transaction.chunker().cut(rest, at_end)) {
+            // A chunk is longer than a unit, so something is left of it.
+            let len = len - len % self.unit_bytes;
             let chunk = self.buffer.get(start..start + len).expect("a chunk lies within what was cut");
             let id = transaction.ids().chunk_id(chunk);
             match &mut self.previous {
@@ -162,15 +188,37 @@ impl ContentWriter {
 /// Gives the chunks of a content one after another.
 #[derive(Debug)]
 pub struct ContentReader {
-    chunks: Chunks,
+    /// Those that are being read: what the content itself lists, and within that stored lists.
+    levels: Vec<Level>,
+    /// A stored list whose entries come next.
+    entered: Option<ChunkRef>,
     /// Bytes of the content that no chunk was given for yet.
     left_bytes: u64,
 }
 
+/// A list that is being read.
 #[derive(Debug)]
-enum Chunks {
+struct Level {
+    /// Stored lists that lie between its entries and the content.
+    depth: u8,
+    entries: Entries,
+}
+
+#[derive(Debug)]
+enum Entries {
     Direct(std::vec::IntoIter<ChunkRef>),
-    Listed(Box<ContentBytes>),
+    Stored(ChunkData, usize),
+}
+
+/// What a reader of a content meets.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum ContentStep {
+    /// A chunk of the content.
+    Chunk(ChunkRef),
+    /// A chunk of a stored list, with so many lists between its entries and the content. Its entries follow, if it is not skipped.
+    List(ChunkRef, u8),
+    /// The list that was met last, and has not ended yet, has.
+    Leave,
 }
 
 impl ContentReader {
@@ -179,15 +227,12 @@ impl ContentReader {
     /// # Errors
     /// [`Error::Damaged`] when lists are nested too deep.
     pub fn new(content: Content) -> Result<Self, Error> {
-        if content.depth > CONTENT_DEPTH_MAX {
-            return Err(Error::Damaged { what: "content", why: "its lists are nested too deep".to_owned() });
+        let Content { len_bytes, depth, chunks } = content;
+        if depth > CONTENT_DEPTH_MAX {
+            return Err(damaged("its lists are nested too deep".to_owned()));
         }
-        let left_bytes = content.len_bytes;
-        let chunks = match content.list() {
-            None => Chunks::Direct(content.chunks.into_iter()),
-            Some(list) => Chunks::Listed(Box::new(ContentBytes::new(list)?)),
-        };
-        Ok(Self { chunks, left_bytes })
+        let level = Level { depth, entries: Entries::Direct(chunks.into_iter()) };
+        Ok(Self { levels: vec![level], entered: None, left_bytes: len_bytes })
     }
 
     /// The next chunk, or `None` after the last.
@@ -196,20 +241,84 @@ impl ContentReader {
     /// Those of [`ChunkReader::read`]; [`Error::Damaged`], also when a list has more than the content, which a few of them that
     /// are nested and repeat themselves could have without an end.
     pub fn next(&mut self, reader: &mut ChunkReader) -> Result<Option<ChunkRef>, Error> {
-        let next = match &mut self.chunks {
-            Chunks::Direct(chunks) => chunks.next(),
-            Chunks::Listed(bytes) => {
-                let mut entry = [0; ENTRY_BYTES];
-                if bytes.read(reader, &mut entry)? { decode_entry(&entry) } else { None }
+        while let Some(step) = self.step(reader)? {
+            if let ContentStep::Chunk(chunk) = step {
+                return Ok(Some(chunk));
             }
-        };
-        if let Some(chunk) = &next {
-            let left = self.left_bytes.checked_sub(chunk.len_bytes.into()).filter(|_| chunk.len_bytes > 0);
-            let why = || "its chunks are longer than it is, or empty".to_owned();
-            self.left_bytes = left.ok_or_else(|| Error::Damaged { what: "content", why: why() })?;
         }
-        Ok(next)
+        Ok(None)
     }
+
+    /// The next step, or `None` at the end.
+    ///
+    /// # Errors
+    /// Those of [`ContentReader::next`].
+    pub(super) fn step(&mut self, reader: &mut ChunkReader) -> Result<Option<ContentStep>, Error> {
+        self.enter(reader)?;
+        let Some(level) = self.levels.last_mut() else { return Ok(None) };
+        let Some(chunk) = level.entries.next() else {
+            self.levels.pop();
+            return Ok((!self.levels.is_empty()).then_some(ContentStep::Leave));
+        };
+        if let Some(depth) = level.depth.checked_sub(1) {
+            self.entered = Some(chunk);
+            return Ok(Some(ContentStep::List(chunk, depth)));
+        }
+        self.pass(chunk.len_bytes.into())?;
+        Ok(Some(ContentStep::Chunk(chunk)))
+    }
+
+    /// Goes past the list that was the last step, whose chunks have so many bytes of the content.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] when those are more than the content has.
+    pub(super) fn skip(&mut self, bytes: u64) -> Result<(), Error> {
+        self.entered = None;
+        self.pass(bytes)
+    }
+
+    fn pass(&mut self, bytes: u64) -> Result<(), Error> {
+        let left = self.left_bytes.checked_sub(bytes).filter(|_| bytes > 0);
+        self.left_bytes = left.ok_or_else(|| damaged("its chunks are longer than it is, or empty".to_owned()))?;
+        Ok(())
+    }
+
+    fn enter(&mut self, reader: &mut ChunkReader) -> Result<(), Error> {
+        let (Some(list), Some(around)) = (self.entered.take(), self.levels.last()) else { return Ok(()) };
+        let data = read_listed(reader, list)?;
+        if data.len() % ENTRY_BYTES != 0 {
+            return Err(damaged(format!("chunk {} of its list ends within an entry", list.id)));
+        }
+        let depth = around.depth.saturating_sub(1);
+        self.levels.push(Level { depth, entries: Entries::Stored(data, 0) });
+        Ok(())
+    }
+}
+
+impl Entries {
+    fn next(&mut self) -> Option<ChunkRef> {
+        match self {
+            Self::Direct(chunks) => chunks.next(),
+            Self::Stored(data, position) => {
+                let entry = data.get(*position..)?.first_chunk()?;
+                *position += ENTRY_BYTES;
+                decode_entry(entry)
+            }
+        }
+    }
+}
+
+/// A chunk that has as many bytes as it is listed with, and any.
+fn read_listed(reader: &mut ChunkReader, chunk: ChunkRef) -> Result<ChunkData, Error> {
+    let data = reader.read(chunk.id)?;
+    if data.is_empty() || data.len() != chunk.len_bytes as usize {
+        return Err(damaged(format!("chunk {} has another length than it lists", chunk.id)));
+    }
+    Ok(data)
+}
+
+fn damaged(why: String) -> Error {
+    Error::Damaged { what: "content", why }
 }
 
 /// Gives the bytes of a content one after another.
@@ -242,7 +351,7 @@ impl ContentBytes {
                 if filled == 0 {
                     return Ok(false);
                 }
-                return Err(Error::Damaged { what: "content", why: "it ends within an entry".to_owned() });
+                return Err(damaged("it ends within an entry".to_owned()));
             };
             let rest = chunk.get(*position..).unwrap_or_default();
             let len = rest.len().min(target.len() - filled);
@@ -259,11 +368,7 @@ impl ContentBytes {
 
     fn load(&mut self, reader: &mut ChunkReader) -> Result<bool, Error> {
         let Some(chunk) = self.reader.next(reader)? else { return Ok(false) };
-        let data = reader.read(chunk.id)?;
-        if data.is_empty() || data.len() != chunk.len_bytes as usize {
-            let why = format!("chunk {} has another length than it lists", chunk.id);
-            return Err(Error::Damaged { what: "content", why });
-        }
+        let data = read_listed(reader, chunk)?;
         self.current = Some((data, 0));
         Ok(true)
     }

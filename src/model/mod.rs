@@ -9,6 +9,7 @@ mod content;
 mod database;
 mod diff;
 mod links;
+mod lists;
 mod node;
 mod path;
 mod previous;
@@ -29,6 +30,7 @@ pub use database::{
 };
 pub use diff::{Change, Difference, diff};
 pub use links::{FirstNames, Name};
+pub use lists::{ListSums, NoSum};
 pub use node::{FileTime, Hole, Node, NodeKind, Xattr};
 pub use path::{ComponentName, NameError, SnapshotName, SnapshotPath, is_deceptive, resolve, show_path, show_text};
 pub use previous::Previous;

@@ -3,13 +3,15 @@
 //! Trees are read and checked for it; the chunks of files are looked up only.
 
 use std::collections::HashSet;
+use std::ops::AddAssign;
 use std::sync::Arc;
 
 use super::Error;
+use crate::chunk::ChunkRef;
 use crate::id::{ChunkId, PackId};
 use crate::index::{Index, ListedPack};
 use crate::limits::TREES_REMEMBERED_MAX;
-use crate::model::{self, Component, Content, ContentReader, FirstNames, Node, NodeKind, Step, Walk, show_path};
+use crate::model::{self, Component, Content, FirstNames, ListSums, Node, NodeKind, Step, Walk, show_path};
 use crate::progress::{self, Progress};
 use crate::repo::{self, ChunkReader, Repository};
 use crate::storage::Area;
@@ -31,10 +33,28 @@ impl LostPath {
     }
 }
 
+/// A chunk that is missing.
+#[derive(Clone, Copy, Default)]
+struct Lacks(Option<ChunkId>);
+
+impl AddAssign for Lacks {
+    fn add_assign(&mut self, other: Self) {
+        self.0 = self.0.or(other.0);
+    }
+}
+
+/// A directory that is being walked.
+struct Open {
+    identity: ChunkId,
+    lacks: bool,
+}
+
 /// Looks for what is missing.
 pub(super) struct Presence {
     reader: ChunkReader,
-    seen_trees: HashSet<ChunkId>,
+    /// Those that were walked without a loss.
+    whole_trees: HashSet<ChunkId>,
+    lists: ListSums<Lacks>,
     /// Chunks that are known to be damaged although their pack is there.
     damaged_chunks: HashSet<ChunkId>,
     /// Chunks that were looked for and are nowhere.
@@ -47,7 +67,8 @@ impl Presence {
         let mut index = repository.index()?;
         index.avoid(broken_packs(repository, &index)?);
         let reader = repository.reader_with(&Arc::new(index))?;
-        Ok(Self { reader, seen_trees: HashSet::new(), damaged_chunks: HashSet::new(), missing: HashSet::new() })
+        let (whole_trees, lists) = (HashSet::new(), ListSums::default());
+        Ok(Self { reader, whole_trees, lists, damaged_chunks: HashSet::new(), missing: HashSet::new() })
     }
 
     /// The index, which avoids the packs that are missing or have another length than it says.
@@ -68,10 +89,12 @@ impl Presence {
     /// Takes chunks for lost that lie in packs which are there.
     pub(super) fn add_damaged(&mut self, chunks: impl IntoIterator<Item = ChunkId>) {
         self.damaged_chunks.extend(chunks);
-        self.seen_trees.clear();
+        self.whole_trees.clear();
+        self.lists.clear();
     }
 
-    /// Everything of a component that cannot be restored. `entries` counts what was looked at.
+    /// Everything of a component that cannot be restored. `entries` counts what was looked at. A directory that lacks something
+    /// is looked into once: where the same one is met again, it is named as a whole.
     pub(super) fn lost(
         &mut self,
         component: &Component,
@@ -82,88 +105,122 @@ impl Presence {
         let Some(root) = component.root.clone() else { return Ok(lost) };
         let mut walk = Walk::new(root, component.name.as_str().as_bytes());
         let mut names = FirstNames::default();
+        let (mut open, mut damaged_trees) = (Vec::new(), HashSet::new());
         loop {
-            match walk.next(&mut self.reader) {
+            progress::check(progress)?;
+            let step = walk.next(&mut self.reader);
+            if step.is_err() {
+                lack(&mut open);
+            }
+            let enters = matches!(&step, Ok(Some(Step::Entry(node))) if node.is_directory());
+            self.close(&mut open, walk.depth() - usize::from(enters), &mut damaged_trees);
+            let checked = match step {
                 Ok(None) => return Ok(lost),
-                Ok(Some(Step::Leave)) => {}
+                Ok(Some(Step::Leave)) => Ok(()),
                 Ok(Some(Step::Entry(node))) => {
-                    progress::check(progress)?;
                     *entries += 1;
-                    if self.is_known_tree(&node) {
-                        walk.skip();
-                    } else if let Err(cause) =
-                        names.name(walk.path(), &node).and_then(|_| self.check_node(&node, progress))
-                    {
-                        if !cause.is_damage() {
-                            progress::check(progress)?;
-                            return Err(cause.into());
-                        }
-                        if node.is_directory() {
-                            walk.skip();
-                        }
-                        lost.push(self.lose(&walk, cause));
-                    }
+                    let checked = self.entry(&node, (&mut walk, &mut open), &damaged_trees, progress);
+                    checked.and_then(|()| names.name(walk.path(), &node).map(drop))
                 }
-                Err(cause) if cause.is_damage() => lost.push(self.lose(&walk, cause)),
-                Err(cause) => return Err(cause.into()),
+                Err(cause) => Err(cause),
+            };
+            if let Err(cause) = checked {
+                if !cause.is_damage() {
+                    progress::check(progress)?;
+                    return Err(cause.into());
+                }
+                lack(&mut open);
+                if let model::Error::Repo(repo::Error::MissingChunk { chunk }) = &cause {
+                    self.missing.insert(*chunk);
+                }
+                lost.push(LostPath { path: walk.path().to_vec(), cause });
             }
         }
     }
 
-    fn lose(&mut self, walk: &Walk, cause: model::Error) -> LostPath {
-        if let model::Error::Repo(repo::Error::MissingChunk { chunk }) = &cause {
-            self.missing.insert(*chunk);
+    /// Looks at an entry. A directory that is known, or that cannot be read, is not gone into.
+    fn entry(
+        &mut self,
+        node: &Node,
+        (walk, open): (&mut Walk, &mut Vec<Open>),
+        damaged_trees: &HashSet<ChunkId>,
+        progress: &dyn Progress,
+    ) -> Result<(), model::Error> {
+        let tree = match &node.kind {
+            NodeKind::File { content, .. } => return self.check_content(content, progress),
+            NodeKind::Directory { tree } => tree,
+            _ => return Ok(()),
+        };
+        let identity = tree.identity();
+        if self.whole_trees.contains(&identity) {
+            walk.skip();
+            return Ok(());
         }
-        self.seen_trees.clear();
-        LostPath { path: walk.path().to_vec(), cause }
+        let is_damaged = damaged_trees.contains(&identity);
+        let why = || "the same one stands elsewhere in the component, and lacks something".to_owned();
+        let known = is_damaged.then(|| model::Error::Damaged { what: "directory", why: why() });
+        if let Err(cause) = known.map_or_else(|| self.check_content(tree, progress), Err) {
+            walk.skip();
+            return Err(cause);
+        }
+        open.push(Open { identity, lacks: false });
+        Ok(())
     }
 
-    /// Whether the same tree has been walked without a loss. A loss makes all of them forgotten, those around it too.
-    fn is_known_tree(&mut self, node: &Node) -> bool {
-        let NodeKind::Directory { tree } = &node.kind else { return false };
-        let identity: Vec<u8> = tree.chunks.iter().flat_map(|chunk| *chunk.id.as_bytes()).collect();
-        let identity = ChunkId::of(&identity);
-        if self.seen_trees.len() >= TREES_REMEMBERED_MAX {
-            return self.seen_trees.contains(&identity);
-        }
-        !self.seen_trees.insert(identity)
-    }
-
-    fn check_node(&mut self, node: &Node, progress: &dyn Progress) -> Result<(), model::Error> {
-        match &node.kind {
-            NodeKind::File { content, .. } => self.check_content(content, progress),
-            NodeKind::Directory { tree } => self.check_content(tree, progress),
-            _ => Ok(()),
+    /// Ends directories until so many are open.
+    fn close(&mut self, open: &mut Vec<Open>, len: usize, damaged_trees: &mut HashSet<ChunkId>) {
+        while open.len() > len {
+            let Some(Open { identity, lacks }) = open.pop() else { return };
+            if lacks {
+                lack(open);
+                damaged_trees.insert(identity);
+            } else if self.whole_trees.len() < TREES_REMEMBERED_MAX {
+                self.whole_trees.insert(identity);
+            }
         }
     }
 
     fn check_content(&mut self, content: &Content, progress: &dyn Progress) -> Result<(), model::Error> {
-        let mut chunks = ContentReader::new(content.clone())?;
-        let mut len_bytes = 0;
-        let mut first_missing = None;
-        while let Some(chunk) = chunks.next(&mut self.reader)? {
+        let Self { reader, lists, damaged_chunks, missing, .. } = self;
+        let (len_bytes, Lacks(lacks)) = lists.add_up(content, reader, |reader, chunk: ChunkRef, is_list| {
             progress::check(progress).map_err(repo::Error::from)?;
-            // Some of its places may be untrue: those of another length are.
-            let lengths = self.reader.index().locations(&chunk.id).map(|location| location.len_bytes);
-            let Some(found_bytes) = lengths.min_by_key(|found| *found != chunk.len_bytes) else {
-                self.missing.insert(chunk.id);
-                first_missing.get_or_insert(repo::Error::MissingChunk { chunk: chunk.id });
-                continue;
-            };
-            len_bytes += u64::from(found_bytes);
-            if self.damaged_chunks.contains(&chunk.id) {
-                // It may have been stored a second time, and then this finds it.
-                self.reader.read(chunk.id)?;
+            if is_list {
+                return Ok(Lacks::default());
             }
-        }
-        if let Some(error) = first_missing {
-            return Err(error.into());
+            // Some of its places may be untrue: those of another length are.
+            let lengths = reader.index().locations(&chunk.id).map(|location| location.len_bytes);
+            match lengths.min_by_key(|found| *found != chunk.len_bytes) {
+                None => {
+                    missing.insert(chunk.id);
+                    return Ok(Lacks(Some(chunk.id)));
+                }
+                Some(found) if found != chunk.len_bytes => {
+                    let why = format!("chunk {} has {found} bytes where it lists {}", chunk.id, chunk.len_bytes);
+                    return Err(model::Error::Damaged { what: "content", why });
+                }
+                Some(_) => {}
+            }
+            if damaged_chunks.contains(&chunk.id) {
+                // It may have been stored a second time, and then this finds it.
+                reader.read(chunk.id)?;
+            }
+            Ok(Lacks::default())
+        })?;
+        if let Some(chunk) = lacks {
+            return Err(repo::Error::MissingChunk { chunk }.into());
         }
         if len_bytes != content.len_bytes {
             let why = format!("its chunks have {len_bytes} bytes where it lists {}", content.len_bytes);
             return Err(model::Error::Damaged { what: "content", why });
         }
         Ok(())
+    }
+}
+
+/// Notes that the directory that was entered last lacks something.
+fn lack(open: &mut [Open]) {
+    if let Some(last) = open.last_mut() {
+        last.lacks = true;
     }
 }
 

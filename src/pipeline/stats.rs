@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Error;
 use crate::index::ChunkSet;
-use crate::model::{Component, ContentReader, NodeKind, Snapshot, Step, Walk};
+use crate::model::{Component, ListSums, NoSum, NodeKind, Snapshot, Step, Walk};
 use crate::pack::PackKind;
 use crate::progress::{self, Progress};
 use crate::repo::{self, ChunkReader, Repository};
@@ -114,18 +114,19 @@ fn count_component(
 ) -> Result<(), Error> {
     let Some(root) = component.root.clone() else { return Ok(()) };
     let mut walk = Walk::new(root, b"");
+    let mut lists = ListSums::default();
     while let Some(step) = walk.next(reader)? {
         progress::check(progress)?;
         let Step::Entry(node) = step else { continue };
         stats.entries += 1;
         let (NodeKind::File { content, .. } | NodeKind::Directory { tree: content }) = node.kind else { continue };
-        let mut chunks = ContentReader::new(content)?;
-        while let Some(chunk) = chunks.next(reader)? {
-            if Arc::clone(reader.index()).insert(seen, &chunk.id) {
+        lists.add_up(&content, reader, |reader, chunk, is_list| {
+            if !is_list && Arc::clone(reader.index()).insert(seen, &chunk.id) {
                 stats.chunks += 1;
                 stats.chunk_bytes += u64::from(chunk.len_bytes);
             }
-        }
+            Ok(NoSum)
+        })?;
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use larder::chunk::ChunkRef;
 use larder::id::ChunkId;
-use larder::model::{ComponentKind, Content, DatabaseFacts, FileTime, Node, NodeKind};
+use larder::model::{ComponentKind, Content, DatabaseFacts, FileTime, Node, NodeKind, TreeWriter};
 use larder::pack::PackKind;
 use larder::repo::Transaction;
 
@@ -76,6 +76,64 @@ fn lists_that_repeat_themselves_end_where_the_file_does() {
         let run = run_soon(&system, arguments);
         let is_fine = arguments[0] == "create";
         assert_eq!(run.code, Some(if is_fine { 0 } else { DAMAGE }), "{arguments:?}: {run:?}");
+    }
+}
+
+/// A list that repeats itself in a file that is said to have 10^18 bytes was followed for days by what looks at all snapshots.
+#[test]
+fn a_list_that_repeats_itself_is_gone_through_once() {
+    let system = System::with_model("mine");
+    system.create();
+    craft(&system, |transaction| {
+        // Each list has many times what the one in it has, and all have as many bytes as they say.
+        let mut chunk = stored(transaction, PackKind::Data, &vec![b'a'; 100_000]);
+        let mut len_bytes = 100_000_u64;
+        for _ in 0..4 {
+            let entry: Vec<u8> = [&chunk.id.as_bytes()[..], &chunk.len_bytes.to_le_bytes()].concat();
+            chunk = stored(transaction, PackKind::Tree, &entry.repeat(1_000));
+            len_bytes *= 1_000;
+        }
+        vec![file_of(b"huge", Content { len_bytes: len_bytes * 10, depth: 4, chunks: vec![chunk; 10] })]
+    });
+    for arguments in [
+        &["verify", "--all"][..],
+        &["verify", "--read-data"],
+        &["prune", "--force"],
+        &["create"],
+        &["repair"],
+        &["stats", "latest"],
+        &["savings"],
+    ] {
+        let run = run_soon(&system, arguments);
+        assert_eq!(run.code, Some(0), "{arguments:?}: {run:?}");
+    }
+}
+
+/// Where every directory is there twice and the innermost lacks a file, there are more paths that lack it than can be told.
+#[test]
+fn a_directory_that_lacks_something_is_looked_into_once() {
+    let system = System::with_model("mine");
+    let forged = craft(&system, |transaction| {
+        let missing = ChunkRef { id: ChunkId::of(b"nowhere"), len_bytes: 7 };
+        let mut entries = vec![file_of(b"lost", Content { len_bytes: 7, depth: 0, chunks: vec![missing] })];
+        for _ in 0..50 {
+            let mut tree = TreeWriter::default();
+            for entry in &entries {
+                tree.push(transaction, entry).expect("stored");
+            }
+            let tree = tree.finish(transaction).expect("stored");
+            let directory = |name: &[u8]| node(name, 0o755, NodeKind::Directory { tree: tree.clone() });
+            entries = vec![directory(b"a"), directory(b"b")];
+        }
+        entries
+    });
+    let run = run_soon(&system, &["verify", &forged]);
+    assert_eq!(run.code, Some(DAMAGE), "{run:?}");
+    assert!(run.stdout.contains("/lost"), "{run:?}");
+    assert!(run.stdout.contains("the same one stands elsewhere"), "{run:?}");
+    for arguments in [&["verify", "--all", "--read-data"][..], &["repair"]] {
+        let run = run_soon(&system, arguments);
+        assert_eq!(run.code, Some(DAMAGE), "{arguments:?}: {run:?}");
     }
 }
 

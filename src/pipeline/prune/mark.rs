@@ -4,9 +4,10 @@
 
 use std::collections::HashSet;
 
+use crate::chunk::ChunkRef;
 use crate::id::ChunkId;
 use crate::limits::TREES_REMEMBERED_MAX;
-use crate::model::{self, Content, ContentReader, Node, NodeKind, Snapshot, Step, Walk, show_path};
+use crate::model::{self, Content, ListSums, NoSum, Node, NodeKind, Snapshot, Step, Walk, show_path};
 use crate::pipeline::Error;
 use crate::progress::{self, Progress};
 use crate::repo::{self, ChunkReader};
@@ -17,7 +18,8 @@ pub(super) type Each<'a> = &'a mut dyn FnMut(&ChunkId) -> Result<(), repo::Error
 /// Goes through snapshots.
 #[derive(Debug, Default)]
 pub(super) struct Marker {
-    seen: HashSet<ChunkId>,
+    trees: HashSet<ChunkId>,
+    lists: ListSums<NoSum>,
 }
 
 impl Marker {
@@ -60,36 +62,22 @@ impl Marker {
     fn node(&mut self, reader: &mut ChunkReader, node: &Node, each: Each<'_>) -> Result<bool, model::Error> {
         match &node.kind {
             NodeKind::Directory { tree } if self.is_known(tree) => Ok(false),
-            NodeKind::Directory { tree } => content_chunks(reader, tree, each).map(|()| true),
-            NodeKind::File { content, .. } if content.depth > 0 && self.is_known(content) => Ok(true),
-            NodeKind::File { content, .. } => content_chunks(reader, content, each).map(|()| true),
+            NodeKind::Directory { tree: content } | NodeKind::File { content, .. } => {
+                let tell = |_: &mut ChunkReader, chunk: ChunkRef, _| Ok(each(&chunk.id).map(|()| NoSum)?);
+                self.lists.add_up(content, reader, tell).map(|_| true)
+            }
             _ => Ok(true),
         }
     }
 
-    /// Whether the same content was told of. One that a damage ended is never asked for again.
-    fn is_known(&mut self, content: &Content) -> bool {
-        let mut identity: Vec<u8> = vec![content.depth];
-        identity.extend(content.chunks.iter().flat_map(|chunk| *chunk.id.as_bytes()));
-        let identity = ChunkId::of(&identity);
-        if self.seen.len() >= TREES_REMEMBERED_MAX {
-            return self.seen.contains(&identity);
+    /// Whether the same tree was told of. One that a damage ended is never asked for again.
+    fn is_known(&mut self, tree: &Content) -> bool {
+        let identity = tree.identity();
+        if self.trees.len() >= TREES_REMEMBERED_MAX {
+            return self.trees.contains(&identity);
         }
-        !self.seen.insert(identity)
+        !self.trees.insert(identity)
     }
-}
-
-/// Tells of the chunks of a content, and of those of its lists.
-fn content_chunks(reader: &mut ChunkReader, content: &Content, each: Each<'_>) -> Result<(), model::Error> {
-    let mut level = Some(content.clone());
-    while let Some(content) = level {
-        level = content.list();
-        let mut chunks = ContentReader::new(content)?;
-        while let Some(chunk) = chunks.next(reader)? {
-            each(&chunk.id)?;
-        }
-    }
-    Ok(())
 }
 
 /// The same, until the work should stop: a content may be very long.

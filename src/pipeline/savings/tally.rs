@@ -4,6 +4,7 @@
 //! bounded number of them. Which chunks were met is one bit for each chunk of the index.
 
 use std::collections::HashMap;
+use std::ops::AddAssign;
 use std::sync::Arc;
 
 use super::Figures;
@@ -11,7 +12,7 @@ use super::sample::Sample;
 use crate::id::ChunkId;
 use crate::index::{BlockKey, ChunkSet};
 use crate::limits::{SAVINGS_DAMAGE_MAX, SAVINGS_SUMS_MAX};
-use crate::model::{self, Component, Content, ContentReader, Node, NodeKind, Step, Walk, show_path};
+use crate::model::{self, Component, Content, ListSums, Node, NodeKind, Step, Walk, show_path};
 use crate::pack::{BlockEncoder, BlockPlace, Encoding, PackKind};
 use crate::pipeline::Error;
 use crate::progress::{self, Progress};
@@ -29,8 +30,8 @@ struct Whole {
     in_deltas: InDeltas,
 }
 
-impl Whole {
-    fn add(&mut self, other: Self) {
+impl AddAssign for Whole {
+    fn add_assign(&mut self, other: Self) {
         self.plain_bytes += other.plain_bytes;
         add_all(&mut self.in_deltas, other.in_deltas);
     }
@@ -59,23 +60,31 @@ struct Fresh {
 pub(super) struct Tally {
     reader: ChunkReader,
     encoder: BlockEncoder,
-    met: ChunkSet,
-    known: HashMap<ChunkId, Whole>,
+    met: Met,
+    trees: HashMap<ChunkId, Whole>,
+    /// Those of file content, and those of trees.
+    lists: [ListSums<Whole>; 2],
     /// How well delta blocks of each component compressed by themselves when they were last measured.
     ratios: HashMap<String, [Option<f64>; 2]>,
     /// The same of any component, for those that were never measured.
     latest: [Option<f64>; 2],
-    block: Option<(BlockKey, BlockPlace)>,
-    fresh: Fresh,
     damage: Vec<String>,
+}
+
+/// The chunks that were met.
+struct Met {
+    all: ChunkSet,
+    /// Those of this component that were new.
+    fresh: Fresh,
+    block: Option<(BlockKey, BlockPlace)>,
 }
 
 impl Tally {
     pub(super) fn new(reader: ChunkReader) -> Result<Self, Error> {
-        let met = reader.index().chunk_set();
+        let met = Met { all: reader.index().chunk_set(), fresh: Fresh::default(), block: None };
         let encoder = BlockEncoder::new().map_err(repo::Error::from)?;
-        let (known, ratios, fresh) = (HashMap::new(), HashMap::new(), Fresh::default());
-        Ok(Self { reader, encoder, met, known, ratios, latest: [None; 2], block: None, fresh, damage: Vec::new() })
+        let (trees, lists, ratios) = (HashMap::new(), Default::default(), HashMap::new());
+        Ok(Self { reader, encoder, met, trees, lists, ratios, latest: [None; 2], damage: Vec::new() })
     }
 
     /// What was found damaged since this was last asked.
@@ -90,7 +99,7 @@ impl Tally {
     pub(super) fn component(&mut self, component: &Component, progress: &dyn Progress) -> Result<Figures, Error> {
         let Some(root) = component.root.clone() else { return Ok(Figures::default()) };
         let whole = self.walk(Walk::new(root, b""), progress)?;
-        let fresh = std::mem::take(&mut self.fresh);
+        let fresh = std::mem::take(&mut self.met.fresh);
         let mut ratios = self.ratios.get(component.name.as_str()).copied().unwrap_or_default();
         for ((ratio, latest), sample) in ratios.iter_mut().zip(&mut self.latest).zip(fresh.samples) {
             let (raw, compressed) =
@@ -143,11 +152,11 @@ impl Tally {
     fn close(&mut self, open: &mut Vec<Open>, len: usize) {
         while open.len() > len.max(1) {
             let Some(closed) = open.pop() else { return };
-            if let Some(identity) = closed.identity.filter(|_| !closed.damaged) {
-                self.remember(identity, closed.whole);
+            if let Some(identity) = closed.identity.filter(|_| !closed.damaged && self.trees.len() < SAVINGS_SUMS_MAX) {
+                self.trees.insert(identity, closed.whole);
             }
             if let Some(around) = open.last_mut() {
-                around.whole.add(closed.whole);
+                around.whole += closed.whole;
                 around.damaged |= closed.damaged;
             }
         }
@@ -167,24 +176,24 @@ impl Tally {
         };
         let mut directory = Open::default();
         if kind == PackKind::Tree {
-            let identity = identity(b't', &content);
-            if let Some(whole) = self.known.get(&identity) {
+            let identity = content.identity();
+            if let Some(whole) = self.trees.get(&identity) {
                 if let Some(around) = open.last_mut() {
-                    around.whole.add(*whole);
+                    around.whole += *whole;
                 }
                 walk.skip();
                 return Ok(());
             }
             directory.identity = Some(identity);
         }
-        let counted = self.content(content, kind, progress);
+        let counted = self.content(&content, kind, progress);
         if kind == PackKind::Tree {
             open.push(directory);
         }
         match counted {
             Ok(whole) => {
                 if let Some(around) = open.last_mut() {
-                    around.whole.add(whole);
+                    around.whole += whole;
                 }
             }
             Err(cause) => self.note(cause, walk.path(), open)?,
@@ -213,46 +222,26 @@ impl Tally {
     }
 
     /// Adds up the chunks of a content, and those of the lists that it is stored as.
-    fn content(&mut self, content: Content, kind: PackKind, progress: &dyn Progress) -> Result<Whole, model::Error> {
-        let identity = (content.depth > 0).then(|| identity(b'l', &content));
-        if let Some(whole) = identity.and_then(|identity| self.known.get(&identity)) {
-            return Ok(*whole);
-        }
-        let mut whole = Whole::default();
-        for depth in 0..content.depth {
-            // The lists of a content are contents themselves: the deepest has its chunks in the node.
-            let list = Content { len_bytes: u64::MAX, depth, chunks: content.chunks.clone() };
-            self.chunks(list, PackKind::Tree, &mut whole, progress)?;
-        }
-        self.chunks(content, kind, &mut whole, progress)?;
-        if let Some(identity) = identity {
-            self.remember(identity, whole);
-        }
-        Ok(whole)
-    }
-
-    fn chunks(
-        &mut self,
-        content: Content,
-        kind: PackKind,
-        whole: &mut Whole,
-        progress: &dyn Progress,
-    ) -> Result<(), model::Error> {
-        let mut chunks = ContentReader::new(content)?;
-        while let Some(chunk) = chunks.next(&mut self.reader)? {
+    fn content(&mut self, content: &Content, kind: PackKind, progress: &dyn Progress) -> Result<Whole, model::Error> {
+        let Self { reader, met, lists: [of_files, of_trees], .. } = self;
+        let lists = if kind == PackKind::Tree { of_trees } else { of_files };
+        let (_, whole) = lists.add_up(content, reader, |reader, chunk, is_list| {
             // A list may be very long.
             progress::check(progress).map_err(repo::Error::from)?;
-            self.chunk(chunk.id, kind, whole)?;
-        }
-        Ok(())
+            met.chunk(reader, chunk.id, if is_list { PackKind::Tree } else { kind })
+        })?;
+        Ok(whole)
     }
+}
 
-    fn chunk(&mut self, id: ChunkId, kind: PackKind, whole: &mut Whole) -> Result<(), model::Error> {
-        let location = self.reader.locate(id)?;
+impl Met {
+    /// What a chunk takes.
+    fn chunk(&mut self, reader: &mut ChunkReader, id: ChunkId, kind: PackKind) -> Result<Whole, model::Error> {
+        let location = reader.locate(id)?;
         let key = location.block_key();
         let place = match self.block {
             Some((known, place)) if known == key => place,
-            _ => self.reader.index().place(key).ok_or(repo::Error::MissingChunk { chunk: id })?,
+            _ => reader.index().place(key).ok_or(repo::Error::MissingChunk { chunk: id })?,
         };
         self.block = Some((key, place));
         let len = u64::from(location.len_bytes);
@@ -266,9 +255,8 @@ impl Tally {
         } else {
             Whole { plain_bytes: share, in_deltas: InDeltas::default() }
         };
-        whole.add(part);
-        if !Arc::clone(self.reader.index()).insert(&mut self.met, &id) {
-            return Ok(());
+        if !Arc::clone(reader.index()).insert(&mut self.all, &id) {
+            return Ok(part);
         }
         self.fresh.chunks += 1;
         self.fresh.raw_bytes += len;
@@ -278,21 +266,8 @@ impl Tally {
         if let Some(sample) = self.fresh.samples.get_mut(number).filter(|_| is_delta) {
             sample.offer(key, place.raw_bytes);
         }
-        Ok(())
+        Ok(part)
     }
-
-    fn remember(&mut self, identity: ChunkId, whole: Whole) {
-        if self.known.len() < SAVINGS_SUMS_MAX {
-            self.known.insert(identity, whole);
-        }
-    }
-}
-
-/// One name for the same chunks at the same depth in the same role.
-fn identity(role: u8, content: &Content) -> ChunkId {
-    let ids = content.chunks.iter().flat_map(|chunk| *chunk.id.as_bytes());
-    let bytes: Vec<u8> = [role, content.depth].into_iter().chain(ids).collect();
-    ChunkId::of(&bytes)
 }
 
 fn add_all(sums: &mut InDeltas, others: InDeltas) {

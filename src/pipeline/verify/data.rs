@@ -7,16 +7,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::blocks::BlockCheck;
 use super::{Damage, VerifyReport};
+use crate::chunk::ChunkRef;
 use crate::id::{ChunkId, PackId, RepositoryId};
 use crate::index::{BlockKey, Index};
-use crate::model::{ContentReader, NodeKind, Snapshot, Step, Walk};
+use crate::model::{ListSums, NoSum, NodeKind, Snapshot, Step, Walk};
 use crate::pack::{self, PackReader};
 use crate::parity;
 use crate::pipeline::Error;
 use crate::pipeline::presence::broken_packs;
 use crate::pipeline::restore::with_causes;
 use crate::progress::{self, Progress};
-use crate::repo::{self, Repository};
+use crate::repo::{self, ChunkReader, Repository};
 use crate::storage::{Area, Key};
 
 /// More threads than this only make more memory.
@@ -28,7 +29,7 @@ pub(super) fn packs_of(
     snapshot: &Snapshot,
     progress: &dyn Progress,
 ) -> Result<HashSet<PackId>, Error> {
-    let mut needed = Needed::default();
+    let (mut needed, mut trees, mut lists) = (Needed::default(), HashSet::new(), ListSums::default());
     let mut index = repository.index()?;
     index.avoid(broken_packs(repository, &index)?);
     let mut reader = repository.reader_with(&Arc::new(index))?;
@@ -42,15 +43,22 @@ pub(super) fn packs_of(
                 Ok(Some(Step::Entry(node))) => node,
                 Ok(Some(Step::Leave)) | Err(_) => continue,
             };
-            let (NodeKind::File { content, .. } | NodeKind::Directory { tree: content }) = node.kind else { continue };
-            for chunk in &content.chunks {
-                needed.add(reader.index(), chunk.id);
-            }
-            if content.depth > 0 {
-                let mut chunks = ContentReader::new(content)?;
-                while let Ok(Some(chunk)) = chunks.next(&mut reader) {
-                    needed.add(reader.index(), chunk.id);
+            let content = match node.kind {
+                NodeKind::Directory { tree } if !trees.insert(tree.identity()) => {
+                    walk.skip();
+                    continue;
                 }
+                NodeKind::File { content, .. } | NodeKind::Directory { tree: content } => content,
+                _ => continue,
+            };
+            let add = |reader: &mut ChunkReader, chunk: ChunkRef, _| {
+                progress::check(progress).map_err(repo::Error::from)?;
+                needed.add(reader.index(), chunk.id);
+                Ok(NoSum)
+            };
+            match lists.add_up(&content, &mut reader, add) {
+                Err(error) if !error.is_damage() => return Err(error.into()),
+                _ => {}
             }
         }
     }
