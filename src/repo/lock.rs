@@ -6,7 +6,6 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, flock, mkdirat, openat, unlinkat};
@@ -14,6 +13,7 @@ use rustix::io::Errno;
 
 use super::Error;
 use crate::rooted::{explain, names_in, open_beneath};
+use crate::storage::LocalRoot;
 
 const FOLDER: &str = "locks";
 /// The file that everybody who uses the repository has a lock on.
@@ -36,7 +36,7 @@ impl Lock {
     ///
     /// # Errors
     /// [`Error::Locked`] after thirty seconds, [`Error::Lock`].
-    pub fn shared(root: &Path) -> Result<Option<Self>, Error> {
+    pub fn shared(root: LocalRoot<'_>) -> Result<Option<Self>, Error> {
         Self::take(root, FlockOperation::NonBlockingLockShared)
     }
 
@@ -44,7 +44,7 @@ impl Lock {
     ///
     /// # Errors
     /// [`Error::Locked`] after thirty seconds, [`Error::Lock`].
-    pub fn exclusive(root: &Path) -> Result<Option<Self>, Error> {
+    pub fn exclusive(root: LocalRoot<'_>) -> Result<Option<Self>, Error> {
         Self::take(root, FlockOperation::NonBlockingLockExclusive)
     }
 
@@ -52,8 +52,8 @@ impl Lock {
     ///
     /// # Errors
     /// Those of `work`; [`Error::Lock`].
-    pub fn if_alone(&self, root: &Path, work: impl FnOnce() -> Result<(), Error>) -> Result<(), Error> {
-        let failed = |source: Errno| Error::Lock { place: root.display().to_string(), source: source.into() };
+    pub fn if_alone(&self, root: LocalRoot<'_>, work: impl FnOnce() -> Result<(), Error>) -> Result<(), Error> {
+        let failed = |source: Errno| Error::Lock { place: root.path().display().to_string(), source: source.into() };
         match flock(&self.file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {
                 let result = work();
@@ -75,10 +75,10 @@ impl Lock {
     /// Those of `work`; [`Error::Lock`].
     pub fn when_alone<T, E: From<Error>>(
         &self,
-        root: &Path,
+        root: LocalRoot<'_>,
         work: impl FnOnce() -> Result<T, E>,
     ) -> Result<Option<T>, E> {
-        let failed = |source: Errno| Error::Lock { place: root.display().to_string(), source: source.into() };
+        let failed = |source: Errno| Error::Lock { place: root.path().display().to_string(), source: source.into() };
         let deadline = Instant::now() + PATIENCE;
         let result = loop {
             match flock(&self.file, FlockOperation::NonBlockingLockExclusive) {
@@ -96,7 +96,7 @@ impl Lock {
     ///
     /// # Errors
     /// [`Error::Lock`].
-    pub fn reserve(root: &Path, name: &str) -> Result<Option<Self>, Error> {
+    pub fn reserve(root: LocalRoot<'_>, name: &str) -> Result<Option<Self>, Error> {
         let (file, place) = open_lock_file(root, name)?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(Some(Self { file })),
@@ -106,7 +106,7 @@ impl Lock {
     }
 
     /// Removes the files of reservations that nobody holds. The caller is alone.
-    pub(super) fn sweep_reservations(root: &Path) {
+    pub(super) fn sweep_reservations(root: LocalRoot<'_>) {
         let Ok(folder) = open_folder(root) else { return };
         for name in names_in(&folder).unwrap_or_default().iter().filter(|name| *name != REPOSITORY.as_bytes()) {
             // Best effort: a file that stays does no harm.
@@ -114,7 +114,7 @@ impl Lock {
         }
     }
 
-    fn take(root: &Path, operation: FlockOperation) -> Result<Option<Self>, Error> {
+    fn take(root: LocalRoot<'_>, operation: FlockOperation) -> Result<Option<Self>, Error> {
         let (file, place) = match open_lock_file(root, REPOSITORY) {
             Err(Error::Lock { source, .. }) if source.kind() == io::ErrorKind::ReadOnlyFilesystem => return Ok(None),
             opened => opened?,
@@ -124,7 +124,7 @@ impl Lock {
             match flock(&file, operation) {
                 Ok(()) => return Ok(Some(Self { file })),
                 Err(Errno::WOULDBLOCK) if Instant::now() < deadline => std::thread::sleep(PAUSE),
-                Err(Errno::WOULDBLOCK) => return Err(Error::Locked { place: root.display().to_string() }),
+                Err(Errno::WOULDBLOCK) => return Err(Error::Locked { place: root.path().display().to_string() }),
                 Err(errno) => return Err(Error::Lock { place, source: errno.into() }),
             }
         }
@@ -132,26 +132,32 @@ impl Lock {
 }
 
 /// The folder of the locks, which is made where there is none. No link in the repository is followed.
-fn open_folder(root: &Path) -> rustix::io::Result<OwnedFd> {
+fn open_folder(root: LocalRoot<'_>) -> rustix::io::Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let root = rustix::fs::open(root, flags, Mode::empty())?;
-    match open_beneath(&root, FOLDER.as_bytes(), flags) {
+    match open_beneath(root.directory(), FOLDER.as_bytes(), flags) {
         Err(Errno::NOENT) => {}
         opened => return opened,
     }
-    match mkdirat(&root, FOLDER, Mode::RWXU) {
-        Ok(()) | Err(Errno::EXIST) => open_beneath(&root, FOLDER.as_bytes(), flags),
-        Err(errno) => Err(errno),
+    let made = mkdirat(root.directory(), FOLDER, Mode::RWXU);
+    match made {
+        Ok(()) | Err(Errno::EXIST) => {}
+        Err(errno) => return Err(errno),
     }
+    let folder = open_beneath(root.directory(), FOLDER.as_bytes(), flags)?;
+    if made.is_ok() {
+        root.give(&folder);
+    }
+    Ok(folder)
 }
 
-fn open_lock_file(root: &Path, name: &str) -> Result<(File, String), Error> {
-    let place = root.join(FOLDER).join(name).display().to_string();
+fn open_lock_file(root: LocalRoot<'_>, name: &str) -> Result<(File, String), Error> {
+    let place = root.path().join(FOLDER).join(name).display().to_string();
     let failed = |errno: Errno| Error::Lock { place: place.clone(), source: explain(errno) };
     let folder = open_folder(root).map_err(failed)?;
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let open = |flags| openat(&folder, name, flags, Mode::RUSR | Mode::WUSR);
-    let file = match open(flags | OFlags::RDWR | OFlags::CREATE) {
+    let create = flags | OFlags::RDWR | OFlags::CREATE;
+    let file = match open(create | OFlags::EXCL).inspect(|file| root.give(file)).or_else(|_| open(create)) {
         // Somebody who may only read can still take a lock on a file that is there.
         Err(errno @ Errno::ACCESS) => open(flags | OFlags::RDONLY).map_err(|_| failed(errno))?,
         opened => opened.map_err(failed)?,
@@ -161,32 +167,44 @@ fn open_lock_file(root: &Path, name: &str) -> Result<(File, String), Error> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::AsFd;
+    use std::path::Path;
+
     use super::*;
+
+    fn at<T>(path: &Path, work: impl FnOnce(LocalRoot<'_>) -> T) -> T {
+        let directory = File::open(path).expect("the folder is there");
+        work(LocalRoot::new(path, directory.as_fd()))
+    }
 
     #[test]
     fn a_name_is_reserved_once_and_free_again_after_the_drop() {
         let folder = tempfile::tempdir().expect("temporary folder");
-        let first = Lock::reserve(folder.path(), "name").expect("reserve");
+        let first = at(folder.path(), |root| Lock::reserve(root, "name")).expect("reserve");
         assert!(first.is_some());
-        assert!(Lock::reserve(folder.path(), "name").expect("reserve").is_none());
+        assert!(at(folder.path(), |root| Lock::reserve(root, "name")).expect("reserve").is_none());
         drop(first);
-        assert!(Lock::reserve(folder.path(), "name").expect("reserve").is_some());
+        assert!(at(folder.path(), |root| Lock::reserve(root, "name")).expect("reserve").is_some());
     }
 
     #[test]
     fn work_that_must_be_alone_is_left_out_when_others_share() {
         let folder = tempfile::tempdir().expect("temporary folder");
-        let lock = Lock::shared(folder.path()).expect("lock").expect("writable");
+        let lock = at(folder.path(), Lock::shared).expect("lock").expect("writable");
         let mut runs = 0;
-        lock.if_alone(folder.path(), || {
-            runs += 1;
-            Ok(())
+        at(folder.path(), |root| {
+            lock.if_alone(root, || {
+                runs += 1;
+                Ok(())
+            })
         })
         .expect("alone");
-        let other = Lock::shared(folder.path()).expect("lock");
-        lock.if_alone(folder.path(), || {
-            runs += 1;
-            Ok(())
+        let other = at(folder.path(), Lock::shared).expect("lock");
+        at(folder.path(), |root| {
+            lock.if_alone(root, || {
+                runs += 1;
+                Ok(())
+            })
         })
         .expect("not alone");
         drop(other);
@@ -196,8 +214,8 @@ mod tests {
     #[test]
     fn work_that_waits_for_others_is_done_when_they_have_ended_and_shares_again() {
         let folder = tempfile::tempdir().expect("temporary folder");
-        let lock = Lock::shared(folder.path()).expect("lock").expect("writable");
-        let other = Lock::shared(folder.path()).expect("lock");
+        let lock = at(folder.path(), Lock::shared).expect("lock").expect("writable");
+        let other = at(folder.path(), Lock::shared).expect("lock");
         let ended = std::sync::atomic::AtomicBool::new(false);
         let order = std::sync::atomic::Ordering::SeqCst;
         std::thread::scope(|scope| {
@@ -206,17 +224,17 @@ mod tests {
                 ended.store(true, order);
                 drop(other);
             });
-            let alone = lock.when_alone(folder.path(), || Ok::<_, Error>(ended.load(order)));
+            let alone = at(folder.path(), |root| lock.when_alone(root, || Ok::<_, Error>(ended.load(order))));
             assert_eq!(alone.expect("no failure"), Some(true));
         });
-        assert!(Lock::shared(folder.path()).expect("it is shared again").is_some());
+        assert!(at(folder.path(), Lock::shared).expect("it is shared again").is_some());
     }
 
     #[test]
     fn whoever_excludes_others_is_waited_for() {
         let folder = tempfile::tempdir().expect("temporary folder");
         let sharing = |file: &File| flock(file, FlockOperation::NonBlockingLockShared);
-        let exclusive = Lock::exclusive(folder.path()).expect("nobody shares it").expect("writable");
+        let exclusive = at(folder.path(), Lock::exclusive).expect("nobody shares it").expect("writable");
         let other = File::open(folder.path().join("locks/repository")).expect("the lock file");
         assert_eq!(sharing(&other), Err(Errno::WOULDBLOCK));
         drop(exclusive);
@@ -231,12 +249,30 @@ mod tests {
         std::fs::create_dir_all(root.join(FOLDER)).expect("create");
         std::fs::create_dir(&outside).expect("create");
         std::os::unix::fs::symlink(outside.join("made"), root.join(FOLDER).join(REPOSITORY)).expect("link");
-        assert!(Lock::shared(&root).is_err());
+        assert!(at(&root, Lock::shared).is_err());
         std::fs::remove_dir_all(root.join(FOLDER)).expect("remove");
         std::os::unix::fs::symlink(&outside, root.join(FOLDER)).expect("link");
         std::fs::write(outside.join("kept"), "x").expect("write");
-        assert!(Lock::shared(&root).is_err() && Lock::reserve(&root, "name").is_err());
-        Lock::sweep_reservations(&root);
+        assert!(at(&root, Lock::shared).is_err() && at(&root, |root| Lock::reserve(root, "name")).is_err());
+        at(&root, Lock::sweep_reservations);
         assert_eq!(std::fs::read_dir(&outside).expect("list").count(), 1, "nothing was made or removed");
+    }
+
+    /// The lock of a repository that was exchanged for a link lay where that led, and files there were removed.
+    #[test]
+    fn a_lock_lies_in_the_folder_that_was_opened() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let (root, outside) = (folder.path().join("root"), folder.path().join("outside"));
+        std::fs::create_dir(&root).expect("create");
+        std::fs::create_dir_all(outside.join(FOLDER)).expect("create");
+        std::fs::write(outside.join(FOLDER).join("kept"), "x").expect("write");
+        at(&root, |opened| {
+            std::fs::rename(&root, folder.path().join("moved")).expect("rename");
+            std::os::unix::fs::symlink(&outside, &root).expect("link");
+            let _lock = Lock::shared(opened).expect("lock");
+            Lock::sweep_reservations(opened);
+        });
+        assert_eq!(std::fs::read_dir(outside.join(FOLDER)).expect("list").count(), 1);
+        assert!(folder.path().join("moved").join(FOLDER).join(REPOSITORY).exists());
     }
 }

@@ -35,6 +35,7 @@ use crate::id::IdScheme;
 use crate::index::Index;
 use crate::limits::BLOCK_CACHE_BYTES;
 use crate::progress::Progress;
+use crate::rooted::Guarded;
 use crate::storage::{Area, Key, PutMode, Storage};
 
 /// An open repository. Holds the shared lock as long as it lives.
@@ -54,10 +55,7 @@ impl Repository {
     pub fn open(storage: Arc<dyn Storage>) -> Result<Self, Error> {
         let config =
             Config::read(storage.as_ref())?.ok_or_else(|| Error::NotFound { place: place(storage.as_ref()) })?;
-        let lock = match storage.local_root() {
-            Some(root) => Lock::shared(&root)?,
-            None => None,
-        };
+        let lock = storage.local()?.map(Lock::shared).transpose()?.flatten();
         Ok(Self { storage, config, lock })
     }
 
@@ -107,6 +105,14 @@ impl Repository {
         self.storage.local_root()
     }
 
+    /// Its directories, which nothing is saved from and restored to. None where it is not a local one.
+    ///
+    /// # Errors
+    /// [`Error::Storage`].
+    pub fn guarded(&self) -> Result<Guarded, Error> {
+        Ok(self.storage.local()?.map_or_else(Guarded::default, |root| Guarded::new(root.directory())))
+    }
+
     /// Opens the index as it is now.
     ///
     /// # Errors
@@ -145,14 +151,14 @@ impl Repository {
     /// # Errors
     /// [`Error::Lock`], [`Error::Storage`].
     pub fn reserve(&self, name: &str) -> Result<Option<Reservation>, Error> {
-        if let (Some(lock), Some(root)) = (&self.lock, self.storage.local_root()) {
-            lock.if_alone(&root, || {
-                Lock::sweep_reservations(&root);
+        if let (Some(lock), Some(root)) = (&self.lock, self.storage.local()?) {
+            lock.if_alone(root, || {
+                Lock::sweep_reservations(root);
                 Ok(self.storage.sweep()?)
             })?;
         }
-        let lock = match self.storage.local_root() {
-            Some(root) => match Lock::reserve(&root, name)? {
+        let lock = match self.storage.local()? {
+            Some(root) => match Lock::reserve(root, name)? {
                 Some(lock) => Some(lock),
                 None => return Ok(None),
             },
@@ -174,8 +180,8 @@ impl Repository {
     /// # Errors
     /// Those of `work`; [`Error::Lock`].
     pub fn when_alone<T, E: From<Error>>(&self, work: impl FnOnce() -> Result<T, E>) -> Result<Option<T>, E> {
-        match (&self.lock, self.storage.local_root()) {
-            (Some(lock), Some(root)) => lock.when_alone(&root, work),
+        match (&self.lock, self.storage.local().map_err(Error::from)?) {
+            (Some(lock), Some(root)) => lock.when_alone(root, work),
             _ => work().map(Some),
         }
     }

@@ -4,7 +4,7 @@
 
 use rustix::io::{Errno, Result};
 
-use super::{RootedDir, Status};
+use super::{RootedDir, Status, names_in};
 
 /// What a walk meets.
 #[derive(Debug)]
@@ -21,8 +21,8 @@ pub struct Descent {
     path: Vec<u8>,
     /// The first entry, while it is still to come.
     first: Option<Status>,
-    /// The last entry, when it is a directory that is to be gone into.
-    entered: bool,
+    /// Device and inode of the last entry, when it is a directory that is to be gone into.
+    entered: Option<(u64, u64)>,
     levels: Vec<Level>,
 }
 
@@ -36,7 +36,7 @@ impl Descent {
     /// A walk from what stands at a path.
     #[must_use]
     pub fn new(path: &[u8], status: Status) -> Self {
-        Self { path: path.to_vec(), first: Some(status), entered: false, levels: Vec::new() }
+        Self { path: path.to_vec(), first: Some(status), entered: None, levels: Vec::new() }
     }
 
     /// The path of the last step.
@@ -47,20 +47,24 @@ impl Descent {
 
     /// Does not go into the directory that was the last entry. It has no [`Step::Leave`] then.
     pub const fn skip(&mut self) {
-        self.entered = false;
+        self.entered = None;
     }
 
     /// The next step; `None` at the end. An entry that has gone meanwhile is passed over.
     ///
     /// # Errors
-    /// Those of the operating system.
+    /// Those of the operating system; `STALE` when a directory was exchanged since its step.
     pub fn next(&mut self, tree: &mut RootedDir) -> Result<Option<Step>> {
         if let Some(status) = self.first.take() {
-            self.entered = status.is_directory();
+            self.entered = status.is_directory().then(|| status.identity());
             return Ok(Some(Step::Entry(status)));
         }
-        if std::mem::take(&mut self.entered) {
-            self.levels.push(Level { names: tree.names(&self.path)?, path_len: self.path.len() });
+        if let Some(identity) = self.entered.take() {
+            let directory = tree.directory(&self.path)?;
+            if Status::of(&directory)?.identity() != identity {
+                return Err(Errno::STALE);
+            }
+            self.levels.push(Level { names: names_in(&directory)?, path_len: self.path.len() });
         }
         while let Some(level) = self.levels.last_mut() {
             self.path.truncate(level.path_len);
@@ -74,7 +78,7 @@ impl Descent {
             self.path.extend_from_slice(&name);
             match tree.status(&self.path) {
                 Ok(status) => {
-                    self.entered = status.is_directory();
+                    self.entered = status.is_directory().then(|| status.identity());
                     return Ok(Some(Step::Entry(status)));
                 }
                 Err(Errno::NOENT) => {}

@@ -5,6 +5,7 @@
 //! costs one step for each entry however deep it is.
 
 mod descent;
+mod guarded;
 mod mounts;
 mod status;
 mod trust;
@@ -19,6 +20,7 @@ use rustix::fs::{Dir, Mode, OFlags, ResolveFlags, openat, openat2};
 use rustix::io::{Errno, Result};
 
 pub use descent::{Descent, Step};
+pub use guarded::Guarded;
 pub use mounts::{is_local_mount, is_mount_point, is_on_local_disk, mounts_below};
 pub use status::{Instant, Status, check_kernel};
 pub use trust::{Refusal, Trust};
@@ -56,6 +58,10 @@ pub struct RootedDir {
     path: Vec<u8>,
     /// Those on the way to it.
     levels: Vec<Level>,
+    /// A directory that is being worked on.
+    pinned: Vec<u8>,
+    /// It and those on the way to it that have to be the ones they were: length of the path, device and inode.
+    pins: Vec<(usize, (u64, u64))>,
 }
 
 impl RootedDir {
@@ -73,7 +79,8 @@ impl RootedDir {
     /// Those of [`Status::of`].
     pub fn new(root: OwnedFd) -> Result<Self> {
         let (mount, is_local) = (Status::of(&root)?.mount(), is_on_local_disk(&root));
-        Ok(Self { root: Arc::new(root), mount, is_local, path: Vec::new(), levels: Vec::new() })
+        let (path, levels, pinned, pins) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Ok(Self { root: Arc::new(root), mount, is_local, path, levels, pinned, pins })
     }
 
     /// The root itself.
@@ -91,7 +98,8 @@ impl RootedDir {
     /// The directory at a path, opened.
     ///
     /// # Errors
-    /// Those of the operating system: `LOOP` for a link, `XDEV` for a mount on the way.
+    /// Those of the operating system: `LOOP` for a link, `XDEV` for a mount on the way, `STALE` for one that was pinned and is
+    /// another one now.
     pub fn directory(&mut self, path: &[u8]) -> Result<Arc<OwnedFd>> {
         if path.is_empty() {
             return Ok(Arc::clone(&self.root));
@@ -102,6 +110,7 @@ impl RootedDir {
             return Ok(Arc::clone(directory));
         }
         self.climb_to(path);
+        let pinned = common_len(&self.pinned, path);
         let (mut from, mut at) = match self.levels.last() {
             Some(Level { len, directory: Some(directory) }) => (Arc::clone(directory), *len),
             _ => (Arc::clone(&self.root), 0),
@@ -112,11 +121,34 @@ impl RootedDir {
             let len = rest.iter().position(|byte| *byte == b'/').unwrap_or(rest.len());
             from = Arc::new(open_directory(&from, rest.get(..len).unwrap_or_default())?);
             at = start + len;
+            if at <= pinned
+                && let Ok(pin) = self.pins.binary_search_by_key(&at, |(len, _)| *len)
+                && self.pins.get(pin).map(|(_, identity)| *identity) != Some(Status::of(&from)?.identity())
+            {
+                return Err(Errno::STALE);
+            }
             self.push(Level { len: at, directory: Some(Arc::clone(&from)) });
             let known = self.path.len();
             self.path.extend_from_slice(path.get(known..at).unwrap_or_default());
         }
         Ok(from)
+    }
+
+    /// From now on a path that leads through this directory has to lead to the one with this device and inode, until another
+    /// directory that is no deeper is pinned. Those on the way to it stay pinned.
+    pub fn pin(&mut self, path: &[u8], identity: (u64, u64)) {
+        let on_the_way = common_len(&self.pinned, path);
+        while self.pins.last().is_some_and(|(len, _)| *len >= path.len() || *len > on_the_way) {
+            self.pins.pop();
+        }
+        self.pins.push((path.len(), identity));
+        self.pinned.truncate(on_the_way);
+        self.pinned.extend_from_slice(path.get(on_the_way..).unwrap_or_default());
+    }
+
+    /// Forgets the directory at a path, and what lies below: another one stands there now.
+    pub fn forget(&mut self, path: &[u8]) {
+        self.climb_to(split(path).0);
     }
 
     /// The opened directory around a path, and the last name of the path.
@@ -170,7 +202,7 @@ impl RootedDir {
         } else if self.path.starts_with(path) {
             path.len()
         } else {
-            self.path.iter().zip(path).take_while(|(own, other)| own == other).count()
+            common_len(&self.path, path)
         };
         let is_on_the_way = |len: usize| len <= common && matches!(path.get(len), None | Some(b'/'));
         while let Some(level) = self.levels.last() {
@@ -258,6 +290,15 @@ pub fn names_in(directory: impl AsFd) -> Result<Vec<Vec<u8>>> {
     Ok(names)
 }
 
+/// How many bytes two paths begin with alike.
+fn common_len(one: &[u8], other: &[u8]) -> usize {
+    const BLOCK: usize = 256;
+    let same = one.chunks(BLOCK).zip(other.chunks(BLOCK)).take_while(|(one, other)| one == other);
+    let whole: usize = same.map(|(block, _)| block.len()).sum();
+    let [one, other] = [one, other].map(|path| path.get(whole..).unwrap_or_default());
+    whole + one.iter().zip(other).take_while(|(one, other)| one == other).count()
+}
+
 /// A path below a directory.
 #[must_use]
 pub fn join(directory: &[u8], name: &[u8]) -> Vec<u8> {
@@ -279,6 +320,7 @@ pub fn explain(errno: Errno) -> io::Error {
     match errno {
         Errno::LOOP => io::Error::other("there is a symbolic link on the way, which is not followed"),
         Errno::XDEV => io::Error::other("it is on another mount, which is left alone"),
+        Errno::STALE => io::Error::other("a directory on the way was exchanged by somebody meanwhile"),
         errno => errno.into(),
     }
 }

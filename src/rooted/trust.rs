@@ -13,9 +13,10 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::{CWD, FileType, Mode, OFlags, openat, readlinkat};
+use rustix::fs::{CWD, FileType, Mode, OFlags, mkdirat, openat, readlinkat};
+use rustix::io::Errno;
 
-use super::Status;
+use super::{Status, open_directory};
 
 /// Most links on the way to a file, as the kernel has it.
 const LINKS_MAX: usize = 40;
@@ -65,6 +66,36 @@ impl Trust {
         let found = self.find(path)?;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NONBLOCK | OFlags::CLOEXEC;
         openat(&found, c".", flags, Mode::empty()).map_err(|errno| Refusal::io(path, errno))
+    }
+
+    /// Opens a directory, and makes it where there is none, with those around it that are missing. Links on the way are
+    /// followed when their owners are believed.
+    ///
+    /// # Errors
+    /// [`Refusal::Io`], [`Refusal::Link`].
+    pub fn make_directory(&self, path: &Path) -> Result<OwnedFd, Refusal> {
+        let mut missing = Vec::new();
+        let mut standing = path;
+        let mut at = loop {
+            match self.open_directory(if standing.as_os_str().is_empty() { Path::new(".") } else { standing }) {
+                Err(refusal) if refusal.is_not_found() => match (standing.parent(), standing.file_name()) {
+                    (Some(around), Some(name)) => {
+                        missing.push(name);
+                        standing = around;
+                    }
+                    _ => return Err(refusal),
+                },
+                opened => break opened?,
+            }
+        };
+        for name in missing.into_iter().rev() {
+            match mkdirat(&at, name, Mode::from_raw_mode(0o777)) {
+                Ok(()) | Err(Errno::EXIST) => {}
+                Err(errno) => return Err(Refusal::io(path, errno)),
+            }
+            at = open_directory(&at, name.as_bytes()).map_err(|errno| Refusal::io(path, errno))?;
+        }
+        Ok(at)
     }
 
     /// Opens a regular file that decides what is done: its owner has to be believed, and nobody else may write to it.
@@ -148,7 +179,7 @@ impl Trust {
             }
             links += 1;
             if links > LINKS_MAX {
-                return Err(failed(rustix::io::Errno::LOOP));
+                return Err(failed(Errno::LOOP));
             }
             let target = readlinkat(&next, c"", Vec::new()).map_err(failed)?;
             let target = PathBuf::from(OsString::from_vec(target.into_bytes()));

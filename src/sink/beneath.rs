@@ -6,20 +6,25 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rustix::fs::{
-    AtFlags, FileType, Mode, OFlags, RenameFlags, fsync, linkat, mkdirat, mknodat, openat, readlinkat, renameat,
-    renameat_with, symlinkat, syncfs, unlinkat,
+    AtFlags, FileType, Mode, OFlags, RenameFlags, fsync, linkat, mknodat, openat, readlinkat, renameat, renameat_with,
+    symlinkat, syncfs, unlinkat,
 };
 use rustix::io::Errno;
+use rustix::process::geteuid;
 
 use super::{Error, special};
 use crate::model::{Node, NodeKind, show_path};
-use crate::rooted::{Descent, RootedDir, Status, Step, Trust, explain, join, split};
+use crate::rooted::{Descent, Guarded, RootedDir, Status, Step, Trust, explain, join, split};
 use crate::source::UNFINISHED_PREFIX;
+
+/// Rights of the group, and of all others.
+const GROUP: u32 = 0o070;
+const OTHERS: u32 = 0o007;
 
 /// What stands at a path.
 #[derive(Debug, Clone)]
 pub struct Existing {
-    status: Status,
+    pub(super) status: Status,
 }
 
 impl From<Status> for Existing {
@@ -47,12 +52,43 @@ impl Existing {
         self.status.file_type() == FileType::Socket
     }
 
-    /// Whether the owner and the mode of the node may be given to it: one that has other names besides may be somebody
-    /// else's file, which is then replaced and not changed, unless it has them already.
+    /// Whether a file, pipe or device may become that of the node, with its owner and mode. Where it may not, another one takes its
+    /// place: it may have other names besides, and whoever had it open keeps it open, so it has to have been root's, or of
+    /// the owner that it gets, and nobody may lose a right to it.
     #[must_use]
     pub fn may_become(&self, node: &Node) -> bool {
-        let has_them = (self.status.uid(), self.status.gid(), self.status.mode()) == (node.uid, node.gid, node.mode);
-        self.status.links() <= 1 || (node.links > 1 && has_them)
+        let Self { status } = self;
+        if status.links() > 1 {
+            let has_them = (status.uid(), status.gid(), status.mode()) == (node.uid, node.gid, node.mode);
+            return node.links > 1 && has_them;
+        }
+        let user = geteuid();
+        // Who is not root gives nothing to another group.
+        let group = if status.gid() == node.gid || !user.is_root() { GROUP } else { 0 };
+        let kept = node.mode & (group | OTHERS);
+        self.was_trusted(node) && status.mode() & (GROUP | OTHERS) & !kept == 0
+    }
+
+    /// Whether it belongs to root, to whoever restores, or to the owner of the node.
+    #[must_use]
+    pub fn was_trusted(&self, node: &Node) -> bool {
+        let uid = self.status.uid();
+        uid == node.uid || uid == 0 || uid == geteuid().as_raw()
+    }
+
+    /// Whether somebody but root would get at what is in it, who does not now, if it had the owner and the mode of the node.
+    #[must_use]
+    pub fn would_open_to(&self, node: &Node) -> bool {
+        let group = if self.status.gid() == node.gid { GROUP } else { 0 };
+        let had = self.status.mode() & (group | OTHERS);
+        let has_list = node.xattrs.iter().any(|xattr| *xattr.name == *b"system.posix_acl_access");
+        has_list || (self.status.uid() != node.uid && node.uid != 0) || node.mode & (GROUP | OTHERS) & !had != 0
+    }
+
+    /// Its rights, without those that the node has not.
+    pub(super) fn narrowed(&self, node: &Node) -> Mode {
+        let group = if self.status.gid() == node.gid { GROUP } else { 0 };
+        Mode::RWXU | Mode::from_raw_mode(self.status.mode() & node.mode & (group | OTHERS))
     }
 
     /// What identifies the inode.
@@ -71,10 +107,10 @@ impl Existing {
 /// A root directory.
 #[derive(Debug)]
 pub struct Beneath {
-    tree: RootedDir,
+    pub(super) tree: RootedDir,
     shown: String,
-    /// A directory that is never removed, by device and inode.
-    guarded: Option<(u64, u64)>,
+    /// What is never touched.
+    guarded: Guarded,
     next_temporary: u64,
 }
 
@@ -86,19 +122,27 @@ impl Beneath {
     pub fn open(root: &Path, trust: &Trust) -> Result<Self, Error> {
         let shown = root.display().to_string();
         let tree = RootedDir::open(root, trust).map_err(|errno| Error::io("open", shown.clone(), errno))?;
-        Ok(Self { tree, shown, guarded: None, next_temporary: 0 })
+        Ok(Self { tree, shown, guarded: Guarded::default(), next_temporary: 0 })
     }
 
-    /// Never removes `directory`, wherever it is met.
-    pub fn guard(&mut self, directory: Option<&Path>) {
-        let stat = directory.and_then(|directory| rustix::fs::stat(directory).ok());
-        self.guarded = stat.map(|stat| (stat.st_dev, stat.st_ino));
+    /// Never touches these directories, wherever they are met.
+    ///
+    /// # Errors
+    /// [`Error::Unusable`] when the root lies in one of them; [`Error::Io`].
+    pub fn guard(&mut self, guarded: Guarded) -> Result<(), Error> {
+        let lies_in = guarded.covers(self.tree.root()).map_err(|errno| self.failed("look at", b"", errno))?;
+        self.guarded = guarded;
+        if lies_in {
+            let why = "is the repository, or lies in it: nothing is restored there";
+            return Err(Error::Unusable(format!("{} {why}", self.shown)));
+        }
+        Ok(())
     }
 
     /// Whether something is mounted here, or this is the directory that is guarded: nothing of it is ever changed.
     #[must_use]
     pub fn is_guarded(&self, existing: &Existing) -> bool {
-        self.is_mount(existing) || (existing.is_directory() && self.guarded == Some(existing.identity()))
+        self.is_mount(existing) || (existing.is_directory() && self.guarded.has(existing.identity()))
     }
 
     /// Whether something is mounted here.
@@ -140,18 +184,6 @@ impl Beneath {
     /// [`Error::Io`].
     pub fn names(&mut self, path: &[u8]) -> Result<Vec<Vec<u8>>, Error> {
         self.tree.names(path).map_err(|errno| self.failed("list", path, errno))
-    }
-
-    /// Makes a directory unless one stands there.
-    ///
-    /// # Errors
-    /// [`Error::Io`].
-    pub fn make_directory(&mut self, path: &[u8]) -> Result<(), Error> {
-        let (parent, name) = self.parent(path)?;
-        match mkdirat(&parent, name, Mode::RWXU) {
-            Ok(()) | Err(Errno::EXIST) => Ok(()),
-            Err(errno) => Err(self.failed("create", path, errno)),
-        }
     }
 
     /// Makes a temporary file beside a path, for [`Beneath::put_in_place`].
@@ -306,7 +338,7 @@ impl Beneath {
         syncfs(root).and_then(|()| fsync(root)).map_err(|errno| Error::io("sync", self.shown.clone(), errno))
     }
 
-    fn temporary_path(&mut self, path: &[u8]) -> Vec<u8> {
+    pub(super) fn temporary_path(&mut self, path: &[u8]) -> Vec<u8> {
         self.next_temporary += 1;
         let (parent, _) = split(path);
         let mut name = UNFINISHED_PREFIX.to_vec();
@@ -314,7 +346,7 @@ impl Beneath {
         join(parent, &name)
     }
 
-    fn failed(&self, action: &'static str, path: &[u8], errno: Errno) -> Error {
+    pub(super) fn failed(&self, action: &'static str, path: &[u8], errno: Errno) -> Error {
         Error::io(action, self.show(path), explain(errno))
     }
 }

@@ -5,6 +5,7 @@
 mod archive;
 mod attributes;
 mod beneath;
+mod directory;
 mod file;
 mod gzip;
 mod ownership;

@@ -20,7 +20,9 @@ use super::exclude::is_tagged_cache;
 use super::{Error, Excludes, Owners, Stop, UNFINISHED_PREFIX, Visitor};
 use crate::limits::{NAME_BYTES_MAX, PATH_BYTES_MAX, TREE_DEPTH_MAX};
 use crate::model::{Node, NodeKind, show_path};
-use crate::rooted::{self, Place, RootedDir, Status, Trust, explain, is_local_mount, is_mount_point, mounts_below};
+use crate::rooted::{
+    self, Guarded, Place, RootedDir, Status, Trust, explain, is_local_mount, is_mount_point, mounts_below,
+};
 
 /// What an empty file system has.
 const MADE_BY_FILE_SYSTEM: &[u8] = b"lost+found";
@@ -31,8 +33,8 @@ pub struct DirSource {
     root: PathBuf,
     trust: Trust,
     excludes: Excludes,
-    /// Device and inode of a directory that is never entered: the repository itself.
-    forbidden: Option<(u64, u64)>,
+    /// What is never read: the repository itself.
+    forbidden: Guarded,
     /// Directories that are saved by themselves: device, inode and name of each.
     components: Vec<(u64, u64, String)>,
     /// How it is decided what becomes of a mount, with `{}` for its pattern.
@@ -50,7 +52,7 @@ impl DirSource {
             root: root.into(),
             trust: Trust::default(),
             excludes,
-            forbidden: None,
+            forbidden: Guarded::default(),
             components: Vec::new(),
             decision: None,
             with_caches: false,
@@ -71,10 +73,10 @@ impl DirSource {
         self
     }
 
-    /// Never enters `directory`, wherever it is met.
+    /// Never enters these directories, wherever they are met. It is an error when the root lies in one of them.
     #[must_use]
-    pub fn forbidding(mut self, directory: Option<&Path>) -> Self {
-        self.forbidden = directory.and_then(identity_of);
+    pub fn forbidding(mut self, forbidden: Guarded) -> Self {
+        self.forbidden = forbidden;
         self
     }
 
@@ -138,6 +140,13 @@ impl DirSource {
         missing
     }
 
+    /// Why nothing of it can be saved, as far as that is known before it is read.
+    #[must_use]
+    pub fn refusal(&self) -> Option<String> {
+        let root = self.trust.open_directory(&self.root).ok()?;
+        self.forbidden.covers(&root).is_ok_and(|covers| covers).then(|| in_repository(&self.root.display().to_string()))
+    }
+
     fn missing_at(&self, place: &Path, relative: &Path) -> Option<String> {
         let (around, name) = (self.trust.open_directory(place.parent()?).ok()?, place.file_name()?.as_bytes());
         let shown = show_path(self.root.join(relative).as_os_str().as_bytes());
@@ -145,7 +154,7 @@ impl DirSource {
         let Ok(status) = Status::known_of_entry(&around, name) else {
             return Some(self.missing_mount(&shown, relative));
         };
-        if self.forbidden == Some(status.identity()) {
+        if self.forbidden.has(status.identity()) {
             return None;
         }
         let is_empty = is_empty(&Place { directory: around.as_fd(), name, path: place }, &status);
@@ -183,6 +192,9 @@ impl DirSource {
             _ => failed(error),
         })?;
         let root = Arc::clone(tree.root());
+        if self.forbidden.covers(&root).map_err(|errno| failed(errno.into()))? {
+            return Err(Error::Missing { why: in_repository(&path) });
+        }
         let status = Status::of(&root).map_err(|errno| failed(errno.into()))?;
         let owners = Owners::of_system();
         let place = Place { directory: root.as_fd(), name: b".", path: &self.root };
@@ -262,7 +274,7 @@ impl Walk<'_> {
             Ok(node) => node,
             Err(error) => return self.failed(&error),
         };
-        if node.is_directory() && self.source.forbidden == Some(status.identity()) {
+        if node.is_directory() && self.source.forbidden.has(status.identity()) {
             self.visitor.note(format!("left out {}: it is the repository", self.show()));
             return Ok(());
         }
@@ -322,6 +334,10 @@ impl Walk<'_> {
         }
         Ok(())
     }
+}
+
+fn in_repository(path: &str) -> String {
+    format!("{path} is the repository, or lies in it: another `backup_dir`, or another directory, mends that")
 }
 
 fn identity_of(directory: &Path) -> Option<(u64, u64)> {

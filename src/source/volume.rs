@@ -18,6 +18,7 @@ use crate::model::{
     ByteString, Content, FileTime, Node, NodeKind, VolumeFacts, VolumeMethod, Xattr, show_path, without_secrets,
 };
 use crate::progress::Progress;
+use crate::rooted::Guarded;
 
 const LOCAL_DRIVER: &str = "local";
 
@@ -159,7 +160,7 @@ impl VolumeSource {
     pub fn directory(&self) -> Option<DirSource> {
         let directory = || {
             let directory = DirSource::new(&self.volume.mountpoint, self.excludes.clone()).with_caches();
-            directory.forbidding(self.forbidden.as_deref())
+            directory.forbidding(self.forbidden.as_deref().map(Guarded::at).unwrap_or_default())
         };
         (self.method == VolumeMethod::Mountpoint).then(directory)
     }

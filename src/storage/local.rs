@@ -1,23 +1,23 @@
 //! A storage in a folder of the local file system.
 //!
-//! The folder is opened once, and everything in it is reached from there and through no link: who can write to the folders
-//! of a repository leads nobody elsewhere. An object is written to a temporary file of its area, synced, linked or renamed
+//! An object is written to a temporary file of its area, synced, linked or renamed
 //! into place, and the directory synced. Files that are still being written begin with `.tmp-` and are not listed; `sweep`
 //! removes those that a killed process left. Folders are made at the first write, with mode 0700; files have mode 0600.
 
-use std::fs::{DirBuilder, File};
+use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{DirBuilderExt, FileExt};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, RenameFlags, fsync, linkat, mkdirat, renameat_with, unlinkat};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, RenameFlags, fsync, linkat, renameat_with, unlinkat};
 use rustix::io::Errno;
 
-use super::{AREAS, Area, Error, Key, Listed, ObjectFile, PutMode, Storage, Upload};
-use crate::rooted::{Status, Trust, is_on_local_disk, names_in, open_beneath, split};
+use super::folder::{Folder, join};
+use super::{AREAS, Area, Error, Key, Listed, LocalRoot, ObjectFile, PutMode, Storage, Upload};
+use crate::rooted::{Status, Trust, is_on_local_disk};
 
 const TEMPORARY_PREFIX: &str = ".tmp-";
 /// How often a folder is listed in which files go away meanwhile.
@@ -31,14 +31,6 @@ pub struct LocalStorage {
     folder: Arc<Folder>,
 }
 
-/// The root folder.
-#[derive(Debug)]
-struct Folder {
-    path: PathBuf,
-    trust: Trust,
-    opened: OnceLock<OwnedFd>,
-}
-
 impl LocalStorage {
     /// The storage below `root`, which need not exist yet.
     #[must_use]
@@ -50,145 +42,8 @@ impl LocalStorage {
     /// is somebody's, who is not believed.
     #[must_use]
     pub fn trusting(root: impl Into<PathBuf>, trust: Trust) -> Self {
-        Self { folder: Arc::new(Folder { path: root.into(), trust, opened: OnceLock::new() }) }
+        Self { folder: Arc::new(Folder::new(root.into(), trust)) }
     }
-}
-
-impl Folder {
-    fn show(&self, path: &str) -> String {
-        self.path.join(path).display().to_string()
-    }
-
-    fn failed(&self, action: &'static str, path: &str, source: impl Into<io::Error>) -> Error {
-        Error::from_io(action, self.show(path), source.into())
-    }
-
-    /// The root, which has to exist.
-    fn root(&self) -> Result<&OwnedFd, io::Error> {
-        if let Some(root) = self.opened.get() {
-            return Ok(root);
-        }
-        let root = self.trust.open_directory(&self.path)?;
-        self.trust.check(&self.path, &Status::of(&root)?)?;
-        Ok(self.opened.get_or_init(|| root))
-    }
-
-    fn open(&self, path: &str, flags: OFlags) -> Result<OwnedFd, io::Error> {
-        Ok(open_beneath(self.root()?, path.as_bytes(), flags | OFlags::NONBLOCK | OFlags::CLOEXEC)?)
-    }
-
-    /// Opens the file of an object.
-    fn open_object(&self, action: &'static str, key: &Key) -> Result<(File, Status), Error> {
-        let failed = |source| self.failed(action, &key.path(), source);
-        let file = self.open(&key.path(), OFlags::RDONLY).map_err(failed)?;
-        let status = Status::of(&file).map_err(|errno| failed(errno.into()))?;
-        if !status.is_file() {
-            return Err(failed(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file")));
-        }
-        Ok((File::from(file), status))
-    }
-
-    /// A folder of the storage, which is made durably where there is none. Its path is relative; empty for the root.
-    fn make(&self, path: &str) -> Result<OwnedFd, Error> {
-        let failed = |source| self.failed("create the folder", path, source);
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY;
-        let around = if path.is_empty() { "" } else { text_of(split(path.as_bytes()).0) };
-        let wanted = if path.is_empty() { "." } else { path };
-        match self.open(wanted, flags) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            opened => return opened.map_err(failed),
-        }
-        if path.is_empty() {
-            make_folder(&self.path)?;
-            return self.open(wanted, flags).map_err(failed);
-        }
-        let parent = self.make(around)?;
-        match mkdirat(&parent, split(path.as_bytes()).1, Mode::RWXU) {
-            Ok(()) | Err(Errno::EXIST) => {}
-            Err(errno) => return Err(failed(errno.into())),
-        }
-        fsync(&parent).map_err(|errno| self.failed("sync", around, errno))?;
-        self.open(wanted, flags).map_err(failed)
-    }
-
-    /// The names in a folder; none when it does not exist.
-    fn names(&self, path: &str) -> Result<Vec<String>, Error> {
-        let listed = self.open(path, OFlags::RDONLY | OFlags::DIRECTORY).and_then(|folder| Ok(names_in(folder)?));
-        match listed {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-            Err(error) => Err(self.failed("list", path, error)),
-            // Ours are plain text.
-            Ok(names) => Ok(names.into_iter().filter_map(|name| String::from_utf8(name).ok()).collect()),
-        }
-    }
-
-    /// What stands at a path; `None` when it has gone.
-    fn look(&self, path: &str) -> Result<Option<Status>, Error> {
-        let (around, name) = split(path.as_bytes());
-        let around = if around.is_empty() { "." } else { text_of(around) };
-        let looked = self.open(around, OFlags::RDONLY | OFlags::DIRECTORY);
-        match looked.and_then(|around| Ok(Status::of_entry(around, name)?)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(self.failed("look at", path, error)),
-            Ok(status) => Ok(Some(status)),
-        }
-    }
-
-    /// Adds what a path has to those that are listed. Says whether it still stood there: a file that has gone since its name
-    /// was read may have been replaced by another one whose name was not.
-    fn list_entry(&self, (around, name): (&str, &str), listed: &mut Vec<Listed>) -> Result<bool, Error> {
-        if name.starts_with('.') {
-            return Ok(true);
-        }
-        let Some(status) = self.look(&join(around, name))? else { return Ok(false) };
-        if status.is_file() {
-            listed.push(Listed { name: name.to_owned(), len_bytes: status.size_bytes() });
-        }
-        Ok(true)
-    }
-
-    /// Removes a file; one that has gone is no error.
-    fn remove(&self, path: &str) -> Result<Option<OwnedFd>, Error> {
-        let (around, name) = split(path.as_bytes());
-        let around = if around.is_empty() { "." } else { text_of(around) };
-        let removed = self.open(around, OFlags::RDONLY | OFlags::DIRECTORY).and_then(|around| {
-            unlinkat(&around, name, AtFlags::empty())?;
-            Ok(around)
-        });
-        match removed {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            removed => removed.map(Some).map_err(|error| self.failed("remove", path, error)),
-        }
-    }
-}
-
-/// Paths of the storage are made of text.
-fn text_of(path: &[u8]) -> &str {
-    std::str::from_utf8(path).unwrap_or_default()
-}
-
-fn join(folder: &str, name: &str) -> String {
-    if matches!(folder, "" | ".") { name.to_owned() } else { format!("{folder}/{name}") }
-}
-
-/// Creates the root folder with all its parents, durably, with mode 0700.
-fn make_folder(folder: &Path) -> Result<(), Error> {
-    if folder.is_dir() {
-        return Ok(());
-    }
-    let show = |path: &Path| path.display().to_string();
-    let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty());
-    parent.map_or(Ok(()), make_folder)?;
-    match DirBuilder::new().mode(0o700).create(folder) {
-        Err(source) if source.kind() != io::ErrorKind::AlreadyExists => {
-            return Err(Error::from_io("create the folder", show(folder), source));
-        }
-        _ => {}
-    }
-    let parent = parent.unwrap_or(Path::new("."));
-    File::open(parent)
-        .and_then(|directory| directory.sync_all())
-        .map_err(|source| Error::from_io("sync", show(parent), source))
 }
 
 struct LocalUpload {
@@ -210,6 +65,7 @@ impl LocalUpload {
             let name = format!("{TEMPORARY_PREFIX}{}-{number}", std::process::id());
             match rustix::fs::openat(&around, name.as_str(), flags, Mode::RUSR | Mode::WUSR) {
                 Ok(file) => {
+                    root.local()?.give(&file);
                     let root = Arc::clone(root);
                     return Ok(Self { root, around, name, file: File::from(file), is_named: false });
                 }
@@ -359,6 +215,10 @@ impl Storage for LocalStorage {
 
     fn local_root(&self) -> Option<PathBuf> {
         Some(self.folder.path.clone())
+    }
+
+    fn local(&self) -> Result<Option<LocalRoot<'_>>, Error> {
+        self.folder.local().map(Some)
     }
 }
 

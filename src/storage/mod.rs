@@ -4,6 +4,7 @@
 //! knows nothing of what its objects mean.
 
 mod error;
+mod folder;
 mod local;
 mod memory;
 
@@ -12,6 +13,7 @@ use std::fs::File;
 use std::path::PathBuf;
 
 pub use error::Error;
+pub use folder::LocalRoot;
 pub use local::LocalStorage;
 pub use memory::MemoryStorage;
 
@@ -228,9 +230,17 @@ pub trait Storage: Send + Sync + fmt::Debug {
         Ok(())
     }
 
-    /// The root folder, where objects are local files at their [`Key::path`].
+    /// The path of the root folder, where objects are local files at their [`Key::path`].
     fn local_root(&self) -> Option<PathBuf> {
         None
+    }
+
+    /// The root folder, opened, where objects are local files.
+    ///
+    /// # Errors
+    /// [`Error::Missing`], [`Error::Io`], also when it is not believed.
+    fn local(&self) -> Result<Option<LocalRoot<'_>>, Error> {
+        Ok(None)
     }
 }
 

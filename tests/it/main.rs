@@ -22,6 +22,7 @@ mod metadata;
 mod mounts;
 mod mutations;
 mod parity;
+mod possession;
 mod power;
 mod prune;
 mod prune_faults;

@@ -12,11 +12,11 @@ use rustix::fs::{CWD, FileType, Mode, RenameFlags, mkfifoat, mknodat, renameat_w
 use super::support::{PARTIAL, Run, System, is_root, within_limit};
 
 /// A user who has no name.
-const STRANGER: u32 = 61_999;
+pub(crate) const STRANGER: u32 = 61_999;
 /// Runs in which somebody changes what is being read.
 const RACES: usize = 15;
 
-fn own(system: &System, path: &str) {
+pub(crate) fn own(system: &System, path: &str) {
     lchown(system.path(path), Some(STRANGER), Some(STRANGER)).expect("root");
 }
 
@@ -25,7 +25,7 @@ fn set_mode(path: &Path, mode: u32) {
 }
 
 /// The binary where everybody finds it, run by the stranger.
-fn as_stranger(system: &System, arguments: &[&str]) -> Run {
+pub(crate) fn as_stranger(system: &System, arguments: &[&str]) -> Run {
     let binary = system.path("larder");
     if !binary.exists() {
         fs::copy(env!("CARGO_BIN_EXE_larder"), &binary).expect("the binary");
@@ -112,8 +112,8 @@ fn everything_in_a_component_is_opened_by_descriptors_and_through_no_link() {
             let is_open = call.starts_with("open");
             let is_safe = ["RESOLVE_NO_SYMLINKS", "O_NOFOLLOW", "O_EXCL"].iter().any(|flag| call.contains(flag));
             // What a descriptor leads to was looked at when that was opened.
-            let is_found =
-                named == "." || call.starts_with("openat(") && named.bytes().all(|byte| byte.is_ascii_digit());
+            let is_found = matches!(named, "." | "..")
+                || call.starts_with("openat(") && named.bytes().all(|byte| byte.is_ascii_digit());
             assert!(!is_open || is_safe || is_found, "{arguments:?}: {call}");
         }
     }

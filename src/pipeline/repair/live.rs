@@ -63,7 +63,7 @@ pub(super) fn fetch(
     for path in live {
         if path.is_dir() {
             let directory = DirSource::new(path, Excludes::default()).with_caches();
-            let directory = directory.forbidding(repository.local_root().as_deref());
+            let directory = directory.forbidding(repository.guarded()?);
             match directory.visit("live", &mut fetch) {
                 Err(source::Error::Stop(Stop)) => return Err(fetch.stopped()),
                 result => result?,

@@ -1,22 +1,21 @@
 //! What waits until a group of files has been filled, and how it is finished: in order, one entry at a time.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::tree::{TreeRestore, fail, missing_target, note_not_set};
+use super::directory::OpenDirectory;
+use super::tree::{TreeRestore, fail, note_not_set};
 use super::writer::{Filling, Written};
 use super::{ComponentRestore, with_causes};
 use crate::model::{Node, show_path};
 use crate::pipeline::Error;
 use crate::progress::Progress;
-use crate::rooted::join;
 use crate::sink::Existing;
 
 /// What is to be done with an entry when its group has been written.
 pub(super) enum Waiting {
     File { path: Vec<u8>, temporary: Vec<u8>, node: Box<Node>, file: Arc<Filling>, in_the_way: bool },
     Link { first: Vec<u8>, path: Vec<u8> },
-    Directory { path: Vec<u8>, node: Box<Node>, extra: BTreeSet<Vec<u8>> },
+    Directory { path: Vec<u8>, open: Box<OpenDirectory> },
 }
 
 /// A group of files that is being filled, and all that waits for it.
@@ -59,8 +58,8 @@ impl TreeRestore<'_> {
                     };
                     (path, linked)
                 }
-                Waiting::Directory { path, node, extra } => {
-                    let finished = self.finish_directory(&path, &node, extra, result);
+                Waiting::Directory { path, open } => {
+                    let finished = self.finish_directory(&path, *open, result);
                     (path, finished)
                 }
             };
@@ -97,28 +96,5 @@ impl TreeRestore<'_> {
             self.clear(path)?;
         }
         Ok(self.beneath()?.make_hard_link(first, path)?)
-    }
-
-    fn finish_directory(
-        &mut self,
-        path: &[u8],
-        node: &Node,
-        extra: BTreeSet<Vec<u8>>,
-        result: &mut ComponentRestore,
-    ) -> Result<(), Error> {
-        let attributes = self.attributes;
-        result.touched = true;
-        for name in extra {
-            // Where something could not be restored, nothing is taken away either.
-            if result.failed.is_empty() {
-                let path = join(path, &name);
-                let beneath = self.beneath.as_mut().ok_or_else(missing_target)?;
-                result.removed += u64::from(self.left_out.remove_others(beneath, &path)?);
-            }
-        }
-        let directory = self.beneath()?.directory(path)?;
-        let failures = attributes.apply(&directory, node);
-        note_not_set(result, path, failures);
-        Ok(())
     }
 }

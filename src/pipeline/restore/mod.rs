@@ -5,6 +5,7 @@
 
 mod compare;
 mod database;
+mod directory;
 mod finish;
 mod left_out;
 mod room;

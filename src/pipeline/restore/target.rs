@@ -8,7 +8,7 @@ use rustix::io::Errno;
 
 use super::left_out::LeftOut;
 use crate::pipeline::Error;
-use crate::rooted::{Trust, open_directory};
+use crate::rooted::{Guarded, Trust, open_directory};
 use crate::sink;
 use crate::temporary::close_to_others;
 
@@ -26,13 +26,18 @@ impl<'a> Target<'a> {
         Self { root, trust, left_out: LeftOut::default() }
     }
 
-    /// Makes the root where there is none. Only its user gets in until it has the mode of what it becomes.
-    pub(super) fn make(&self) -> Result<(), Error> {
+    /// Makes the root where there is none, but nothing within `guarded`. Only its user gets in until it has the mode of what it
+    /// becomes.
+    pub(super) fn make(&self, guarded: &Guarded) -> Result<(), Error> {
         let Self { root, trust, .. } = self;
         let failed = |source: std::io::Error| sink::Error::io("create", root.display().to_string(), source);
         let (Some(around), Some(name)) = (root.parent(), root.file_name()) else { return Ok(()) };
-        std::fs::create_dir_all(around).map_err(failed)?;
-        let around = trust.open_directory(around).map_err(|refusal| failed(refusal.into()))?;
+        let standing = root.ancestors().find_map(|path| trust.open_directory(path).ok());
+        if standing.is_some_and(|standing| guarded.covers(standing).unwrap_or_default()) {
+            let why = "is the repository, or lies in it: nothing is restored there";
+            return Err(Error::Refused(format!("{} {why}", root.display())));
+        }
+        let around = trust.make_directory(around).map_err(|refusal| failed(refusal.into()))?;
         match mkdirat(&around, name, Mode::RWXU) {
             Err(Errno::EXIST) => Ok(()),
             Err(errno) => Err(failed(errno.into()).into()),

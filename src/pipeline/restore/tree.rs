@@ -3,10 +3,11 @@
 //! Entries are visited in order; files are collected into groups, filled together while the next groups are collected, and
 //! then put in place one by one, with the directories around them finished last.
 
-use std::collections::{BTreeSet, HashSet, VecDeque};
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
 use super::compare::same_content;
+use super::directory::OpenDirectory;
 use super::finish::{Group, Waiting};
 use super::left_out::LeftOut;
 use super::target::Target;
@@ -20,7 +21,6 @@ use crate::pipeline::Error;
 use crate::pipeline::presence::LostPath;
 use crate::progress::{self, Progress};
 use crate::repo::{ChunkReader, Repository};
-use crate::rooted::join;
 use crate::sink::{self, Attributes, Beneath, Existing, FileTarget};
 
 /// Most entries that wait for their group.
@@ -35,13 +35,6 @@ pub struct TreeOptions {
     pub dry_run: bool,
     /// Remove first, and replace no file by one that is complete beside it: the disk may be full.
     pub room_first: bool,
-}
-
-/// A directory that is being restored.
-struct Open {
-    node: Node,
-    /// Names that stand there and that the snapshot has not shown yet.
-    extra: BTreeSet<Vec<u8>>,
 }
 
 /// Whether the walk goes on into a directory.
@@ -62,11 +55,11 @@ pub(super) struct TreeRestore<'a> {
     pub(super) options: TreeOptions,
     lost: HashSet<Vec<u8>>,
     pub(super) attributes: Attributes,
-    open: Vec<Open>,
+    pub(super) open: Vec<OpenDirectory>,
     /// What waits for the group that is being collected, and how many files there are among it.
     pub(super) waiting: Vec<Waiting>,
     /// Length of their paths.
-    waiting_bytes: usize,
+    pub(super) waiting_bytes: usize,
     open_files: usize,
     /// The groups before it, whose files are being filled.
     pub(super) filling: VecDeque<Group>,
@@ -109,11 +102,12 @@ impl<'a> TreeRestore<'a> {
         let beneath = if options.dry_run && !target.root.exists() {
             None
         } else {
+            let guarded = repository.guarded()?;
             if !options.dry_run {
-                target.make()?;
+                target.make(&guarded)?;
             }
             let mut beneath = Beneath::open(target.root, target.trust)?;
-            beneath.guard(repository.local_root().as_deref());
+            beneath.guard(guarded)?;
             Some(beneath)
         };
         let reader = repository.reader_with_cache(&Arc::new(repository.index()?), RESTORE_CACHE_BYTES)?;
@@ -250,7 +244,7 @@ impl<'a> TreeRestore<'a> {
     }
 
     /// The path below the root for a path of the walk, which begins with the component's name.
-    fn target_path(&self, walk_path: &[u8], name: &[u8]) -> Vec<u8> {
+    pub(super) fn target_path(&self, walk_path: &[u8], name: &[u8]) -> Vec<u8> {
         match self.base {
             Some(_) => walk_path.to_vec(),
             None => walk_path.get(name.len() + 1..).unwrap_or_default().to_vec(),
@@ -276,7 +270,7 @@ impl<'a> TreeRestore<'a> {
         self.beneath.as_mut().ok_or_else(missing_target)
     }
 
-    fn is_left_out(&mut self, path: &[u8], existing: Option<&Existing>) -> bool {
+    pub(super) fn is_left_out(&mut self, path: &[u8], existing: Option<&Existing>) -> bool {
         self.beneath.as_mut().is_some_and(|beneath| self.left_out.covers(beneath, path, existing))
     }
 
@@ -328,49 +322,6 @@ impl<'a> TreeRestore<'a> {
             _ => self.special(path, &node, existing.as_ref(), result)?,
         }
         Ok(Entered::No)
-    }
-
-    fn enter(
-        &mut self,
-        path: &[u8],
-        node: Node,
-        existing: Option<&Existing>,
-        result: &mut ComponentRestore,
-    ) -> Result<(), Error> {
-        let at_root = path.is_empty();
-        let stands = if at_root { self.beneath.is_some() } else { existing.is_some_and(Existing::is_directory) };
-        let mut extra = BTreeSet::new();
-        if stands {
-            if self.options.make_equal && (at_root || !self.is_left_out(path, existing)) {
-                extra.extend(self.beneath()?.names(path)?);
-            }
-        } else {
-            result.written += 1;
-            if !self.options.dry_run {
-                result.touched = true;
-                if existing.is_some() {
-                    self.beneath()?.remove(path)?;
-                }
-                self.beneath()?.make_directory(path)?;
-            }
-        }
-        self.open.push(Open { node, extra });
-        Ok(())
-    }
-
-    fn leave(&mut self, walk_path: &[u8], name: &[u8], result: &mut ComponentRestore) {
-        let Some(Open { node, extra }) = self.open.pop() else { return };
-        let path = self.target_path(walk_path, name);
-        if self.options.dry_run {
-            for name in extra {
-                let path = join(&path, &name);
-                let existing = self.look(&path).ok().flatten();
-                result.removed += u64::from(!self.is_left_out(&path, existing.as_ref()));
-            }
-        } else {
-            self.waiting_bytes += path.len();
-            self.waiting.push(Waiting::Directory { path, node: Box::new(node), extra });
-        }
     }
 
     fn file(

@@ -37,10 +37,10 @@ impl Repository {
         };
         let config = Config::new()?;
         if !write {
-            let lock = storage.local_root().map(|root| Lock::shared(&root)).transpose()?.flatten();
+            let lock = storage.local()?.map(Lock::shared).transpose()?.flatten();
             return Ok((Self { storage, config, lock }, Some(error)));
         }
-        let alone = storage.local_root().map(|root| Lock::exclusive(&root)).transpose()?;
+        let alone = storage.local()?.map(Lock::exclusive).transpose()?;
         if let Ok(Some(Restored::Again)) = parity::restore(storage.as_ref(), &Key::config()) {
             drop(alone);
             return Ok((Self::open(storage)?, Some(error)));

@@ -4,6 +4,7 @@ use clap::Args;
 use larder::docker::HoldMethod;
 use larder::model::VolumeMethod;
 use larder::postgres::Tools;
+use larder::rooted::Guarded;
 use larder::source::VolumeSource;
 use larder::source::postgres::tables_without_order;
 use serde_json::{Value, json};
@@ -124,7 +125,8 @@ fn directories(system: &System<'_>) -> Vec<Part> {
         system.settings.directories.iter().filter(|directory| directory.configured || directory.path.exists());
     let part = |directory: &crate::config::Directory| {
         let missing = || format!("{} is not there", directory.path.display());
-        let mounts = system.directory_source(directory).forbidding(Some(&system.settings.backup_dir)).missing_mounts();
+        let source = system.directory_source(directory).forbidding(Guarded::at(&system.settings.backup_dir));
+        let problems: Vec<String> = source.refusal().into_iter().chain(source.missing_mounts()).collect();
         Part {
             name: directory.name.to_string(),
             kind: "directory",
@@ -134,7 +136,7 @@ fn directories(system: &System<'_>) -> Vec<Part> {
             containers: Vec::new(),
             held: Vec::new(),
             unordered: None,
-            problem: if directory.path.is_dir() { joined(&mounts) } else { Some(missing()) },
+            problem: if directory.path.is_dir() { joined(&problems) } else { Some(missing()) },
         }
     };
     present.map(part).collect()

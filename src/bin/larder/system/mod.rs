@@ -317,9 +317,10 @@ impl<'a> System<'a> {
             };
             sources.push(ComponentSource { name: database.name.clone(), origin });
         }
+        let guarded = repository.map(Repository::guarded).transpose()?.unwrap_or_default();
         let repository_root = repository.and_then(Repository::local_root);
         for directory in self.settings.directories.iter().filter(|directory| wanted(&directory.name)) {
-            let origin = Origin::Directory(self.directory_source(directory).forbidding(repository_root.as_deref()));
+            let origin = Origin::Directory(self.directory_source(directory).forbidding(guarded.clone()));
             sources.push(ComponentSource { name: directory.name.clone(), origin });
         }
         for volume in self.volumes.iter().filter(|volume| wanted(&volume.name)) {

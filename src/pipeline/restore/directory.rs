@@ -1,0 +1,113 @@
+//! Directories of a tree that is restored: made or taken over before anything is put into them, and finished last.
+//!
+//! Whoever owns a directory around one may exchange it meanwhile, and may have put one of his own, or one of root's, in its
+//! place before. Which one it was when it was entered is remembered, and none is given to somebody together with what is
+//! not his.
+
+use std::collections::BTreeSet;
+
+use super::ComponentRestore;
+use super::finish::Waiting;
+use super::tree::{TreeRestore, missing_target, note_not_set};
+use crate::model::Node;
+use crate::pipeline::Error;
+use crate::rooted::join;
+use crate::sink::Existing;
+
+/// A directory that is being restored.
+pub(super) struct OpenDirectory {
+    node: Node,
+    /// Names that stand there and that the snapshot has not shown yet.
+    pub(super) extra: BTreeSet<Vec<u8>>,
+    /// Whether these are removed.
+    removes: bool,
+    /// Whether somebody will get at what is left in it who did not before.
+    is_opened: bool,
+    /// Device and inode; `None` where nothing is changed.
+    identity: Option<(u64, u64)>,
+}
+
+impl TreeRestore<'_> {
+    pub(super) fn enter(
+        &mut self,
+        path: &[u8],
+        node: Node,
+        existing: Option<&Existing>,
+        result: &mut ComponentRestore,
+    ) -> Result<(), Error> {
+        let at_root = path.is_empty();
+        let stands = if at_root { self.beneath.is_some() } else { existing.is_some_and(Existing::is_directory) };
+        let removes = stands && self.options.make_equal && (at_root || !self.is_left_out(path, existing));
+        let (mut extra, mut identity, mut is_opened) = (BTreeSet::new(), None, false);
+        if !stands {
+            result.written += 1;
+        }
+        if !self.options.dry_run {
+            result.touched = true;
+            let beneath = self.beneath()?;
+            let directory = if stands {
+                let (directory, found) = beneath.take_over(path, &node)?;
+                is_opened = found.would_open_to(&node);
+                directory
+            } else {
+                if existing.is_some() {
+                    beneath.remove(path)?;
+                }
+                beneath.make_directory(path)?
+            };
+            beneath.pin(path, directory.identity());
+            identity = Some(directory.identity());
+        }
+        if removes || is_opened {
+            extra.extend(self.beneath()?.names(path)?);
+        }
+        self.open.push(OpenDirectory { node, extra, removes, is_opened, identity });
+        Ok(())
+    }
+
+    pub(super) fn leave(&mut self, walk_path: &[u8], name: &[u8], result: &mut ComponentRestore) {
+        let Some(open) = self.open.pop() else { return };
+        let path = self.target_path(walk_path, name);
+        if self.options.dry_run {
+            for name in open.extra {
+                let path = join(&path, &name);
+                let existing = self.look(&path).ok().flatten();
+                result.removed += u64::from(!self.is_left_out(&path, existing.as_ref()));
+            }
+        } else {
+            self.waiting_bytes += path.len();
+            self.waiting.push(Waiting::Directory { path, open: Box::new(open) });
+        }
+    }
+
+    pub(super) fn finish_directory(
+        &mut self,
+        path: &[u8],
+        open: OpenDirectory,
+        result: &mut ComponentRestore,
+    ) -> Result<(), Error> {
+        let OpenDirectory { node, extra, removes, is_opened, identity } = open;
+        let attributes = self.attributes;
+        result.touched = true;
+        let beneath = self.beneath.as_mut().ok_or_else(missing_target)?;
+        let directory = beneath.directory_as(path, identity.unwrap_or_default())?;
+        let mut is_left = false;
+        for name in extra {
+            // Where something could not be restored, nothing is taken away either.
+            let is_removed =
+                removes && result.failed.is_empty() && self.left_out.remove_others(beneath, &join(path, &name))?;
+            result.removed += u64::from(is_removed);
+            is_left |= !is_removed;
+        }
+        if is_opened && is_left {
+            let (shown, Node { uid, gid, mode, .. }) = (beneath.show(path), node);
+            return Err(Error::Refused(format!(
+                "{shown} holds what the snapshot does not have there, and others would get at it: it did not get its owner \
+                 {uid}:{gid} and its mode {mode:o}"
+            )));
+        }
+        let failures = attributes.apply(&directory, &node);
+        note_not_set(result, path, failures);
+        Ok(())
+    }
+}

@@ -1,0 +1,207 @@
+//! Directories beneath a root: made, or taken over from whoever had them, and known again afterwards.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use rustix::fs::{AtFlags, Mode, RenameFlags, fchmod, fchown, mkdirat, renameat_with, unlinkat};
+use rustix::process::{getegid, geteuid};
+
+use super::{Beneath, Error, Existing};
+use crate::model::Node;
+use crate::rooted::{Status, explain, names_in, split};
+
+impl Beneath {
+    /// Makes a directory, which only its user gets into, and says which one it is.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn make_directory(&mut self, path: &[u8]) -> Result<Existing, Error> {
+        let (parent, name) = self.parent(path)?;
+        mkdirat(&parent, name, Mode::RWXU).map_err(|errno| self.failed("create", path, errno))?;
+        // Whoever owns the directory around it can exchange it at once.
+        let made = self.directory(path)?;
+        let status = Status::of(&made).map_err(|errno| self.failed("look at", path, errno))?;
+        let names = names_in(&made).map_err(|errno| self.failed("list", path, errno))?;
+        // Some file systems know no owners.
+        let is_ours = status.uid() == geteuid().as_raw() || fchown(&made, Some(geteuid()), None).is_err();
+        if !is_ours || !names.is_empty() {
+            return Err(self.exchanged(path));
+        }
+        Ok(status.into())
+    }
+
+    /// Prepares a directory that stands there for becoming the one of a node: nobody gets in meanwhile who will not afterwards.
+    /// One of somebody else than root, the node's owner and whoever restores has another one take its place, with everything
+    /// that is in it: he may have it open. The root stays, and belongs to whoever restores until it is finished. Says
+    /// which one stands there then, and which one was found.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; [`Error::Unusable`] when it is a mount or the repository.
+    pub fn take_over(&mut self, path: &[u8], node: &Node) -> Result<(Existing, Existing), Error> {
+        let directory = self.directory(path)?;
+        let existing = Existing::from(Status::of(&directory).map_err(|errno| self.failed("look at", path, errno))?);
+        if self.is_guarded(&existing) {
+            return Err(Error::Unusable(format!(
+                "{} is a mount or the repository, and is left as it is",
+                self.show(path)
+            )));
+        }
+        if !geteuid().is_root() {
+            return Ok((existing.clone(), existing));
+        }
+        let failed = |errno| Error::io("change the rights of", self.show(path), explain(errno));
+        let narrowed = existing.narrowed(node);
+        let is_trusted = existing.was_trusted(node);
+        if !is_trusted {
+            fchown(&directory, Some(geteuid()), Some(getegid())).map_err(failed)?;
+        }
+        if narrowed.bits() != existing.status.mode() {
+            fchmod(&directory, narrowed).map_err(failed)?;
+        }
+        if is_trusted || path.is_empty() {
+            return Ok((existing.clone(), existing));
+        }
+        Ok((self.renew(path, &directory)?, existing))
+    }
+
+    /// Has a new directory take the place of one that is closed to others.
+    fn renew(&mut self, path: &[u8], old: &OwnedFd) -> Result<Existing, Error> {
+        let temporary = self.temporary_path(path);
+        let made = self.make_directory(&temporary)?;
+        let new = self.directory(&temporary)?;
+        let (parent, name) = self.parent(path)?;
+        let (_, temporary_name) = split(&temporary);
+        let replaced = move_all(old, &new).and_then(|()| {
+            unlinkat(&parent, name, AtFlags::REMOVEDIR)?;
+            renameat_with(&parent, temporary_name, &parent, name, RenameFlags::NOREPLACE)
+        });
+        self.tree.forget(&temporary);
+        if let Err(errno) = replaced {
+            // What cannot go back stays under the temporary name.
+            let _ = move_all(&new, old).and_then(|()| unlinkat(&parent, temporary_name, AtFlags::REMOVEDIR));
+            return Err(self.failed("replace the directory of somebody else", path, errno));
+        }
+        self.tree.forget(path);
+        Ok(made)
+    }
+
+    /// From now on a path that leads through this directory has to lead to the one with this device and inode.
+    pub fn pin(&mut self, path: &[u8], identity: (u64, u64)) {
+        self.tree.pin(path, identity);
+    }
+
+    /// The directory at a path, which has to be the one that it was.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; [`Error::Unusable`] when it was exchanged.
+    pub fn directory_as(&mut self, path: &[u8], identity: (u64, u64)) -> Result<Arc<OwnedFd>, Error> {
+        let directory = self.directory(path)?;
+        let status = Status::of(&directory).map_err(|errno| self.failed("look at", path, errno))?;
+        if status.identity() == identity { Ok(directory) } else { Err(self.exchanged(path)) }
+    }
+
+    fn exchanged(&self, path: &[u8]) -> Error {
+        Error::Unusable(format!("{} was exchanged by somebody while it was restored", self.show(path)))
+    }
+}
+
+/// Moves everything from one directory into another.
+fn move_all(from: &OwnedFd, to: &OwnedFd) -> rustix::io::Result<()> {
+    let names = names_in(from)?;
+    names.iter().try_for_each(|name| renameat_with(from, name.as_slice(), to, name.as_slice(), RenameFlags::NOREPLACE))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, File};
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+    use std::path::Path;
+
+    use super::*;
+    use crate::model::{ByteString, Content, FileTime, NodeKind};
+    use crate::rooted::Trust;
+
+    const STRANGER: u32 = 61_995;
+
+    fn directory_of_root(mode: u32) -> Node {
+        Node {
+            name: ByteString(b"d".to_vec()),
+            mode,
+            uid: 0,
+            gid: 0,
+            user: String::new(),
+            group: String::new(),
+            mtime: FileTime::default(),
+            ctime: FileTime::default(),
+            size_bytes: 0,
+            inode: 0,
+            device: 0,
+            links: 1,
+            xattrs: Vec::new(),
+            changed: false,
+            kind: NodeKind::Directory { tree: Content::default() },
+        }
+    }
+
+    fn with_directory(uid: u32, mode: u32, work: impl FnOnce(&mut Beneath, &Path)) {
+        if !geteuid().is_root() {
+            return;
+        }
+        let folder = tempfile::tempdir().expect("a folder");
+        let place = folder.path().join("d");
+        fs::create_dir_all(place.join("inner")).expect("ours");
+        fs::write(place.join("file"), "x").expect("ours");
+        fs::set_permissions(&place, fs::Permissions::from_mode(mode)).expect("ours");
+        chown(&place, Some(uid), Some(uid)).expect("root");
+        work(&mut Beneath::open(folder.path(), &Trust::default()).expect("open"), &place);
+    }
+
+    /// Whoever had a directory open got at what was restored into it for ever.
+    #[test]
+    fn the_directory_of_somebody_else_is_replaced_with_everything_in_it() {
+        with_directory(STRANGER, 0o777, |beneath, place| {
+            let held = File::open(place).expect("open");
+            beneath.directory(b"d/inner").expect("it is known under this path");
+            let (now, found) = beneath.take_over(b"d", &directory_of_root(0o755)).expect("root");
+            let metadata = fs::metadata(place).expect("there");
+            assert_ne!(metadata.ino(), held.metadata().expect("open").ino());
+            assert_eq!((metadata.uid(), metadata.mode() & 0o777, metadata.ino()), (0, 0o700, now.identity().1));
+            assert_eq!(found.identity().1, held.metadata().expect("open").ino());
+            assert!(place.join("inner").is_dir() && place.join("file").is_file());
+            assert_eq!(fs::read_dir(place.parent().expect("the root")).expect("list").count(), 1);
+            let directory = beneath.directory(b"d").expect("there");
+            assert_eq!(Status::of(&directory).expect("open").identity(), now.identity());
+        });
+    }
+
+    /// What was restored had its own mode already when the directory around it was still open to others.
+    #[test]
+    fn nobody_gets_in_meanwhile_who_will_not_afterwards() {
+        with_directory(0, 0o777, |beneath, place| {
+            beneath.take_over(b"d", &directory_of_root(0o750)).expect("root");
+            assert_eq!(fs::metadata(place).expect("there").mode() & 0o777, 0o750);
+        });
+        with_directory(0, 0o700, |beneath, place| {
+            let (_, found) = beneath.take_over(b"d", &directory_of_root(0o755)).expect("root");
+            assert_eq!(fs::metadata(place).expect("there").mode() & 0o777, 0o700);
+            assert!(found.would_open_to(&directory_of_root(0o755)));
+            assert!(!found.would_open_to(&directory_of_root(0o700)));
+        });
+    }
+
+    /// Whoever owned the directory around it put another one in its place, which got its owner and its mode.
+    #[test]
+    fn a_directory_that_was_exchanged_is_known() {
+        with_directory(0, 0o755, |beneath, place| {
+            let (now, _) = beneath.take_over(b"d", &directory_of_root(0o755)).expect("root");
+            beneath.pin(b"d", now.identity());
+            beneath.directory_as(b"d", now.identity()).expect("the same");
+            fs::rename(place, place.with_file_name("e")).expect("ours");
+            fs::create_dir_all(place.join("inner")).expect("ours");
+            beneath.directory(b"").expect("the root");
+            beneath.tree.forget(b"d");
+            assert!(beneath.directory(b"d").is_err() && beneath.directory(b"d/inner").is_err());
+            assert!(beneath.directory_as(b"d", now.identity()).is_err());
+        });
+    }
+}

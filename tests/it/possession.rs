@@ -1,0 +1,192 @@
+//! What somebody has open, has put in the place of something else, or can exchange, when root restores or cleans up.
+
+use std::fs::{self, OpenOptions, Permissions};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rustix::fs::{CWD, Mode, RenameFlags, mkfifoat, renameat_with};
+
+use super::strangers::{as_stranger, own};
+use super::support::{DAMAGE, PARTIAL, Run, System, is_root};
+
+/// A user who has no name.
+const STRANGER: u32 = super::strangers::STRANGER;
+/// Runs in which somebody changes what is being used.
+const RACES: usize = 15;
+
+fn set(path: &Path, uid: u32, mode: u32) {
+    chown(path, Some(uid), Some(uid)).expect("root");
+    fs::set_permissions(path, Permissions::from_mode(mode)).expect("root");
+}
+
+/// A copy of root's program, which its maker had mapped, became root's with set-user-id: he wrote into it afterwards.
+#[test]
+fn what_somebody_has_open_becomes_no_file_or_pipe_of_root() {
+    if !is_root() {
+        return;
+    }
+    let system = System::new();
+    system.write("models/program", "a program");
+    mkfifoat(CWD, system.path("models/pipe"), Mode::RUSR).expect("a pipe");
+    let [program, pipe] = ["models/program", "models/pipe"].map(|path| system.path(path));
+    set(&program, 0, 0o4755);
+    set(&pipe, 0, 0o600);
+    set(&system.path("models"), STRANGER, 0o755);
+    system.ok(&["create"]);
+    let time = fs::metadata(&program).expect("there").modified().expect("a time");
+    for path in [&program, &pipe] {
+        fs::remove_file(path).expect("he may");
+    }
+    fs::write(&program, "a program").expect("he may");
+    mkfifoat(CWD, &pipe, Mode::from_raw_mode(0o666)).expect("he may");
+    set(&program, STRANGER, 0o755);
+    set(&pipe, STRANGER, 0o666);
+    let held = OpenOptions::new().read(true).write(true).open(&program).expect("open");
+    held.set_modified(time).expect("it is his");
+    let held_pipe = OpenOptions::new().read(true).write(true).open(&pipe).expect("open");
+    system.ok(&["restore", "latest", "--force", "--no-snapshot"]);
+    for (path, held, mode) in [(&program, held, 0o4755), (&pipe, held_pipe, 0o600)] {
+        let metadata = fs::metadata(path).expect("restored");
+        assert_eq!((metadata.uid(), metadata.mode() & 0o7777), (0, mode), "{}", path.display());
+        assert_ne!(metadata.ino(), held.metadata().expect("open").ino(), "{}", path.display());
+    }
+    // What is root's and as it was stays where it is.
+    let before = fs::metadata(&program).expect("there").ino();
+    system.ok(&["restore", "latest", "--force", "--no-snapshot"]);
+    assert_eq!(fs::metadata(&program).expect("there").ino(), before);
+}
+
+/// A private directory of root, renamed to that of somebody else, was given to him with all that was in it.
+#[test]
+fn a_directory_is_given_to_nobody_with_what_the_snapshot_does_not_have() {
+    if !is_root() {
+        return;
+    }
+    let system = System::new();
+    system.write("models/d/file", "x");
+    system.write("models/private/secret", "a secret");
+    set(&system.path("models"), STRANGER, 0o755);
+    set(&system.path("models/d"), STRANGER, 0o755);
+    set(&system.path("models/private"), 0, 0o700);
+    system.ok(&["create"]);
+    fs::rename(system.path("models/d"), system.path("models/other")).expect("he may");
+    fs::rename(system.path("models/private"), system.path("models/d")).expect("he may");
+    let run = system.run(&["restore", "latest", "--force", "--no-snapshot", "--keep-extra"]);
+    run.ended(PARTIAL).says("models/d").says("others would get at it");
+    let metadata = fs::metadata(system.path("models/d")).expect("there");
+    assert_eq!((metadata.uid(), metadata.mode() & 0o777), (0, 0o700));
+    assert_eq!(system.read("models/d/secret"), b"a secret");
+    // Without it, it gets the owner and mode that it had.
+    system.ok(&["restore", "latest", "--force", "--no-snapshot"]);
+    let metadata = fs::metadata(system.path("models/d")).expect("there");
+    assert_eq!((metadata.uid(), metadata.mode() & 0o777), (STRANGER, 0o755));
+    assert!(!system.exists("models/d/secret") && system.exists("models/private/secret"));
+}
+
+/// The repository was known by its path: exchanged for another folder it was removed as something that no snapshot has.
+#[test]
+fn the_repository_is_not_removed_under_another_name() {
+    if !is_root() {
+        return;
+    }
+    let system = System::new();
+    system.write("larder.toml", "[directories]\napp = \".\"\n");
+    system.ok(&["create"]);
+    own(&system, "");
+    fs::create_dir(system.path("empty")).expect("ours");
+    let (repository, empty) = (system.path("backups"), system.path("empty"));
+    let objects =
+        || fs::read_dir(&repository).map_or(0, Iterator::count) + fs::read_dir(&empty).map_or(0, Iterator::count);
+    let before = objects();
+    for _ in 0..RACES {
+        let ended = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !ended.load(Ordering::Relaxed) {
+                    // One of them may be gone, as something that no snapshot has.
+                    let _ = renameat_with(CWD, &repository, CWD, &empty, RenameFlags::EXCHANGE);
+                    let _ = fs::create_dir(&empty);
+                }
+            });
+            system.run(&["--trust-files", "restore", "latest", "--force", "--no-snapshot"]);
+            ended.store(true, Ordering::Relaxed);
+        });
+        if empty.join("config").exists() {
+            fs::create_dir_all(&repository).expect("ours");
+            renameat_with(CWD, &repository, CWD, &empty, RenameFlags::EXCHANGE).expect("both are there");
+        }
+        assert!(objects() >= before, "it was removed");
+    }
+    system.ok(&["--trust-files", "verify", "--all", "--read-data"]);
+}
+
+/// A restore removed snapshots that were newer than it, when the repository was a component by mistake; and a folder for a
+/// restore took the place of the file that makes it a repository.
+#[test]
+fn the_repository_is_no_component_and_no_target() {
+    let system = System::with_model("mine");
+    system.write("config/file", "x");
+    system.ok(&["create"]);
+    fs::create_dir_all(system.path("backups/inner")).expect("ours");
+    fs::set_permissions(system.path("backups/inner"), Permissions::from_mode(0o700)).expect("ours");
+    symlink("../backups/snapshots", system.path("config/link")).expect("link");
+    for path in ["backups", "backups/snapshots", "config/link", "backups/inner"] {
+        system.write("larder.toml", format!("[directories]\nmine = \"{path}\"\n"));
+        system.run(&["plan"]).ended(PARTIAL).says("is the repository, or lies in it");
+        system.run(&["create"]).ended(1).says("is the repository, or lies in it");
+    }
+    fs::remove_file(system.path("larder.toml")).expect("ours");
+    let list = system.ok(&["list"]).stdout;
+    for target in ["backups", "backups/new/deeper", "backups/snapshots", "backups/inner"] {
+        let place = system.path(target).display().to_string();
+        let run = system.run(&["restore", "latest", "--target", &place]);
+        assert!(run.code.is_some_and(|code| code != 0 && code != DAMAGE), "{target}: {run:?}");
+        run.says("is the repository, or lies in it");
+    }
+    assert!(!system.exists("backups/new"));
+    assert_eq!(system.ok(&["list"]).stdout, list);
+    system.ok(&["verify", "--all", "--read-data"]);
+}
+
+/// One command of root's in the repository of somebody else left files that he could not read: his next backups failed.
+#[test]
+fn what_root_adds_to_the_repository_of_somebody_else_is_his() {
+    if !is_root() {
+        return;
+    }
+    let system = System::with_model("mine");
+    for path in ["", "models"] {
+        own(&system, path);
+    }
+    as_stranger(&system, &["create"]).ended(0);
+    system.write("models/new", "x");
+    own(&system, "models/new");
+    let mut command = system.command(&["create"]);
+    Run::of(command.env("SUDO_UID", STRANGER.to_string())).ended(0);
+    as_stranger(&system, &["create"]).ended(0);
+    as_stranger(&system, &["verify", "--all", "--read-data"]).ended(0);
+}
+
+/// The folders in a repository that had become root's were still those of whoever had owned it, and so was what he put there.
+#[test]
+fn what_others_own_in_a_repository_is_not_believed() {
+    if !is_root() {
+        return;
+    }
+    let system = System::with_model("mine");
+    system.ok(&["create"]);
+    for path in ["backups/snapshots", "backups/index", "backups/config"] {
+        own(&system, path);
+        let run = system.run(&["verify", "--all"]);
+        assert_ne!(run.code, Some(0), "{path}");
+        run.says(&format!("user {STRANGER}"));
+        system.ok(&["--trust-files", "verify", "--all"]);
+        chown(system.path(path), Some(0), Some(0)).expect("root");
+    }
+    let snapshot = fs::read_dir(system.path("backups/snapshots")).expect("list").next().expect("one").expect("read");
+    chown(snapshot.path(), Some(STRANGER), None).expect("root");
+    let run = system.run(&["restore", "latest", "--force"]);
+    assert_ne!(run.code, Some(0), "{run:?}");
+    run.says(&format!("user {STRANGER}"));
+}
