@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rustix::fs::{OFlags, SeekFrom, seek};
+use rustix::fs::{OFlags, SeekFrom, fdatasync, seek, syncfs};
 use rustix::io::Errno;
 
 use super::xattrs_of;
@@ -17,6 +17,8 @@ use crate::rooted::{Place, Status, open_file};
 const SECTOR_BYTES: u64 = 512;
 /// The coarsest tick that file systems on Linux take their times from.
 const CLOCK_TICK: Duration = Duration::from_millis(10);
+/// After this time the kernel has written back what was written; by default it begins after 30 seconds.
+const WRITTEN_BACK: Duration = Duration::from_mins(10);
 
 /// What happened to a file while it was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -124,13 +126,41 @@ impl<'a> FileReader<'a> {
         Ok(0)
     }
 
-    /// Whether the file was touched so shortly before it was opened that the clock of the file system could not tell
-    /// another write from that one.
+    /// Whether what a program has mapped of the file may not have been written back yet when it was opened, as far as its times
+    /// tell. Until it is, the program writes to it again without a trace.
     #[must_use]
-    pub fn is_fresh(&self) -> bool {
+    pub fn may_be_dirty(&self) -> bool {
+        self.changed_since(self.opened.checked_sub(WRITTEN_BACK).unwrap_or(UNIX_EPOCH))
+    }
+
+    /// Has the kernel write back what was written to the file before now.
+    ///
+    /// # Errors
+    /// Those of the operating system.
+    pub fn write_back(&self) -> io::Result<()> {
+        Ok(fdatasync(&self.file)?)
+    }
+
+    /// Has the kernel write back everything that was written to the file system before now.
+    ///
+    /// # Errors
+    /// Those of the operating system.
+    pub fn write_all_back(&self) -> io::Result<()> {
+        Ok(syncfs(&self.file)?)
+    }
+
+    /// Whether another write, after the file was opened, may leave no trace: it was touched after this time, when everything
+    /// had been written back, or so shortly before it was opened that the clock of the file system could not tell the two writes
+    /// from each other.
+    #[must_use]
+    pub fn is_fresh(&self, written_back: Option<SystemTime>) -> bool {
+        let since = written_back.map_or(self.opened, |time| time.min(self.opened));
+        self.changed_since(since.checked_sub(CLOCK_TICK).unwrap_or(UNIX_EPOCH))
+    }
+
+    fn changed_since(&self, time: SystemTime) -> bool {
         let (secs, nanos) = self.before.ctime();
-        let changed = UNIX_EPOCH + Duration::new(secs.try_into().unwrap_or(0), nanos);
-        self.opened.duration_since(changed).is_ok_and(|age| age < CLOCK_TICK)
+        UNIX_EPOCH + Duration::new(secs.try_into().unwrap_or(0), nanos) >= time
     }
 
     /// What happened to the file since it was opened.

@@ -5,9 +5,14 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use super::support::{PARTIAL, Run, System, is_root, noise};
 
+/// The number of a file system whose times no mapping changes.
+const TMPFS: i64 = 0x0102_1994;
+/// A tick of the kernel's clock.
+const TICK: Duration = Duration::from_millis(10);
 const CACHE_TAG: &str = "Signature: 8a477f597d28d172789f06886806bc55\n# by a test\n";
 
 /// The paths of the newest snapshot.
@@ -246,4 +251,28 @@ fn extra_files_go_or_stay() {
     assert_eq!(system.json(&["show", "latest"])["type"], "full", "a safety snapshot is never the latest");
     let again = system.json(&["restore", "latest", "--force"]);
     assert_eq!((&again["components"][0]["written"], &again["components"][0]["removed"]), (&0.into(), &0.into()));
+}
+
+/// What a program wrote into its mapping after a backup had read it, before the kernel had written it back, changed no time of
+/// the file: no later backup had it.
+#[test]
+fn what_is_written_into_a_mapping_is_saved() {
+    let system = System::with_model("one");
+    let path = system.path("models/mapped");
+    if rustix::fs::statfs(system.path("models")).expect("there").f_type == TMPFS {
+        return;
+    }
+    fs::write(&path, [b'.'; 8192]).expect("write");
+    let file = fs::OpenOptions::new().read(true).write(true).open(&path).expect("open");
+    #[expect(unsafe_code, reason = "a mapping is unsafe; nobody else changes the file")]
+    let mut mapping = unsafe { memmap2::MmapMut::map_mut(&file) }.expect("map");
+    mapping[..3].copy_from_slice(b"old");
+    // It lies outside of what is within the tick of a clock.
+    while fs::metadata(&path).expect("there").modified().expect("a time").elapsed().expect("past") < 50 * TICK {
+        std::thread::yield_now();
+    }
+    system.create();
+    mapping[..3].copy_from_slice(b"new");
+    system.create();
+    assert!(system.ok(&["cat", "latest:models/mapped"]).stdout.starts_with("new"));
 }

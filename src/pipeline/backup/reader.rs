@@ -2,7 +2,7 @@
 
 use std::io::{self, Read};
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use crossbeam_channel::{Receiver, Sender};
 
@@ -20,6 +20,8 @@ use crate::source::{self, FileReader, HardLinks, Owners, Stability, Stop, Visito
 
 /// Bytes that are read at once: enough to be cheap, few enough to be cut while they are in the cache.
 const READ_BYTES: usize = 256 << 10;
+/// Files of a component that are written back one by one; for more it is the whole file system, once.
+const WRITTEN_BACK_ALONE_MAX: u32 = 32;
 /// How often a file that changes meanwhile is read.
 const READ_TRIES: u32 = 2;
 
@@ -75,6 +77,10 @@ pub(super) struct BatchReader<'a> {
     ending: Ending,
     /// Whether files that change meanwhile are read again later.
     lenient: bool,
+    /// When the file system of the component began to write back all that programs had written, if it did.
+    written_back: Option<SystemTime>,
+    /// Files that were written back one by one.
+    written_back_alone: u32,
     owners: Owners,
     progress: &'a dyn Progress,
 }
@@ -99,6 +105,8 @@ impl<'a> BatchReader<'a> {
             root: Root::Passed,
             ending,
             lenient: false,
+            written_back: None,
+            written_back_alone: 0,
             owners,
             progress,
         }
@@ -110,6 +118,7 @@ impl<'a> BatchReader<'a> {
         let name = job.source.name.as_str();
         self.progress.begin(name, self.expected_bytes(job.source));
         self.lenient = matches!(job.pass, Pass::First);
+        (self.written_back, self.written_back_alone) = (None, 0);
         self.step(Step::Begin { number: job.number })?;
         self.ending = Ending::default();
         self.root = Root::ToCome(self.parents.begin(name).map(Box::new));
@@ -240,6 +249,7 @@ impl<'a> BatchReader<'a> {
             // What was opened may be another file than the one that was listed.
             self.owners.update(node, file.status());
             self.take_xattrs(node, file.xattrs(), path);
+            let written_back = self.write_back(&file);
             match self.feed(&mut |target| file.read(target)) {
                 Ok(_) => {}
                 Err(FeedError::Stop(stop)) => return Err(stop),
@@ -250,8 +260,8 @@ impl<'a> BatchReader<'a> {
                 Err(error) => return self.unreadable(path, &error),
             };
             match stability {
-                // A write within the same tick of the clock would leave no trace, so the file is read again next time.
-                Stability::Stable => node.changed = file.is_fresh(),
+                // Where another write would leave no trace, the file is read again next time.
+                Stability::Stable => node.changed = file.is_fresh(written_back),
                 Stability::Grew | Stability::Changed if self.lenient => node.changed = true,
                 Stability::Changed if attempt < READ_TRIES => {
                     self.step(Step::Restart)?;
@@ -272,6 +282,29 @@ impl<'a> BatchReader<'a> {
             return self.send_file(node, file.holes());
         }
         Ok(())
+    }
+
+    /// Has the kernel write back what programs have written to a file that was touched lately, and says when that began: what stays
+    /// dirty in a mapping can be written to again without the file's times changing. After some files it is everything.
+    fn write_back(&mut self, file: &FileReader<'_>) -> Option<SystemTime> {
+        if self.written_back.is_some() || !file.may_be_dirty() {
+            return self.written_back;
+        }
+        let now = SystemTime::now();
+        self.written_back_alone += 1;
+        let written = if self.written_back_alone <= WRITTEN_BACK_ALONE_MAX {
+            file.write_back()
+        } else {
+            self.written_back = Some(now);
+            file.write_all_back()
+        };
+        // Where it cannot, every file counts as one that may be written to without a trace.
+        if let Err(error) = written {
+            self.written_back = Some(SystemTime::UNIX_EPOCH);
+            self.ending.notes.push(format!("the file system could not write back what programs have written: {error}"));
+            return self.written_back;
+        }
+        Some(now)
     }
 
     /// Says what the file that comes now was before.
