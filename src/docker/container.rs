@@ -1,6 +1,7 @@
 //! What is known of a container: how it is made, what it mounts, what it is doing.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use bollard::models::{ContainerInspectResponse, HealthStatusEnum, MountPoint};
@@ -61,6 +62,8 @@ pub struct Container {
     pub healthy: Option<bool>,
     /// The volumes that it mounts.
     pub mounts: Vec<Mount>,
+    /// Directories of the host that it may write to.
+    pub writable_directories: Vec<PathBuf>,
     /// When it was made.
     pub created: String,
     /// When it was started last.
@@ -164,6 +167,7 @@ impl From<ContainerInspectResponse> for Container {
                 Some(HealthStatusEnum::STARTING | HealthStatusEnum::UNHEALTHY) => Some(false),
                 _ => None,
             },
+            writable_directories: found.mounts.iter().flatten().filter_map(writable_directory).collect(),
             mounts: found.mounts.unwrap_or_default().into_iter().filter_map(volume_mount).collect(),
             started: state.started_at.unwrap_or_default(),
             stop_limit: match config.stop_timeout {
@@ -174,6 +178,11 @@ impl From<ContainerInspectResponse> for Container {
             created: found.created.unwrap_or_default(),
         }
     }
+}
+
+fn writable_directory(mount: &MountPoint) -> Option<PathBuf> {
+    let is_directory = mount.typ.as_deref() == Some("bind") && mount.rw != Some(false);
+    mount.source.as_ref().filter(|_| is_directory).map(PathBuf::from)
 }
 
 fn volume_mount(mount: MountPoint) -> Option<Mount> {

@@ -405,6 +405,7 @@ mod tests {
             state: State::Running,
             healthy: None,
             mounts: Vec::new(),
+            writable_directories: Vec::new(),
             created: created.to_owned(),
             started: String::new(),
             stop_limit: None,

@@ -1,7 +1,7 @@
 //! The compose project of a directory: its containers and volumes, and which of them are databases.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::{Container, Engine, Error, State, Volume};
 use crate::rooted::Trust;
@@ -125,6 +125,14 @@ impl Stack {
             self.project.is_some() && container.labels.get(PROJECT) == self.project.as_ref() && !is_one_off(container)
         };
         self.containers.iter().filter(is_ours)
+    }
+
+    /// Directories of the host that containers may write to, whatever project they belong to. Whoever is root in one makes links and files
+    /// there that are root's on the host.
+    pub fn writable_directories(&self) -> impl Iterator<Item = &Path> {
+        let directories = self.containers.iter().flat_map(|container| &container.writable_directories);
+        // Who may write to everything is root on the host anyway.
+        directories.map(PathBuf::as_path).filter(|path| *path != Path::new("/"))
     }
 
     /// Containers with labels that are not believed and would say something of this project, or of a directory.
@@ -316,6 +324,7 @@ mod tests {
                 destination: "/var/lib/postgresql".to_owned(),
                 writable: true,
             }],
+            writable_directories: Vec::new(),
             created: String::new(),
             started: String::new(),
             stop_limit: None,

@@ -1,4 +1,5 @@
-//! A folder that nothing may be read from or written to, wherever it is met: the repository.
+//! Directories that are known wherever they are met: the repository, which nothing is read from or written to as a component, and what
+//! containers may write to.
 
 use std::fmt::Debug;
 use std::os::fd::{AsFd, OwnedFd};
@@ -12,7 +13,7 @@ use super::{Status, names_in, open_beneath};
 /// Directories around one that are looked at: no path that the kernel takes is deeper.
 const LEVELS_MAX: usize = 4_096;
 
-/// The directories of a repository, by device and inode: whoever may rename them cannot make others of them.
+/// Directories by device and inode: whoever may rename them cannot make others of them.
 #[derive(Debug, Clone, Default)]
 pub struct Guarded {
     folders: Vec<(u64, u64)>,
@@ -36,6 +37,14 @@ impl Guarded {
     pub fn at(path: &Path) -> Self {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NONBLOCK | OFlags::CLOEXEC;
         rustix::fs::open(path, flags, Mode::empty()).map(Self::new).unwrap_or_default()
+    }
+
+    /// Those of these directories that there are.
+    #[must_use]
+    pub fn all<'a>(paths: impl Iterator<Item = &'a Path>) -> Self {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let opened = paths.filter_map(|path| rustix::fs::open(path, flags, Mode::empty()).ok());
+        Self { folders: opened.filter_map(|folder| Status::of(folder).ok()).map(|status| status.identity()).collect() }
     }
 
     /// Whether a directory is one of these, by device and inode.

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use rustix::fs::{CWD, FileType, Mode, OFlags, mkdirat, openat, readlinkat};
 use rustix::io::Errno;
 
-use super::{Status, open_directory};
+use super::{Guarded, Status, open_directory};
 
 /// Most links on the way to a file, as the kernel has it.
 const LINKS_MAX: usize = 40;
@@ -30,11 +30,13 @@ const WRITABLE_BY_GROUP: u32 = 0o020;
 pub struct Trust {
     others: Arc<[u32]>,
     everybody: bool,
+    /// Directories in which nobody's links are followed.
+    strange: Arc<Guarded>,
 }
 
 impl Default for Trust {
     fn default() -> Self {
-        Self { others: Arc::new([]), everybody: false }
+        Self { others: Arc::new([]), everybody: false, strange: Arc::default() }
     }
 }
 
@@ -42,13 +44,25 @@ impl Trust {
     /// These users besides.
     #[must_use]
     pub fn of(others: &[u32]) -> Self {
-        Self { others: others.into(), everybody: false }
+        Self { others: others.into(), everybody: false, strange: Arc::default() }
     }
 
     /// Everybody, because whoever runs Larder insists.
     #[must_use]
     pub fn of_everybody() -> Self {
-        Self { others: Arc::new([]), everybody: true }
+        Self { others: Arc::new([]), everybody: true, strange: Arc::default() }
+    }
+
+    /// The same users, but nobody's links in these directories and below: in a container that may write there, root is somebody else.
+    #[must_use]
+    pub fn but_links_in(&self, strange: Guarded) -> Self {
+        Self { strange: Arc::new(strange), ..self.clone() }
+    }
+
+    /// Whether a path leads to one of those directories, or into one.
+    #[must_use]
+    pub fn is_strange(&self, path: &Path) -> bool {
+        self.open_directory(path).is_ok_and(|directory| self.strange.covers(directory).unwrap_or_default())
     }
 
     /// Whether a user is believed.
@@ -177,6 +191,9 @@ impl Trust {
             if !self.believes(status.uid()) {
                 return Err(Refusal::Link { path: link, uid: status.uid() });
             }
+            if !self.everybody && self.strange.covers(&at).map_err(failed)? {
+                return Err(Refusal::OfContainer { path: link });
+            }
             links += 1;
             if links > LINKS_MAX {
                 return Err(failed(Errno::LOOP));
@@ -230,6 +247,11 @@ pub enum Refusal {
         /// Whose it is.
         uid: u32,
     },
+    /// A link on the way lies where a container may write.
+    OfContainer {
+        /// The link.
+        path: PathBuf,
+    },
     /// It belongs to somebody who is not believed.
     Owner {
         /// The path.
@@ -262,7 +284,7 @@ impl Refusal {
     pub const fn owner(&self) -> Option<u32> {
         match self {
             Self::Link { uid, .. } | Self::Owner { uid, .. } => Some(*uid),
-            Self::Io { .. } | Self::Writable { .. } => None,
+            Self::Io { .. } | Self::OfContainer { .. } | Self::Writable { .. } => None,
         }
     }
 
@@ -273,7 +295,7 @@ impl Refusal {
         let quoted =
             |path: &Path| format!("'{}'", String::from_utf8_lossy(path.as_os_str().as_bytes()).replace('\'', "'\\''"));
         match self {
-            Self::Io { .. } => None,
+            Self::Io { .. } | Self::OfContainer { .. } => None,
             Self::Link { path, .. } => Some(format!("chown -h {own} {}", quoted(path))),
             Self::Owner { path, .. } => Some(format!("chown {own} {}", quoted(path))),
             Self::Writable { path, .. } => Some(format!("chmod go-w {}", quoted(path))),
@@ -288,6 +310,11 @@ impl fmt::Display for Refusal {
             Self::Io { path, source } => write!(formatter, "cannot open {}: {source}", shown(path)),
             Self::Link { path, uid } => {
                 write!(formatter, "{} is a link of user {uid}, who is not trusted", shown(path))
+            }
+            Self::OfContainer { path } => {
+                let why = "lies where a container may write, and anybody who is root in it could have made it: name what it leads to, or use \
+                           --trust-files";
+                write!(formatter, "the link {} {why}", shown(path))
             }
             Self::Owner { path, uid } => {
                 write!(formatter, "{} belongs to user {uid}, who is not trusted", shown(path))

@@ -21,7 +21,7 @@ use super::{Error, Excludes, Owners, Stop, UNFINISHED_PREFIX, Visitor};
 use crate::limits::{NAME_BYTES_MAX, PATH_BYTES_MAX, TREE_DEPTH_MAX};
 use crate::model::{Node, NodeKind, show_path};
 use crate::rooted::{
-    self, Guarded, Place, RootedDir, Status, Trust, explain, is_local_mount, is_mount_point, mounts_below,
+    self, Guarded, Place, Refusal, RootedDir, Status, Trust, explain, is_local_mount, is_mount_point, mounts_below,
 };
 
 /// What an empty file system has.
@@ -143,7 +143,10 @@ impl DirSource {
     /// Why nothing of it can be saved, as far as that is known before it is read.
     #[must_use]
     pub fn refusal(&self) -> Option<String> {
-        let root = self.trust.open_directory(&self.root).ok()?;
+        let root = match self.trust.open_directory(&self.root) {
+            Err(refusal @ Refusal::OfContainer { .. }) => return Some(refusal.to_string()),
+            opened => opened.ok()?,
+        };
         self.forbidden.covers(&root).is_ok_and(|covers| covers).then(|| in_repository(&self.root.display().to_string()))
     }
 

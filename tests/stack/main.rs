@@ -13,6 +13,7 @@ mod interrupted;
 mod looks;
 mod methods;
 mod nights;
+mod possession;
 mod procedures;
 mod projects;
 mod proxy;

@@ -248,6 +248,12 @@ impl<'a> Context<'a> {
     /// Everything that there is to back up, or to restore into.
     fn system(&self) -> anyhow::Result<System<'_>> {
         let system = System::find(&self.settings, &|| self.progress.cancelled())?;
+        for (place, what) in [(&self.settings.base, "larder.toml"), (&self.settings.backup_dir, "the repository")] {
+            if system.trust.is_strange(place) {
+                let place = place.display();
+                warning(&format!("a container may write to {place}: whoever is root in it decides over {what}"));
+            }
+        }
         if let Some(why) = &system.no_engine {
             warning(&format!("volumes and databases in containers are out of reach: {why}"));
             advice("where there is no engine, `enabled = false` in [docker] says so");

@@ -221,7 +221,7 @@ fn destination(system: &System<'_>, component: &Component) -> anyhow::Result<Des
                 UsageError::with_advice(message, "name it in larder.toml, or use --target DIR")
             })?;
             let (folder, excludes) = (directory.path.clone(), directory.excludes.clone());
-            Ok(Destination::Live { folder, excludes, trust: system.settings.trust.clone() })
+            Ok(Destination::Live { folder, excludes, trust: system.trust.clone() })
         }
         ComponentKind::Stream => {
             let message = format!("'{name}' is a stream and has no place of its own");

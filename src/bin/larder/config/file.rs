@@ -205,7 +205,8 @@ impl Database {
         if self.skip || self.is_found() {
             return Ok(None);
         }
-        let password = self.password_file.as_ref().map(|path| read_password(&base.join(path), trust)).transpose()?;
+        let password_file = self.password_file.as_ref().map(|path| base.join(path));
+        let password = password_file.as_ref().map(|path| read_password(path, trust)).transpose()?;
         let others = self.others.clone();
         if let Some(container) = &self.container {
             if self.url.is_some() || self.host.is_some() || self.port.is_some() {
@@ -214,10 +215,10 @@ impl Database {
             }
             let (name, user) = (self.name.clone(), self.user.clone());
             let place = DatabasePlace::Container { container: container.clone(), name, user, password };
-            return Ok(Some(DatabaseSettings { place, others }));
+            return Ok(Some(DatabaseSettings { place, others, password_file }));
         }
         let place = DatabasePlace::Server(self.connection(password)?);
-        Ok(Some(DatabaseSettings { place, others }))
+        Ok(Some(DatabaseSettings { place, others, password_file }))
     }
 
     fn connection(&self, password: Option<String>) -> anyhow::Result<Connection> {

@@ -68,6 +68,8 @@ pub(crate) enum DatabasePlace {
 pub(crate) struct DatabaseSettings {
     pub(crate) place: DatabasePlace,
     pub(crate) others: Vec<String>,
+    /// What the password was read from.
+    pub(crate) password_file: Option<PathBuf>,
 }
 
 /// A volume as the user wants it.
@@ -178,7 +180,7 @@ impl Settings {
         let directories = directories(&file, &base)?;
         let database = if let Some(connection) = database_from_environment()? {
             let place = DatabasePlace::Server(connection);
-            Some(DatabaseSettings { place, others: Vec::new() })
+            Some(DatabaseSettings { place, others: Vec::new(), password_file: None })
         } else {
             file.database.as_ref().map(|database| database.settings(&base, &trust)).transpose()?.flatten()
         };

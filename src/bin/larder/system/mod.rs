@@ -12,12 +12,14 @@ use larder::pipeline::backup::{ComponentSource, Origin, VolumeOrigin};
 use larder::postgres::{self, Connection, Stopped, query};
 use larder::process::Place;
 use larder::repo::Repository;
+use larder::rooted::{Guarded, Trust};
 use larder::sink::postgres::is_temporary;
 use larder::source::postgres::DumpSource;
 use larder::source::{self, DirSource, VolumeSource, VolumeUse};
 
 use crate::config::{
     DATABASE, DatabasePlace, DatabaseSettings, Directory, Settings, VOLUME_PREFIX, VolumeSettings, hold_of_label,
+    refused,
 };
 use crate::failure::{UsageError, docker_advice};
 
@@ -54,6 +56,8 @@ pub(crate) struct Volume {
 #[derive(Debug)]
 pub(crate) struct System<'a> {
     pub(crate) settings: &'a Settings,
+    /// The users of the settings; of links where containers may write, nobody's.
+    pub(crate) trust: Trust,
     engine: Option<Arc<Engine>>,
     pub(crate) stack: Stack,
     pub(crate) databases: Vec<Database>,
@@ -69,6 +73,7 @@ impl<'a> System<'a> {
     pub(crate) fn find(settings: &'a Settings, stopped: Stopped<'_>) -> anyhow::Result<Self> {
         let mut system = Self {
             settings,
+            trust: settings.trust.clone(),
             engine: None,
             stack: Stack::default(),
             databases: Vec::new(),
@@ -85,6 +90,9 @@ impl<'a> System<'a> {
                 system.no_engine = system.silent_engine.clone().filter(|_| system.expects_engine());
             }
         }
+        if let Some(path) = settings.database.as_ref().and_then(|database| database.password_file.as_ref()) {
+            system.trust.open_named(path).map_err(|refusal| refused(&refusal))?;
+        }
         system.find_databases(stopped);
         system.find_volumes();
         Ok(system)
@@ -98,6 +106,9 @@ impl<'a> System<'a> {
         }
         let engine = Engine::connect(docker.host.as_deref())?;
         self.stack = Stack::find(&engine, &self.settings.base, docker.project.as_deref(), &self.settings.trust)?;
+        if engine.is_on_this_host() {
+            self.trust = self.settings.trust.but_links_in(Guarded::all(self.stack.writable_directories()));
+        }
         self.engine = Some(Arc::new(engine));
         Ok(())
     }
@@ -336,7 +347,7 @@ impl<'a> System<'a> {
     /// A directory as a source, which knows the other components, and how a mount in it is dealt with.
     pub(crate) fn directory_source(&self, directory: &Directory) -> DirSource {
         let others = self.settings.directories.iter().filter(|other| other.name != directory.name);
-        let source = DirSource::new(&directory.path, directory.excludes.clone()).trusting(self.settings.trust.clone());
+        let source = DirSource::new(&directory.path, directory.excludes.clone()).trusting(self.trust.clone());
         let source = source.deciding(self.settings.decision_on_mount(directory));
         others.fold(source, |source, other| source.beside(other.name.as_str(), &other.path))
     }
