@@ -65,6 +65,8 @@ pub const EXPANSION_MAX: u64 = 400;
 pub const METADATA_BYTES_MAX: u64 = 16 << 20;
 /// Largest snapshot manifest, in bytes.
 pub const MANIFEST_BYTES_MAX: usize = 64 << 20;
+/// Most components of a snapshot.
+pub const COMPONENTS_MAX: usize = 4_096;
 /// Most problems that a component's manifest lists; the rest are counted.
 pub const PROBLEMS_MAX: usize = 1_000;
 /// Longest of them, in bytes.

@@ -4,6 +4,7 @@
 //! it there, because the crate is no longer maintained.
 
 use bincode::config::{Configuration, Limit, LittleEndian, Varint, standard};
+use bincode::error::DecodeError;
 use bincode::serde::{decode_from_slice, encode_into_std_write};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -28,11 +29,20 @@ fn encode<T: Serialize>(value: &T, target: &mut Vec<u8>) {
 
 fn decode<T: DeserializeOwned, const LIMIT: usize>(bytes: &[u8], what: &'static str) -> Result<T, Error> {
     let decoded = decode_from_slice::<T, _>(bytes, bounded::<LIMIT>());
-    let (value, used) = decoded.map_err(|error| Error::Damaged { what, why: error.to_string() })?;
+    let (value, used) = decoded.map_err(|error| Error::Damaged { what, why: reason(error) })?;
     if used != bytes.len() {
         return Err(Error::Damaged { what, why: format!("{} bytes follow it", bytes.len() - used) });
     }
     Ok(value)
+}
+
+fn reason(error: DecodeError) -> String {
+    match error {
+        DecodeError::OtherString(why) => why,
+        DecodeError::UnexpectedEnd { .. } => "it ends too early".to_owned(),
+        DecodeError::LimitExceeded => "it says that it is longer than such a thing may be".to_owned(),
+        _ => "it has values that nothing of the kind has".to_owned(),
+    }
 }
 
 /// Appends the bytes of a node.
@@ -93,8 +103,12 @@ pub fn decode_snapshot(bytes: &[u8]) -> Result<Snapshot, Error> {
 
 #[cfg(test)]
 mod tests {
+    use serde::Deserialize;
+
     use super::*;
     use crate::chunk::ChunkRef;
+    use crate::limits::COMPONENTS_MAX;
+    use crate::model::snapshot::at_most_some_components;
     use crate::model::{ByteString, Content, FileTime, NodeKind};
 
     fn node() -> Node {
@@ -129,6 +143,24 @@ mod tests {
         let content = format!("fb2c010001{}fb2c01", ChunkId::of(b"x"));
         assert_eq!(hex, format!("{head}{content}00"));
         assert_eq!(decode_node(&bytes).expect("own bytes"), node());
+    }
+
+    /// Twelve megabytes of components that are nearly empty took 500 of memory.
+    #[test]
+    fn a_manifest_has_a_bounded_number_of_components() {
+        #[derive(Deserialize)]
+        struct Few {
+            #[serde(deserialize_with = "at_most_some_components")]
+            numbers: Vec<u8>,
+        }
+        let decoded = |len: usize| {
+            let mut bytes = Vec::new();
+            encode(&vec![7_u8; len], &mut bytes);
+            decode::<Few, MANIFEST_BYTES_MAX>(&bytes, "manifest").map(|few| few.numbers.len())
+        };
+        assert_eq!(decoded(COMPONENTS_MAX).expect("as many as there may be"), COMPONENTS_MAX);
+        let error = decoded(COMPONENTS_MAX + 1).expect_err("one more").to_string();
+        assert!(error.ends_with("it has more than 4096 components"), "{error}");
     }
 
     #[test]

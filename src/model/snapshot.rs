@@ -1,12 +1,15 @@
 //! Manifests: what one run backed up, from where, and how well.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::marker::PhantomData;
 
-use serde::{Deserialize, Serialize};
+use serde::de::{Error as _, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{ComponentName, DatabaseFacts, Node, SnapshotName};
 use crate::clock::LocalTime;
-use crate::limits::{PROBLEM_BYTES_MAX, PROBLEMS_MAX};
+use crate::limits::{COMPONENTS_MAX, PROBLEM_BYTES_MAX, PROBLEMS_MAX};
 
 /// Which components a run was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -229,6 +232,7 @@ pub struct Snapshot {
     /// What tells the folder from others that it was imported from, where it was.
     pub imported: Option<String>,
     /// Its components.
+    #[serde(deserialize_with = "at_most_some_components")]
     pub components: Vec<Component>,
 }
 
@@ -252,4 +256,32 @@ impl Snapshot {
     pub fn bytes(&self) -> u64 {
         self.components.iter().map(|component| component.bytes).sum()
     }
+}
+
+/// A list that is no longer than that of the components may be.
+pub(super) fn at_most_some_components<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Vec<T>, D::Error> {
+    struct Bounded<T>(PhantomData<T>);
+
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for Bounded<T> {
+        type Value = Vec<T>;
+
+        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            formatter.write_str("a list of components")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
+            let mut list = Vec::new();
+            while let Some(entry) = entries.next_element()? {
+                if list.len() >= COMPONENTS_MAX {
+                    return Err(A::Error::custom(format_args!("it has more than {COMPONENTS_MAX} components")));
+                }
+                list.push(entry);
+            }
+            Ok(list)
+        }
+    }
+
+    deserializer.deserialize_seq(Bounded(PhantomData))
 }

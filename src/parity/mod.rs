@@ -9,7 +9,7 @@ mod layout;
 
 use std::fmt;
 
-use crate::id::FileHasher;
+use crate::id::{FileHasher, hex};
 use crate::storage::{self, Area, Key, PutMode, Storage};
 
 use layout::{FIXED_BYTES, HEADER_BYTES_MAX, Header, TRAILER_BYTES};
@@ -180,7 +180,7 @@ pub fn restore(storage: &dyn Storage, object: &Key) -> Result<Option<Restored>, 
     Ok(Some(Restored::Again))
 }
 
-/// Reads the parity of an object and compares it with its own checksums.
+/// Reads the parity of an object and compares it with its own checksums, and with the name of a pack, which is its hash.
 ///
 /// # Errors
 /// [`Error::Damaged`], [`Error::Storage`].
@@ -188,6 +188,10 @@ pub fn check(storage: &dyn Storage, parity: &Key) -> Result<(), Error> {
     let header = read_header(storage, parity)?;
     if storage.stat(parity)? != header.parity_bytes() {
         return Err(damage(parity, "it has another length"));
+    }
+    let object = Key::from_flat_name(parity.name()).filter(|object| object.area() == Area::Packs);
+    if object.is_some_and(|object| object.name() != hex(&header.hash)) {
+        return Err(damage(parity, "it is that of another object"));
     }
     let bytes = header.encode();
     let end = [bytes.as_slice(), &(bytes.len() as u64).to_le_bytes()].concat();

@@ -66,6 +66,24 @@ fn damaged_parity_is_found_removed_and_made_again() {
     }
 }
 
+/// Parity is compared with its own checksums, and those of another pack were as good as its own, until it was needed.
+#[test]
+fn the_parity_of_another_pack_is_found() {
+    let history = History::nights(3);
+    protect(&history.storage);
+    let before = objects(&history.storage);
+    let parity = keys(&history.storage, Area::Parity);
+    let packs: Vec<&Key> = parity.iter().filter(|key| key.name().starts_with("packs-")).collect();
+    let [one, other, ..] = packs.as_slice() else { panic!("there are several packs") };
+    let storage = history.copy();
+    let (_, bytes) = before.iter().find(|(key, _)| key == *other).expect("it is there");
+    storage.overwrite(one, bytes.clone());
+    let report = repaired(storage.clone(), &[]).expect("a repair");
+    assert!(report.damage.iter().any(|damage| damage.object == one.path()), "{report:?}");
+    assert_eq!(protect(&storage).objects, 1);
+    assert!(objects(&storage) == before);
+}
+
 /// What was pruned and forgotten stays so, and no parity stays for it.
 #[test]
 fn parity_goes_with_what_it_is_for() {

@@ -24,7 +24,7 @@ use reader::{BatchReader, Job};
 use super::{Error, lookup};
 use crate::clock::LocalTime;
 use crate::docker::{Hold, HoldMethod, Journals};
-use crate::limits::BATCHES_IN_FLIGHT;
+use crate::limits::{BATCHES_IN_FLIGHT, COMPONENTS_MAX};
 use crate::model::{
     Component, ComponentKind, ComponentName, Consistency, Snapshot, SnapshotKind, SnapshotName, Status,
 };
@@ -176,7 +176,7 @@ pub fn reserve_from(repository: &Repository, began: LocalTime) -> Result<(Reserv
 /// A source that fails makes the snapshot partial; only when all fail is nothing written.
 ///
 /// # Errors
-/// [`Error::NothingSaved`], [`Error::Cancelled`], [`Error::Repo`].
+/// [`Error::NothingSaved`], [`Error::Cancelled`], [`Error::Repo`]; [`Error::Refused`] for more sources than a snapshot may have.
 pub fn run(
     repository: &Repository,
     (reservation, time): (Reservation, LocalTime),
@@ -185,6 +185,9 @@ pub fn run(
     progress: &dyn Progress,
 ) -> Result<BackupReport, Error> {
     let started = Instant::now();
+    if sources.len() > COMPONENTS_MAX {
+        return Err(Error::Refused(format!("a snapshot has at most {COMPONENTS_MAX} components")));
+    }
     let transaction = repository.begin(progress)?;
     let adopted = transaction.adopted().clone();
     adopted.refused.iter().for_each(|note| progress.note(note));
