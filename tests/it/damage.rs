@@ -234,6 +234,18 @@ fn every_harm_to_a_manifest_is_found_and_named() {
     system.create();
 }
 
+/// A backup went on beside snapshots that nobody could read, without a word.
+#[test]
+fn a_backup_names_the_snapshots_that_cannot_be_read() {
+    let system = System::with_model("one");
+    let name = system.create();
+    let manifest = system.path("backups/snapshots").join(&name);
+    fs::write(&manifest, "nothing of the kind, and long enough to have a header and a checksum").expect("ours");
+    let run = system.run(&["create", "--json"]);
+    run.ended(0).says(&format!("the snapshot {name} cannot be read"));
+    assert!(run.json()["notes"].to_string().contains("cannot be read"), "{run:?}");
+}
+
 #[test]
 fn every_harm_to_the_config_is_refused() {
     let Nights { system, .. } = nights();

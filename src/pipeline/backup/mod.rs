@@ -185,15 +185,14 @@ pub fn run(
     progress: &dyn Progress,
 ) -> Result<BackupReport, Error> {
     let started = Instant::now();
-    if sources.len() > COMPONENTS_MAX {
-        return Err(Error::Refused(format!("a snapshot has at most {COMPONENTS_MAX} components")));
-    }
+    check_number(sources)?;
     let transaction = repository.begin(progress)?;
     let adopted = transaction.adopted().clone();
     adopted.refused.iter().for_each(|note| progress.note(note));
     let near = options.imported.as_ref().map(|_| time);
     let parents = Parents::find(repository, &transaction, sources, near)?;
     let parent = parents.newest().cloned();
+    let unreadable = parents.unreadable().to_vec();
     let mut passes = Passes::new(sources, time, options);
     let transaction = passes.run(transaction, parents, progress)?;
     let Passes { components, held, .. } = passes;
@@ -204,7 +203,7 @@ pub fn run(
         return Err(Error::Cancelled(progress::Cancelled));
     }
     let finished = transaction.finish()?;
-    let notes = notes(&adopted, &finished, progress);
+    let notes = notes(unreadable, &adopted, &finished, progress);
     let mut snapshot = Snapshot {
         name: reservation.name().parse().map_err(|error| Error::Refused(format!("{error}")))?,
         time,
@@ -248,18 +247,25 @@ pub fn run(
     Ok(BackupReport { snapshot, stored, adopted, notes, held })
 }
 
-/// What is odd about the repository. What was found at the beginning was told then.
-fn notes(adopted: &Adopted, finished: &Finished<'_>, progress: &dyn Progress) -> Vec<String> {
-    let mut notes = adopted.refused.clone();
-    for pack in finished.doubted() {
-        let path = pack::key(*pack).path();
+fn check_number(sources: &[ComponentSource]) -> Result<(), Error> {
+    if sources.len() > COMPONENTS_MAX {
+        return Err(Error::Refused(format!("a snapshot has at most {COMPONENTS_MAX} components")));
+    }
+    Ok(())
+}
+
+/// What is odd about the repository. What was adopted was told then.
+fn notes(unreadable: Vec<String>, adopted: &Adopted, finished: &Finished<'_>, progress: &dyn Progress) -> Vec<String> {
+    let mut notes = unreadable;
+    notes.extend(finished.doubted().iter().map(|pack| {
         let what =
             "does not have everything that the index lists there, so that is stored again: `larder repair` mends it";
-        let note = format!("{path} {what}");
-        progress.note(&note);
-        notes.push(note);
+        format!("{} {what}", pack::key(*pack).path())
+    }));
+    for note in &notes {
+        progress.note(note);
     }
-    notes
+    [adopted.refused.clone(), notes].concat()
 }
 
 /// Joins the reading thread and this one through batches that are hashed in between.

@@ -14,6 +14,8 @@ pub(super) struct Parents {
     reader: Option<ChunkReader>,
     roots: HashMap<String, (Node, u64)>,
     newest: Option<SnapshotName>,
+    /// Which snapshots could not be read, and why.
+    unreadable: Vec<String>,
     levels: Vec<Level>,
 }
 
@@ -48,6 +50,9 @@ impl Parents {
     ) -> Result<Self, Error> {
         let mut parents = Self { reader: Some(reader), ..Self::default() };
         let snapshots = lookup::snapshots(repository)?;
+        let unreadable = snapshots.unreadable.iter();
+        parents.unreadable =
+            unreadable.map(|(name, error)| format!("the snapshot {name} cannot be read: {error}")).collect();
         let mut times = Vec::new();
         for source in sources {
             let Some((snapshot, component)) = nearest_with(&snapshots, &source.name, near) else { continue };
@@ -63,6 +68,11 @@ impl Parents {
     /// These roots, and no snapshot.
     pub(super) fn of_roots(reader: ChunkReader, roots: HashMap<String, (Node, u64)>) -> Self {
         Self { reader: Some(reader), roots, ..Self::default() }
+    }
+
+    /// Which snapshots could not be read, and why.
+    pub(super) fn unreadable(&self) -> &[String] {
+        &self.unreadable
     }
 
     /// The newest snapshot that is a parent of anything.
