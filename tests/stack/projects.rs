@@ -125,3 +125,27 @@ fn a_restore_goes_where_the_snapshot_came_from_and_not_where_its_name_went() {
     let there = "SELECT to_regclass('public.numbers') IS NULL";
     assert_eq!(stack.try_sql("a_first", "cti", there).exits(0).text(), "t", "nothing was restored there");
 }
+
+/// A volume that took the name of another one's component, and went, had its content restored into that one.
+#[test]
+fn a_restore_writes_no_volume_that_the_snapshot_has_as_another_component() {
+    let stack = Stack::bare();
+    stack.start_models();
+    stack.write("ollama_data", "model", b"ours");
+    let other = format!("a{}_other", stack.project);
+    let labels = ["project", "volume"].map(|key| format!("com.docker.compose.{key}="));
+    let [project, volume] = [format!("{}{}", labels[0], stack.project), format!("{}ollama_data", labels[1])];
+    stack.docker(&["volume", "create", "--label", &project, "--label", &volume, &other]).exits(0);
+    std::fs::write(stack.mountpoint(&other).join("model"), "theirs").expect("the tests run as root");
+    let name = text(&stack.create()["name"]);
+    stack.docker(&["volume", "rm", &other]).exits(0);
+    let restore = ["restore", &name, "--components", "docker_volume_ollama_data", "--force", "--no-snapshot"];
+    let refused = stack.larder(&restore).exits(2);
+    assert!(refused.all().contains("which was saved as docker_volume_ollama_data_2"), "{}", refused.all());
+    let mapping = format!("ollama_data={other}");
+    stack.larder(&[&restore[..], &["--volume", &mapping]].concat()).exits(0);
+    assert_eq!(std::fs::read(stack.mountpoint(&other).join("model")).expect("restored"), b"theirs");
+    let own = stack.volume("ollama_data");
+    assert_eq!(std::fs::read(stack.mountpoint(&own).join("model")).expect("there"), b"ours");
+    stack.docker(&["volume", "rm", &other]).exits(0);
+}

@@ -133,7 +133,7 @@ impl RestoreArguments {
                 check_target(&target, context.settings.insists)?;
                 Plan::into_folder(&target, &context.settings.trust, &components)
             }
-            Some(system) => Plan::live(system, &components, &self.volumes, !wanted.is_empty())?,
+            Some(system) => Plan::live(system, (&components, &snapshot.components), &self.volumes, !wanted.is_empty())?,
         };
         plan.aim_databases(&tables, self.into.as_deref(), mask.as_ref());
         if live && (mask.is_some() || self.into.is_some() || !tables.is_empty()) {

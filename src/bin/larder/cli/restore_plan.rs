@@ -36,11 +36,11 @@ impl<'a> Plan<'a> {
         Self { jobs: saved.into_iter().map(job).collect(), left_out, ..Self::default() }
     }
 
-    /// Each component into its place in the live system. `mapping` gives volumes another place. `named` says that the
-    /// user chose the components.
+    /// Each component into its place in the live system; `all` are those of the snapshot. `mapping` gives volumes another place.
+    /// `named` says that the user chose the components.
     pub(super) fn live(
         system: &System<'_>,
-        components: &[&'a Component],
+        (components, all): (&[&'a Component], &[Component]),
         mapping: &[(String, String)],
         named: bool,
     ) -> anyhow::Result<Self> {
@@ -51,7 +51,11 @@ impl<'a> Plan<'a> {
             saved.iter().partition(|component| component.kind == ComponentKind::Volume);
         // Volumes first: what becomes of them decides which dumps are loaded.
         for volume in volumes {
-            let target = system.volume_target(volume, mapping_of(volume, mapping))?;
+            let other = mapping_of(volume, mapping);
+            let target = system.volume_target(volume, other)?;
+            if other.is_none() {
+                check_is_own(volume, &target.name, all)?;
+            }
             plan.add_volume(system, volume, target, (&others, named))?;
         }
         for component in others {
@@ -149,6 +153,20 @@ impl<'a> Plan<'a> {
             }
         }
         Ok(())
+    }
+}
+
+/// Refuses to write a volume that the snapshot has as another component: the name of this one has gone to it since.
+fn check_is_own(volume: &Component, target: &str, all: &[Component]) -> anyhow::Result<()> {
+    let is_saved_from = |component: &&Component| component.volume.as_ref().is_some_and(|facts| facts.name == target);
+    match all.iter().find(is_saved_from) {
+        Some(other) if other.name != volume.name => {
+            let short = volume.name.as_str().strip_prefix(VOLUME_PREFIX).unwrap_or(volume.name.as_str());
+            let message =
+                format!("{} would go into the volume {target}, which was saved as {}", volume.name, other.name);
+            Err(UsageError::with_advice(message, format!("`--volume {short}=NAME` says where it goes")).into())
+        }
+        _ => Ok(()),
     }
 }
 
