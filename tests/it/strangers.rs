@@ -259,6 +259,32 @@ fn a_schedule_asks_whom_its_runs_are_to_believe() {
     as_scheduled().ended(2).says("/etc/larder.toml belongs to user 61999");
 }
 
+/// Root who had logged in as root was refused the file that he named the owner of; and with `--trust-files` nothing was kept of
+/// whom he named, so that the runs were refused what the command had taken.
+#[test]
+fn whom_root_names_for_a_schedule_is_believed_at_once_and_by_its_runs() {
+    if !is_root() {
+        return;
+    }
+    for more in [&["--trust-user", "61999"][..], &["--trust-files", "--trust-user", "61999"]] {
+        let system = System::with_model("one");
+        system.write("larder.toml", "");
+        own(&system, "larder.toml");
+        let root = system.path("root").to_string_lossy().into_owned();
+        let install = [&["schedule", "--root", &root, "install", "--with", "cron"], more].concat();
+        system.run(&install).ended(0).shows("etc/larder.toml");
+        assert!(String::from_utf8_lossy(&system.read("root/etc/larder.toml")).contains("trusted_uids = [61999]"));
+    }
+    let system = System::with_model("one");
+    system.write("larder.toml", "");
+    own(&system, "larder.toml");
+    let root = system.path("root").to_string_lossy().into_owned();
+    let install = ["schedule", "--root", &root, "install", "--with", "cron", "--trust-files"];
+    system.run(&install[..6]).ended(2).says("--trust-user 61999");
+    // Its jobs do not insist on it.
+    system.run(&install).ended(0).says("warning: the runs of a schedule would refuse this");
+}
+
 /// In the folder of somebody else, or in one that others may write to, everything may be another repository tomorrow.
 #[test]
 fn a_repository_that_others_may_write_to_is_refused_with_what_mends_it() {

@@ -7,10 +7,29 @@ use std::path::{Path, PathBuf};
 use larder::rooted::Refusal;
 
 use super::GlobalArguments;
-use crate::config::{HOST_FILE, Settings, parse_host_file, scheduled, trusted_uids};
-use crate::console::{confirm, line};
+use crate::config::{HOST_FILE, Settings, of_run, parse_host_file, scheduled, trusted_uids};
+use crate::console::{confirm, line, warning};
 use crate::failure::UsageError;
 use crate::schedule::Planned;
+
+/// The settings for a schedule, and the users whose files they may come from: those that are named, and where there is a
+/// terminal those that are asked for.
+pub(super) fn settings(global: &GlobalArguments, named: &[u32]) -> anyhow::Result<(Settings, Vec<u32>)> {
+    let mut named = named.to_vec();
+    loop {
+        let mut refusal = None;
+        let trust = of_run(global.trust_files, &named)?;
+        let settings = Settings::load_trusting(global, trust, |refused| {
+            refusal = Some(refused);
+            Ok(())
+        })?;
+        let Some(refusal) = refusal else { return Ok((settings, named)) };
+        match refusal.owner() {
+            Some(uid) if ask(&refusal, uid) => named.push(uid),
+            _ => return Err(refused(&refusal)),
+        }
+    }
+}
 
 /// The file of this host that has the runs of a schedule believe whoever owns what they need; `None` when they do already.
 /// `named` are users that were named for it; of others it is asked, where there is a terminal.
@@ -20,7 +39,7 @@ pub(super) fn planned(
     global: &GlobalArguments,
     named: &[u32],
 ) -> anyhow::Result<Option<Planned>> {
-    if !rustix::process::geteuid().is_root() || global.trust_files {
+    if !rustix::process::geteuid().is_root() {
         return Ok(None);
     }
     let mut uids: BTreeSet<u32> = trusted_uids()?.into_iter().collect();
@@ -29,6 +48,8 @@ pub(super) fn planned(
     for (_, refusal) in settings.refusals(global, &scheduled()?) {
         match refusal.owner() {
             Some(uid) if uids.contains(&uid) => {}
+            // That is for this command. Its jobs do not insist.
+            _ if global.trust_files => warning(&refused_by_runs(&refusal)),
             Some(uid) if ask(&refusal, uid) => drop(uids.insert(uid)),
             _ => return Err(refused(&refusal)),
         }
@@ -50,8 +71,11 @@ fn ask(refusal: &Refusal, uid: u32) -> bool {
 fn refused(refusal: &Refusal) -> anyhow::Error {
     let mend = refusal.mend().unwrap_or_default();
     let named = refusal.owner().map(|uid| format!(", or --trust-user {uid}")).unwrap_or_default();
-    let message = format!("the runs of a schedule would refuse this: {refusal}");
-    UsageError::with_advice(message, format!("`{mend}` if it is as it should be{named}")).into()
+    UsageError::with_advice(refused_by_runs(refusal), format!("`{mend}` if it is as it should be{named}")).into()
+}
+
+fn refused_by_runs(refusal: &Refusal) -> String {
+    format!("the runs of a schedule would refuse this: {refusal}")
 }
 
 /// The text of the file with these users, everything else in it as it was.

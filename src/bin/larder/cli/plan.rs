@@ -42,7 +42,7 @@ struct Part {
 impl PlanArguments {
     #[expect(clippy::unused_self, reason = "commands are run alike")]
     pub(super) fn run(&self, global: &GlobalArguments, output: &Output) -> anyhow::Result<Exit> {
-        let trust = of_run(global.trust_files)?;
+        let trust = of_run(global.trust_files, &[])?;
         let mut is_believed = true;
         let settings = Settings::load_trusting(global, trust, |_| {
             is_believed = false;

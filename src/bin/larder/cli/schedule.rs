@@ -12,8 +12,8 @@ use larder::model::show_path;
 use larder::postgres::Connection;
 use serde_json::json;
 
-use super::believed::{planned, user};
-use super::{Context, GlobalArguments};
+use super::GlobalArguments;
+use super::believed::{planned, settings, user};
 use crate::config::{DatabasePlace, Settings};
 use crate::console::{advice, warning};
 use crate::failure::{Exit, UsageError};
@@ -99,10 +99,10 @@ impl ScheduleArguments {
             Action::Install(install) => {
                 let jobs = install.jobs(global, &base)?;
                 // What the commands will be run with has to be understood now.
-                let settings = Context::new(global, output)?.settings;
+                let (settings, trusted) = settings(global, &install.trusted)?;
                 let repository = word("the path of the repository", &real(&settings.backup_dir))?;
                 let reads = reads(&settings, global)?;
-                let believed = planned(&self.root, &settings, global, &install.trusted)?;
+                let believed = planned(&self.root, &settings, global, &trusted)?;
                 self.install(&Schedule { name, base, repository, reads, jobs }, (install, believed), output)
             }
             Action::Show => self.show(&name, output),

@@ -160,7 +160,7 @@ impl Believed {
 impl Settings {
     /// Finds the settings for a command.
     pub(crate) fn load(global: &GlobalArguments) -> anyhow::Result<Self> {
-        let trust = trust::of_run(global.trust_files)?;
+        let trust = trust::of_run(global.trust_files, &[])?;
         Self::load_trusting(global, trust, |refusal| Err(refused(&refusal).into()))
     }
 

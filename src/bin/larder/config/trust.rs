@@ -42,12 +42,13 @@ pub(crate) fn scheduled() -> anyhow::Result<Trust> {
     Ok(Trust::of(&trusted_uids()?))
 }
 
-/// Those that this run believes; everybody when that is insisted on.
-pub(crate) fn of_run(insists: bool) -> anyhow::Result<Trust> {
+/// Those that this run believes, with those that are named for it; everybody when that is insisted on.
+pub(crate) fn of_run(insists: bool, named: &[u32]) -> anyhow::Result<Trust> {
     if insists {
         return Ok(Trust::of_everybody());
     }
     let mut uids = trusted_uids()?;
+    uids.extend(named);
     if rustix::process::geteuid().is_root() {
         uids.extend(std::env::var("SUDO_UID").ok().and_then(|uid| uid.parse::<u32>().ok()));
     }
