@@ -37,7 +37,7 @@ pub struct DirSource {
     forbidden: Guarded,
     /// Directories that are saved by themselves: device, inode and name of each.
     components: Vec<(u64, u64, String)>,
-    /// How it is decided what becomes of a mount, with `{}` for its pattern.
+    /// How what is mounted is left out.
     decision: Option<String>,
     /// Whether what marks itself as a cache is shown like everything else.
     with_caches: bool,
@@ -89,7 +89,7 @@ impl DirSource {
         self
     }
 
-    /// Says in the error for a mount how it is decided what becomes of it; `{}` stands for the pattern that excludes it.
+    /// Says in the error for a mount how it is left out.
     #[must_use]
     pub fn deciding(mut self, how: String) -> Self {
         self.decision = Some(how);
@@ -125,6 +125,17 @@ impl DirSource {
     /// What is missing because something is mounted below the root, without walking through it.
     #[must_use]
     pub fn missing_mounts(&self) -> Vec<String> {
+        self.missing().into_iter().map(|(_, why)| why).collect()
+    }
+
+    /// The patterns that leave it out.
+    #[must_use]
+    pub fn missing_patterns(&self) -> Vec<String> {
+        let missing = self.missing();
+        missing.iter().map(|(relative, _)| Excludes::pattern_of(relative.as_os_str().as_bytes())).collect()
+    }
+
+    fn missing(&self) -> Vec<(PathBuf, String)> {
         let Ok(root) = self.root.canonicalize() else { return Vec::new() };
         let mut inside: Vec<PathBuf> = Vec::new();
         let mut missing = Vec::new();
@@ -133,7 +144,7 @@ impl DirSource {
             let is_reached = !relative.ancestors().any(|part| self.excludes.matches(part))
                 && !inside.iter().any(|mount| place.starts_with(mount));
             if is_reached && let Some(why) = self.missing_at(&place, relative) {
-                missing.push(why);
+                missing.push((relative.to_owned(), why));
             }
             inside.push(place);
         }
@@ -155,7 +166,7 @@ impl DirSource {
         let shown = show_path(self.root.join(relative).as_os_str().as_bytes());
         let relative = relative.as_os_str().as_bytes();
         let Ok(status) = Status::known_of_entry(&around, name) else {
-            return Some(self.missing_mount(&shown, relative));
+            return Some(self.missing_mount((&shown, relative), false));
         };
         if self.forbidden.has(status.identity()) {
             return None;
@@ -174,13 +185,14 @@ impl DirSource {
         if is_empty {
             return Ok(format!("left out {shown}: something empty is mounted there"));
         }
-        Err(self.missing_mount(shown, relative))
+        Err(self.missing_mount((shown, relative), status.is_directory()))
     }
 
-    fn missing_mount(&self, shown: &str, relative: &[u8]) -> String {
-        let decision = self.decision.as_deref().unwrap_or("exclude `{}`, or save it as a component of its own");
-        let decision = decision.replace("{}", &Excludes::pattern_of(relative));
-        format!("what is in {shown} is not saved, because it is mounted there: {decision}")
+    fn missing_mount(&self, (shown, relative): (&str, &[u8]), is_directory: bool) -> String {
+        let exclude = || format!("exclude `{}`", show_path(Excludes::pattern_of(relative).as_bytes()));
+        let decision = self.decision.clone().unwrap_or_else(exclude);
+        let other = if is_directory { ", or save it as a component of its own" } else { "" };
+        format!("what is in {shown} is not saved, because it is mounted there: {decision}{other}")
     }
 
     /// Shows everything to `visitor`; the root is called `name`.
@@ -268,7 +280,7 @@ impl Walk<'_> {
             Ok(status) => status,
             // What a user has mounted for himself is closed to root, too.
             Err(Errno::ACCESS) if is_mount_point(place.path) => {
-                self.visitor.error(self.source.missing_mount(&show_path(&self.path), relative));
+                self.visitor.error(self.source.missing_mount((&show_path(&self.path), relative), false));
                 return Ok(());
             }
             Err(errno) => return self.failed(&explain(errno)),

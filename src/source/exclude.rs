@@ -9,7 +9,6 @@ use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use rustix::fs::OFlags;
 
 use super::Error;
-use crate::model::show_path;
 use crate::rooted::open_file;
 
 /// How the files begin that a restore is writing. One that a killed restore left is never backed up.
@@ -47,10 +46,20 @@ impl Excludes {
         Ok(Self { patterns: builder.build().map_err(failed)? })
     }
 
-    /// The pattern that leaves out one path below the root, as text.
+    /// The pattern that leaves out one path below the root; where that is not text, also what differs from it in bytes that are none.
     #[must_use]
     pub fn pattern_of(relative: &[u8]) -> String {
-        format!("/{}", globset::escape(&show_path(relative)))
+        let mut pattern = "/".to_owned();
+        for chunk in relative.utf8_chunks() {
+            for char in chunk.valid().chars() {
+                match char {
+                    '?' | '*' | '[' | ']' | '{' | '}' | '\\' => pattern.extend(['[', char, ']']),
+                    char => pattern.push(char),
+                }
+            }
+            chunk.invalid().iter().for_each(|_| pattern.push('?'));
+        }
+        pattern
     }
 
     /// Whether a path below the root is left out.
@@ -73,6 +82,9 @@ fn is_cache_tag(mut file: File) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
     use super::*;
 
     #[test]
@@ -86,5 +98,20 @@ mod tests {
             assert!(!excludes.matches(Path::new(path)), "{path}");
         }
         assert!(Excludes::new(&["[".to_owned()]).is_err());
+    }
+
+    /// The pattern of a name with a backslash was one of another name.
+    #[test]
+    fn the_pattern_of_a_path_matches_it_and_nothing_else() {
+        let names: [&[u8]; 8] = [b"a/b", b"a\\b", b"[a]", b"{a,b}", b"a*?", b"a\nb", b"m\", \"x", b"\xffa\xfe\xc3"];
+        for name in names {
+            let pattern = Excludes::pattern_of(name);
+            let excludes = Excludes::new(std::slice::from_ref(&pattern)).expect("a pattern");
+            for other in names {
+                let path = Path::new(OsStr::from_bytes(other));
+                assert_eq!(excludes.matches(path), name == other, "{pattern} {path:?}");
+            }
+            assert!(!excludes.matches(Path::new("ab")) && !excludes.matches(Path::new("a")), "{pattern}");
+        }
     }
 }

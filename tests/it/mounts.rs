@@ -2,6 +2,7 @@
 //!
 //! Each test mounts in a mount namespace of its own, which goes with the command.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::process::Command;
 
@@ -113,6 +114,48 @@ fn a_mount_is_an_error_until_somebody_decides() {
     // A file, too.
     let run = with_mount(&system, "photos/one.jpg", "config/a", &["create"]);
     run.ended(PARTIAL).says("config/a is not saved");
+}
+
+/// A name with a quotation mark made a line that left out another file; those of two directories were the same key twice, and
+/// none of them could stand below a table.
+#[test]
+fn what_an_error_says_of_a_mount_works_as_it_is() {
+    if !is_root() {
+        return;
+    }
+    let system = System::new();
+    let names = ["models/m\", \"important.db", "models/[b]\\{c}\u{202e}`", "config/c\nd"];
+    for name in names {
+        fs::create_dir_all(system.path(name)).expect("create");
+    }
+    system.write("photos/one.jpg", "a photo");
+    system.write("models/important.db", "all");
+    system.write("config/a", "a");
+    let with_mounts = |arguments: &[&str]| {
+        let binds = names.map(|name| format!("mount --bind \"$photos\" '{}'", system.path(name).display()));
+        let script = format!("{} && mount --bind \"$photos/one.jpg\" \"$file\" && exec \"$@\"", binds.join(" && "));
+        let (mut command, program) = (Command::new("unshare"), system.command(arguments));
+        command.env("photos", system.path("photos")).env("file", system.path("config/a"));
+        command.args(["--mount", "sh", "-c", &script, "sh"]).arg(program.get_program());
+        Run::of(command.args(program.get_args()))
+    };
+    let rest = "[docker]\nenabled = false\n";
+    // Neither is there a table for the directories, nor is one of them in one.
+    for (table, entries) in [("", ""), ("[directories]\n", "config = \"config\"\nmodels = \"models\"\n")] {
+        system.write("larder.toml", [table, entries, rest].concat());
+        let run = with_mounts(&["plan"]);
+        let said: Vec<&str> = run.ended(PARTIAL).stderr.split(" is not saved, because it is mounted there: ").collect();
+        assert_eq!(said.len(), 5, "{run:?}");
+        let lines: BTreeSet<&str> = said[1..].iter().filter_map(|text| text.split('`').nth(1)).collect();
+        let lines: Vec<&str> = lines.into_iter().collect();
+        system.write("larder.toml", format!("{table}{}\n{rest}", lines.join("\n")));
+        with_mounts(&["plan"]).ended(0);
+        // A file is no component.
+        let of_file = said.iter().position(|text| text.ends_with("config/a")).expect("it is named") + 1;
+        assert!(!said[of_file].lines().next().is_some_and(|line| line.contains("component of its own")), "{run:?}");
+    }
+    with_mounts(&["create"]).ended(0);
+    assert_eq!(system.ok(&["cat", "latest:models/important.db"]).stdout, "all");
 }
 
 /// It has a device number of its own, and was left out like another file system, though nothing is mounted there.

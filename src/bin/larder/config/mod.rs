@@ -222,25 +222,44 @@ impl Settings {
         refused.filter(|(_, refusal)| refusal.mend().is_some()).collect()
     }
 
-    /// What is to be written into larder.toml for something that is mounted in a directory, with `{}` for its pattern.
-    pub(crate) fn decision_on_mount(&self, directory: &Directory) -> String {
+    /// What is to be written into larder.toml so that `missing` of each directory, patterns of what is mounted there, is left
+    /// out; `None` when nothing is missing of this one.
+    pub(crate) fn decision_on_mount(
+        &self,
+        directory: &Directory,
+        missing: impl Fn(&Directory) -> Vec<String>,
+    ) -> Option<String> {
+        let patterns = missing(directory);
+        if patterns.is_empty() {
+            return None;
+        }
         let name = &directory.name;
-        let mut patterns: Vec<String> = directory.patterns.iter().map(|pattern| old::quoted(pattern)).collect();
-        patterns.push("\"{}\"".to_owned());
-        let exclude = format!("exclude = [{}]", patterns.join(", "));
-        let path = |directory: &Directory| {
-            old::quoted(&directory.path.strip_prefix(&self.base).unwrap_or(&directory.path).to_string_lossy())
-        };
-        let lines = if directory.configured {
-            format!("`[directories.{name}]`, `path = {}`, `{exclude}`", path(directory))
-        } else {
-            // Once there is such a table, it has to name all of them.
-            let others = self.directories.iter().filter(|other| other.name != *name && other.path.exists());
-            let others = others.map(|other| format!("{} = {}", other.name, path(other)));
-            let own = format!("{name} = {{ path = {}, {exclude} }}", path(directory));
-            format!("`directories = {{ {} }}`", std::iter::once(own).chain(others).collect::<Vec<_>>().join(", "))
-        };
-        format!("{FILE_NAME} leaves it out with {lines}, or saves it as another directory of [directories]")
+        if directory.configured {
+            let entry = self.entry_excluding(directory, &patterns);
+            return Some(format!(
+                "write `{entry}` in [directories] of {FILE_NAME}, in the place of what it says of {name}"
+            ));
+        }
+        // Once there is such a table, it has to name all of them.
+        let present = self.directories.iter().filter(|directory| directory.path.exists());
+        let entries: Vec<String> =
+            present.map(|directory| self.entry_excluding(directory, &missing(directory))).collect();
+        let entries = entries.join(", ");
+        Some(format!("write `directories = {{ {entries} }}` in {FILE_NAME}, above its first [table]"))
+    }
+
+    /// A directory as `[directories]` has it, with these patterns besides.
+    fn entry_excluding(&self, directory: &Directory, patterns: &[String]) -> String {
+        let name = directory.name.as_str();
+        let name = if name.contains('.') { old::quoted(name) } else { name.to_owned() };
+        let path = directory.path.strip_prefix(&self.base).unwrap_or(&directory.path);
+        let path = old::quoted(&path.to_string_lossy());
+        let patterns: Vec<String> =
+            directory.patterns.iter().chain(patterns).map(|pattern| old::quoted(pattern)).collect();
+        if patterns.is_empty() {
+            return format!("{name} = {path}");
+        }
+        format!("{name} = {{ path = {path}, exclude = [{}] }}", patterns.join(", "))
     }
 
     /// The directory of this name.

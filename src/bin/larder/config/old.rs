@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use larder::model::is_deceptive;
 use yaml_rust2::yaml::Hash;
 use yaml_rust2::{Yaml, YamlLoader};
 
@@ -178,13 +179,13 @@ fn line(text: &mut String, line: &str) {
     let _ = writeln!(text, "{line}");
 }
 
-/// A string of TOML.
+/// A string of TOML, in which nothing stands as it is that is not shown as it is, or that would end what it is quoted in.
 pub(super) fn quoted(text: &str) -> String {
     let mut quoted = String::from("\"");
     for char in text.chars() {
         match char {
             '"' | '\\' => quoted.extend(['\\', char]),
-            char if char.is_control() => quoted.extend(format!("\\u{:04X}", u32::from(char)).chars()),
+            char if char == '`' || is_deceptive(char) => quoted.extend(format!("\\U{:08X}", u32::from(char)).chars()),
             char => quoted.push(char),
         }
     }

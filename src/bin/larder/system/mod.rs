@@ -346,9 +346,20 @@ impl<'a> System<'a> {
 
     /// A directory as a source, which knows the other components, and how a mount in it is dealt with.
     pub(crate) fn directory_source(&self, directory: &Directory) -> DirSource {
+        let missing = |directory: &Directory| {
+            let source = self.undecided_source(directory).forbidding(Guarded::at(&self.settings.backup_dir));
+            source.missing_patterns()
+        };
+        let source = self.undecided_source(directory);
+        match self.settings.decision_on_mount(directory, missing) {
+            Some(decision) => source.deciding(decision),
+            None => source,
+        }
+    }
+
+    fn undecided_source(&self, directory: &Directory) -> DirSource {
         let others = self.settings.directories.iter().filter(|other| other.name != directory.name);
         let source = DirSource::new(&directory.path, directory.excludes.clone()).trusting(self.trust.clone());
-        let source = source.deciding(self.settings.decision_on_mount(directory));
         others.fold(source, |source, other| source.beside(other.name.as_str(), &other.path))
     }
 
