@@ -3,8 +3,9 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, lchown, symlink};
 use std::path::Path;
+use std::process::Command;
 
-use super::support::System;
+use super::support::{System, is_root};
 
 /// Somebody who owns nothing else.
 const MALLORY: u32 = 65_534;
@@ -99,6 +100,28 @@ fn charts_and_configurations_go_through_no_link() {
     assert!(target.is_symlink());
     system.ok(&["--config", &shown, "import-config", &yaml, "--force"]);
     assert_replaced(&system, &target, 0o644);
+}
+
+/// A pipe was waited for, a device was read until there was no memory left, and a link of somebody else led to any file of
+/// root.
+#[test]
+fn a_configuration_to_take_over_is_a_file_of_bounded_length() {
+    let system = System::new();
+    let import = |name: &str| system.run(&["import-config", &system.path(name).to_string_lossy(), "--dry-run"]);
+    let made = Command::new("mkfifo").arg(system.path("pipe")).status();
+    assert!(made.is_ok_and(|status| status.success()));
+    import("pipe").ended(2).says("not a regular file");
+    symlink("/dev/zero", system.path("zeros")).expect("nothing is there");
+    import("zeros").ended(2).says("not a regular file");
+    system.write("long.yaml", "#".repeat((1 << 20) + 1));
+    import("long.yaml").ended(2).says("longer than 1048576 bytes");
+    system.write("yaml", "backup: {directory: saved}\n");
+    symlink("yaml", system.path("link")).expect("nothing is there");
+    import("link").ended(0).shows("saved");
+    if is_root() {
+        lchown(system.path("link"), Some(MALLORY), Some(MALLORY)).expect("root may");
+        import("link").ended(2).says("who is not trusted").says("chown -h 0");
+    }
 }
 
 /// Lines of cron and units of systemd were written through links.

@@ -4,10 +4,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use larder::rooted::Refusal;
 use serde_json::json;
 
 use super::GlobalArguments;
-use crate::config::{FILE_NAME, convert};
+use crate::config::{FILE_BYTES_MAX, FILE_NAME, convert, of_run, refused};
 use crate::console::{line, warning};
 use crate::failure::{Exit, UsageError};
 use crate::new_file::{self, Purpose};
@@ -36,8 +37,11 @@ pub(super) struct ImportConfigArguments {
 impl ImportConfigArguments {
     pub(super) fn run(&self, global: &GlobalArguments, output: &Output) -> anyhow::Result<Exit> {
         let shown = self.file.display();
-        let text = std::fs::read_to_string(&self.file)
-            .map_err(|error| UsageError::new(format!("cannot read {shown}: {error}")))?;
+        let text = of_run(global.trust_files, &[])?.read_named(&self.file, FILE_BYTES_MAX);
+        let text = text.map_err(|refusal| match refusal {
+            Refusal::Io { source, .. } => UsageError::new(format!("cannot read {shown}: {source}")),
+            refusal => refused(&refusal),
+        })?;
         let converted = convert(&text, &self.environment).map_err(|why| {
             UsageError::with_advice(
                 format!("{shown} is not taken over: {why}"),
