@@ -124,6 +124,26 @@ fn a_configuration_to_take_over_is_a_file_of_bounded_length() {
     }
 }
 
+/// Removing went through the link that installing had refused, and took files of root elsewhere away.
+#[test]
+fn pages_are_removed_through_no_link_of_somebody_else() {
+    if !is_root() {
+        return;
+    }
+    let system = System::new();
+    system.write("victim/man1/larder.1", "mine");
+    fs::create_dir_all(system.path("prefix/share")).expect("create");
+    let link = system.path("prefix/share/man");
+    symlink(system.path("victim"), &link).expect("nothing is there");
+    let prefix = system.path("prefix").to_string_lossy().into_owned();
+    lchown(&link, Some(MALLORY), Some(MALLORY)).expect("root may");
+    system.run(&["setup", "--prefix", &prefix, "--remove"]).ended(1).says("cannot remove").says("who is not trusted");
+    assert_eq!(system.read("victim/man1/larder.1"), b"mine");
+    lchown(&link, Some(0), Some(0)).expect("root may");
+    system.ok(&["setup", "--prefix", &prefix, "--remove"]);
+    assert!(!system.exists("victim/man1/larder.1"));
+}
+
 /// Lines of cron and units of systemd were written through links.
 #[test]
 fn schedules_go_through_no_link() {

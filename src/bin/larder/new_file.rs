@@ -1,4 +1,4 @@
-//! A file that is written into a directory of somebody else: complete and on disk before it has its name.
+//! A file that is written into a directory of somebody else, complete and on disk before it has its name, or removed from one.
 //!
 //! The directory is opened once, and everything is done in the one that was opened. Neither at the name nor at the temporary
 //! one, which nobody can guess, is a link followed: it is replaced. On the way to the directory those of root and of whoever runs
@@ -40,12 +40,23 @@ pub(crate) fn write(path: &Path, bytes: &[u8], purpose: Purpose) -> io::Result<(
     NewFile::create(path, purpose)?.put_in_place(bytes)
 }
 
+/// Removes a file, in the directory that writing it would open.
+pub(crate) fn remove(path: &Path) -> io::Result<()> {
+    let (folder, name) = place_of(path)?;
+    Ok(unlinkat(folder, name, AtFlags::empty())?)
+}
+
+/// The open directory that a file is in, and its name there.
+fn place_of(path: &Path) -> io::Result<(OwnedFd, &OsStr)> {
+    let name = path.file_name().ok_or(io::ErrorKind::InvalidFilename)?;
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    Ok((Trust::default().open_directory(parent)?, name))
+}
+
 impl NewFile {
     /// Makes an empty one beside where it is to be.
     pub(crate) fn create(path: &Path, purpose: Purpose) -> io::Result<Self> {
-        let name = path.file_name().ok_or(io::ErrorKind::InvalidFilename)?;
-        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let folder = Trust::default().open_directory(parent)?;
+        let (folder, name) = place_of(path)?;
         let mut random = hex(&random_key()?);
         random.truncate(2 * RANDOM_BYTES);
         let temporary =

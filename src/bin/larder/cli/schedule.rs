@@ -215,7 +215,7 @@ impl ScheduleArguments {
             systemctl(["disable", "--now"].into_iter().map(str::to_owned).chain(timers))?;
         }
         for path in files {
-            fs::remove_file(path)
+            new_file::remove(path)
                 .map_err(|error| UsageError::new(format!("cannot remove {}: {error}", path.display())))?;
         }
         if self.is_live() && files.iter().any(|path| path.extension() == Some(OsStr::new("service"))) {

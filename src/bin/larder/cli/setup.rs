@@ -78,7 +78,7 @@ fn install(prefix: &Path) -> anyhow::Result<Vec<PathBuf>> {
 fn remove(prefix: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let files = standing(prefix);
     for path in &files {
-        fs::remove_file(path).with_context(|| format!("cannot remove {}", path.display()))?;
+        new_file::remove(path).with_context(|| format!("cannot remove {}", path.display()))?;
     }
     Ok(files)
 }
