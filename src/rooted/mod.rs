@@ -27,6 +27,8 @@ pub use trust::{Refusal, Trust};
 
 /// The deepest directories of the last path that stay open, and of the others each one of so many.
 const OPEN_LEVELS: usize = 64;
+/// Where the kernel has the descriptors of this process.
+const DESCRIPTORS: &str = "/proc/self/fd";
 
 /// An entry by the open directory around it.
 #[derive(Debug, Clone, Copy)]
@@ -267,7 +269,7 @@ fn descriptors() -> Result<BorrowedFd<'static>> {
         return Ok(folder.as_fd());
     }
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let folder = rustix::fs::open("/proc/self/fd", flags, Mode::empty())?;
+    let folder = rustix::fs::open(DESCRIPTORS, flags, Mode::empty())?;
     Ok(FOLDER.get_or_init(|| folder).as_fd())
 }
 

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use super::support::{DAMAGE, Run, System};
+use super::support::{DAMAGE, Run, System, is_root};
 
 #[test]
 fn names_of_snapshots() {
@@ -210,6 +210,23 @@ fn with_json_there_is_one_document_and_nothing_else() {
     assert_eq!(system.json(&["create", "--dry-run"])["dry_run"], true);
     assert_eq!(system.json(&["restore", "latest", "--dry-run"])["dry_run"], true);
     assert_eq!(system.run(&["show", "nothing", "--json"]).ended(6).stdout, "");
+}
+
+/// Every file vanished before it was read, and a backup of nothing was complete.
+#[test]
+fn without_proc_nothing_is_done() {
+    if !is_root() {
+        return;
+    }
+    let system = System::with_model("one");
+    for arguments in [&["create"][..], &["plan"], &["list"]] {
+        let program = system.command(arguments);
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "sh", "-c", "mount -t tmpfs none /proc && exec \"$@\"", "sh"]);
+        let run = Run::of(command.arg(program.get_program()).args(program.get_args()));
+        run.ended(1).says("`mount -t proc proc /proc`");
+    }
+    assert!(!system.exists("backups"));
 }
 
 #[test]
