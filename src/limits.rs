@@ -90,6 +90,10 @@ pub const CONTENT_CHUNKS_DIRECT: usize = 256;
 pub const CONTENT_DEPTH_MAX: u8 = 6;
 /// Most data runs of a sparse file that are recorded; a file with more is stored without holes.
 pub const SPARSE_RUNS_MAX: usize = 65_536;
+/// A file that is stored without its holes may be this many times as long as what it has on the disk.
+pub const SPARSE_GROWTH_MAX: u64 = 16;
+/// One of this length, in bytes, may be any number of times as long.
+pub const SPARSE_BYTES_MIN: u64 = 1 << 30;
 
 /// Bytes that the reading side of a backup collects before it hands them on.
 pub const BATCH_BYTES: usize = 1 << 20;

@@ -9,7 +9,7 @@ use rustix::fs::{OFlags, SeekFrom, fdatasync, seek, syncfs};
 use rustix::io::Errno;
 
 use super::xattrs_of;
-use crate::limits::SPARSE_RUNS_MAX;
+use crate::limits::{SPARSE_BYTES_MIN, SPARSE_GROWTH_MAX, SPARSE_RUNS_MAX};
 use crate::model::{Hole, Xattr};
 use crate::rooted::{Place, Status, open_file};
 
@@ -49,7 +49,8 @@ impl<'a> FileReader<'a> {
     /// Opens the file at a place, never through a link.
     ///
     /// # Errors
-    /// Those of the operating system; `InvalidInput` when there is no regular file any more.
+    /// Those of the operating system; `InvalidInput` when there is no regular file any more; one that says so when it has more
+    /// runs of data than are recorded, and is nearly all holes.
     pub fn open(place: &Place<'a>) -> io::Result<Self> {
         let open = |flags| open_file(place.directory, place.name, flags);
         // Reading should not change the access time; only the owner may ask for that.
@@ -60,7 +61,7 @@ impl<'a> FileReader<'a> {
         let opened = SystemTime::now();
         let mut reader =
             Self { place: *place, file, opened, before, runs: Vec::new(), run: 0, position: 0, cut_short: None };
-        reader.runs = reader.data_runs();
+        reader.runs = reader.data_runs()?;
         reader.rewind();
         Ok(reader)
     }
@@ -192,11 +193,12 @@ impl<'a> FileReader<'a> {
     }
 
     /// The runs of data as the file system tells them; one run where it cannot tell or there are too many.
-    fn data_runs(&self) -> Vec<(u64, u64)> {
+    fn data_runs(&self) -> io::Result<Vec<(u64, u64)>> {
         let len = self.before.size_bytes();
         let whole = if len == 0 { Vec::new() } else { vec![(0, len)] };
-        if self.before.sectors().saturating_mul(SECTOR_BYTES) >= len {
-            return whole;
+        let on_disk = self.before.sectors().saturating_mul(SECTOR_BYTES);
+        if on_disk >= len {
+            return Ok(whole);
         }
         let mut runs = Vec::new();
         let mut position = 0;
@@ -204,18 +206,33 @@ impl<'a> FileReader<'a> {
             let start = match seek(&self.file, SeekFrom::Data(position)) {
                 Ok(start) if start < len => start,
                 Ok(_) | Err(rustix::io::Errno::NXIO) => break,
-                Err(_) => return whole,
+                Err(_) => return Ok(whole),
             };
-            let Ok(end) = seek(&self.file, SeekFrom::Hole(start)) else { return whole };
+            let Ok(end) = seek(&self.file, SeekFrom::Hole(start)) else { return Ok(whole) };
             let end = end.min(len);
-            if end <= start || runs.len() >= SPARSE_RUNS_MAX {
-                return whole;
+            if end <= start {
+                return Ok(whole);
+            }
+            if runs.len() >= SPARSE_RUNS_MAX {
+                return check_growth(len, on_disk).map(|()| whole);
             }
             runs.push((start, end));
             position = end;
         }
-        runs
+        Ok(runs)
     }
+}
+
+/// Refuses to have a file without its holes that is nearly all holes: a backup would read them for hours, and a restore
+/// would fill the disk.
+fn check_growth(len: u64, on_disk: u64) -> io::Result<()> {
+    if len <= SPARSE_BYTES_MIN || len / SPARSE_GROWTH_MAX <= on_disk {
+        return Ok(());
+    }
+    Err(io::Error::other(format!(
+        "it has more than {SPARSE_RUNS_MAX} runs of data, and would be saved without its holes, as {len} bytes instead of \
+         {on_disk}; exclude it, and save it with `larder create --command NAME -- tar --sparse -cf - FILE`"
+    )))
 }
 
 #[cfg(test)]
@@ -265,6 +282,21 @@ mod tests {
         std::fs::write(folder.path().join("new"), b"one").expect("write");
         std::fs::rename(folder.path().join("new"), &path).expect("rename");
         assert_eq!(reader.stability().expect("stat"), Stability::Changed);
+    }
+
+    /// 274 MB that showed 4.3 TiB were read for hours, and filled the disk that they were restored to.
+    #[test]
+    fn a_file_that_is_nearly_all_holes_does_not_become_a_whole_one() {
+        const GIB: u64 = 1 << 30;
+        for (len, on_disk, is_taken) in [
+            (4_400 * GIB, 274 << 20, false),
+            (16 * GIB + 16, GIB, false),
+            (16 * GIB, GIB, true),
+            (GIB, 1, true),
+            (GIB + 1, 1, false),
+        ] {
+            assert_eq!(check_growth(len, on_disk).is_ok(), is_taken, "{len} {on_disk}");
+        }
     }
 
     #[test]
