@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::{Engine, Error, Journal, Leftover, Purpose};
+use super::{Engine, Error, Journal, Purpose};
 
 /// How long the engine, and the lock of a process that has just ended, are waited for.
 const PATIENCE: Duration = Duration::from_mins(2);
@@ -38,9 +38,9 @@ impl Guardian {
     /// Those of the operating system.
     pub(super) fn watch(&self, journal: &Path) -> io::Result<Watch> {
         let mut command = Command::new(&self.program);
-        // What ends everything of a terminal does not end it.
+        // What ends everything of a terminal does not end it, and whoever reads what this process says does not wait for it.
         command.args(&self.arguments).arg(journal).current_dir("/").process_group(0);
-        let child = command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn()?;
+        let child = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
         Ok(Watch { child })
     }
 }
@@ -60,11 +60,11 @@ impl Drop for Watch {
 }
 
 /// Waits until whoever has started this process has ended, and lets go on what the journal names that it left. Containers of
-/// a restore stay as they are, because their volumes are not whole. Gives what went on.
+/// a restore stay as they are, because their volumes are not whole.
 ///
 /// # Errors
 /// [`Error::Io`]; [`Error::Unreachable`] and its like when the engine stays away.
-pub fn guard(journal: &Path) -> Result<Option<Leftover>, Error> {
+pub fn guard(journal: &Path) -> Result<(), Error> {
     let failed = |source| Error::Io { action: "wait for the end of", path: "a run".to_owned(), source };
     io::stdin().lock().read_to_end(&mut Vec::new()).map_err(failed)?;
     let end = Instant::now() + PATIENCE;
@@ -73,11 +73,11 @@ pub fn guard(journal: &Path) -> Result<Option<Leftover>, Error> {
             Some(found) => break found,
             // Its lock goes with the process, and may go after the pipe.
             None if journal.exists() && Instant::now() < end => std::thread::sleep(PAUSE),
-            None => return Ok(None),
+            None => return Ok(()),
         }
     };
     if leftover.purpose != Purpose::Backup {
-        return Ok(None);
+        return Ok(());
     }
     loop {
         match Engine::connect(Some(&leftover.host)).and_then(|engine| leftover.resume(&engine, STOP_PATIENCE)) {
@@ -85,8 +85,24 @@ pub fn guard(journal: &Path) -> Result<Option<Leftover>, Error> {
             Err(error) => return Err(error),
             Ok(()) => {
                 journal.clear();
-                return Ok(Some(leftover));
+                return Ok(());
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// After a kill it kept the standard error of the run open, and whoever read that to its end waited for it.
+    #[test]
+    fn nothing_that_the_run_writes_to_is_kept_open() {
+        let guardian = Guardian::new("sh", &["-c", "cat"]);
+        let watch = guardian.watch(Path::new("/nothing")).expect("there is a shell");
+        for number in [1, 2] {
+            let open = std::fs::read_link(format!("/proc/{}/fd/{number}", watch.child.id())).expect("it runs");
+            assert_eq!(open, Path::new("/dev/null"), "{number}");
         }
     }
 }

@@ -7,7 +7,6 @@ use std::sync::atomic::AtomicBool;
 use clap::Args;
 use larder::docker;
 
-use crate::console::{line, warning};
 use crate::failure::Exit;
 
 /// Look after the containers that a run holds. Runs start it themselves.
@@ -23,16 +22,7 @@ impl GuardArguments {
         for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT, signal_hook::consts::SIGHUP] {
             signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false)))?;
         }
-        match docker::guard(&self.journal) {
-            Ok(None) => Ok(Exit::Done),
-            Ok(Some(leftover)) => {
-                line(&format!("note: a killed backup held {}; they go on now", leftover.names().join(", ")));
-                Ok(Exit::Done)
-            }
-            Err(error) => {
-                warning(&format!("a killed backup held containers, and they cannot be let go on: {error}"));
-                Ok(Exit::Failed)
-            }
-        }
+        docker::guard(&self.journal)?;
+        Ok(Exit::Done)
     }
 }
