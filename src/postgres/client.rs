@@ -142,7 +142,7 @@ impl Session {
         Ok(Self { input, process: Some(process), restriction, buffer, limit: None })
     }
 
-    /// Waits so long for each answer, and no longer.
+    /// Waits so long for the whole of each answer, and no longer.
     #[must_use]
     pub const fn within(mut self, limit: Duration) -> Self {
         self.limit = Some(limit);
@@ -253,8 +253,9 @@ impl Session {
         // has none before it, so one is made up.
         let mut tail = vec![b'\n'];
         let mut made_up = 1;
+        let began = Instant::now();
         loop {
-            let len = self.read(stopped)?;
+            let len = self.read(began, stopped)?;
             let read = self.buffer.get(..len).unwrap_or_default();
             let keep = read.len().min(TAIL_BYTES);
             let (ready, rest) = read.split_at(read.len() - keep);
@@ -276,8 +277,8 @@ impl Session {
         }
     }
 
-    fn read(&mut self, stopped: Stopped<'_>) -> Result<usize, Error> {
-        let began = Instant::now();
+    /// More of an answer that is waited for since `began`.
+    fn read(&mut self, began: Instant, stopped: Stopped<'_>) -> Result<usize, Error> {
         loop {
             if stopped() {
                 return Err(process::Error::interrupted("psql").into());
@@ -325,5 +326,25 @@ fn check_len(len: usize) -> Result<(), Error> {
 impl std::fmt::Debug for Session {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str("Session")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::process::{Place, Program};
+
+    /// One that said a byte now and then was waited for without end.
+    #[test]
+    fn an_answer_is_waited_for_as_a_whole() {
+        let mut program = Program::new("sh", Place::Here);
+        program.args(["-c", "while printf x; do sleep 0.1; done"]);
+        let (input, process) = program.start(true).expect("there is a shell");
+        let (input, process) = (input.expect("it was asked for"), Some(process));
+        let limit = Some(Duration::from_secs(1));
+        let restriction = Restriction::unknown();
+        let mut session = Session { input, process, restriction, buffer: vec![0; BUFFER_BYTES], limit };
+        let error = session.run("SELECT 1;", &|| false).expect_err("it has no end");
+        assert!(matches!(error, Error::Silent { secs: 1 }), "{error}");
     }
 }

@@ -37,6 +37,12 @@ impl Restriction {
         Ok(Self { secret, number: 0, is_known })
     }
 
+    /// Those of one that knows none.
+    #[cfg(test)]
+    pub(crate) const fn unknown() -> Self {
+        Self { secret: [0; 32], number: 0, is_known: false }
+    }
+
     /// Whether `psql` runs no commands behind it.
     pub(crate) const fn is_effective(&self) -> bool {
         self.is_known

@@ -28,8 +28,8 @@ use crate::docker::{Engine, Exec, ExecOptions};
 
 /// Room in the pipes to and from a process.
 const PIPE_BYTES: usize = 1 << 20;
-/// How long a program may say nothing that is asked something short.
-const SILENCE_MAX: Duration = Duration::from_mins(2);
+/// How long a program may take that is asked something short.
+const ANSWER_LIMIT: Duration = Duration::from_mins(3);
 
 /// Where a program runs.
 #[derive(Debug, Clone, Default)]
@@ -223,11 +223,11 @@ impl Program {
     /// Runs it to its end, and returns the little that it says.
     ///
     /// # Errors
-    /// [`Error::Start`], [`Error::Docker`], [`Error::Failed`]; [`Error::Stream`], also when it says too much, or nothing for two
-    /// minutes, or when it was `stopped`.
+    /// [`Error::Start`], [`Error::Docker`], [`Error::Failed`]; [`Error::Stream`], also when it says too much, or has not
+    /// ended within three minutes, or when it was `stopped`.
     pub fn run(&self, stopped: &dyn Fn() -> bool) -> Result<Vec<u8>, Error> {
         let (_, mut process) = self.start(false)?;
-        let said = process.read_short(SILENCE_MAX, stopped);
+        let said = process.read_short(ANSWER_LIMIT, stopped);
         let said = said.map_err(|source| Error::Stream { program: self.shown(), source })?;
         process.finish()?;
         Ok(said)
@@ -252,7 +252,17 @@ mod tests {
         assert_eq!(run("exec sleep 1000", &|| true), "interrupted");
         let (_, mut silent) = Program::new("sleep", Place::Here).arg("1000").start(false).expect("it is there");
         let error = silent.read_short(Duration::ZERO, &|| false).expect_err("it says nothing");
-        assert!(error.to_string().contains("nothing for 0 s"), "{error}");
+        assert!(error.to_string().contains("has not ended within 0 s"), "{error}");
+    }
+
+    /// One that said a byte now and then was waited for without end.
+    #[test]
+    fn a_program_that_says_little_for_ever_is_given_up() {
+        let mut program = Program::new("sh", Place::Here);
+        program.args(["-c", "while printf x; do sleep 0.1; done"]);
+        let (_, mut dripping) = program.start(false).expect("there is a shell");
+        let error = dripping.read_short(Duration::from_secs(2), &|| false).expect_err("it has no end");
+        assert!(error.to_string().contains("has not ended within 2 s"), "{error}");
     }
 
     /// A message of 250 MB had `psql` take 3.7 GB of memory.
@@ -262,7 +272,7 @@ mod tests {
         program.args(["-c", "read -r line; ulimit -v"]).memory(256 << 20);
         let (input, mut process) = program.start(true).expect("there is a shell");
         input.expect("it was asked for").write_all(b"go on\n").expect("it reads");
-        let output = process.read_short(SILENCE_MAX, &|| false).expect("it says it");
+        let output = process.read_short(ANSWER_LIMIT, &|| false).expect("it says it");
         assert_eq!(String::from_utf8_lossy(&output).trim(), (256 << 10).to_string(), "in KiB");
     }
 }

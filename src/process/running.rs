@@ -109,25 +109,25 @@ impl Process {
     /// Reads the little that it says to its end.
     ///
     /// # Errors
-    /// Those of [`Process::read_within`]; one that says so when it says more than [`SAID_BYTES_MAX`], or nothing for `limit`, or
-    /// when it was `stopped`.
+    /// Those of [`Process::read_within`]; one that says so when it says more than [`SAID_BYTES_MAX`], or has not ended within
+    /// `limit`, or when it was `stopped`.
     pub fn read_short(&mut self, limit: Duration, stopped: &dyn Fn() -> bool) -> io::Result<Vec<u8>> {
-        let (mut said, mut buffer, mut heard) = (Vec::new(), [0; 4096], Instant::now());
+        let (mut said, mut buffer, began) = (Vec::new(), [0; 4096], Instant::now());
         loop {
             if stopped() {
                 return Err(io::Error::other("interrupted"));
             }
-            match self.read_within(&mut buffer, POLL)? {
+            let read = self.read_within(&mut buffer, POLL)?;
+            if read != Some(0) && began.elapsed() >= limit {
+                return Err(io::Error::other(format!("it has not ended within {} s", limit.as_secs())));
+            }
+            match read {
                 Some(0) => return Ok(said),
                 Some(len) if said.len() + len > SAID_BYTES_MAX => {
                     return Err(io::Error::other(format!("it says more than {SAID_BYTES_MAX} bytes")));
                 }
                 Some(len) => {
                     said.extend_from_slice(buffer.get(..len).unwrap_or_default());
-                    heard = Instant::now();
-                }
-                None if heard.elapsed() >= limit => {
-                    return Err(io::Error::other(format!("it has said nothing for {} s", limit.as_secs())));
                 }
                 None => {}
             }
