@@ -159,13 +159,17 @@ impl Trust {
     /// # Errors
     /// [`Refusal::Owner`], [`Refusal::Writable`].
     pub fn check(&self, path: &Path, status: &Status) -> Result<(), Refusal> {
-        if !self.believes(status.uid()) {
-            return Err(Refusal::Owner { path: path.to_owned(), uid: status.uid() });
-        }
-        // A group of the owner's own number has nobody else in it, as adduser makes it.
-        let is_own_group = status.gid() == status.uid() || status.gid() == ROOT;
         let mode = status.mode();
-        if !self.everybody && (mode & WRITABLE_BY_ALL != 0 || (mode & WRITABLE_BY_GROUP != 0 && !is_own_group)) {
+        let is_writable = |owner: u32| {
+            // A group of the owner's own number has nobody else in it, as adduser makes it.
+            let is_own_group = status.gid() == owner || status.gid() == ROOT;
+            mode & WRITABLE_BY_ALL != 0 || (mode & WRITABLE_BY_GROUP != 0 && !is_own_group)
+        };
+        if !self.believes(status.uid()) {
+            let mode = is_writable(rustix::process::geteuid().as_raw()).then_some(mode);
+            return Err(Refusal::Owner { path: path.to_owned(), uid: status.uid(), mode });
+        }
+        if !self.everybody && is_writable(status.uid()) {
             return Err(Refusal::Writable { path: path.to_owned(), mode });
         }
         Ok(())
@@ -258,6 +262,8 @@ pub enum Refusal {
         path: PathBuf,
         /// Whose it is.
         uid: u32,
+        /// Its mode, where others could write to it if it belonged to whoever runs Larder.
+        mode: Option<u32>,
     },
     /// Others than the owner may write to it.
     Writable {
@@ -297,7 +303,8 @@ impl Refusal {
         match self {
             Self::Io { .. } | Self::OfContainer { .. } => None,
             Self::Link { path, .. } => Some(format!("chown -h {own} {}", quoted(path))),
-            Self::Owner { path, .. } => Some(format!("chown {own} {}", quoted(path))),
+            Self::Owner { path, mode: None, .. } => Some(format!("chown {own} {}", quoted(path))),
+            Self::Owner { path, .. } => Some(format!("chown {own} {0} && chmod go-w {0}", quoted(path))),
             Self::Writable { path, .. } => Some(format!("chmod go-w {}", quoted(path))),
         }
     }
@@ -316,8 +323,9 @@ impl fmt::Display for Refusal {
                            --trust-files";
                 write!(formatter, "the link {} {why}", shown(path))
             }
-            Self::Owner { path, uid } => {
-                write!(formatter, "{} belongs to user {uid}, who is not trusted", shown(path))
+            Self::Owner { path, uid, mode } => {
+                write!(formatter, "{} belongs to user {uid}, who is not trusted", shown(path))?;
+                mode.map_or(Ok(()), |mode| write!(formatter, ", and others may write to it (mode {mode:o})"))
             }
             Self::Writable { path, mode } => {
                 write!(formatter, "others than its owner may write to {} (mode {mode:o})", shown(path))

@@ -22,6 +22,7 @@ mod metadata;
 mod mounts;
 mod mutations;
 mod parity;
+mod plan;
 mod possession;
 mod power;
 mod prune;

@@ -259,6 +259,23 @@ fn a_schedule_asks_whom_its_runs_are_to_believe() {
     as_scheduled().ended(2).says("/etc/larder.toml belongs to user 61999");
 }
 
+/// The owner was named, and when he was another one the mode.
+#[test]
+fn what_is_wrong_with_a_file_is_mended_with_one_command() {
+    if !is_root() {
+        return;
+    }
+    let system = System::with_model("one");
+    system.write("larder.toml", "");
+    own(&system, "larder.toml");
+    set_mode(&system.path("larder.toml"), 0o664);
+    let run = system.run(&["plan"]);
+    run.ended(2).says("belongs to user 61999").says("(mode 664)");
+    let mend = run.stderr.split('`').nth(1).expect("a command");
+    assert!(Command::new("sh").args(["-c", mend]).status().is_ok_and(|status| status.success()), "{mend}");
+    system.run(&["plan"]).ended(0);
+}
+
 /// Root who had logged in as root was refused the file that he named the owner of; and with `--trust-files` nothing was kept of
 /// whom he named, so that the runs were refused what the command had taken.
 #[test]

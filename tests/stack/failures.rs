@@ -75,6 +75,8 @@ fn a_socket_that_may_not_be_used_is_no_missing_engine() {
     let system = folder.path().join("app");
     std::fs::create_dir(&system).expect("the folder is ours");
     std::fs::write(system.join("larder.toml"), "[volumes.redis_data]\n").expect("the folder is ours");
+    // It has a place for a repository.
+    std::os::unix::fs::chown(&system, Some(65_534), Some(65_534)).expect("root");
     let mut command = Command::new("setpriv");
     command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]).arg(&public);
     command.env("DOCKER_HOST", format!("unix://{}", socket.display())).arg("-C").arg(&system).arg("plan");

@@ -21,6 +21,7 @@ use crate::units::{count, seconds, size, span};
 
 /// Problems that are printed for each component; the manifest has more.
 const PROBLEMS_SHOWN: usize = 10;
+pub(super) const NOTHING_HERE: &str = "there is nothing to back up here";
 
 /// Back up the system as a new snapshot.
 ///
@@ -132,8 +133,9 @@ impl CreateArguments {
         }
         let wanted = split_names(&self.components);
         check_names(&wanted, &system.names(), "in the configuration")?;
+        let earlier = repository.map(lookup::snapshots).transpose()?.unwrap_or_default().snapshots;
         let (names, kind) = if wanted.is_empty() {
-            let directories = present_directories(system, repository)?;
+            let directories = present_directories(system, &earlier);
             let databases = system.databases.iter().map(|database| database.name.to_string());
             let volumes = system.volumes.iter().map(|volume| volume.name.to_string());
             match self.what {
@@ -146,15 +148,14 @@ impl CreateArguments {
         };
         let mut sources = system.sources(repository, &names)?;
         if kind == SnapshotKind::Full || kind == SnapshotKind::Database {
-            sources.extend(vanished(system, repository, kind)?);
+            sources.extend(vanished(system, &earlier, kind));
         }
         if sources.is_empty() {
             let message = match self.what {
                 Type::Database => "no database is configured",
-                _ => "there is nothing to back up here",
+                _ => NOTHING_HERE,
             };
-            let advice = "set DATABASE_URL, write a larder.toml, or give the directory of the system with -C";
-            return Err(UsageError::with_advice(message, advice).into());
+            return Err(nothing(message).into());
         }
         Ok((sources, kind))
     }
@@ -165,36 +166,33 @@ impl CreateArguments {
     }
 }
 
+/// The error when there is nothing to back up.
+pub(super) fn nothing(message: &str) -> UsageError {
+    let advice = "set DATABASE_URL, write a larder.toml, or give the directory of the system with -C";
+    UsageError::with_advice(message, advice)
+}
+
 /// The directories that the user named, and of the default ones those that are there or were there in an earlier
 /// snapshot, so that one that vanished is noticed.
-fn present_directories(system: &System<'_>, repository: Option<&Repository>) -> anyhow::Result<Vec<String>> {
-    let earlier = match repository {
-        Some(repository) => lookup::snapshots(repository)?.snapshots,
-        None => Vec::new(),
-    };
+pub(super) fn present_directories(system: &System<'_>, earlier: &[Snapshot]) -> Vec<String> {
     let known = |name: &str| earlier.iter().any(|snapshot| snapshot.component(name).is_some());
     let present = system
         .settings
         .directories
         .iter()
         .filter(|directory| directory.configured || directory.path.exists() || known(directory.name.as_str()));
-    Ok(present.map(|directory| directory.name.to_string()).collect())
+    present.map(|directory| directory.name.to_string()).collect()
 }
 
 /// What earlier snapshots have of the engine and is not to be found there now.
-fn vanished(
-    system: &System<'_>,
-    repository: Option<&Repository>,
-    kind: SnapshotKind,
-) -> anyhow::Result<Vec<ComponentSource>> {
-    let Some(repository) = repository else { return Ok(Vec::new()) };
-    let mut lost = system.vanished(&lookup::snapshots(repository)?.snapshots);
+fn vanished(system: &System<'_>, earlier: &[Snapshot], kind: SnapshotKind) -> Vec<ComponentSource> {
+    let mut lost = system.vanished(earlier);
     lost.retain(|(component, _)| kind == SnapshotKind::Full || component.kind == ComponentKind::Database);
     let missing = lost.into_iter().map(|(component, why)| {
         let origin = Origin::Missing { kind: component.kind, why };
         ComponentSource { name: component.name, origin }
     });
-    Ok(missing.collect())
+    missing.collect()
 }
 
 /// Options for a backup by this program on this host.

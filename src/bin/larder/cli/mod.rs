@@ -19,6 +19,7 @@ mod ls;
 mod man;
 mod pin;
 mod plan;
+mod plan_repository;
 mod prune;
 mod refusals;
 mod repair;

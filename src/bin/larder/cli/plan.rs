@@ -1,15 +1,18 @@
 //! `larder plan`: what `create` would back up, from where, and how. Nothing is changed, not even the repository.
 
+use std::io::ErrorKind;
+
 use clap::Args;
 use larder::docker::HoldMethod;
-use larder::model::VolumeMethod;
+use larder::model::{Component, ComponentKind, ComponentName, Snapshot, VolumeMethod};
 use larder::postgres::Tools;
-use larder::rooted::Guarded;
+use larder::rooted::{Guarded, Refusal};
 use larder::source::VolumeSource;
 use larder::source::postgres::tables_without_order;
 use serde_json::{Value, json};
 
-use super::{Context, GlobalArguments, refusals};
+use super::create::{NOTHING_HERE, nothing, present_directories};
+use super::{Context, GlobalArguments, plan_repository, refusals};
 use crate::config::{Settings, of_run};
 use crate::console::warning;
 use crate::failure::Exit;
@@ -39,6 +42,22 @@ struct Part {
     problem: Option<String>,
 }
 
+impl Part {
+    fn new(name: &ComponentName, kind: &'static str, source: String) -> Self {
+        Self {
+            name: name.to_string(),
+            kind,
+            source,
+            method: None,
+            quiesce: None,
+            containers: Vec::new(),
+            held: Vec::new(),
+            unordered: None,
+            problem: None,
+        }
+    }
+}
+
 impl PlanArguments {
     #[expect(clippy::unused_self, reason = "commands are run alike")]
     pub(super) fn run(&self, global: &GlobalArguments, output: &Output) -> anyhow::Result<Exit> {
@@ -59,10 +78,17 @@ impl PlanArguments {
         }
         let context = Context::with(settings, global, output);
         context.warn_of_strange_folder();
+        let snapshots = if refused.iter().any(refusals::Refused::is_of_repository) {
+            Ok(Vec::new())
+        } else {
+            plan_repository::snapshots(&context)
+        };
+        let earlier = snapshots.as_ref().map(Vec::as_slice).unwrap_or_default();
         let system = context.system()?;
         let mut parts = databases(&system);
-        parts.extend(directories(&system));
+        parts.extend(directories(&system, earlier));
         parts.extend(volumes(&system)?);
+        parts.extend(vanished(&system, earlier));
         let failed = system.no_engine.is_some() || parts.iter().any(|part| part.problem.is_some());
         if output.is_json() {
             output.json(&json!({
@@ -77,6 +103,10 @@ impl PlanArguments {
             if let Some(problem) = &part.problem {
                 warning(&format!("{}: {problem}", part.name));
             }
+        }
+        snapshots?;
+        if parts.is_empty() {
+            return Err(nothing(NOTHING_HERE).into());
         }
         Ok(if failed && exit == Exit::Done { Exit::Partial } else { exit })
     }
@@ -104,42 +134,42 @@ fn databases(system: &System<'_>) -> Vec<Part> {
             Err(why) => ("nothing".to_owned(), Vec::new(), Some(why.clone())),
         };
         let method = if containers.is_empty() { "connection" } else { "exec" };
-        let name = database.name.to_string();
-        Part {
-            name,
-            kind: "database",
-            source,
-            method: Some(method),
-            quiesce: None,
-            containers,
-            held: Vec::new(),
-            unordered,
-            problem,
-        }
+        Part { method: Some(method), containers, unordered, problem, ..Part::new(&database.name, "database", source) }
     };
     system.databases.iter().map(part).collect()
 }
 
-fn directories(system: &System<'_>) -> Vec<Part> {
-    let present =
-        system.settings.directories.iter().filter(|directory| directory.configured || directory.path.exists());
-    let part = |directory: &crate::config::Directory| {
-        let missing = || format!("{} is not there", directory.path.display());
-        let source = system.directory_source(directory).forbidding(Guarded::at(&system.settings.backup_dir));
-        let problems: Vec<String> = source.refusal().into_iter().chain(source.missing_mounts()).collect();
-        Part {
-            name: directory.name.to_string(),
-            kind: "directory",
-            source: directory.path.display().to_string(),
-            method: None,
-            quiesce: None,
-            containers: Vec::new(),
-            held: Vec::new(),
-            unordered: None,
-            problem: if directory.path.is_dir() { joined(&problems) } else { Some(missing()) },
-        }
+fn directories(system: &System<'_>, earlier: &[Snapshot]) -> Vec<Part> {
+    let present = present_directories(system, earlier);
+    let part = |name: &String| {
+        let directory = system.settings.directory(name)?;
+        let path = directory.path.display();
+        let problem = match system.trust.open_directory(&directory.path) {
+            Err(Refusal::Io { source, .. }) => Some(match source.kind() {
+                ErrorKind::NotFound => format!("{path} is not there"),
+                ErrorKind::NotADirectory => format!("{path} is not a directory"),
+                _ => format!("cannot read {path}: {source}"),
+            }),
+            // What a command mends is told with it.
+            Err(refusal) if refusal.mend().is_none() => Some(refusal.to_string()),
+            _ => {
+                let source = system.directory_source(directory).forbidding(Guarded::at(&system.settings.backup_dir));
+                let problems: Vec<String> = source.refusal().into_iter().chain(source.missing_mounts()).collect();
+                joined(&problems)
+            }
+        };
+        Some(Part { problem, ..Part::new(&directory.name, "directory", path.to_string()) })
     };
-    present.map(part).collect()
+    present.iter().filter_map(part).collect()
+}
+
+/// What earlier snapshots have of the engine and is not to be found there now.
+fn vanished(system: &System<'_>, earlier: &[Snapshot]) -> Vec<Part> {
+    let part = |(component, why): (Component, String)| {
+        let kind = if component.kind == ComponentKind::Database { "database" } else { "volume" };
+        Part { problem: Some(why), ..Part::new(&component.name, kind, component.source) }
+    };
+    system.vanished(earlier).into_iter().map(part).collect()
 }
 
 fn joined(problems: &[String]) -> Option<String> {
@@ -154,17 +184,7 @@ fn volumes(system: &System<'_>) -> anyhow::Result<Vec<Part>> {
             Some(HoldMethod::Stop) => "stop",
             None => "none",
         };
-        let mut part = Part {
-            name: volume.name.to_string(),
-            kind: "volume",
-            source: "nothing".to_owned(),
-            method: None,
-            quiesce: Some(quiesce),
-            containers: Vec::new(),
-            held: Vec::new(),
-            unordered: None,
-            problem: None,
-        };
+        let mut part = Part { quiesce: Some(quiesce), ..Part::new(&volume.name, "volume", "nothing".to_owned()) };
         match &volume.found {
             Err(why) => part.problem = Some(why.clone()),
             Ok(found) => {
@@ -213,9 +233,7 @@ fn print(context: &Context<'_>, system: &System<'_>, parts: &[Part]) {
     if let Some(project) = &system.stack.project {
         context.output.line(&format!("Compose project: {project}"));
     }
-    if parts.is_empty() {
-        context.output.line("There is nothing to back up here.");
-    } else {
+    if !parts.is_empty() {
         print_table(context, parts);
     }
     for part in parts {

@@ -20,6 +20,13 @@ pub(super) struct Refused {
     only_scheduled: bool,
 }
 
+impl Refused {
+    /// Whether a run that is started now refuses the repository.
+    pub(super) fn is_of_repository(&self) -> bool {
+        self.what == Believed::Repository && !self.only_scheduled
+    }
+}
+
 /// Everything that a run now, or one from a schedule, does not believe.
 pub(super) fn find(settings: &Settings, global: &GlobalArguments) -> anyhow::Result<Vec<Refused>> {
     let refused =
