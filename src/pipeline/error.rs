@@ -41,6 +41,14 @@ pub enum Error {
         /// What is wrong with it.
         why: String,
     },
+    /// There is nothing to import at a path.
+    #[error("{path} cannot be imported: {why}")]
+    NoBackup {
+        /// The path.
+        path: String,
+        /// What is wrong with it.
+        why: String,
+    },
     /// No component could be saved.
     #[error("nothing could be saved: {}", .errors.join("; "))]
     NothingSaved {

@@ -36,7 +36,7 @@ use crate::index::Index;
 use crate::limits::BLOCK_CACHE_BYTES;
 use crate::progress::Progress;
 use crate::rooted::Guarded;
-use crate::storage::{Area, Key, PutMode, Storage};
+use crate::storage::{self, Area, Key, PutMode, Storage};
 
 /// An open repository. Holds the shared lock as long as it lives.
 #[derive(Debug)]
@@ -72,7 +72,14 @@ impl Repository {
                 result => result?,
             }
         }
-        Self::open(storage)
+        Self::open(storage).map_err(|error| match error {
+            // Nobody made it: there is no place for it.
+            Error::NotFound { place } => {
+                let source = std::io::ErrorKind::NotFound.into();
+                Error::Storage(storage::Error::Io { action: "make a repository in", object: place, source })
+            }
+            error => error,
+        })
     }
 
     /// The settings of the repository.

@@ -323,6 +323,11 @@ fn a_repository_that_others_may_write_to_is_refused_with_what_mends_it() {
     own(&system, "");
     own(&system, "models/one");
     assert!(system.ok(&["create"]).stderr.contains("belongs to user 61999, who can take it away"));
+    lchown(system.path(""), Some(0), None).expect("root");
+    set_mode(&system.path(""), 0o777);
+    assert!(system.ok(&["create"]).stderr.contains("which the repository lies in: they can take it away"));
+    set_mode(&system.path(""), 0o1777);
+    assert!(!system.ok(&["create"]).stderr.contains("take it away"));
 }
 
 /// Whoever owned a file that is restored by another user had a program that ran as that user.

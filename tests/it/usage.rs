@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
+use super::strangers::as_stranger;
 use super::support::{DAMAGE, Run, System, is_root};
 
 #[test]
@@ -210,6 +211,33 @@ fn with_json_there_is_one_document_and_nothing_else() {
     assert_eq!(system.json(&["create", "--dry-run"])["dry_run"], true);
     assert_eq!(system.json(&["restore", "latest", "--dry-run"])["dry_run"], true);
     assert_eq!(system.run(&["show", "nothing", "--json"]).ended(6).stdout, "");
+}
+
+/// `create` said that `create` makes the repository, and `import` that `ls` shows what can be imported.
+#[test]
+fn hints_are_of_use() {
+    let system = System::with_model("one");
+    let run = system.run(&["create", "--backup-dir", "/proc/larder"]);
+    assert!(!run.ended(1).says("cannot make a repository in /proc/larder").stderr.contains("larder create"), "{run:?}");
+    for path in ["/nowhere", "/proc/self/status"] {
+        let run = system.run(&["import", path]);
+        assert!(!run.ended(1).says("directory that has some").stderr.contains("larder ls"), "{run:?}");
+    }
+}
+
+/// A manifest that could not be read could not be read, whatever the reason.
+#[test]
+fn a_manifest_that_cannot_be_read_has_a_reason() {
+    if !is_root() {
+        return;
+    }
+    let system = System::with_model("one");
+    system.create();
+    let owned = Command::new("chown").args(["-R", "61999:61999"]).arg(system.path("")).status();
+    assert!(owned.is_ok_and(|status| status.success()));
+    let manifest = system.objects("snapshots").pop().expect("one");
+    std::os::unix::fs::chown(manifest, Some(0), Some(0)).expect("root");
+    as_stranger(&system, &["list"]).says("Permission denied");
 }
 
 /// Every file vanished before it was read, and a backup of nothing was complete.

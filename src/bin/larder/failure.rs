@@ -46,8 +46,18 @@ impl UsageError {
 
 /// Prints an error with its causes and what to do about it.
 pub(crate) fn report(error: &anyhow::Error) -> Exit {
+    let (exit, advice) = classify(error);
+    console::error(&with_causes(error.as_ref()));
+    if let Some(advice) = advice {
+        console::advice(advice);
+    }
+    exit
+}
+
+/// An error with its causes, as one line.
+pub(crate) fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = String::new();
-    for cause in error.chain() {
+    for cause in anyhow::Chain::new(error) {
         let cause = cause.to_string();
         // A transparent wrapper repeats what its source says.
         if !text.ends_with(&cause) {
@@ -57,12 +67,7 @@ pub(crate) fn report(error: &anyhow::Error) -> Exit {
             text.push_str(&cause);
         }
     }
-    let (exit, advice) = classify(error);
-    console::error(&text);
-    if let Some(advice) = advice {
-        console::advice(advice);
-    }
-    exit
+    text
 }
 
 fn classify(error: &anyhow::Error) -> (Exit, Option<&str>) {
@@ -106,6 +111,10 @@ fn classify_pipeline(error: &Error) -> (Exit, Option<&'static str>) {
         Error::Path { .. } | Error::Model(larder::model::Error::NotFound { .. }) => {
             (Exit::Failed, Some("`larder ls NAME` shows what a snapshot has"))
         }
+        Error::NoBackup { .. } => (
+            Exit::Failed,
+            Some("give a folder or a dump of the old tool, an exported folder, or a directory that has some"),
+        ),
         Error::NothingSaved { .. } => (Exit::Failed, Some("nothing was written; earlier snapshots are as they were")),
         Error::Cancelled(progress::Cancelled) => {
             (Exit::Interrupted, Some("nothing is lost: run the command again, and it goes on from what is there"))

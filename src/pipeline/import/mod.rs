@@ -58,11 +58,11 @@ pub struct Importer<'a> {
 /// The backups at these paths, and in directories of backups, oldest first.
 ///
 /// # Errors
-/// [`Error::Path`] when there is nothing to import at a path, or it cannot be read.
+/// [`Error::NoBackup`] when there is nothing to import at a path, or it cannot be read.
 pub fn find(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Error> {
     let mut found = Vec::new();
     for path in paths {
-        let failed = |why: String| Error::Path { path: path.display().to_string(), why };
+        let failed = |why: String| Error::NoBackup { path: path.display().to_string(), why };
         let metadata = path.metadata().map_err(|error| failed(error.to_string()))?;
         // A path that ends in a dot or a slash has a name all the same.
         let path = &path.canonicalize().map_err(|error| failed(error.to_string()))?;

@@ -42,11 +42,12 @@ use larder::model::{Snapshot, SnapshotPath};
 use larder::pipeline::lookup;
 use larder::progress::Progress;
 use larder::repo::Repository;
+use larder::rooted::Refusal;
 use larder::storage::Storage;
 
 use crate::config::{Parity, Settings, check_repository, refused, strange_folder_above};
 use crate::console::{ConsoleProgress, Verbosity, advice, line, warning};
-use crate::failure::{Exit, UsageError};
+use crate::failure::{Exit, UsageError, with_causes};
 use crate::output::Output;
 use crate::system::System;
 
@@ -222,9 +223,15 @@ impl<'a> Context<'a> {
     /// Tells when somebody else may take the repository away.
     fn warn_of_strange_folder(&self) {
         let (place, trust) = (&self.settings.backup_dir, &self.settings.trust);
-        if let Some((folder, owner)) = strange_folder_above(place, trust) {
-            let folder = folder.display();
-            warning(&format!("{folder}, which the repository lies in, belongs to user {owner}, who can take it away"));
+        match strange_folder_above(place, trust) {
+            Some(Refusal::Owner { path, uid, .. }) => {
+                let folder = path.display();
+                warning(&format!(
+                    "{folder}, which the repository lies in, belongs to user {uid}, who can take it away"
+                ));
+            }
+            Some(refusal) => warning(&format!("{refusal}, which the repository lies in: they can take it away")),
+            None => {}
         }
     }
 
@@ -306,7 +313,7 @@ fn check_names(names: &[String], known: &[String], place: &str) -> anyhow::Resul
 /// Tells of manifests that cannot be read; says whether there are any.
 fn warn_unreadable(found: &lookup::Snapshots) -> bool {
     for (name, error) in &found.unreadable {
-        warning(&format!("the manifest of {name} cannot be read: {error}"));
+        warning(&format!("the manifest of {name} cannot be read: {}", with_causes(error)));
     }
     !found.unreadable.is_empty()
 }

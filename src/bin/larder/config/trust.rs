@@ -1,10 +1,10 @@
 //! Whom this run believes: root, whoever runs it, the user behind `sudo`, and whom root has named in `/etc/larder.toml`.
 
 use std::io::Read;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use larder::rooted::{Refusal, Status, Trust};
+use rustix::fs::CWD;
 use serde::Deserialize;
 
 use super::FILE_BYTES_MAX;
@@ -13,6 +13,7 @@ use crate::failure::UsageError;
 
 /// What root says for all systems of this host.
 pub(crate) const HOST_FILE: &str = "/etc/larder.toml";
+const STICKY: u32 = 0o1000;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -87,12 +88,16 @@ pub(crate) fn check_repository(place: &Path, trust: &Trust) -> Result<Option<Sta
     }
 }
 
-/// The folder above a repository that belongs to somebody who is not believed, the innermost, and whose it is.
-pub(crate) fn strange_folder_above(place: &Path, trust: &Trust) -> Option<(PathBuf, u32)> {
+/// Why somebody who is not believed may take a repository away: of the folders above it the innermost that is his, or that
+/// he may write to.
+pub(crate) fn strange_folder_above(place: &Path, trust: &Trust) -> Option<Refusal> {
     let place = place.canonicalize().ok()?;
-    let mut owners = place.ancestors().skip(1).filter_map(|folder| {
-        let owner = folder.metadata().ok()?.uid();
-        Some((folder.to_owned(), owner))
-    });
-    owners.find(|(_, owner)| !trust.believes(*owner))
+    place.ancestors().skip(1).find_map(|folder| {
+        let status = Status::of_entry(CWD, folder).ok()?;
+        match trust.check(folder, &status) {
+            // There nobody takes away what is another's.
+            Err(Refusal::Writable { mode, .. }) if mode & STICKY != 0 => None,
+            checked => checked.err(),
+        }
+    })
 }
