@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use larder::model::is_deceptive;
+use yaml_rust2::parser::{Event, EventReceiver, Parser};
 use yaml_rust2::yaml::Hash;
 use yaml_rust2::{Yaml, YamlLoader};
 
@@ -46,6 +47,11 @@ struct Reader {
 /// # Errors
 /// Why it cannot be taken over.
 pub(crate) fn convert(text: &str, environment: &str) -> Result<Converted, String> {
+    let mut aliases = Aliases(false);
+    Parser::new_from_str(text).load(&mut aliases, true).map_err(|error| format!("it is not YAML: {error}"))?;
+    if aliases.0 {
+        return Err("it has an alias (`*name`): write in its place what it stands for".to_owned());
+    }
     let documents = YamlLoader::load_from_str(text).map_err(|error| format!("it is not YAML: {error}"))?;
     let document = documents.into_iter().next().unwrap_or(Yaml::Null);
     let mut base = document.into_hash().ok_or("it is not a table of settings")?;
@@ -66,6 +72,15 @@ pub(crate) fn convert(text: &str, environment: &str) -> Result<Converted, String
         }
     }
     Ok(reader.finish(applied))
+}
+
+/// Whether a text has aliases: of a few lines they make more than memory holds.
+struct Aliases(bool);
+
+impl EventReceiver for Aliases {
+    fn on_event(&mut self, event: Event) {
+        self.0 |= matches!(event, Event::Alias(_));
+    }
 }
 
 /// Tables are merged key by key; anything else is replaced.
@@ -288,6 +303,7 @@ environments:
             ("schedule: {backup_time: '25:00'}", "schedule.backup_time"),
             ("security: {encrypt: maybe}", "security.encrypt"),
             ("a: [\n", "not YAML"),
+            ("a: &a [1]\nb: [*a, *a]\n", "an alias"),
         ] {
             let error = convert(text, "development").expect_err(text);
             assert!(error.contains(says), "{text}: {error}");
