@@ -9,7 +9,7 @@ mod layout;
 
 use std::fmt;
 
-use crate::id::{FileHasher, hex};
+use crate::id::{FileHasher, PackId};
 use crate::storage::{self, Area, Key, PutMode, Storage};
 
 use layout::{FIXED_BYTES, HEADER_BYTES_MAX, Header, TRAILER_BYTES};
@@ -190,7 +190,8 @@ pub fn check(storage: &dyn Storage, parity: &Key) -> Result<(), Error> {
         return Err(damage(parity, "it has another length"));
     }
     let object = Key::from_flat_name(parity.name()).filter(|object| object.area() == Area::Packs);
-    if object.is_some_and(|object| object.name() != hex(&header.hash)) {
+    let pack = object.and_then(|object| object.name().parse::<PackId>().ok());
+    if pack.is_some_and(|pack| *pack.as_bytes() != header.hash) {
         return Err(damage(parity, "it is that of another object"));
     }
     let bytes = header.encode();
@@ -285,6 +286,12 @@ mod tests {
         words.flatten().take(len).collect()
     }
 
+    fn pack_of(bytes: &[u8]) -> Key {
+        let mut hasher = FileHasher::new();
+        hasher.update(bytes);
+        Key::new(Area::Packs, PackId::from_bytes(hasher.finish()).to_string())
+    }
+
     fn share(thousandths: u16) -> Share {
         Share::new(thousandths).expect("a share")
     }
@@ -301,9 +308,9 @@ mod tests {
 
     #[test]
     fn as_much_as_the_share_comes_back_wherever_it_was() {
-        let pack = Key::new(Area::Packs, "ab".repeat(32));
         for len in [1, 63, 64, 65, 511, 513, 5_000, 99_999, 3_000_000] {
             let bytes = noise(len);
+            let pack = pack_of(&bytes);
             let storage = protected(&pack, &bytes, share(30));
             assert_eq!(restore(&storage, &pack).expect("memory"), Some(Restored::Sound), "{len}");
             let header = Header::plan(&pack, len as u64, share(30));
@@ -351,8 +358,8 @@ mod tests {
 
     #[test]
     fn damage_of_the_parity_itself_is_found_and_gives_out_nothing_wrong() {
-        let pack = Key::new(Area::Packs, "ab".repeat(32));
         let bytes = noise(600);
+        let pack = pack_of(&bytes);
         let storage = protected(&pack, &bytes, share(1_000));
         let parity = storage.get(&key(&pack), 1 << 20).expect("it is there");
         let mut damaged = bytes.clone();
