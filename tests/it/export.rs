@@ -1,9 +1,11 @@
 //! Exported folders: their layouts, that they are the same each time, and that one that is there is replaced whole or not at all.
 
 use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+use larder::model::{decode_snapshot, encode_snapshot};
 
 use super::import::{NAME, Old, STAMP, names, sha256, statuses};
 use super::support::System;
@@ -150,4 +152,36 @@ fn all_of_them_are_exported_once() {
     assert_eq!(names(&other), names(&system));
     system.run(&["export"]).ended(2);
     system.run(&["export", NAME, "--all"]).ended(2);
+}
+
+/// The archive of a volume was written through a link that a directory of the snapshot had in its place, to any file of the host.
+#[test]
+fn an_export_writes_through_nothing_that_a_component_has() {
+    let system = system();
+    let manifest = |name: &str| system.path("backups/snapshots").join(name);
+    let read = |name: &str| decode_snapshot(&fs::read(manifest(name)).expect("it is there")).expect("a manifest");
+    let volume = read(NAME).components.into_iter().find(|component| component.volume.is_some()).expect("a volume");
+    let short = volume.name.as_str().strip_prefix("docker_volume_").expect("a volume").to_owned();
+    system.write("victim", "as it was");
+    system.write("links/file", "x");
+    for ending in ["tar", "tar.gz"] {
+        symlink(system.path("victim"), system.path(format!("links/{short}.{ending}"))).expect("ours");
+    }
+    system.write("larder.toml", "[directories]\ndocker_volumes = \"links\"\n");
+    // The volume is missed.
+    let run = system.run(&["create", "--json"]);
+    let name = run.json()["name"].as_str().expect("a name").to_owned();
+    let mut snapshot = read(&name);
+    snapshot.components.retain(|component| component.root.is_some());
+    snapshot.components.push(volume);
+    fs::write(manifest(&name), encode_snapshot(&snapshot)).expect("ours");
+    for layout in ["both", "documented"] {
+        let to = system.path("out").to_string_lossy().into_owned();
+        let run = system.run(&["export", &name, "--to", &to, "--layout", layout]);
+        run.ended(1).says("the component docker_volumes cannot be exported with volumes");
+        assert_eq!(system.read("victim"), b"as it was", "{layout}");
+    }
+    let to = system.path("other").to_string_lossy().into_owned();
+    system.ok(&["export", &name, "--to", &to, "--layout", "upstream"]);
+    assert_eq!(system.read("victim"), b"as it was");
 }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use super::{Error, Mask};
-use crate::model::Snapshot;
+use crate::model::{Component, Snapshot};
 use crate::process::{Place, Program, Watched};
 use crate::progress::{self, Progress};
 use crate::repo::Repository;
@@ -136,6 +136,7 @@ fn render(
     progress: &dyn Progress,
 ) -> Result<ExportReport, Error> {
     let failed = |action, source| Error::from(sink::Error::io(action, shown.display().to_string(), source));
+    check_names(snapshot, options.layout)?;
     options.mask.into_iter().for_each(Mask::begin);
     let mut rendered = Vec::new();
     let mut report = ExportReport { path: shown.to_owned(), bytes: 0, left_out: Vec::new(), notes: Vec::new() };
@@ -158,7 +159,10 @@ fn render(
     }
     let text = metadata::render(snapshot, &shown.display().to_string(), &rendered, options.mask);
     let path = folder.join(METADATA_FILE);
-    let written = fs::write(&path, text).and_then(|()| set_modified(&path, snapshot));
+    let written = render::create(&path).and_then(|mut file| {
+        file.write_all(text.as_bytes())?;
+        file.set_modified(render::modified(snapshot))
+    });
     written.map_err(|source| failed("write the metadata of", source))?;
     finish_folder(folder, snapshot).map_err(|source| failed("finish", source))?;
     let bytes = rendered.iter().map(|(_, entry)| match entry {
@@ -166,6 +170,20 @@ fn render(
     });
     report.bytes = bytes.sum();
     Ok(report)
+}
+
+/// Refuses a component in whose place the archives of volumes would lie: one of them would be lost.
+fn check_names(snapshot: &Snapshot, layout: Layout) -> Result<(), Error> {
+    let mut components = snapshot.components.iter();
+    let has_volumes = components.clone().any(|component| component.volume.is_some());
+    let is_in_the_way =
+        |component: &Component| component.volume.is_none() && component.name.as_str() == render::VOLUMES_FOLDER;
+    if layout != Layout::Upstream && has_volumes && components.any(is_in_the_way) {
+        let name = render::VOLUMES_FOLDER;
+        let why = "is where the archives of volumes lie: --layout upstream has another place for them";
+        return Err(Error::Refused(format!("the component {name} cannot be exported with volumes: {name}/ {why}")));
+    }
+    Ok(())
 }
 
 /// Gives the folder, and that of volumes, their mode and the time of the snapshot.

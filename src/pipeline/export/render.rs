@@ -110,12 +110,16 @@ impl Renderer<'_> {
     /// A second name of a file; a copy where the file system has no hard links.
     fn link(&mut self, file: &str, name: &str) -> io::Result<()> {
         let [from, to] = [file, name].map(|name| self.folder.join(name));
-        if fs::hard_link(&from, &to).is_err() {
-            fs::copy(&from, &to)?;
-            File::options().write(true).open(&to)?.set_modified(modified(self.snapshot))?;
-            self.notes.push(format!("{name} is a copy: the file system has no hard links"));
+        match fs::hard_link(&from, &to) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                let mut copy = create(&to)?;
+                io::copy(&mut File::open(&from)?, &mut copy)?;
+                copy.set_modified(modified(self.snapshot))?;
+                self.notes.push(format!("{name} is a copy: the file system has no hard links"));
+                Ok(())
+            }
+            linked => linked,
         }
-        Ok(())
     }
 
     /// Writes a file, compressed if so wanted, and hashes what lies there in the end.
@@ -185,8 +189,7 @@ struct HashingFile {
 
 impl HashingFile {
     fn create(path: &Path) -> io::Result<Self> {
-        use std::os::unix::fs::OpenOptionsExt;
-        let file = File::options().write(true).create_new(true).mode(0o600).open(path)?;
+        let file = create(path)?;
         Ok(Self { file, hasher: Sha256::new(), bytes: 0 })
     }
 }
@@ -210,6 +213,12 @@ impl Write for HashingFile {
     fn flush(&mut self) -> io::Result<()> {
         self.file.flush()
     }
+}
+
+/// Makes a file where there is nothing yet. What a component has put there may lead anywhere.
+pub(super) fn create(path: &Path) -> io::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt;
+    File::options().write(true).create_new(true).mode(0o600).open(path)
 }
 
 fn make_folder(folder: &Path) -> io::Result<()> {
