@@ -41,6 +41,8 @@ pub const PACK_BYTES_TARGET: u64 = 32 << 20;
 pub const PACK_BYTES_MAX: u64 = 1 << 30;
 /// Most blocks in one pack.
 pub const PACK_BLOCKS_MAX: usize = 1 << 20;
+/// Longest directory of a pack that a reader accepts, in bytes; it is read whole.
+pub const PACK_DIRECTORY_BYTES_MAX: usize = 64 << 20;
 /// A pack is closed when it holds this many chunks, which bounds its directory in memory.
 pub const PACK_CHUNKS_TARGET: usize = 1 << 16;
 

@@ -85,7 +85,8 @@ impl Walk {
     fn enter(&mut self, node: &Node) -> Result<(), Error> {
         let NodeKind::Directory { tree } = &node.kind else { return Ok(()) };
         if self.levels.len() >= TREE_DEPTH_MAX || self.path.len() > PATH_BYTES_MAX {
-            return Err(Error::TooLarge { what: "depth of the tree" });
+            // No backup goes so deep.
+            return Err(Error::Damaged { what: "tree", why: "its directories are nested too deep".to_owned() });
         }
         self.levels.push(Level { nodes: TreeReader::new(tree.clone())?, path_len: self.path.len() });
         Ok(())

@@ -8,7 +8,7 @@ use crate::fields::{FieldReader, FieldWriter};
 use crate::id::{BaseId, ChunkId, checksum};
 use crate::limits::{
     BASE_ID_BYTES, BLOCK_BASES_MAX, BLOCK_BYTES_MAX, BLOCK_CHUNKS_MAX, CHUNK_BYTES_MAX, DELTA_DEPTH_MAX, ID_BYTES,
-    PACK_BLOCKS_MAX,
+    PACK_BLOCKS_MAX, PACK_DIRECTORY_BYTES_MAX,
 };
 
 const PACK_MAGIC: [u8; 8] = *b"larder/p";
@@ -300,7 +300,10 @@ pub(super) fn decode_footer(bytes: &[u8; FOOTER_BYTES], pack_bytes: u64) -> Opti
     let kind = PackKind::from_number(u8::try_from(fields.u32()?).ok()?)?;
     let directory_bytes = blocks * BLOCK_ENTRY_BYTES + chunks * CHUNK_ENTRY_BYTES + bases * BASE_ID_BYTES;
     let end = directory_offset.checked_add(directory_bytes as u64)?.checked_add(FOOTER_BYTES as u64)?;
-    let fits = end == pack_bytes && directory_offset >= HEADER_BYTES as u64 && blocks <= PACK_BLOCKS_MAX;
+    let fits = end == pack_bytes
+        && directory_offset >= HEADER_BYTES as u64
+        && blocks <= PACK_BLOCKS_MAX
+        && directory_bytes <= PACK_DIRECTORY_BYTES_MAX;
     fits.then_some(Footer { directory_offset, directory_bytes, kind, blocks, chunks, bases })
 }
 

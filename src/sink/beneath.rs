@@ -62,11 +62,24 @@ impl Existing {
             let has_them = (status.uid(), status.gid(), status.mode()) == (node.uid, node.gid, node.mode);
             return node.links > 1 && has_them;
         }
-        let user = geteuid();
+        !self.was_open_to_others(node)
+    }
+
+    /// Whether somebody may have had it open who has no right to the node: whose it was, or whom it let in.
+    #[must_use]
+    pub fn was_open_to_others(&self, node: &Node) -> bool {
+        let Self { status } = self;
         // Who is not root gives nothing to another group.
-        let group = if status.gid() == node.gid || !user.is_root() { GROUP } else { 0 };
+        let group = if status.gid() == node.gid || !geteuid().is_root() { GROUP } else { 0 };
         let kept = node.mode & (group | OTHERS);
-        self.was_trusted(node) && status.mode() & (GROUP | OTHERS) & !kept == 0
+        !self.was_trusted(node) || status.mode() & (GROUP | OTHERS) & !kept != 0
+    }
+
+    /// Whether it is still that, with the same owner and mode: a number alone may have been used again.
+    #[must_use]
+    pub fn is_still(&self, other: &Self) -> bool {
+        let of = |Self { status }: &Self| (status.identity(), status.uid(), status.gid(), status.mode());
+        of(self) == of(other)
     }
 
     /// Whether it belongs to root, to whoever restores, or to the owner of the node.
@@ -85,8 +98,11 @@ impl Existing {
         has_list || (self.status.uid() != node.uid && node.uid != 0) || node.mode & (GROUP | OTHERS) & !had != 0
     }
 
-    /// Its rights, without those that the node has not.
+    /// Its rights, without those that the node has not; of somebody else's directory only those of its user.
     pub(super) fn narrowed(&self, node: &Node) -> Mode {
+        if !self.was_trusted(node) {
+            return Mode::RWXU;
+        }
         let group = if self.status.gid() == node.gid { GROUP } else { 0 };
         Mode::RWXU | Mode::from_raw_mode(self.status.mode() & node.mode & (group | OTHERS))
     }
@@ -231,16 +247,22 @@ impl Beneath {
         special::open(&parent, name, node).map_err(|error| Error::io("open", self.show(path), error))
     }
 
-    /// Gives the file at `from` a second name at `to`, in the place of what stands there.
+    /// Gives the file at `from` a second name at `to`, in the place of what stands there. It has to be still what was restored as
+    /// `file`.
     ///
     /// # Errors
-    /// [`Error::Io`].
-    pub fn make_hard_link(&mut self, from: &[u8], to: &[u8]) -> Result<(), Error> {
+    /// [`Error::Io`]; [`Error::Unusable`] when something else stands there.
+    pub fn make_hard_link(&mut self, from: &[u8], to: &[u8], file: &Existing) -> Result<(), Error> {
         let temporary = self.temporary_path(to);
         let (from_parent, from_name) = self.parent(from)?;
         let (parent, name) = self.parent(&temporary)?;
         linkat(&from_parent, from_name, &parent, name, AtFlags::empty())
             .map_err(|errno| self.failed("link", to, errno))?;
+        let linked = Status::of_entry(&parent, name).map_err(|errno| self.failed("link", to, errno))?;
+        if !Existing::from(linked).is_still(file) {
+            let _ = unlinkat(&parent, name, AtFlags::empty());
+            return Err(self.exchanged(from));
+        }
         self.put_in_place(&temporary, to)
     }
 

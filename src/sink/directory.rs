@@ -32,12 +32,12 @@ impl Beneath {
 
     /// Prepares a directory that stands there for becoming the one of a node: nobody gets in meanwhile who will not afterwards.
     /// One of somebody else than root, the node's owner and whoever restores has another one take its place, with everything
-    /// that is in it: he may have it open. The root stays, and belongs to whoever restores until it is finished. Says
+    /// that is in it: he may have it open. So has any where it `is_fresh`. The root stays, and belongs to whoever restores until it is finished. Says
     /// which one stands there then, and which one was found.
     ///
     /// # Errors
     /// [`Error::Io`]; [`Error::Unusable`] when it is a mount or the repository.
-    pub fn take_over(&mut self, path: &[u8], node: &Node) -> Result<(Existing, Existing), Error> {
+    pub fn take_over(&mut self, path: &[u8], node: &Node, is_fresh: bool) -> Result<(Existing, Existing), Error> {
         let directory = self.directory(path)?;
         let existing = Existing::from(Status::of(&directory).map_err(|errno| self.failed("look at", path, errno))?);
         if self.is_guarded(&existing) {
@@ -58,7 +58,7 @@ impl Beneath {
         if narrowed.bits() != existing.status.mode() {
             fchmod(&directory, narrowed).map_err(failed)?;
         }
-        if is_trusted || path.is_empty() {
+        if (is_trusted && !is_fresh) || path.is_empty() {
             return Ok((existing.clone(), existing));
         }
         Ok((self.renew(path, &directory)?, existing))
@@ -100,7 +100,7 @@ impl Beneath {
         if status.identity() == identity { Ok(directory) } else { Err(self.exchanged(path)) }
     }
 
-    fn exchanged(&self, path: &[u8]) -> Error {
+    pub(super) fn exchanged(&self, path: &[u8]) -> Error {
         Error::Unusable(format!("{} was exchanged by somebody while it was restored", self.show(path)))
     }
 }
@@ -162,7 +162,7 @@ mod tests {
         with_directory(STRANGER, 0o777, |beneath, place| {
             let held = File::open(place).expect("open");
             beneath.directory(b"d/inner").expect("it is known under this path");
-            let (now, found) = beneath.take_over(b"d", &directory_of_root(0o755)).expect("root");
+            let (now, found) = beneath.take_over(b"d", &directory_of_root(0o755), false).expect("root");
             let metadata = fs::metadata(place).expect("there");
             assert_ne!(metadata.ino(), held.metadata().expect("open").ino());
             assert_eq!((metadata.uid(), metadata.mode() & 0o777, metadata.ino()), (0, 0o700, now.identity().1));
@@ -178,11 +178,11 @@ mod tests {
     #[test]
     fn nobody_gets_in_meanwhile_who_will_not_afterwards() {
         with_directory(0, 0o777, |beneath, place| {
-            beneath.take_over(b"d", &directory_of_root(0o750)).expect("root");
+            beneath.take_over(b"d", &directory_of_root(0o750), false).expect("root");
             assert_eq!(fs::metadata(place).expect("there").mode() & 0o777, 0o750);
         });
         with_directory(0, 0o700, |beneath, place| {
-            let (_, found) = beneath.take_over(b"d", &directory_of_root(0o755)).expect("root");
+            let (_, found) = beneath.take_over(b"d", &directory_of_root(0o755), false).expect("root");
             assert_eq!(fs::metadata(place).expect("there").mode() & 0o777, 0o700);
             assert!(found.would_open_to(&directory_of_root(0o755)));
             assert!(!found.would_open_to(&directory_of_root(0o700)));
@@ -193,7 +193,7 @@ mod tests {
     #[test]
     fn a_directory_that_was_exchanged_is_known() {
         with_directory(0, 0o755, |beneath, place| {
-            let (now, _) = beneath.take_over(b"d", &directory_of_root(0o755)).expect("root");
+            let (now, _) = beneath.take_over(b"d", &directory_of_root(0o755), false).expect("root");
             beneath.pin(b"d", now.identity());
             beneath.directory_as(b"d", now.identity()).expect("the same");
             fs::rename(place, place.with_file_name("e")).expect("ours");

@@ -268,7 +268,7 @@ impl Walk<'_> {
     fn entry(&mut self, name: &[u8]) -> Result<(), Stop> {
         let relative = self.path.get(self.root_len..).unwrap_or_default();
         let is_excluded = self.source.excludes.matches(Path::new(OsStr::from_bytes(relative)));
-        if name.starts_with(UNFINISHED_PREFIX) || is_excluded {
+        if is_excluded {
             return Ok(());
         }
         let around = match self.tree.directory(rooted::split(relative).0) {
@@ -289,6 +289,11 @@ impl Walk<'_> {
             Ok(node) => node,
             Err(error) => return self.failed(&error),
         };
+        // A directory of that name may be anybody's.
+        if name.starts_with(UNFINISHED_PREFIX) && !node.is_directory() {
+            self.visitor.note(format!("left out {}: a restore has left it unfinished", self.show()));
+            return Ok(());
+        }
         if node.is_directory() && self.source.forbidden.has(status.identity()) {
             self.visitor.note(format!("left out {}: it is the repository", self.show()));
             return Ok(());
@@ -328,10 +333,11 @@ impl Walk<'_> {
         let path = self.path.get(self.root_len..).unwrap_or_default();
         let names = self.tree.directory(path).and_then(|directory| {
             let is_cache = !self.source.with_caches && is_tagged_cache(directory.as_fd());
-            if is_cache { Ok(Vec::new().into_iter()) } else { sorted_names(&directory) }
+            if is_cache { Ok(None) } else { sorted_names(&directory).map(Some) }
         });
         match names {
-            Ok(names) => level.names = names,
+            Ok(Some(names)) => level.names = names,
+            Ok(None) => self.visitor.note(format!("left out what is in {}: it has a CACHEDIR.TAG", self.show())),
             Err(errno) => self.failed(&explain(errno))?,
         }
         self.levels.push(level);

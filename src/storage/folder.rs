@@ -129,8 +129,8 @@ impl Folder {
             None => format!("others than its owner may write to it (mode {:o})", status.mode()),
         };
         let why = format!(
-            "{what}: whoever could write to a repository has its next restore write what he likes; make another one, or use \
-             --trust-files where you know that nobody has"
+            "{what}: whoever could write to a repository has its next restore write what he likes; `chown -R` or --trust-files only where \
+             you know that nobody has"
         );
         Err(io::Error::new(io::ErrorKind::PermissionDenied, why))
     }

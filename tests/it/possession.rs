@@ -1,14 +1,17 @@
 //! What somebody has open, has put in the place of something else, or can exchange, when root restores or cleans up.
 
 use std::fs::{self, OpenOptions, Permissions};
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
+use std::os::unix::net::UnixListener;
 use std::path::Path;
+use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::{CWD, Mode, RenameFlags, mkfifoat, renameat_with};
 
 use super::strangers::{as_stranger, own};
-use super::support::{DAMAGE, PARTIAL, Run, System, is_root};
+use super::support::{DAMAGE, PARTIAL, Run, System, is_root, noise};
 
 /// A user who has no name.
 const STRANGER: u32 = super::strangers::STRANGER;
@@ -189,4 +192,157 @@ fn what_others_own_in_a_repository_is_not_believed() {
     let run = system.run(&["restore", "latest", "--force"]);
     assert_ne!(run.code, Some(0), "{run:?}");
     run.says(&format!("user {STRANGER}"));
+}
+
+fn identity(path: &Path) -> (u64, u32, u32) {
+    let metadata = fs::symlink_metadata(path).expect("it is there");
+    (metadata.ino(), metadata.uid(), metadata.mode() & 0o7777)
+}
+
+/// What lies deeper in a private directory of root was shown to whoever had renamed it to one that was open.
+#[test]
+fn a_directory_is_opened_to_nobody_while_anything_below_is_not_of_the_snapshot() {
+    if !is_root() {
+        return;
+    }
+    let system = System::new();
+    system.write("models/d/sub/file", "x");
+    system.write("models/private/sub/secret", "a secret");
+    for (path, uid, mode) in [("", STRANGER, 0o755), ("/d", STRANGER, 0o755), ("/private", 0, 0o700)] {
+        set(&system.path(format!("models{path}")), uid, mode);
+    }
+    system.ok(&["create"]);
+    fs::rename(system.path("models/d"), system.path("models/other")).expect("he may");
+    fs::rename(system.path("models/private"), system.path("models/d")).expect("he may");
+    let run = system.run(&["restore", "latest", "--force", "--no-snapshot", "--keep-extra"]);
+    run.ended(PARTIAL).says("models/d").says("others would get at it");
+    let (_, uid, mode) = identity(&system.path("models/d"));
+    assert_eq!((uid, mode), (0, 0o700));
+    assert_eq!(system.read("models/d/sub/secret"), b"a secret");
+}
+
+/// Below a directory that was open and is closed, whoever had a directory, file or pipe open kept it.
+#[test]
+fn nothing_below_a_directory_that_was_open_is_kept() {
+    if !is_root() {
+        return;
+    }
+    let system = System::new();
+    system.write("models/private/keys/key", "a secret");
+    system.write("models/private/script", "a script");
+    mkfifoat(CWD, system.path("models/private/pipe"), Mode::RUSR).expect("a pipe");
+    let paths = ["models/private/keys", "models/private/script", "models/private/pipe"].map(|path| system.path(path));
+    for (path, mode) in paths.iter().zip([0o755, 0o777, 0o666]) {
+        set(path, 0, mode);
+    }
+    set(&system.path("models/private"), 0, 0o700);
+    system.ok(&["create"]);
+    set(&system.path("models/private"), 0, 0o755);
+    let held: Vec<_> = paths.iter().map(|path| (path, identity(path))).collect();
+    system.ok(&["restore", "latest", "--force", "--no-snapshot"]);
+    for (path, before) in held {
+        let now = identity(path);
+        assert_ne!(now.0, before.0, "{}", path.display());
+        assert_eq!((now.1, now.2), (before.1, before.2), "{}", path.display());
+    }
+    assert_eq!(system.read("models/private/keys/key"), b"a secret");
+}
+
+/// The second name of a file in root's directory was made of whatever stood under the first one by then.
+#[test]
+fn a_second_name_is_that_of_what_was_restored() {
+    if !is_root() {
+        return;
+    }
+    let system = System::new();
+    system.write("models/a/first", "of root");
+    system.write("models/m/many", noise(3 << 20, 5));
+    fs::create_dir(system.path("models/z")).expect("ours");
+    fs::hard_link(system.path("models/a/first"), system.path("models/z/second")).expect("ours");
+    set(&system.path("models/a"), STRANGER, 0o755);
+    system.ok(&["create"]);
+    let (first, second) = (system.path("models/a/first"), system.path("models/z/second"));
+    for _ in 0..RACES {
+        fs::remove_file(&second).expect("ours");
+        fs::remove_dir_all(system.path("models/m")).expect("ours");
+        let ended = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let own = system.path("models/a/own");
+                while !ended.load(Ordering::Relaxed) {
+                    fs::write(&own, "not of root").expect("he may");
+                    set(&own, STRANGER, 0o755);
+                    let _ = fs::rename(&own, &first);
+                }
+            });
+            system.run(&["restore", "latest", "--force", "--no-snapshot", "--keep-extra"]);
+            ended.store(true, Ordering::Relaxed);
+        });
+        if let Ok(bytes) = fs::read(&second) {
+            assert_eq!((bytes, identity(&second).1), (b"of root".to_vec(), 0));
+        } else {
+            fs::write(&second, "of root").expect("ours");
+        }
+    }
+}
+
+/// A directory of root that somebody had renamed as a restore calls its own was in no backup, and removed by the next restore.
+#[test]
+fn a_directory_named_like_an_unfinished_one_is_saved() {
+    let system = System::with_model("mine");
+    system.write("models/.larder-restore-1-1/file", "x");
+    system.write("models/.larder-restore-1-2", "half of a file");
+    let run = system.run(&["create"]);
+    run.ended(0).says("left out").says(".larder-restore-1-2");
+    let list = system.json(&["ls", "--recursive", "latest"]).to_string();
+    assert!(list.contains(".larder-restore-1-1/file") && !list.contains(".larder-restore-1-2"), "{list}");
+}
+
+/// What had come there since the live state was saved was removed, and nobody had it.
+#[test]
+fn what_came_after_it_was_saved_is_not_removed() {
+    let system = System::with_model("mine");
+    system.write("larder.toml", "[directories]\nmodels = { path = \"models\", exclude = [\"/kept\"] }\n");
+    system.write("models/kept/state", "in no backup");
+    system.write("models/extra", "x");
+    let name = system.create();
+    fs::remove_file(system.path("models/extra")).expect("ours");
+    system.write("models/old", "x");
+    let mut command = system.command(&["restore", &name, "--force"]);
+    // It is renamed when the safety snapshot stands.
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the binary runs");
+    let mut said = BufReader::new(child.stderr.take().expect("piped"));
+    let mut line = String::new();
+    while !line.contains("What is replaced is saved as") {
+        line.clear();
+        if said.read_line(&mut line).expect("it says") == 0 {
+            break;
+        }
+    }
+    let renamed = fs::rename(system.path("models/kept"), system.path("models/moved")).is_ok();
+    std::io::copy(&mut said, &mut std::io::sink()).expect("it says");
+    child.wait().expect("it ends");
+    assert!(renamed && !system.exists("models/old"));
+    let state = ["models/moved/state", "models/kept/state"].into_iter().find(|path| system.exists(path));
+    assert!(state.is_some(), "it is gone");
+}
+
+/// Whoever listened where a program of root's would, was taken for it.
+#[test]
+fn a_socket_of_somebody_else_goes() {
+    if !is_root() {
+        return;
+    }
+    let system = System::with_model("mine");
+    let path = system.path("models/socket");
+    drop(UnixListener::bind(&path).expect("a socket"));
+    set(&path, 0, 0o600);
+    system.ok(&["create"]);
+    system.ok(&["restore", "latest", "--force", "--no-snapshot"]);
+    assert!(path.exists(), "root's own stays");
+    fs::remove_file(&path).expect("he may");
+    drop(UnixListener::bind(&path).expect("a socket"));
+    set(&path, STRANGER, 0o777);
+    system.ok(&["restore", "latest", "--force", "--no-snapshot"]);
+    assert!(!path.exists());
 }

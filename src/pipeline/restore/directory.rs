@@ -14,6 +14,16 @@ use crate::pipeline::Error;
 use crate::rooted::join;
 use crate::sink::Existing;
 
+/// Whether somebody will get at what is left in a directory who did not before.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Exposure {
+    No,
+    /// Because a directory around it is opened to him.
+    Within,
+    /// Because it is.
+    Opened,
+}
+
 /// A directory that is being restored.
 pub(super) struct OpenDirectory {
     node: Node,
@@ -21,13 +31,25 @@ pub(super) struct OpenDirectory {
     pub(super) extra: BTreeSet<Vec<u8>>,
     /// Whether these are removed.
     removes: bool,
-    /// Whether somebody will get at what is left in it who did not before.
-    is_opened: bool,
+    exposure: Exposure,
+    /// Whether somebody may have had it open who has no right to it, or a directory around it: nothing that stands in it is kept as it
+    /// is, because he may have that open too.
+    pub(super) is_fresh: bool,
     /// Device and inode; `None` where nothing is changed.
     identity: Option<(u64, u64)>,
 }
 
+/// Who is not root gives nothing away.
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
 impl TreeRestore<'_> {
+    /// Whether nothing that stands in the current directory is kept as it is.
+    pub(super) fn is_fresh(&self) -> bool {
+        self.open.last().is_some_and(|open| open.is_fresh)
+    }
+
     pub(super) fn enter(
         &mut self,
         path: &[u8],
@@ -38,7 +60,11 @@ impl TreeRestore<'_> {
         let at_root = path.is_empty();
         let stands = if at_root { self.beneath.is_some() } else { existing.is_some_and(Existing::is_directory) };
         let removes = stands && self.options.make_equal && (at_root || !self.is_left_out(path, existing));
-        let (mut extra, mut identity, mut is_opened) = (BTreeSet::new(), None, false);
+        let (mut extra, mut identity, mut is_fresh) = (BTreeSet::new(), None, self.is_fresh());
+        let mut exposure = match self.open.last().map_or(Exposure::No, |open| open.exposure) {
+            Exposure::No => Exposure::No,
+            Exposure::Within | Exposure::Opened => Exposure::Within,
+        };
         if !stands {
             result.written += 1;
         }
@@ -46,8 +72,11 @@ impl TreeRestore<'_> {
             result.touched = true;
             let beneath = self.beneath()?;
             let directory = if stands {
-                let (directory, found) = beneath.take_over(path, &node)?;
-                is_opened = found.would_open_to(&node);
+                let (directory, found) = beneath.take_over(path, &node, is_fresh)?;
+                if is_root() && found.would_open_to(&node) {
+                    exposure = Exposure::Opened;
+                }
+                is_fresh |= is_root() && found.was_open_to_others(&node);
                 directory
             } else {
                 if existing.is_some() {
@@ -58,10 +87,10 @@ impl TreeRestore<'_> {
             beneath.pin(path, directory.identity());
             identity = Some(directory.identity());
         }
-        if removes || is_opened {
+        if stands && (removes || exposure != Exposure::No) {
             extra.extend(self.beneath()?.names(path)?);
         }
-        self.open.push(OpenDirectory { node, extra, removes, is_opened, identity });
+        self.open.push(OpenDirectory { node, extra, removes, exposure, is_fresh, identity });
         Ok(())
     }
 
@@ -86,7 +115,7 @@ impl TreeRestore<'_> {
         open: OpenDirectory,
         result: &mut ComponentRestore,
     ) -> Result<(), Error> {
-        let OpenDirectory { node, extra, removes, is_opened, identity } = open;
+        let OpenDirectory { node, extra, removes, exposure, identity, .. } = open;
         let attributes = self.attributes;
         result.touched = true;
         let beneath = self.beneath.as_mut().ok_or_else(missing_target)?;
@@ -99,7 +128,13 @@ impl TreeRestore<'_> {
             result.removed += u64::from(is_removed);
             is_left |= !is_removed;
         }
-        if is_opened && is_left {
+        if is_left {
+            self.left.push(path.to_vec());
+        }
+        let is_below = |left: &Vec<u8>| {
+            path.is_empty() || left.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
+        };
+        if exposure == Exposure::Opened && self.left.iter().any(is_below) {
             let (shown, Node { uid, gid, mode, .. }) = (beneath.show(path), node);
             return Err(Error::Refused(format!(
                 "{shown} holds what the snapshot does not have there, and others would get at it: it did not get its owner \

@@ -40,9 +40,6 @@ impl TreeRestore<'_> {
                     let finished = cleared.and_then(|()| self.finish_file(&path, &temporary, &node, &file, result));
                     if finished.is_err() {
                         self.drop_temporary(&temporary);
-                        if node.links > 1 {
-                            self.failed_links.insert(path.clone());
-                        }
                         result.written -= 1;
                         result.bytes_written -= node.size_bytes;
                     }
@@ -50,12 +47,8 @@ impl TreeRestore<'_> {
                 }
                 _ if is_interrupted => continue,
                 Waiting::Link { first, path } => {
-                    let linked = if self.failed_links.contains(&first) {
-                        Err(Error::Refused(format!("the file that it is linked to failed: {}", show_path(&first))))
-                    } else {
-                        result.touched = true;
-                        self.make_link(&first, &path)
-                    };
+                    result.touched = true;
+                    let linked = self.make_link(&first, &path);
                     (path, linked)
                 }
                 Waiting::Directory { path, open } => {
@@ -66,6 +59,7 @@ impl TreeRestore<'_> {
             if let Err(error) = finished {
                 result.damaged |= error.is_damage();
                 fail(result, &path, &with_causes(&error));
+                self.left.push(path);
             }
         }
     }
@@ -88,13 +82,16 @@ impl TreeRestore<'_> {
         file.check()?;
         let failures = self.attributes.apply(file.target.file(), node);
         note_not_set(result, path, failures);
-        Ok(self.beneath()?.put_in_place(temporary, path)?)
+        self.beneath()?.put_in_place(temporary, path)?;
+        self.note_first(path, node, file.target.file())
     }
 
     fn make_link(&mut self, first: &[u8], path: &[u8]) -> Result<(), Error> {
+        let failed = || Error::Refused(format!("the file that it is linked to failed: {}", show_path(first)));
+        let file = self.first_files.get(first).cloned().ok_or_else(failed)?;
         if self.look(path)?.as_ref().is_some_and(Existing::is_directory) {
             self.clear(path)?;
         }
-        Ok(self.beneath()?.make_hard_link(first, path)?)
+        Ok(self.beneath()?.make_hard_link(first, path, &file)?)
     }
 }

@@ -87,6 +87,8 @@ pub struct RestoreOptions {
     pub jobs: usize,
     /// Let code of roles that are no superusers, and of whoever wrote an imported dump, run with all rights of who restores.
     pub trusts_code: bool,
+    /// When what is replaced began to be saved, in microseconds since 1970: what came there later is not removed.
+    pub saved_at: Option<i64>,
 }
 
 /// What was done with one component.
@@ -214,8 +216,9 @@ fn restore_component(
                     component.name
                 )));
             }
+            let saved_at = options.saved_at;
             let options = tree_options(is_made_equal(component, options, result));
-            let target = Target { root: folder, trust, left_out: LeftOut::new(excludes.clone()) };
+            let target = Target { root: folder, trust, left_out: LeftOut::new(excludes.clone()).saved_at(saved_at) };
             TreeRestore::live(repository, target, options, lost)?.run(component, root, result, progress)
         }
         Destination::Folder { folder, trust } => {

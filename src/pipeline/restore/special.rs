@@ -18,7 +18,7 @@ impl TreeRestore<'_> {
         let same = match (&node.kind, existing) {
             (_, None) => false,
             (NodeKind::Symlink { target }, Some(_)) => self.beneath()?.link_target(path)?.as_ref() == Some(&target.0),
-            (_, Some(existing)) => existing.is_same_special(node) && existing.may_become(node),
+            (_, Some(existing)) => existing.is_same_special(node) && existing.may_become(node) && !self.is_fresh(),
         };
         result.unchanged += u64::from(same);
         result.written += u64::from(!same);
@@ -34,30 +34,48 @@ impl TreeRestore<'_> {
         if same {
             let special = beneath.open_special(path, node)?;
             note_not_set(result, path, attributes.apply_special(&special, node));
-            return Ok(());
+            return self.note_first(path, node, &special);
         }
         let temporary = beneath.temporary_special(path, node)?;
         let placed = beneath.open_special(&temporary, node).and_then(|special| {
             let failures = attributes.apply_special(&special, node);
-            beneath.put_in_place(&temporary, path).map(|()| failures)
+            beneath.put_in_place(&temporary, path).map(|()| (failures, special))
         });
         if placed.is_err() {
             // The error that led here is the one to tell.
             let _ = beneath.remove(&temporary);
         }
-        note_not_set(result, path, placed?);
-        Ok(())
+        let (failures, special) = placed?;
+        note_not_set(result, path, failures);
+        self.note_first(path, node, &special)
+    }
+
+    /// Takes away what somebody else has put where a program of the node's owner listens.
+    pub(super) fn clear_socket(
+        &mut self,
+        path: &[u8],
+        node: &Node,
+        existing: Option<&Existing>,
+        result: &mut ComponentRestore,
+    ) -> Result<(), Error> {
+        let is_strange = |existing: &Existing| !existing.is_directory() && existing.was_open_to_others(node);
+        if self.options.dry_run || !existing.is_some_and(is_strange) {
+            return Ok(());
+        }
+        result.removed += 1;
+        Ok(self.beneath()?.remove(path)?)
     }
 
     pub(super) fn link(&mut self, first: Vec<u8>, path: &[u8], result: &mut ComponentRestore) -> Result<(), Error> {
-        let identity = |existing: Option<Existing>| existing.map(|existing| existing.identity());
-        let (first_identity, here) = (identity(self.look(&first)?), identity(self.look(path)?));
-        // A first name whose file is still being written will be another inode.
-        let being_filled = self.filling.iter().flat_map(|group| &group.waiting);
-        let being_written = being_filled
-            .chain(&self.waiting)
-            .any(|waiting| matches!(waiting, Waiting::File { path, .. } if *path == first));
-        if here.is_some() && here == first_identity && !being_written {
+        let here = self.look(path)?;
+        let is_linked = if self.options.dry_run {
+            let first = self.look(&first)?;
+            matches!((here, first), (Some(here), Some(first)) if here.identity() == first.identity())
+        } else {
+            // A first name whose file is still being written will be another inode.
+            matches!((here, self.first_files.get(&first)), (Some(here), Some(first)) if here.is_still(first))
+        };
+        if is_linked {
             result.unchanged += 1;
             return Ok(());
         }

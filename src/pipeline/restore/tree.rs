@@ -3,7 +3,8 @@
 //! Entries are visited in order; files are collected into groups, filled together while the next groups are collected, and
 //! then put in place one by one, with the directories around them finished last.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use super::compare::same_content;
@@ -21,6 +22,7 @@ use crate::pipeline::Error;
 use crate::pipeline::presence::LostPath;
 use crate::progress::{self, Progress};
 use crate::repo::{ChunkReader, Repository};
+use crate::rooted::Status;
 use crate::sink::{self, Attributes, Beneath, Existing, FileTarget};
 
 /// Most entries that wait for their group.
@@ -65,8 +67,10 @@ pub(super) struct TreeRestore<'a> {
     pub(super) filling: VecDeque<Group>,
     /// What a backup leaves out is never removed.
     pub(super) left_out: LeftOut,
-    /// Files with several names whose first one could not be restored.
-    pub(super) failed_links: HashSet<Vec<u8>>,
+    /// Paths of what could not be restored, and of directories with something that the snapshot does not have there.
+    pub(super) left: Vec<Vec<u8>>,
+    /// What stands under the first name of each file with several, once it is as it should be.
+    pub(super) first_files: HashMap<Vec<u8>, Existing>,
     /// Where the first name of each file with several names was restored.
     names: FirstNames,
 }
@@ -129,7 +133,8 @@ impl<'a> TreeRestore<'a> {
             open_files: 0,
             filling: VecDeque::new(),
             left_out: target.left_out,
-            failed_links: HashSet::new(),
+            left: Vec::new(),
+            first_files: HashMap::new(),
             names: FirstNames::default(),
         })
     }
@@ -173,8 +178,8 @@ impl<'a> TreeRestore<'a> {
                 Ok(Some(Step::Entry(node))) => {
                     if self.lost.contains(walk.path()) {
                         result.damaged = true;
-                        fail(result, walk.path(), "its data is lost: `larder verify` says more");
-                        self.keep(walk.path());
+                        let path = self.target_path(walk.path(), name);
+                        self.give_up((walk.path(), path), "its data is lost: `larder verify` says more", result);
                         if node.is_directory() {
                             walk.skip();
                         }
@@ -192,13 +197,13 @@ impl<'a> TreeRestore<'a> {
                             continue;
                         }
                         result.damaged |= error.is_damage();
-                        fail(result, walk.path(), &with_causes(&error));
-                        self.keep(walk.path());
+                        self.give_up((walk.path(), path), &with_causes(&error), result);
                     }
                 }
                 Err(error) => {
                     result.damaged |= error.is_damage();
                     fail(result, walk.path(), &with_causes(&error));
+                    self.left.push(self.target_path(walk.path(), name));
                     // What the walk has left because it cannot be read is left as it is.
                     self.open.truncate(walk.depth());
                 }
@@ -211,6 +216,7 @@ impl<'a> TreeRestore<'a> {
         while !self.filling.is_empty() {
             self.finish_group(result, progress);
         }
+        result.notes.extend(self.left_out.note());
         progress::check(progress)?;
         result.bytes_decoded += self.reader.decoded_bytes();
         match &self.beneath {
@@ -249,6 +255,13 @@ impl<'a> TreeRestore<'a> {
             Some(_) => walk_path.to_vec(),
             None => walk_path.get(name.len() + 1..).unwrap_or_default().to_vec(),
         }
+    }
+
+    /// Says why an entry, by its path in the walk and below the root, is not restored.
+    fn give_up(&mut self, (walk_path, path): (&[u8], Vec<u8>), why: &str, result: &mut ComponentRestore) {
+        fail(result, walk_path, why);
+        self.keep(walk_path);
+        self.left.push(path);
     }
 
     /// An entry of the snapshot that cannot be restored is no reason to remove what stands in its place.
@@ -315,6 +328,7 @@ impl<'a> TreeRestore<'a> {
                 restored?;
             }
             NodeKind::Socket => {
+                self.clear_socket(path, &node, existing.as_ref(), result)?;
                 result
                     .notes
                     .push(format!("{}: a socket is made by the program that listens on it", show_path(walk_path)));
@@ -338,6 +352,7 @@ impl<'a> TreeRestore<'a> {
             let (file, opened) = self.beneath()?.open_file(path)?;
             if opened.is_file_of(node.size_bytes)
                 && opened.may_become(node)
+                && !self.is_fresh()
                 && same_content(&mut self.reader, ids, &file, node)?
             {
                 result.unchanged += 1;
@@ -346,6 +361,7 @@ impl<'a> TreeRestore<'a> {
                     result.touched = true;
                     let failures = self.attributes.apply(&file, node);
                     note_not_set(result, path, failures);
+                    self.note_first(path, node, &file)?;
                 }
                 return Ok(());
             }
@@ -360,6 +376,15 @@ impl<'a> TreeRestore<'a> {
             self.beneath()?.remove(path)?;
         }
         self.write_file((path, in_the_way), node, result, progress)
+    }
+
+    /// Remembers what has the first of several names.
+    pub(super) fn note_first(&mut self, path: &[u8], node: &Node, file: impl AsFd) -> Result<(), Error> {
+        if node.links > 1 {
+            let status = Status::of(file).map_err(|errno| sink::Error::io("look at", show_path(path), errno))?;
+            self.first_files.insert(path.to_vec(), status.into());
+        }
+        Ok(())
     }
 
     /// Takes away the directory that stands where something else is to be, unless a backup leaves out some of it.

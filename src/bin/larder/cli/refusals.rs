@@ -56,7 +56,15 @@ pub(super) fn tell(found: &[Refused], base: &Path) -> Exit {
             continue;
         }
         error(&refusal.to_string());
-        advice(&format!("`{mend}` if it is as it should be, or --trust-files"));
+        match (what, refusal.owner()) {
+            (Believed::Repository, Some(_)) => {
+                let mend = mend.replacen("chown", "chown -R", 1);
+                advice(&format!(
+                    "`{mend}` only if nobody else could write to it: the next restore writes what is in it; or --trust-files"
+                ));
+            }
+            _ => advice(&format!("`{mend}` if it is as it should be, or --trust-files")),
+        }
         match what {
             Believed::Configuration | Believed::Repository => exit = Exit::Usage,
             Believed::Directory(_) if exit == Exit::Done => exit = Exit::Partial,
