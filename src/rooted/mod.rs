@@ -4,6 +4,7 @@
 //! other mount (`openat2`). The directories around the last path stay open, a bounded number of them, so that walking a tree
 //! costs one step for each entry however deep it is.
 
+mod access_list;
 mod descent;
 mod guarded;
 mod mounts;
@@ -19,6 +20,7 @@ use std::sync::{Arc, OnceLock};
 use rustix::fs::{Dir, Mode, OFlags, ResolveFlags, openat, openat2};
 use rustix::io::{Errno, Result};
 
+pub use access_list::access_list;
 pub use descent::{Descent, Step};
 pub use guarded::Guarded;
 pub use mounts::{is_local_mount, is_mount_point, is_on_local_disk, mounts_below};

@@ -8,7 +8,7 @@ use std::ffi::OsString;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
@@ -16,6 +16,7 @@ use std::sync::Arc;
 use rustix::fs::{CWD, FileType, Mode, OFlags, mkdirat, openat, readlinkat};
 use rustix::io::Errno;
 
+use super::access_list::{access_list, lets_write};
 use super::{Guarded, Status, open_directory};
 
 /// Most links on the way to a file, as the kernel has it.
@@ -123,6 +124,7 @@ impl Trust {
             return Err(not_regular(path));
         }
         self.check(path, &status)?;
+        self.check_list(path, &status, &found)?;
         reopen(path, &found)
     }
 
@@ -171,6 +173,19 @@ impl Trust {
         }
         if !self.everybody && is_writable(status.uid()) {
             return Err(Refusal::Writable { path: path.to_owned(), mode });
+        }
+        Ok(())
+    }
+
+    /// Refuses what an access control list lets others write to, of which this is a descriptor.
+    ///
+    /// # Errors
+    /// [`Refusal::Writable`].
+    pub fn check_list(&self, path: &Path, status: &Status, file: impl AsFd) -> Result<(), Refusal> {
+        // A mode without rights of the group has none behind it.
+        let may_let = !self.everybody && status.mode() & WRITABLE_BY_GROUP != 0;
+        if may_let && lets_write(&access_list(file), |uid| self.believes(uid)) {
+            return Err(Refusal::Writable { path: path.to_owned(), mode: status.mode() });
         }
         Ok(())
     }

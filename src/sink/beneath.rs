@@ -1,7 +1,7 @@
 //! A directory that nothing written through it can leave: through no link, onto no other mount.
 
 use std::fs::File;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use rustix::process::geteuid;
 
 use super::{Error, special};
 use crate::model::{Node, NodeKind, show_path};
-use crate::rooted::{Descent, Guarded, RootedDir, Status, Step, Trust, explain, join, split};
+use crate::rooted::{Descent, Guarded, RootedDir, Status, Step, Trust, access_list, explain, join, split};
 use crate::source::UNFINISHED_PREFIX;
 
 /// Rights of the group, and of all others.
@@ -25,15 +25,26 @@ const OTHERS: u32 = 0o007;
 #[derive(Debug, Clone)]
 pub struct Existing {
     pub(super) status: Status,
+    /// Whether an access control list gave others rights to it that the node's does not.
+    has_other_list: bool,
 }
 
 impl From<Status> for Existing {
     fn from(status: Status) -> Self {
-        Self { status }
+        Self { status, has_other_list: false }
     }
 }
 
 impl Existing {
+    /// The same, with what its access control list says beside that of the node. This is a descriptor of it.
+    #[must_use]
+    pub fn with_list(mut self, file: impl AsFd, node: &Node) -> Self {
+        let list = access_list(file);
+        let wanted = node.xattrs.iter().find(|xattr| *xattr.name == *b"system.posix_acl_access");
+        self.has_other_list = !list.is_empty() && wanted.is_none_or(|wanted| *wanted.value != *list);
+        self
+    }
+
     /// Whether it is a directory.
     #[must_use]
     pub fn is_directory(&self) -> bool {
@@ -57,10 +68,10 @@ impl Existing {
     /// the owner that it gets, and nobody may lose a right to it.
     #[must_use]
     pub fn may_become(&self, node: &Node) -> bool {
-        let Self { status } = self;
+        let Self { status, has_other_list } = self;
         if status.links() > 1 {
             let has_them = (status.uid(), status.gid(), status.mode()) == (node.uid, node.gid, node.mode);
-            return node.links > 1 && has_them;
+            return node.links > 1 && has_them && !has_other_list;
         }
         !self.was_open_to_others(node)
     }
@@ -68,17 +79,17 @@ impl Existing {
     /// Whether somebody may have had it open who has no right to the node: whose it was, or whom it let in.
     #[must_use]
     pub fn was_open_to_others(&self, node: &Node) -> bool {
-        let Self { status } = self;
+        let Self { status, has_other_list } = self;
         // Who is not root gives nothing to another group.
         let group = if status.gid() == node.gid || !geteuid().is_root() { GROUP } else { 0 };
         let kept = node.mode & (group | OTHERS);
-        !self.was_trusted(node) || status.mode() & (GROUP | OTHERS) & !kept != 0
+        *has_other_list || !self.was_trusted(node) || status.mode() & (GROUP | OTHERS) & !kept != 0
     }
 
     /// Whether it is still that, with the same owner and mode: a number alone may have been used again.
     #[must_use]
     pub fn is_still(&self, other: &Self) -> bool {
-        let of = |Self { status }: &Self| (status.identity(), status.uid(), status.gid(), status.mode());
+        let of = |Self { status, .. }: &Self| (status.identity(), status.uid(), status.gid(), status.mode());
         of(self) == of(other)
     }
 
@@ -100,7 +111,7 @@ impl Existing {
 
     /// Its rights, without those that the node has not; of somebody else's directory only those of its user.
     pub(super) fn narrowed(&self, node: &Node) -> Mode {
-        if !self.was_trusted(node) {
+        if self.has_other_list || !self.was_trusted(node) {
             return Mode::RWXU;
         }
         let group = if self.status.gid() == node.gid { GROUP } else { 0 };
@@ -179,7 +190,7 @@ impl Beneath {
     /// [`Error::Io`].
     pub fn look(&mut self, path: &[u8]) -> Result<Option<Existing>, Error> {
         match self.tree.status(path) {
-            Ok(status) => Ok(Some(Existing { status })),
+            Ok(status) => Ok(Some(Existing::from(status))),
             Err(Errno::NOENT) => Ok(None),
             Err(errno) => Err(self.failed("look at", path, errno)),
         }
@@ -291,7 +302,7 @@ impl Beneath {
         let Some(mut descent) = self.descend(path)? else { return Ok(()) };
         while let Some(step) = self.next_step(&mut descent)? {
             match step {
-                Step::Entry(status) if self.is_guarded(&Existing { status }) => {
+                Step::Entry(status) if self.is_guarded(&Existing::from(status)) => {
                     let shown = self.show(descent.path());
                     let why = "is a mount or the repository, and is left as it is";
                     return Err(Error::Unusable(format!("{shown} {why}")));
@@ -331,7 +342,7 @@ impl Beneath {
     /// [`Error::Io`].
     pub fn open_file(&mut self, path: &[u8]) -> Result<(File, Existing), Error> {
         let opened = self.tree.open_file(path).map_err(|error| Error::io("open", self.show(path), error));
-        opened.map(|(file, status)| (file, Existing { status }))
+        opened.map(|(file, status)| (file, Existing::from(status)))
     }
 
     /// The directory at a path, opened.

@@ -49,6 +49,7 @@ impl Beneath {
         if !geteuid().is_root() {
             return Ok((existing.clone(), existing));
         }
+        let existing = existing.with_list(&directory, node);
         let failed = |errno| Error::io("change the rights of", self.show(path), explain(errno));
         let narrowed = existing.narrowed(node);
         let is_trusted = existing.was_trusted(node);

@@ -101,6 +101,7 @@ impl Folder {
         let directory = self.trust.open_directory(&self.path)?;
         let status = Status::of(&directory)?;
         self.trust.check(&self.path, &status)?;
+        self.trust.check_list(&self.path, &status, &directory)?;
         let is_of_other = rustix::process::geteuid().is_root() && status.uid() != 0;
         let owner = is_of_other.then(|| (Uid::from_raw(status.uid()), Gid::from_raw(status.gid())));
         Ok(self.opened.get_or_init(|| Root { directory, owner }))
@@ -110,7 +111,7 @@ impl Folder {
         let opened =
             open_beneath(&self.root()?.directory, path.as_bytes(), flags | OFlags::NONBLOCK | OFlags::CLOEXEC)?;
         let status = Status::of(&opened)?;
-        self.check(&status)?;
+        self.check(&status, &opened)?;
         Ok((opened, status))
     }
 
@@ -119,8 +120,9 @@ impl Folder {
     }
 
     /// Whoever could write to a repository, or could exchange what is in it, has put into it what he likes.
-    fn check(&self, status: &Status) -> Result<(), io::Error> {
-        let refusal = match self.trust.check(&self.path, status) {
+    fn check(&self, status: &Status, opened: &OwnedFd) -> Result<(), io::Error> {
+        let checked = self.trust.check(&self.path, status);
+        let refusal = match checked.and_then(|()| self.trust.check_list(&self.path, status, opened)) {
             Ok(()) => return Ok(()),
             Err(refusal) => refusal,
         };

@@ -346,3 +346,66 @@ fn a_socket_of_somebody_else_goes() {
     system.ok(&["restore", "latest", "--force", "--no-snapshot"]);
     assert!(!path.exists());
 }
+
+/// A list of access stands behind the rights of the group: a file whose mode was that of the snapshot was kept by whoever it let in, and
+/// so was what lies in a directory that it opened.
+#[test]
+fn what_an_access_control_list_opened_is_replaced() {
+    if !is_root() {
+        return;
+    }
+    let system = System::new();
+    system.write("models/program", "a program");
+    system.write("models/private/keys/key", "a secret");
+    let [program, private, keys] =
+        ["program", "private", "private/keys"].map(|path| system.path(format!("models/{path}")));
+    set(&program, 0, 0o660);
+    set(&private, 0, 0o750);
+    system.ok(&["create"]);
+    for (rights, path) in [("rw", &program), ("rx", &private)] {
+        let list = format!("u:{STRANGER}:{rights}");
+        let set = std::process::Command::new("setfacl").args(["-m", &list]).arg(path).status();
+        assert!(set.expect("setfacl, as tests/run installs it").success());
+    }
+    let held = [&program, &private, &keys].map(|path| (path, identity(path)));
+    system.ok(&["restore", "latest", "--force", "--no-snapshot"]);
+    for (path, before) in held {
+        let now = identity(path);
+        assert_eq!((now.1, now.2), (before.1, before.2), "{}", path.display());
+        assert!(now.0 != before.0 || path == &private, "{}", path.display());
+    }
+    assert_eq!(system.read("models/private/keys/key"), b"a secret");
+
+    system.write("larder.toml", "");
+    let toml = system.path("larder.toml");
+    for path in [&toml, &system.path("backups")] {
+        let list = format!("u:{STRANGER}:rwx");
+        let set = std::process::Command::new("setfacl").args(["-m", &list]).arg(path).status();
+        assert!(set.expect("setfacl").success());
+        system.run(&["create"]).ended(2).says("others than its owner may write to");
+        let unset = std::process::Command::new("setfacl").arg("-b").arg(path).status();
+        assert!(unset.expect("setfacl").success());
+        fs::set_permissions(path, Permissions::from_mode(0o700)).expect("ours");
+    }
+    system.ok(&["create"]);
+}
+
+/// Below a directory that is excluded now, and that the snapshot has, what was new was removed; the safety snapshot had none of it.
+#[test]
+fn nothing_is_removed_below_what_backups_leave_out_now() {
+    for tag in [false, true] {
+        let system = System::with_model("mine");
+        system.write("models/my/sub/deep/file", "x");
+        let name = system.create();
+        if tag {
+            system.write("models/my/CACHEDIR.TAG", "Signature: 8a477f597d28d172789f06886806bc55\n");
+        } else {
+            system.write("larder.toml", "[directories]\nmodels = { path = \"models\", exclude = [\"/my\"] }\n");
+        }
+        system.write("models/my/sub/new", "in no backup");
+        system.write("models/my/sub/deep/new", "in no backup");
+        let run = system.run(&["restore", &name, "--force"]);
+        run.ended(0).says("backups leave it out now");
+        assert!(system.exists("models/my/sub/new") && system.exists("models/my/sub/deep/new"), "{tag}: {run:?}");
+    }
+}

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use super::ComponentRestore;
 use super::finish::Waiting;
 use super::tree::{TreeRestore, missing_target, note_not_set};
-use crate::model::Node;
+use crate::model::{Node, show_path};
 use crate::pipeline::Error;
 use crate::rooted::join;
 use crate::sink::Existing;
@@ -59,7 +59,16 @@ impl TreeRestore<'_> {
     ) -> Result<(), Error> {
         let at_root = path.is_empty();
         let stands = if at_root { self.beneath.is_some() } else { existing.is_some_and(Existing::is_directory) };
-        let removes = stands && self.options.make_equal && (at_root || !self.is_left_out(path, existing));
+        // Below what a backup leaves out it leaves out everything.
+        let removes_around = self.open.last().is_none_or(|open| open.removes);
+        let is_kept = !at_root && self.is_left_out(path, existing);
+        let removes = stands && self.options.make_equal && removes_around && !is_kept;
+        if stands && is_kept && removes_around {
+            let shown = show_path(path);
+            result.notes.push(format!(
+                "{shown}: backups leave it out now, and nothing that the snapshot has not is removed there"
+            ));
+        }
         let (mut extra, mut identity, mut is_fresh) = (BTreeSet::new(), None, self.is_fresh());
         let mut exposure = match self.open.last().map_or(Exposure::No, |open| open.exposure) {
             Exposure::No => Exposure::No,

@@ -16,9 +16,12 @@ impl TreeRestore<'_> {
         result: &mut ComponentRestore,
     ) -> Result<(), Error> {
         let same = match (&node.kind, existing) {
-            (_, None) => false,
             (NodeKind::Symlink { target }, Some(_)) => self.beneath()?.link_target(path)?.as_ref() == Some(&target.0),
-            (_, Some(existing)) => existing.is_same_special(node) && existing.may_become(node) && !self.is_fresh(),
+            (_, Some(existing)) if existing.is_same_special(node) && !self.is_fresh() => {
+                let special = self.beneath()?.open_special(path, node)?;
+                existing.clone().with_list(&special, node).may_become(node)
+            }
+            _ => false,
         };
         result.unchanged += u64::from(same);
         result.written += u64::from(!same);

@@ -351,7 +351,7 @@ impl<'a> TreeRestore<'a> {
             let ids = self.repository.ids();
             let (file, opened) = self.beneath()?.open_file(path)?;
             if opened.is_file_of(node.size_bytes)
-                && opened.may_become(node)
+                && opened.with_list(&file, node).may_become(node)
                 && !self.is_fresh()
                 && same_content(&mut self.reader, ids, &file, node)?
             {

@@ -82,8 +82,9 @@ pub(crate) fn check_repository(place: &Path, trust: &Trust) -> Result<Option<Sta
         Err(refusal) => Err(refusal),
         Ok(folder) => {
             let failed = |errno: rustix::io::Errno| Refusal::Io { path: place.to_owned(), source: errno.into() };
-            let status = Status::of(folder).map_err(failed)?;
-            trust.check(place, &status).map(|()| Some(status))
+            let status = Status::of(&folder).map_err(failed)?;
+            trust.check(place, &status)?;
+            trust.check_list(place, &status, &folder).map(|()| Some(status))
         }
     }
 }
