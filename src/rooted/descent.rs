@@ -1,4 +1,4 @@
-//! A walk over what stands in a directory, each directory before its entries and once more after them.
+//! A walk over what stands in a directory, in the order of names, each directory before its entries and once more after them.
 //!
 //! It takes no stack and few descriptors, however deep the directory is.
 
@@ -64,7 +64,10 @@ impl Descent {
             if Status::of(&directory)?.identity() != identity {
                 return Err(Errno::STALE);
             }
-            self.levels.push(Level { names: names_in(&directory)?, path_len: self.path.len() });
+            let mut names = names_in(&directory)?;
+            // The last one comes first.
+            names.sort_unstable_by(|one, other| other.cmp(one));
+            self.levels.push(Level { names, path_len: self.path.len() });
         }
         while let Some(level) = self.levels.last_mut() {
             self.path.truncate(level.path_len);

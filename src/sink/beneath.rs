@@ -6,8 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rustix::fs::{
-    AtFlags, FileType, Mode, OFlags, RenameFlags, fsync, linkat, mknodat, openat, readlinkat, renameat, renameat_with,
-    symlinkat, syncfs, unlinkat,
+    AtFlags, FileType, Mode, OFlags, fsync, linkat, mknodat, openat, readlinkat, renameat, symlinkat, syncfs, unlinkat,
 };
 use rustix::io::Errno;
 use rustix::process::geteuid;
@@ -43,6 +42,12 @@ impl Existing {
         let wanted = node.xattrs.iter().find(|xattr| *xattr.name == *b"system.posix_acl_access");
         self.has_other_list = !list.is_empty() && wanted.is_none_or(|wanted| *wanted.value != *list);
         self
+    }
+
+    /// What the kernel says of it.
+    #[must_use]
+    pub const fn status(&self) -> &Status {
+        &self.status
     }
 
     /// Whether it is a directory.
@@ -277,42 +282,37 @@ impl Beneath {
         self.put_in_place(&temporary, to)
     }
 
-    /// Renames a temporary entry to its path. What stands there is replaced, a whole directory too.
+    /// Renames a temporary entry to its path, in the place of what stands there.
     ///
     /// # Errors
-    /// [`Error::Io`].
+    /// [`Error::Io`], also when a directory stands there: it is not removed.
     pub fn put_in_place(&mut self, temporary: &[u8], path: &[u8]) -> Result<(), Error> {
         let (parent, name) = self.parent(path)?;
         let (_, temporary_name) = split(temporary);
-        match renameat(&parent, temporary_name, &parent, name) {
-            Err(Errno::ISDIR | Errno::NOTEMPTY | Errno::EXIST) => {}
-            result => return result.map_err(|errno| self.failed("replace", path, errno)),
-        }
-        // A directory stands there: it changes places with the new entry and is then taken away.
-        renameat_with(&parent, temporary_name, &parent, name, RenameFlags::EXCHANGE)
-            .map_err(|errno| self.failed("replace", path, errno))?;
-        self.remove(temporary)
+        renameat(&parent, temporary_name, &parent, name).map_err(|errno| self.failed("replace", path, errno))
     }
 
-    /// Removes whatever stands at a path, with everything in it. Links are removed, not followed.
+    /// Removes an entry that is no directory, where there is one. A link is not followed.
     ///
     /// # Errors
-    /// [`Error::Io`]; [`Error::Unusable`] when something is mounted in it, or the guarded directory lies there.
-    pub fn remove(&mut self, path: &[u8]) -> Result<(), Error> {
-        let Some(mut descent) = self.descend(path)? else { return Ok(()) };
-        while let Some(step) = self.next_step(&mut descent)? {
-            match step {
-                Step::Entry(status) if self.is_guarded(&Existing::from(status)) => {
-                    let shown = self.show(descent.path());
-                    let why = "is a mount or the repository, and is left as it is";
-                    return Err(Error::Unusable(format!("{shown} {why}")));
-                }
-                Step::Entry(status) if status.is_directory() => {}
-                Step::Entry(_) => self.unlink(descent.path(), AtFlags::empty())?,
-                Step::Leave => self.unlink(descent.path(), AtFlags::REMOVEDIR)?,
-            }
+    /// [`Error::Io`], also when a directory stands there.
+    pub fn remove_file(&mut self, path: &[u8]) -> Result<(), Error> {
+        match self.unlink(path, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(errno) => Err(self.failed("remove", path, errno)),
         }
-        Ok(())
+    }
+
+    /// Removes a directory if nothing is in it. Says whether it is gone.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn remove_directory(&mut self, path: &[u8]) -> Result<bool, Error> {
+        match self.unlink(path, AtFlags::REMOVEDIR) {
+            Ok(()) | Err(Errno::NOENT) => Ok(true),
+            Err(Errno::NOTEMPTY | Errno::EXIST) => Ok(false),
+            Err(errno) => Err(self.failed("remove", path, errno)),
+        }
     }
 
     /// A walk over what stands at a path and below; `None` when nothing does.
@@ -331,9 +331,9 @@ impl Beneath {
         descent.next(&mut self.tree).map_err(|errno| self.failed("look at", descent.path(), errno))
     }
 
-    fn unlink(&mut self, path: &[u8], flags: AtFlags) -> Result<(), Error> {
-        let (parent, name) = self.parent(path)?;
-        unlinkat(&parent, name, flags).map_err(|errno| self.failed("remove", path, errno))
+    fn unlink(&mut self, path: &[u8], flags: AtFlags) -> rustix::io::Result<()> {
+        let (parent, name) = self.tree.parent(path)?;
+        unlinkat(&parent, name, flags)
     }
 
     /// Opens a regular file for reading, and says what was opened: it may be another one than was looked at.
@@ -402,20 +402,22 @@ mod tests {
             assert!(beneath.temporary_file(path).is_err(), "{}", show_path(path));
             assert!(beneath.make_directory(path).is_err(), "{}", show_path(path));
         }
-        beneath.remove(b"link").expect("the link itself goes");
+        beneath.remove_file(b"link").expect("the link itself goes");
         assert!(outside.exists() && !root.join("link").exists());
     }
 
+    /// Whoever owned the directory around it could have another one, which was not his, put there and removed.
     #[test]
-    fn a_directory_is_replaced_by_a_file() {
+    fn no_directory_is_replaced() {
         let folder = tempfile::tempdir().expect("temporary folder");
         std::fs::create_dir_all(folder.path().join("name/deep")).expect("create");
         std::fs::write(folder.path().join("name/deep/file"), b"x").expect("write");
         let mut beneath = Beneath::open(folder.path(), &Trust::default()).expect("open");
         let (_, temporary) = beneath.temporary_file(b"name").expect("temporary file");
-        beneath.put_in_place(&temporary, b"name").expect("replace");
-        assert!(folder.path().join("name").is_file());
-        assert_eq!(beneath.names(b"").expect("names"), [b"name".to_vec()]);
+        beneath.put_in_place(&temporary, b"name").expect_err("a directory stands there");
+        beneath.remove_file(b"name").expect_err("a directory stands there");
+        assert!(!beneath.remove_directory(b"name").expect("looked at"));
+        assert!(folder.path().join("name/deep/file").exists());
     }
 
     #[test]
@@ -429,7 +431,6 @@ mod tests {
         }
         assert!(path.len() > 9_000);
         assert!(beneath.look(&path).expect("look").is_some_and(|existing| existing.is_directory()));
-        let first = path.get(..200).expect("a long path").to_vec();
-        beneath.remove(&first).expect("remove");
+        assert!(beneath.remove_directory(&path).expect("remove"));
     }
 }

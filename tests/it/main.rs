@@ -20,6 +20,7 @@ mod links;
 mod listing;
 mod metadata;
 mod mounts;
+mod moved;
 mod mutations;
 mod parity;
 mod plan;

@@ -31,6 +31,8 @@ pub(super) struct OpenDirectory {
     pub(super) extra: BTreeSet<Vec<u8>>,
     /// Whether these are removed.
     removes: bool,
+    /// Whether backups leave out it, or a directory around it.
+    is_left_out: bool,
     exposure: Exposure,
     /// Whether somebody may have had it open who has no right to it, or a directory around it: nothing that stands in it is kept as it
     /// is, because he may have that open too.
@@ -45,6 +47,11 @@ fn is_root() -> bool {
 }
 
 impl TreeRestore<'_> {
+    /// Whether backups leave out everything in the current directory.
+    pub(super) fn is_below_left_out(&self) -> bool {
+        self.open.last().is_some_and(|open| open.is_left_out)
+    }
+
     /// Whether nothing that stands in the current directory is kept as it is.
     pub(super) fn is_fresh(&self) -> bool {
         self.open.last().is_some_and(|open| open.is_fresh)
@@ -59,15 +66,12 @@ impl TreeRestore<'_> {
     ) -> Result<(), Error> {
         let at_root = path.is_empty();
         let stands = if at_root { self.beneath.is_some() } else { existing.is_some_and(Existing::is_directory) };
-        // Below what a backup leaves out it leaves out everything.
         let removes_around = self.open.last().is_none_or(|open| open.removes);
-        let is_kept = !at_root && self.is_left_out(path, existing);
-        let removes = stands && self.options.make_equal && removes_around && !is_kept;
-        if stands && is_kept && removes_around {
+        let is_left_out = !at_root && self.is_left_out(path, existing);
+        let removes = stands && self.options.make_equal && removes_around && !is_left_out;
+        if stands && is_left_out && !self.is_below_left_out() {
             let shown = show_path(path);
-            result.notes.push(format!(
-                "{shown}: backups leave it out now, and nothing that the snapshot has not is removed there"
-            ));
+            result.notes.push(format!("{shown}: backups leave it out now, so what stands there stays as it is"));
         }
         let (mut extra, mut identity, mut is_fresh) = (BTreeSet::new(), None, self.is_fresh());
         let mut exposure = match self.open.last().map_or(Exposure::No, |open| open.exposure) {
@@ -75,6 +79,7 @@ impl TreeRestore<'_> {
             Exposure::Within | Exposure::Opened => Exposure::Within,
         };
         if !stands {
+            self.check_replace(path, existing)?;
             result.written += 1;
         }
         if !self.options.dry_run {
@@ -89,7 +94,7 @@ impl TreeRestore<'_> {
                 directory
             } else {
                 if existing.is_some() {
-                    beneath.remove(path)?;
+                    beneath.remove_file(path)?;
                 }
                 beneath.make_directory(path)?
             };
@@ -99,7 +104,7 @@ impl TreeRestore<'_> {
         if stands && (removes || exposure != Exposure::No) {
             extra.extend(self.beneath()?.names(path)?);
         }
-        self.open.push(OpenDirectory { node, extra, removes, exposure, is_fresh, identity });
+        self.open.push(OpenDirectory { node, extra, removes, is_left_out, exposure, is_fresh, identity });
         Ok(())
     }
 
@@ -132,8 +137,9 @@ impl TreeRestore<'_> {
         let mut is_left = false;
         for name in extra {
             // Where something could not be restored, nothing is taken away either.
-            let is_removed =
-                removes && result.failed.is_empty() && self.left_out.remove_others(beneath, &join(path, &name))?;
+            let is_removed = removes
+                && result.failed.is_empty()
+                && self.left_out.remove_others(beneath, &mut self.reader, &join(path, &name))?;
             result.removed += u64::from(is_removed);
             is_left |= !is_removed;
         }

@@ -67,7 +67,7 @@ impl TreeRestore<'_> {
     /// Takes a temporary file away. The error that led here is the one to tell.
     fn drop_temporary(&mut self, temporary: &[u8]) {
         if let Some(beneath) = &mut self.beneath {
-            drop(beneath.remove(temporary));
+            drop(beneath.remove_file(temporary));
         }
     }
 

@@ -1,16 +1,16 @@
-//! What a live restore never removes, because a backup leaves it out and so no snapshot has it.
+//! What a live restore never removes, because no snapshot has it: backups leave it out, or it came after the safety snapshot.
 
 use std::ffi::OsStr;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use super::saved::Saved;
 use crate::pipeline::Error;
-use crate::rooted::{Instant, Step};
+use crate::repo::ChunkReader;
+use crate::rooted::{Status, Step};
 use crate::sink::{Beneath, Existing};
 use crate::source::{Excludes, is_tagged_cache};
-
-const MICROS: i64 = 1_000_000;
 
 /// Excluded paths, mounts, the repository, and what lies in tagged caches.
 #[derive(Debug, Default)]
@@ -18,16 +18,16 @@ pub(super) struct LeftOut {
     excludes: Excludes,
     /// Whether backups save tagged caches.
     with_caches: bool,
-    /// When it began to be saved what is removed: what changed later stays.
-    saved_at: Option<Instant>,
-    /// Entries that stay because of that.
+    /// What was saved just before; `None` where everything may go.
+    saved: Option<Saved>,
+    /// Entries that stay because it has not got them.
     newer: u64,
 }
 
 impl LeftOut {
     /// With these excludes; the repository is guarded by [`Beneath`].
     pub(super) const fn new(excludes: Excludes) -> Self {
-        Self { excludes, with_caches: false, saved_at: None, newer: 0 }
+        Self { excludes, with_caches: false, saved: None, newer: 0 }
     }
 
     /// Of something whose backups have what is in tagged caches.
@@ -36,14 +36,13 @@ impl LeftOut {
         self
     }
 
-    /// Of something that began to be saved at this time, in microseconds since 1970: nobody has what came there later.
-    pub(super) fn saved_at(mut self, micros: Option<i64>) -> Self {
-        let nanos = |micros: i64| u32::try_from(micros.rem_euclid(MICROS) * 1_000).unwrap_or(0);
-        self.saved_at = micros.map(|micros| (micros.div_euclid(MICROS), nanos(micros)));
+    /// Of something that was saved just before: nobody has anything else that stands there.
+    pub(super) fn but(mut self, saved: Option<Saved>) -> Self {
+        self.saved = saved;
         self
     }
 
-    /// What to say of what stayed because it came later.
+    /// What to say of what stayed because no snapshot has it.
     pub(super) fn note(&self) -> Option<String> {
         let Self { newer, .. } = self;
         (*newer > 0).then(|| format!("what came or changed after it was saved stays, entries: {newer}"))
@@ -61,47 +60,76 @@ impl LeftOut {
         beneath.directory(path).is_ok_and(|directory| is_tagged_cache(directory.as_fd()))
     }
 
-    /// Whether a backup leaves out what stands here, or anything below it.
-    pub(super) fn covers_any(&self, beneath: &mut Beneath, path: &[u8]) -> Result<bool, Error> {
+    /// Whether a snapshot has this, or none has to.
+    fn is_saved(&mut self, reader: &mut ChunkReader, path: &[u8], status: &Status) -> Result<bool, Error> {
+        self.saved.as_mut().map_or(Ok(true), |saved| Ok(saved.has(reader, path, status)?))
+    }
+
+    /// Whether another entry may take the place of this one, which is no directory.
+    pub(super) fn may_replace(
+        &mut self,
+        reader: &mut ChunkReader,
+        path: &[u8],
+        existing: &Existing,
+    ) -> Result<bool, Error> {
+        match &mut self.saved {
+            Some(saved) => Ok(saved.may_replace(reader, path, existing)?),
+            None => Ok(true),
+        }
+    }
+
+    /// Whether something of what stands here, or below, is to stay as it is.
+    pub(super) fn keeps_any(
+        &mut self,
+        beneath: &mut Beneath,
+        reader: &mut ChunkReader,
+        path: &[u8],
+    ) -> Result<bool, Error> {
         let Some(mut descent) = beneath.descend(path)? else { return Ok(false) };
         while let Some(step) = beneath.next_step(&mut descent)? {
-            if let Step::Entry(status) = step
-                && self.covers(beneath, descent.path(), Some(&status.into()))
-            {
-                return Ok(true);
+            if let Step::Entry(status) = step {
+                let path = descent.path();
+                if self.covers(beneath, path, Some(&status.into())) || !self.is_saved(reader, path, &status)? {
+                    return Ok(true);
+                }
             }
         }
         Ok(false)
     }
 
-    /// Removes an entry with everything in it that is not left out, and that was there when it was saved. Says whether all of it is
-    /// gone.
-    pub(super) fn remove_others(&mut self, beneath: &mut Beneath, path: &[u8]) -> Result<bool, Error> {
+    /// Removes an entry with everything in it that is not to stay. Says whether all of it is gone.
+    pub(super) fn remove_others(
+        &mut self,
+        beneath: &mut Beneath,
+        reader: &mut ChunkReader,
+        path: &[u8],
+    ) -> Result<bool, Error> {
         let Some(mut descent) = beneath.descend(path)? else { return Ok(true) };
         // For each open directory, whether something in it stays; the last one that is left is the entry itself.
         let mut stays = vec![false];
         while let Some(step) = beneath.next_step(&mut descent)? {
             let stays_here = match step {
-                Step::Entry(status) if self.saved_at.is_some_and(|time| status.ctime() >= time) => {
-                    descent.skip();
-                    self.newer += 1;
-                    true
-                }
                 Step::Entry(status) if self.covers(beneath, descent.path(), Some(&status.into())) => {
                     descent.skip();
+                    true
+                }
+                Step::Entry(status) if !self.is_saved(reader, descent.path(), &status)? => {
+                    descent.skip();
+                    self.newer += 1;
                     true
                 }
                 Step::Entry(status) if status.is_directory() => {
                     stays.push(false);
                     continue;
                 }
-                Step::Entry(_) => false,
-                Step::Leave => stays.pop().unwrap_or_default(),
+                Step::Entry(_) => {
+                    beneath.remove_file(descent.path())?;
+                    false
+                }
+                Step::Leave => stays.pop().unwrap_or_default() || !beneath.remove_directory(descent.path())?,
             };
             if stays_here {
                 stays.last_mut().into_iter().for_each(|around| *around = true);
-            } else {
-                beneath.remove(descent.path())?;
             }
         }
         Ok(!stays.contains(&true))

@@ -10,6 +10,7 @@ mod finish;
 mod left_out;
 mod room;
 mod safety;
+mod saved;
 mod server;
 mod special;
 mod target;
@@ -29,6 +30,7 @@ pub use tree::TreeOptions;
 pub use volume::{PROJECT_LABEL, Safety, VOLUME_LABEL, VolumeTarget, has_server_data};
 
 use left_out::LeftOut;
+use saved::Saved;
 use target::Target;
 use tree::TreeRestore;
 use volume::{VolumeJob, Volumes};
@@ -87,8 +89,6 @@ pub struct RestoreOptions {
     pub jobs: usize,
     /// Let code of roles that are no superusers, and of whoever wrote an imported dump, run with all rights of who restores.
     pub trusts_code: bool,
-    /// When what is replaced began to be saved, in microseconds since 1970: what came there later is not removed.
-    pub saved_at: Option<i64>,
 }
 
 /// What was done with one component.
@@ -140,8 +140,8 @@ pub struct RestoreReport {
     pub interrupted: bool,
 }
 
-/// Restores components of a snapshot, each as far as it goes, and volumes all or none. `safety` is what a volume was
-/// before, and is put back when its restore fails.
+/// Restores components of a snapshot, each as far as it goes, and volumes all or none. `safety` is what was there before: of a
+/// volume it is put back when its restore fails, and of a directory nothing is removed or replaced that it does not have.
 ///
 /// # Errors
 /// [`Error::Repo`], and [`Error::Cancelled`] before anything was touched. Everything else is in the result.
@@ -160,7 +160,7 @@ pub fn run(
         let lost = presence.lost(job.component, &mut 0, progress)?;
         match &job.destination {
             Destination::Volume(target) => volumes.push(VolumeJob { component: job.component, target, lost }),
-            _ => others.push((job, lost)),
+            _ => others.push(Other { job, lost, saved: Saved::new(&safety, job.component) }),
         }
     }
     // Its cache would only take memory from now on.
@@ -171,8 +171,9 @@ pub fn run(
         report.components = Volumes { repository, snapshot, options, progress }.restore(&volumes, safety);
     }
     // Then databases: they are likelier to refuse than directories, and the rest is then as it was.
-    others.sort_by_key(|(job, _)| !matches!(job.destination, Destination::Database(_)));
-    for (job, lost) in others {
+    others.sort_by_key(|other| !matches!(other.job.destination, Destination::Database(_)));
+    let run = Run { repository, snapshot, options, progress };
+    for Other { job, lost, saved } in others {
         if progress.cancelled() {
             break;
         }
@@ -183,7 +184,7 @@ pub fn run(
             database::wait_for_server(&target.connection, &restarted, progress);
         }
         let mut result = ComponentRestore { name: name.to_owned(), ..ComponentRestore::default() };
-        if let Err(error) = restore_component(repository, snapshot, job, &lost, options, &mut result, progress) {
+        if let Err(error) = run.restore(job, (&lost, saved), &mut result) {
             result.damaged |= error.is_damage();
             result.failed.push((name.to_owned(), with_causes(&error)));
         }
@@ -193,44 +194,59 @@ pub fn run(
     Ok(report)
 }
 
-fn restore_component(
-    repository: &Repository,
-    snapshot: &Snapshot,
-    job: &RestoreJob<'_>,
-    lost: &[LostPath],
+/// A component that is no volume.
+struct Other<'a> {
+    job: &'a RestoreJob<'a>,
+    lost: Vec<LostPath>,
+    /// What the safety snapshot has of it.
+    saved: Option<Saved>,
+}
+
+/// What all components of a restore have in common.
+struct Run<'a> {
+    repository: &'a Repository,
+    snapshot: &'a Snapshot,
     options: RestoreOptions,
-    result: &mut ComponentRestore,
-    progress: &dyn Progress,
-) -> Result<(), Error> {
-    let component = job.component;
-    let tree_options = |make_equal| TreeOptions { make_equal, dry_run: options.dry_run, room_first: false };
-    let root = component.root.as_ref().ok_or_else(|| {
-        Error::Refused(format!("{} has no {}: it could not be saved that night", snapshot.name, component.name))
-    })?;
-    match &job.destination {
-        Destination::Live { folder, excludes, trust } => {
-            result.destination = folder.display().to_string();
-            if !root.is_directory() {
-                return Err(Error::Refused(format!(
-                    "{} is a stream and has no place of its own: use --target",
-                    component.name
-                )));
+    progress: &'a dyn Progress,
+}
+
+impl Run<'_> {
+    fn restore(
+        &self,
+        job: &RestoreJob<'_>,
+        (lost, saved): (&[LostPath], Option<Saved>),
+        result: &mut ComponentRestore,
+    ) -> Result<(), Error> {
+        let Self { repository, snapshot, options, progress } = *self;
+        let component = job.component;
+        let tree_options = |make_equal| TreeOptions { make_equal, dry_run: options.dry_run, room_first: false };
+        let root = component.root.as_ref().ok_or_else(|| {
+            Error::Refused(format!("{} has no {}: it could not be saved that night", snapshot.name, component.name))
+        })?;
+        match &job.destination {
+            Destination::Live { folder, excludes, trust } => {
+                result.destination = folder.display().to_string();
+                if !root.is_directory() {
+                    return Err(Error::Refused(format!(
+                        "{} is a stream and has no place of its own: use --target",
+                        component.name
+                    )));
+                }
+                let options = tree_options(is_made_equal(component, options, result));
+                let target = Target { root: folder, trust, left_out: LeftOut::new(excludes.clone()).but(saved) };
+                TreeRestore::live(repository, target, options, lost)?.run(component, root, result, progress)
             }
-            let saved_at = options.saved_at;
-            let options = tree_options(is_made_equal(component, options, result));
-            let target = Target { root: folder, trust, left_out: LeftOut::new(excludes.clone()).saved_at(saved_at) };
-            TreeRestore::live(repository, target, options, lost)?.run(component, root, result, progress)
-        }
-        Destination::Folder { folder, trust } => {
-            result.destination = folder.join(component.name.as_str()).display().to_string();
-            let options = tree_options(false);
-            TreeRestore::into_folder(repository, Target::new(folder, trust), options, lost)?
-                .run(component, root, result, progress)
-        }
-        Destination::Volume(_) => Ok(()),
-        Destination::Database(target) => {
-            result.destination = target.connection.to_string();
-            database::restore(repository, (snapshot, component), target, lost, options, result, progress)
+            Destination::Folder { folder, trust } => {
+                result.destination = folder.join(component.name.as_str()).display().to_string();
+                let options = tree_options(false);
+                TreeRestore::into_folder(repository, Target::new(folder, trust), options, lost)?
+                    .run(component, root, result, progress)
+            }
+            Destination::Volume(_) => Ok(()),
+            Destination::Database(target) => {
+                result.destination = target.connection.to_string();
+                database::restore(repository, (snapshot, component), target, lost, options, result, progress)
+            }
         }
     }
 }

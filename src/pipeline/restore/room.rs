@@ -22,7 +22,7 @@ impl TreeRestore<'_> {
             let path = walk.path().strip_prefix(b"/").unwrap_or_default().to_vec();
             let Step::Entry(node) = step else {
                 for name in open.pop().unwrap_or_default() {
-                    let removed = self.left_out.remove_others(beneath, &join(&path, &name))?;
+                    let removed = self.left_out.remove_others(beneath, &mut self.reader, &join(&path, &name))?;
                     result.touched |= removed;
                     result.removed += u64::from(removed);
                 }
@@ -57,6 +57,6 @@ fn remove_other_length(
     if !node.is_file() || !differs || left_out.covers(beneath, path, existing) {
         return Ok(false);
     }
-    beneath.remove(path)?;
+    beneath.remove_file(path)?;
     Ok(true)
 }

@@ -1,5 +1,7 @@
 //! The snapshot of what a restore is about to replace.
 
+use rustix::time::{ClockId, clock_gettime};
+
 use super::Safety;
 use crate::model::SnapshotKind;
 use crate::pipeline::Error;
@@ -19,6 +21,8 @@ pub fn safety_snapshot(
     options: &BackupOptions,
     progress: &dyn Progress,
 ) -> Result<Safety, Error> {
+    let now = clock_gettime(ClockId::Realtime);
+    let began = Some((now.tv_sec, u32::try_from(now.tv_nsec).unwrap_or_default()));
     let mut present = Vec::new();
     for source in sources {
         let is_there = match &source.origin {
@@ -38,7 +42,7 @@ pub fn safety_snapshot(
         }
     }
     if present.is_empty() {
-        return Ok(Safety { journals: options.journals.clone(), ..Safety::default() });
+        return Ok(Safety { began, journals: options.journals.clone(), ..Safety::default() });
     }
     let name = backup::reserve(repository)?;
     let journals = options.journals.clone();
@@ -47,6 +51,6 @@ pub fn safety_snapshot(
     let error = report.snapshot.errors().next();
     match error {
         Some(error) => Err(Error::NotSafe { error, name: report.snapshot.name.to_string() }),
-        None => Ok(Safety { snapshot: Some(report.snapshot), held: report.held, journals }),
+        None => Ok(Safety { snapshot: Some(report.snapshot), began, held: report.held, journals }),
     }
 }

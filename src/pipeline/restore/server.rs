@@ -121,7 +121,7 @@ impl TestServer {
             |source| sink::Error::io("read", root.join(data).join("PG_VERSION").display().to_string(), source),
         )?;
         for signal in ["standby.signal", "recovery.signal"] {
-            beneath.remove(&within(signal))?;
+            beneath.remove_file(&within(signal))?;
         }
         let version = version.trim();
         let Some(programs) = server_programs_of(version) else {

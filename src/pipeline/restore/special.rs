@@ -23,6 +23,9 @@ impl TreeRestore<'_> {
             }
             _ => false,
         };
+        if !same {
+            self.check_replace(path, existing)?;
+        }
         result.unchanged += u64::from(same);
         result.written += u64::from(!same);
         if self.options.dry_run {
@@ -46,7 +49,7 @@ impl TreeRestore<'_> {
         });
         if placed.is_err() {
             // The error that led here is the one to tell.
-            let _ = beneath.remove(&temporary);
+            let _ = beneath.remove_file(&temporary);
         }
         let (failures, special) = placed?;
         note_not_set(result, path, failures);
@@ -65,23 +68,25 @@ impl TreeRestore<'_> {
         if self.options.dry_run || !existing.is_some_and(is_strange) {
             return Ok(());
         }
+        self.check_replace(path, existing)?;
         result.removed += 1;
-        Ok(self.beneath()?.remove(path)?)
+        Ok(self.beneath()?.remove_file(path)?)
     }
 
     pub(super) fn link(&mut self, first: Vec<u8>, path: &[u8], result: &mut ComponentRestore) -> Result<(), Error> {
         let here = self.look(path)?;
         let is_linked = if self.options.dry_run {
             let first = self.look(&first)?;
-            matches!((here, first), (Some(here), Some(first)) if here.identity() == first.identity())
+            matches!((&here, first), (Some(here), Some(first)) if here.identity() == first.identity())
         } else {
             // A first name whose file is still being written will be another inode.
-            matches!((here, self.first_files.get(&first)), (Some(here), Some(first)) if here.is_still(first))
+            matches!((&here, self.first_files.get(&first)), (Some(here), Some(first)) if here.is_still(first))
         };
         if is_linked {
             result.unchanged += 1;
             return Ok(());
         }
+        self.check_replace(path, here.as_ref())?;
         result.written += 1;
         if !self.options.dry_run {
             self.waiting.push(Waiting::Link { first, path: path.to_vec() });

@@ -23,7 +23,7 @@ pub(super) struct Target<'a> {
 impl<'a> Target<'a> {
     /// A place from which backups leave nothing out.
     pub(super) fn new(root: &'a Path, trust: &'a Trust) -> Self {
-        Self { root, trust, left_out: LeftOut::default() }
+        Self { root, trust, left_out: LeftOut::default().with_caches() }
     }
 
     /// Makes the root where there is none, but nothing within `guarded`. Only its user gets in until it has the mode of what it

@@ -283,8 +283,22 @@ impl<'a> TreeRestore<'a> {
         self.beneath.as_mut().ok_or_else(missing_target)
     }
 
+    /// Whether backups leave out what stands here. Below such a directory they leave out everything.
     pub(super) fn is_left_out(&mut self, path: &[u8], existing: Option<&Existing>) -> bool {
-        self.beneath.as_mut().is_some_and(|beneath| self.left_out.covers(beneath, path, existing))
+        self.is_below_left_out()
+            || self.beneath.as_mut().is_some_and(|beneath| self.left_out.covers(beneath, path, existing))
+    }
+
+    /// Refuses to put something in the place of an entry that no snapshot has.
+    pub(super) fn check_replace(&mut self, path: &[u8], existing: Option<&Existing>) -> Result<(), Error> {
+        match existing.filter(|existing| !existing.is_directory()) {
+            Some(existing) if !self.left_out.may_replace(&mut self.reader, path, existing)? => {
+                let why =
+                    "what stands there was moved while it was saved, so that the safety snapshot does not have it";
+                Err(Error::Refused(format!("{why}: it stays; restore again")))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn entry(
@@ -305,6 +319,15 @@ impl<'a> TreeRestore<'a> {
                 _ => Err(Error::Refused("something is mounted there now, and is left as it is".to_owned())),
             };
         }
+        if let Some(existing) = &existing
+            && !(node.is_directory() && existing.is_directory())
+            && self.is_left_out(path, Some(existing))
+        {
+            if !self.is_below_left_out() {
+                result.notes.push(format!("{}: backups leave it out now, so it stays as it is", show_path(walk_path)));
+            }
+            return Ok(Entered::No);
+        }
         if node.is_directory() {
             return self.enter(path, node, existing.as_ref(), result).map(|()| Entered::Yes);
         }
@@ -321,7 +344,7 @@ impl<'a> TreeRestore<'a> {
         }
         match node.kind {
             NodeKind::File { .. } => {
-                let restored = self.file(path, &node, existing, result, progress);
+                let restored = self.file(path, &node, existing.as_ref(), result, progress);
                 if restored.is_err() && name == Name::First {
                     self.names.forget(&node);
                 }
@@ -342,11 +365,11 @@ impl<'a> TreeRestore<'a> {
         &mut self,
         path: &[u8],
         node: &Node,
-        existing: Option<Existing>,
+        existing: Option<&Existing>,
         result: &mut ComponentRestore,
         progress: &dyn Progress,
     ) -> Result<(), Error> {
-        let in_the_way = existing.as_ref().is_some_and(Existing::is_directory);
+        let in_the_way = existing.is_some_and(Existing::is_directory);
         if existing.is_some_and(|existing| existing.is_file_of(node.size_bytes)) {
             let ids = self.repository.ids();
             let (file, opened) = self.beneath()?.open_file(path)?;
@@ -366,6 +389,7 @@ impl<'a> TreeRestore<'a> {
                 return Ok(());
             }
         }
+        self.check_replace(path, existing)?;
         result.written += 1;
         result.bytes_written += node.size_bytes;
         if self.options.dry_run {
@@ -373,7 +397,7 @@ impl<'a> TreeRestore<'a> {
         }
         result.touched = true;
         if self.options.room_first && !in_the_way {
-            self.beneath()?.remove(path)?;
+            self.beneath()?.remove_file(path)?;
         }
         self.write_file((path, in_the_way), node, result, progress)
     }
@@ -387,15 +411,16 @@ impl<'a> TreeRestore<'a> {
         Ok(())
     }
 
-    /// Takes away the directory that stands where something else is to be, unless a backup leaves out some of it.
+    /// Takes away the directory that stands where something else is to be, unless no snapshot has some of it.
     pub(super) fn clear(&mut self, path: &[u8]) -> Result<(), Error> {
         let beneath = self.beneath.as_mut().ok_or_else(missing_target)?;
-        if self.left_out.covers_any(beneath, path)? {
+        let reader = &mut self.reader;
+        if self.left_out.keeps_any(beneath, reader, path)? || !self.left_out.remove_others(beneath, reader, path)? {
             let shown = beneath.show(path);
-            let why = "is in the way and holds something that backups leave out, so it stays";
+            let why = "is in the way and holds something that no snapshot has, so it stays";
             return Err(Error::Refused(format!("{shown} {why}")));
         }
-        Ok(beneath.remove(path)?)
+        Ok(())
     }
 
     /// Plans a file; `in_the_way` says that a directory stands in its place.
@@ -436,7 +461,7 @@ impl<'a> TreeRestore<'a> {
                 result.written -= 1;
                 result.bytes_written -= node.size_bytes;
                 // The error that led here is the one to tell.
-                let _ = self.beneath()?.remove(&temporary);
+                let _ = self.beneath()?.remove_file(&temporary);
                 Err(error)
             }
         }

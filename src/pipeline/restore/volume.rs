@@ -16,7 +16,7 @@ use crate::model::{Component, SECRET, Snapshot, VolumeFacts, show_text};
 use crate::pipeline::Error;
 use crate::progress::{Progress, Silent};
 use crate::repo::Repository;
-use crate::rooted::Trust;
+use crate::rooted::{Instant, Trust};
 use crate::source::{Excludes, ReadMethod, VolumeSource, VolumeUse};
 
 /// How long containers may take to be well after they were started.
@@ -47,11 +47,14 @@ pub struct VolumeTarget {
     pub method: ReadMethod,
 }
 
-/// What is put back when a restore of volumes fails, and the containers that its making has left stopped.
+/// What was there before: put back when a restore of volumes fails, and all that one of directories may remove. And the containers
+/// that its making has left stopped.
 #[derive(Debug, Default)]
 pub struct Safety {
-    /// The snapshot of what was there before.
+    /// The snapshot of what was there before; `None` where nothing was, or none is wanted.
     pub snapshot: Option<Snapshot>,
+    /// When it was begun: what changed before has no later time. `None` where none is wanted.
+    pub began: Option<Instant>,
     /// Containers that are stopped already.
     pub held: Vec<Hold>,
     /// Where those are noted that are stopped.

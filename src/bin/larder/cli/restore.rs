@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
-use larder::clock::LocalTime;
 use larder::model::{Component, ComponentKind, Snapshot, SnapshotKind, SnapshotName};
 use larder::pipeline::backup::{ComponentSource, Origin};
 use larder::pipeline::restore::{
@@ -145,15 +144,12 @@ impl RestoreArguments {
         }
         let trusts_code = self.run_code_as_superuser || (live && ask_for_code(snapshot, &plan.jobs)?);
         let mut safety = Safety { journals: journals(repository), ..Safety::default() };
-        let began = LocalTime::now();
         if let Some(system) = system.as_ref().filter(|_| live && !self.no_snapshot) {
             safety = save(context, repository, system, &plan.jobs)?;
         }
         let safety_name = safety.snapshot.as_ref().map(|safety| safety.name.clone());
         let jobs = context.settings.jobs;
-        let saved_at = safety.snapshot.as_ref().map(|_| began.unix_micros);
-        let options =
-            RestoreOptions { keep_extra: self.keep_extra, dry_run: self.dry_run, jobs, trusts_code, saved_at };
+        let options = RestoreOptions { keep_extra: self.keep_extra, dry_run: self.dry_run, jobs, trusts_code };
         let report = restore::run(repository, snapshot, &plan.jobs, safety, options, &context.progress);
         context.progress.end();
         let RestoreReport { components: results, interrupted } = report?;

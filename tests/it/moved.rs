@@ -1,0 +1,231 @@
+//! Directories that their owner moves while they are saved or restored: what is in them may belong to somebody else, and is not lost.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, symlink};
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use larder::docker::Journals;
+use larder::model::{Snapshot, SnapshotKind, Status};
+use larder::pipeline::backup::{self, BackupOptions, ComponentSource, Origin};
+use larder::pipeline::restore::{
+    self, ComponentRestore, Destination, RestoreJob, RestoreOptions, Safety, safety_snapshot,
+};
+use larder::progress::{Progress, Silent};
+use larder::repo::Repository;
+use larder::rooted::Trust;
+use larder::source::{DirSource, Excludes};
+use larder::storage::MemoryStorage;
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use tempfile::TempDir;
+
+use super::support::System;
+
+/// Does something once, as soon as data of a file has been read.
+struct WhileReading<'a>(Mutex<Option<Box<dyn FnOnce() + Send + 'a>>>);
+
+impl<'a> WhileReading<'a> {
+    fn of(act: impl FnOnce() + Send + 'a) -> Self {
+        Self(Mutex::new(Some(Box::new(act))))
+    }
+}
+
+impl Progress for WhileReading<'_> {
+    fn begin(&self, _phase: &str, _total_bytes: Option<u64>) {}
+    fn advance(&self, _bytes: u64) {
+        if let Some(act) = self.0.lock().expect("whole").take() {
+            act();
+        }
+    }
+    fn note(&self, _message: &str) {}
+    fn cancelled(&self) -> bool {
+        false
+    }
+}
+
+/// A directory with `aa`, a file `mid`, and `zz` with something of root's in it.
+struct Models {
+    folder: TempDir,
+    repository: Repository,
+}
+
+impl Models {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let repository = Repository::open_or_create(Arc::new(MemoryStorage::default())).expect("a new repository");
+        let models = Self { folder, repository };
+        models.write("aa/own", "his");
+        models.write("mid", "in between");
+        models.write("zz/sub/file", "old");
+        models
+    }
+
+    fn path(&self, relative: &str) -> std::path::PathBuf {
+        self.folder.path().join("models").join(relative)
+    }
+
+    fn write(&self, relative: &str, text: &str) {
+        let path = self.path(relative);
+        fs::create_dir_all(path.parent().expect("a parent")).expect("ours");
+        fs::write(path, text).expect("ours");
+    }
+
+    fn has(&self, relative: &str, text: &str) -> bool {
+        fs::read(self.path(relative)).is_ok_and(|bytes| bytes == text.as_bytes())
+    }
+
+    /// Lets the two change places.
+    fn exchange(&self) {
+        renameat_with(CWD, self.path("aa"), CWD, self.path("zz"), RenameFlags::EXCHANGE).expect("exchange");
+    }
+
+    fn sources(&self) -> Vec<ComponentSource> {
+        let origin = Origin::Directory(DirSource::new(self.path(""), Excludes::default()));
+        vec![ComponentSource { name: "models".parse().expect("a name"), origin }]
+    }
+
+    fn save(&self, progress: &dyn Progress) -> Snapshot {
+        let name = backup::reserve(&self.repository).expect("a name");
+        let report = backup::run(&self.repository, name, &self.sources(), &options(), progress);
+        report.expect("saved").snapshot
+    }
+
+    fn save_before_restore(&self, progress: &dyn Progress) -> Safety {
+        safety_snapshot(&self.repository, self.sources(), &options(), progress).expect("saved")
+    }
+
+    fn restore(&self, snapshot: &Snapshot, safety: Safety) -> ComponentRestore {
+        let component = snapshot.component("models").expect("it was saved");
+        let (folder, excludes) = (self.path(""), Excludes::default());
+        let destination = Destination::Live { folder, excludes, trust: Trust::default() };
+        let jobs = [RestoreJob { component, destination }];
+        let report = restore::run(&self.repository, snapshot, &jobs, safety, RestoreOptions::default(), &Silent);
+        report.expect("a restore").components.remove(0)
+    }
+}
+
+fn options() -> BackupOptions {
+    BackupOptions {
+        kind: SnapshotKind::Files,
+        host: "host".to_owned(),
+        program: "a test".to_owned(),
+        tags: Vec::new(),
+        read_back: false,
+        deltas: true,
+        keep_held: false,
+        journals: Journals::default(),
+        imported: None,
+    }
+}
+
+fn says(messages: &[String], text: &str) -> bool {
+    messages.iter().any(|message| message.contains(text))
+}
+
+/// The safety snapshot had read the one when they changed places, and so had nothing of the other; the restore removed it.
+#[test]
+fn what_was_moved_while_it_was_saved_is_not_removed() {
+    let models = Models::new();
+    let before = models.save(&Silent);
+    models.write("mid", "something else");
+    models.write("zz/sub/new", "the only copy");
+    // The safety snapshot has an empty directory in the place of what is there now.
+    models.exchange();
+    fs::rename(models.path("aa"), models.folder.path().join("hidden")).expect("his");
+    models.write("aa/own", "his");
+    let safety = models.save_before_restore(&Silent);
+    fs::rename(models.path("aa"), models.folder.path().join("own")).expect("his");
+    fs::rename(models.folder.path().join("hidden"), models.path("aa")).expect("his");
+    let result = models.restore(&before, safety);
+    assert!(models.has("aa/sub/new", "the only copy") && models.has("aa/sub/file", "old"), "{result:?}");
+    assert!(says(&result.notes, "came or changed after it was saved stays"), "{result:?}");
+    assert!(models.has("aa/own", "his") && models.has("zz/sub/file", "old") && models.has("mid", "in between"));
+}
+
+/// A file that was away while the safety snapshot was made was overwritten.
+#[test]
+fn what_was_away_while_it_was_saved_is_not_replaced() {
+    let models = Models::new();
+    symlink("old", models.path("zz/sub/link")).expect("ours");
+    let before = models.save(&Silent);
+    models.write("zz/sub/file", "the newest version");
+    fs::remove_file(models.path("zz/sub/link")).expect("ours");
+    symlink("newest", models.path("zz/sub/link")).expect("ours");
+    fs::rename(models.path("zz"), models.folder.path().join("hidden")).expect("his");
+    let safety = models.save_before_restore(&Silent);
+    fs::rename(models.folder.path().join("hidden"), models.path("zz")).expect("his");
+    let result = models.restore(&before, safety);
+    assert!(models.has("zz/sub/file", "the newest version"), "{result:?}");
+    assert_eq!(fs::read_link(models.path("zz/sub/link")).expect("there"), Path::new("newest"));
+    let why: Vec<String> = result.failed.into_iter().map(|(_, why)| why).collect();
+    assert!(why.len() == 2 && says(&why, "the safety snapshot does not have it"), "{why:?}");
+    // Once it is saved it is replaced.
+    let result = models.restore(&before, models.save_before_restore(&Silent));
+    assert!(result.failed.is_empty() && models.has("zz/sub/file", "old"), "{result:?}");
+}
+
+/// A directory that stood where a file was to be was taken away with everything in it.
+#[test]
+fn a_directory_in_the_way_goes_only_when_it_is_saved() {
+    let models = Models::new();
+    let before = models.save(&Silent);
+    fs::remove_file(models.path("mid")).expect("ours");
+    models.write("mid/saved", "a copy");
+    let safety = models.save_before_restore(&Silent);
+    models.write("mid/new", "the only copy");
+    let result = models.restore(&before, safety);
+    assert!(models.has("mid/new", "the only copy") && models.has("mid/saved", "a copy"), "{result:?}");
+    assert!(result.failed.iter().any(|(_, why)| why.contains("something that no snapshot has")), "{result:?}");
+    let result = models.restore(&before, models.save_before_restore(&Silent));
+    assert!(result.failed.is_empty() && models.has("mid", "in between"), "{result:?}");
+}
+
+/// What a program writes while a restore goes on is replaced: it would never end otherwise.
+#[test]
+fn what_was_written_to_since_is_replaced() {
+    let models = Models::new();
+    let before = models.save(&Silent);
+    models.write("mid", "a new text");
+    let safety = models.save_before_restore(&Silent);
+    let began = safety.began.expect("it was wanted");
+    let changed = |path: &Path| fs::metadata(path).map(|metadata| (metadata.ctime(), metadata.ctime_nsec()));
+    // Times of files go on in steps.
+    while changed(&models.path("other")).map_or(true, |(secs, nanos)| (secs, nanos) <= (began.0, began.1.into())) {
+        models.write("other", "x");
+    }
+    models.write("mid", "another text");
+    fs::rename(models.path("other"), models.path("aa/own")).expect("ours");
+    let result = models.restore(&before, safety);
+    assert!(models.has("mid", "in between") && models.has("aa/own", "his"), "{result:?}");
+    assert!(result.failed.is_empty(), "{result:?}");
+}
+
+/// The second of two names of a file stayed: the first had been removed, and its inode counted as changed since.
+#[test]
+fn all_names_of_a_file_are_removed() {
+    let system = System::with_model("mine");
+    let name = system.create();
+    system.write("models/extra", "x");
+    fs::hard_link(system.path("models/extra"), system.path("models/second")).expect("ours");
+    system.run(&["restore", &name, "--force"]).ended(0);
+    assert!(!system.exists("models/extra") && !system.exists("models/second"));
+}
+
+/// A file that backups leave out now was written over, and nobody had its old text.
+#[test]
+fn what_backups_leave_out_is_not_written_over() {
+    let system = System::with_model("mine");
+    system.write("models/state.log", "old");
+    system.write("models/logs/one", "old");
+    system.write("models/logs/two", "old");
+    let name = system.create();
+    system.write("larder.toml", "[directories]\nmodels = { path = \"models\", exclude = [\"*.log\", \"/logs\"] }\n");
+    system.write("models/state.log", "in no backup");
+    system.write("models/logs/one", "in no backup");
+    fs::remove_file(system.path("models/logs/two")).expect("ours");
+    let run = system.run(&["restore", &name, "--force"]);
+    run.ended(0).says("models/state.log: backups leave it out now").says("logs: backups leave it out now");
+    assert_eq!(system.read("models/state.log"), b"in no backup");
+    assert_eq!(system.read("models/logs/one"), b"in no backup");
+    assert_eq!(system.read("models/logs/two"), b"old", "what is not there is made");
+}
