@@ -27,6 +27,7 @@ pub struct Status {
     mount: u64,
     mtime: Instant,
     ctime: Instant,
+    made: Option<Instant>,
 }
 
 impl Status {
@@ -55,10 +56,13 @@ impl Status {
     }
 
     fn ask(directory: impl AsFd, name: impl Arg, flags: AtFlags) -> Result<Self> {
-        let statx = statx(directory, name, flags, StatxFlags::BASIC_STATS | StatxFlags::MNT_ID)?;
-        if !StatxFlags::from_bits_retain(statx.stx_mask).contains(StatxFlags::MNT_ID) {
+        let wanted = StatxFlags::BASIC_STATS | StatxFlags::MNT_ID | StatxFlags::BTIME;
+        let statx = statx(directory, name, flags, wanted)?;
+        let known = StatxFlags::from_bits_retain(statx.stx_mask);
+        if !known.contains(StatxFlags::MNT_ID) {
             return Err(Errno::NOSYS);
         }
+        let made = (statx.stx_btime.tv_sec, statx.stx_btime.tv_nsec);
         Ok(Self {
             mode: statx.stx_mode.into(),
             uid: statx.stx_uid,
@@ -71,6 +75,7 @@ impl Status {
             mount: statx.stx_mnt_id,
             mtime: (statx.stx_mtime.tv_sec, statx.stx_mtime.tv_nsec),
             ctime: (statx.stx_ctime.tv_sec, statx.stx_ctime.tv_nsec),
+            made: known.contains(StatxFlags::BTIME).then_some(made),
         })
     }
 
@@ -169,6 +174,12 @@ impl Status {
     #[must_use]
     pub const fn ctime(&self) -> Instant {
         self.ctime
+    }
+
+    /// When the inode was made, where the file system knows that: with its number it is that inode and no later one.
+    #[must_use]
+    pub const fn made(&self) -> Option<Instant> {
+        self.made
     }
 }
 

@@ -4,7 +4,9 @@
 //! `.gitignore` means nothing here. What is left out is what the user excluded, what marks itself as a cache, and what is
 //! mounted there.
 
+use std::collections::HashSet;
 use std::ffi::OsStr;
+use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -220,7 +222,8 @@ impl DirSource {
         let path = self.root.as_os_str().as_bytes().to_vec();
         let root_len = if path.ends_with(b"/") { path.len() } else { path.len() + 1 };
         let levels = vec![Level { names, len: path.len() }];
-        Ok(Walk { source: self, owners, tree, path, root_len, levels, visitor }.run()?)
+        let (entered, hasher) = (HashSet::new(), RandomState::new());
+        Ok(Walk { source: self, owners, tree, path, root_len, levels, entered, hasher, visitor }.run()?)
     }
 }
 
@@ -239,6 +242,9 @@ struct Walk<'a> {
     path: Vec<u8>,
     root_len: usize,
     levels: Vec<Level>,
+    /// Hashes of what identifies the directories that were read.
+    entered: HashSet<u64>,
+    hasher: RandomState,
     visitor: &'a mut dyn Visitor,
 }
 
@@ -273,7 +279,7 @@ impl Walk<'_> {
         }
         let around = match self.tree.directory(rooted::split(relative).0) {
             Ok(around) => around,
-            Err(errno) => return self.failed(&explain(errno)),
+            Err(errno) => return self.failed(name, &explain(errno)),
         };
         let place = Place { directory: around.as_fd(), name, path: Path::new(OsStr::from_bytes(&self.path)) };
         let status = match self.tree.status_in(&around, name) {
@@ -283,11 +289,11 @@ impl Walk<'_> {
                 self.visitor.error(self.source.missing_mount((&show_path(&self.path), relative), false));
                 return Ok(());
             }
-            Err(errno) => return self.failed(&explain(errno)),
+            Err(errno) => return self.failed(name, &explain(errno)),
         };
         let node = match self.owners.node(name, &place, &status) {
             Ok(node) => node,
-            Err(error) => return self.failed(&error),
+            Err(error) => return self.failed(name, &error),
         };
         // A directory of that name may be anybody's.
         if name.starts_with(UNFINISHED_PREFIX) && !node.is_directory() {
@@ -327,29 +333,48 @@ impl Walk<'_> {
             self.visitor.error(format!("…{shown} is not saved: it lies {what}"));
             return Ok(());
         }
-        let place = Place { directory: around.as_fd(), name, path: Path::new(OsStr::from_bytes(&self.path)) };
-        self.visitor.enter(node, Some(&place))?;
         let mut level = Level { names: Vec::new().into_iter(), len: self.path.len() };
         let path = self.path.get(self.root_len..).unwrap_or_default();
         let names = self.tree.directory(path).and_then(|directory| {
             let is_cache = !self.source.with_caches && is_tagged_cache(directory.as_fd());
-            if is_cache { Ok(None) } else { sorted_names(&directory).map(Some) }
+            let names = if is_cache { None } else { Some(sorted_names(&directory)?) };
+            Ok((names, Status::of(&directory)?))
         });
+        if matches!(names, Err(Errno::NOENT)) {
+            return self.failed(name, &explain(Errno::NOENT));
+        }
+        let place = Place { directory: around.as_fd(), name, path: Path::new(OsStr::from_bytes(&self.path)) };
+        self.visitor.enter(node, Some(&place))?;
         match names {
-            Ok(Some(names)) => level.names = names,
-            Ok(None) => self.visitor.note(format!("left out what is in {}: it has a CACHEDIR.TAG", self.show())),
-            Err(errno) => self.failed(&explain(errno))?,
+            Ok((names, status)) => {
+                if !self.is_first_time(&status) {
+                    let text = "was read before by another name: it was moved meanwhile, and others may be missing";
+                    self.visitor.error(format!("the directory {} {text}", self.show()));
+                }
+                match names {
+                    Some(names) => level.names = names,
+                    None => self.visitor.note(format!("left out what is in {}: it has a CACHEDIR.TAG", self.show())),
+                }
+            }
+            Err(errno) => self.failed(name, &explain(errno))?,
         }
         self.levels.push(level);
         Ok(())
     }
 
+    /// Whether a directory is met for the first time. One whose file system does not say when it was made cannot be told from a
+    /// later one.
+    fn is_first_time(&mut self, status: &Status) -> bool {
+        let Some(made) = status.made() else { return true };
+        self.entered.insert(self.hasher.hash_one((status.identity(), made)))
+    }
+
     /// Tells why the current entry cannot be read.
     #[expect(clippy::unnecessary_wraps, reason = "it ends the work on an entry, as showing it does")]
-    fn failed(&mut self, error: &io::Error) -> Result<(), Stop> {
+    fn failed(&mut self, name: &[u8], error: &io::Error) -> Result<(), Stop> {
         let shown = self.show();
         if error.kind() == io::ErrorKind::NotFound {
-            self.visitor.note(format!("{shown} vanished before it was read"));
+            self.visitor.vanished(name, &shown);
         } else {
             self.visitor.error(format!("cannot read {shown}: {error}"));
         }

@@ -63,6 +63,9 @@ pub trait Visitor {
     /// [`Error::Stop`], and [`Error::Stream`] with the reader's error.
     fn stream(&mut self, node: Node, reader: &mut dyn Read) -> Result<(), Error>;
 
+    /// An entry of the current directory has gone since the directory was listed. Its path is for messages.
+    fn vanished(&mut self, name: &[u8], shown: &str);
+
     /// Something is missing from the backup.
     fn error(&mut self, message: String);
 

@@ -229,3 +229,36 @@ fn what_backups_leave_out_is_not_written_over() {
     assert_eq!(system.read("models/logs/one"), b"in no backup");
     assert_eq!(system.read("models/logs/two"), b"old", "what is not there is made");
 }
+
+/// Two directories that changed places while they were read: the one was read twice, and the other never, in a complete snapshot.
+#[test]
+fn a_directory_that_is_read_twice_is_told() {
+    let models = Models::new();
+    assert_eq!(models.save(&Silent).status, Status::Complete);
+    models.write("mid", "something else");
+    let snapshot = models.save(&WhileReading::of(|| models.exchange()));
+    let errors: Vec<String> = snapshot.errors().collect();
+    assert!(says(&errors, "zz was read before by another name"), "{errors:?}");
+}
+
+/// A directory that was moved to where its turn had passed was missing from a complete snapshot.
+#[test]
+fn a_directory_that_vanishes_is_told() {
+    let models = Models::new();
+    models.write("mid", "one");
+    models.save(&Silent);
+    let to = models.path("ab");
+    models.write("mid", "another");
+    models.write("zy/new", "of no snapshot yet");
+    let act = || {
+        fs::rename(models.path("zz"), &to).expect("his");
+        fs::remove_dir_all(models.path("zy")).expect("ours");
+    };
+    let snapshot = models.save(&WhileReading::of(act));
+    let errors: Vec<String> = snapshot.errors().collect();
+    assert!(errors.len() == 1 && says(&errors, "zz vanished before it was read: if it was moved"), "{errors:?}");
+    let notes = &snapshot.component("models").expect("saved").notes;
+    assert!(says(&notes.messages, "zy vanished before it was read"), "{notes:?}");
+    // It is no more what the last snapshot has: nothing is missing.
+    assert_eq!(models.save(&Silent).status, Status::Complete);
+}

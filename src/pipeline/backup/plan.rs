@@ -147,6 +147,8 @@ impl Visitor for Planner<'_> {
         Ok(())
     }
 
+    fn vanished(&mut self, _name: &[u8], _shown: &str) {}
+
     fn error(&mut self, message: String) {
         self.plan.errors.push(message);
     }

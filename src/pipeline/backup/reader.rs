@@ -403,6 +403,16 @@ impl Visitor for BatchReader<'_> {
         Ok(self.send_file(&node, Vec::new())?)
     }
 
+    fn vanished(&mut self, name: &[u8], shown: &str) {
+        // Files come and go. What has been a directory for longer may have been moved to where its turn has passed.
+        if self.parent_node(name).is_some_and(|parent| parent.is_directory()) {
+            let text = "vanished before it was read: if it was moved, nothing of it is saved";
+            self.ending.errors.push(format!("the directory {shown} {text}"));
+        } else {
+            self.ending.notes.push(format!("{shown} vanished before it was read"));
+        }
+    }
+
     fn error(&mut self, message: String) {
         self.ending.errors.push(message);
     }

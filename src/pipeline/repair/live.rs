@@ -170,6 +170,8 @@ impl Visitor for Fetch<'_> {
         Ok(())
     }
 
+    fn vanished(&mut self, _name: &[u8], _shown: &str) {}
+
     fn error(&mut self, message: String) {
         self.fetched.unreadable.push(message);
     }
