@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 use super::{ByteString, Content, Error};
 use crate::limits::NAME_BYTES_MAX;
 
+/// Nanoseconds of a second.
+const NANOS: u32 = 1_000_000_000;
+
 /// A point in time as file systems keep it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct FileTime {
@@ -146,7 +149,8 @@ impl Node {
         }
     }
 
-    /// Refuses what no honest writer makes: names that lead out of the directory, holes outside the file.
+    /// Refuses what no honest writer makes: names that lead out of the directory, holes outside the file, and what no file system can be
+    /// given.
     pub(super) fn validate(&self) -> Result<(), Error> {
         let name = self.name.as_ref();
         let bad_name = name.is_empty()
@@ -156,6 +160,13 @@ impl Node {
             || name.iter().any(|byte| matches!(byte, b'/' | 0));
         if bad_name {
             return Err(damaged(format!("it has an entry named '{}'", self.name.to_text())));
+        }
+        let bad_text = |text: &ByteString| text.is_empty() || text.contains(&0);
+        let has_bad_times = [self.mtime, self.ctime].iter().any(|time| time.nanos >= NANOS);
+        let has_bad_target = matches!(&self.kind, NodeKind::Symlink { target } if bad_text(target));
+        if has_bad_times || has_bad_target || self.xattrs.iter().any(|xattr| bad_text(&xattr.name)) {
+            let what = "has a time, a target of a link or a name of an attribute that no file system knows";
+            return Err(damaged(format!("'{}' {what}", self.name.to_text())));
         }
         if let NodeKind::File { content, holes } = &self.kind {
             let mut end = 0_u64;

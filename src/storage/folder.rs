@@ -197,14 +197,14 @@ impl Folder {
         }
     }
 
-    /// Adds what a path has to those that are listed. Says whether it still stood there: a file that has gone since its name
-    /// was read may have been replaced by another one whose name was not.
+    /// Adds what a path has to those that are listed, also what is no file: whoever reads it is told. Says whether it still stood there: a
+    /// file that has gone since its name was read may have been replaced by another one whose name was not.
     pub(super) fn list_entry(&self, (around, name): (&str, &str), listed: &mut Vec<Listed>) -> Result<bool, Error> {
         if name.starts_with('.') {
             return Ok(true);
         }
         let Some(status) = self.look(&join(around, name))? else { return Ok(false) };
-        if status.is_file() {
+        if !status.is_directory() {
             listed.push(Listed { name: name.to_owned(), len_bytes: status.size_bytes() });
         }
         Ok(true)

@@ -1,8 +1,10 @@
 //! Damage of every kind of object: it is found and named, nothing wrong is given out, and the rest still comes back.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, Mode, mkfifoat};
 
 use super::harm::{FLIPS, Harm, LOSSES};
 use super::support::{DAMAGE, System, files_below, noise};
@@ -269,4 +271,21 @@ fn every_harm_to_the_config_is_refused() {
     }
     let _harmed = Harmed::new(&config, Harm::Remove);
     system.run(&["list"]).ended(1).says("there is no repository");
+}
+
+/// A link or a pipe in the place of a manifest was passed over: the snapshot was gone, and nothing was wrong.
+#[test]
+fn what_stands_in_the_place_of_a_manifest_is_named() {
+    let system = System::with_model("one");
+    let name = system.create();
+    let manifest = system.path(format!("backups/snapshots/{name}"));
+    fs::rename(&manifest, system.path("elsewhere")).expect("ours");
+    symlink(system.path("elsewhere"), &manifest).expect("ours");
+    system.run(&["list"]).ended(DAMAGE).says(&name);
+    system.run(&["verify", "--all"]).ended(DAMAGE).shows(&name);
+    fs::remove_file(&manifest).expect("ours");
+    mkfifoat(CWD, &manifest, Mode::RUSR).expect("ours");
+    system.run(&["list"]).ended(DAMAGE).says(&name);
+    system.run(&["verify", "--all"]).ended(DAMAGE).shows(&name);
+    system.run(&["prune", "--force"]).ended(1).says(&name);
 }

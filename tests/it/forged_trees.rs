@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use larder::chunk::ChunkRef;
 use larder::id::ChunkId;
-use larder::model::{ComponentKind, Content, DatabaseFacts, FileTime, Node, NodeKind, TreeWriter};
+use larder::model::{ByteString, ComponentKind, Content, DatabaseFacts, FileTime, Node, NodeKind, TreeWriter, Xattr};
 use larder::pack::PackKind;
 use larder::repo::Transaction;
 
@@ -182,5 +182,28 @@ fn records_of_a_database_are_checked_as_a_restore_reads_them() {
         });
         system.run(&["verify", &snapshot, "--read-data"]).ended(DAMAGE).shows("LOST");
         system.run(&["verify", "--all", "--read-data"]).ended(DAMAGE).shows("LOST");
+    }
+}
+
+/// What no file system can be given was good for `verify`, and failed in the restore.
+#[test]
+fn values_that_no_file_system_knows_are_damage() {
+    let link = |target: &[u8]| NodeKind::Symlink { target: target.into() };
+    let late = FileTime { secs: 1, nanos: 1_000_000_000 };
+    let unnamed = vec![Xattr { name: ByteString::default(), value: ByteString::default() }];
+    for node in [
+        node(b"one", 0o777, link(b"")),
+        node(b"two", 0o777, link(b"some\0where")),
+        Node { mtime: late, ..node(b"three", 0o600, NodeKind::Fifo) },
+        Node { xattrs: unnamed, ..node(b"four", 0o600, NodeKind::Fifo) },
+    ] {
+        let system = System::with_model("mine");
+        system.create();
+        let what = node.name.to_text();
+        let name = craft(&system, |_| vec![node]);
+        let run = system.run(&["verify", &name]);
+        assert_eq!(run.code, Some(DAMAGE), "{what}: {run:?}");
+        run.shows("that no file system knows");
+        system.run(&["restore", &name, "--force"]).ended(DAMAGE);
     }
 }
