@@ -173,6 +173,7 @@ fn caches_and_excludes_are_left_out_and_left_alone() {
     for name in ["sub/scratch", "no-cache/data"] {
         system.write(format!("models/{name}"), "kept");
     }
+    system.run(&["create", "--dry-run"]).ended(0).says("models/cache: it has a CACHEDIR.TAG");
     system.create();
     let paths = paths(&system);
     for name in left_out {

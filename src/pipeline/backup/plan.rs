@@ -31,6 +31,8 @@ pub struct ComponentPlan {
     pub bytes_to_read: u64,
     /// What would go wrong.
     pub errors: Problems,
+    /// What would be left out, and what else is worth knowing.
+    pub notes: Problems,
 }
 
 /// Plans a backup of the sources. `repository` is `None` where there is none yet.
@@ -57,6 +59,7 @@ pub fn plan(
             bytes: 0,
             bytes_to_read: 0,
             errors: Problems::default(),
+            notes: Problems::default(),
         };
         match &source.origin {
             Origin::Volume(volume) => {
@@ -153,5 +156,7 @@ impl Visitor for Planner<'_> {
         self.plan.errors.push(message);
     }
 
-    fn note(&mut self, _message: String) {}
+    fn note(&mut self, message: String) {
+        self.plan.notes.push(message);
+    }
 }

@@ -218,6 +218,7 @@ fn print_plan(context: &Context<'_>, plans: &[ComponentPlan]) -> Exit {
             json!({
                 "name": plan.name, "kind": plan.kind, "source": plan.source, "files": plan.files, "bytes": plan.bytes,
                 "bytes_to_read": plan.bytes_to_read, "errors": plan.errors.messages,
+                "notes": plan.notes.messages,
             })
         });
         context.output.json(&json!({ "dry_run": true, "components": components.collect::<Vec<_>>() }));
@@ -236,6 +237,15 @@ fn print_plan(context: &Context<'_>, plans: &[ComponentPlan]) -> Exit {
         }
         table.lines().iter().for_each(|line| context.output.line(line));
         context.output.line("Dry run: nothing was written.");
+    }
+    for plan in plans {
+        for message in plan.notes.messages.iter().take(PROBLEMS_SHOWN) {
+            line(&format!("note: {}: {message}", plan.name));
+        }
+        let more = plan.notes.count.saturating_sub(PROBLEMS_SHOWN as u64);
+        if more > 0 {
+            line(&format!("note: {}: {more} more", plan.name));
+        }
     }
     let problems = plans.iter().flat_map(|plan| plan.errors.messages.iter().map(move |message| (&plan.name, message)));
     let mut exit = Exit::Done;
