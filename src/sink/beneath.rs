@@ -26,11 +26,13 @@ pub struct Existing {
     pub(super) status: Status,
     /// Whether an access control list gave others rights to it that the node's does not.
     has_other_list: bool,
+    /// Whether it has another access control list than the node, or only one of them has any.
+    differs_in_list: bool,
 }
 
 impl From<Status> for Existing {
     fn from(status: Status) -> Self {
-        Self { status, has_other_list: false }
+        Self { status, has_other_list: false, differs_in_list: false }
     }
 }
 
@@ -40,7 +42,8 @@ impl Existing {
     pub fn with_list(mut self, file: impl AsFd, node: &Node) -> Self {
         let list = access_list(file);
         let wanted = node.xattrs.iter().find(|xattr| *xattr.name == *b"system.posix_acl_access");
-        self.has_other_list = !list.is_empty() && wanted.is_none_or(|wanted| *wanted.value != *list);
+        self.differs_in_list = wanted.map_or(!list.is_empty(), |wanted| *wanted.value != *list);
+        self.has_other_list = self.differs_in_list && !list.is_empty();
         self
     }
 
@@ -68,23 +71,30 @@ impl Existing {
         self.status.file_type() == FileType::Socket
     }
 
-    /// Whether a file, pipe or device may become that of the node, with its owner and mode. Where it may not, another one takes its
-    /// place: it may have other names besides, and whoever had it open keeps it open, so it has to have been root's, or of
-    /// the owner that it gets, and nobody may lose a right to it.
+    /// Whether a file, pipe or device may become that of the node. Root gives and takes none away: whoever had it open keeps it open, be it
+    /// somebody who has no right to it afterwards, or a program of root that writes to it what its new owner has no right to. So
+    /// it has to have the owner, the mode and the list already, and where it has other names the node has them too; else another one
+    /// takes its place.
     #[must_use]
     pub fn may_become(&self, node: &Node) -> bool {
-        let Self { status, has_other_list } = self;
-        if status.links() > 1 {
-            let has_them = (status.uid(), status.gid(), status.mode()) == (node.uid, node.gid, node.mode);
-            return node.links > 1 && has_them && !has_other_list;
+        let is_alone = self.status.links() == 1;
+        if is_alone && !geteuid().is_root() {
+            return !self.was_open_to_others(node);
         }
-        !self.was_open_to_others(node)
+        (is_alone || node.links > 1) && self.has_rights_of(node)
+    }
+
+    /// Whether it has the owner, the mode and the access control list of the node.
+    #[must_use]
+    pub fn has_rights_of(&self, node: &Node) -> bool {
+        let Self { status, differs_in_list, .. } = self;
+        (status.uid(), status.gid(), status.mode()) == (node.uid, node.gid, node.mode) && !differs_in_list
     }
 
     /// Whether somebody may have had it open who has no right to the node: whose it was, or whom it let in.
     #[must_use]
     pub fn was_open_to_others(&self, node: &Node) -> bool {
-        let Self { status, has_other_list } = self;
+        let Self { status, has_other_list, .. } = self;
         // Who is not root gives nothing to another group.
         let group = if status.gid() == node.gid || !geteuid().is_root() { GROUP } else { 0 };
         let kept = node.mode & (group | OTHERS);

@@ -1,9 +1,11 @@
 //! Directories beneath a root: made, or taken over from whoever had them, and known again afterwards.
 
+use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use rustix::fs::{AtFlags, Mode, RenameFlags, fchmod, fchown, mkdirat, renameat_with, unlinkat};
+use rustix::io::Errno;
 use rustix::process::{getegid, geteuid};
 
 use super::{Beneath, Error, Existing};
@@ -31,9 +33,9 @@ impl Beneath {
     }
 
     /// Prepares a directory that stands there for becoming the one of a node: nobody gets in meanwhile who will not afterwards.
-    /// One of somebody else than root, the node's owner and whoever restores has another one take its place, with everything
-    /// that is in it: he may have it open. So has any where it `is_fresh`. The root stays, and belongs to whoever restores until it is finished. Says
-    /// which one stands there then, and which one was found.
+    /// One that somebody may have open who has no right to it afterwards, or that a program of root may work in and that is opened to others,
+    /// has another one take its place, with everything that is in it. So has any where it `is_fresh`. The root stays, and belongs to
+    /// whoever restores until it is finished. Says which one stands there then, and which one was found.
     ///
     /// # Errors
     /// [`Error::Io`]; [`Error::Unusable`] when it is a mount or the repository.
@@ -59,7 +61,7 @@ impl Beneath {
         if narrowed.bits() != existing.status.mode() {
             fchmod(&directory, narrowed).map_err(failed)?;
         }
-        if (is_trusted && !is_fresh) || path.is_empty() {
+        if (is_trusted && !is_fresh && !existing.would_open_to(node)) || path.is_empty() {
             return Ok((existing.clone(), existing));
         }
         Ok((self.renew(path, &directory)?, existing))
@@ -80,7 +82,10 @@ impl Beneath {
         if let Err(errno) = replaced {
             // What cannot go back stays under the temporary name.
             let _ = move_all(&new, old).and_then(|()| unlinkat(&parent, temporary_name, AtFlags::REMOVEDIR));
-            return Err(self.failed("replace the directory of somebody else", path, errno));
+            let action = "make a new directory, because this one had other rights, in the place of";
+            let errno =
+                if errno == Errno::BUSY { io::Error::other("something is mounted in it") } else { explain(errno) };
+            return Err(Error::io(action, self.show(path), errno));
         }
         self.tree.forget(path);
         Ok(made)

@@ -10,6 +10,7 @@ mod faults;
 mod forged;
 mod forged_trees;
 mod forgotten;
+mod given;
 mod harm;
 mod import;
 mod import_copies;

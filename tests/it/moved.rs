@@ -1,7 +1,8 @@
 //! Directories that their owner moves while they are saved or restored: what is in them may belong to somebody else, and is not lost.
 
 use std::fs;
-use std::os::unix::fs::{MetadataExt, symlink};
+use std::io::Write;
+use std::os::unix::fs::{MetadataExt, chown, symlink};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
@@ -19,7 +20,7 @@ use larder::storage::MemoryStorage;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use tempfile::TempDir;
 
-use super::support::System;
+use super::support::{System, is_root};
 
 /// Does something once, as soon as data of a file has been read.
 struct WhileReading<'a>(Mutex<Option<Box<dyn FnOnce() + Send + 'a>>>);
@@ -154,14 +155,41 @@ fn what_was_away_while_it_was_saved_is_not_replaced() {
     fs::rename(models.path("zz"), models.folder.path().join("hidden")).expect("his");
     let safety = models.save_before_restore(&Silent);
     fs::rename(models.folder.path().join("hidden"), models.path("zz")).expect("his");
+    // What is written to it now is the least of it.
+    let log = fs::OpenOptions::new().append(true).open(models.path("zz/sub/file"));
+    log.and_then(|mut log| log.write_all(b", and a line")).expect("ours");
     let result = models.restore(&before, safety);
-    assert!(models.has("zz/sub/file", "the newest version"), "{result:?}");
+    assert!(models.has("zz/sub/file", "the newest version, and a line"), "{result:?}");
     assert_eq!(fs::read_link(models.path("zz/sub/link")).expect("there"), Path::new("newest"));
     let why: Vec<String> = result.failed.into_iter().map(|(_, why)| why).collect();
     assert!(why.len() == 2 && says(&why, "the safety snapshot does not have it"), "{why:?}");
     // Once it is saved it is replaced.
     let result = models.restore(&before, models.save_before_restore(&Silent));
     assert!(result.failed.is_empty() && models.has("zz/sub/file", "old"), "{result:?}");
+}
+
+/// Where a directory was made anew what was in it was moved, and counted as changed since for that.
+#[test]
+fn what_was_away_is_not_replaced_in_a_directory_that_is_made_anew() {
+    if !is_root() {
+        return;
+    }
+    let models = Models::new();
+    models.write("zz/other", "old");
+    let before = models.save(&Silent);
+    models.write("zz/sub/file", "the only copy");
+    models.write("zz/other", "the only copy");
+    chown(models.path("zz"), Some(61_999), None).expect("root");
+    fs::rename(models.path("zz"), models.folder.path().join("hidden")).expect("his");
+    let safety = models.save_before_restore(&Silent);
+    fs::rename(models.folder.path().join("hidden"), models.path("zz")).expect("his");
+    let result = models.restore(&before, safety);
+    assert!(models.has("zz/sub/file", "the only copy") && models.has("zz/other", "the only copy"), "{result:?}");
+    // What is saved goes from such a directory, too.
+    chown(models.path("zz"), Some(61_999), None).expect("root");
+    models.write("zz/extra", "x");
+    let result = models.restore(&before, models.save_before_restore(&Silent));
+    assert!(models.has("zz/sub/file", "old") && !models.path("zz/extra").exists(), "{result:?}");
 }
 
 /// A directory that stood where a file was to be was taken away with everything in it.
@@ -191,6 +219,7 @@ fn what_was_written_to_since_is_replaced() {
     let changed = |path: &Path| fs::metadata(path).map(|metadata| (metadata.ctime(), metadata.ctime_nsec()));
     // Times of files go on in steps.
     while changed(&models.path("other")).map_or(true, |(secs, nanos)| (secs, nanos) <= (began.0, began.1.into())) {
+        let _ = fs::remove_file(models.path("other"));
         models.write("other", "x");
     }
     models.write("mid", "another text");

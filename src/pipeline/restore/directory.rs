@@ -41,6 +41,13 @@ pub(super) struct OpenDirectory {
     identity: Option<(u64, u64)>,
 }
 
+impl OpenDirectory {
+    /// Whether somebody will get at what is left in it who did not before.
+    pub(super) fn is_exposed(&self) -> bool {
+        self.exposure != Exposure::No
+    }
+}
+
 /// Who is not root gives nothing away.
 fn is_root() -> bool {
     rustix::process::geteuid().is_root()

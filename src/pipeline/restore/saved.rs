@@ -39,26 +39,23 @@ impl Saved {
         safety.began.map(|began| Self { root, began, levels: Vec::new(), path: Vec::new() })
     }
 
-    /// Whether an entry is saved as it is: the same inode, and of anything but a directory the same content. What is in a directory has
-    /// to be asked for by itself.
+    /// Whether an entry is saved as it is: the same inode, and of anything but a directory the same content, by its length and times. What
+    /// is in a directory has to be asked for by itself. When the inode changed says nothing: moving it, or removing another name of
+    /// it, changes that too.
     pub(super) fn has(&mut self, reader: &mut ChunkReader, path: &[u8], status: &Status) -> Result<bool, Error> {
         let Some(node) = self.find(reader, path)? else { return Ok(false) };
         if (node.device, node.inode) != status.identity() || node.is_directory() != status.is_directory() {
             return Ok(false);
         }
-        let is_as_it_was = (node.ctime.secs, node.ctime.nanos) == status.ctime();
-        // Where another name of it was removed, its inode has changed and nothing else.
-        let has_lost_a_name = || {
-            node.links > status.links()
-                && (node.mtime.secs, node.mtime.nanos) == status.mtime()
-                && (node.size_bytes, node.uid, node.gid, node.mode)
-                    == (status.size_bytes(), status.uid(), status.gid(), status.mode())
-        };
-        Ok(node.is_directory() || is_as_it_was || has_lost_a_name())
+        let size_bytes = if status.is_file() { status.size_bytes() } else { 0 };
+        let is_as_it_was = (node.mtime.secs, node.mtime.nanos) == status.mtime()
+            && (node.size_bytes, node.uid, node.gid, node.mode)
+                == (size_bytes, status.uid(), status.gid(), status.mode());
+        Ok(node.is_directory() || is_as_it_was)
     }
 
-    /// Whether another entry may take the place of this one, which is no directory. What was changed there since it was saved is
-    /// replaced too; what was brought there is not.
+    /// Whether another entry may take the place of this one, which is no directory: it is saved, be it that it was changed since, or it was
+    /// made since. What was moved there is neither.
     pub(super) fn may_replace(
         &mut self,
         reader: &mut ChunkReader,
@@ -66,7 +63,7 @@ impl Saved {
         existing: &Existing,
     ) -> Result<bool, Error> {
         let status = existing.status();
-        if status.ctime() > self.began {
+        if status.made().is_some_and(|made| made > self.began) {
             return Ok(true);
         }
         Ok(self.find(reader, path)?.is_some_and(|node| (node.device, node.inode) == status.identity()))

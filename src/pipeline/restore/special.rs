@@ -56,7 +56,8 @@ impl TreeRestore<'_> {
         self.note_first(path, node, &special)
     }
 
-    /// Takes away what somebody else has put where a program of the node's owner listens.
+    /// Takes away the socket that somebody else has put where a program of the node's owner listens. What else stands there is removed
+    /// like everything that the snapshot does not have.
     pub(super) fn clear_socket(
         &mut self,
         path: &[u8],
@@ -64,11 +65,14 @@ impl TreeRestore<'_> {
         existing: Option<&Existing>,
         result: &mut ComponentRestore,
     ) -> Result<(), Error> {
-        let is_strange = |existing: &Existing| !existing.is_directory() && existing.was_open_to_others(node);
-        if self.options.dry_run || !existing.is_some_and(is_strange) {
+        let Some(existing) = existing.filter(|existing| existing.is_socket()) else { return Ok(()) };
+        if !existing.has_rights_of(node) {
+            self.note_left(path);
+        }
+        if self.options.dry_run || !existing.was_open_to_others(node) {
             return Ok(());
         }
-        self.check_replace(path, existing)?;
+        self.check_replace(path, Some(existing))?;
         result.removed += 1;
         Ok(self.beneath()?.remove_file(path)?)
     }

@@ -289,6 +289,13 @@ impl<'a> TreeRestore<'a> {
             || self.beneath.as_mut().is_some_and(|beneath| self.left_out.covers(beneath, path, existing))
     }
 
+    /// Notes something that stays and is not what the snapshot has there, where somebody else would get at it.
+    pub(super) fn note_left(&mut self, path: &[u8]) {
+        if self.open.last().is_some_and(OpenDirectory::is_exposed) {
+            self.left.push(path.to_vec());
+        }
+    }
+
     /// Refuses to put something in the place of an entry that no snapshot has.
     pub(super) fn check_replace(&mut self, path: &[u8], existing: Option<&Existing>) -> Result<(), Error> {
         match existing.filter(|existing| !existing.is_directory()) {
@@ -309,11 +316,15 @@ impl<'a> TreeRestore<'a> {
         result: &mut ComponentRestore,
         progress: &dyn Progress,
     ) -> Result<Entered, Error> {
-        self.keep(walk_path);
         let existing = if path.is_empty() { None } else { self.look(path)? };
+        // Nothing is made in the place of a socket, so what else stands there is what the snapshot does not have.
+        if !matches!(node.kind, NodeKind::Socket) || existing.as_ref().is_some_and(Existing::is_socket) {
+            self.keep(walk_path);
+        }
         if let (Some(existing), Some(beneath)) = (&existing, &self.beneath)
             && beneath.is_mount(existing)
         {
+            self.note_left(path);
             return match &node.kind {
                 NodeKind::Directory { tree } if is_empty_tree(tree) => Ok(Entered::No),
                 _ => Err(Error::Refused("something is mounted there now, and is left as it is".to_owned())),
@@ -323,6 +334,7 @@ impl<'a> TreeRestore<'a> {
             && !(node.is_directory() && existing.is_directory())
             && self.is_left_out(path, Some(existing))
         {
+            self.note_left(path);
             if !self.is_below_left_out() {
                 result.notes.push(format!("{}: backups leave it out now, so it stays as it is", show_path(walk_path)));
             }

@@ -1,0 +1,123 @@
+//! What is root's, and was moved to where the snapshot has something of somebody else's: it is not given to him.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+
+use rustix::fs::{CWD, Mode, mkfifoat};
+
+use super::strangers::STRANGER;
+use super::support::{PARTIAL, System, is_root};
+
+fn set(path: &Path, uid: u32, mode: u32) {
+    chown(path, Some(uid), Some(uid)).expect("root");
+    fs::set_permissions(path, Permissions::from_mode(mode)).expect("root");
+}
+
+/// A system in which the models are his, with a directory `d` of his, and a closed one `priv` of root's.
+fn system(of_his: impl FnOnce(&System), of_root: impl FnOnce(&System)) -> System {
+    let system = System::with_model("mine");
+    for (directory, uid, mode) in
+        [("models", STRANGER, 0o755), ("models/d", STRANGER, 0o755), ("models/priv", 0, 0o700)]
+    {
+        fs::create_dir_all(system.path(directory)).expect("ours");
+        set(&system.path(directory), uid, mode);
+    }
+    of_his(&system);
+    of_root(&system);
+    system
+}
+
+/// Moves root's directory to the place of his, and restores.
+fn restore_after_move(system: &System, more: &[&str]) -> super::support::Run {
+    fs::rename(system.path("models/d"), system.path("models/d.old")).expect("his");
+    fs::rename(system.path("models/priv"), system.path("models/d")).expect("his");
+    system.run(&[&["restore", "latest", "--force"], more].concat())
+}
+
+fn assert_closed(system: &System, what: &str) {
+    let metadata = fs::metadata(system.path("models/d")).expect("there");
+    assert_eq!((metadata.uid(), metadata.mode() & 0o077), (0, 0), "{what}");
+}
+
+/// A directory in the place of his socket stayed, and did not count as something that the snapshot does not have.
+#[test]
+fn what_stands_in_the_place_of_a_socket_opens_nothing() {
+    if !is_root() {
+        return;
+    }
+    for more in [&[][..], &["--keep-extra"], &["--no-snapshot"]] {
+        let system = system(
+            |system| drop(UnixListener::bind(system.path("models/d/jobs")).expect("a socket")),
+            |system| system.write("models/priv/jobs/secret", "of root"),
+        );
+        system.ok(&["create"]);
+        let run = restore_after_move(&system, more);
+        if more == ["--keep-extra"] {
+            run.ended(PARTIAL).says("holds what the snapshot does not have");
+            assert_closed(&system, "kept");
+        } else {
+            run.ended(0);
+            assert!(!system.exists("models/d/jobs/secret"), "{more:?}: removed like everything else");
+        }
+    }
+}
+
+/// What backups leave out now stayed in the place of something of his, and the directory was opened to him.
+#[test]
+fn what_is_left_out_now_opens_nothing() {
+    if !is_root() {
+        return;
+    }
+    let toml = "[directories.models]\npath = \"models\"\nexclude = [\"sub\"]\n";
+    for (his, excluded) in [("file", true), ("directory", true), ("file", false), ("link", false)] {
+        let system = system(
+            |system| match his {
+                "file" => system.write("models/d/sub", "his"),
+                "directory" => system.write("models/d/sub/secret", "his"),
+                _ => symlink("/nowhere", system.path("models/d/sub")).expect("his"),
+            },
+            |system| system.write("models/priv/sub/secret", "of root"),
+        );
+        if !excluded {
+            system.write("models/priv/sub/CACHEDIR.TAG", "Signature: 8a477f597d28d172789f06886806bc55\n");
+        }
+        system.ok(&["create"]);
+        if excluded {
+            system.write("larder.toml", toml);
+        }
+        let run = restore_after_move(&system, &[]);
+        run.ended(PARTIAL).says("holds what the snapshot does not have");
+        assert_closed(&system, his);
+        assert_eq!(system.read("models/d/sub/secret"), b"of root");
+    }
+}
+
+/// A log that a program of root had open, the pipe that it read, the directory that it worked in were given to him as they were.
+#[test]
+fn what_programs_of_root_have_open_is_not_given_away() {
+    if !is_root() {
+        return;
+    }
+    let make = |directory: &'static str, uid: u32, mode: u32| {
+        move |system: &System| {
+            let [log, pipe] = ["log", "pipe"].map(|name| system.path(format!("{directory}/{name}")));
+            fs::write(&log, "").expect("ours");
+            mkfifoat(CWD, &pipe, Mode::RUSR).expect("ours");
+            for path in [log, pipe] {
+                set(&path, uid, mode);
+            }
+        }
+    };
+    let system = system(make("models/d", STRANGER, 0o644), make("models/priv", 0, 0o600));
+    system.ok(&["create"]);
+    let of_root =
+        ["", "log", "pipe"].map(|name| fs::metadata(system.path("models/priv").join(name)).expect("there").ino());
+    restore_after_move(&system, &[]).ended(0);
+    for (name, inode) in ["", "log", "pipe"].iter().zip(of_root) {
+        let metadata = fs::metadata(system.path("models/d").join(name)).expect("restored");
+        assert_eq!(metadata.uid(), STRANGER, "{name}");
+        assert_ne!(metadata.ino(), inode, "{name}");
+    }
+}
