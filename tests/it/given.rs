@@ -121,3 +121,34 @@ fn what_programs_of_root_have_open_is_not_given_away() {
         assert_ne!(metadata.ino(), inode, "{name}");
     }
 }
+
+/// In the directory of somebody else what was restored or exported could be exchanged with another folder while it was made.
+#[test]
+fn root_restores_and_exports_into_nobody_elses_folder() {
+    if !is_root() {
+        return;
+    }
+    let system = System::with_model("mine");
+    system.create();
+    fs::create_dir_all(system.path("his/own")).expect("ours");
+    symlink(system.path(""), system.path("his/link")).expect("his");
+    for path in ["his", "his/own"] {
+        set(&system.path(path), STRANGER, 0o755);
+    }
+    std::os::unix::fs::lchown(system.path("his/link"), Some(STRANGER), None).expect("root");
+    for place in ["his/new", "his/own", "his/link/new"] {
+        let place = system.path(place).to_string_lossy().into_owned();
+        let tar = format!("{place}.tar");
+        for arguments in [
+            &["restore", "latest", "--target", &place][..],
+            &["export", "latest", "--to", &place],
+            &["export", "latest", "--tar", &tar],
+        ] {
+            system.run(arguments).ended(2).says("--trust-files");
+        }
+    }
+    assert!(!system.exists("new") && !system.exists("new.tar"));
+    let own = system.path("his/own/new").to_string_lossy().into_owned();
+    system.ok(&["restore", "latest", "--target", &own, "--trust-files"]);
+    system.ok(&["export", "latest", "--to", &own, "--trust-files"]);
+}

@@ -354,6 +354,7 @@ fn a_file_whose_owner_cannot_be_set_is_nobodys_to_run_as() {
     set_mode(&system.path("models/one"), 0o6755);
     fs::remove_dir_all(system.path("backups")).expect("remove");
     system.create();
+    chown(system.path(""), Some(0), Some(0)).expect("root");
     let out = system.path("of-root").to_string_lossy().into_owned();
     system.ok(&["restore", "latest", "--target", &out]);
     let restored = system.path("of-root/models/one").metadata().expect("it is there");

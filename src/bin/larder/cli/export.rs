@@ -11,7 +11,7 @@ use larder::progress::Progress;
 use larder::repo::Repository;
 use serde_json::{Value, json};
 
-use super::{Context, warn_unreadable};
+use super::{Context, place, warn_unreadable};
 use crate::config::read_mask;
 use crate::console::{line, warning};
 use crate::failure::{Exit, UsageError, report as report_failure};
@@ -60,6 +60,11 @@ impl ExportArguments {
         context.progress.stop_cleanly()?;
         let mask = self.mask.as_deref().map(|path| read_mask(path, &context.settings.trust)).transpose()?;
         let options = self.options(mask.as_ref());
+        match &self.tar {
+            None => place::check(&self.to, &context.settings)?,
+            Some(file) if file == Path::new("-") => {}
+            Some(file) => place::check(&folder_of(file), &context.settings)?,
+        }
         let repository = context.repository()?;
         match (&self.name, &self.tar) {
             (Some(name), Some(target)) => {
@@ -182,8 +187,7 @@ impl ExportArguments {
             let message = format!("{} exists already", target.display());
             return Err(UsageError::with_advice(message, "`--force` replaces it").into());
         }
-        let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let mut partial = tempfile::Builder::new().prefix(".larder-export-").tempfile_in(folder)?;
+        let mut partial = tempfile::Builder::new().prefix(".larder-export-").tempfile_in(folder_of(target))?;
         let report = export_tar(repository, snapshot, &mut partial, options, &context.progress);
         context.progress.end();
         let mut report = report?;
@@ -193,6 +197,11 @@ impl ExportArguments {
         target.clone_into(&mut report.path);
         Ok(report)
     }
+}
+
+/// The folder that a file lies in.
+fn folder_of(file: &Path) -> PathBuf {
+    file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned()
 }
 
 fn print_notes(report: &ExportReport, snapshot: &Snapshot) {

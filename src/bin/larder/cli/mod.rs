@@ -18,6 +18,7 @@ mod losses;
 mod ls;
 mod man;
 mod pin;
+mod place;
 mod plan;
 mod plan_repository;
 mod prune;

@@ -21,7 +21,7 @@ use super::create::options;
 use super::earlier::{Doubts, Found, find_snapshot};
 use super::left_held::start_after_killed_restores;
 use super::restore_plan::Plan;
-use super::{Context, name_list, split_names};
+use super::{Context, name_list, place, split_names};
 use crate::config::{DATABASE, read_mask};
 use crate::console::{confirm, error, line, warning};
 use crate::failure::{Exit, UsageError};
@@ -131,6 +131,7 @@ impl RestoreArguments {
             None => {
                 let target = std::path::absolute(self.target.as_deref().unwrap_or(Path::new(".")))?;
                 check_target(&target, context.settings.insists)?;
+                place::check(&target, &context.settings)?;
                 Plan::into_folder(&target, &context.settings.trust, &components)
             }
             Some(system) => Plan::live(system, (&components, &snapshot.components), &self.volumes, !wanted.is_empty())?,

@@ -92,8 +92,14 @@ pub(crate) fn check_repository(place: &Path, trust: &Trust) -> Result<Option<Sta
 /// Why somebody who is not believed may take a repository away: of the folders above it the innermost that is his, or that
 /// he may write to.
 pub(crate) fn strange_folder_above(place: &Path, trust: &Trust) -> Option<Refusal> {
-    let place = place.canonicalize().ok()?;
-    place.ancestors().skip(1).find_map(|folder| {
+    strange_folder(place.canonicalize().ok()?.parent()?, trust)
+}
+
+/// Why somebody who is not believed may exchange what lies in a folder: of it and those above it the innermost that is his, or
+/// that he may write to.
+pub(crate) fn strange_folder(folder: &Path, trust: &Trust) -> Option<Refusal> {
+    let folder = folder.canonicalize().ok()?;
+    folder.ancestors().find_map(|folder| {
         let status = Status::of_entry(CWD, folder).ok()?;
         match trust.check(folder, &status) {
             // There nobody takes away what is another's.

@@ -1,0 +1,25 @@
+//! Whether root may write into a folder that somebody names: nobody else may lead elsewhere what is written there, or exchange it.
+
+use std::path::Path;
+
+use larder::rooted::Refusal;
+
+use crate::config::{Settings, refused, strange_folder};
+use crate::failure::UsageError;
+
+/// Refuses a folder, be it there or not, that lies in one of somebody who is not believed, or behind a link of his.
+pub(super) fn check(place: &Path, settings: &Settings) -> anyhow::Result<()> {
+    if settings.insists || !rustix::process::geteuid().is_root() {
+        return Ok(());
+    }
+    let place = std::path::absolute(place)?;
+    let Some(folder) = place.ancestors().find(|folder| folder.symlink_metadata().is_ok()) else { return Ok(()) };
+    match settings.trust.open_directory(folder) {
+        // What else is wrong is told by whoever writes there.
+        Ok(_) | Err(Refusal::Io { .. }) => {}
+        Err(refusal) => return Err(refused(&refusal).into()),
+    }
+    let Some(refusal) = strange_folder(folder, &settings.trust) else { return Ok(()) };
+    let message = format!("{refusal}, and could exchange what root writes to {}", place.display());
+    Err(UsageError::with_advice(message, "name a folder that is root's with those around it; or --trust-files").into())
+}
