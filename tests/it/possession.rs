@@ -409,3 +409,23 @@ fn nothing_is_removed_below_what_backups_leave_out_now() {
         assert!(system.exists("models/my/sub/new") && system.exists("models/my/sub/deep/new"), "{tag}: {run:?}");
     }
 }
+
+/// Somebody's lease on a file of his kept it from being looked at, and every restore from ending well.
+#[test]
+fn a_file_with_a_lease_is_replaced() {
+    let system = System::with_model("mine");
+    let name = system.create();
+    let script = "import fcntl, os, signal, sys\n\
+        signal.signal(signal.SIGIO, signal.SIG_IGN)\n\
+        fcntl.fcntl(os.open(sys.argv[1], os.O_RDWR), fcntl.F_SETLEASE, fcntl.F_WRLCK)\n\
+        print(flush=True)\n\
+        sys.stdin.read()\n";
+    let mut holder = std::process::Command::new("python3");
+    holder.args(["-c", script]).arg(system.path("models/one")).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut holder = holder.spawn().expect("python3");
+    BufReader::new(holder.stdout.take().expect("piped")).read_line(&mut String::new()).expect("it holds the lease");
+    system.run(&["restore", &name, "--force", "--no-snapshot"]).ended(0);
+    drop(holder.stdin.take());
+    holder.wait().expect("it ends");
+    assert_eq!(system.read("models/one"), b"mine");
+}

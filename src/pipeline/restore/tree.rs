@@ -382,9 +382,11 @@ impl<'a> TreeRestore<'a> {
         progress: &dyn Progress,
     ) -> Result<(), Error> {
         let in_the_way = existing.is_some_and(Existing::is_directory);
-        if existing.is_some_and(|existing| existing.is_file_of(node.size_bytes)) {
+        // One that cannot be opened, because somebody has a lease on it say, is replaced.
+        if existing.is_some_and(|existing| existing.is_file_of(node.size_bytes))
+            && let Ok((file, opened)) = self.beneath()?.open_file(path)
+        {
             let ids = self.repository.ids();
-            let (file, opened) = self.beneath()?.open_file(path)?;
             if opened.is_file_of(node.size_bytes)
                 && opened.with_list(&file, node).may_become(node)
                 && !self.is_fresh()
