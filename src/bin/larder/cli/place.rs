@@ -1,5 +1,7 @@
 //! Whether root may write into a folder that somebody names: nobody else may lead elsewhere what is written there, or exchange it.
 
+use std::fs::read_link;
+use std::os::fd::AsRawFd;
 use std::path::Path;
 
 use larder::rooted::Refusal;
@@ -14,12 +16,15 @@ pub(super) fn check(place: &Path, settings: &Settings) -> anyhow::Result<()> {
     }
     let place = std::path::absolute(place)?;
     let Some(folder) = place.ancestors().find(|folder| folder.symlink_metadata().is_ok()) else { return Ok(()) };
-    match settings.trust.open_directory(folder) {
+    let opened = match settings.trust.open_directory(folder) {
+        Ok(opened) => opened,
         // What else is wrong is told by whoever writes there.
-        Ok(_) | Err(Refusal::Io { .. }) => {}
+        Err(Refusal::Io { .. }) => return Ok(()),
         Err(refusal) => return Err(refused(&refusal).into()),
-    }
-    let Some(refusal) = strange_folder(folder, &settings.trust) else { return Ok(()) };
+    };
+    // Its path may lead elsewhere by now.
+    let folder = read_link(format!("/proc/self/fd/{}", opened.as_raw_fd()))?;
+    let Some(refusal) = strange_folder(&folder, &settings.trust) else { return Ok(()) };
     let message = format!("{refusal}, and could exchange what root writes to {}", place.display());
     Err(UsageError::with_advice(message, "name a folder that is root's with those around it; or --trust-files").into())
 }

@@ -95,10 +95,9 @@ pub(crate) fn strange_folder_above(place: &Path, trust: &Trust) -> Option<Refusa
     strange_folder(place.canonicalize().ok()?.parent()?, trust)
 }
 
-/// Why somebody who is not believed may exchange what lies in a folder: of it and those above it the innermost that is his, or
-/// that he may write to.
+/// Why somebody who is not believed may exchange what lies in a folder, which is given without links: of it and those above it the
+/// innermost that is his, or that he may write to.
 pub(crate) fn strange_folder(folder: &Path, trust: &Trust) -> Option<Refusal> {
-    let folder = folder.canonicalize().ok()?;
     folder.ancestors().find_map(|folder| {
         let status = Status::of_entry(CWD, folder).ok()?;
         match trust.check(folder, &status) {
