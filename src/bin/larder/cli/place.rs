@@ -6,7 +6,7 @@ use std::path::Path;
 
 use larder::rooted::Refusal;
 
-use crate::config::{Settings, refused, strange_folder};
+use crate::config::{HOST_FILE, Settings, refused, strange_folder};
 use crate::failure::UsageError;
 
 /// Refuses a folder, be it there or not, that lies in one of somebody who is not believed, or behind a link of his.
@@ -26,5 +26,8 @@ pub(super) fn check(place: &Path, settings: &Settings) -> anyhow::Result<()> {
     let folder = read_link(format!("/proc/self/fd/{}", opened.as_raw_fd()))?;
     let Some(refusal) = strange_folder(&folder, &settings.trust) else { return Ok(()) };
     let message = format!("{refusal}, and could exchange what root writes to {}", place.display());
-    Err(UsageError::with_advice(message, "name a folder that is root's with those around it; or --trust-files").into())
+    let advice = format!(
+        "name a folder that is root's with those around it, or the user in `trusted_uids` of {HOST_FILE}; or --trust-files"
+    );
+    Err(UsageError::with_advice(message, advice).into())
 }
