@@ -12,6 +12,8 @@ use rustix::io::Errno;
 use rustix::path::Arg;
 use tempfile::TempDir;
 
+use crate::rooted::Trust;
+
 /// A folder that only its user gets into. Removed when dropped.
 #[derive(Debug)]
 pub struct TemporaryFolder {
@@ -20,12 +22,18 @@ pub struct TemporaryFolder {
 }
 
 impl TemporaryFolder {
-    /// Makes one where temporary files lie, whose name begins with `prefix`.
+    /// Makes one where temporary files lie, whose name begins with `prefix`. Root makes none where somebody else could exchange it.
     ///
     /// # Errors
-    /// Those of the operating system.
+    /// Those of the operating system; what is wrong with the folder for temporary files.
     pub fn new(prefix: &str) -> io::Result<Self> {
-        Self::new_in(&std::env::temp_dir(), prefix)
+        let parent = std::env::temp_dir().canonicalize()?;
+        let strange = || Trust::default().strange_folder(&parent);
+        if let Some(refusal) = rustix::process::geteuid().is_root().then(strange).flatten() {
+            let advice = "unset TMPDIR, or set it to a folder that is root's with those around it";
+            return Err(io::Error::other(format!("{refusal}, and could exchange temporary folders: {advice}")));
+        }
+        Self::new_in(&parent, prefix)
     }
 
     /// Makes one in a folder, whose name begins with `prefix`.

@@ -25,6 +25,7 @@ const ROOT: u32 = 0;
 /// Rights of everybody to write.
 const WRITABLE_BY_ALL: u32 = 0o002;
 const WRITABLE_BY_GROUP: u32 = 0o020;
+const STICKY: u32 = 0o1000;
 
 /// Users that are believed: root and whoever runs Larder are, and those that root has named.
 #[derive(Debug, Clone)]
@@ -64,6 +65,20 @@ impl Trust {
     #[must_use]
     pub fn is_strange(&self, path: &Path) -> bool {
         self.open_directory(path).is_ok_and(|directory| self.strange.covers(directory).unwrap_or_default())
+    }
+
+    /// Why somebody who is not believed may exchange what lies in a folder, which is given without links: of it and those above it the
+    /// innermost that is his, or that he may write to.
+    #[must_use]
+    pub fn strange_folder(&self, folder: &Path) -> Option<Refusal> {
+        folder.ancestors().find_map(|folder| {
+            let status = Status::of_entry(CWD, folder).ok()?;
+            match self.check(folder, &status) {
+                // There nobody takes away what is another's.
+                Err(Refusal::Writable { mode, .. }) if mode & STICKY != 0 => None,
+                checked => checked.err(),
+            }
+        })
     }
 
     /// Whether a user is believed.

@@ -4,11 +4,12 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
+use std::process::Stdio;
 
 use rustix::fs::{CWD, Mode, mkfifoat};
 
 use super::strangers::STRANGER;
-use super::support::{PARTIAL, System, is_root};
+use super::support::{PARTIAL, Run, System, is_root};
 
 fn set(path: &Path, uid: u32, mode: u32) {
     chown(path, Some(uid), Some(uid)).expect("root");
@@ -30,7 +31,7 @@ fn system(of_his: impl FnOnce(&System), of_root: impl FnOnce(&System)) -> System
 }
 
 /// Moves root's directory to the place of his, and restores.
-fn restore_after_move(system: &System, more: &[&str]) -> super::support::Run {
+fn restore_after_move(system: &System, more: &[&str]) -> Run {
     fs::rename(system.path("models/d"), system.path("models/d.old")).expect("his");
     fs::rename(system.path("models/priv"), system.path("models/d")).expect("his");
     system.run(&[&["restore", "latest", "--force"], more].concat())
@@ -151,4 +152,39 @@ fn root_restores_and_exports_into_nobody_elses_folder() {
     let own = system.path("his/own/new").to_string_lossy().into_owned();
     system.ok(&["restore", "latest", "--target", &own, "--trust-files"]);
     system.ok(&["export", "latest", "--to", &own, "--trust-files"]);
+}
+
+/// Folders for temporary files lay where TMPDIR said, and whoever owned that exchanged them: he read what was restored there for a
+/// test, and had other files of root written and removed.
+#[test]
+fn root_makes_no_temporary_folders_in_a_folder_of_somebody_else() {
+    if !is_root() {
+        return;
+    }
+    let system = System::with_model("mine");
+    system.create();
+    fs::create_dir_all(system.path("his/tmp")).expect("ours");
+    fs::create_dir(system.path("tmp")).expect("ours");
+    let tar = system.path("snapshot.tar").to_string_lossy().into_owned();
+    let run = |folder: &str, arguments: &[&str]| {
+        Run::of(system.command(arguments).env("TMPDIR", system.path(folder)).stdin(Stdio::null()))
+    };
+    let commands = [
+        &["verify", "latest", "--test-restore"][..],
+        &["export", "latest", "--tar", &tar, "--force"],
+        &["savings", "--simulate", "1"],
+    ];
+    for arguments in commands {
+        run("tmp", arguments).ended(0);
+    }
+    set(&system.path("his"), STRANGER, 0o755);
+    set(&system.path("tmp"), 0, 0o777);
+    for (folder, arguments) in ["his/tmp", "tmp"].iter().flat_map(|folder| commands.map(|words| (folder, words))) {
+        let refused = run(folder, arguments);
+        assert_ne!(refused.code, Some(0), "{folder}: {arguments:?}: {refused:?}");
+        refused.says("unset TMPDIR");
+    }
+    // As /tmp is.
+    set(&system.path("tmp"), 0, 0o1777);
+    run("tmp", commands[1]).ended(0);
 }

@@ -215,18 +215,40 @@ fn what_was_written_to_since_is_replaced() {
     let before = models.save(&Silent);
     models.write("mid", "a new text");
     let safety = models.save_before_restore(&Silent);
-    let began = safety.began.expect("it was wanted");
-    let changed = |path: &Path| fs::metadata(path).map(|metadata| (metadata.ctime(), metadata.ctime_nsec()));
-    // Times of files go on in steps.
-    while changed(&models.path("other")).map_or(true, |(secs, nanos)| (secs, nanos) <= (began.0, began.1.into())) {
-        let _ = fs::remove_file(models.path("other"));
-        models.write("other", "x");
-    }
+    make_since(&safety, &models.path("aa/own"));
     models.write("mid", "another text");
-    fs::rename(models.path("other"), models.path("aa/own")).expect("ours");
     let result = models.restore(&before, safety);
     assert!(models.has("mid", "in between") && models.has("aa/own", "his"), "{result:?}");
     assert!(result.failed.is_empty(), "{result:?}");
+}
+
+/// A file that a program of root makes anew again and again counted as one that it had made there: it had come with its directory, and
+/// nobody had it.
+#[test]
+fn what_was_made_since_in_a_directory_that_is_another_one_is_not_replaced() {
+    let models = Models::new();
+    let before = models.save(&Silent);
+    let hidden = models.folder.path().join("hidden");
+    fs::rename(models.path("zz"), &hidden).expect("his");
+    let safety = models.save_before_restore(&Silent);
+    make_since(&safety, &hidden.join("sub/file"));
+    fs::rename(&hidden, models.path("zz")).expect("his");
+    let result = models.restore(&before, safety);
+    assert!(models.has("zz/sub/file", "made since"), "{result:?}");
+    assert!(result.failed.iter().any(|(_, why)| why.contains("the safety snapshot does not have it")), "{result:?}");
+}
+
+/// Puts a file in the place of another one that was made after the safety snapshot was begun.
+fn make_since(safety: &Safety, path: &Path) {
+    let began = safety.began.expect("it was wanted");
+    let made = path.with_extension("new");
+    let changed = || fs::metadata(&made).map(|metadata| (metadata.ctime(), metadata.ctime_nsec()));
+    // Times of files go on in steps.
+    while changed().map_or(true, |time| time <= (began.0, began.1.into())) {
+        let _ = fs::remove_file(&made);
+        fs::write(&made, "made since").expect("ours");
+    }
+    fs::rename(&made, path).expect("ours");
 }
 
 /// The second of two names of a file stayed: the first had been removed, and its inode counted as changed since.

@@ -11,7 +11,7 @@ use super::finish::Waiting;
 use super::tree::{TreeRestore, missing_target, note_not_set};
 use crate::model::{Node, show_path};
 use crate::pipeline::Error;
-use crate::rooted::join;
+use crate::rooted::{Status, join};
 use crate::sink::Existing;
 
 /// Whether somebody will get at what is left in a directory who did not before.
@@ -37,6 +37,8 @@ pub(super) struct OpenDirectory {
     /// Whether somebody may have had it open who has no right to it, or a directory around it: nothing that stands in it is kept as it
     /// is, because he may have that open too.
     pub(super) is_fresh: bool,
+    /// What stood there before; `None` where nothing did, or nothing is changed.
+    pub(super) found: Option<Status>,
     /// Device and inode; `None` where nothing is changed.
     identity: Option<(u64, u64)>,
 }
@@ -81,6 +83,7 @@ impl TreeRestore<'_> {
             result.notes.push(format!("{shown}: backups leave it out now, so what stands there stays as it is"));
         }
         let (mut extra, mut identity, mut is_fresh) = (BTreeSet::new(), None, self.is_fresh());
+        let mut before = None;
         let mut exposure = match self.open.last().map_or(Exposure::No, |open| open.exposure) {
             Exposure::No => Exposure::No,
             Exposure::Within | Exposure::Opened => Exposure::Within,
@@ -98,6 +101,7 @@ impl TreeRestore<'_> {
                     exposure = Exposure::Opened;
                 }
                 is_fresh |= is_root() && found.was_open_to_others(&node);
+                before = Some(*found.status());
                 directory
             } else {
                 if existing.is_some() {
@@ -111,7 +115,16 @@ impl TreeRestore<'_> {
         if stands && (removes || exposure != Exposure::No) {
             extra.extend(self.beneath()?.names(path)?);
         }
-        self.open.push(OpenDirectory { node, extra, removes, is_left_out, exposure, is_fresh, identity });
+        self.open.push(OpenDirectory {
+            node,
+            extra,
+            removes,
+            is_left_out,
+            exposure,
+            is_fresh,
+            found: before,
+            identity,
+        });
         Ok(())
     }
 

@@ -65,17 +65,31 @@ impl LeftOut {
         self.saved.as_mut().map_or(Ok(true), |saved| Ok(saved.has(reader, path, status)?))
     }
 
-    /// Whether another entry may take the place of this one, which is no directory.
+    /// Whether another entry may take the place of this one, which is no directory: it is saved, be it that it was changed since, or it was
+    /// made since in directories that are those that are saved. These are what stood around it, from the root on. What was moved there,
+    /// or came with a directory, is neither.
     pub(super) fn may_replace(
         &mut self,
         reader: &mut ChunkReader,
-        path: &[u8],
+        (path, around): (&[u8], &[Option<Status>]),
         existing: &Existing,
     ) -> Result<bool, Error> {
-        match &mut self.saved {
-            Some(saved) => Ok(saved.may_replace(reader, path, existing)?),
-            None => Ok(true),
+        let Some(saved) = &mut self.saved else { return Ok(true) };
+        if saved.has_inode(reader, path, existing.status())? {
+            return Ok(true);
         }
+        if !saved.was_made_since(existing.status()) {
+            return Ok(false);
+        }
+        let ends = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(end, _)| end);
+        for (end, directory) in std::iter::once(0).chain(ends).zip(around) {
+            let directory_path = path.get(..end).unwrap_or_default();
+            let Some(directory) = directory else { return Ok(false) };
+            if !saved.has(reader, directory_path, directory)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Whether something of what stands here, or below, is to stay as it is.

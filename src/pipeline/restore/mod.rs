@@ -8,6 +8,7 @@ mod database;
 mod directory;
 mod finish;
 mod left_out;
+mod replace;
 mod room;
 mod safety;
 mod saved;

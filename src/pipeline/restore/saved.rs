@@ -5,12 +5,11 @@ use super::Safety;
 use crate::model::{Component, Content, Error, Node, NodeKind, TreeReader};
 use crate::repo::ChunkReader;
 use crate::rooted::{Instant, Status, split};
-use crate::sink::Existing;
 
 /// A component of the safety snapshot, looked into path by path.
 #[derive(Debug)]
 pub(super) struct Saved {
-    root: Option<Content>,
+    root: Option<Node>,
     /// When the snapshot began.
     began: Instant,
     /// The directory that was looked into last, and those around it.
@@ -35,7 +34,7 @@ impl Saved {
     /// The component as the safety snapshot has it; nothing is saved where it does not. `None` where no such snapshot is wanted.
     pub(super) fn new(safety: &Safety, component: &Component) -> Option<Self> {
         let saved = safety.snapshot.as_ref().and_then(|snapshot| snapshot.component(component.name.as_str()));
-        let root = saved.and_then(|saved| saved.root.as_ref()).and_then(tree_of);
+        let root = saved.and_then(|saved| saved.root.clone());
         safety.began.map(|began| Self { root, began, levels: Vec::new(), path: Vec::new() })
     }
 
@@ -54,23 +53,21 @@ impl Saved {
         Ok(node.is_directory() || is_as_it_was)
     }
 
-    /// Whether another entry may take the place of this one, which is no directory: it is saved, be it that it was changed since, or it was
-    /// made since. What was moved there is neither.
-    pub(super) fn may_replace(
-        &mut self,
-        reader: &mut ChunkReader,
-        path: &[u8],
-        existing: &Existing,
-    ) -> Result<bool, Error> {
-        let status = existing.status();
-        if status.made().is_some_and(|made| made > self.began) {
-            return Ok(true);
-        }
+    /// Whether the same inode is saved there, be it that it was changed since.
+    pub(super) fn has_inode(&mut self, reader: &mut ChunkReader, path: &[u8], status: &Status) -> Result<bool, Error> {
         Ok(self.find(reader, path)?.is_some_and(|node| (node.device, node.inode) == status.identity()))
+    }
+
+    /// Whether it was made since.
+    pub(super) fn was_made_since(&self, status: &Status) -> bool {
+        status.made().is_some_and(|made| made > self.began)
     }
 
     /// What is saved under a path.
     fn find(&mut self, reader: &mut ChunkReader, path: &[u8]) -> Result<Option<&Node>, Error> {
+        if path.is_empty() {
+            return Ok(self.root.as_ref());
+        }
         let (around, name) = split(path);
         self.go_to(reader, around)?;
         match self.levels.last_mut() {
@@ -88,7 +85,7 @@ impl Saved {
         let kept = self.levels.iter().take_while(|level| is_around(level.len)).count();
         self.levels.truncate(kept);
         if self.levels.is_empty() {
-            self.levels.push(Level::new(self.root.clone(), 0));
+            self.levels.push(Level::new(self.root.as_ref().and_then(tree_of), 0));
         }
         self.path.truncate(self.levels.last().map_or(0, |level| level.len));
         let rest = directory.get(self.path.len()..).unwrap_or_default();

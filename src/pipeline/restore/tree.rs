@@ -283,31 +283,6 @@ impl<'a> TreeRestore<'a> {
         self.beneath.as_mut().ok_or_else(missing_target)
     }
 
-    /// Whether backups leave out what stands here. Below such a directory they leave out everything.
-    pub(super) fn is_left_out(&mut self, path: &[u8], existing: Option<&Existing>) -> bool {
-        self.is_below_left_out()
-            || self.beneath.as_mut().is_some_and(|beneath| self.left_out.covers(beneath, path, existing))
-    }
-
-    /// Notes something that stays and is not what the snapshot has there, where somebody else would get at it.
-    pub(super) fn note_left(&mut self, path: &[u8]) {
-        if self.open.last().is_some_and(OpenDirectory::is_exposed) {
-            self.left.push(path.to_vec());
-        }
-    }
-
-    /// Refuses to put something in the place of an entry that no snapshot has.
-    pub(super) fn check_replace(&mut self, path: &[u8], existing: Option<&Existing>) -> Result<(), Error> {
-        match existing.filter(|existing| !existing.is_directory()) {
-            Some(existing) if !self.left_out.may_replace(&mut self.reader, path, existing)? => {
-                let why =
-                    "what stands there was moved while it was saved, so that the safety snapshot does not have it";
-                Err(Error::Refused(format!("{why}: it stays; restore again")))
-            }
-            _ => Ok(()),
-        }
-    }
-
     fn entry(
         &mut self,
         path: &[u8],
@@ -421,18 +396,6 @@ impl<'a> TreeRestore<'a> {
         if node.links > 1 {
             let status = Status::of(file).map_err(|errno| sink::Error::io("look at", show_path(path), errno))?;
             self.first_files.insert(path.to_vec(), status.into());
-        }
-        Ok(())
-    }
-
-    /// Takes away the directory that stands where something else is to be, unless no snapshot has some of it.
-    pub(super) fn clear(&mut self, path: &[u8]) -> Result<(), Error> {
-        let beneath = self.beneath.as_mut().ok_or_else(missing_target)?;
-        let reader = &mut self.reader;
-        if self.left_out.keeps_any(beneath, reader, path)? || !self.left_out.remove_others(beneath, reader, path)? {
-            let shown = beneath.show(path);
-            let why = "is in the way and holds something that no snapshot has, so it stays";
-            return Err(Error::Refused(format!("{shown} {why}")));
         }
         Ok(())
     }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use larder::rooted::Refusal;
 
-use crate::config::{HOST_FILE, Settings, refused, strange_folder};
+use crate::config::{HOST_FILE, Settings, refused};
 use crate::failure::UsageError;
 
 /// Refuses a folder, be it there or not, that lies in one of somebody who is not believed, or behind a link of his.
@@ -24,7 +24,7 @@ pub(super) fn check(place: &Path, settings: &Settings) -> anyhow::Result<()> {
     };
     // Its path may lead elsewhere by now.
     let folder = read_link(format!("/proc/self/fd/{}", opened.as_raw_fd()))?;
-    let Some(refusal) = strange_folder(&folder, &settings.trust) else { return Ok(()) };
+    let Some(refusal) = settings.trust.strange_folder(&folder) else { return Ok(()) };
     let message = format!("{refusal}, and could exchange what root writes to {}", place.display());
     let advice = format!(
         "name a folder that is root's with those around it, or the user in `trusted_uids` of {HOST_FILE}; or --trust-files"

@@ -4,7 +4,6 @@ use std::io::Read;
 use std::path::Path;
 
 use larder::rooted::{Refusal, Status, Trust};
-use rustix::fs::CWD;
 use serde::Deserialize;
 
 use super::FILE_BYTES_MAX;
@@ -13,7 +12,6 @@ use crate::failure::UsageError;
 
 /// What root says for all systems of this host.
 pub(crate) const HOST_FILE: &str = "/etc/larder.toml";
-const STICKY: u32 = 0o1000;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -92,18 +90,5 @@ pub(crate) fn check_repository(place: &Path, trust: &Trust) -> Result<Option<Sta
 /// Why somebody who is not believed may take a repository away: of the folders above it the innermost that is his, or that
 /// he may write to.
 pub(crate) fn strange_folder_above(place: &Path, trust: &Trust) -> Option<Refusal> {
-    strange_folder(place.canonicalize().ok()?.parent()?, trust)
-}
-
-/// Why somebody who is not believed may exchange what lies in a folder, which is given without links: of it and those above it the
-/// innermost that is his, or that he may write to.
-pub(crate) fn strange_folder(folder: &Path, trust: &Trust) -> Option<Refusal> {
-    folder.ancestors().find_map(|folder| {
-        let status = Status::of_entry(CWD, folder).ok()?;
-        match trust.check(folder, &status) {
-            // There nobody takes away what is another's.
-            Err(Refusal::Writable { mode, .. }) if mode & STICKY != 0 => None,
-            checked => checked.err(),
-        }
-    })
+    trust.strange_folder(place.canonicalize().ok()?.parent()?)
 }
