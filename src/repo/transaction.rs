@@ -66,6 +66,10 @@ impl<'a> Transaction<'a> {
         }
         let confirmed = Confirmed::new(&index);
         let (adopted, broken) = adopt(repository, &mut index, progress)?;
+        if adopted.packs > 0 {
+            // Others may be gone with the segment that listed them.
+            index.note_losses();
+        }
         // What lies in them is stored again.
         index.avoid(broken);
         let (reader, packing) = start(repository, &index)?;

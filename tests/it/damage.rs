@@ -183,6 +183,64 @@ fn a_lost_pack_is_stored_again_by_the_next_backup() {
     }
 }
 
+/// The trees of a snapshot were listed again as those of an interrupted run, and every file of it was taken over as if its data
+/// were there, by that run and by those after it.
+#[test]
+fn data_that_is_lost_with_its_listing_is_stored_again() {
+    let system = System::new();
+    system.write("models/old", noise(DATA_BYTES, 1));
+    system.write("config/old", noise(DATA_BYTES, 2));
+    system.create();
+    for path in system.objects("index/").iter().chain(system.packs().iter().filter(|pack| is_data(pack))) {
+        fs::remove_file(path).expect("remove");
+    }
+    let out = system.path("out").to_string_lossy().into_owned();
+    // A run of one component leaves the other one to the next run.
+    for (argument, is_first) in [("models", true), ("config", false)] {
+        let run = system.ok(&["create", "--components", argument, "--json"]);
+        assert_eq!(run.stderr.contains("does not list everything"), is_first, "{run:?}");
+        let _ = fs::remove_dir_all(&out);
+        system.ok(&["restore", "latest", "--target", &out]);
+        let seed = if is_first { 1 } else { 2 };
+        assert!(system.read(format!("out/{argument}/old")) == noise(DATA_BYTES, seed), "{run:?}");
+    }
+}
+
+/// A snapshot that had been deleted and lacked something could be put back and relied on after a repair.
+#[test]
+fn a_deleted_snapshot_that_lacks_something_is_not_relied_on_after_a_repair() {
+    let system = System::with_model(noise(DATA_BYTES, 1));
+    let name = system.create();
+    system.ok(&["forget", &name, "--force"]);
+    for pack in system.packs().iter().filter(|pack| is_data(pack)) {
+        fs::remove_file(pack).expect("remove");
+    }
+    system.run(&["repair"]);
+    system.ok(&["undelete", &name]);
+    system.ok(&["create"]);
+    system.ok(&["restore", "latest", "--target", &system.path("out").to_string_lossy()]);
+    assert!(system.read("out/models/one") == noise(DATA_BYTES, 1));
+}
+
+/// What an interrupted run leaves tells of no loss.
+#[test]
+fn what_an_interrupted_run_left_is_taken_over_without_a_word_of_losses() {
+    let system = System::with_model(noise(DATA_BYTES, 1));
+    system.create();
+    system.write("models/two", noise(DATA_BYTES, 2));
+    let (segments, manifests) = (system.objects("index/"), system.objects("snapshots/"));
+    system.create();
+    let of_first = |path: &PathBuf| segments.contains(path) || manifests.contains(path);
+    for path in [system.objects("index/"), system.objects("snapshots/")].concat().iter().filter(|path| !of_first(path))
+    {
+        fs::remove_file(path).expect("remove");
+    }
+    let run = system.ok(&["create", "--json"]);
+    assert!(run.json()["adopted_bytes"].as_u64().expect("bytes") > 0, "{run:?}");
+    assert!(!run.stderr.contains("does not list everything"), "{run:?}");
+    assert!(system.objects("quarantine/").is_empty());
+}
+
 #[test]
 fn every_harm_to_a_segment_is_found_and_mended_by_the_next_backup() {
     let system = System::new();

@@ -26,7 +26,7 @@ use crate::clock::LocalTime;
 use crate::docker::{Hold, HoldMethod, Journals};
 use crate::limits::{BATCHES_IN_FLIGHT, COMPONENTS_MAX};
 use crate::model::{
-    Component, ComponentKind, ComponentName, Consistency, Snapshot, SnapshotKind, SnapshotName, Status,
+    Component, ComponentKind, ComponentName, Consistency, NodeKind, Snapshot, SnapshotKind, SnapshotName, Status,
 };
 use crate::pack;
 use crate::progress::{self, Progress};
@@ -36,6 +36,10 @@ use crate::source::{ArchiveFile, CommandSource, DirSource, VolumeSource};
 
 /// How many seconds a name may move to be free.
 const NAME_TRIES: i64 = 120;
+
+/// Why this run, and those after it, look at everything that they take over.
+const UNLISTED: &str = "the index does not list everything that snapshots need: unchanged files of which something is listed \
+     nowhere are read and stored again, now and until `larder repair` has found everything";
 
 /// Where the data of a component comes from.
 #[derive(Debug)]
@@ -186,13 +190,14 @@ pub fn run(
 ) -> Result<BackupReport, Error> {
     let started = Instant::now();
     check_number(sources)?;
+    let snapshots = lookup::snapshots(repository)?;
+    let mut notes = note_losses(repository, &snapshots)?;
     let transaction = repository.begin(progress)?;
     let adopted = transaction.adopted().clone();
     adopted.refused.iter().for_each(|note| progress.note(note));
-    let near = options.imported.as_ref().map(|_| time);
-    let parents = Parents::find(repository, &transaction, sources, near)?;
+    let parents = Parents::find(&snapshots, transaction.reader()?, sources, options.imported.as_ref().map(|_| time));
     let parent = parents.newest().cloned();
-    let unreadable = parents.unreadable().to_vec();
+    notes.extend_from_slice(parents.unreadable());
     let mut passes = Passes::new(sources, time, options);
     let transaction = passes.run(transaction, parents, progress)?;
     let Passes { components, held, .. } = passes;
@@ -203,7 +208,7 @@ pub fn run(
         return Err(Error::Cancelled(progress::Cancelled));
     }
     let finished = transaction.finish()?;
-    let notes = notes(unreadable, &adopted, &finished, progress);
+    let notes = all_notes(notes, &adopted, &finished, progress);
     let mut snapshot = Snapshot {
         name: reservation.name().parse().map_err(|error| Error::Refused(format!("{error}")))?,
         time,
@@ -254,9 +259,24 @@ fn check_number(sources: &[ComponentSource]) -> Result<(), Error> {
     Ok(())
 }
 
-/// What is odd about the repository. What was adopted was told then.
-fn notes(unreadable: Vec<String>, adopted: &Adopted, finished: &Finished<'_>, progress: &dyn Progress) -> Vec<String> {
-    let mut notes = unreadable;
+/// Notes that something may be lost where no segment lists the root of a component, be it a tree, a list or data.
+fn note_losses(repository: &Repository, snapshots: &lookup::Snapshots) -> Result<Vec<String>, Error> {
+    let components = snapshots.snapshots.iter().flat_map(|snapshot| &snapshot.components);
+    let contents = components.filter_map(|component| match &component.root.as_ref()?.kind {
+        NodeKind::Directory { tree: content } | NodeKind::File { content, .. } => Some(content),
+        _ => None,
+    });
+    let chunks = contents.flat_map(|content| &content.chunks).map(|chunk| chunk.id);
+    Ok(repository.note_unlisted(chunks)?.then(|| UNLISTED.to_owned()).into_iter().collect())
+}
+
+/// What is odd about the repository: what is known already, and what was found. What was adopted was told then.
+fn all_notes(
+    mut notes: Vec<String>,
+    adopted: &Adopted,
+    finished: &Finished<'_>,
+    progress: &dyn Progress,
+) -> Vec<String> {
     notes.extend(finished.doubted().iter().map(|pack| {
         let what =
             "does not have everything that the index lists there, so that is stored again: `larder repair` mends it";

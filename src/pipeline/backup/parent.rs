@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use super::{ComponentSource, nearest_with};
 use crate::clock::LocalTime;
 use crate::model::{ContentReader, Node, NodeKind, SnapshotName, TreeReader};
-use crate::pipeline::{Error, lookup};
-use crate::repo::{ChunkReader, Repository, Transaction};
+use crate::pipeline::Error;
+use crate::pipeline::lookup::{self, Snapshots};
+use crate::repo::{ChunkReader, Repository};
 
 /// The saved root of each component that the run is compared with.
 #[derive(Debug, Default)]
@@ -27,42 +28,32 @@ struct Level {
 }
 
 impl Parents {
-    /// Looks for the parents of the sources, near that time where there is one.
-    pub(super) fn find(
-        repository: &Repository,
-        transaction: &Transaction<'_>,
-        sources: &[ComponentSource],
-        near: Option<LocalTime>,
-    ) -> Result<Self, Error> {
-        Self::with_reader(repository, transaction.reader()?, sources, near)
-    }
-
-    /// The parents as they are now, for a run that stores nothing.
+    /// The parents of the sources as they are now, for a run that stores nothing.
     pub(super) fn find_for_plan(repository: &Repository, sources: &[ComponentSource]) -> Result<Self, Error> {
-        Self::with_reader(repository, repository.reader()?, sources, None)
+        Ok(Self::find(&lookup::snapshots(repository)?, repository.reader()?, sources, None))
     }
 
-    fn with_reader(
-        repository: &Repository,
+    /// Looks for the parents of the sources among the snapshots, near that time where there is one.
+    pub(super) fn find(
+        snapshots: &Snapshots,
         reader: ChunkReader,
         sources: &[ComponentSource],
         near: Option<LocalTime>,
-    ) -> Result<Self, Error> {
+    ) -> Self {
         let mut parents = Self { reader: Some(reader), ..Self::default() };
-        let snapshots = lookup::snapshots(repository)?;
         let unreadable = snapshots.unreadable.iter();
         parents.unreadable =
             unreadable.map(|(name, error)| format!("the snapshot {name} cannot be read: {error}")).collect();
         let mut times = Vec::new();
         for source in sources {
-            let Some((snapshot, component)) = nearest_with(&snapshots, &source.name, near) else { continue };
+            let Some((snapshot, component)) = nearest_with(snapshots, &source.name, near) else { continue };
             if let Some(root) = &component.root {
                 parents.roots.insert(source.name.to_string(), (root.clone(), component.bytes));
                 times.push((snapshot.time, snapshot.name.clone()));
             }
         }
         parents.newest = times.into_iter().max().map(|(_, name)| name);
-        Ok(parents)
+        parents
     }
 
     /// These roots, and no snapshot.
@@ -117,7 +108,7 @@ impl Parents {
         self.levels.pop();
     }
 
-    /// Whether everything of a file is in the repository. It is, unless packs or segments were lost; then a file that
+    /// Whether everything of a file is in the repository. It is, unless packs or segments may be lost; then a file that
     /// has lost something counts as changed, so that it is read and stored again.
     pub(super) fn is_whole(&mut self, node: &Node) -> bool {
         let (Some(reader), NodeKind::File { content, .. }) = (&mut self.reader, &node.kind) else { return false };

@@ -14,7 +14,7 @@ use super::verify::{Affected, Damage, Found, check_blocks, check_names, list};
 use super::{Error, lookup};
 use crate::id::ChunkId;
 use crate::limits::MANIFEST_BYTES_MAX;
-use crate::model::{self, decode_snapshot};
+use crate::model::{self, Snapshot, decode_snapshot};
 use crate::progress::Progress;
 use crate::repo::{self, Rebuilt, Repository, Salvaged};
 use crate::storage::{Area, Key};
@@ -126,7 +126,7 @@ fn run(repository: &Repository, live: &[PathBuf], progress: &dyn Progress) -> Re
     if !report.lost.is_empty() {
         look_for(repository, missing, live, &mut report, progress)?;
     }
-    if report.lost.is_empty() {
+    if report.lost.is_empty() && is_forgotten_whole(repository, progress)? {
         repository.clear_losses()?;
     } else {
         repository.note_losses()?;
@@ -142,14 +142,34 @@ fn manifests(repository: &Repository, report: &mut RepairReport) -> Result<(), E
         put_aside(repository, &Key::new(Area::Snapshots, &name), error, report)?;
         report.lost_snapshots.push(name);
     }
-    for name in repository.forgotten_names()? {
-        let key = Key::new(Area::Forgotten, name);
-        let bytes = repository.storage().get(&key, MANIFEST_BYTES_MAX as u64).map_err(repo::Error::from);
-        if let Err(error) = bytes.map_err(model::Error::from).and_then(|bytes| decode_snapshot(&bytes)) {
+    for key in forgotten(repository)? {
+        if let Err(error) = read_forgotten(repository, &key) {
             put_aside(repository, &key, error, report)?;
         }
     }
     Ok(())
+}
+
+fn forgotten(repository: &Repository) -> Result<impl Iterator<Item = Key>, Error> {
+    Ok(repository.forgotten_names()?.into_iter().map(|name| Key::new(Area::Forgotten, name)))
+}
+
+fn read_forgotten(repository: &Repository, key: &Key) -> Result<Snapshot, model::Error> {
+    let bytes = repository.storage().get(key, MANIFEST_BYTES_MAX as u64).map_err(repo::Error::from)?;
+    decode_snapshot(&bytes)
+}
+
+/// Whether a backup can rely on every snapshot that may be put back.
+fn is_forgotten_whole(repository: &Repository, progress: &dyn Progress) -> Result<bool, Error> {
+    let (mut presence, mut entries) = (Presence::new(repository)?, 0);
+    for key in forgotten(repository)? {
+        for component in &read_forgotten(repository, &key)?.components {
+            if !presence.lost(component, &mut entries, progress)?.is_empty() {
+                return Ok(false);
+            }
+        }
+    }
+    Ok(true)
 }
 
 fn put_aside(repository: &Repository, key: &Key, error: model::Error, report: &mut RepairReport) -> Result<(), Error> {

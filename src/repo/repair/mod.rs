@@ -14,7 +14,7 @@ pub use rebuild::Rebuilt;
 pub use salvage::Salvaged;
 
 use super::{Error, Lock, Repository};
-use crate::id::PackId;
+use crate::id::{ChunkId, PackId};
 use crate::limits::PACK_BYTES_MAX;
 use crate::parity::{self, Restored};
 use crate::storage::{Area, Key, PutMode, Storage};
@@ -69,6 +69,21 @@ impl Repository {
     pub fn note_losses(&self) -> Result<(), Error> {
         self.config.check_writable()?;
         Ok(self.storage.put(&losses(), b"", PutMode::SameContent)?)
+    }
+
+    /// Notes losses where no segment lists one of these chunks, which snapshots need. Says whether none were noted before.
+    ///
+    /// Whoever begins a transaction asks first, with what it has read of the manifests before that: afterwards the packs are
+    /// listed again that are still there, and nothing tells that others were lost with their listing.
+    ///
+    /// # Errors
+    /// [`Error::UnknownFeature`], [`Error::Index`], [`Error::Storage`].
+    pub fn note_unlisted(&self, chunks: impl IntoIterator<Item = ChunkId>) -> Result<bool, Error> {
+        let index = self.index()?;
+        if self.has_losses()? || chunks.into_iter().all(|chunk| index.lookup(&chunk).is_some()) {
+            return Ok(false);
+        }
+        self.note_losses().map(|()| true)
     }
 
     /// Notes that snapshots need nothing that is lost.
