@@ -39,6 +39,9 @@ pub const DELTA_REACH_MAX: usize = 4_000;
 pub const PACK_BYTES_TARGET: u64 = 32 << 20;
 /// Longest pack that a reader accepts, in bytes.
 pub const PACK_BYTES_MAX: u64 = 1 << 30;
+/// Most bytes that are read in vain when a pack without a directory is looked through for blocks, in lengths of the pack
+/// and of one block. What is damaged is read once for its block and once for what may begin in it.
+pub const SCAN_IN_VAIN_MAX: u64 = 4;
 /// Most blocks in one pack.
 pub const PACK_BLOCKS_MAX: usize = 1 << 20;
 /// Longest directory of a pack that a reader accepts, in bytes; it is read whole.

@@ -8,12 +8,14 @@ mod block;
 mod delta;
 mod layout;
 mod reader;
+mod scan;
 mod writer;
 
 pub use block::{BlockDecoder, BlockEncoder, EncodedBlock, RawBlock};
 pub use delta::Prefix;
 pub use layout::{BlockEntry, Directory, Encoding, PackKind};
-pub use reader::{BlockPlace, FoundBlock, PackReader, check_block, check_chunk, chunk_range, key, read_block};
+pub use reader::{BlockPlace, PackReader, check_block, check_chunk, chunk_range, key, read_block};
+pub use scan::{BlockScan, FoundBlock, Scanned};
 pub use writer::{FinishedPack, PackWriter};
 
 use crate::id::{ChunkId, PackId};

@@ -1,18 +1,14 @@
 //! Reading packs: one block, the directory, or every byte.
 
-use crate::chunk::ChunkRef;
 use crate::id::{BaseId, ChunkId, FileHasher, IdScheme, PackId, checksum};
 use crate::limits::{BLOCK_BYTES_MAX, PACK_BYTES_MAX};
 use crate::storage::{Area, Key, Storage};
 
 use super::layout::{
-    BLOCK_HEADER_BYTES, BLOCK_MAGIC, BlockEntry, BlockHeader, Directory, Encoding, FOOTER_BYTES, HEADER_BYTES,
-    PackKind, block_prefix_bytes, decode_block_header, decode_block_lists, decode_end, decode_footer, decode_header,
+    BLOCK_HEADER_BYTES, BlockEntry, BlockHeader, Directory, Encoding, FOOTER_BYTES, HEADER_BYTES, PackKind,
+    block_prefix_bytes, decode_block_header, decode_block_lists, decode_end, decode_footer, decode_header,
 };
-use super::{BlockDecoder, EncodedBlock, Error};
-
-/// Bytes in which the beginning of a block is looked for at once.
-const SEARCH_BYTES: usize = 1 << 16;
+use super::{BlockDecoder, Error};
 
 /// The storage key of a pack.
 #[must_use]
@@ -84,11 +80,11 @@ pub fn read_block(
 }
 
 /// A block as it lies in the pack.
-struct RawEntry {
-    header: BlockHeader,
-    lengths: Vec<u32>,
-    bases: Vec<BaseId>,
-    payload: Vec<u8>,
+pub(super) struct RawEntry {
+    pub(super) header: BlockHeader,
+    pub(super) lengths: Vec<u32>,
+    pub(super) bases: Vec<BaseId>,
+    pub(super) payload: Vec<u8>,
 }
 
 impl RawEntry {
@@ -100,63 +96,6 @@ impl RawEntry {
             && (header.stored_bytes, header.raw_bytes) == (entry.stored_bytes, entry.raw_bytes)
             && *bases == entry.bases
             && self.lengths.iter().copied().eq(lengths)
-    }
-}
-
-/// A block that was found without the directory of its pack, with its payload as it is stored.
-#[derive(Debug)]
-pub struct FoundBlock {
-    /// Where its header begins in the pack.
-    pub offset: u64,
-    /// How the payload is made.
-    pub encoding: Encoding,
-    /// Blocks to decode before this one.
-    pub depth: u8,
-    /// Length of the plaintext in bytes.
-    pub raw_bytes: u32,
-    /// Lengths of the chunks in bytes, in the order of their plaintext.
-    pub lengths: Vec<u32>,
-    /// The chunks whose plaintext the block is encoded against, in order.
-    pub bases: Vec<BaseId>,
-    /// The bytes that are stored, which match their checksum.
-    pub payload: Vec<u8>,
-}
-
-impl FoundBlock {
-    /// Where the block ends in the pack.
-    #[must_use]
-    pub const fn end(&self) -> u64 {
-        self.offset + (block_prefix_bytes(self.lengths.len(), self.bases.len()) + self.payload.len()) as u64
-    }
-
-    /// Decodes the block, with the plaintext of its bases as `prefix`, and computes its chunks.
-    ///
-    /// # Errors
-    /// What is wrong when it cannot be decoded.
-    pub fn chunks(
-        &self,
-        decoder: &mut BlockDecoder,
-        ids: IdScheme,
-        prefix: &[u8],
-    ) -> Result<Vec<ChunkRef>, &'static str> {
-        let mut plaintext = Vec::new();
-        decoder.decode(self.encoding, &self.payload, prefix, self.raw_bytes as usize, &mut plaintext)?;
-        let mut rest = plaintext.as_slice();
-        let mut chunks = Vec::with_capacity(self.lengths.len());
-        for len_bytes in &self.lengths {
-            let split = rest.split_at_checked(*len_bytes as usize);
-            let (bytes, after) = split.ok_or("the lengths of its chunks do not add up")?;
-            chunks.push(ChunkRef { id: ids.chunk_id(bytes), len_bytes: *len_bytes });
-            rest = after;
-        }
-        Ok(chunks)
-    }
-
-    /// The block as it is, to be written into another pack.
-    #[must_use]
-    pub fn encoded(self, chunks: Vec<ChunkRef>, depth: u8) -> EncodedBlock {
-        let Self { encoding, bases, payload, raw_bytes, .. } = self;
-        EncodedBlock { encoding, depth, bases, payload, raw_bytes, chunks }
     }
 }
 
@@ -198,6 +137,12 @@ impl<'a> PackReader<'a> {
     #[must_use]
     pub const fn len_bytes(&self) -> u64 {
         self.len_bytes
+    }
+
+    /// Where it lies in the repository.
+    #[must_use]
+    pub fn path(&self) -> String {
+        self.key.path()
     }
 
     /// The directory, checked by its own checksum.
@@ -245,45 +190,6 @@ impl<'a> PackReader<'a> {
         Err(self.first_damage().unwrap_or_else(|| self.damaged(0, "the file does not match its name")))
     }
 
-    /// The first whole block that begins at `offset` or behind it, found by its own header and checksum without the
-    /// directory. What lies between and is damaged is passed over.
-    ///
-    /// # Errors
-    /// [`Error::Storage`].
-    pub fn next_block(&self, mut offset: u64) -> Result<Option<FoundBlock>, Error> {
-        offset = offset.max(HEADER_BYTES as u64);
-        loop {
-            match self.raw_block(offset) {
-                Ok(Some(RawEntry { header, lengths, bases, payload })) => {
-                    let BlockHeader { encoding, depth, raw_bytes, .. } = header;
-                    let found = FoundBlock { offset, encoding, depth, raw_bytes, lengths, bases, payload };
-                    return Ok(Some(found));
-                }
-                Err(error) if !error.is_damage() => return Err(error),
-                Ok(None) | Err(_) => {}
-            }
-            match self.find_magic(offset + 1)? {
-                Some(next) => offset = next,
-                None => return Ok(None),
-            }
-        }
-    }
-
-    /// Where the next block may begin, from `offset` on.
-    fn find_magic(&self, mut offset: u64) -> Result<Option<u64>, Error> {
-        let mut window = vec![0; SEARCH_BYTES];
-        while offset + BLOCK_HEADER_BYTES as u64 <= self.len_bytes {
-            let left = usize::try_from(self.len_bytes - offset).unwrap_or(usize::MAX);
-            window.truncate(left);
-            self.read(offset, &mut window)?;
-            if let Some(position) = window.windows(BLOCK_MAGIC.len()).position(|bytes| bytes == BLOCK_MAGIC) {
-                return Ok(Some(offset + position as u64));
-            }
-            offset += (window.len() - BLOCK_MAGIC.len() + 1) as u64;
-        }
-        Ok(None)
-    }
-
     /// What the blocks hold, as the header says; `None` when it is damaged.
     ///
     /// # Errors
@@ -306,12 +212,21 @@ impl<'a> PackReader<'a> {
 
     /// The block at `offset` with its payload checked but not decoded, or `None` when no block begins there.
     fn raw_block(&self, offset: u64) -> Result<Option<RawEntry>, Error> {
+        self.block_header(offset)?.map(|header| self.raw_block_of(offset, header)).transpose()
+    }
+
+    /// The header of the block at `offset`, or `None` when no block begins there.
+    pub(super) fn block_header(&self, offset: u64) -> Result<Option<BlockHeader>, Error> {
         let mut bytes = [0; BLOCK_HEADER_BYTES];
         if offset + BLOCK_HEADER_BYTES as u64 > self.len_bytes {
             return Ok(None);
         }
         self.read(offset, &mut bytes)?;
-        let Some(header) = decode_block_header(&bytes) else { return Ok(None) };
+        Ok(decode_block_header(&bytes))
+    }
+
+    /// The block at `offset` that has this header, with its payload checked but not decoded.
+    pub(super) fn raw_block_of(&self, offset: u64, header: BlockHeader) -> Result<RawEntry, Error> {
         let prefix_bytes = block_prefix_bytes(header.chunks.into(), header.bases.into());
         let mut lists = vec![0; prefix_bytes - BLOCK_HEADER_BYTES];
         self.read(offset + BLOCK_HEADER_BYTES as u64, &mut lists)?;
@@ -322,7 +237,7 @@ impl<'a> PackReader<'a> {
         if checksum(&payload) != header.checksum {
             return Err(self.damaged(offset, "the block does not match its checksum"));
         }
-        Ok(Some(RawEntry { header, lengths, bases, payload }))
+        Ok(RawEntry { header, lengths, bases, payload })
     }
 
     /// Where the first difference from what was written lies, as far as the checksums tell.
@@ -338,7 +253,7 @@ impl<'a> PackReader<'a> {
         })
     }
 
-    fn read(&self, offset: u64, target: &mut [u8]) -> Result<(), Error> {
+    pub(super) fn read(&self, offset: u64, target: &mut [u8]) -> Result<(), Error> {
         Ok(self.storage.get_range(&self.key, offset, target)?)
     }
 

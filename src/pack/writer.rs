@@ -99,7 +99,7 @@ impl PackWriter {
 mod tests {
     use super::*;
     use crate::id::{ChunkId, IdScheme};
-    use crate::pack::{BlockDecoder, BlockEncoder, Encoding, PackReader, Prefix, RawBlock};
+    use crate::pack::{BlockDecoder, BlockEncoder, BlockScan, Encoding, PackReader, Prefix, RawBlock, Scanned};
     use crate::storage::MemoryStorage;
 
     fn written(storage: &MemoryStorage) -> FinishedPack {
@@ -151,15 +151,19 @@ mod tests {
             storage.overwrite(&object, bytes);
             let reader = PackReader::open(&storage, pack.id).expect("long enough");
             assert!(reader.directory().expect_err("no footer").is_damage());
-            let (mut found, mut offset) = (Vec::new(), 0);
-            while let Some(block) = reader.next_block(offset).expect("memory") {
-                offset = block.end();
-                // The checksum is that of the payload: a damaged header is seen when the block is decoded.
-                if let Ok(chunks) = block.chunks(&mut decoder, ids, old_text().as_bytes()) {
-                    found.push((block.offset, block.depth, chunks));
+            let (mut found, mut scan) = (Vec::new(), BlockScan::new(&reader));
+            loop {
+                match scan.step().expect("memory") {
+                    // The checksum is that of the payload: a damaged header is seen when the block is decoded.
+                    Scanned::Block(block) => {
+                        let chunks = block.chunks(&mut decoder, ids, old_text().as_bytes());
+                        found.extend(chunks.map(|chunks| (block.offset, block.depth, chunks)));
+                    }
+                    Scanned::Nothing => {}
+                    Scanned::End => return found,
+                    Scanned::GivenUp(offset) => panic!("given up at {offset}"),
                 }
             }
-            found
         };
         let listed: Vec<_> = pack
             .directory

@@ -86,3 +86,22 @@ fn a_lost_config_is_made_anew_where_there_is_something_that_it_belongs_to() {
     empty.run(&["repair"]).ended(1).says("there is no repository");
     assert!(!empty.exists("backups"));
 }
+
+/// A pack of nothing but headers, each of which claims a large block, kept a repair busy for minutes, in which it heard of no
+/// interruption.
+#[test]
+fn a_pack_that_is_full_of_beginnings_is_given_up_and_that_is_said() {
+    let system = System::with_model(noise(300_000, 1));
+    let name = system.create();
+    let of_data = system.packs().into_iter().max_by_key(|pack| pack.metadata().expect("metadata").len());
+    let bytes = fs::read(of_data.expect("a pack")).expect("ours");
+    let (begin, header) = (&bytes[..40], &bytes[40..72]);
+    let forged = [begin, &header.repeat(50_000)].concat();
+    let id = blake3::hash(&forged).to_hex();
+    system.write(format!("backups/packs/{}/{id}", &id[..2]), &forged);
+    let run = system.run(&["repair"]);
+    run.ended(0).shows(&format!("DAMAGED packs/{}/{id}: from byte ", &id[..2])).shows("was not looked through");
+    system.run(&["repair"]).ended(0).shows("OK: nothing to repair");
+    system.ok(&["restore", &name, "--target", &system.path("out").to_string_lossy()]);
+    assert!(system.read("out/models/one") == noise(300_000, 1));
+}

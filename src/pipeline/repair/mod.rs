@@ -79,9 +79,15 @@ impl RepairReport {
         self.add_salvaged(&rebuilt.salvaged);
     }
 
-    const fn add_salvaged(&mut self, salvaged: &Salvaged) {
+    fn add_salvaged(&mut self, salvaged: &Salvaged) {
         self.salvaged.0 += salvaged.chunks;
         self.salvaged.1 += salvaged.bytes;
+        self.damage.extend(salvaged.given_up.iter().map(|(object, offset)| Damage {
+            object: object.clone(),
+            what: format!(
+                "from byte {offset} on it was not looked through: too much in it looks like a block and is none"
+            ),
+        }));
     }
 }
 

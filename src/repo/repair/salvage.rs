@@ -11,7 +11,9 @@ use crate::chunk::ChunkRef;
 use crate::id::{BaseId, ChunkId, PackId};
 use crate::index::{Index, SegmentBuilder};
 use crate::limits::{DELTA_DEPTH_MAX, DELTA_PREFIX_BYTES_MAX, SEGMENT_CHUNKS_TARGET};
-use crate::pack::{BlockDecoder, EncodedBlock, FinishedPack, FoundBlock, PackKind, PackReader, PackWriter};
+use crate::pack::{
+    BlockDecoder, BlockScan, EncodedBlock, FinishedPack, FoundBlock, PackKind, PackReader, PackWriter, Scanned,
+};
 use crate::progress::{self, Progress};
 use crate::repo::{ChunkReader, Error, Repository};
 use crate::storage::{Area, Key};
@@ -25,6 +27,9 @@ pub struct Salvaged {
     pub bytes: u64,
     /// Beginnings of the ids of chunks that are nowhere, and without which other blocks cannot be decoded.
     pub wanted: HashSet<BaseId>,
+    /// Paths of packs that were not looked through to the end, because too much in them looks like a block and is none, and
+    /// the byte from which on they were not.
+    pub given_up: Vec<(String, u64)>,
 }
 
 /// Where a pack lies, and what it was called.
@@ -110,13 +115,19 @@ impl<'a> Salvager<'a> {
         }
         for reader in &readers {
             let known = self.known(reader)?;
-            let mut offset = 0;
-            while let Some(block) = reader.next_block(offset)? {
+            let mut scan = BlockScan::new(reader);
+            loop {
                 progress::check(progress)?;
-                offset = block.end();
-                let blocks = by_depth.get_mut(usize::from(block.depth));
-                if let Some(blocks) = blocks.filter(|_| !known.contains(&block.offset)) {
-                    blocks.push((reader, block.offset));
+                match scan.step()? {
+                    Scanned::Block(block) => {
+                        let blocks = by_depth.get_mut(usize::from(block.depth));
+                        if let Some(blocks) = blocks.filter(|_| !known.contains(&block.offset)) {
+                            blocks.push((reader, block.offset));
+                        }
+                    }
+                    Scanned::Nothing => {}
+                    Scanned::End => break,
+                    Scanned::GivenUp(offset) => self.result.given_up.push((reader.path(), offset)),
                 }
             }
         }
@@ -124,7 +135,7 @@ impl<'a> Salvager<'a> {
             let mut bases = self.repository.reader_with(&Arc::new(self.index.clone()))?;
             for (reader, offset) in blocks {
                 progress::check(progress)?;
-                if let Some(block) = reader.next_block(offset)? {
+                if let Some(block) = FoundBlock::at(reader, offset)? {
                     self.block(&mut bases, block, reader.kind()?.unwrap_or(PackKind::Data))?;
                 }
             }
