@@ -1,9 +1,12 @@
 //! A prune whose storage fails, or fills up, at any step, and a prune that others come before: what is kept stays whole.
 
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicI64, Ordering};
+
 use larder::model::Retention;
 use larder::pipeline::Error;
 use larder::pipeline::prune::{self, PruneOptions, PrunePlan, PruneReport};
-use larder::progress::Silent;
+use larder::progress::{Progress, Silent};
 use larder::repo::Repository;
 use larder::storage::{Area, Storage};
 
@@ -49,6 +52,49 @@ fn sweep(failure: Failure) {
         }
         assert!(full || result.is_err(), "{what}: a failure is told");
     }
+}
+
+/// Asks the work to stop when it has asked so many times whether it should.
+struct StopAfter(AtomicI64);
+
+impl Progress for StopAfter {
+    fn begin(&self, _phase: &str, _total_bytes: Option<u64>) {}
+    fn advance(&self, _bytes: u64) {}
+    fn note(&self, _message: &str) {}
+    fn cancelled(&self) -> bool {
+        self.0.fetch_sub(1, Ordering::Relaxed) <= 0
+    }
+}
+
+/// All snapshots that were to go were deleted before anything else was heard.
+#[test]
+fn a_prune_that_is_interrupted_at_any_step_stops_there_and_leaves_what_is_kept_whole() {
+    let history = History::nights(6);
+    let (mut stopped_at, mut last) = (BTreeSet::new(), None);
+    for asked in 0.. {
+        let (storage, what) = (history.copy(), format!("asked {asked} times"));
+        let repository = open(storage.clone());
+        let result = prune::execute(&repository, plan(&repository, 3), &StopAfter(AtomicI64::new(asked)));
+        let left = [Area::Snapshots, Area::Forgotten, Area::Packs].map(|area| storage.list(area).expect("list").len());
+        history.assert_whole(&storage, 3, &what);
+        history.assert_forgotten_come_back(&storage, &what);
+        assert_clean(&storage, &what);
+        pruned(&open(storage.clone()), 3).unwrap_or_else(|error| panic!("{what}: {error}"));
+        history.assert_whole(&storage, 3, &what);
+        assert!(storage.list(Area::Forgotten).expect("list").is_empty(), "{what}");
+        match result {
+            Err(Error::Cancelled(_)) => stopped_at.insert(left),
+            result => {
+                result.expect("a prune");
+                last = Some(left);
+                break;
+            }
+        };
+    }
+    let places = |number: usize| stopped_at.iter().map(|left| left[number]).collect::<BTreeSet<_>>().len();
+    assert!(places(0) >= 3, "between the snapshots: {stopped_at:?}");
+    assert!(places(1) >= 3, "between their copies: {stopped_at:?}");
+    assert!(places(2) >= 3, "between the packs: {stopped_at:?}, {last:?}");
 }
 
 #[test]

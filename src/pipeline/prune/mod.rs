@@ -12,7 +12,7 @@ pub use plan::{Decision, PruneOptions, PrunePlan, plan};
 
 use super::{Error, lookup};
 use crate::clock::LocalTime;
-use crate::progress::Progress;
+use crate::progress::{self, Progress};
 use crate::repo::{self, ChunkReader, Collected, Repository};
 
 use mark::Marker;
@@ -49,6 +49,7 @@ pub fn execute(repository: &Repository, plan: PrunePlan, progress: &dyn Progress
     let kept: Known = kept.map(|decision| (decision.name.to_string(), decision.time)).collect();
     let mut forgotten = plan.forgotten;
     for decision in plan.decisions.iter().filter(|decision| !decision.is_kept()) {
+        progress::check(progress)?;
         match repository.forget(decision.name.as_str()) {
             Ok(_) => report.deleted.push(decision.name.to_string()),
             // Another prune, which had the same plan, was faster.
@@ -94,6 +95,7 @@ fn look_again(
 ) -> Result<(), Error> {
     let mut marker = Marker::default();
     for name in repository.manifest_names()? {
+        progress::check(progress)?;
         let snapshot = lookup::snapshot(repository, &name)?;
         if !known.contains(&(name, snapshot.time)) {
             marker.snapshot(reader, &snapshot, each, progress)?;

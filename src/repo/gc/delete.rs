@@ -8,7 +8,7 @@ use std::collections::HashSet;
 
 use super::places::PlaceCheck;
 use super::rewrite::Rewritten;
-use super::{Collection, Fate, Packs};
+use super::{Collection, Fate, Packs, check};
 use crate::id::{ChunkId, PackId};
 use crate::index::{self, Index, Location, leave_out};
 use crate::pack;
@@ -36,6 +36,14 @@ pub struct Collected {
     pub was_full: bool,
 }
 
+impl Collected {
+    /// Nothing is deleted yet.
+    fn begin(rewritten: &Rewritten) -> Self {
+        let written = (rewritten.packs.len() as u64, rewritten.bytes);
+        Self { written, was_full: rewritten.is_full, ..Self::default() }
+    }
+}
+
 /// What appeared since the plan: told the names of manifests that are there now, it gives each chunk that those need which
 /// the plan did not see.
 pub type SecondLook<'a> =
@@ -57,20 +65,14 @@ impl Collection {
     ) -> Result<Collected, Error> {
         repository.config().check_deletable()?;
         let rewritten = self.rewrite(repository, progress)?;
-        let mut collected = Collected {
-            written: (rewritten.packs.len() as u64, rewritten.bytes),
-            was_full: rewritten.is_full,
-            ..Collected::default()
-        };
         progress.begin("waiting until nobody else uses the repository", None);
         let deleted = repository.when_alone(|| {
             progress.begin("deleting what nothing needs", None);
-            self.delete(repository, forgotten, &rewritten, second_look, &mut collected)
+            self.delete(repository, forgotten, &rewritten, second_look, progress)
         })?;
-        collected.is_waiting = deleted.is_none();
-        collected.damaged = rewritten.damaged;
-        collected.untrue = self.untrue;
-        Ok(collected)
+        let waiting = || Collected { is_waiting: true, ..Collected::begin(&rewritten) };
+        let collected = deleted.unwrap_or_else(waiting);
+        Ok(Collected { damaged: rewritten.damaged, untrue: self.untrue, ..collected })
     }
 
     fn delete(
@@ -79,17 +81,19 @@ impl Collection {
         forgotten: &[String],
         rewritten: &Rewritten,
         second_look: SecondLook<'_>,
-        collected: &mut Collected,
-    ) -> Result<(), Error> {
+        progress: &dyn Progress,
+    ) -> Result<Collected, Error> {
         let storage = repository.storage();
+        let mut collected = Collected::begin(rewritten);
         let index = std::sync::Arc::new(repository.sound_index()?);
-        let check = PlaceCheck::new(repository, &index)?;
-        let mut going = Going::new(self, (&index, check), rewritten)?;
+        let places = PlaceCheck::new(repository, &index)?;
+        let mut going = Going::new(self, (&index, places), rewritten)?;
         let mut reader = repository.reader_with(&index)?;
         second_look(&mut reader, &mut |chunk| going.need_chunk(chunk))?;
         going.keep_whole()?;
         collected.rescued = going.rescued;
         for name in forgotten {
+            check(progress)?;
             repository.drop_forgotten(name)?;
         }
         // What else has come since was not looked into.
@@ -100,14 +104,14 @@ impl Collection {
         let gone: Vec<(PackId, u64)> = gone.collect();
         let leaving: Vec<PackId> = going.packs.iter().copied().collect();
         // Those that no segment lists need none to be written.
-        delete_packs(storage, &unlisted, collected)?;
+        delete_packs(storage, &unlisted, &mut collected, progress)?;
         storage.sweep()?;
         let mut packs_first = false;
         let shrunk = match leave_out(storage, index.segments(), &leaving) {
             Err(index::Error::Storage(storage::Error::Full { .. })) => {
                 // Packs that are listed and missing are no harm to anything that does not need them.
                 (collected.was_full, packs_first) = (true, true);
-                delete_packs(storage, &gone, collected)?;
+                delete_packs(storage, &gone, &mut collected, progress)?;
                 leave_out(storage, Index::open(storage)?.segments(), &leaving)?
             }
             result => result?,
@@ -116,14 +120,20 @@ impl Collection {
             parity::delete(storage, &index::key(segment))?;
         }
         if !packs_first {
-            delete_packs(storage, &gone, collected)?;
+            delete_packs(storage, &gone, &mut collected, progress)?;
         }
-        Ok(())
+        Ok(collected)
     }
 }
 
-fn delete_packs(storage: &dyn Storage, packs: &[(PackId, u64)], collected: &mut Collected) -> Result<(), Error> {
+fn delete_packs(
+    storage: &dyn Storage,
+    packs: &[(PackId, u64)],
+    collected: &mut Collected,
+    progress: &dyn Progress,
+) -> Result<(), Error> {
     for (id, len_bytes) in packs {
+        check(progress)?;
         parity::delete(storage, &pack::key(*id))?;
         collected.deleted.0 += 1;
         collected.deleted.1 += len_bytes;
