@@ -166,7 +166,7 @@ impl Index {
             match Segment::open(storage, id) {
                 Ok(segment) => index.segments.push(Arc::new(segment)),
                 Err(error) if matches!(&error, Error::Storage(source) if source.is_missing()) => return Ok(None),
-                Err(Error::Damaged { .. }) => index.damaged.push(object.name.clone()),
+                Err(error) if error.is_damage() => index.damaged.push(object.name.clone()),
                 Err(error) => return Err(error),
             }
         }

@@ -174,9 +174,9 @@ impl Repository {
         // The name of a snapshot that can be brought back is taken too.
         for area in [Area::Snapshots, Area::Forgotten] {
             match self.storage.stat(&Key::new(area, name)) {
-                Ok(_) => return Ok(None),
                 Err(error) if error.is_missing() => {}
-                Err(error) => return Err(error.into()),
+                Err(error) if !error.is_not_a_file() => return Err(error.into()),
+                _ => return Ok(None),
             }
         }
         Ok(Some(Reservation { name: name.to_owned(), _lock: lock }))

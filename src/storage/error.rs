@@ -27,6 +27,12 @@ pub enum Error {
         /// Bytes that were found.
         found: u64,
     },
+    /// What stands in the place of the object is something else, like a link or a pipe.
+    #[error("{object} is not a regular file")]
+    NotAFile {
+        /// Where the object should be.
+        object: String,
+    },
     /// The storage has no room left.
     #[error("no space left for {object} ({needed} bytes more were to be written)")]
     Full {
@@ -82,6 +88,12 @@ impl Error {
     /// Whether this says that an object is damaged, and not that the storage cannot be used.
     #[must_use]
     pub const fn is_damage(&self) -> bool {
-        matches!(self, Self::Missing { .. } | Self::Length { .. })
+        matches!(self, Self::Missing { .. } | Self::Length { .. } | Self::NotAFile { .. })
+    }
+
+    /// Whether something else stands in the place of the object.
+    #[must_use]
+    pub const fn is_not_a_file(&self) -> bool {
+        matches!(self, Self::NotAFile { .. })
     }
 }

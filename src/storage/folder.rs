@@ -139,12 +139,20 @@ impl Folder {
 
     /// Opens the file of an object.
     pub(super) fn open_object(&self, action: &'static str, key: &Key) -> Result<(File, Status), Error> {
-        let failed = |source| self.failed(action, &key.path(), source);
-        let (file, status) = self.open(&key.path(), OFlags::RDONLY).map_err(failed)?;
-        if !status.is_file() {
-            return Err(failed(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file")));
+        let path = key.path();
+        match self.open(&path, OFlags::RDONLY) {
+            Ok((file, status)) if status.is_file() => Ok((File::from(file), status)),
+            Ok(_) => Err(self.not_a_file(&path)),
+            // Links and sockets cannot be opened.
+            Err(_) if self.look(&path).is_ok_and(|found| found.is_some_and(|status| !status.is_file())) => {
+                Err(self.not_a_file(&path))
+            }
+            Err(error) => Err(self.failed(action, &path, error)),
         }
-        Ok((File::from(file), status))
+    }
+
+    pub(super) fn not_a_file(&self, path: &str) -> Error {
+        Error::NotAFile { object: self.show(path) }
     }
 
     /// A folder of the storage, which is made durably where there is none. Its path is relative; empty for the root.

@@ -158,10 +158,7 @@ impl Storage for LocalStorage {
     fn stat(&self, key: &Key) -> Result<u64, Error> {
         match self.folder.look(&key.path())? {
             Some(status) if status.is_file() => Ok(status.size_bytes()),
-            Some(_) => {
-                let source = io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file");
-                Err(self.folder.failed("look at", &key.path(), source))
-            }
+            Some(_) => Err(self.folder.not_a_file(&key.path())),
             None => Err(Error::Missing { object: self.folder.show(&key.path()) }),
         }
     }

@@ -331,6 +331,40 @@ fn every_harm_to_the_config_is_refused() {
     system.run(&["list"]).ended(1).says("there is no repository");
 }
 
+/// Parity, and a repair, ended at a pipe or a link in the place of an object, and so did every backup.
+#[test]
+fn what_stands_in_the_place_of_an_object_keeps_nothing_else_from_being_done() {
+    for area in ["snapshots", "index", "packs"] {
+        for is_link in [true, false] {
+            let (system, what) = (System::with_model(noise(DATA_BYTES, 1)), format!("{area}, a link: {is_link}"));
+            system.write("larder.toml", "parity = \"5%\"\n");
+            system.create();
+            // Of the packs the one with the data, which the backup has.
+            let objects = system.objects(area).into_iter();
+            let object = objects.max_by_key(|object| object.metadata().expect("ours").len()).expect("an object");
+            // What nothing can be restored from.
+            fs::remove_dir_all(system.path("backups/parity")).expect("ours");
+            fs::rename(&object, system.path("elsewhere")).expect("ours");
+            if is_link {
+                symlink(system.path("elsewhere"), &object).expect("ours");
+            } else {
+                mkfifoat(CWD, &object, Mode::RUSR).expect("ours");
+            }
+            let run = system.run(&["create", "--json"]);
+            assert_eq!(run.code, Some(0), "{what}: {run:?}");
+            let repaired = system.run(&["repair"]);
+            if area == "snapshots" {
+                repaired.ended(DAMAGE).shows("DAMAGED snapshots/").shows("not a regular file");
+            } else {
+                // The backup may have put the same object in its place.
+                repaired.ended(0);
+            }
+            system.ok(&["restore", "latest", "--target", &system.path("out").to_string_lossy()]);
+            assert!(system.read("out/models/one") == noise(DATA_BYTES, 1), "{what}");
+        }
+    }
+}
+
 /// A link or a pipe in the place of a manifest was passed over: the snapshot was gone, and nothing was wrong.
 #[test]
 fn what_stands_in_the_place_of_a_manifest_is_named() {
@@ -345,5 +379,5 @@ fn what_stands_in_the_place_of_a_manifest_is_named() {
     mkfifoat(CWD, &manifest, Mode::RUSR).expect("ours");
     system.run(&["list"]).ended(DAMAGE).says(&name);
     system.run(&["verify", "--all"]).ended(DAMAGE).shows(&name);
-    system.run(&["prune", "--force"]).ended(1).says(&name);
+    system.run(&["prune", "--force"]).ended(DAMAGE).says(&name);
 }

@@ -114,12 +114,13 @@ fn has_objects(storage: &dyn Storage) -> Result<bool, Error> {
 }
 
 /// Copies the object, piece by piece, to a free name in the quarantine, and deletes it. One that is longer than any object may
-/// be stays where it is: it may be a hole that takes no room, and its copy would fill the disk.
+/// be stays where it is: it may be a hole that takes no room, and its copy would fill the disk. So does what is no file.
 fn set_aside(storage: &dyn Storage, key: &Key) -> Result<String, Error> {
-    let len_bytes = storage.stat(key)?;
-    if len_bytes > PACK_BYTES_MAX {
-        return Ok(key.path());
-    }
+    let len_bytes = match storage.stat(key) {
+        Ok(len_bytes) if len_bytes <= PACK_BYTES_MAX => len_bytes,
+        Err(error) if !error.is_not_a_file() => return Err(error.into()),
+        _ => return Ok(key.path()),
+    };
     let name = key.flat_name();
     let names = (1..).map(|number| if number == 1 { name.clone() } else { format!("{name}.{number}") });
     for name in names {
