@@ -7,7 +7,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::Error;
-use super::cache::{BlockCache, Cached, Claim};
+use super::cache::{Block, BlockCache, Cached, Claim};
+use super::reach::is_within_reach;
 use crate::id::{BaseId, ChunkId, IdScheme};
 use crate::index::{BlockKey, Index, Location};
 use crate::limits::{DELTA_DEPTH_MAX, DELTA_PREFIX_BYTES_MAX, DELTA_REACH_MAX};
@@ -27,11 +28,13 @@ pub(super) struct BlockReader {
 /// Hears of every block that is decoded: which one it is, its place and its plaintext.
 pub(super) type Observer<'a> = &'a mut dyn FnMut(BlockKey, &BlockPlace, &[u8]);
 
+const TOO_MANY: &str = "it needs more blocks than any block should";
+
 /// A decoded block and which one it is.
-type Decoded = (Option<BlockKey>, Arc<Vec<u8>>);
+type Decoded = (Option<BlockKey>, Block);
 
 /// Blocks that were decoded for another one. In trust the last one only: the cache has most of the others.
-type Needed = HashMap<BlockKey, Arc<Vec<u8>>>;
+type Needed = HashMap<BlockKey, Block>;
 
 /// How far the bases of a block, and the cache, are trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,8 +51,13 @@ struct Waiting {
     /// `None` for a block that the index does not have.
     key: Option<BlockKey>,
     place: BlockPlace,
-    /// Bases that are still to come, the next one last.
     bases: Vec<BaseId>,
+    /// How many of the bases have come.
+    gathered: usize,
+    /// Blocks that were decoded for it, itself among them; those that several bases need are counted several times.
+    reach: usize,
+    /// The block of the base that came last.
+    last: Option<BlockKey>,
     /// Places of the base that is to come now, the next one to try last.
     candidates: Vec<(ChunkId, Location)>,
     /// Why a place was of no use.
@@ -89,7 +97,7 @@ impl BlockReader {
     /// when the cache is too small for its bases it may be an error too. Then ask [`BlockReader::read_checked`].
     pub(super) fn read(&mut self, key: BlockKey, observer: Observer<'_>) -> Result<Arc<Vec<u8>>, Error> {
         match self.cache.get_or_claim(key) {
-            Cached::Block(block) => Ok(block),
+            Cached::Block(block) => Ok(block.plaintext),
             Cached::Claimed(claim) => {
                 let first = self.begin(key, Some(claim))?;
                 self.read_waiting(first, Trust::Full, observer)
@@ -121,11 +129,11 @@ impl BlockReader {
                 Step::Done(result) => {
                     decoded += 1;
                     if decoded > DELTA_REACH_MAX {
-                        return Err(damaged(&last.place, "it needs more blocks than any block should"));
+                        return Err(damaged(&last.place, TOO_MANY));
                     }
                     waiting.pop();
                     match (waiting.last_mut(), result) {
-                        (None, result) => return result.map(|(_, block)| block),
+                        (None, result) => return result.map(|(_, block)| block.plaintext),
                         (Some(next), Err(error)) => next.reject(error),
                         (Some(_), Ok((key, block))) => {
                             if trust == Trust::Full {
@@ -152,10 +160,13 @@ impl BlockReader {
                 if let Some(error) = block.error.take() {
                     return Step::Done(Err(error));
                 }
-                let Some(base) = block.bases.pop() else { return Step::Done(self.decode(block, observer)) };
+                let Some(base) = block.bases.get(block.gathered) else {
+                    return Step::Done(self.decode(block, observer));
+                };
                 // The one that needs the fewest others comes first, as a writer takes it.
-                block.candidates.extend(self.index.base_locations(&base, block.place.depth));
-                block.candidates.sort_by_key(|(_, location)| std::cmp::Reverse(self.index.depth(location.block_key())));
+                block.candidates.extend(self.index.base_locations(base, block.place.depth));
+                let order = |location: Location| (self.index.depth(location.block_key()), location);
+                block.candidates.sort_by_key(|(_, location)| std::cmp::Reverse(order(*location)));
                 if block.candidates.is_empty() {
                     return Step::Done(Err(damaged(&block.place, "a chunk that it is encoded against is nowhere")));
                 }
@@ -163,21 +174,20 @@ impl BlockReader {
             };
             let key = location.block_key();
             let base = match needed.get(&key) {
-                Some(base) => Arc::clone(base),
+                Some(base) => base.clone(),
                 None if trust == Trust::None => return Step::Needs(key, None),
                 None => match self.cache.get_or_claim(key) {
                     Cached::Block(base) => base,
                     Cached::Claimed(claim) => return Step::Needs(key, Some(claim)),
                 },
             };
-            match self.chunk_of(&base, *chunk, *location, trust) {
+            match self.chunk_of(&base.plaintext, *chunk, *location, trust) {
                 Ok(bytes) if block.prefix.len() + bytes.len() > DELTA_PREFIX_BYTES_MAX => {
                     return Step::Done(Err(damaged(&block.place, "what it is encoded against is too long")));
                 }
                 Ok(bytes) => {
                     block.prefix.extend_from_slice(bytes);
-                    block.candidates.clear();
-                    block.error = None;
+                    block.gather(key, base.reach);
                 }
                 Err(error) => block.reject(error),
             }
@@ -199,17 +209,23 @@ impl BlockReader {
     }
 
     fn decode(&mut self, block: &mut Waiting, observer: Observer<'_>) -> Result<Decoded, Error> {
+        if block.reach > DELTA_REACH_MAX {
+            if !is_within_reach(&self.index, &block.bases, block.place.depth) {
+                return Err(damaged(&block.place, TOO_MANY));
+            }
+            block.reach = DELTA_REACH_MAX;
+        }
         let mut plaintext = self.cache.room(block.place.raw_bytes as usize);
         let Self { storage, decoder, .. } = self;
         pack::read_block(storage.as_ref(), decoder, &block.place, &block.prefix, &mut plaintext)?;
         self.cache.give_back(std::mem::take(&mut block.prefix));
-        let plaintext = Arc::new(plaintext);
         self.cache.count_decoded(plaintext.len());
+        let decoded = Block { plaintext: Arc::new(plaintext), reach: block.reach };
         if let Some(key) = block.key {
-            observer(key, &block.place, &plaintext);
-            self.cache.insert(key, &plaintext);
+            observer(key, &block.place, &decoded.plaintext);
+            self.cache.insert(key, &decoded);
         }
-        Ok((block.key, plaintext))
+        Ok((block.key, decoded))
     }
 }
 
@@ -217,7 +233,7 @@ impl Waiting {
     fn new(
         (key, claim): (Option<BlockKey>, Option<Claim>),
         place: BlockPlace,
-        mut bases: Vec<BaseId>,
+        bases: Vec<BaseId>,
         reader: &BlockReader,
     ) -> Result<Self, Error> {
         let BlockReader { index, cache, .. } = reader;
@@ -227,11 +243,21 @@ impl Waiting {
         let len_of =
             |base| index.base_locations(base, place.depth).next().map_or(0, |(_, found)| found.len_bytes as usize);
         let prefix_bytes: usize = bases.iter().map(len_of).sum();
-        bases.reverse();
         let mut prefix =
             if bases.is_empty() { Vec::new() } else { cache.room(prefix_bytes.min(DELTA_PREFIX_BYTES_MAX)) };
         prefix.clear();
-        Ok(Self { key, place, bases, candidates: Vec::new(), error: None, prefix, _claim: claim })
+        let (candidates, error) = (Vec::new(), None);
+        Ok(Self { key, place, bases, gathered: 0, reach: 1, last: None, candidates, error, prefix, _claim: claim })
+    }
+
+    /// The base that was to come has come, from a block with this reach.
+    fn gather(&mut self, key: BlockKey, reach: usize) {
+        if self.last.replace(key) != Some(key) {
+            self.reach = self.reach.saturating_add(reach);
+        }
+        self.gathered += 1;
+        self.candidates.clear();
+        self.error = None;
     }
 
     /// The place that was tried is of no use.
@@ -355,6 +381,25 @@ mod tests {
         let mut crafted: Vec<Crafted> = (0..many).map(|number| Crafted { number, depth: 0, bases: vec![] }).collect();
         crafted.push(Crafted { number: many, depth: 1, bases: (0..many).collect() });
         assert!(read(&crafted, many).expect_err("more than any writer makes").is_damage());
+    }
+
+    /// What was in a cache was not counted, so that it could be read in one order and not in another.
+    #[test]
+    fn the_blocks_that_a_block_needs_count_whatever_is_in_the_cache() {
+        let max = u16::try_from(DELTA_REACH_MAX).expect("a small number");
+        for (count, is_whole) in [(max - 2, true), (max - 1, false)] {
+            let crafted = (0..count).map(|number| Crafted { number, depth: 0, bases: vec![] });
+            let middle = Crafted { number: count, depth: 1, bases: (0..3_000).collect() };
+            // Those that both need are counted once.
+            let bases = [count].into_iter().chain(2_500..count).collect();
+            let last = Crafted { number: count + 1, depth: 2, bases };
+            let (mut reader, index) = reader_of(&crafted.chain([middle, last]).collect::<Vec<_>>());
+            reader.cache = Arc::new(BlockCache::new(1 << 30));
+            let key = |number| index.lookup(&ChunkId::of(&plaintext(number))).expect("it is listed").block_key();
+            reader.read(key(count), &mut |_, _, _| {}).expect("a sound block");
+            assert_eq!(reader.read(key(count + 1), &mut |_, _, _| {}).is_ok(), is_whole, "{count}");
+            assert_eq!(reader.read_checked(key(count + 1)).is_ok(), is_whole, "{count}");
+        }
     }
 
     #[test]

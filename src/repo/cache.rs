@@ -26,9 +26,18 @@ pub(super) struct BlockCache {
     decoded_bytes: AtomicU64,
 }
 
+/// A decoded block.
+#[derive(Debug, Clone)]
+pub(super) struct Block {
+    pub(super) plaintext: Arc<Vec<u8>>,
+    /// No more blocks than this are decoded for it, itself among them.
+    pub(super) reach: usize,
+}
+
 #[derive(Debug, Default)]
 struct Used {
-    blocks: HashMap<BlockKey, (Arc<Vec<u8>>, u64)>,
+    /// With when it was used last.
+    blocks: HashMap<BlockKey, (Block, u64)>,
     claimed: HashSet<BlockKey>,
     spare: Vec<Vec<u8>>,
     bytes: usize,
@@ -38,7 +47,7 @@ struct Used {
 /// What the cache has of a block.
 #[derive(Debug)]
 pub(super) enum Cached {
-    Block(Arc<Vec<u8>>),
+    Block(Block),
     /// Nothing, and nobody else decodes it as long as the claim is held.
     Claimed(Claim),
 }
@@ -81,7 +90,7 @@ impl BlockCache {
             let clock = used.clock;
             if let Some((block, last)) = used.blocks.get_mut(&key) {
                 *last = clock;
-                return Cached::Block(Arc::clone(block));
+                return Cached::Block(block.clone());
             }
             if used.claimed.insert(key) {
                 return Cached::Claimed(Claim { cache: Arc::clone(self), key });
@@ -91,19 +100,19 @@ impl BlockCache {
     }
 
     /// Keeps a block that was decoded, and forgets those that were not used for the longest time.
-    pub(super) fn insert(&self, key: BlockKey, block: &Arc<Vec<u8>>) {
+    pub(super) fn insert(&self, key: BlockKey, block: &Block) {
         let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
         used.clock += 1;
         let clock = used.clock;
-        used.bytes += block.capacity();
-        if let Some((before, _)) = used.blocks.insert(key, (Arc::clone(block), clock)) {
-            used.bytes -= before.capacity();
+        used.bytes += block.plaintext.capacity();
+        if let Some((before, _)) = used.blocks.insert(key, (block.clone(), clock)) {
+            used.bytes -= before.plaintext.capacity();
         }
         while (used.bytes > self.bytes_max || used.blocks.len() > BLOCKS_MAX) && used.blocks.len() > 1 {
             let oldest = used.blocks.iter().min_by_key(|(_, (_, last))| *last).map(|(key, _)| *key);
             let Some((block, _)) = oldest.and_then(|key| used.blocks.remove(&key)) else { return };
-            used.bytes -= block.capacity();
-            if let Some(room) = Arc::into_inner(block) {
+            used.bytes -= block.plaintext.capacity();
+            if let Some(room) = Arc::into_inner(block.plaintext) {
                 used.keep(room);
             }
         }

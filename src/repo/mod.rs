@@ -13,6 +13,7 @@ mod lock;
 mod manifests;
 mod packing;
 mod protect;
+mod reach;
 mod read;
 mod repair;
 mod transaction;

@@ -15,6 +15,7 @@ use crate::pack::{
     BlockDecoder, BlockScan, EncodedBlock, FinishedPack, FoundBlock, PackKind, PackReader, PackWriter, Scanned,
 };
 use crate::progress::{self, Progress};
+use crate::repo::reach::is_within_reach;
 use crate::repo::{ChunkReader, Error, Repository};
 use crate::storage::{Area, Key};
 
@@ -171,7 +172,7 @@ impl<'a> Salvager<'a> {
         self.add(kind, block.encoded(chunks, depth))
     }
 
-    /// The plaintext of the bases of a block, and how deep it is; `None` when they are not all there.
+    /// The plaintext of the bases of a block, and how deep it is; `None` when they are not all there, or need too many blocks.
     fn prefix(&mut self, reader: &mut ChunkReader, block: &FoundBlock) -> Result<Option<(Vec<u8>, u8)>, Error> {
         let (mut prefix, mut depth) = (Vec::new(), 0);
         for base in &block.bases {
@@ -189,7 +190,9 @@ impl<'a> Salvager<'a> {
             }
             depth = depth.max(self.index.depth(location.block_key()).saturating_add(1));
         }
-        Ok(Some((prefix, depth)))
+        // It is not copied for readers that refuse it.
+        let is_readable = is_within_reach(&self.index, &block.bases, depth);
+        Ok(is_readable.then_some((prefix, depth)))
     }
 
     const fn writer(&mut self, kind: PackKind) -> &mut Option<PackWriter> {
