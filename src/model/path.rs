@@ -8,8 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{Error, Node, NodeKind, Snapshot, TreeReader};
 use crate::clock::LocalTime;
 use crate::repo::ChunkReader;
-
-const NAME_CHARS_MAX: usize = 200;
+use crate::storage::Key;
 
 /// A text that cannot name a snapshot or a component.
 #[derive(Debug, thiserror::Error)]
@@ -43,7 +42,7 @@ macro_rules! name_type {
             type Error = NameError;
 
             fn try_from(text: String) -> Result<Self, NameError> {
-                if is_name(&text) { Ok(Self(text)) } else { Err(NameError(text)) }
+                if Key::is_plain_name(&text) { Ok(Self(text)) } else { Err(NameError(text)) }
             }
         }
 
@@ -68,12 +67,6 @@ name_type! {
 name_type! {
     /// The name of a component: `database`, `models`, `docker_volume_NAME`, …
     ComponentName
-}
-
-fn is_name(text: &str) -> bool {
-    text.len() <= NAME_CHARS_MAX
-        && text.starts_with(|first: char| first.is_ascii_alphanumeric())
-        && text.chars().all(|char| char.is_ascii_alphanumeric() || matches!(char, '_' | '-' | '.'))
 }
 
 impl SnapshotName {

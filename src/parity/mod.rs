@@ -9,10 +9,12 @@ mod layout;
 
 use std::fmt;
 
-use crate::id::{FileHasher, PackId};
+use crate::id::{FileHasher, PackId, SegmentId};
 use crate::storage::{self, Area, Key, PutMode, Storage};
 
 use layout::{FIXED_BYTES, HEADER_BYTES_MAX, Header, TRAILER_BYTES};
+
+const OF_ANOTHER: &str = "it is that of another object than its name says";
 
 /// Parity could not be made, or did not help.
 #[derive(Debug, thiserror::Error)]
@@ -135,6 +137,18 @@ pub fn write(
     Ok(Some(header.parity_bytes()))
 }
 
+/// Whether an object is one that has parity, with the name that it is given, which is this BLAKE3 of it where its name is one.
+#[must_use]
+pub fn is_named(object: &Key, hash: &[u8; 32]) -> bool {
+    match object.area() {
+        Area::Packs => object.name().parse::<PackId>().is_ok_and(|id| id.as_bytes() == hash),
+        Area::Index => object.name().parse::<SegmentId>().is_ok_and(|id| id.as_bytes() == hash),
+        Area::Snapshots => Key::is_plain_name(object.name()),
+        Area::Config => true,
+        Area::Pins | Area::Forgotten | Area::Quarantine | Area::Parity => false,
+    }
+}
+
 /// Compares an object with its parity, and writes it anew when it differs. `None` when it has no parity.
 ///
 /// # Errors
@@ -145,6 +159,9 @@ pub fn restore(storage: &dyn Storage, object: &Key) -> Result<Option<Restored>, 
         Err(Error::Storage(error)) if error.is_missing() => return Ok(None),
         header => header?,
     };
+    if !is_named(object, &header.hash) {
+        return Err(damage(&parity, OF_ANOTHER));
+    }
     let found_bytes = match storage.stat(object) {
         Err(error) if error.is_missing() => 0,
         found => found?,
@@ -180,7 +197,7 @@ pub fn restore(storage: &dyn Storage, object: &Key) -> Result<Option<Restored>, 
     Ok(Some(Restored::Again))
 }
 
-/// Reads the parity of an object and compares it with its own checksums, and with the name of a pack, which is its hash.
+/// Reads the parity of an object and compares it with its own checksums, and with the name of the object.
 ///
 /// # Errors
 /// [`Error::Damaged`], [`Error::Storage`].
@@ -189,10 +206,8 @@ pub fn check(storage: &dyn Storage, parity: &Key) -> Result<(), Error> {
     if storage.stat(parity)? != header.parity_bytes() {
         return Err(damage(parity, "it has another length"));
     }
-    let object = Key::from_flat_name(parity.name()).filter(|object| object.area() == Area::Packs);
-    let pack = object.and_then(|object| object.name().parse::<PackId>().ok());
-    if pack.is_some_and(|pack| *pack.as_bytes() != header.hash) {
-        return Err(damage(parity, "it is that of another object"));
+    if !Key::from_flat_name(parity.name()).is_some_and(|object| is_named(&object, &header.hash)) {
+        return Err(damage(parity, OF_ANOTHER));
     }
     let bytes = header.encode();
     let end = [bytes.as_slice(), &(bytes.len() as u64).to_le_bytes()].concat();

@@ -3,10 +3,10 @@
 use std::collections::{HashMap, HashSet};
 
 use super::{Error, Repository};
-use crate::id::{PackId, SegmentId};
+use crate::id::PackId;
 use crate::parity::{self, Restored, Share};
 use crate::progress::{self, Progress};
-use crate::storage::{Area, Key, Listed};
+use crate::storage::{Area, Key, Listed, Storage};
 
 /// The areas whose objects have parity.
 const PROTECTED: [Area; 4] = [Area::Config, Area::Packs, Area::Index, Area::Snapshots];
@@ -27,7 +27,7 @@ pub struct Protected {
 pub struct Mended {
     /// Paths of objects that are again as they were.
     pub restored: Vec<String>,
-    /// Parity that is damaged itself, and was removed.
+    /// Parity that is damaged itself, or has the name of no object, and was removed.
     pub damaged: Vec<(String, parity::Error)>,
 }
 
@@ -58,7 +58,7 @@ impl Repository {
                 if known.get(&object.flat_name()) == Some(&expected) {
                     continue;
                 }
-                match parity::write(storage, &object, share, |hash| is_named(&object, hash)) {
+                match parity::write(storage, &object, share, |hash| parity::is_named(&object, hash)) {
                     Ok(written) => {
                         protected.objects += u64::from(written.is_some());
                         protected.bytes += written.unwrap_or(0);
@@ -89,19 +89,8 @@ impl Repository {
         for Listed { name, .. } in storage.list(Area::Parity)? {
             progress::check(progress)?;
             let parity = Key::new(Area::Parity, &name);
-            let Some(object) = Key::from_flat_name(&name) else { continue };
-            let pack = (object.area() == Area::Packs).then(|| object.name().parse::<PackId>().ok()).flatten();
-            let is_suspect = pack.is_none_or(|pack| broken.contains(&pack))
-                || storage.stat(&object).is_err_and(|error| error.is_missing());
-            let restored = if is_suspect { parity::restore(storage, &object) } else { Ok(None) };
-            match restored {
-                Ok(Some(Restored::Again)) => {
-                    pack.map(|pack| broken.remove(&pack));
-                    mended.restored.push(object.path());
-                }
-                Ok(_) => {}
-                Err(error) if error.is_damage() => {}
-                Err(error) => return Err(error.into()),
+            if let Some(object) = Key::from_flat_name(&name) {
+                mend_object(storage, &object, broken, &mut mended)?;
             }
             match parity::check(storage, &parity) {
                 Err(error) if error.is_damage() => {
@@ -115,11 +104,24 @@ impl Repository {
     }
 }
 
-/// Whether the object is the one that its name says, where its name says so.
-fn is_named(object: &Key, hash: &[u8; 32]) -> bool {
-    match object.area() {
-        Area::Packs => object.name().parse::<PackId>().is_ok_and(|id| id.as_bytes() == hash),
-        Area::Index => object.name().parse::<SegmentId>().is_ok_and(|id| id.as_bytes() == hash),
-        _ => true,
+fn mend_object(
+    storage: &dyn Storage,
+    object: &Key,
+    broken: &mut HashSet<PackId>,
+    mended: &mut Mended,
+) -> Result<(), Error> {
+    let pack = (object.area() == Area::Packs).then(|| object.name().parse::<PackId>().ok()).flatten();
+    let is_suspect =
+        pack.is_none_or(|pack| broken.contains(&pack)) || storage.stat(object).is_err_and(|error| error.is_missing());
+    let restored = if is_suspect { parity::restore(storage, object) } else { Ok(None) };
+    match restored {
+        Ok(Some(Restored::Again)) => {
+            pack.map(|pack| broken.remove(&pack));
+            mended.restored.push(object.path());
+        }
+        Ok(_) => {}
+        Err(error) if error.is_damage() => {}
+        Err(error) => return Err(error.into()),
     }
+    Ok(())
 }

@@ -61,6 +61,9 @@ impl Area {
     }
 }
 
+/// Longest name that people and programs give.
+const NAME_BYTES_MAX: usize = 200;
+
 /// The name of an object.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key {
@@ -75,6 +78,15 @@ impl Key {
         let name = name.into();
         debug_assert!(!name.contains('/') && name != ".." && name != "." && !name.is_empty());
         Self { area, name }
+    }
+
+    /// Whether people and programs may call something so that has objects: 1 to 200 ASCII letters, digits, `_`, `-` and `.`, the
+    /// first a letter or digit.
+    #[must_use]
+    pub fn is_plain_name(name: &str) -> bool {
+        name.len() <= NAME_BYTES_MAX
+            && name.starts_with(|first: char| first.is_ascii_alphanumeric())
+            && name.chars().all(|char| char.is_ascii_alphanumeric() || matches!(char, '_' | '-' | '.'))
     }
 
     /// The key of the repository's `config`.

@@ -7,7 +7,7 @@ use larder::parity::Share;
 use larder::pipeline::prune::{self, PruneOptions};
 use larder::progress::Silent;
 use larder::repo::Protected;
-use larder::storage::{Area, Key, MemoryStorage};
+use larder::storage::{Area, Key, MemoryStorage, Storage};
 
 use super::faults::{Failure, Fault, Faulty, History, assert_clean, open};
 use super::harm::{FLIPS, Harm, LOSSES};
@@ -44,6 +44,31 @@ fn what_is_damaged_within_the_share_is_again_as_it_was_bit_for_bit() {
         }
     }
     assert!(restored > 100, "{restored} objects");
+}
+
+/// Whatever name parity had, an object of that name was "restored" with it.
+#[test]
+fn parity_with_a_name_that_no_object_has_restores_nothing_and_is_named() {
+    let history = History::nights(2);
+    protect(&history.storage);
+    let before = objects(&history.storage);
+    let parity = keys(&history.storage, Area::Parity);
+    let other = "ab".repeat(32);
+    let names =
+        ["packs-a", "packs-é", "index-..", "snapshots--", "snapshots-a b", "pins-a", "forgotten-a", "quarantine-a"];
+    let names = names.map(str::to_owned).into_iter().chain(["packs", "index"].map(|area| format!("{area}-{other}")));
+    for name in names {
+        for source in &parity {
+            let storage = history.copy();
+            let bytes = storage.get(source, u64::MAX).expect("an object");
+            storage.overwrite(&Key::new(Area::Parity, &name), bytes);
+            let report = repaired(storage.clone(), &[]).unwrap_or_else(|error| panic!("{name} as {source}: {error}"));
+            assert!(report.restored.is_empty(), "{name} as {source}: {report:?}");
+            let said = report.damage.iter().any(|one| one.object == format!("parity/{name}"));
+            assert!(said, "{name} as {source}: {report:?}");
+            assert!(objects(&storage) == before, "{name} as {source}");
+        }
+    }
 }
 
 #[test]
