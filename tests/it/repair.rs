@@ -105,3 +105,18 @@ fn a_pack_that_is_full_of_beginnings_is_given_up_and_that_is_said() {
     system.ok(&["restore", &name, "--target", &system.path("out").to_string_lossy()]);
     assert!(system.read("out/models/one") == noise(300_000, 1));
 }
+
+/// Whatever lay in the quarantine was stored again as soon as anything at all was lost.
+#[test]
+fn of_what_was_put_aside_only_what_is_needed_is_stored_again() {
+    let (other, (system, _)) = (System::with_model(noise(400_000, 9)), damaged());
+    other.create();
+    for pack in other.packs() {
+        let name = pack.file_name().expect("a pack").to_string_lossy().into_owned();
+        system.write(format!("backups/quarantine/packs-{name}"), fs::read(&pack).expect("read"));
+    }
+    let report = system.run(&["repair", "--json"]).ended(DAMAGE).json();
+    assert!(report["bytes_salvaged"].as_u64().expect("bytes") < 400_000, "{report}");
+    let report = system.run(&["repair", "--json"]).ended(DAMAGE).json();
+    assert_eq!(report["chunks_salvaged"], 0, "{report}");
+}

@@ -221,30 +221,30 @@ fn walk(
     Ok(presence.into_missing())
 }
 
-/// Looks for lost chunks in live files, and in what was put aside, where others may be decoded with their help.
+/// Looks for lost chunks in what was put aside and in live files. What is found may tell what else is missing, and others may
+/// be decoded with its help.
 fn look_for(
     repository: &Repository,
-    missing: HashSet<ChunkId>,
-    live: &[PathBuf],
+    mut missing: HashSet<ChunkId>,
+    mut live: &[PathBuf],
     report: &mut RepairReport,
     progress: &dyn Progress,
 ) -> Result<(), Error> {
-    let mut wanted = Wanted { chunks: missing, bases: HashSet::new() };
-    let salvaged = repository.salvage(progress)?;
-    report.add_salvaged(&salvaged);
-    wanted.bases = salvaged.wanted;
-    let mut found = salvaged.chunks > 0;
-    if !live.is_empty() {
-        let fetched = live::fetch(repository, &wanted, live, progress)?;
-        report.fetched = (fetched.chunks, fetched.bytes);
-        report.unreadable = fetched.unreadable;
-        if fetched.chunks > 0 {
-            report.add_salvaged(&repository.salvage(progress)?);
-            found = true;
+    while !report.lost.is_empty() {
+        let salvaged = repository.salvage(&missing, progress)?;
+        report.add_salvaged(&salvaged);
+        if salvaged.chunks == 0 {
+            // No file has a directory, so that another look at them would find nothing more.
+            let paths = std::mem::take(&mut live);
+            if paths.is_empty() {
+                return Ok(());
+            }
+            let fetched =
+                live::fetch(repository, &Wanted { chunks: missing, bases: salvaged.wanted }, paths, progress)?;
+            report.fetched = (fetched.chunks, fetched.bytes);
+            report.unreadable = fetched.unreadable;
         }
-    }
-    if found {
-        walk(repository, report, progress)?;
+        missing = walk(repository, report, progress)?;
     }
     Ok(())
 }

@@ -41,11 +41,12 @@ pub(super) struct Place {
 }
 
 impl Repository {
-    /// Looks into everything that was put aside for blocks that can be decoded now, and copies what is not there otherwise.
+    /// Looks into everything that was put aside for blocks that can be decoded now, and copies those that have a chunk which is
+    /// needed, or which another block there is encoded against.
     ///
     /// # Errors
     /// [`Error::UnknownFeature`], [`Error::Cancelled`], [`Error::Storage`].
-    pub fn salvage(&self, progress: &dyn Progress) -> Result<Salvaged, Error> {
+    pub fn salvage(&self, needed: &HashSet<ChunkId>, progress: &dyn Progress) -> Result<Salvaged, Error> {
         self.config.check_writable()?;
         let quarantine = self.storage().list(Area::Quarantine)?.into_iter();
         let places = quarantine.filter_map(|object| {
@@ -53,6 +54,7 @@ impl Repository {
             Some(Place { key: Key::new(Area::Quarantine, object.name), id })
         });
         let mut salvager = Salvager::new(self, self.index()?, HashSet::new())?;
+        salvager.needed = Some(needed);
         salvager.run(places.collect(), progress)?;
         Ok(salvager.finish().1)
     }
@@ -67,6 +69,10 @@ pub(super) struct Salvager<'a> {
     builder: SegmentBuilder,
     /// Chunks that are copied and not listed yet.
     pending: HashSet<ChunkId>,
+    /// Nothing is copied but these and what blocks are encoded against; `None` for everything.
+    needed: Option<&'a HashSet<ChunkId>>,
+    /// What the blocks that were found are encoded against.
+    bases: HashSet<BaseId>,
     result: Salvaged,
 }
 
@@ -81,6 +87,8 @@ impl<'a> Salvager<'a> {
             writers: [None, None],
             builder: SegmentBuilder::default(),
             pending: HashSet::new(),
+            needed: None,
+            bases: HashSet::new(),
             result: Salvaged::default(),
         })
     }
@@ -121,6 +129,7 @@ impl<'a> Salvager<'a> {
                 progress::check(progress)?;
                 match scan.step()? {
                     Scanned::Block(block) => {
+                        self.bases.extend(&block.bases);
                         let blocks = by_depth.get_mut(usize::from(block.depth));
                         if let Some(blocks) = blocks.filter(|_| !known.contains(&block.offset)) {
                             blocks.push((reader, block.offset));
@@ -161,7 +170,10 @@ impl<'a> Salvager<'a> {
         let Some((prefix, depth)) = self.prefix(bases, &block)? else { return Ok(()) };
         let Ok(chunks) = block.chunks(&mut self.decoder, self.repository.ids(), &prefix) else { return Ok(()) };
         let is_there = |chunk: &ChunkRef| self.pending.contains(&chunk.id) || self.index.lookup(&chunk.id).is_some();
-        if chunks.iter().all(is_there) {
+        let is_needed = |chunk: &ChunkRef| {
+            self.needed.is_none_or(|needed| needed.contains(&chunk.id) || self.bases.contains(&chunk.id.into()))
+        };
+        if !chunks.iter().any(|chunk| is_needed(chunk) && !is_there(chunk)) {
             return Ok(());
         }
         for chunk in chunks.iter().filter(|chunk| !is_there(chunk)) {
