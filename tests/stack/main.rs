@@ -3,6 +3,7 @@
 //! The Docker Engine is the one that `tests/run` starts and names in `LARDER_TEST_DOCKER_HOST`. Every test has a compose
 //! project of its own there.
 
+mod bound;
 mod databases;
 mod drills;
 mod engine_gone;

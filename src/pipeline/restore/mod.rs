@@ -28,7 +28,7 @@ pub use safety::safety_snapshot;
 pub use server::{CodeOf, TestServer, link_outside};
 pub(super) use server::{ON_A_COPY, not_installed};
 pub use tree::TreeOptions;
-pub use volume::{PROJECT_LABEL, Safety, VOLUME_LABEL, VolumeTarget, has_server_data};
+pub use volume::{PROJECT_LABEL, Safety, VOLUME_LABEL, VolumeTarget, check_options, has_server_data};
 
 use left_out::LeftOut;
 use saved::Saved;

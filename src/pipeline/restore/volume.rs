@@ -1,7 +1,7 @@
 //! Volumes of a live stack: their containers are stopped, the volumes written in place, and the containers started again
 //! in the order of their dependencies. When anything fails, what was there before is put back first.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -262,35 +262,56 @@ impl Volumes<'_> {
     }
 }
 
-/// Refuses a volume that is not there and cannot be made: no snapshot has the secrets in the options of its driver.
-fn check_options(target: &VolumeTarget, component: &Component) -> Result<(), Error> {
-    let masked = |facts: &&VolumeFacts| facts.options.values().any(|value| value.contains(SECRET));
-    let Some(facts) = component.volume.as_ref().filter(masked) else { return Ok(()) };
+/// Refuses a volume that is not there and was saved with options of its driver. They say what the engine mounts, which may be any
+/// directory of its host, so no snapshot has a volume made with them: whoever restores it does that by hand.
+///
+/// # Errors
+/// [`Error::Refused`], with the command that makes the volume; [`Error::Docker`].
+pub fn check_options(target: &VolumeTarget, component: &Component) -> Result<(), Error> {
+    let Some(facts) = component.volume.as_ref().filter(|facts| !facts.options.is_empty()) else { return Ok(()) };
     if target.engine.volume(&target.name)?.is_some() {
         return Ok(());
     }
+    let is_moved = target.renamed || target.project.is_some();
+    Err(Error::Refused(made_by_hand(&target.name, facts, is_moved, &labels(target, facts))))
+}
+
+/// How a volume is made by hand that no restore makes.
+fn made_by_hand(name: &str, facts: &VolumeFacts, is_moved: bool, labels: &BTreeMap<String, String>) -> String {
     let word = |text: &str| format!("'{}'", show_text(text).replace('\'', r"'\''"));
-    let options = facts.options.iter().map(|(name, value)| format!("--opt {} ", word(&format!("{name}={value}"))));
-    let labels = labels(target, facts);
-    let labels = labels.iter().map(|(name, value)| format!("--label {} ", word(&format!("{name}={value}"))));
-    let words: String = options.chain(labels).collect();
-    Err(Error::Refused(format!(
-        "the volume {0} is not there, and a snapshot keeps no secrets of its driver: make it with what {SECRET} stands for, and restore \
-         again: docker volume create --driver {1} {words}{0}",
-        word(&target.name),
-        word(&facts.driver),
-    )))
+    let list = |flag: &str, all: &BTreeMap<String, String>| {
+        let words = all.iter().map(|(name, value)| format!("--{flag} {} ", word(&format!("{name}={value}"))));
+        words.collect::<Vec<_>>().concat()
+    };
+    let (name, driver, options) = (word(name), word(&facts.driver), list("opt", &facts.options));
+    let labels = list("label", labels);
+    let saved =
+        format!("the volume {name} is not there, and what goes into it was saved from one with options of its driver");
+    if is_moved {
+        return format!(
+            "{saved} ({}). They would lead to the place of the original, so make it without them, or with options of its own, and restore \
+             again: docker volume create --driver {driver} {labels}{name}",
+            options.trim_end(),
+        );
+    }
+    let has_secret = facts.options.values().any(|value| value.contains(SECRET));
+    let secret = if has_secret { format!("; {SECRET} stands for what no snapshot keeps") } else { String::new() };
+    format!(
+        "{saved}, which can have any directory of the host written: look whether they are right{secret}, make it, and restore again: \
+         docker volume create --driver {driver} {options}{labels}{name}"
+    )
 }
 
 /// Makes the volume where there is none.
 fn make(target: &VolumeTarget, component: &Component, made: &mut Vec<String>) -> Result<(), Error> {
+    check_options(target, component)?;
     if target.engine.volume(&target.name)?.is_some() {
         return Ok(());
     }
     let facts = facts(component)?;
-    let options = facts.options.clone().into_iter().collect();
     let labels = labels(target, facts).into_iter().collect();
-    target.engine.create_volume(&target.name, &facts.driver, options, labels)?;
+    // Never with options of a snapshot, also where the volume was there a moment ago.
+    target.engine.create_volume(&target.name, &facts.driver, HashMap::new(), labels)?;
     made.push(target.name.clone());
     Ok(())
 }

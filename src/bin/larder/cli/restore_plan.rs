@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use larder::model::{Component, ComponentKind, Consistency};
 use larder::pipeline::Mask;
-use larder::pipeline::restore::{DatabaseTarget, Destination, RestoreJob, VolumeTarget, has_server_data};
+use larder::pipeline::restore::{
+    DatabaseTarget, Destination, RestoreJob, VolumeTarget, check_options, has_server_data,
+};
 use larder::postgres::Connection;
 use larder::process::Place;
 use larder::rooted::Trust;
@@ -140,13 +142,13 @@ impl<'a> Plan<'a> {
         Ok(())
     }
 
-    /// No volume is written twice.
+    /// No volume is written twice, and none is lacking that only its operator makes.
     fn check_targets(&self) -> anyhow::Result<()> {
         let mut seen: HashMap<&str, &Component> = HashMap::new();
         for job in &self.jobs {
-            if let Destination::Volume(target) = &job.destination
-                && let Some(first) = seen.insert(&target.name, job.component)
-            {
+            let Destination::Volume(target) = &job.destination else { continue };
+            check_options(target, job.component)?;
+            if let Some(first) = seen.insert(&target.name, job.component) {
                 let message =
                     format!("{} and {} would both go into the volume {}", first.name, job.component.name, target.name);
                 return Err(UsageError::with_advice(message, "give one of them another place with --volume").into());

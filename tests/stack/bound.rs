@@ -1,0 +1,95 @@
+//! Volumes that are a directory of the host (`o=bind`): where it lies is a matter of the host, and not of a snapshot or a container.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::support::{Run, Stack, component, run, text};
+
+const WAITING: [&str; 3] = ["sh", "-c", "trap 'exit 0' TERM; while :; do sleep 1 & wait $!; done"];
+
+/// A volume of the project that is the directory `../bound`, with a container on it.
+fn start_bound(stack: &Stack) -> PathBuf {
+    stack.configure(&format!("[docker]\nproject = \"{}\"\n", stack.project));
+    let bound = stack.path("../bound");
+    fs::create_dir(&bound).expect("the folder is ours");
+    fs::write(bound.join("file"), "saved").expect("the folder is ours");
+    create_bound(stack);
+    stack.start("its", (&stack.volume("bound"), "/x"), &["--user", "0:0"], &WAITING);
+    bound
+}
+
+fn create_bound(stack: &Stack) {
+    let device = format!("device={}", stack.path("../bound").display());
+    stack.create_volume("bound", &["--opt", "type=none", "--opt", "o=bind", "--opt", &device]);
+}
+
+fn remove_bound(stack: &Stack) {
+    stack.docker(&["rm", "--force", &stack.container("its")]).exits(0);
+    stack.docker(&["volume", "rm", &stack.volume("bound")]).exits(0);
+}
+
+fn restore(stack: &Stack, name: &str, further: &[&str]) -> Run {
+    let command = ["restore", name, "--components", "docker_volume_bound"];
+    stack.larder(&[&command[..], further].concat())
+}
+
+/// A snapshot had the engine mount, and the restore write, any directory of the host. Where only the volume was gone, as after
+/// `docker compose down -v`, newer files of its directory were overwritten and not saved before.
+#[test]
+fn no_volume_is_made_with_options_of_a_snapshot() {
+    let stack = Stack::bare();
+    let bound = start_bound(&stack);
+    stack.create_volume("other", &[]);
+    stack.start("other", (&stack.volume("other"), "/x"), &[], &WAITING);
+    let name = text(&stack.create()["name"]);
+    let started =
+        || stack.docker(&["inspect", "-f", "{{.State.StartedAt}}", &stack.container("other")]).exits(0).text();
+    let before = started();
+    remove_bound(&stack);
+    fs::write(bound.join("file"), "newer").expect("the folder is ours");
+    for further in [&["--force"][..], &["--dry-run"], &["--force", "--no-snapshot"]] {
+        let refused = restore(&stack, &name, further);
+        assert!(refused.code != 0 && refused.stderr.contains("is not there"), "{refused:?}");
+        assert!(refused.stderr.contains("--opt 'o=bind' --opt 'type=none' --label "), "{refused:?}");
+        stack.docker(&["volume", "inspect", &stack.volume("bound")]).exits(1);
+    }
+    // Nothing is stopped for it either.
+    let refused = stack.larder(&["restore", &name, "--force"]);
+    assert!(refused.code != 0 && refused.stderr.contains("is not there"), "{refused:?}");
+    assert_eq!(started(), before);
+    assert_eq!(fs::read(bound.join("file")).expect("it is as it was"), b"newer");
+
+    let line = refused.stderr.lines().find_map(|line| line.split_once("docker volume create ")).expect("a line").1;
+    let command = format!("docker --host {} volume create {line}", stack.host);
+    run(Command::new("sh").args(["-c", &command])).exits(0);
+    restore(&stack, &name, &["--force"]).exits(0);
+    assert_eq!(fs::read(bound.join("file")).expect("it is back"), b"saved");
+    let listed = stack.larder(&["list", "--json"]).exits(0).stdout;
+    assert!(listed.contains("safety"), "what was there is saved first: {listed}");
+}
+
+/// A volume for a test was made on the directory of the original, which was overwritten while its container ran.
+#[test]
+fn a_volume_of_another_name_is_not_made_on_the_directory_of_the_original() {
+    let stack = Stack::bare();
+    let bound = start_bound(&stack);
+    let created = stack.create();
+    assert_eq!(component(&created, "docker_volume_bound")["status"], "complete", "{created}");
+    fs::write(bound.join("file"), "newer").expect("the folder is ours");
+    let (name, test) = (text(&created["name"]), stack.volume("test"));
+    let mapping = format!("bound={test}");
+    for further in [["--volume", &mapping, "--force"], ["--volume", &mapping, "--dry-run"]] {
+        let refused = restore(&stack, &name, &further);
+        assert!(refused.code != 0 && refused.stderr.contains("the place of the original"), "{refused:?}");
+        let command = refused.stderr.split_once("docker volume create ").expect("a command").1;
+        assert!(!command.contains("--opt"), "{refused:?}");
+        stack.docker(&["volume", "inspect", &test]).exits(1);
+    }
+    assert_eq!(fs::read(bound.join("file")).expect("it is as it was"), b"newer");
+    stack.assert_runs(&["its"]);
+    stack.docker(&["volume", "create", &test]).exits(0);
+    restore(&stack, &name, &["--volume", &mapping, "--force"]).exits(0);
+    assert_eq!(fs::read(bound.join("file")).expect("it is as it was"), b"newer");
+    assert_eq!(fs::read(stack.mountpoint(&test).join("file")).expect("it is restored"), b"saved");
+}
