@@ -37,6 +37,17 @@ pub struct Mount {
     pub writable: bool,
 }
 
+/// A directory or a file of the host in a container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bind {
+    /// Its path on the host, as it was named when the container was made.
+    pub source: PathBuf,
+    /// Where the container has it.
+    pub destination: String,
+    /// Whether the container may write to it.
+    pub writable: bool,
+}
+
 /// A container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Container {
@@ -62,8 +73,10 @@ pub struct Container {
     pub healthy: Option<bool>,
     /// The volumes that it mounts.
     pub mounts: Vec<Mount>,
-    /// Directories of the host that it may write to.
-    pub writable_directories: Vec<PathBuf>,
+    /// Volumes that it does not mount and reaches all the same: by a directory of the host, or by another volume, that is the same place.
+    pub reached: Vec<Mount>,
+    /// Directories and files of the host that it mounts.
+    pub binds: Vec<Bind>,
     /// When it was made.
     pub created: String,
     /// When it was started last.
@@ -88,12 +101,18 @@ impl Container {
         list.split(',').filter_map(|entry| entry.split(':').next()).filter(|name| !name.is_empty()).collect()
     }
 
-    /// How it mounts a volume. Of several mounts it is one that it may write to, where there is one.
+    /// How it mounts a volume, or reaches it. Of several mounts it is one that it may write to, where there is one.
     #[must_use]
     pub fn mount(&self, volume: &str) -> Option<&Mount> {
-        let mut mounts = self.mounts.iter().filter(|mount| mount.volume == volume);
+        let mut mounts = self.mounts.iter().chain(&self.reached).filter(|mount| mount.volume == volume);
         let first = mounts.next()?;
         if first.writable { Some(first) } else { mounts.find(|mount| mount.writable).or(Some(first)) }
+    }
+
+    /// Whether it mounts a volume by its name.
+    #[must_use]
+    pub fn mounts_by_name(&self, volume: &str) -> bool {
+        self.mounts.iter().any(|mount| mount.volume == volume)
     }
 
     /// Whether it has processes that run or wait to go on.
@@ -167,7 +186,8 @@ impl From<ContainerInspectResponse> for Container {
                 Some(HealthStatusEnum::STARTING | HealthStatusEnum::UNHEALTHY) => Some(false),
                 _ => None,
             },
-            writable_directories: found.mounts.iter().flatten().filter_map(writable_directory).collect(),
+            reached: Vec::new(),
+            binds: found.mounts.iter().flatten().filter_map(bind).collect(),
             mounts: found.mounts.unwrap_or_default().into_iter().filter_map(volume_mount).collect(),
             started: state.started_at.unwrap_or_default(),
             stop_limit: match config.stop_timeout {
@@ -180,9 +200,10 @@ impl From<ContainerInspectResponse> for Container {
     }
 }
 
-fn writable_directory(mount: &MountPoint) -> Option<PathBuf> {
-    let is_directory = mount.typ.as_deref() == Some("bind") && mount.rw != Some(false);
-    mount.source.as_ref().filter(|_| is_directory).map(PathBuf::from)
+fn bind(mount: &MountPoint) -> Option<Bind> {
+    let source = mount.source.as_ref().filter(|_| mount.typ.as_deref() == Some("bind"))?;
+    let destination = mount.destination.clone().unwrap_or_default();
+    Some(Bind { source: PathBuf::from(source), destination, writable: mount.rw != Some(false) })
 }
 
 fn volume_mount(mount: MountPoint) -> Option<Mount> {

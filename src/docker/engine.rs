@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -17,9 +17,12 @@ use tokio::runtime::{Builder, Runtime};
 
 use super::labels::ImageLabels;
 use super::owner::container_owner;
+use super::places::reached;
 use super::{Container, Error};
 use crate::model::message_without_secrets;
 
+/// The driver that keeps volumes on the engine's host.
+pub(crate) const LOCAL_DRIVER: &str = "local";
 /// Where an engine listens when nobody says otherwise.
 const DEFAULT_HOST: &str = "unix:///var/run/docker.sock";
 /// How long an answer may take.
@@ -42,12 +45,24 @@ pub struct Volume {
     pub labels: HashMap<String, String>,
 }
 
+impl Volume {
+    /// The directory of the engine's host that it is, where its driver binds one. What stands there when a container is
+    /// started is mounted, through links of anybody.
+    #[must_use]
+    pub fn bound_directory(&self) -> Option<&Path> {
+        let is_bind = |option: &str| matches!(option.trim(), "bind" | "rbind");
+        let binds = self.options.get("o").is_some_and(|options| options.split(',').any(is_bind));
+        let device = self.options.get("device").filter(|_| binds && self.driver == LOCAL_DRIVER)?;
+        Some(Path::new(device))
+    }
+}
+
 /// A connection to an engine.
 pub struct Engine {
     pub(super) docker: Docker,
     pub(super) runtime: Runtime,
     host: String,
-    same_host: OnceLock<bool>,
+    root_here: OnceLock<Option<PathBuf>>,
 }
 
 impl fmt::Debug for Engine {
@@ -85,7 +100,7 @@ impl Engine {
             }
         };
         let docker = docker.map_err(|error| unreachable(error.to_string()))?;
-        let engine = Self { docker, runtime, host, same_host: OnceLock::new() };
+        let engine = Self { docker, runtime, host, root_here: OnceLock::new() };
         engine
             .runtime
             .block_on(engine.docker.version())
@@ -102,13 +117,20 @@ impl Engine {
     /// Whether the engine runs on this host, so that paths that it tells of are paths here.
     #[must_use]
     pub fn is_on_this_host(&self) -> bool {
-        *self.same_host.get_or_init(|| {
-            let Some(_) = self.host.strip_prefix("unix://") else { return false };
-            let Ok(info) = self.block("describe itself", self.docker.info()) else { return false };
+        self.root_here().is_some()
+    }
+
+    /// The directory with everything that it keeps, where it runs on this host.
+    #[must_use]
+    pub fn root_here(&self) -> Option<&Path> {
+        let find = || {
+            self.host.strip_prefix("unix://")?;
+            let info = self.block("describe itself", self.docker.info()).ok()?;
             let here = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-            let root = info.docker_root_dir.unwrap_or_default();
-            info.name.as_deref() == Some(here.trim()) && !root.is_empty() && Path::new(&root).is_dir()
-        })
+            let root = info.docker_root_dir.filter(|root| !root.is_empty()).map(PathBuf::from)?;
+            (info.name.as_deref() == Some(here.trim()) && root.is_dir()).then_some(root)
+        };
+        self.root_here.get_or_init(find).as_deref()
     }
 
     /// All containers but Larder's own, those that do not run too, in the order in which they were made. Labels
@@ -117,11 +139,7 @@ impl Engine {
     /// # Errors
     /// [`Error::Refused`], [`Error::Broken`].
     pub fn containers(&self) -> Result<Vec<Container>, Error> {
-        self.containers_like(None)
-    }
-
-    fn containers_like(&self, filters: Option<HashMap<String, Vec<String>>>) -> Result<Vec<Container>, Error> {
-        let options = ListContainersOptions { all: true, filters, ..Default::default() };
+        let options = ListContainersOptions { all: true, ..Default::default() };
         let mut listed = self.block("list its containers", self.docker.list_containers(Some(options)))?;
         // The engine says nothing of a helper as long as it makes an archive of it.
         listed.retain(|container| container_owner(container).is_none());
@@ -140,23 +158,26 @@ impl Engine {
             }
         }
         containers.sort_by(|a, b| (&a.created, &a.name).cmp(&(&b.created, &b.name)));
+        let volumes = self.volumes()?;
+        for container in &mut containers {
+            container.reached = reached(container, &volumes);
+        }
         Ok(containers)
     }
 
-    /// The containers that mount one of these volumes as things are now, without Larder's own and the one that this process
+    /// The containers that mount one of these volumes as things are now, or reach it, without Larder's own and the one that this process
     /// runs in.
     ///
     /// # Errors
     /// [`Error::Refused`], [`Error::Broken`].
     pub fn users(&self, volumes: &[&str]) -> Result<Vec<Container>, Error> {
-        let names = volumes.iter().map(|volume| (*volume).to_owned()).collect();
-        let mut containers = self.containers_like(Some(HashMap::from([("volume".to_owned(), names)])))?;
+        let mut containers = self.containers()?;
         containers.retain(|container| volumes.iter().any(|volume| container.mount(volume).is_some()));
         containers.retain(|container| !container.is_around_us());
         Ok(containers)
     }
 
-    /// One container by name or id, with the labels of its image among its own.
+    /// One container by name or id, with the labels of its image among its own, and without what it reaches by other mounts.
     ///
     /// # Errors
     /// [`Error::Refused`], [`Error::Broken`].

@@ -13,6 +13,7 @@ mod hold;
 mod journal;
 mod labels;
 mod owner;
+mod places;
 pub mod redis;
 mod remove;
 mod stack;
@@ -23,7 +24,8 @@ mod upload;
 use std::io;
 
 pub use archive::{Archive, ArchiveEntry, EntryKind, Parts};
-pub use container::{Container, Mount, State};
+pub use container::{Bind, Container, Mount, State};
+pub(crate) use engine::LOCAL_DRIVER;
 pub use engine::{Engine, Volume};
 pub use exec::{Exec, ExecInput, ExecOptions, ExecOutput};
 pub use guardian::{Guardian, guard};

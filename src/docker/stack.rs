@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use super::places::writable_places;
 use super::{Container, Engine, Error, State, Volume};
 use crate::rooted::Trust;
 
@@ -13,6 +14,7 @@ const DATABASE_LABEL: &str = "larder.database";
 const VOLUME: &str = "com.docker.compose.volume";
 /// Files that say that a directory is a compose project.
 const COMPOSE_FILES: [&str; 4] = ["compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml"];
+const ENVIRONMENT_FILE: &str = ".env";
 /// Images that run a PostgreSQL server and may not say where its data directory is.
 const POSTGRES_IMAGES: [&str; 5] = ["postgres", "postgresql", "postgis", "pgvector", "timescaledb"];
 /// Programs that talk to a server and are none.
@@ -51,7 +53,7 @@ impl DatabaseServer {
     #[must_use]
     pub fn data_in(&self, volume: &str) -> Option<String> {
         let data = self.container.variable(&["PGDATA"]).unwrap_or(POSTGRES_DATA);
-        let mounts = self.container.mounts.iter().filter(|mount| mount.volume == volume);
+        let mounts = self.container.mounts.iter().chain(&self.container.reached).filter(|mount| mount.volume == volume);
         let mut below = mounts.filter_map(|mount| data.strip_prefix(mount.destination.trim_end_matches('/')));
         below.find(|path| path.is_empty() || path.starts_with('/')).map(|path| path.trim_matches('/').to_owned())
     }
@@ -79,6 +81,11 @@ impl Stack {
             stack.project = stack.project_of(directory, trust);
         }
         Ok(stack)
+    }
+
+    /// Where the files would lie in a directory that say what its project is.
+    pub fn files_in(directory: &Path) -> impl Iterator<Item = PathBuf> {
+        COMPOSE_FILES.iter().chain([&ENVIRONMENT_FILE]).map(|file| directory.join(file))
     }
 
     /// Whether a directory has a file that Compose reads.
@@ -127,12 +134,11 @@ impl Stack {
         self.containers.iter().filter(is_ours)
     }
 
-    /// Directories of the host that containers may write to, whatever project they belong to. Whoever is root in one makes links and files
-    /// there that are root's on the host.
-    pub fn writable_directories(&self) -> impl Iterator<Item = &Path> {
-        let directories = self.containers.iter().flat_map(|container| &container.writable_directories);
-        // Who may write to everything is root on the host anyway.
-        directories.map(PathBuf::as_path).filter(|path| *path != Path::new("/"))
+    /// Places of the engine's host that containers may write to, whatever project they belong to; `root` is where the engine keeps
+    /// its data.
+    #[must_use]
+    pub fn writable_places(&self, root: &Path) -> Vec<PathBuf> {
+        writable_places(&self.containers, &self.volumes, root)
     }
 
     /// Containers with labels that are not believed and would say something of this project, or of a directory.
@@ -163,7 +169,7 @@ impl Stack {
         let mut found: Vec<(String, &Volume)> = Vec::new();
         for volume in &self.volumes {
             let ours = self.project.is_some() && volume.labels.get(PROJECT) == self.project.as_ref();
-            let used = self.containers().any(|container| container.mount(&volume.name).is_some());
+            let used = self.containers().any(|container| container.mounts_by_name(&volume.name));
             if ours || (used && !is_anonymous(volume)) {
                 found.push((self.short_name(volume), volume));
             }
@@ -175,7 +181,7 @@ impl Stack {
     /// Volumes of the project that have no name to be found by again.
     #[must_use]
     pub fn anonymous_volumes(&self) -> Vec<&Volume> {
-        let used = |volume: &&Volume| self.containers().any(|container| container.mount(&volume.name).is_some());
+        let used = |volume: &&Volume| self.containers().any(|container| container.mounts_by_name(&volume.name));
         self.volumes.iter().filter(|volume| is_anonymous(volume)).filter(used).collect()
     }
 
@@ -198,7 +204,7 @@ impl Stack {
         self.project.as_ref().map_or_else(|| name.to_owned(), |project| format!("{project}_{name}"))
     }
 
-    /// All containers that mount a volume, of other projects too.
+    /// All containers that mount a volume, or reach it, of other projects too.
     #[must_use]
     pub fn users(&self, volume: &str) -> Vec<Container> {
         self.containers.iter().filter(|container| container.mount(volume).is_some()).cloned().collect()
@@ -280,7 +286,7 @@ fn named_project(directory: &Path, trust: &Trust) -> Option<(String, bool)> {
         is_project_name(value).then(|| (value.to_owned(), trust.open_file(&path).is_ok()))
     };
     let named = || COMPOSE_FILES.iter().find_map(|file| value_in(file, "name:"));
-    value_in(".env", "COMPOSE_PROJECT_NAME=").or_else(named)
+    value_in(ENVIRONMENT_FILE, "COMPOSE_PROJECT_NAME=").or_else(named)
 }
 
 /// What Compose takes for the name of a project.
@@ -324,7 +330,8 @@ mod tests {
                 destination: "/var/lib/postgresql".to_owned(),
                 writable: true,
             }],
-            writable_directories: Vec::new(),
+            reached: Vec::new(),
+            binds: Vec::new(),
             created: String::new(),
             started: String::new(),
             stop_limit: None,

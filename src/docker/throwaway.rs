@@ -4,10 +4,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::engine::LOCAL_DRIVER;
 use super::owner::{Kind, VOLUME_LABEL, is_gone, owner, unique_name, volume_owner};
 use super::{Engine, Error, Volume};
-
-const DRIVER: &str = "local";
 
 /// A volume that nobody else uses.
 #[derive(Debug)]
@@ -30,7 +29,7 @@ impl ThrowawayVolume {
         }
         let name = unique_name(Kind::Volume)?;
         let labels = HashMap::from([(VOLUME_LABEL.to_owned(), owner())]);
-        let volume = engine.create_volume(&name, DRIVER, HashMap::new(), labels)?;
+        let volume = engine.create_volume(&name, LOCAL_DRIVER, HashMap::new(), labels)?;
         Ok(Self { engine: Arc::clone(engine), volume })
     }
 

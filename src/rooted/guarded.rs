@@ -1,6 +1,7 @@
-//! Directories that are known wherever they are met: the repository, which nothing is read from or written to as a component, and what
+//! Places that are known wherever they are met: the repository, which nothing is read from or written to as a component, and what
 //! containers may write to.
 
+use std::collections::HashSet;
 use std::fmt::Debug;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
@@ -13,10 +14,10 @@ use super::{Status, names_in, open_beneath};
 /// Directories around one that are looked at: no path that the kernel takes is deeper.
 const LEVELS_MAX: usize = 4_096;
 
-/// Directories by device and inode: whoever may rename them cannot make others of them.
+/// Directories and files by device and inode: whoever may rename them cannot make others of them.
 #[derive(Debug, Clone, Default)]
 pub struct Guarded {
-    folders: Vec<(u64, u64)>,
+    places: HashSet<(u64, u64)>,
 }
 
 impl Guarded {
@@ -26,10 +27,9 @@ impl Guarded {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let inner = names_in(&directory).unwrap_or_default();
         let inner = inner.iter().filter_map(|name| open_beneath(&directory, name, flags).ok());
-        let inner =
-            inner.filter_map(|folder| Status::of(folder).ok()).map(|status| status.identity()).collect::<Vec<_>>();
+        let inner = inner.filter_map(|folder| Status::of(folder).ok()).map(|status| status.identity());
         let own = Status::of(&directory).ok().map(|status| status.identity());
-        Self { folders: own.into_iter().chain(inner).collect() }
+        Self { places: own.into_iter().chain(inner).collect() }
     }
 
     /// The directory at a path, where there is one.
@@ -39,18 +39,19 @@ impl Guarded {
         rustix::fs::open(path, flags, Mode::empty()).map(Self::new).unwrap_or_default()
     }
 
-    /// Those of these directories that there are.
+    /// Those of these directories and files that there are.
     #[must_use]
-    pub fn all<'a>(paths: impl Iterator<Item = &'a Path>) -> Self {
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let opened = paths.filter_map(|path| rustix::fs::open(path, flags, Mode::empty()).ok());
-        Self { folders: opened.filter_map(|folder| Status::of(folder).ok()).map(|status| status.identity()).collect() }
+    pub fn all<P: AsRef<Path>>(paths: impl IntoIterator<Item = P>) -> Self {
+        let flags = OFlags::PATH | OFlags::CLOEXEC;
+        let opened = paths.into_iter().filter_map(|path| rustix::fs::open(path.as_ref(), flags, Mode::empty()).ok());
+        let statuses = opened.filter_map(|place| Status::known_of(place).ok());
+        Self { places: statuses.map(|status| status.identity()).collect() }
     }
 
-    /// Whether a directory is one of these, by device and inode.
+    /// Whether a directory or a file is one of these, by device and inode.
     #[must_use]
     pub fn has(&self, identity: (u64, u64)) -> bool {
-        self.folders.contains(&identity)
+        self.places.contains(&identity)
     }
 
     /// Whether an open directory is one of these, or lies in one.
@@ -58,7 +59,7 @@ impl Guarded {
     /// # Errors
     /// Those of the operating system.
     pub fn covers(&self, directory: impl AsFd) -> Result<bool> {
-        if self.folders.is_empty() {
+        if self.places.is_empty() {
             return Ok(false);
         }
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;

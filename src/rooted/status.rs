@@ -55,6 +55,14 @@ impl Status {
         Self::ask(file, c"", AtFlags::EMPTY_PATH)
     }
 
+    /// What a descriptor is open on, as this kernel knows it: nobody else is asked, who may never answer.
+    ///
+    /// # Errors
+    /// Those of [`Status::of_entry`].
+    pub fn known_of(file: impl AsFd) -> Result<Self> {
+        Self::ask(file, c"", AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC)
+    }
+
     fn ask(directory: impl AsFd, name: impl Arg, flags: AtFlags) -> Result<Self> {
         let wanted = StatxFlags::BASIC_STATS | StatxFlags::MNT_ID | StatxFlags::BTIME;
         let statx = statx(directory, name, flags, wanted)?;

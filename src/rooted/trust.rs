@@ -11,7 +11,7 @@ use std::io::{self, Read};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Component, Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rustix::fs::{CWD, FileType, Mode, OFlags, mkdirat, openat, readlinkat};
 use rustix::io::Errno;
@@ -32,8 +32,21 @@ const STICKY: u32 = 0o1000;
 pub struct Trust {
     others: Arc<[u32]>,
     everybody: bool,
-    /// Directories in which nobody's links are followed.
-    strange: Arc<Guarded>,
+    /// Directories in which nobody's links are followed, and files that are somebody else's.
+    strange: Arc<Strange>,
+}
+
+/// Places that are looked at only when there is a link: on a mount of another host one might never be.
+#[derive(Debug, Default)]
+struct Strange {
+    paths: Vec<PathBuf>,
+    found: OnceLock<Guarded>,
+}
+
+impl Strange {
+    fn places(&self) -> &Guarded {
+        self.found.get_or_init(|| Guarded::all(&self.paths))
+    }
 }
 
 impl Default for Trust {
@@ -55,16 +68,25 @@ impl Trust {
         Self { others: Arc::new([]), everybody: true, strange: Arc::default() }
     }
 
-    /// The same users, but nobody's links in these directories and below: in a container that may write there, root is somebody else.
+    /// The same users, but nobody's links in these directories and below either: in a container that may write there, root is somebody else.
     #[must_use]
-    pub fn but_links_in(&self, strange: Guarded) -> Self {
-        Self { strange: Arc::new(strange), ..self.clone() }
+    pub fn but_links_in(&self, strange: impl IntoIterator<Item = PathBuf>) -> Self {
+        let paths = self.strange.paths.iter().cloned().chain(strange).collect();
+        Self { strange: Arc::new(Strange { paths, found: OnceLock::new() }), ..self.clone() }
     }
 
-    /// Whether a path leads to one of those directories, or into one.
+    /// Whether a path leads to one of those places, or into one.
     #[must_use]
     pub fn is_strange(&self, path: &Path) -> bool {
-        self.open_directory(path).is_ok_and(|directory| self.strange.covers(directory).unwrap_or_default())
+        match self.find_with_around(path) {
+            Err(refusal) => matches!(refusal, Refusal::OfContainer { .. }),
+            Ok((around, found)) => {
+                let strange = self.strange.places();
+                let is_one = Status::known_of(&found).is_ok_and(|status| strange.has(status.identity()));
+                // Only a directory has something around it that it can be asked for.
+                is_one || [found, around].iter().any(|place| strange.covers(place).unwrap_or_default())
+            }
+        }
     }
 
     /// Why somebody who is not believed may exchange what lies in a folder, which is given without links: of it and those above it the
@@ -96,6 +118,20 @@ impl Trust {
         let found = self.find(path)?;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NONBLOCK | OFlags::CLOEXEC;
         openat(&found, c".", flags, Mode::empty()).map_err(|errno| Refusal::io(path, errno))
+    }
+
+    /// Whether links on the way to a place would be followed that need not be there.
+    ///
+    /// # Errors
+    /// [`Refusal::Link`], [`Refusal::OfContainer`].
+    pub fn check_way(&self, path: &Path) -> Result<(), Refusal> {
+        for standing in path.ancestors().filter(|path| !path.as_os_str().is_empty()) {
+            match self.find(standing) {
+                Err(Refusal::Io { .. }) => {}
+                found => return found.map(drop),
+            }
+        }
+        Ok(())
     }
 
     /// Opens a directory, and makes it where there is none, with those around it that are missing. Links on the way are
@@ -207,9 +243,16 @@ impl Trust {
 
     /// A descriptor of what stands at a path, which is not opened for it.
     fn find(&self, path: &Path) -> Result<OwnedFd, Refusal> {
+        self.find_with_around(path).map(|(_, found)| found)
+    }
+
+    /// The same, after the directory that it was found in.
+    fn find_with_around(&self, path: &Path) -> Result<(OwnedFd, OwnedFd), Refusal> {
         let failed = |errno| Refusal::io(path, errno);
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let mut at = openat(CWD, if path.is_absolute() { c"/" } else { c"." }, flags, Mode::empty()).map_err(failed)?;
+        let start = if path.is_absolute() { c"/" } else { c"." };
+        let open = || openat(CWD, start, flags, Mode::empty()).map_err(failed);
+        let (mut around, mut at) = (open()?, open()?);
         let mut shown = PathBuf::new();
         let mut left = names_of(path);
         let mut links = 0;
@@ -218,14 +261,14 @@ impl Trust {
             let status = Status::of(&next).map_err(failed)?;
             if status.file_type() != FileType::Symlink {
                 shown.push(&name);
-                at = next;
+                around = std::mem::replace(&mut at, next);
                 continue;
             }
             let link = shown.join(&name);
             if !self.believes(status.uid()) {
                 return Err(Refusal::Link { path: link, uid: status.uid() });
             }
-            if !self.everybody && self.strange.covers(&at).map_err(failed)? {
+            if !self.everybody && self.strange.places().covers(&at).map_err(failed)? {
                 return Err(Refusal::OfContainer { path: link });
             }
             links += 1;
@@ -242,7 +285,7 @@ impl Trust {
                 left.push_front(name);
             }
         }
-        Ok(at)
+        Ok((around, at))
     }
 }
 
@@ -349,7 +392,7 @@ impl fmt::Display for Refusal {
                 write!(formatter, "{} is a link of user {uid}, who is not trusted", shown(path))
             }
             Self::OfContainer { path } => {
-                let why = "lies where a container may write, and anybody who is root in it could have made it: name what it leads to, or use \
+                let why = "lies where a container may write, or could while it was there, and anybody who is root in it could have made it: name what it leads to, or use \
                            --trust-files";
                 write!(formatter, "the link {} {why}", shown(path))
             }

@@ -130,12 +130,12 @@ pub enum Error {
         why: String,
     },
     /// A volume cannot be read in the way that was asked for.
-    #[error("the volume {volume} cannot be read at its mount point: {why}")]
+    #[error("the volume {volume} cannot be read where it lies: {why}")]
     Unreadable {
         /// The volume.
         volume: String,
         /// Why not.
-        why: &'static str,
+        why: String,
     },
     /// An archive of the engine is none that an honest engine makes.
     #[error("the archive of the volume cannot be used: {why}")]

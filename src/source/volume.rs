@@ -1,5 +1,7 @@
 //! A Docker volume as a source: the directory that holds it, or an archive that the engine makes of it.
 //!
+//! A volume that is a directory of the host (`o=bind`) is read there, whether a container has it mounted or not.
+//!
 //! Both show the same tree. An archive has no extended attributes but those of the `security` class, no holes, no
 //! sockets, and times to the second; a note says so.
 
@@ -7,20 +9,21 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustix::fs::CWD;
+
 use super::{DirSource, Error, Excludes, Stop, Visitor};
-use crate::docker::{Archive, ArchiveEntry, Container, Engine, EntryKind, Helper, Volume};
+use crate::docker::{Archive, ArchiveEntry, Container, Engine, EntryKind, Helper, LOCAL_DRIVER, Volume};
 use crate::limits::ARCHIVE_LINKS_MAX;
 use crate::model::{
     ByteString, Content, FileTime, Node, NodeKind, VolumeFacts, VolumeMethod, Xattr, show_path, without_secrets,
 };
 use crate::progress::Progress;
-use crate::rooted::Guarded;
+use crate::rooted::{Guarded, Refusal, Status, Trust};
 
-const LOCAL_DRIVER: &str = "local";
+const FOR_ROOT_ONLY: &str = "only root may read the directories of volumes";
 
 /// Names that lead from the root of a volume to an entry.
 pub type EntryPath = Vec<Vec<u8>>;
@@ -46,8 +49,11 @@ pub struct VolumeUse {
     pub containers: Vec<Container>,
     /// Where in it a PostgreSQL server keeps its data.
     pub server_data: Option<String>,
-    /// Whether its containers are stopped while it is read. A volume with options is unmounted then.
+    /// Whether its containers are stopped while it is read. A volume with options that is no directory of the host is
+    /// unmounted then.
     pub is_stopped: bool,
+    /// Whose links on the way to its directory are followed.
+    pub trust: Trust,
 }
 
 /// A volume that is to be backed up.
@@ -55,13 +61,9 @@ pub struct VolumeUse {
 pub struct VolumeSource {
     engine: Arc<Engine>,
     volume: Volume,
-    method: VolumeMethod,
-    /// Why it is not read where it lies.
-    why_engine: Option<&'static str>,
+    place: Place,
     excludes: Excludes,
     usage: VolumeUse,
-    /// Device and inode of the directory that holds it, where it is read there.
-    identity: Option<(u64, u64)>,
     /// The repository, which is left out where it lies in the volume.
     forbidden: Option<PathBuf>,
 }
@@ -70,7 +72,7 @@ impl VolumeSource {
     /// The volume as the engine has it now.
     ///
     /// # Errors
-    /// [`Error::Unreadable`] when it cannot be read in the way that was asked for.
+    /// [`Error::Unreadable`] when it cannot be read in the way that was asked for, or a link on the way to it is not followed.
     pub fn new(
         engine: Arc<Engine>,
         volume: Volume,
@@ -78,14 +80,16 @@ impl VolumeSource {
         excludes: Excludes,
         usage: VolumeUse,
     ) -> Result<Self, Error> {
-        let (method, why_engine) = match (method, reason_against_mountpoint(&engine, &volume, usage.is_stopped)) {
-            (ReadMethod::Engine, _) => (VolumeMethod::Engine, Some("the configuration says so")),
-            (ReadMethod::Auto, Some(why)) => (VolumeMethod::Engine, Some(why)),
-            (ReadMethod::Auto | ReadMethod::Mountpoint, None) => (VolumeMethod::Mountpoint, None),
-            (ReadMethod::Mountpoint, Some(why)) => return Err(Error::Unreadable { volume: volume.name, why }),
+        let place = match (method, Place::of(&engine, &volume, &usage)?) {
+            (ReadMethod::Mountpoint, Place::Engine(why)) => {
+                return Err(Error::Unreadable { volume: volume.name, why: why.to_owned() });
+            }
+            (ReadMethod::Engine, Place::Here { .. }) if volume.bound_directory().is_none() => {
+                Place::Engine("the configuration says so")
+            }
+            (_, place) => place,
         };
-        let identity = identity_of(Path::new(&volume.mountpoint)).filter(|_| method == VolumeMethod::Mountpoint);
-        Ok(Self { engine, volume, method, why_engine, excludes, usage, identity, forbidden: None })
+        Ok(Self { engine, volume, place, excludes, usage, forbidden: None })
     }
 
     /// Leaves out `directory`, which is a path of this host or of the container that this process runs in.
@@ -102,7 +106,8 @@ impl VolumeSource {
         let mounts = ours.iter().flat_map(|container| &container.mounts);
         let mounts =
             mounts.filter(|mount| mount.volume == self.volume.name).map(|mount| PathBuf::from(&mount.destination));
-        let here = Path::new(&self.volume.mountpoint).canonicalize().ok().filter(|_| self.engine.is_on_this_host());
+        let root = self.volume.bound_directory().unwrap_or(Path::new(&self.volume.mountpoint));
+        let here = root.canonicalize().ok().filter(|_| self.engine.is_on_this_host());
         let below = mounts.chain(here).find_map(|root| forbidden.strip_prefix(&root).ok().map(Path::to_owned))?;
         Some(below.iter().map(|name| name.as_bytes().to_vec()).collect())
     }
@@ -122,7 +127,19 @@ impl VolumeSource {
     /// How it is read.
     #[must_use]
     pub const fn method(&self) -> VolumeMethod {
-        self.method
+        match self.place {
+            Place::Here { .. } => VolumeMethod::Mountpoint,
+            Place::Engine(_) => VolumeMethod::Engine,
+        }
+    }
+
+    /// Whose links on the way to the directory that it is are followed.
+    #[must_use]
+    pub const fn trust(&self) -> &Trust {
+        match &self.place {
+            Place::Here { trust, .. } => trust,
+            Place::Engine(_) => &self.usage.trust,
+        }
     }
 
     /// The containers that mount it.
@@ -148,7 +165,7 @@ impl VolumeSource {
             options: self.volume.options.iter().map(masked).collect(),
             labels: self.volume.labels.clone().into_iter().collect(),
             containers: self.usage.containers.iter().map(|container| container.name.clone()).collect(),
-            method: self.method,
+            method: self.method(),
             held: Vec::new(),
             held_millis: 0,
             server_data: self.usage.server_data.clone(),
@@ -158,16 +175,16 @@ impl VolumeSource {
     /// The directory that holds it, where it is read there.
     #[must_use]
     pub fn directory(&self) -> Option<DirSource> {
-        let directory = || {
-            let directory = DirSource::new(&self.volume.mountpoint, self.excludes.clone()).with_caches();
-            directory.forbidding(self.forbidden.as_deref().map(Guarded::at).unwrap_or_default())
-        };
-        (self.method == VolumeMethod::Mountpoint).then(directory)
+        let Place::Here { root, trust, .. } = &self.place else { return None };
+        let directory = DirSource::new(root, self.excludes.clone()).with_caches().trusting(trust.clone());
+        Some(directory.forbidding(self.forbidden.as_deref().map(Guarded::at).unwrap_or_default()))
     }
 
     /// A volume that was unmounted shows an empty directory, which must not be taken for it.
     fn check_mounted(&self) -> Result<(), Error> {
-        if identity_of(Path::new(&self.volume.mountpoint)) == self.identity {
+        let Place::Here { root, trust, identity } = &self.place else { return Ok(()) };
+        let status = trust.open_directory(root).ok().and_then(|opened| Status::of(opened).ok());
+        if status.is_some_and(|status| status.identity() == *identity) {
             return Ok(());
         }
         Err(Error::Missing { why: format!("the volume {} was unmounted while it was to be read", self.volume.name) })
@@ -190,7 +207,7 @@ impl VolumeSource {
             directory.visit(name, visitor)?;
             return self.check_mounted().map(|()| HardLinks::new());
         }
-        let why = self.why_engine.unwrap_or_default();
+        let why = if let Place::Engine(why) = self.place { why } else { "" };
         visitor.note(format!(
             "read through the engine because {why}: times to the second, no extended attributes, holes or sockets"
         ));
@@ -202,31 +219,62 @@ impl VolumeSource {
     }
 }
 
-fn identity_of(path: &Path) -> Option<(u64, u64)> {
-    path.metadata().ok().map(|metadata| (metadata.dev(), metadata.ino()))
+/// Where a volume is read.
+#[derive(Debug)]
+enum Place {
+    /// In the directory that it is.
+    Here {
+        root: PathBuf,
+        /// Whose links on the way to it are followed.
+        trust: Trust,
+        /// Device and inode of it.
+        identity: (u64, u64),
+    },
+    /// Through the engine, and why.
+    Engine(&'static str),
 }
 
-/// Why a volume cannot be read in the directory that holds it.
-fn reason_against_mountpoint(engine: &Engine, volume: &Volume, is_stopped: bool) -> Option<&'static str> {
-    if volume.driver != LOCAL_DRIVER {
-        return Some("its driver is not 'local'");
-    }
-    if !rustix::process::geteuid().is_root() {
-        return Some("only root may read the directories of volumes");
-    }
-    if !engine.is_on_this_host() {
-        return Some("the engine runs on another host");
-    }
-    let path = Path::new(&volume.mountpoint);
-    let device = |path: &Path| path.metadata().map(|metadata| metadata.dev());
-    match (device(path), path.parent().map(device)) {
-        (Err(_), _) => Some("its directory is not to be found on this host"),
-        _ if is_stopped && !volume.options.is_empty() => Some("it has options and is not mounted while nobody uses it"),
-        // Such a volume is somewhere else, and its directory is empty as long as no container uses it.
-        (Ok(own), Some(Ok(around))) if own == around && !volume.options.is_empty() => {
-            Some("it has options and is not mounted now")
+impl Place {
+    /// Where it lies, if it can be read there. The engine mounts what stands at the place of a volume, through any link: where one
+    /// would not be followed, the volume is not read at all.
+    fn of(engine: &Engine, volume: &Volume, usage: &VolumeUse) -> Result<Self, Error> {
+        if volume.driver != LOCAL_DRIVER {
+            return Ok(Self::Engine("its driver is not 'local'"));
         }
-        _ => None,
+        if !engine.is_on_this_host() {
+            return Ok(Self::Engine("the engine runs on another host"));
+        }
+        let bound = volume.bound_directory();
+        let root = bound.unwrap_or(Path::new(&volume.mountpoint));
+        let trust = match bound {
+            Some(_) => usage.trust.clone(),
+            // The engine makes the directories of its volumes itself, and none of them is a link.
+            None => usage.trust.but_links_in(root.parent().map(Path::to_owned)),
+        };
+        let is_root = rustix::process::geteuid().is_root();
+        let opened = match trust.open_directory(root) {
+            Ok(opened) => opened,
+            Err(Refusal::Io { .. }) if !is_root => return Ok(Self::Engine(FOR_ROOT_ONLY)),
+            Err(Refusal::Io { .. }) if bound.is_none() => {
+                return Ok(Self::Engine("its directory is not to be found on this host"));
+            }
+            Err(refusal) => return Err(Error::Unreadable { volume: volume.name.clone(), why: refusal.to_string() }),
+        };
+        if !is_root {
+            return Ok(Self::Engine(FOR_ROOT_ONLY));
+        }
+        let Ok(status) = Status::of(opened) else { return Ok(Self::Engine("its directory cannot be looked at")) };
+        if bound.is_none() && !volume.options.is_empty() {
+            if usage.is_stopped {
+                return Ok(Self::Engine("it has options and is not mounted while nobody uses it"));
+            }
+            // Such a volume is somewhere else, and its directory is empty as long as no container uses it.
+            let around = root.parent().and_then(|around| Status::of_entry(CWD, around).ok());
+            if around.is_some_and(|around| around.device() == status.device()) {
+                return Ok(Self::Engine("it has options and is not mounted now"));
+            }
+        }
+        Ok(Self::Here { root: root.to_owned(), trust, identity: status.identity() })
     }
 }
 

@@ -61,7 +61,7 @@ fn scripts_go_into_no_directory_that_somebody_else_chose() {
     symlink(system.path("elsewhere"), &scripts).expect("nothing is there");
     let shim = ["shim", "--into", &scripts.to_string_lossy(), "--force"];
     lchown(&scripts, Some(MALLORY), Some(MALLORY)).expect("root may");
-    system.run(&shim).ended(1).says("cannot write");
+    system.run(&shim).ended(1).says("who is not trusted");
     assert_eq!(fs::read_dir(system.path("elsewhere")).expect("our own folder").count(), 0);
     lchown(&scripts, Some(0), Some(0)).expect("root may");
     system.ok(&shim);

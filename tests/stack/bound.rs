@@ -1,6 +1,7 @@
 //! Volumes that are a directory of the host (`o=bind`): where it lies is a matter of the host, and not of a snapshot or a container.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -92,4 +93,94 @@ fn a_volume_of_another_name_is_not_made_on_the_directory_of_the_original() {
     restore(&stack, &name, &["--volume", &mapping, "--force"]).exits(0);
     assert_eq!(fs::read(bound.join("file")).expect("it is as it was"), b"newer");
     assert_eq!(fs::read(stack.mountpoint(&test).join("file")).expect("it is restored"), b"saved");
+}
+
+/// The engine mounted what a link at the place of a volume led to, which a container had put there: a secret was saved, and
+/// a restore wrote over what the link led to.
+#[test]
+fn a_link_at_the_place_of_a_volume_is_not_followed() {
+    let stack = Stack::bare();
+    fs::create_dir_all(stack.path("data/cache")).expect("ours");
+    fs::write(stack.path("data/cache/file"), "saved").expect("ours");
+    fs::create_dir(stack.path("secret")).expect("ours");
+    fs::write(stack.path("secret/key"), "a secret").expect("ours");
+    let device = format!("device={}", stack.path("data/cache").display());
+    stack.create_volume("cache", &["--opt", "type=none", "--opt", "o=bind", "--opt", &device]);
+    stack.create_volume("x", &[]);
+    let bind = format!("{}:/data", stack.path("data").display());
+    stack.start("app", (&stack.volume("x"), "/x"), &["--volume", &bind], &WAITING);
+    // It is read where it lies, although nobody has it mounted.
+    let first = stack.create();
+    assert_eq!(component(&first, "docker_volume_cache")["volume"]["method"], "mountpoint", "{first}");
+    fs::rename(stack.path("data/cache"), stack.path("data/moved")).expect("ours");
+    symlink(stack.path("secret"), stack.path("data/cache")).expect("ours");
+    for method in ["auto", "engine"] {
+        stack.configure(&format!("[volumes.cache]\nmethod = \"{method}\"\n"));
+        let saved = stack.larder(&["create", "--json"]).exits(3).json();
+        let cache = component(&saved, "docker_volume_cache");
+        assert_eq!(cache["status"], "failed", "{saved}");
+        assert!(cache["errors"].to_string().contains("lies where a container may write"), "{saved}");
+        for further in [&["--force"][..], &["--force", "--no-snapshot"], &["--dry-run"]] {
+            let command = ["restore", &text(&first["name"]), "--components", "docker_volume_cache"];
+            let refused = stack.larder(&[&command[..], further].concat());
+            assert!(refused.code != 0, "{refused:?}");
+        }
+        assert_eq!(fs::read_dir(stack.path("secret")).expect("list").count(), 1, "nothing was written or removed");
+        assert_eq!(fs::read(stack.path("secret/key")).expect("it is as it was"), b"a secret");
+    }
+    stack.assert_runs(&["app"]);
+}
+
+/// A link in the place of `_data`, made by a container that has all volumes mounted, was followed.
+#[test]
+fn a_link_in_the_place_of_the_directory_of_a_volume_is_not_followed() {
+    let stack = Stack::bare();
+    stack.configure(&format!("[docker]\nproject = \"{}\"\n", stack.project));
+    let place = stack.create_volume("x", &[]);
+    stack.write("x", "file", b"saved");
+    fs::create_dir(stack.path("secret")).expect("ours");
+    fs::write(stack.path("secret/key"), "a secret").expect("ours");
+    let first = text(&stack.create()["name"]);
+    let moved = place.with_file_name("moved");
+    fs::rename(&place, &moved).expect("ours");
+    symlink(stack.path("secret"), &place).expect("ours");
+    let saved = stack.larder(&["create", "--json"]).exits(3).json();
+    let refused = restore_of(&stack, &first, "docker_volume_x");
+    let left = fs::read_dir(stack.path("secret")).expect("list").count();
+    fs::remove_file(&place).expect("ours");
+    fs::rename(&moved, &place).expect("ours");
+    assert_eq!(component(&saved, "docker_volume_x")["status"], "failed", "{saved}");
+    assert!(refused.code != 0 && left == 1, "{refused:?}");
+    restore_of(&stack, &first, "docker_volume_x").exits(0);
+}
+
+fn restore_of(stack: &Stack, name: &str, component: &str) -> Run {
+    stack.larder(&["restore", name, "--components", component, "--force", "--no-snapshot"])
+}
+
+/// Whoever wrote to a volume by its folder, or by another volume on that, was not held and not stopped.
+#[test]
+fn who_writes_to_a_volume_by_another_mount_is_held_for_it() {
+    let stack = Stack::bare();
+    let bound = start_bound(&stack);
+    let device = format!("device={}", bound.display());
+    stack.create_volume("second", &["--opt", "type=none", "--opt", "o=bind", "--opt", &device]);
+    stack.create_volume("x", &[]);
+    let place = stack.create_volume("plain", &[]);
+    stack.start("by_volume", (&stack.volume("second"), "/x"), &[], &WAITING);
+    let binds = [format!("{}:/bound", bound.display()), format!("{}:/plain", place.display())];
+    let options = ["--volume", &binds[0], "--volume", &binds[1]];
+    stack.start("by_bind", (&stack.volume("x"), "/x"), &options, &WAITING);
+    let created = stack.create();
+    let held = |name: &str| component(&created, name)["volume"]["held"].to_string();
+    for service in ["its", "by_volume", "by_bind"] {
+        assert!(held("docker_volume_bound").contains(&stack.container(service)), "{created}");
+    }
+    assert!(held("docker_volume_plain").contains(&stack.container("by_bind")), "{created}");
+    let started =
+        || stack.docker(&["inspect", "-f", "{{.State.StartedAt}}", &stack.container("by_bind")]).exits(0).text();
+    let before = started();
+    restore_of(&stack, &text(&created["name"]), "docker_volume_plain").exits(0);
+    assert_ne!(started(), before, "it was stopped meanwhile");
+    stack.assert_runs(&["its", "by_volume", "by_bind"]);
 }

@@ -192,21 +192,28 @@ fn a_restore_that_touched_nothing_starts_the_containers() {
     assert!(models.join("two").exists(), "nothing was removed");
 }
 
-/// What a driver binds from elsewhere is there again when the volume is made anew.
+/// What a driver mounts from elsewhere is there again when the volume is made anew.
 #[test]
 fn a_volume_that_keeps_its_content_is_not_taken_for_empty() {
     let stack = Stack::bare();
     stack.start_models();
     let name = text(&stack.create()["name"]);
-    let bound = stack.path("../bound");
-    std::fs::create_dir(&bound).and_then(|()| std::fs::write(bound.join("old"), "x")).expect("the folder is ours");
-    let device = format!("device={}", bound.display());
-    stack.create_volume("bound", &["--opt", "type=none", "--opt", "o=bind", "--opt", &device]);
-    let mapping = format!("ollama_data={}", stack.volume("bound"));
+    let place = stack.path("../place");
+    std::fs::create_dir(&place).expect("the folder is ours");
+    let _disk = Disk::mount(&place, "size=1m");
+    for folder in ["lower", "upper", "work"] {
+        std::fs::create_dir(place.join(folder)).expect("the folder is ours");
+    }
+    std::fs::write(place.join("lower/old"), "x").expect("the folder is ours");
+    let folders =
+        ["lower", "upper", "work"].map(|folder| format!("{folder}dir={}/{folder}", place.display())).join(",");
+    let o = format!("o={folders}");
+    stack.create_volume("laid", &["--opt", "type=overlay", "--opt", "device=overlay", "--opt", &o]);
+    let mapping = format!("ollama_data={}", stack.volume("laid"));
     let command = ["restore", &name, "--components", "docker_volume_ollama_data", "--volume", &mapping, "--force"];
     let failed = stack.larder(&command);
     assert!(failed.code != 0 && failed.stderr.contains("old is still in the volume"), "{failed:?}");
-    assert_eq!(std::fs::read(bound.join("old")).expect("it is as it was"), b"x");
+    assert_eq!(std::fs::read(place.join("lower/old")).expect("it is as it was"), b"x");
 }
 
 /// What would be replaced and cannot be read ends the restore before anything is touched.
@@ -215,12 +222,9 @@ fn a_volume_that_cannot_be_saved_first_is_not_restored() {
     let stack = Stack::bare();
     stack.start_models();
     let name = text(&stack.create()["name"]);
-    let bound = stack.path("../bound");
-    std::fs::create_dir(&bound).and_then(|()| std::fs::write(bound.join("old"), "x")).expect("the folder is ours");
-    let device = format!("device={}", bound.display());
-    stack.create_volume("bound", &["--opt", "type=none", "--opt", "o=bind", "--opt", &device]);
+    stack.create_volume("memory", &["--opt", "type=tmpfs", "--opt", "device=tmpfs"]);
     stack.configure("[volumes.ollama_data]\nmethod = \"mountpoint\"\n");
-    let mapping = format!("ollama_data={}", stack.volume("bound"));
+    let mapping = format!("ollama_data={}", stack.volume("memory"));
     let command = ["restore", &name, "--components", "docker_volume_ollama_data", "--volume", &mapping, "--force"];
     let failed = stack.larder(&command).exits(1);
     assert!(failed.stderr.contains("cannot be saved first"), "{failed:?}");

@@ -2,8 +2,9 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::path::Path;
 
-use crate::support::{Stack, component, text};
+use crate::support::{Disk, Stack, component, run, text};
 
 const WAITING: [&str; 3] = ["sh", "-c", "trap 'exit 0' TERM; while :; do sleep 1 & wait $!; done"];
 
@@ -45,7 +46,7 @@ fn a_link_where_a_container_may_write_is_followed_nowhere() {
 
     symlink(stack.path("secret/key"), stack.path("data/link")).expect("ours");
     stack.configure("[database]\ncontainer = \"app\"\npassword_file = \"data/link\"\n");
-    let refused = stack.larder(&["create"]).exits(2);
+    let refused = stack.larder(&["create"]).exits(1);
     assert!(refused.all().contains("lies where a container may write"), "{}", refused.all());
 }
 
@@ -62,4 +63,152 @@ fn a_container_that_may_write_to_the_directory_of_the_system_is_told() {
         let all = stack.larder(arguments).exits(0).all();
         assert!(all.contains("whoever is root in it decides over larder.toml"), "{all}");
     }
+}
+
+/// A system with `data/uploads` as a component, and a secret elsewhere.
+fn with_uploads(stack: &Stack) {
+    fs::create_dir_all(stack.path("data/uploads")).expect("ours");
+    fs::write(stack.path("data/uploads/file"), "hi").expect("ours");
+    fs::create_dir(stack.path("secret")).expect("ours");
+    fs::write(stack.path("secret/key"), "a secret").expect("ours");
+    stack.create_volume("x", &[]);
+    configure_uploads(stack, "data/uploads");
+}
+
+fn configure_uploads(stack: &Stack, path: &str) {
+    stack.configure(&format!("[directories]\nuploads = {path:?}\n[volumes.bound]\nskip = true\n"));
+}
+
+/// Puts a link to the secret into the place of the component, as root in a container would.
+fn plant(stack: &Stack, uploads: &Path) {
+    fs::rename(uploads, uploads.with_file_name("moved")).expect("ours");
+    symlink(stack.path("secret"), uploads).expect("ours");
+}
+
+fn assert_refused(stack: &Stack, first: &str, what: &str) {
+    let run = stack.larder(&["create", "--json", "--components", "uploads"]);
+    assert!(run.code != 0 && run.all().contains("lies where a container may write"), "{what}: {}", run.all());
+    let run = stack.larder(&["restore", first, "--force", "--no-snapshot", "--components", "uploads"]);
+    assert!(run.code != 0 && run.all().contains("lies where a container may write"), "{what}: {}", run.all());
+    assert_eq!(fs::read_dir(stack.path("secret")).expect("list").count(), 1, "{what}");
+}
+
+/// Only plain bind mounts counted: what a container wrote to by a volume, or below what it had only to read, was believed.
+#[test]
+fn links_are_followed_in_no_place_that_a_container_writes_to() {
+    let bound = Stack::bare();
+    with_uploads(&bound);
+    let device = format!("device={}", bound.path("data").display());
+    bound
+        .docker(&[
+            "volume",
+            "create",
+            "--opt",
+            "type=none",
+            "--opt",
+            "o=bind",
+            "--opt",
+            &device,
+            &bound.volume("bound"),
+        ])
+        .exits(0);
+    let first = text(&bound.create()["name"]);
+    plant(&bound, &bound.path("data/uploads"));
+    assert_refused(&bound, &first, "the folder that a volume is");
+
+    let plain = Stack::bare();
+    with_uploads(&plain);
+    let uploads = plain.mountpoint(&plain.volume("x")).join("uploads");
+    fs::create_dir(&uploads).expect("ours");
+    configure_uploads(&plain, &uploads.to_string_lossy());
+    let first = text(&plain.create()["name"]);
+    plant(&plain, &uploads);
+    assert_refused(&plain, &first, "a volume");
+    // A link of the operator on the way leads there all the same.
+    symlink(plain.mountpoint(&plain.volume("x")), plain.path("way")).expect("ours");
+    configure_uploads(&plain, "way/uploads");
+    assert_refused(&plain, &first, "a link into a volume");
+
+    let below = Stack::bare();
+    with_uploads(&below);
+    let _disk = Disk::mount(&below.path("data"), "size=1m");
+    let uploads = below.path("data/uploads");
+    fs::create_dir(&uploads).expect("ours");
+    let bind = format!("{}:/app:ro", below.path("").display());
+    below.start("app", (&below.volume("x"), "/x"), &["--volume", &bind], &WAITING);
+    let first = text(&below.create()["name"]);
+    plant(&below, &uploads);
+    assert_refused(&below, &first, "a mount below what is only read");
+}
+
+/// A link stays when its container is gone, or while the engine does not answer; then it was followed.
+#[test]
+fn links_of_a_container_that_is_gone_are_not_followed() {
+    let stack = Stack::bare();
+    with_uploads(&stack);
+    let bind = format!("{}:/data", stack.path("data").display());
+    stack.start("app", (&stack.volume("x"), "/x"), &["--volume", &bind], &WAITING);
+    let first = text(&stack.create()["name"]);
+    plant(&stack, &stack.path("data/uploads"));
+    stack.docker(&["rm", "--force", &stack.container("app")]).exits(0);
+    assert_refused(&stack, &first, "the container is gone");
+    let away = ["restore", &first, "--force", "--no-snapshot", "--components", "uploads"];
+    let refused = run(stack.command(&away).env("DOCKER_HOST", "unix:///nowhere"));
+    assert!(refused.code != 0 && refused.all().contains("lies where a container may write"), "{}", refused.all());
+    assert_eq!(fs::read_dir(stack.path("secret")).expect("list").count(), 1);
+}
+
+/// Commands that ask no engine wrote through links that a container had put on the way to what they were given.
+#[test]
+fn commands_that_ask_no_engine_follow_no_link_of_a_container() {
+    let stack = Stack::bare();
+    with_uploads(&stack);
+    let bind = format!("{}:/data", stack.path("data").display());
+    stack.start("app", (&stack.volume("x"), "/x"), &["--volume", &bind], &WAITING);
+    stack.create();
+    symlink(stack.path("secret"), stack.path("data/link")).expect("ours");
+    let link = |name: &str| stack.path("data/link").join(name).to_string_lossy().into_owned();
+    for arguments in [
+        &["restore", "latest", "--target", &link("t")][..],
+        &["export", "latest", "--to", &link("e")],
+        &["export", "latest", "--tar", &link("t.tar")],
+        &["savings", "--svg", &link("s.svg")],
+        &["shim", "--into", &link("s")],
+        &["man", "--to", &link("m")],
+        &["setup", "--prefix", &link("p")],
+        &["schedule", "install", "--with", "cron", "--root", &link("root")],
+    ] {
+        let refused = stack.larder(arguments);
+        assert!(
+            refused.code != 0 && refused.all().contains("lies where a container may write"),
+            "{arguments:?}: {}",
+            refused.all()
+        );
+    }
+    let elsewhere = stack.path("data/link/r");
+    let refused = run(&mut stack.command_on(&elsewhere, &["create"]));
+    assert!(refused.code != 0 && refused.all().contains("lies where a container may write"), "{}", refused.all());
+    assert_eq!(fs::read_dir(stack.path("secret")).expect("list").count(), 1, "nothing was written");
+}
+
+/// Only directories were told of: a mounted `larder.toml` was written by whoever is root in the container, without a word.
+#[test]
+fn a_container_that_may_write_to_a_file_that_decides_is_told() {
+    let stack = Stack::bare();
+    with_uploads(&stack);
+    let mut options = Vec::new();
+    for file in ["larder.toml", ".env", "compose.yaml"] {
+        if file != "larder.toml" {
+            fs::write(stack.path(file), "").expect("ours");
+        }
+        options.extend(["--volume".to_owned(), format!("{}:/{file}", stack.path(file).display())]);
+    }
+    let options: Vec<&str> = options.iter().map(String::as_str).collect();
+    stack.start("app", (&stack.volume("x"), "/x"), &options, &WAITING);
+    let all = stack.larder(&["plan"]).exits(0).all();
+    for file in ["larder.toml", ".env", "compose.yaml"] {
+        let told = format!("a container may write to {}: whoever", stack.path(file).display());
+        assert!(all.contains(&told), "{file}: {all}");
+    }
+    assert!(!all.contains("decides over larder.toml"), "the directory is not theirs: {all}");
 }

@@ -7,6 +7,7 @@ mod console;
 mod failure;
 mod new_file;
 mod output;
+mod places;
 mod schedule;
 mod secrecy;
 mod simulation;

@@ -2,7 +2,7 @@
 //!
 //! The directory is opened once, and everything is done in the one that was opened. Neither at the name nor at the temporary
 //! one, which nobody can guess, is a link followed: it is replaced. On the way to the directory those of root and of whoever runs
-//! Larder are, and no others.
+//! Larder are, but for those where containers write, and no others.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -10,6 +10,7 @@ use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
+use crate::places;
 use larder::id::{hex, random_key};
 use larder::rooted::Trust;
 use rustix::fs::{AtFlags, Mode, OFlags, fchmod, fsync, openat, renameat, unlinkat};
@@ -50,7 +51,16 @@ pub(crate) fn remove(path: &Path) -> io::Result<()> {
 fn place_of(path: &Path) -> io::Result<(OwnedFd, &OsStr)> {
     let name = path.file_name().ok_or(io::ErrorKind::InvalidFilename)?;
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    Ok((Trust::default().open_directory(parent)?, name))
+    Ok((trust().open_directory(parent)?, name))
+}
+
+/// Makes a directory where there is none, with those around it that are missing.
+pub(crate) fn make_folder(path: &Path) -> io::Result<()> {
+    Ok(trust().make_directory(path).map(drop)?)
+}
+
+fn trust() -> Trust {
+    Trust::default().but_links_in(places::known())
 }
 
 impl NewFile {

@@ -15,7 +15,7 @@ const OWN_PROGRAM: &str = "/proc/self/exe";
 const ID_DIGITS: usize = 16;
 
 /// The folder for everything: systemd's, else that of root, else that of the user.
-fn folder() -> Option<PathBuf> {
+pub(crate) fn folder() -> Option<PathBuf> {
     let variable = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let home = || variable("HOME").map(|home| home.join(STATE_OF_USER).join("larder"));
     let of_user = || variable("XDG_STATE_HOME").map(|state| state.join("larder"));

@@ -261,21 +261,25 @@ fn is_made_equal(component: &Component, options: RestoreOptions, result: &mut Co
     !options.keep_extra && component.errors.is_empty()
 }
 
-/// Restores a component as this folder, which is empty.
+/// Restores a component as this folder, which is empty; links on the way to it are followed as `trust` has it.
 ///
 /// # Errors
 /// Those of [`run`].
 pub(super) fn as_fresh_folder(
     repository: &Repository,
     component: &Component,
-    folder: &std::path::Path,
+    (folder, trust): (&std::path::Path, &Trust),
     progress: &dyn Progress,
 ) -> Result<ComponentRestore, Error> {
     let mut result = ComponentRestore { name: component.name.to_string(), ..ComponentRestore::default() };
     if let Some(root) = &component.root {
-        let (options, trust) = (TreeOptions::default(), Trust::default());
-        let target = Target::new(folder, &trust);
-        TreeRestore::live(repository, target, options, &[])?.run(component, root, &mut result, progress)?;
+        let target = Target::new(folder, trust);
+        TreeRestore::live(repository, target, TreeOptions::default(), &[])?.run(
+            component,
+            root,
+            &mut result,
+            progress,
+        )?;
     }
     Ok(result)
 }

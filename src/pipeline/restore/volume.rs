@@ -2,6 +2,7 @@
 //! in the order of their dependencies. When anything fails, what was there before is put back first.
 
 use std::collections::{BTreeMap, HashMap};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +17,7 @@ use crate::model::{Component, SECRET, Snapshot, VolumeFacts, show_text};
 use crate::pipeline::Error;
 use crate::progress::{Progress, Silent};
 use crate::repo::Repository;
-use crate::rooted::{Instant, Trust};
+use crate::rooted::{Instant, RootedDir, Trust};
 use crate::source::{Excludes, ReadMethod, VolumeSource, VolumeUse};
 
 /// How long containers may take to be well after they were started.
@@ -45,6 +46,16 @@ pub struct VolumeTarget {
     pub excludes: Excludes,
     /// How it is written.
     pub method: ReadMethod,
+    /// Whose links on the way to its directory are followed.
+    pub trust: Trust,
+}
+
+impl VolumeTarget {
+    /// What stands there, as it is found while its containers are stopped.
+    fn source(&self, volume: docker::Volume) -> Result<VolumeSource, Error> {
+        let usage = VolumeUse { is_stopped: true, trust: self.trust.clone(), ..VolumeUse::default() };
+        Ok(VolumeSource::new(Arc::clone(&self.engine), volume, self.method, self.excludes.clone(), usage)?)
+    }
 }
 
 /// What was there before: put back when a restore of volumes fails, and all that one of directories may remove. And the containers
@@ -187,14 +198,11 @@ impl Volumes<'_> {
             result.bytes_written = component.bytes;
             return Ok(());
         };
-        let usage = VolumeUse { is_stopped: true, ..VolumeUse::default() };
-        let source =
-            VolumeSource::new(Arc::clone(&target.engine), volume, target.method, target.excludes.clone(), usage)?;
+        let source = target.source(volume)?;
         match source.directory() {
             Some(directory) => {
                 let left_out = LeftOut::new(target.excludes.clone()).with_caches();
-                let trust = Trust::default();
-                let target = Target { root: directory.root(), trust: &trust, left_out };
+                let target = Target { root: directory.root(), trust: source.trust(), left_out };
                 TreeRestore::live(self.repository, target, options, &job.lost)?.run(component, root, result, progress)
             }
             None => through_engine::write(self.repository, component, target, options, result, progress),
@@ -332,14 +340,16 @@ fn labels(target: &VolumeTarget, facts: &VolumeFacts) -> BTreeMap<String, String
 ///
 /// # Errors
 /// [`Error::Docker`].
-pub fn has_server_data(engine: &Arc<Engine>, volume: &str, data: &str) -> Result<bool, Error> {
-    let Some(found) = engine.volume(volume)? else { return Ok(false) };
-    let (method, excludes) = (ReadMethod::Auto, Excludes::default());
-    let source = VolumeSource::new(Arc::clone(engine), found, method, excludes, VolumeUse::default())?;
+pub fn has_server_data(target: &VolumeTarget, data: &str) -> Result<bool, Error> {
+    let Some(found) = target.engine.volume(&target.name)? else { return Ok(false) };
+    let source = target.source(found)?;
     let marker = Path::new(data).join("PG_VERSION");
     match source.directory() {
-        Some(directory) => Ok(directory.root().join(marker).exists()),
-        None => Ok(docker::Helper::create(engine, volume)?.has(&marker.to_string_lossy())?),
+        Some(directory) => {
+            let root = RootedDir::open(directory.root(), source.trust());
+            Ok(root.is_ok_and(|mut root| root.status(marker.as_os_str().as_bytes()).is_ok()))
+        }
+        None => Ok(docker::Helper::create(&target.engine, &target.name)?.has(&marker.to_string_lossy())?),
     }
 }
 

@@ -211,7 +211,7 @@ fn test_volume(
             .push("restored into a temporary folder, because its files could not be reached in a volume".to_owned());
         temporary.path().to_owned()
     });
-    let restored = as_fresh_folder(repository, component, &place, progress)?;
+    let restored = as_fresh_folder(repository, component, (&place, source.trust()), progress)?;
     test_files(repository, (component, restored), &place, test, progress)?;
     let Some(data) = facts.server_data.as_ref().filter(|_| test.errors.is_empty()) else { return Ok(()) };
     let looked = link_outside(&place.join(data));

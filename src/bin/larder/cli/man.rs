@@ -1,6 +1,5 @@
 //! `larder man`: manual pages.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -36,7 +35,7 @@ impl ManArguments {
 
 /// Writes a page for each command into a folder, which is made where it is missing.
 pub(super) fn write_pages(folder: &Path) -> anyhow::Result<()> {
-    fs::create_dir_all(folder).with_context(|| format!("cannot make the directory {}", folder.display()))?;
+    new_file::make_folder(folder).with_context(|| format!("cannot make the directory {}", folder.display()))?;
     let mut command = Arguments::command().disable_help_subcommand(true);
     command.build();
     commands(command).into_iter().try_for_each(|command| {

@@ -39,6 +39,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand};
+use larder::docker::Stack;
 use larder::model::{Snapshot, SnapshotPath};
 use larder::pipeline::lookup;
 use larder::progress::Progress;
@@ -257,11 +258,13 @@ impl<'a> Context<'a> {
     /// Everything that there is to back up, or to restore into.
     fn system(&self) -> anyhow::Result<System<'_>> {
         let system = System::find(&self.settings, &|| self.progress.cancelled())?;
-        for (place, what) in [(&self.settings.base, "larder.toml"), (&self.settings.backup_dir, "the repository")] {
-            if system.trust.is_strange(place) {
-                let place = place.display();
-                warning(&format!("a container may write to {place}: whoever is root in it decides over {what}"));
-            }
+        let Settings { base, file, backup_dir, .. } = &self.settings;
+        let whole = [(base.clone(), "larder.toml"), (backup_dir.clone(), "the repository")];
+        let files = Stack::files_in(base).map(|file| (file, "the project")).chain([(file.clone(), "what is done")]);
+        let files = files.filter(|(file, _)| file.parent() != Some(base) || !system.trust.is_strange(base));
+        for (place, what) in whole.into_iter().chain(files).filter(|(place, _)| system.trust.is_strange(place)) {
+            let place = place.display();
+            warning(&format!("a container may write to {place}: whoever is root in it decides over {what}"));
         }
         if let Some(why) = &system.no_engine {
             warning(&format!("volumes and databases in containers are out of reach: {why}"));

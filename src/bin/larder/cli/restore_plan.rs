@@ -118,7 +118,7 @@ impl<'a> Plan<'a> {
         if let (Some(data), false) = (data, named) {
             let gone = dumps.iter().any(|(dump, same)| *same == Same::Surely && system.server_is_gone(dump));
             if let Some((dump, _)) = dumps.first().filter(|_| !gone)
-                && has_server_data(&target.engine, &target.name, data)?
+                && has_server_data(&target, data)?
             {
                 let why = format!("it is the database that {} is loaded into", dump.name);
                 self.skipped.push((name, why));

@@ -138,7 +138,7 @@ impl ScheduleArguments {
             for Planned { path, text } in &written {
                 let folder = path.parent().unwrap_or(Path::new("/"));
                 let written =
-                    fs::create_dir_all(folder).and_then(|()| new_file::write(path, text.as_bytes(), Purpose::Text));
+                    new_file::make_folder(folder).and_then(|()| new_file::write(path, text.as_bytes(), Purpose::Text));
                 written.map_err(|error| {
                     let message = format!("cannot write {}: {error}", path.display());
                     UsageError::with_advice(message, "only root may; `--dry-run` prints the files")

@@ -1,6 +1,5 @@
 //! `larder setup`: installs the manual pages and the completion scripts.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -68,7 +67,7 @@ fn install(prefix: &Path) -> anyhow::Result<Vec<PathBuf>> {
         let path = prefix.join(path);
         let mut script = Vec::new();
         clap_complete::generate(shell, &mut Arguments::command(), "larder", &mut script);
-        fs::create_dir_all(path.parent().unwrap_or(prefix))
+        new_file::make_folder(path.parent().unwrap_or(prefix))
             .and_then(|()| new_file::write(&path, &script, Purpose::Text))
             .with_context(|| format!("cannot write {}", path.display()))?;
     }

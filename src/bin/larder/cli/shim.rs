@@ -1,6 +1,5 @@
 //! `larder shim`: the scripts of the old tool, which call Larder.
 
-use std::fs;
 use std::path::PathBuf;
 
 use anyhow::Context;
@@ -62,7 +61,7 @@ impl ShimArguments {
             let message = format!("{} exists already", folder.join(name).display());
             return Err(UsageError::with_advice(message, "`--force` replaces it").into());
         }
-        fs::create_dir_all(folder).with_context(|| format!("cannot make the directory {}", folder.display()))?;
+        new_file::make_folder(folder).with_context(|| format!("cannot make the directory {}", folder.display()))?;
         for name in names {
             let path = folder.join(name);
             let text = script(name).unwrap_or_default();

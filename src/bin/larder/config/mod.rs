@@ -117,6 +117,8 @@ pub(crate) enum Parity {
 pub(crate) struct Settings {
     /// The directory of the system.
     pub(crate) base: PathBuf,
+    /// The configuration file, which need not be there.
+    pub(crate) file: PathBuf,
     /// Whose files and links are believed.
     pub(crate) trust: Trust,
     /// Whether everybody's are, because that was insisted on.
@@ -192,6 +194,7 @@ impl Settings {
         let parity = file.parity.as_deref().map(parse_parity).transpose()?;
         let (docker, retention) = (docker_settings(file.docker), file.retention);
         Ok(Self {
+            file: configuration_file(global, &base)?,
             base,
             trust,
             insists: global.trust_files,

@@ -1,4 +1,5 @@
-//! Whom this run believes: root, whoever runs it, the user behind `sudo`, and whom root has named in `/etc/larder.toml`.
+//! Whom this run believes: root, whoever runs it, the user behind `sudo`, and whom root has named in `/etc/larder.toml`; but
+//! nobody where containers write.
 
 use std::io::Read;
 use std::path::Path;
@@ -9,6 +10,7 @@ use serde::Deserialize;
 use super::FILE_BYTES_MAX;
 use super::file::one_line;
 use crate::failure::UsageError;
+use crate::places;
 
 /// What root says for all systems of this host.
 pub(crate) const HOST_FILE: &str = "/etc/larder.toml";
@@ -38,7 +40,7 @@ pub(crate) fn parse_host_file(text: &str) -> Result<Vec<u32>, String> {
 
 /// Those that a run from a schedule believes.
 pub(crate) fn scheduled() -> anyhow::Result<Trust> {
-    Ok(Trust::of(&trusted_uids()?))
+    Ok(Trust::of(&trusted_uids()?).but_links_in(places::known()))
 }
 
 /// Those that this run believes, with those that are named for it; everybody when that is insisted on.
@@ -51,7 +53,7 @@ pub(crate) fn of_run(insists: bool, named: &[u32]) -> anyhow::Result<Trust> {
     if rustix::process::geteuid().is_root() {
         uids.extend(std::env::var("SUDO_UID").ok().and_then(|uid| uid.parse::<u32>().ok()));
     }
-    Ok(Trust::of(&uids))
+    Ok(Trust::of(&uids).but_links_in(places::known()))
 }
 
 /// The text of a file that decides what is done.

@@ -18,10 +18,11 @@ use larder::source::postgres::DumpSource;
 use larder::source::{self, DirSource, VolumeSource, VolumeUse};
 
 use crate::config::{
-    DATABASE, DatabasePlace, DatabaseSettings, Directory, Settings, VOLUME_PREFIX, VolumeSettings, hold_of_label,
-    refused,
+    DATABASE, DatabasePlace, DatabaseSettings, Directory, Settings, VOLUME_PREFIX, VolumeSettings, check_repository,
+    hold_of_label, refused,
 };
 use crate::failure::{UsageError, docker_advice};
+use crate::places;
 
 /// Databases of a server, but for those that nobody has anything in.
 const OTHERS_SQL: &str = "SELECT datname FROM pg_catalog.pg_database WHERE datallowconn AND NOT datistemplate
@@ -93,6 +94,7 @@ impl<'a> System<'a> {
         if let Some(path) = settings.database.as_ref().and_then(|database| database.password_file.as_ref()) {
             system.trust.open_named(path).map_err(|refusal| refused(&refusal))?;
         }
+        check_repository(&settings.backup_dir, &system.trust).map_err(|refusal| refused(&refusal))?;
         system.find_databases(stopped);
         system.find_volumes();
         Ok(system)
@@ -106,8 +108,8 @@ impl<'a> System<'a> {
         }
         let engine = Engine::connect(docker.host.as_deref())?;
         self.stack = Stack::find(&engine, &self.settings.base, docker.project.as_deref(), &self.settings.trust)?;
-        if engine.is_on_this_host() {
-            self.trust = self.settings.trust.but_links_in(Guarded::all(self.stack.writable_directories()));
+        if let Some(root) = engine.root_here() {
+            self.trust = self.settings.trust.but_links_in(places::remember(self.stack.writable_places(root)));
         }
         self.engine = Some(Arc::new(engine));
         Ok(())
@@ -383,6 +385,7 @@ impl<'a> System<'a> {
             containers: self.stack.users(&volume.name),
             server_data: self.stack.server_data(&volume.name),
             is_stopped: settings.hold == Some(HoldMethod::Stop),
+            trust: self.trust.clone(),
         };
         let excludes = settings.excludes.clone();
         Ok(VolumeSource::new(self.engine()?, volume.clone(), settings.method, excludes, usage))

@@ -51,7 +51,8 @@ impl System<'_> {
         let renamed = facts.is_some_and(|facts| facts.name != name) && other.is_some();
         let users = self.stack.users(&name);
         let (excludes, method) = (settings.excludes, settings.method);
-        Ok(VolumeTarget { engine, name, renamed, project, users, excludes, method })
+        let trust = self.trust.clone();
+        Ok(VolumeTarget { engine, name, renamed, project, users, excludes, method, trust })
     }
 
     /// The volume that was saved, where it belongs to this project.
