@@ -39,7 +39,8 @@ pub struct VolumeCleaner {
 pub struct Removal(Vec<Vec<String>>);
 
 impl VolumeCleaner {
-    /// Finds `rm` in the image of one of the containers. Nothing is removed.
+    /// Finds `rm` in the image of one of the containers that may write to the volume: those of others get nothing that they could
+    /// write to. Nothing is removed.
     ///
     /// # Errors
     /// [`Error::Refused`] when no image has it; [`Error::NotReady`] when none has one that ends; [`Error::Broken`], also when
@@ -51,7 +52,8 @@ impl VolumeCleaner {
         stopped: &dyn Fn() -> bool,
     ) -> Result<Self, Error> {
         let mut failed = None;
-        for user in users {
+        let may_write = |user: &&Container| user.mount(volume).is_some_and(|mount| mount.writable);
+        for user in users.iter().filter(may_write) {
             let action = format!("look at the container {}", user.name);
             let found = engine.block(&action, engine.docker.inspect_container(&user.id, None));
             let cleaner = found.and_then(|found| {
@@ -65,7 +67,7 @@ impl VolumeCleaner {
                 Err(error) => return Err(error),
             }
         }
-        Err(failed.unwrap_or_else(|| refused(volume, "no container mounts it whose image has `rm`")))
+        Err(failed.unwrap_or_else(|| refused(volume, "no container may write to it whose image has `rm`")))
     }
 
     /// Prepares the removal of paths below the root of the volume. Nothing is removed.

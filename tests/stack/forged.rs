@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use crate::support::{IMAGE, Stack, component, run, text, until};
@@ -63,15 +64,10 @@ fn a_psql_that_never_answers_keeps_nobody() {
     interrupt(&mut child);
 }
 
-/// A restore was waited for as long as the `rm` of an image took, and its containers stood still meanwhile.
-#[test]
-fn a_removal_that_never_ends_can_be_interrupted() {
-    let stack = Stack::bare();
-    let volume = stack.create_volume("x", &[]);
+/// An image with another `rm`, and the name of the container `app`.
+fn forge_image(stack: &Stack, rm: &Path) -> (String, String) {
     let (image, name) = (format!("larder-forged-{}", stack.project), stack.container("app"));
-    let rm = stack.path("rm");
-    fs::write(&rm, "#!/bin/sh\nwhile :; do sleep 100; done\n").expect("the folder is ours");
-    fs::set_permissions(&rm, fs::Permissions::from_mode(0o755)).expect("the folder is ours");
+    fs::set_permissions(rm, fs::Permissions::from_mode(0o755)).expect("the folder is ours");
     stack.docker(&["create", "--name", &name, IMAGE, "rm"]).exits(0);
     let rm = rm.to_string_lossy().into_owned();
     for (from, to) in [("/bin/sh", "/bin/sh"), ("/bin/sleep", "/bin/sleep"), (&rm, "/bin/rm")] {
@@ -79,6 +75,17 @@ fn a_removal_that_never_ends_can_be_interrupted() {
     }
     stack.docker(&["commit", &name, &image]).exits(0);
     stack.docker(&["rm", &name]).exits(0);
+    (image, name)
+}
+
+/// A restore was waited for as long as the `rm` of an image took, and its containers stood still meanwhile.
+#[test]
+fn a_removal_that_never_ends_can_be_interrupted() {
+    let stack = Stack::bare();
+    let volume = stack.create_volume("x", &[]);
+    let rm = stack.path("rm");
+    fs::write(&rm, "#!/bin/sh\nwhile :; do sleep 100; done\n").expect("the folder is ours");
+    let (image, name) = forge_image(&stack, &rm);
     stack.start_of((&image, "app"), (&stack.volume("x"), "/x"), &[], &WAITING);
     stack.write("x", "kept", b"1");
     stack.configure("[volumes.x]\nmethod = \"engine\"\n");
@@ -93,6 +100,36 @@ fn a_removal_that_never_ends_can_be_interrupted() {
     stack.assert_runs(&["app"]);
     assert!(volume.join("further").exists(), "nothing was removed");
     assert_eq!(stack.helpers("x"), "");
+    stack.docker(&["rm", "--force", &name]).exits(0);
+    stack.docker(&["image", "rm", &image]).exits(0);
+}
+
+/// The image of a container that had a volume only to read was run as root with the volume to write, and what it said was believed.
+#[test]
+fn the_rm_of_an_image_gets_only_what_its_container_may_write_and_is_not_believed() {
+    let stack = Stack::bare();
+    let volume = stack.create_volume("x", &[]);
+    let rm = stack.path("rm");
+    fs::write(&rm, "#!/bin/sh\n[ -z \"$3\" ] || : > /v/forged\n").expect("the folder is ours");
+    let (image, name) = forge_image(&stack, &rm);
+    let place = format!("{}:/x:ro", stack.volume("x"));
+    stack.configure("[volumes.x]\nmethod = \"engine\"\n");
+    stack.create_volume("y", &[]);
+    stack.start_of((&image, "app"), (&stack.volume("y"), "/y"), &["--volume", &place], &WAITING);
+    stack.write("x", "kept", b"1");
+    let snapshot = text(&stack.create()["name"]);
+    stack.write("x", "further", b"2");
+    let restore = ["restore", &snapshot, "--components", "docker_volume_x", "--force"];
+    let refused = stack.larder(&restore);
+    assert!(refused.code != 0 && refused.stderr.contains("no container may write to it"), "{refused:?}");
+    assert!(!volume.join("forged").exists(), "its rm has run");
+    // That of a container that may write is run, and what it leaves is found.
+    stack.docker(&["rm", "--force", &name]).exits(0);
+    stack.start_of((&image, "app"), (&stack.volume("x"), "/x"), &[], &WAITING);
+    let refused = stack.larder(&restore);
+    assert!(refused.code != 0 && refused.stderr.contains("is in the volume after what"), "{refused:?}");
+    assert!(volume.join("further").exists());
+    assert_eq!(stack.state("app"), "exited", "nothing of it can be put back either");
     stack.docker(&["rm", "--force", &name]).exits(0);
     stack.docker(&["image", "rm", &image]).exits(0);
 }

@@ -1,7 +1,7 @@
 //! Writing a volume that only the engine reaches: as an archive that it unpacks.
 //!
 //! An archive takes nothing away, so what the snapshot does not have is removed first: where no container knows the
-//! volume by making it anew, else by the `rm` of the image of a container that mounts it.
+//! volume by making it anew, else by the `rm` of the image of a container that may write to it.
 
 use std::ffi::OsStr;
 use std::io::BufWriter;
@@ -46,7 +46,10 @@ pub(super) fn write(
         done(result);
         return Ok(());
     }
-    remove(target, &extra, result, progress)?;
+    if removed > 0 {
+        remove(target, &extra, result, progress)?;
+        check_removed(repository, component, target, progress)?;
+    }
     let helper = Helper::create(&target.engine, &target.name)?;
     result.touched = true;
     let mut upload = helper.upload();
@@ -121,9 +124,6 @@ fn remove(
     result: &mut ComponentRestore,
     progress: &dyn Progress,
 ) -> Result<(), Error> {
-    if extra.paths.is_empty() {
-        return Ok(());
-    }
     if !target.users.is_empty() {
         let stopped = || progress.cancelled();
         let cleaner = VolumeCleaner::new(&target.engine, &target.name, &target.users, &stopped)?;
@@ -140,20 +140,19 @@ fn remove(
     result.touched = true;
     target.engine.remove_volume(&name)?;
     target.engine.create_volume(&name, &driver, options, labels)?;
-    check_empty(target)
+    Ok(())
 }
 
-/// What a driver binds or mounts from elsewhere outlives its volume.
-fn check_empty(target: &VolumeTarget) -> Result<(), Error> {
-    let helper = Helper::create(&target.engine, &target.name)?;
-    let mut standing = helper.archive();
-    while let Some(entry) = standing.next_entry()? {
-        if !entry.path.is_empty() {
-            let shown = show_path(&entry.path.join(&b'/'));
-            let why = "is still in the volume, although it was made anew: its driver keeps what is in it elsewhere. \
-                       Remove by hand what the snapshot does not have, or start a container that mounts it";
-            return Err(Error::Refused(format!("{shown} {why} ({})", target.name)));
-        }
-    }
-    Ok(())
+/// Looks again: the `rm` of an image may do anything, and what a driver mounts from elsewhere outlives its volume.
+fn check_removed(
+    repository: &Repository,
+    component: &Component,
+    target: &VolumeTarget,
+    progress: &dyn Progress,
+) -> Result<(), Error> {
+    let left = extra_entries(repository, component, target, progress)?;
+    let Some(first) = left.paths.first() else { return Ok(()) };
+    let why = "is in the volume after what the snapshot does not have was removed, by the `rm` of an image or by making the volume anew. \
+               Remove it by hand, and look who made it";
+    Err(Error::Refused(format!("{} {why} ({})", show_path(first), target.name)))
 }
