@@ -44,6 +44,9 @@ pub struct Hold {
     /// In the order in which they go on: those first that others depend on.
     containers: Vec<Container>,
     journal: Option<Journal>,
+    /// What it says.
+    entry: Leftover,
+    journals: Journals,
     since: Instant,
     /// How long letting go may be tried.
     patience: Duration,
@@ -83,7 +86,8 @@ impl Hold {
         let entry = Leftover { host: engine.host().to_owned(), purpose, method, containers: held };
         let journal = if containers.is_empty() { None } else { Some(journals.write(&entry)?) };
         let (engine, since, patience) = (Arc::clone(engine), Instant::now(), RELEASE_LIMIT);
-        let mut hold = Self { engine, method, containers: Vec::new(), journal, since, patience };
+        let (journals, held) = (journals.clone(), Vec::new());
+        let mut hold = Self { engine, method, containers: held, journal, entry, journals, since, patience };
         for container in containers.into_iter().rev() {
             // Let go of even when the call fails: the engine may have done it all the same.
             hold.containers.insert(0, container);
@@ -100,6 +104,13 @@ impl Hold {
     #[must_use]
     pub fn names(&self) -> Vec<String> {
         self.containers.iter().map(|container| container.name.clone()).collect()
+    }
+
+    /// Names of those that run when they are let go: one that was frozen before it was stopped is frozen again.
+    #[must_use]
+    pub fn names_of_running(&self) -> Vec<String> {
+        let runs = self.containers.iter().filter(|container| container.state != State::Paused);
+        runs.map(|container| container.name.clone()).collect()
     }
 
     /// How long they have been held.
@@ -126,13 +137,8 @@ impl Hold {
     /// [`Error::Io`]; the containers go on then.
     pub fn turn_to(mut self, purpose: Purpose, journals: &Journals) -> Result<Self, Error> {
         if !self.containers.is_empty() {
-            let host = self.engine.host().to_owned();
-            let containers = self.containers.iter().map(Held::from).collect();
-            let entry = Leftover { host, purpose, method: self.method, containers };
-            let journal = journals.write(&entry)?;
-            if let Some(before) = self.journal.replace(journal) {
-                before.clear();
-            }
+            (self.entry.purpose, self.journals) = (purpose, journals.clone());
+            self.write_down()?;
         }
         Ok(self)
     }
@@ -143,6 +149,16 @@ impl Hold {
         self.journal = None;
     }
 
+    /// Notes who is held now, in the place of what was noted before.
+    fn write_down(&mut self) -> Result<(), Error> {
+        self.entry.containers = self.containers.iter().map(Held::from).collect();
+        let journal = self.journals.write(&self.entry)?;
+        if let Some(before) = self.journal.replace(journal) {
+            before.clear();
+        }
+        Ok(())
+    }
+
     fn let_go(&mut self) -> Result<(), Error> {
         let begun = Instant::now();
         let [mut pause, pause_max] = RELEASE_PAUSE;
@@ -150,7 +166,13 @@ impl Hold {
             let mut first = Ok(());
             let mut is_away = false;
             for container in std::mem::take(&mut self.containers) {
-                if let Err(error) = resume(&self.engine, &container.id, self.method) {
+                let resumed = resume(&self.engine, &container.id, self.method);
+                let was_frozen = self.method == HoldMethod::Stop && container.state == State::Paused;
+                let refrozen = |found: Option<Container>| match found {
+                    Some(found) if was_frozen && found.state == State::Stopped => self.engine.pause(&found.id),
+                    _ => Ok(()),
+                };
+                if let Err(error) = resumed.and_then(refrozen) {
                     is_away |= error.is_away();
                     self.containers.push(container);
                     first = first.and(Err(error));
@@ -162,6 +184,10 @@ impl Hold {
                 journal.clear();
             }
             if first.is_ok() || !is_away || begun.elapsed() >= self.patience {
+                if self.journal.is_some() && self.containers.len() < self.entry.containers.len() {
+                    // Where this fails the journal names more than are held.
+                    let _ = self.write_down();
+                }
                 return first;
             }
             std::thread::sleep(pause);
@@ -272,6 +298,17 @@ fn may_end(container: &Container, after: Duration) -> bool {
 }
 
 impl Leftover {
+    /// The same without those that run again, or are gone.
+    #[must_use]
+    pub fn still_held(&self, engine: &Engine) -> Self {
+        let mut left = self.clone();
+        left.containers.retain(|held| match engine.container(&held.id) {
+            Ok(container) => container.state != State::Running,
+            Err(error) => !error.is_missing(),
+        });
+        left
+    }
+
     /// Whether none of the containers stands still any more, or will: somebody has seen to them, or they are gone. Waits until
     /// a stop that may have been begun has ended, for so long at most.
     ///

@@ -7,7 +7,7 @@ use std::time::Duration;
 use larder::docker::{Container, Engine, Error, Hold, HoldMethod, Journals, Purpose, State};
 
 use crate::proxy::Proxy;
-use crate::support::{IMAGE, Stack, component, until};
+use crate::support::{IMAGE, Stack, component, text, until};
 
 /// Ends when it is asked to.
 const WAITING: [&str; 3] = ["sh", "-c", "trap 'exit 0' TERM; while :; do sleep 1 & wait $!; done"];
@@ -154,4 +154,44 @@ fn a_container_that_can_never_be_frozen_costs_nobody_else_a_hold() {
     assert_eq!(proxy.refusals_left(), u32::MAX - 5, "one of them was tried, five times");
     stack.assert_runs(&["ollama", "beside"]);
     assert!(journals.leftovers().is_empty());
+}
+
+/// A container that could not be started any more kept the note of all that were held, and every command started the others again,
+/// also those that somebody had stopped.
+#[test]
+fn one_that_cannot_go_on_keeps_no_other_from_being_stopped() {
+    let stack = Stack::bare();
+    stack.create_volume("x", &[]);
+    fs::create_dir_all(stack.path("data/sub")).expect("ours");
+    let bind = format!("type=bind,src={},dst=/sub", stack.path("data/sub").display());
+    let label = ["--label", "larder.quiesce=stop"];
+    stack.start("lost", (&stack.volume("x"), "/x"), &[&label[..], &["--mount", &bind]].concat(), &WAITING);
+    stack.start("other", (&stack.volume("x"), "/x"), &[], &WAITING);
+    fs::remove_dir(stack.path("data/sub")).expect("ours");
+    let created = stack.larder(&["create"]);
+    assert!(created.code != 0, "{created:?}");
+    assert_eq!((stack.state("lost").as_str(), stack.state("other").as_str()), ("exited", "running"));
+    stack.docker(&["stop", &stack.container("other")]).exits(0);
+    let listed = stack.larder(&["list"]);
+    assert!(listed.stderr.contains(&stack.container("lost")), "it is told again: {listed:?}");
+    assert_eq!(stack.state("other"), "exited", "somebody has stopped it");
+    fs::create_dir(stack.path("data/sub")).expect("ours");
+    stack.larder(&["list"]).exits(0);
+    assert_eq!((stack.state("lost").as_str(), stack.state("other").as_str()), ("running", "exited"));
+}
+
+/// A container that somebody had frozen ran after a restore of its volume.
+#[test]
+fn what_was_frozen_before_a_restore_is_frozen_afterwards() {
+    let stack = Stack::bare();
+    stack.create_volume("x", &[]);
+    stack.start("frozen", (&stack.volume("x"), "/x"), &[], &WAITING);
+    stack.start("app", (&stack.volume("x"), "/x"), &[], &WAITING);
+    stack.write("x", "file", b"1");
+    let name = text(&stack.create()["name"]);
+    stack.docker(&["pause", &stack.container("frozen")]).exits(0);
+    stack.write("x", "file", b"2");
+    stack.larder(&["restore", &name, "--components", "docker_volume_x", "--force"]).exits(0);
+    assert_eq!((stack.state("frozen").as_str(), stack.state("app").as_str()), ("paused", "running"));
+    assert_eq!(fs::read(stack.mountpoint(&stack.volume("x")).join("file")).expect("it is back"), b"1");
 }

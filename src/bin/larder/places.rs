@@ -76,8 +76,9 @@ fn read(path: &Path) -> io::Result<Vec<PathBuf>> {
 }
 
 fn write(folder: &Path, places: &[PathBuf]) -> io::Result<()> {
+    let trust = Trust::default().but_links_in(places.iter().cloned());
+    trust.check_way(folder)?;
     DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    let trust = Trust::default();
     trust.check(folder, &Status::of(trust.open_directory(folder)?)?)?;
     let text = serde_json::to_vec(&Known { places: places.to_vec() })?;
     let mut file = tempfile::Builder::new().prefix(".places-").tempfile_in(folder)?;

@@ -127,6 +127,7 @@ impl Volumes<'_> {
             }
         };
         let stopped: Vec<String> = holds.iter().flat_map(Hold::names).collect();
+        let running: Vec<String> = holds.iter().flat_map(Hold::names_of_running).collect();
         let mut made = Vec::new();
         for (job, result) in jobs.iter().zip(&mut *results) {
             let outcome =
@@ -145,7 +146,7 @@ impl Volumes<'_> {
             }
             return;
         }
-        self.start(holds, jobs, results, &stopped);
+        self.start(holds, jobs, results, &running);
     }
 
     /// Stops everything that uses the volumes, unless it is stopped already.
@@ -250,8 +251,8 @@ impl Volumes<'_> {
         whole
     }
 
-    /// Starts the containers and waits until they are well.
-    fn start(&self, holds: Vec<Hold>, jobs: &[VolumeJob<'_>], results: &mut [ComponentRestore], stopped: &[String]) {
+    /// Starts the containers and waits until those that run then are well.
+    fn start(&self, holds: Vec<Hold>, jobs: &[VolumeJob<'_>], results: &mut [ComponentRestore], running: &[String]) {
         let Some(engine) = jobs.first().map(|job| Arc::clone(&job.target.engine)) else { return };
         self.progress.begin("starting the containers again", None);
         let mut failures: Vec<String> = Vec::new();
@@ -259,11 +260,11 @@ impl Volumes<'_> {
             failures.extend(hold.release().err().map(|error| error.to_string()));
         }
         if failures.is_empty() {
-            let ready = engine.wait_ready(stopped, READY_LIMIT, &|| self.progress.cancelled());
+            let ready = engine.wait_ready(running, READY_LIMIT, &|| self.progress.cancelled());
             failures.extend(ready.err().map(|error| error.to_string()));
         }
         for (job, result) in jobs.iter().zip(results) {
-            let users = job.target.users.iter().filter(|user| stopped.contains(&user.name));
+            let users = job.target.users.iter().filter(|user| running.contains(&user.name));
             result.restarted = users.map(|user| user.name.clone()).collect();
             result.failed.extend(failures.iter().map(|failure| (result.name.clone(), failure.clone())));
         }

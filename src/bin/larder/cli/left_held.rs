@@ -29,7 +29,10 @@ pub(super) fn start_after_killed_restores(repository: &Repository, jobs: &[Resto
         }
         match resume(&journal, &leftover, &journals) {
             Ok(()) => journal.clear(),
-            Err(error) => warning(&format!("containers of a killed restore cannot be started: {error}")),
+            Err(error) => {
+                warning(&format!("containers of a killed restore cannot be started: {error}"));
+                keep_those_left(journal, &leftover, &journals);
+            }
         }
     }
 }
@@ -41,6 +44,15 @@ fn resume(journal: &Journal, leftover: &Leftover, journals: &Journals) -> Result
     let mut leftover = leftover.clone();
     leftover.containers.retain(|held| !others.contains(&held.id));
     leftover.resume(&engine, PATIENCE)
+}
+
+/// Takes those off that go on: whoever stops one of them afterwards means it.
+fn keep_those_left(journal: Journal, leftover: &Leftover, journals: &Journals) {
+    let Ok(engine) = Engine::connect(Some(&leftover.host)) else { return };
+    let left = leftover.still_held(&engine);
+    if left.containers.len() < leftover.containers.len() && journals.write(&left).is_ok() {
+        journal.clear();
+    }
 }
 
 /// Lets containers go on that a killed command has left held.
@@ -70,7 +82,10 @@ pub(super) fn make_good(repository: &Repository) {
                 line(&format!("note: a killed backup held {names}; they go on now"));
                 journal.clear();
             }
-            Err(error) => warning(&format!("a killed backup held {names}, and they cannot be let go on: {error}")),
+            Err(error) => {
+                warning(&format!("a backup held {names}, and not all of them can be let go on: {error}"));
+                keep_those_left(journal, &leftover, &journals);
+            }
         }
     }
 }

@@ -63,6 +63,7 @@ pub(super) fn tell(found: &[Refused], base: &Path) -> Exit {
                     "`{mend}` only if nobody else could write to it: the next restore writes what is in it; or --trust-files"
                 ));
             }
+            _ if mend.is_empty() => {}
             _ => advice(&format!("`{mend}` if it is as it should be, or --trust-files")),
         }
         match what {

@@ -222,7 +222,12 @@ impl Settings {
         };
         let checked = file.chain([repository]).chain(self.directories.iter().map(directory));
         let refused = checked.filter_map(|(what, checked)| Some((what, checked.err()?)));
-        refused.filter(|(_, refusal)| refusal.mend().is_some()).collect()
+        // What a component says of itself is told with it.
+        let is_told = |what: &Believed, refusal: &Refusal| {
+            let is_link = matches!(refusal, Refusal::OfContainer { .. }) && !matches!(what, Believed::Directory(_));
+            is_link || refusal.mend().is_some()
+        };
+        refused.filter(|(what, refusal)| is_told(what, refusal)).collect()
     }
 
     /// What is to be written into larder.toml so that `missing` of each directory, patterns of what is mounted there, is left

@@ -12,7 +12,7 @@ use larder::pipeline::backup::{ComponentSource, Origin, VolumeOrigin};
 use larder::postgres::{self, Connection, Stopped, query};
 use larder::process::Place;
 use larder::repo::Repository;
-use larder::rooted::{Guarded, Trust};
+use larder::rooted::{Guarded, Refusal, Trust};
 use larder::sink::postgres::is_temporary;
 use larder::source::postgres::DumpSource;
 use larder::source::{self, DirSource, VolumeSource, VolumeUse};
@@ -94,7 +94,9 @@ impl<'a> System<'a> {
         if let Some(path) = settings.database.as_ref().and_then(|database| database.password_file.as_ref()) {
             system.trust.open_named(path).map_err(|refusal| refused(&refusal))?;
         }
-        check_repository(&settings.backup_dir, &system.trust).map_err(|refusal| refused(&refusal))?;
+        if let Err(refusal @ Refusal::OfContainer { .. }) = check_repository(&settings.backup_dir, &system.trust) {
+            return Err(refused(&refusal).into());
+        }
         system.find_databases(stopped);
         system.find_volumes();
         Ok(system)
