@@ -462,4 +462,39 @@ mod tests {
         symlink("loop", place("loop")).expect("ours");
         assert!(trust.open_file(&place("loop")).is_err());
     }
+
+    /// Only directories were known, and a place was looked for where a link had led to it once.
+    #[test]
+    fn nobodys_links_are_followed_in_places_of_containers() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let place = |name: &str| folder.path().join(name);
+        for directory in ["theirs/below", "ours"] {
+            fs::create_dir_all(place(directory)).expect("ours");
+        }
+        for file in ["ours/file", "ours/other", "theirs/file"] {
+            fs::write(place(file), "x").expect("ours");
+        }
+        symlink(place("ours"), place("theirs/below/link")).expect("ours");
+        symlink("theirs", place("way")).expect("ours");
+        let trust = Trust::default().but_links_in([place("theirs")]).but_links_in([place("ours/file"), place("none")]);
+        assert!(matches!(trust.open_directory(&place("theirs/below/link")), Err(Refusal::OfContainer { .. })));
+        assert!(matches!(trust.open_named(&place("way/below/link/other")), Err(Refusal::OfContainer { .. })));
+        trust.open_directory(&place("way/below")).expect("a link that is not theirs");
+        Trust::of_everybody()
+            .but_links_in([place("theirs")])
+            .open_directory(&place("theirs/below/link"))
+            .expect("insisted on");
+        for strange in ["theirs", "theirs/file", "theirs/below", "way/file", "theirs/below/link", "ours/file"] {
+            assert!(trust.is_strange(&place(strange)), "{strange}");
+        }
+        for own in ["ours", "ours/other", "none", ""] {
+            assert!(!trust.is_strange(&place(own)), "{own}");
+        }
+        for way in ["theirs/below/link", "theirs/below/link/new/deep"] {
+            trust.check_way(&place(way)).expect_err("it leads elsewhere");
+        }
+        for way in ["theirs/new/deep", "way/new", "new"] {
+            trust.check_way(&place(way)).expect("nothing leads elsewhere");
+        }
+    }
 }

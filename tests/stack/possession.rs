@@ -172,6 +172,7 @@ fn commands_that_ask_no_engine_follow_no_link_of_a_container() {
         &["restore", "latest", "--target", &link("t")][..],
         &["export", "latest", "--to", &link("e")],
         &["export", "latest", "--tar", &link("t.tar")],
+        &["--config", &link("key"), "plan"],
         &["savings", "--svg", &link("s.svg")],
         &["shim", "--into", &link("s")],
         &["man", "--to", &link("m")],
