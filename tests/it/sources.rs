@@ -7,7 +7,7 @@ use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::support::{PARTIAL, Run, System, is_root, noise};
+use super::support::{PARTIAL, Run, System, copy_binary, is_root, noise};
 
 /// The number of a file system whose times no mapping changes.
 const TMPFS: i64 = 0x0102_1994;
@@ -77,8 +77,7 @@ fn backup_with_unreadable(system: &System) -> Run {
             std::os::unix::fs::chown(system.path(path), Some(65_534), Some(65_534)).expect("owner");
         }
         let binary = system.path("larder");
-        let linked = fs::hard_link(env!("CARGO_BIN_EXE_larder"), &binary);
-        linked.or_else(|_| fs::copy(env!("CARGO_BIN_EXE_larder"), &binary).map(drop)).expect("the binary");
+        copy_binary(&binary);
         let mut other = std::process::Command::new(binary);
         other.arg("-C").arg(system.path("")).args(["create", "--json"]).env_clear().stdin(Stdio::null());
         other.uid(65_534).gid(65_534);

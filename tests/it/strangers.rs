@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::{CWD, FileType, Mode, RenameFlags, mkfifoat, mknodat, renameat_with};
 
-use super::support::{PARTIAL, Run, System, is_root, within_limit};
+use super::support::{PARTIAL, Run, System, copy_binary, is_root, within_limit};
 
 /// A user who has no name.
 pub(crate) const STRANGER: u32 = 61_999;
@@ -28,7 +28,7 @@ fn set_mode(path: &Path, mode: u32) {
 pub(crate) fn as_stranger(system: &System, arguments: &[&str]) -> Run {
     let binary = system.path("larder");
     if !binary.exists() {
-        fs::copy(env!("CARGO_BIN_EXE_larder"), &binary).expect("the binary");
+        copy_binary(&binary);
     }
     let mut command = Command::new(binary);
     command.arg("-C").arg(system.path("")).args(arguments).env_clear().stdin(Stdio::null());

@@ -187,6 +187,13 @@ pub(crate) fn is_temporary(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(".tmp-"))
 }
 
+/// Puts the binary where everybody finds it. Another program copies it: a process that is started meanwhile would have it open for
+/// writing, and it could not be run.
+pub(crate) fn copy_binary(to: &Path) {
+    let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_larder")).arg(to).status();
+    assert!(copied.expect("cp runs").success());
+}
+
 pub(crate) fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
