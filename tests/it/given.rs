@@ -188,3 +188,43 @@ fn root_makes_no_temporary_folders_in_a_folder_of_somebody_else() {
     set(&system.path("tmp"), 0, 0o1777);
     run("tmp", commands[1]).ended(0);
 }
+
+/// After a restore that was killed, the next one said of each directory that it holds what the snapshot does not have, for a file that the
+/// first one had not finished.
+#[test]
+fn an_unfinished_file_keeps_no_directory_closed() {
+    let system = System::with_model("mine");
+    fs::set_permissions(system.path("models"), Permissions::from_mode(0o755)).expect("ours");
+    system.create();
+    let out = system.path("out").to_string_lossy().into_owned();
+    for (mode, status) in [(0o600, 0), (0o644, PARTIAL)] {
+        let _ = fs::remove_dir_all(&out);
+        for directory in ["out", "out/models"] {
+            fs::create_dir(system.path(directory)).expect("ours");
+            fs::set_permissions(system.path(directory), Permissions::from_mode(0o700)).expect("ours");
+        }
+        system.write("out/models/.larder-restore-1-1", "unfinished");
+        fs::set_permissions(system.path("out/models/.larder-restore-1-1"), Permissions::from_mode(mode)).expect("ours");
+        system.run(&["restore", "latest", "--target", &out]).ended(if is_root() { status } else { 0 });
+        assert_eq!(system.read("out/models/one"), b"mine");
+    }
+}
+
+/// The leftovers of a restore that was killed are in no snapshot, and so every restore after it left them, and the directory closed. So
+/// did a socket that was only narrowed.
+#[test]
+fn a_restore_that_was_killed_can_be_finished() {
+    let system = System::with_model("mine");
+    fs::set_permissions(system.path("models"), Permissions::from_mode(0o755)).expect("ours");
+    drop(UnixListener::bind(system.path("models/socket")).expect("a socket"));
+    let name = system.create();
+    for path in ["models", "models/socket"] {
+        fs::set_permissions(system.path(path), Permissions::from_mode(0o700)).expect("ours");
+    }
+    system.write("models/.larder-restore-1-1", "unfinished");
+    fs::set_permissions(system.path("models/.larder-restore-1-1"), Permissions::from_mode(0o600)).expect("ours");
+    symlink("one", system.path("models/.larder-restore-1-2")).expect("ours");
+    system.run(&["restore", &name, "--force"]).ended(0);
+    assert_eq!(fs::metadata(system.path("models")).expect("there").permissions().mode() & 0o777, 0o755);
+    assert_eq!(fs::read_dir(system.path("models")).expect("there").count(), 2, "the model and the socket");
+}

@@ -6,8 +6,11 @@
 
 use std::collections::BTreeSet;
 
+use rustix::process::geteuid;
+
 use super::ComponentRestore;
 use super::finish::Waiting;
+use super::left_out::is_unfinished;
 use super::tree::{TreeRestore, missing_target, note_not_set};
 use crate::model::{Node, show_path};
 use crate::pipeline::Error;
@@ -52,7 +55,7 @@ impl OpenDirectory {
 
 /// Who is not root gives nothing away.
 fn is_root() -> bool {
-    rustix::process::geteuid().is_root()
+    geteuid().is_root()
 }
 
 impl TreeRestore<'_> {
@@ -154,26 +157,29 @@ impl TreeRestore<'_> {
         result.touched = true;
         let beneath = self.beneath.as_mut().ok_or_else(missing_target)?;
         let directory = beneath.directory_as(path, identity.unwrap_or_default())?;
-        let mut is_left = false;
+        let mut left = None;
         for name in extra {
             // Where something could not be restored, nothing is taken away either.
             let is_removed = removes
                 && result.failed.is_empty()
                 && self.left_out.remove_others(beneath, &mut self.reader, &join(path, &name))?;
             result.removed += u64::from(is_removed);
-            is_left |= !is_removed;
+            let name = join(path, &name);
+            if !is_removed && !beneath.look(&name)?.is_some_and(|left| is_unfinished(&name, left.status())) {
+                left.get_or_insert(name);
+            }
         }
-        if is_left {
-            self.left.push(path.to_vec());
-        }
+        self.left.extend(left);
         let is_below = |left: &Vec<u8>| {
             path.is_empty() || left.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
         };
-        if exposure == Exposure::Opened && self.left.iter().any(is_below) {
-            let (shown, Node { uid, gid, mode, .. }) = (beneath.show(path), node);
+        if exposure == Exposure::Opened
+            && let Some(left) = self.left.iter().find(|left| is_below(left))
+        {
+            let (shown, left, Node { uid, gid, mode, .. }) = (beneath.show(path), show_path(left), node);
             return Err(Error::Refused(format!(
-                "{shown} holds what the snapshot does not have there, and others would get at it: it did not get its owner \
-                 {uid}:{gid} and its mode {mode:o}"
+                "{shown} holds what the snapshot does not have there ({left}), and others would get at it: it did not get its owner \
+                 {uid}:{gid} and its mode {mode:o}, which `chown` and `chmod` give it if they may"
             )));
         }
         let failures = attributes.apply(&directory, &node);

@@ -5,12 +5,18 @@ use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use rustix::fs::FileType;
+use rustix::process::geteuid;
+
 use super::saved::Saved;
 use crate::pipeline::Error;
 use crate::repo::ChunkReader;
-use crate::rooted::{Status, Step};
+use crate::rooted::{Status, Step, split};
 use crate::sink::{Beneath, Existing};
-use crate::source::{Excludes, is_tagged_cache};
+use crate::source::{Excludes, UNFINISHED_PREFIX, is_tagged_cache};
+
+/// How many bits of a mode are the rights of the group and of others.
+const OF_OTHERS_BITS: u32 = 6;
 
 /// Excluded paths, mounts, the repository, and what lies in tagged caches.
 #[derive(Debug, Default)]
@@ -22,6 +28,17 @@ pub(super) struct LeftOut {
     saved: Option<Saved>,
     /// Entries that stay because it has not got them.
     newer: u64,
+}
+
+/// Whether it is an entry that a restore was killed over: no backup saves it. It belongs to whoever restores and is closed by itself,
+/// so that nobody gets at it who gets into the directory.
+pub(super) fn is_unfinished(path: &[u8], status: &Status) -> bool {
+    let is_closed = match status.file_type() {
+        FileType::Directory => false,
+        FileType::Symlink => true,
+        _ => status.mode().trailing_zeros() >= OF_OTHERS_BITS,
+    };
+    is_closed && status.uid() == geteuid().as_raw() && split(path).1.starts_with(UNFINISHED_PREFIX)
 }
 
 impl LeftOut {
@@ -62,6 +79,9 @@ impl LeftOut {
 
     /// Whether a snapshot has this, or none has to.
     fn is_saved(&mut self, reader: &mut ChunkReader, path: &[u8], status: &Status) -> Result<bool, Error> {
+        if is_unfinished(path, status) {
+            return Ok(true);
+        }
         self.saved.as_mut().map_or(Ok(true), |saved| Ok(saved.has(reader, path, status)?))
     }
 

@@ -7,6 +7,9 @@ use crate::model::{Node, NodeKind};
 use crate::pipeline::Error;
 use crate::sink::Existing;
 
+/// Rights of the group, and of all others.
+const RIGHTS_OF_OTHERS: u32 = 0o077;
+
 impl TreeRestore<'_> {
     pub(super) fn special(
         &mut self,
@@ -66,7 +69,8 @@ impl TreeRestore<'_> {
         result: &mut ComponentRestore,
     ) -> Result<(), Error> {
         let Some(existing) = existing.filter(|existing| existing.is_socket()) else { return Ok(()) };
-        if !existing.has_rights_of(node) {
+        // Nobody connects to one that is closed by itself.
+        if !existing.has_rights_of(node) && existing.status().mode() & RIGHTS_OF_OTHERS != 0 {
             self.note_left(path);
         }
         if self.options.dry_run || !existing.was_open_to_others(node) {
