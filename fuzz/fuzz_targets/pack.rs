@@ -2,7 +2,7 @@
 #![no_main]
 
 use larder::id::{IdScheme, PackId};
-use larder::pack::{BlockDecoder, BlockPlace, PackReader, check_block, key, read_block};
+use larder::pack::{BlockDecoder, BlockPlace, BlockScan, PackReader, Scanned, check_block, key, read_block};
 use larder::storage::MemoryStorage;
 use libfuzzer_sys::fuzz_target;
 
@@ -12,10 +12,13 @@ fuzz_target!(|bytes: &[u8]| {
     storage.overwrite(&key(id), bytes.to_vec());
     let Ok(reader) = PackReader::open(&storage, id) else { return };
     let mut decoder = BlockDecoder::new().expect("a decoder");
-    let mut offset = 0;
-    while let Ok(Some(block)) = reader.next_block(offset) {
-        offset = block.end();
-        let _ = block.chunks(&mut decoder, IdScheme::plain(), b"bases");
+    let mut scan = BlockScan::new(&reader);
+    loop {
+        match scan.step() {
+            Ok(Scanned::Block(block)) => drop(block.chunks(&mut decoder, IdScheme::plain(), b"bases")),
+            Ok(Scanned::Nothing | Scanned::GivenUp(_)) => {}
+            Ok(Scanned::End) | Err(_) => break,
+        }
     }
     let mut plaintext = Vec::new();
     if let Ok(directory) = reader.directory() {
