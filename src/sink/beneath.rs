@@ -115,13 +115,15 @@ impl Existing {
         uid == node.uid || uid == 0 || uid == geteuid().as_raw()
     }
 
-    /// Whether somebody but root would get at what is in it, who does not now, if it had the owner and the mode of the node.
+    /// Whether somebody but root would get at what is in it, who does not now, if it had the owner, the mode and the list of the node.
     #[must_use]
     pub fn would_open_to(&self, node: &Node) -> bool {
         let group = if self.status.gid() == node.gid { GROUP } else { 0 };
         let had = self.status.mode() & (group | OTHERS);
         let has_list = node.xattrs.iter().any(|xattr| *xattr.name == *b"system.posix_acl_access");
-        has_list || (self.status.uid() != node.uid && node.uid != 0) || node.mode & (GROUP | OTHERS) & !had != 0
+        (has_list && self.differs_in_list)
+            || (self.status.uid() != node.uid && node.uid != 0)
+            || node.mode & (GROUP | OTHERS) & !had != 0
     }
 
     /// Its rights, without those that the node has not; of somebody else's directory only those of its user.

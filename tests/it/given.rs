@@ -228,3 +228,20 @@ fn a_restore_that_was_killed_can_be_finished() {
     assert_eq!(fs::metadata(system.path("models")).expect("there").permissions().mode() & 0o777, 0o755);
     assert_eq!(fs::read_dir(system.path("models")).expect("there").count(), 2, "the model and the socket");
 }
+
+/// A directory with a list of access was made anew by every restore, although it had that list already.
+#[test]
+fn a_directory_that_has_its_list_stays_the_one_it_is() {
+    if !is_root() {
+        return;
+    }
+    let system = System::with_model("mine");
+    system.write("models/shared/file", "x");
+    let shared = system.path("models/shared");
+    let set = std::process::Command::new("setfacl").args(["-m", "u:61999:rx"]).arg(&shared).status();
+    assert!(set.expect("setfacl").success());
+    system.ok(&["create"]);
+    let before = fs::metadata(&shared).expect("there").ino();
+    system.run(&["restore", "latest", "--force"]).ended(0);
+    assert_eq!(fs::metadata(&shared).expect("there").ino(), before);
+}

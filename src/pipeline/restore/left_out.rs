@@ -62,7 +62,7 @@ impl LeftOut {
     /// What to say of what stayed because no snapshot has it.
     pub(super) fn note(&self) -> Option<String> {
         let Self { newer, .. } = self;
-        (*newer > 0).then(|| format!("what came or changed after it was saved stays, entries: {newer}"))
+        (*newer > 0).then(|| format!("what came, was changed or was moved after it was saved stays, entries: {newer}"))
     }
 
     /// Whether a backup leaves out what stands here.
@@ -91,7 +91,7 @@ impl LeftOut {
     pub(super) fn may_replace(
         &mut self,
         reader: &mut ChunkReader,
-        (path, around): (&[u8], &[Option<Status>]),
+        (path, around): (&[u8], impl Iterator<Item = Option<Status>>),
         existing: &Existing,
     ) -> Result<bool, Error> {
         let Some(saved) = &mut self.saved else { return Ok(true) };
@@ -105,7 +105,7 @@ impl LeftOut {
         for (end, directory) in std::iter::once(0).chain(ends).zip(around) {
             let directory_path = path.get(..end).unwrap_or_default();
             let Some(directory) = directory else { return Ok(false) };
-            if !saved.has(reader, directory_path, directory)? {
+            if !saved.has(reader, directory_path, &directory)? {
                 return Ok(false);
             }
         }

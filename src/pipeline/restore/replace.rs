@@ -3,7 +3,6 @@
 use super::directory::OpenDirectory;
 use super::tree::{TreeRestore, missing_target};
 use crate::pipeline::Error;
-use crate::rooted::Status;
 use crate::sink::Existing;
 
 impl TreeRestore<'_> {
@@ -22,15 +21,13 @@ impl TreeRestore<'_> {
 
     /// Refuses to put something in the place of an entry that no snapshot has.
     pub(super) fn check_replace(&mut self, path: &[u8], existing: Option<&Existing>) -> Result<(), Error> {
-        let around: Vec<Option<Status>> = self.open.iter().map(|open| open.found).collect();
-        match existing.filter(|existing| !existing.is_directory()) {
-            Some(existing) if !self.left_out.may_replace(&mut self.reader, (path, &around), existing)? => {
-                let why =
-                    "what stands there was moved while it was saved, so that the safety snapshot does not have it";
-                Err(Error::Refused(format!("{why}: it stays; restore again")))
-            }
-            _ => Ok(()),
+        let Some(existing) = existing.filter(|existing| !existing.is_directory()) else { return Ok(()) };
+        let around = self.open.iter().map(|open| open.found);
+        if self.left_out.may_replace(&mut self.reader, (path, around), existing)? {
+            return Ok(());
         }
+        let why = "what stands there was moved while it was saved, so that the safety snapshot does not have it";
+        Err(Error::Refused(format!("{why}: it stays; restore again")))
     }
 
     /// Takes away the directory that stands where something else is to be, unless no snapshot has some of it.
