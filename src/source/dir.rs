@@ -82,7 +82,8 @@ impl DirSource {
         self
     }
 
-    /// Knows a directory that is saved as a component of its own: where it is mounted below this one, nothing is missing.
+    /// Knows a directory that is saved as a component of its own: where it is mounted below this one, nothing is missing. It is an error
+    /// where it is this very one.
     #[must_use]
     pub fn beside(mut self, name: &str, directory: &Path) -> Self {
         if let Some((device, inode)) = identity_of(directory) {
@@ -160,7 +161,19 @@ impl DirSource {
             Err(refusal @ Refusal::OfContainer { .. }) => return Some(refusal.to_string()),
             opened => opened.ok()?,
         };
-        self.forbidden.covers(&root).is_ok_and(|covers| covers).then(|| in_repository(&self.root.display().to_string()))
+        let is_repository = self.forbidden.covers(&root).is_ok_and(|covers| covers);
+        is_repository.then(|| in_repository(&self.root.display().to_string()))
+    }
+
+    /// Why nobody can tell this component from another one: its root, perhaps by a link, is that of the other.
+    #[must_use]
+    pub fn confusion(&self) -> Option<String> {
+        let own = identity_of(&self.root)?;
+        let (_, _, name) = self.components.iter().find(|(device, inode, _)| (*device, *inode) == own)?;
+        let root = self.root.display();
+        let why =
+            "which a restore makes equal to the one or the other: take one of them out of [directories] of larder.toml";
+        Some(format!("{root} is the directory of the component {name}, too, {why}"))
     }
 
     fn missing_at(&self, place: &Path, relative: &Path) -> Option<String> {
@@ -217,7 +230,7 @@ impl DirSource {
         let place = Place { directory: root.as_fd(), name: b".", path: &self.root };
         let node = owners.node(name.as_bytes(), &place, &status).map_err(failed)?;
         let names = sorted_names(&root).map_err(|errno| failed(errno.into()))?;
-        self.problems.iter().for_each(|problem| visitor.error(problem.clone()));
+        self.problems.iter().cloned().chain(self.confusion()).for_each(|problem| visitor.error(problem));
         visitor.enter(node, Some(&place))?;
         let path = self.root.as_os_str().as_bytes().to_vec();
         let root_len = if path.ends_with(b"/") { path.len() } else { path.len() + 1 };

@@ -429,3 +429,24 @@ fn a_file_with_a_lease_is_replaced() {
     holder.wait().expect("it ends");
     assert_eq!(system.read("models/one"), b"mine");
 }
+
+/// A restore made the one directory of two components equal to the first, and then to the second, and all was well.
+#[test]
+fn two_components_are_not_one_directory() {
+    let system = System::with_model("mine");
+    system.write("outputs/file", "x");
+    let first = system.ok(&["create", "--json"]).json()["name"].clone();
+    let first = first.as_str().expect("a name");
+    fs::rename(system.path("outputs"), system.path("old")).expect("ours");
+    symlink("models", system.path("outputs")).expect("ours");
+    system.run(&["plan"]).ended(PARTIAL).says("is the directory of the component models, too");
+    system.run(&["create"]).ended(PARTIAL).says("is the directory of the component outputs, too");
+    let before = system.ok(&["list", "--json"]).stdout;
+    for further in [&["--force"][..], &["--dry-run"], &["--force", "--components", "outputs"]] {
+        system.run(&[&["restore", first], further].concat()).ended(2).says("take one of them out of [directories]");
+    }
+    assert_eq!(system.read("models/one"), system.read("outputs/one"));
+    assert_eq!(system.ok(&["list", "--json"]).stdout, before);
+    system.ok(&["restore", first, "--target", &system.path("target").display().to_string()]);
+    assert_eq!(system.read("target/outputs/file"), b"x");
+}

@@ -154,7 +154,8 @@ fn directories(system: &System<'_>, earlier: &[Snapshot]) -> Vec<Part> {
             Err(refusal) if refusal.mend().is_none() => Some(refusal.to_string()),
             _ => {
                 let source = system.directory_source(directory).forbidding(Guarded::at(&system.settings.backup_dir));
-                let problems: Vec<String> = source.refusal().into_iter().chain(source.missing_mounts()).collect();
+                let problems: Vec<String> =
+                    source.refusal().into_iter().chain(source.confusion()).chain(source.missing_mounts()).collect();
                 joined(&problems)
             }
         };

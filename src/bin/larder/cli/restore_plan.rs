@@ -240,6 +240,9 @@ fn destination(system: &System<'_>, component: &Component) -> anyhow::Result<Des
                 let message = format!("the configuration has no directory '{name}' to restore into");
                 UsageError::with_advice(message, "name it in larder.toml, or use --target DIR")
             })?;
+            if let Some(why) = system.directory_source(directory).confusion() {
+                return Err(UsageError::with_advice(why, "or use --target DIR").into());
+            }
             let (folder, excludes) = (directory.path.clone(), directory.excludes.clone());
             Ok(Destination::Live { folder, excludes, trust: system.trust.clone() })
         }
