@@ -16,8 +16,9 @@ use bollard::{API_DEFAULT_VERSION, Docker};
 use tokio::runtime::{Builder, Runtime};
 
 use super::labels::ImageLabels;
-use super::owner::container_owner;
+use super::owner::{container_owner, hostname};
 use super::places::reached;
+use super::throwaway::shows_up_here;
 use super::{Container, Error};
 use crate::model::message_without_secrets;
 
@@ -50,10 +51,29 @@ impl Volume {
     /// started is mounted, through links of anybody.
     #[must_use]
     pub fn bound_directory(&self) -> Option<&Path> {
+        self.bound().filter(|directory| directory.is_absolute())
+    }
+
+    /// The same, where the engine takes it from a directory that only its process knows.
+    #[must_use]
+    pub fn relative_directory(&self) -> Option<&Path> {
+        self.bound().filter(|directory| !directory.is_absolute())
+    }
+
+    fn bound(&self) -> Option<&Path> {
         let is_bind = |option: &str| matches!(option.trim(), "bind" | "rbind");
         let binds = self.options.get("o").is_some_and(|options| options.split(',').any(is_bind));
         let device = self.options.get("device").filter(|_| binds && self.driver == LOCAL_DRIVER)?;
         Some(Path::new(device))
+    }
+
+    /// Every place of the engine's host that its options name, as that of an overlay's layers.
+    pub fn named_places(&self) -> impl Iterator<Item = &Path> {
+        // `o` has several, as `upperdir=/a,lowerdir=/b:/c`. One of another host begins with a colon.
+        let words = self.options.values().flat_map(|value| value.split(','));
+        let values = words.map(|word| word.split_once('=').map_or(word, |(_, value)| value).trim());
+        let values = values.filter(|value| !value.starts_with(':'));
+        values.flat_map(|value| value.split(':').chain([value])).map(Path::new).filter(|path| path.is_absolute())
     }
 }
 
@@ -63,6 +83,7 @@ pub struct Engine {
     pub(super) runtime: Runtime,
     host: String,
     root_here: OnceLock<Option<PathBuf>>,
+    is_here: OnceLock<bool>,
 }
 
 impl fmt::Debug for Engine {
@@ -100,7 +121,7 @@ impl Engine {
             }
         };
         let docker = docker.map_err(|error| unreachable(error.to_string()))?;
-        let engine = Self { docker, runtime, host, root_here: OnceLock::new() };
+        let engine = Self { docker, runtime, host, root_here: OnceLock::new(), is_here: OnceLock::new() };
         engine
             .runtime
             .block_on(engine.docker.version())
@@ -114,21 +135,21 @@ impl Engine {
         &self.host
     }
 
-    /// Whether the engine runs on this host, so that paths that it tells of are paths here.
+    /// Whether the engine runs on this host, so that paths that it tells of are paths here. One of another host may have its name, and a
+    /// copy of its disk: it is asked for a volume, which has to be found here. One that has no socket is not believed.
     #[must_use]
     pub fn is_on_this_host(&self) -> bool {
-        self.root_here().is_some()
+        let is_here = || self.host.starts_with("unix://") && self.root_here().is_some() && shows_up_here(self);
+        *self.is_here.get_or_init(is_here)
     }
 
-    /// The directory with everything that it keeps, where it runs on this host.
+    /// The directory with everything that it keeps, where it says that its host has the name of this one, whatever its address is.
     #[must_use]
     pub fn root_here(&self) -> Option<&Path> {
         let find = || {
-            self.host.strip_prefix("unix://")?;
             let info = self.block("describe itself", self.docker.info()).ok()?;
-            let here = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
             let root = info.docker_root_dir.filter(|root| !root.is_empty()).map(PathBuf::from)?;
-            (info.name.as_deref() == Some(here.trim()) && root.is_dir()).then_some(root)
+            (info.name.as_deref() == Some(hostname().as_str()) && root.is_dir()).then_some(root)
         };
         self.root_here.get_or_init(find).as_deref()
     }

@@ -15,7 +15,7 @@ const VOLUMES: &str = "volumes";
 const TRANSIENT: [&str; 3] = ["/proc", "/sys", "/run/docker"];
 
 /// The directories and files that containers may write to, those that do not run too: what they mount of the host, what the host
-/// has mounted below that, which `:ro` may leave writable, all volumes, and the directories that volumes are. `root` is
+/// has mounted below that, which `:ro` may leave writable, all volumes, and whatever the options of volumes name. `root` is
 /// where the engine keeps its data.
 pub(super) fn writable_places(containers: &[Container], volumes: &[Volume], root: &Path) -> Vec<PathBuf> {
     let (writable, read_only): (Vec<_>, Vec<_>) =
@@ -24,12 +24,20 @@ pub(super) fn writable_places(containers: &[Container], volumes: &[Volume], root
         |place: &PathBuf| !place.starts_with(root) && TRANSIENT.iter().all(|path| !place.starts_with(path));
     let read_only: BTreeSet<&PathBuf> = read_only.iter().map(|bind| &bind.source).collect();
     let below = read_only.into_iter().flat_map(|source| mounts_below(source).unwrap_or_default()).filter(is_lasting);
-    let bound = volumes.iter().filter_map(Volume::bound_directory).map(Path::to_owned);
+    let named = volumes.iter().flat_map(Volume::named_places).map(Path::to_owned);
+    // An engine that the system has started is in the root.
+    let relative = volumes.iter().filter_map(Volume::relative_directory).map(|path| Path::new("/").join(path));
     let standing = volumes.iter().map(|volume| PathBuf::from(&volume.mountpoint));
     let volumes = root.join(VOLUMES);
     let elsewhere = standing.filter(|place| !place.starts_with(&volumes));
-    let places: BTreeSet<PathBuf> =
-        writable.iter().map(|bind| bind.source.clone()).chain(below).chain(bound).chain(elsewhere).collect();
+    let places: BTreeSet<PathBuf> = writable
+        .iter()
+        .map(|bind| bind.source.clone())
+        .chain(below)
+        .chain(named)
+        .chain(relative)
+        .chain(elsewhere)
+        .collect();
     // Who may write to everything is root on the host anyway.
     let places = places.into_iter().filter(|place| place.is_absolute() && *place != Path::new("/"));
     places.chain([volumes.clone()]).collect()
@@ -115,11 +123,14 @@ mod tests {
             volume("plain", &[]),
             volume("bound", &[("type", "none"), ("o", "ro, rbind"), ("device", "/srv/bound")]),
             volume("share", &[("type", "nfs"), ("o", "addr=bind"), ("device", ":/export")]),
+            volume("layers", &[("type", "overlay"), ("o", "lowerdir=/srv/one:/srv/two,upperdir=/srv/upper")]),
+            volume("relative", &[("type", "none"), ("o", "bind"), ("device", "srv/relative")]),
             Volume { mountpoint: "/plugins/v".to_owned(), driver: "other".to_owned(), ..volume("other", &[]) },
         ];
         let found = writable_places(&containers, &volumes, Path::new("/e"));
-        let wanted = ["/plugins/v", "/srv/bound", "/srv/data", "/srv/file.toml", "/e/volumes"];
-        assert_eq!(found, wanted.map(PathBuf::from));
+        let layers = ["/srv/one", "/srv/one:/srv/two", "/srv/relative", "/srv/two", "/srv/upper", "/e/volumes"];
+        let wanted = ["/plugins/v", "/srv/bound", "/srv/data", "/srv/file.toml"].into_iter().chain(layers);
+        assert_eq!(found, wanted.map(PathBuf::from).collect::<Vec<_>>());
         // What is mounted below a directory that is only read may be written to.
         let found = writable_places(&[container(&[("bind", "/", false)])], &[], Path::new("/e"));
         assert!(found.contains(&PathBuf::from("/dev")) && !found.contains(&PathBuf::from("/proc")), "{found:?}");

@@ -242,7 +242,15 @@ impl Place {
             return Ok(Self::Engine("its driver is not 'local'"));
         }
         if !engine.is_on_this_host() {
-            return Ok(Self::Engine("the engine runs on another host"));
+            return Ok(Self::Engine("the engine runs on another host, or has not shown that it runs on this one"));
+        }
+        let unreadable = |why: String| Error::Unreadable { volume: volume.name.clone(), why };
+        if let Some(directory) = volume.relative_directory() {
+            let why = "is relative, and only the engine knows to which directory: make the volume with an absolute one";
+            return Err(unreadable(format!("its device {} {why}", directory.display())));
+        }
+        for path in volume.named_places() {
+            usage.trust.check_way(path).map_err(|refusal| unreadable(refusal.to_string()))?;
         }
         let bound = volume.bound_directory();
         let root = bound.unwrap_or(Path::new(&volume.mountpoint));
@@ -258,7 +266,7 @@ impl Place {
             Err(Refusal::Io { .. }) if bound.is_none() => {
                 return Ok(Self::Engine("its directory is not to be found on this host"));
             }
-            Err(refusal) => return Err(Error::Unreadable { volume: volume.name.clone(), why: refusal.to_string() }),
+            Err(refusal) => return Err(unreadable(refusal.to_string())),
         };
         if !is_root {
             return Ok(Self::Engine(FOR_ROOT_ONLY));

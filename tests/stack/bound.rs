@@ -184,3 +184,49 @@ fn who_writes_to_a_volume_by_another_mount_is_held_for_it() {
     assert_ne!(started(), before, "it was stopped meanwhile");
     stack.assert_runs(&["its", "by_volume", "by_bind"]);
 }
+
+/// What a volume names in another option than a bind's, as the upper layer of an overlay, was not known to be a container's.
+#[test]
+fn a_link_in_a_layer_of_an_overlay_is_not_followed() {
+    let stack = Stack::bare();
+    for directory in ["data/uploads", "low", "work", "secret"] {
+        fs::create_dir_all(stack.path(directory)).expect("ours");
+    }
+    fs::write(stack.path("data/uploads/file"), "hi").expect("ours");
+    fs::write(stack.path("secret/key"), "a secret").expect("ours");
+    let project = format!("[docker]\nproject = \"{}\"\n", stack.project);
+    stack.configure(&format!("{project}[directories]\nuploads = \"data/uploads\"\n[volumes.layers]\nskip = true\n"));
+    let path = |name: &str| stack.path(name).display().to_string();
+    let layers = format!("o=lowerdir={},upperdir={},workdir={}", path("low"), path("data"), path("work"));
+    stack.create_volume("layers", &["--opt", "type=overlay", "--opt", "device=overlay", "--opt", &layers]);
+    stack.create();
+    fs::rename(stack.path("data/uploads"), stack.path("data/moved")).expect("ours");
+    symlink(stack.path("secret"), stack.path("data/uploads")).expect("ours");
+    let refused = stack.larder(&["create", "--components", "uploads"]);
+    assert!(refused.code != 0 && refused.all().contains("lies where a container may write"), "{}", refused.all());
+    // And the engine mounts whatever a link in the place of a layer leads to.
+    stack.configure(&project);
+    fs::rename(stack.path("low"), stack.path("data/low")).expect("ours");
+    symlink(stack.path("secret"), stack.path("data/link")).expect("ours");
+    let layers = format!("o=lowerdir={},upperdir={},workdir={}", path("data/link"), path("data"), path("work"));
+    stack.create_volume("linked", &["--opt", "type=overlay", "--opt", "device=overlay", "--opt", &layers]);
+    let saved = stack.larder(&["create", "--json"]).exits(3).json();
+    let linked = component(&saved, "docker_volume_linked");
+    assert!(linked["errors"].to_string().contains("lies where a container may write"), "{saved}");
+    let layers = component(&saved, "docker_volume_layers");
+    assert!(!layers["errors"].to_string().contains("lies where a container may write"), "{saved}");
+}
+
+/// A path that only the engine knows the meaning of was taken from the directory that Larder was called in.
+#[test]
+fn a_volume_at_a_relative_path_is_not_guessed() {
+    let stack = Stack::bare();
+    stack.configure(&format!("[docker]\nproject = \"{}\"\n", stack.project));
+    fs::create_dir(stack.path("data")).expect("ours");
+    fs::write(stack.path("data/file"), "x").expect("ours");
+    stack.create_volume("relative", &["--opt", "type=none", "--opt", "o=bind", "--opt", "device=data"]);
+    let mut command = stack.command(&["create", "--json"]);
+    let saved = run(command.current_dir(stack.path(""))).exits(3).json();
+    let errors = component(&saved, "docker_volume_relative")["errors"].to_string();
+    assert!(errors.contains("its device data is relative"), "{saved}");
+}

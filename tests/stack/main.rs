@@ -6,6 +6,7 @@
 mod bound;
 mod databases;
 mod drills;
+mod elsewhere;
 mod engine_gone;
 mod failures;
 mod forged;
