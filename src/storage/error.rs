@@ -73,6 +73,12 @@ impl Error {
         }
     }
 
+    /// Whether this user may not do that.
+    #[must_use]
+    pub fn is_forbidden(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied)
+    }
+
     /// Whether the object is not there.
     #[must_use]
     pub const fn is_missing(&self) -> bool {

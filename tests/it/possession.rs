@@ -75,12 +75,15 @@ fn a_directory_is_given_to_nobody_with_what_the_snapshot_does_not_have() {
     system.ok(&["create"]);
     fs::rename(system.path("models/d"), system.path("models/other")).expect("he may");
     fs::rename(system.path("models/private"), system.path("models/d")).expect("he may");
-    let run = system.run(&["restore", "latest", "--force", "--no-snapshot", "--keep-extra"]);
-    run.ended(PARTIAL).says("models/d").says("others would get at it");
+    for further in ["--dry-run", "--no-snapshot"] {
+        let run = system.run(&["restore", "latest", "--force", "--keep-extra", further]);
+        run.ended(PARTIAL).says("models/d").says("others would get at it");
+    }
     let metadata = fs::metadata(system.path("models/d")).expect("there");
     assert_eq!((metadata.uid(), metadata.mode() & 0o777), (0, 0o700));
     assert_eq!(system.read("models/d/secret"), b"a secret");
     // Without it, it gets the owner and mode that it had.
+    system.ok(&["restore", "latest", "--dry-run"]);
     system.ok(&["restore", "latest", "--force", "--no-snapshot"]);
     let metadata = fs::metadata(system.path("models/d")).expect("there");
     assert_eq!((metadata.uid(), metadata.mode() & 0o777), (STRANGER, 0o755));
@@ -163,6 +166,9 @@ fn what_root_adds_to_the_repository_of_somebody_else_is_his() {
         own(&system, path);
     }
     as_stranger(&system, &["create"]).ended(0);
+    chown(system.path("backups/config"), Some(0), Some(0)).expect("root");
+    as_stranger(&system, &["list"]).ended(1).says("Permission denied").says("give him what others have put there");
+    own(&system, "backups/config");
     system.write("models/new", "x");
     own(&system, "models/new");
     let mut command = system.command(&["create"]);
@@ -214,8 +220,10 @@ fn a_directory_is_opened_to_nobody_while_anything_below_is_not_of_the_snapshot()
     system.ok(&["create"]);
     fs::rename(system.path("models/d"), system.path("models/other")).expect("he may");
     fs::rename(system.path("models/private"), system.path("models/d")).expect("he may");
-    let run = system.run(&["restore", "latest", "--force", "--no-snapshot", "--keep-extra"]);
-    run.ended(PARTIAL).says("models/d").says("others would get at it");
+    for further in ["--dry-run", "--no-snapshot"] {
+        let run = system.run(&["restore", "latest", "--force", "--keep-extra", further]);
+        run.ended(PARTIAL).says("models/d").says("others would get at it");
+    }
     let (_, uid, mode) = identity(&system.path("models/d"));
     assert_eq!((uid, mode), (0, 0o700));
     assert_eq!(system.read("models/d/sub/secret"), b"a secret");

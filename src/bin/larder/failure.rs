@@ -163,6 +163,16 @@ fn classify_repo(error: &repo::Error) -> (Exit, Option<&'static str>) {
         | repo::Error::Pack(larder::pack::Error::Storage(storage::Error::Full { .. })) => {
             (Exit::Failed, Some("make room and run the command again: what was stored so far is used"))
         }
+        repo::Error::Storage(error) | repo::Error::Pack(larder::pack::Error::Storage(error))
+            if error.is_forbidden() =>
+        {
+            (
+                Exit::Failed,
+                Some(
+                    "run it as the owner of the repository, or with sudo; or give him what others have put there: `chown -R`",
+                ),
+            )
+        }
         error if error.is_damage() => (
             Exit::Damage,
             Some("`larder verify --read-data` shows all that is damaged, `larder repair` mends what can be mended"),

@@ -11,7 +11,7 @@ use rustix::process::geteuid;
 use super::ComponentRestore;
 use super::finish::Waiting;
 use super::left_out::is_unfinished;
-use super::tree::{TreeRestore, missing_target, note_not_set};
+use super::tree::{TreeRestore, fail, missing_target, note_not_set};
 use crate::model::{Node, show_path};
 use crate::pipeline::Error;
 use crate::rooted::{Status, join};
@@ -58,6 +58,14 @@ fn is_root() -> bool {
     geteuid().is_root()
 }
 
+fn exposed(shown: &str, left: &[u8], Node { uid, gid, mode, .. }: &Node) -> String {
+    let left = show_path(left);
+    format!(
+        "{shown} holds what the snapshot does not have there ({left}), and others would get at it: it does not get its owner {uid}:{gid} \
+         and its mode {mode:o}, which `chown` and `chmod` give it if they may"
+    )
+}
+
 impl TreeRestore<'_> {
     /// Whether backups leave out everything in the current directory.
     pub(super) fn is_below_left_out(&self) -> bool {
@@ -95,7 +103,15 @@ impl TreeRestore<'_> {
             self.check_replace(path, existing)?;
             result.written += 1;
         }
-        if !self.options.dry_run {
+        if self.options.dry_run {
+            let found = match &mut self.beneath {
+                Some(beneath) if at_root => beneath.look(path)?,
+                _ => existing.cloned(),
+            };
+            if is_root() && stands && found.is_some_and(|found| found.would_open_to(&node)) {
+                exposure = Exposure::Opened;
+            }
+        } else {
             result.touched = true;
             let beneath = self.beneath()?;
             let directory = if stands {
@@ -135,15 +151,37 @@ impl TreeRestore<'_> {
         let Some(open) = self.open.pop() else { return };
         let path = self.target_path(walk_path, name);
         if self.options.dry_run {
-            for name in open.extra {
-                let path = join(&path, &name);
-                let existing = self.look(&path).ok().flatten();
-                result.removed += u64::from(!self.is_left_out(&path, existing.as_ref()));
-            }
+            self.leave_unchanged(&path, open, result);
         } else {
             self.waiting_bytes += path.len();
             self.waiting.push(Waiting::Directory { path, open: Box::new(open) });
         }
+    }
+
+    /// Says what would be removed, and whether the directory could get its owner and mode.
+    fn leave_unchanged(&mut self, path: &[u8], open: OpenDirectory, result: &mut ComponentRestore) {
+        for name in open.extra {
+            let path = join(path, &name);
+            let existing = self.look(&path).ok().flatten();
+            let is_removed = open.removes && !self.is_left_out(&path, existing.as_ref());
+            result.removed += u64::from(is_removed);
+            if !is_removed && !existing.is_some_and(|left| is_unfinished(&path, left.status())) {
+                self.left.push(path);
+            }
+        }
+        if open.exposure == Exposure::Opened
+            && let (Some(left), Some(beneath)) = (self.left_below(path), &self.beneath)
+        {
+            fail(result, path, &exposed(&beneath.show(path), left, &open.node));
+        }
+    }
+
+    /// Something in a directory, or below it, that the snapshot does not have there.
+    fn left_below(&self, path: &[u8]) -> Option<&[u8]> {
+        let is_below = |left: &&Vec<u8>| {
+            path.is_empty() || left.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
+        };
+        self.left.iter().find(is_below).map(Vec::as_slice)
     }
 
     pub(super) fn finish_directory(
@@ -170,17 +208,11 @@ impl TreeRestore<'_> {
             }
         }
         self.left.extend(left);
-        let is_below = |left: &Vec<u8>| {
-            path.is_empty() || left.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
-        };
+        let shown = beneath.show(path);
         if exposure == Exposure::Opened
-            && let Some(left) = self.left.iter().find(|left| is_below(left))
+            && let Some(left) = self.left_below(path)
         {
-            let (shown, left, Node { uid, gid, mode, .. }) = (beneath.show(path), show_path(left), node);
-            return Err(Error::Refused(format!(
-                "{shown} holds what the snapshot does not have there ({left}), and others would get at it: it did not get its owner \
-                 {uid}:{gid} and its mode {mode:o}, which `chown` and `chmod` give it if they may"
-            )));
+            return Err(Error::Refused(exposed(&shown, left, &node)));
         }
         let failures = attributes.apply(&directory, &node);
         note_not_set(result, path, failures);
