@@ -9,6 +9,8 @@ pub const SECRET: &str = "<secret>";
 
 /// Parts of names whose values are secrets.
 const SECRET_NAMES: [&str; 4] = ["pass", "secret", "token", "key"];
+/// Whole names of that kind.
+const WHOLE_SECRET_NAMES: [&str; 3] = ["pwd", "pw", "auth"];
 /// Ends of names whose values say where a secret lies.
 const PLACE_NAMES: [&str; 3] = ["file", "path", "ring"];
 /// Names of users, to whom a mount of CIFS lets the password be added.
@@ -89,7 +91,7 @@ fn is_secret(name: &str, value: &str) -> bool {
     if value.is_empty() || PLACE_NAMES.iter().any(|end| name.ends_with(end)) {
         return false;
     }
-    let is_named = SECRET_NAMES.iter().any(|part| name.contains(part)) || name == "pwd";
+    let is_named = SECRET_NAMES.iter().any(|part| name.contains(part)) || WHOLE_SECRET_NAMES.contains(&name.as_str());
     // Mostly they name a file.
     is_named || (name.contains("cred") && !value.starts_with('/'))
 }
@@ -119,6 +121,7 @@ mod tests {
             ("device", ":/export,a", ":/export,a"),
             ("endpoint", "https://u:p@host:1/x", "https://u:<secret>@host:1/x"),
             ("Password", "p", "<secret>"),
+            ("o", "pw=p,auth=q,author=a", "pw=<secret>,auth=<secret>,author=a"),
             ("s3_secretAccessKey", "p", "<secret>"),
             ("credentials", "{\"a\":1}", "<secret>"),
             ("sshcmd", "u@host:/path", "u@host:/path"),
