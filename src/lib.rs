@@ -53,6 +53,7 @@ pub mod id;
 pub mod limits;
 pub mod progress;
 pub mod rooted;
+pub mod runtime;
 pub mod temporary;
 
 pub mod storage;

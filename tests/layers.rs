@@ -8,7 +8,7 @@ use std::path::Path;
 
 /// The modules of the library, floor by floor. A module uses only its own floor and those below it.
 const FLOORS: &[&[&str]] = &[
-    &["clock", "fields", "id", "limits", "progress", "rooted", "temporary"],
+    &["clock", "fields", "id", "limits", "progress", "rooted", "runtime", "temporary"],
     &["storage"],
     &["chunk", "parity"],
     &["pack"],
@@ -42,7 +42,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("postgres_protocol", &["src/sink/postgres/loader_role.rs"]),
     ("reed_solomon_simd", &["src/parity/code.rs"]),
     ("tar", &["src/sink/archive.rs"]),
-    ("tokio", &["src/docker/"]),
+    ("tokio", &["src/docker/", "src/runtime.rs"]),
     ("tokio_tar", &["src/docker/archive.rs"]),
     ("walkdir", &["src/source/dir.rs"]),
     ("zstd", &["src/pack/block.rs", "src/pack/delta.rs"]),

@@ -339,13 +339,8 @@ mod tests {
 
     use super::*;
 
-    fn runtime() -> tokio::runtime::Runtime {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_time().build();
-        runtime.expect("a runtime")
-    }
-
     fn with_archive<T>(bytes: &[u8], work: impl FnOnce(&mut Archive<'_>) -> T) -> T {
-        let (runtime, (sender, parts)) = (runtime(), channel(4));
+        let (runtime, (sender, parts)) = (crate::runtime::handle().expect("a runtime"), channel(4));
         let bytes = Bytes::copy_from_slice(bytes);
         runtime.spawn(async move {
             for part in bytes.chunks(1000) {
@@ -354,16 +349,15 @@ mod tests {
                 }
             }
         });
-        work(&mut Archive::new(runtime.handle().clone(), parts, "test", &|| false))
+        work(&mut Archive::new(runtime.clone(), parts, "test", &|| false))
     }
 
     #[test]
     fn an_archive_that_does_not_arrive_can_be_given_up() {
-        let (runtime, (_sender, parts)) = (runtime(), channel(4));
+        let (runtime, (_sender, parts)) = (crate::runtime::handle().expect("a runtime"), channel(4));
         let asked = std::cell::Cell::new(0);
         let stop = || asked.replace(asked.get() + 1) > 0;
-        let error =
-            Archive::new(runtime.handle().clone(), parts, "test", &stop).next_entry().expect_err("nothing came");
+        let error = Archive::new(runtime.clone(), parts, "test", &stop).next_entry().expect_err("nothing came");
         assert!(error.to_string().contains("interrupted"), "{error}");
     }
 

@@ -13,7 +13,7 @@ use bollard::query_parameters::{
     StopContainerOptions,
 };
 use bollard::{API_DEFAULT_VERSION, Docker};
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Handle;
 
 use super::labels::ImageLabels;
 use super::owner::{container_owner, hostname};
@@ -21,6 +21,7 @@ use super::places::reached;
 use super::throwaway::shows_up_here;
 use super::{Container, Error};
 use crate::model::message_without_secrets;
+use crate::runtime;
 
 /// The driver that keeps volumes on the engine's host.
 pub(crate) const LOCAL_DRIVER: &str = "local";
@@ -80,7 +81,7 @@ impl Volume {
 /// A connection to an engine.
 pub struct Engine {
     pub(super) docker: Docker,
-    pub(super) runtime: Runtime,
+    pub(super) runtime: Handle,
     host: String,
     root_here: OnceLock<Option<PathBuf>>,
     is_here: OnceLock<bool>,
@@ -100,8 +101,7 @@ impl Engine {
     pub fn connect(host: Option<&str>) -> Result<Self, Error> {
         let host = host.unwrap_or(DEFAULT_HOST).to_owned();
         let unreachable = |why: String| Error::Unreachable { host: host.clone(), why };
-        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build();
-        let runtime = runtime.map_err(|error| unreachable(error.to_string()))?;
+        let runtime = runtime::handle().map_err(|error| unreachable(error.to_string()))?;
         let secs = TIMEOUT.as_secs();
         if let (false, Some((_, place))) = (host.starts_with("unix:"), host.rsplit_once('@')) {
             let why = "an engine takes no login; an SSH tunnel can bring a remote socket here";

@@ -91,7 +91,7 @@ impl Helper {
             let frames = frames.map_err(|error| failed(&download, &error));
             forward(Box::pin(frames), sender, SILENCE_MAX, &download).await;
         });
-        Archive::new(self.engine.runtime.handle().clone(), receiver, &action, stop)
+        Archive::new(self.engine.runtime.clone(), receiver, &action, stop)
     }
 
     /// Whether something is at a path of the volume.
@@ -114,7 +114,7 @@ impl Helper {
     pub fn upload(&self) -> Upload {
         let (docker, id) = (self.engine.patient(), self.id.clone());
         let action = format!("unpack into the volume {}", self.volume);
-        Upload::new(self.engine.runtime.handle().clone(), &action, move |parts| async move {
+        Upload::new(self.engine.runtime.clone(), &action, move |parts| async move {
             let parts =
                 futures_util::stream::unfold(
                     parts,
@@ -204,7 +204,7 @@ mod tests {
 
     #[test]
     fn an_archive_that_stops_arriving_is_an_error() {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+        let runtime = crate::runtime::handle().expect("a runtime");
         let first = futures_util::stream::iter([Ok(Bytes::from_static(b"first"))]);
         let frames = futures_util::StreamExt::chain(first, futures_util::stream::pending());
         let (sender, mut parts) = tokio::sync::mpsc::channel(PARTS_IN_FLIGHT);
