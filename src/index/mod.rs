@@ -314,6 +314,11 @@ impl Index {
         self.hits(base.as_bytes()).filter(move |(_, location)| is_below(location.block_key()))
     }
 
+    /// Every place, those too that are not to be used, of every chunk that a base may be, whatever the depth.
+    pub fn all_base_locations<'a>(&'a self, base: &'a BaseId) -> impl Iterator<Item = (ChunkId, Location)> + 'a {
+        self.all_hits(base.as_bytes())
+    }
+
     fn is_sound(&self, location: &Location) -> bool {
         let block = location.block_key();
         (self.broken.is_empty() || self.place(block).is_some_and(|place| !self.broken.contains(&place.pack)))

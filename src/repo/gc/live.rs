@@ -100,6 +100,12 @@ impl Live {
         self.index.chunks_of(&self.several).filter(|(_, location)| self.chunks.contains(location))
     }
 
+    /// The chunks in use that a block may take for this one, when it is a base, and where they are.
+    pub(super) fn places_like(&self, id: ChunkId) -> Vec<(ChunkId, Location)> {
+        let found: Vec<_> = self.index.all_base_locations(&id.into()).collect();
+        found.into_iter().filter(|(_, location)| self.chunks.contains(location)).collect()
+    }
+
     /// Where the chunk is in use, if it is.
     pub(super) fn place_of(&self, id: &ChunkId) -> Option<Location> {
         self.index.shallowest(id).filter(|location| self.chunks.contains(location))
@@ -203,8 +209,9 @@ impl Live {
         let (place, bases) = self.index.block(block)?;
         let mut lost = None;
         for base in &bases {
-            if let Some((id, location)) = self.index.shallowest_base(base, place.depth) {
-                self.add(&location, |index| index.all_locations(&id).take(2).count());
+            if let Some((_, location)) = self.index.shallowest_base(base, place.depth) {
+                // A base has no more than the beginning of an id, and others may begin so too.
+                self.add(&location, |index| index.all_base_locations(base).take(2).count());
             } else {
                 let what = "a chunk that it is encoded against is nowhere";
                 let (pack, offset) = (place.pack, place.payload_offset);

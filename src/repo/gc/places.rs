@@ -78,7 +78,7 @@ impl Collection {
         let Live { index, .. } = &self.live;
         let mut places = Places { check: None, repository, index, waiting: Vec::new(), untrue: HashMap::new() };
         for (id, location) in self.live.several() {
-            if self.frees_another(&id, location) {
+            if self.frees_another(id, location) {
                 places.add(id, location, progress)?;
             }
         }
@@ -91,8 +91,8 @@ impl Collection {
                 Err(error) => return Err(error.into()),
             };
             for chunk in directory.blocks.iter().flat_map(|block| &block.chunks) {
-                if let Some(location) = self.live.place_of(&chunk.id) {
-                    places.add(chunk.id, location, progress)?;
+                for (id, location) in self.live.places_like(chunk.id) {
+                    places.add(id, location, progress)?;
                 }
             }
         }
@@ -100,11 +100,11 @@ impl Collection {
         Ok(places.untrue)
     }
 
-    /// Whether the chunk would no more be at another place than this one.
-    fn frees_another(&self, id: &ChunkId, location: Location) -> bool {
-        let index = &self.live.index;
-        let mut others = index.all_locations(id).filter(|other| *other != location);
-        others.any(|other| {
+    /// Whether the chunk, or another one that blocks may take for the same base, would no more be at another place than this one.
+    fn frees_another(&self, id: ChunkId, location: Location) -> bool {
+        let (index, base) = (&self.live.index, BaseId::from(id));
+        let mut others = index.all_base_locations(&base).filter(|(_, other)| *other != location);
+        others.any(|(_, other)| {
             let pack = index.place(other.block_key()).map(|place| place.pack);
             let goes = pack.is_some_and(|pack| self.fates.get(&pack) != Some(&Fate::Keep));
             goes && !is_same(index, location, other)
