@@ -43,6 +43,15 @@ pub struct Place<'a> {
     pub path: &'a Path,
 }
 
+/// An entry by itself: nobody can put another one in its place.
+#[derive(Debug, Clone, Copy)]
+pub struct Found<'a> {
+    /// A descriptor of it, which need not be open for reading.
+    pub entry: BorrowedFd<'a>,
+    /// The whole path, for messages.
+    pub path: &'a Path,
+}
+
 /// A directory around the last path that was asked for.
 #[derive(Debug)]
 struct Level {
@@ -238,6 +247,14 @@ pub fn open_directory(around: impl AsFd, name: &[u8]) -> Result<OwnedFd> {
     openat2(around, name, flags, Mode::empty(), within())
 }
 
+/// A descriptor of what stands under a name, which is neither followed nor opened for it, and is on the same mount.
+///
+/// # Errors
+/// Those of the operating system.
+pub fn find(around: impl AsFd, name: &[u8]) -> Result<OwnedFd> {
+    openat2(around, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty(), within())
+}
+
 /// Opens what stands at a path below a directory, through no link; mounts are entered.
 ///
 /// # Errors
@@ -253,8 +270,7 @@ pub fn open_beneath(around: impl AsFd, path: &[u8], flags: OFlags) -> Result<Own
 /// Those of the operating system; `InvalidInput` when it is not a regular file.
 pub fn open_file(around: BorrowedFd<'_>, name: &[u8], flags: OFlags) -> io::Result<(File, Status)> {
     // A device does something when it is merely opened, so it is looked at before.
-    let path = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let found = openat2(around, name, path, Mode::empty(), within())?;
+    let found = find(around, name)?;
     let status = Status::of(&found)?;
     if !status.is_file() {
         return Err(not_regular());

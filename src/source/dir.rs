@@ -21,9 +21,10 @@ use walkdir::{DirEntry, WalkDir};
 use super::exclude::is_tagged_cache;
 use super::{Error, Excludes, Owners, Stop, UNFINISHED_PREFIX, Visitor};
 use crate::limits::{NAME_BYTES_MAX, PATH_BYTES_MAX, TREE_DEPTH_MAX};
-use crate::model::{Node, NodeKind, show_path};
+use crate::model::show_path;
 use crate::rooted::{
-    self, Guarded, Place, Refusal, RootedDir, Status, Trust, explain, is_local_mount, is_mount_point, mounts_below,
+    self, Found, Guarded, Place, Refusal, RootedDir, Status, Trust, explain, is_local_mount, is_mount_point,
+    mounts_below,
 };
 
 /// What an empty file system has.
@@ -227,11 +228,11 @@ impl DirSource {
         }
         let status = Status::of(&root).map_err(|errno| failed(errno.into()))?;
         let owners = Owners::of_system();
-        let place = Place { directory: root.as_fd(), name: b".", path: &self.root };
-        let node = owners.node(name.as_bytes(), &place, &status).map_err(failed)?;
+        let found = Found { entry: root.as_fd(), path: &self.root };
+        let node = owners.node(name.as_bytes(), &status).map_err(failed)?;
         let names = sorted_names(&root).map_err(|errno| failed(errno.into()))?;
         self.problems.iter().cloned().chain(self.confusion()).for_each(|problem| visitor.error(problem));
-        visitor.enter(node, Some(&place))?;
+        visitor.enter(node, Some(&found))?;
         let path = self.root.as_os_str().as_bytes().to_vec();
         let root_len = if path.ends_with(b"/") { path.len() } else { path.len() + 1 };
         let levels = vec![Level { names, len: path.len() }];
@@ -304,23 +305,22 @@ impl Walk<'_> {
             }
             Err(errno) => return self.failed(name, &explain(errno)),
         };
-        let node = match self.owners.node(name, &place, &status) {
-            Ok(node) => node,
-            Err(error) => return self.failed(name, &error),
-        };
         // A directory of that name may be anybody's.
-        if name.starts_with(UNFINISHED_PREFIX) && !node.is_directory() {
+        if name.starts_with(UNFINISHED_PREFIX) && !status.is_directory() {
             self.visitor.note(format!("left out {}: a restore has left it unfinished", self.show()));
             return Ok(());
         }
-        if node.is_directory() && self.source.forbidden.has(status.identity()) {
+        if status.is_directory() && self.source.forbidden.has(status.identity()) {
             self.visitor.note(format!("left out {}: it is the repository", self.show()));
             return Ok(());
         }
         if self.tree.is_mount(&status) {
-            if node.is_directory() {
+            if status.is_directory() {
                 // Its attributes are those of what is mounted.
-                self.visitor.enter(node, None)?;
+                match self.owners.node(name, &status) {
+                    Ok(node) => self.visitor.enter(node, None)?,
+                    Err(error) => return self.failed(name, &error),
+                }
                 self.visitor.leave()?;
             }
             let shown = show_path(&self.path);
@@ -330,14 +330,37 @@ impl Walk<'_> {
             }
             return Ok(());
         }
-        match node.kind {
-            NodeKind::Directory { .. } => self.directory(node, &around, name),
-            NodeKind::File { .. } => self.visitor.file(node, &place),
-            _ => self.visitor.special(node, Some(&place)),
+        match status.file_type() {
+            FileType::Directory => self.directory(name, &status),
+            FileType::RegularFile => match self.owners.node(name, &status) {
+                Ok(node) => self.visitor.file(node, &place),
+                Err(error) => self.failed(name, &error),
+            },
+            _ => self.special(name, &around),
         }
     }
 
-    fn directory(&mut self, node: Node, around: &OwnedFd, name: &[u8]) -> Result<(), Stop> {
+    /// Shows an entry that is neither file nor directory, all that is said of it being of one and the same.
+    fn special(&mut self, name: &[u8], around: &OwnedFd) -> Result<(), Stop> {
+        let found = match rooted::find(around, name) {
+            Ok(found) => found,
+            Err(errno) => return self.failed(name, &explain(errno)),
+        };
+        let found = Found { entry: found.as_fd(), path: Path::new(OsStr::from_bytes(&self.path)) };
+        let node = Status::of(found.entry).map_err(explain).and_then(|status| {
+            if status.is_directory() || status.is_file() {
+                return Err(explain(Errno::STALE));
+            }
+            self.owners.node_of(name, &found, &status)
+        });
+        match node {
+            Ok(node) => self.visitor.special(node, Some(&found)),
+            Err(error) => self.failed(name, &error),
+        }
+    }
+
+    /// Goes into a directory. What is said of it is of the one whose entries follow, whatever stands there by then.
+    fn directory(&mut self, name: &[u8], status: &Status) -> Result<(), Stop> {
         if self.levels.len() >= TREE_DEPTH_MAX || self.path.len() > PATH_BYTES_MAX - 2 * NAME_BYTES_MAX {
             // A reader goes no deeper. A message with all of such a path would be of no use.
             let end = self.path.len().saturating_sub(NAME_BYTES_MAX);
@@ -346,33 +369,51 @@ impl Walk<'_> {
             self.visitor.error(format!("…{shown} is not saved: it lies {what}"));
             return Ok(());
         }
-        let mut level = Level { names: Vec::new().into_iter(), len: self.path.len() };
-        let path = self.path.get(self.root_len..).unwrap_or_default();
-        let names = self.tree.directory(path).and_then(|directory| {
-            let is_cache = !self.source.with_caches && is_tagged_cache(directory.as_fd());
-            let names = if is_cache { None } else { Some(sorted_names(&directory)?) };
-            Ok((names, Status::of(&directory)?))
-        });
-        if matches!(names, Err(Errno::NOENT)) {
-            return self.failed(name, &explain(Errno::NOENT));
-        }
-        let place = Place { directory: around.as_fd(), name, path: Path::new(OsStr::from_bytes(&self.path)) };
-        self.visitor.enter(node, Some(&place))?;
-        match names {
-            Ok((names, status)) => {
-                if !self.is_first_time(&status) {
-                    let text = "was read before by another name: it was moved meanwhile, and others may be missing";
-                    self.visitor.error(format!("the directory {} {text}", self.show()));
-                }
-                match names {
-                    Some(names) => level.names = names,
-                    None => self.visitor.note(format!("left out what is in {}: it has a CACHEDIR.TAG", self.show())),
-                }
+        let relative = self.path.get(self.root_len..).unwrap_or_default();
+        let opened = self.tree.directory(relative).and_then(|opened| Ok((Status::of(&opened)?, opened)));
+        let (status, opened) = match opened {
+            Ok((status, opened)) => (status, Some(opened)),
+            Err(Errno::NOENT) => return self.failed(name, &explain(Errno::NOENT)),
+            Err(errno) => {
+                self.failed(name, &explain(errno))?;
+                (*status, None)
             }
-            Err(errno) => self.failed(name, &explain(errno))?,
+        };
+        if self.source.forbidden.has(status.identity()) {
+            return self.failed(name, &explain(Errno::STALE));
+        }
+        let node = match self.owners.node(name, &status) {
+            Ok(node) => node,
+            Err(error) => return self.failed(name, &error),
+        };
+        let mut level = Level { names: Vec::new().into_iter(), len: self.path.len() };
+        if let Some(opened) = opened {
+            // Further down the way is opened anew, and has to lead through the same.
+            self.tree.pin(self.path.get(self.root_len..).unwrap_or_default(), status.identity());
+            let found = Found { entry: opened.as_fd(), path: Path::new(OsStr::from_bytes(&self.path)) };
+            self.visitor.enter(node, Some(&found))?;
+            level.names = self.names_of(name, &opened)?;
+            if !self.is_first_time(&status) {
+                let text = "was read before by another name: it was moved meanwhile, and others may be missing";
+                self.visitor.error(format!("the directory {} {text}", self.show()));
+            }
+        } else {
+            self.visitor.enter(node, None)?;
         }
         self.levels.push(level);
         Ok(())
+    }
+
+    /// The names in the directory that was entered; none of what marks itself as a cache.
+    fn names_of(&mut self, name: &[u8], opened: &OwnedFd) -> Result<std::vec::IntoIter<Vec<u8>>, Stop> {
+        if !self.source.with_caches && is_tagged_cache(opened.as_fd()) {
+            self.visitor.note(format!("left out what is in {}: it has a CACHEDIR.TAG", self.show()));
+            return Ok(Vec::new().into_iter());
+        }
+        match sorted_names(opened) {
+            Ok(names) => Ok(names),
+            Err(errno) => self.failed(name, &explain(errno)).map(|()| Vec::new().into_iter()),
+        }
     }
 
     /// Whether a directory is met for the first time. One whose file system does not say when it was made cannot be told from a

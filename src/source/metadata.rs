@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 use std::os::fd::{AsFd, AsRawFd};
 
-use rustix::fs::{FileType, fgetxattr, flistxattr, lgetxattr, llistxattr, readlinkat};
+use rustix::fs::{FileType, fgetxattr, flistxattr, getxattr, listxattr, readlinkat};
 use rustix::io::Errno;
 
 use crate::clock::LocalTime;
 use crate::limits::XATTRS_BYTES_MAX;
 use crate::model::{ByteString, Content, FileTime, Node, NodeKind, Xattr};
-use crate::rooted::{Instant, Place, Status};
+use crate::rooted::{Found, Instant, Status};
 
 /// Names of users and groups, from `/etc/passwd` and `/etc/group` as they were when it was made.
 #[derive(Debug, Default)]
@@ -33,16 +33,29 @@ impl Owners {
         self.groups.get(&gid).cloned().unwrap_or_default()
     }
 
-    /// The node of an entry, without attributes and content. A link's target is read.
+    /// The node of an entry, without attributes and content.
     ///
     /// # Errors
-    /// When the target of a link cannot be read.
-    pub fn node(&self, name: &[u8], place: &Place<'_>, status: &Status) -> std::io::Result<Node> {
+    /// For a link, whose target says more, and what is of no kind that is known.
+    pub fn node(&self, name: &[u8], status: &Status) -> std::io::Result<Node> {
+        self.node_with(name, status, None)
+    }
+
+    /// The same of an entry by itself. A link's target is read.
+    ///
+    /// # Errors
+    /// When the target of a link cannot be read, and for what is of no kind that is known.
+    pub fn node_of(&self, name: &[u8], found: &Found<'_>, status: &Status) -> std::io::Result<Node> {
+        self.node_with(name, status, Some(found))
+    }
+
+    fn node_with(&self, name: &[u8], status: &Status, found: Option<&Found<'_>>) -> std::io::Result<Node> {
         let kind = match status.file_type() {
             FileType::RegularFile => NodeKind::File { content: Content::default(), holes: Vec::new() },
             FileType::Directory => NodeKind::Directory { tree: Content::default() },
             FileType::Symlink => {
-                let target = readlinkat(place.directory, place.name, Vec::new())?;
+                let found = found.ok_or_else(|| std::io::Error::other("it has become a link"))?;
+                let target = readlinkat(found.entry, c"", Vec::new())?;
                 NodeKind::Symlink { target: ByteString(target.into_bytes()) }
             }
             FileType::Fifo => NodeKind::Fifo,
@@ -119,16 +132,14 @@ pub fn xattrs_of(file: impl AsFd) -> std::io::Result<Vec<Xattr>> {
     read_xattrs(|names| flistxattr(file, names), |name, value| fgetxattr(file, name, value))
 }
 
-/// The extended attributes of an entry that need not be opened for it, sorted by name.
+/// The extended attributes of what a descriptor stands for, which need not be open for reading, sorted by name.
 ///
 /// # Errors
 /// Those of [`xattrs_of`].
-pub fn xattrs_at(place: &Place<'_>) -> std::io::Result<Vec<Xattr>> {
-    // There is no call for an attribute of an entry in a directory; the kernel's own path of it is as safe.
-    let mut path = format!("/proc/self/fd/{}/", place.directory.as_raw_fd()).into_bytes();
-    path.extend_from_slice(place.name);
-    let path = path.as_slice();
-    read_xattrs(|names| llistxattr(path, names), |name, value| lgetxattr(path, name, value))
+pub fn xattrs_at(found: &Found<'_>) -> std::io::Result<Vec<Xattr>> {
+    // There is no call for it with such a descriptor. The kernel's own link to it leads nowhere else, also where it is one itself.
+    let path = format!("/proc/self/fd/{}", found.entry.as_raw_fd());
+    read_xattrs(|names| listxattr(&path, names), |name, value| getxattr(&path, name, value))
 }
 
 fn read_xattrs(

@@ -29,7 +29,7 @@ use crate::model::Node;
 use crate::postgres as client;
 use crate::process;
 use crate::progress::Cancelled;
-use crate::rooted::Place;
+use crate::rooted::{Found, Place};
 
 /// Whoever is shown things does not want to see more: the work was interrupted, or storing failed.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
@@ -44,9 +44,9 @@ impl From<Cancelled> for Stop {
 
 /// Receives what a source shows. A source begins with one root: a directory with everything in it, or a stream.
 pub trait Visitor {
-    /// A directory begins; what follows lies in it until [`Visitor::leave`]. It has no place where it comes from an archive,
+    /// A directory begins; what follows lies in it until [`Visitor::leave`]. It is not given where it comes from an archive,
     /// and all of its metadata instead.
-    fn enter(&mut self, node: Node, place: Option<&Place<'_>>) -> Result<(), Stop>;
+    fn enter(&mut self, node: Node, found: Option<&Found<'_>>) -> Result<(), Stop>;
 
     /// The directory ends.
     fn leave(&mut self) -> Result<(), Stop>;
@@ -55,7 +55,7 @@ pub trait Visitor {
     fn file(&mut self, node: Node, place: &Place<'_>) -> Result<(), Stop>;
 
     /// An entry without content: a link, a pipe, a device.
-    fn special(&mut self, node: Node, place: Option<&Place<'_>>) -> Result<(), Stop>;
+    fn special(&mut self, node: Node, found: Option<&Found<'_>>) -> Result<(), Stop>;
 
     /// A file that is made of a stream. An error of the reader ends the component.
     ///

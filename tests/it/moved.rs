@@ -313,3 +313,65 @@ fn a_directory_that_vanishes_is_told() {
     // It is no more what the last snapshot has: nothing is missing.
     assert_eq!(models.save(&Silent).status, Status::Complete);
 }
+
+/// What the owner of a directory around them may exchange: directories of root's and of his own, each with an attribute and a file.
+const PAIRS: u32 = 12;
+/// So often are they saved meanwhile.
+const RUNS: u32 = 12;
+const MARK: &str = "user.whose";
+
+fn mark(path: &Path) -> String {
+    let mut value = [0; 16];
+    let len = rustix::fs::getxattr(path, MARK, &mut value).unwrap_or(0);
+    String::from_utf8_lossy(&value[..len]).into_owned()
+}
+
+/// The owner was that of one directory, the access control list that of another, and the entries were those of either: restored, root's
+/// closed directory was open to whoever had exchanged them.
+#[test]
+fn what_is_said_of_a_directory_is_said_of_the_one_whose_entries_are_saved() {
+    if !is_root() {
+        return;
+    }
+    let system = System::new();
+    for number in 0..PAIRS {
+        for (whose, uid) in [("root", 0), ("his", 61_998)] {
+            let path = system.path(format!("models/{whose}{number}"));
+            system.write(format!("models/{whose}{number}/file"), whose);
+            rustix::fs::setxattr(&path, MARK, whose.as_bytes(), rustix::fs::XattrFlags::empty()).expect("a mark");
+            chown(&path, Some(uid), Some(uid)).expect("root");
+        }
+    }
+    let is_going = std::sync::atomic::AtomicBool::new(true);
+    std::thread::scope(|scope| {
+        let mixed = scope.spawn(|| {
+            let mixed = (0..RUNS).find_map(|_| mixed_directory(&system));
+            is_going.store(false, std::sync::atomic::Ordering::Relaxed);
+            mixed
+        });
+        while is_going.load(std::sync::atomic::Ordering::Relaxed) {
+            for number in 0..PAIRS {
+                let [one, other] = ["root", "his"].map(|whose| system.path(format!("models/{whose}{number}")));
+                renameat_with(CWD, &one, CWD, &other, RenameFlags::EXCHANGE).expect("both are there");
+            }
+        }
+        assert_eq!(mixed.join().expect("no panic"), None);
+    });
+}
+
+/// Saves the directories, and finds one that is not of one piece: its owner, its mark and its file.
+fn mixed_directory(system: &System) -> Option<(u32, String, String)> {
+    // Some were moved, and that is told.
+    let saved = system.run(&["create", "--json"]).stdout;
+    let name = serde_json::from_str::<serde_json::Value>(&saved).ok()?["name"].as_str()?.to_owned();
+    let target = system.path("target");
+    system.run(&["restore", &name, "--target", &target.to_string_lossy()]);
+    let directories = fs::read_dir(target.join("models")).ok()?.flatten().map(|entry| entry.path());
+    let found = directories.map(|path| {
+        let file = fs::read_to_string(path.join("file")).unwrap_or_default();
+        (fs::metadata(&path).map_or(0, |metadata| metadata.uid()), mark(&path), file)
+    });
+    let found: Vec<_> = found.collect();
+    fs::remove_dir_all(target).ok()?;
+    found.into_iter().find(|(uid, mark, file)| mark != file || (mark == "root") != (*uid == 0))
+}

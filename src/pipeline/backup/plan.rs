@@ -9,7 +9,7 @@ use crate::pipeline::Error;
 use crate::postgres::{Tools, query};
 use crate::progress::{self, Progress};
 use crate::repo::Repository;
-use crate::rooted::Place;
+use crate::rooted::{Found, Place};
 use crate::source::{self, DirSource, Stop, Visitor};
 
 const SIZE_SQL: &str = "SELECT pg_catalog.pg_database_size(pg_catalog.current_database())";
@@ -114,7 +114,7 @@ struct Planner<'a> {
 }
 
 impl Visitor for Planner<'_> {
-    fn enter(&mut self, node: Node, _place: Option<&Place<'_>>) -> Result<(), Stop> {
+    fn enter(&mut self, node: Node, _found: Option<&Found<'_>>) -> Result<(), Stop> {
         progress::check(self.progress)?;
         if let Some(parents) = &mut self.parents
             && !std::mem::replace(&mut self.at_root, false)
@@ -142,7 +142,7 @@ impl Visitor for Planner<'_> {
         Ok(())
     }
 
-    fn special(&mut self, _node: Node, _place: Option<&Place<'_>>) -> Result<(), Stop> {
+    fn special(&mut self, _node: Node, _found: Option<&Found<'_>>) -> Result<(), Stop> {
         Ok(())
     }
 

@@ -15,7 +15,7 @@ use crate::id::IdScheme;
 use crate::model::{DatabaseFacts, Node, NodeKind, Xattr, show_path};
 use crate::progress::{self, Progress};
 use crate::repo::ChunkReader;
-use crate::rooted::Place;
+use crate::rooted::{Found, Place};
 use crate::source::{self, FileReader, HardLinks, Owners, Stability, Stop, Visitor, xattrs_at};
 
 /// Bytes that are read at once: enough to be cheap, few enough to be cut while they are in the cache.
@@ -341,7 +341,7 @@ impl<'a> BatchReader<'a> {
 }
 
 impl Visitor for BatchReader<'_> {
-    fn enter(&mut self, mut node: Node, place: Option<&Place<'_>>) -> Result<(), Stop> {
+    fn enter(&mut self, mut node: Node, found: Option<&Found<'_>>) -> Result<(), Stop> {
         let is_root = matches!(self.root, Root::ToCome(_));
         let parent = self.parent_node(&node.name);
         if !is_root {
@@ -351,12 +351,12 @@ impl Visitor for BatchReader<'_> {
             NodeKind::Directory { tree } => Some(Box::new(tree.clone())),
             _ => None,
         });
-        match (parent, place) {
+        match (parent, found) {
             (_, None) => {}
             (Some(parent), _) if parent.is_directory() && parent.ctime == node.ctime && parent.inode == node.inode => {
                 node.xattrs = parent.xattrs;
             }
-            (_, Some(place)) => self.take_xattrs(&mut node, xattrs_at(place), place.path),
+            (_, Some(found)) => self.take_xattrs(&mut node, xattrs_at(found), found.path),
         }
         self.step(Step::Enter { node: Box::new(node), previous })
     }
@@ -382,9 +382,9 @@ impl Visitor for BatchReader<'_> {
         self.read_file(&mut node, place, parent.as_ref())
     }
 
-    fn special(&mut self, mut node: Node, place: Option<&Place<'_>>) -> Result<(), Stop> {
-        if let Some(place) = place {
-            self.take_xattrs(&mut node, xattrs_at(place), place.path);
+    fn special(&mut self, mut node: Node, found: Option<&Found<'_>>) -> Result<(), Stop> {
+        if let Some(found) = found {
+            self.take_xattrs(&mut node, xattrs_at(found), found.path);
         }
         self.step(Step::Entry(Box::new(node)))
     }

@@ -14,7 +14,7 @@ use crate::pack::PackKind;
 use crate::pipeline::Error;
 use crate::progress::Progress;
 use crate::repo::{self, Repository, Transaction};
-use crate::rooted::{Place, Trust, open_file};
+use crate::rooted::{Found, Place, Trust, open_file};
 use crate::source::{self, DirSource, Excludes, Stop, Visitor};
 
 /// Bytes that are read at once, more than any chunk has.
@@ -150,7 +150,7 @@ impl Fetch<'_> {
 }
 
 impl Visitor for Fetch<'_> {
-    fn enter(&mut self, _node: Node, _place: Option<&Place<'_>>) -> Result<(), Stop> {
+    fn enter(&mut self, _node: Node, _found: Option<&Found<'_>>) -> Result<(), Stop> {
         Ok(())
     }
 
@@ -162,7 +162,7 @@ impl Visitor for Fetch<'_> {
         self.read(open_file(place.directory, place.name, OFlags::empty()).map(|(file, _)| file), place.path)
     }
 
-    fn special(&mut self, _node: Node, _place: Option<&Place<'_>>) -> Result<(), Stop> {
+    fn special(&mut self, _node: Node, _found: Option<&Found<'_>>) -> Result<(), Stop> {
         Ok(())
     }
 
