@@ -16,6 +16,10 @@ use rustix::io::Errno;
 use super::{Error, Key, Listed};
 use crate::rooted::{Status, Trust, names_in, open_beneath, split};
 
+/// Rights to read.
+const READABLE_BY_ALL: u32 = 0o004;
+const READABLE_BY_GROUP: u32 = 0o040;
+
 /// The root folder.
 #[derive(Debug)]
 pub(super) struct Folder {
@@ -29,6 +33,25 @@ struct Root {
     directory: OwnedFd,
     /// Whose it is, where that is not root and root writes to it.
     owner: Option<(Uid, Gid)>,
+}
+
+impl Root {
+    /// Refuses a file that its owner cannot read and may have moved here: what root makes of it is given to him.
+    fn check_readable(&self, status: &Status) -> Result<(), io::Error> {
+        let Some((uid, gid)) = self.owner else { return Ok(()) };
+        let group = if status.gid() == gid.as_raw() { READABLE_BY_GROUP } else { 0 };
+        let is_readable = status.uid() == uid.as_raw() || status.mode() & (READABLE_BY_ALL | group) != 0;
+        if status.is_file() && !is_readable {
+            let why = format!(
+                "it belongs to user {} and is closed to the owner of the repository, who may have moved it here: `chown {}` gives it to \
+                 him, if Larder has made it",
+                status.uid(),
+                uid.as_raw()
+            );
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
+        }
+        Ok(())
+    }
 }
 
 /// The open root folder of a storage, and its path for messages.
@@ -108,10 +131,11 @@ impl Folder {
     }
 
     fn open(&self, path: &str, flags: OFlags) -> Result<(OwnedFd, Status), io::Error> {
-        let opened =
-            open_beneath(&self.root()?.directory, path.as_bytes(), flags | OFlags::NONBLOCK | OFlags::CLOEXEC)?;
+        let root = self.root()?;
+        let opened = open_beneath(&root.directory, path.as_bytes(), flags | OFlags::NONBLOCK | OFlags::CLOEXEC)?;
         let status = Status::of(&opened)?;
         self.check(&status, &opened)?;
+        root.check_readable(&status)?;
         Ok((opened, status))
     }
 

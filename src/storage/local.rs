@@ -276,6 +276,35 @@ mod tests {
         assert_eq!(fs::read_dir(&outside).expect("it stays").count(), 3, "nothing was made or removed");
     }
 
+    /// The owner of a repository moved a file of root's from a directory of his into it. What could not be understood of it was put aside,
+    /// as a copy of his.
+    #[test]
+    fn what_the_owner_of_a_repository_cannot_read_is_not_read_for_him() {
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let root = folder.path().join("repository");
+        fs::create_dir_all(root.join("snapshots")).expect("create");
+        for path in ["", "snapshots"] {
+            lchown(root.join(path), Some(61_997), Some(61_997)).expect("root");
+        }
+        let file = root.join("snapshots/one");
+        let storage = LocalStorage::trusting(&root, Trust::of(&[61_997]));
+        let key = Key::new(Area::Snapshots, "one");
+        for (gid, mode, is_read) in [(0, 0o600, false), (61_997, 0o640, true), (0, 0o640, false), (0, 0o644, true)] {
+            fs::write(&file, b"a secret").expect("write");
+            lchown(&file, Some(0), Some(gid)).expect("root");
+            fs::set_permissions(&file, fs::Permissions::from_mode(mode)).expect("root");
+            assert_eq!(storage.get(&key, 99).is_ok(), is_read, "{gid} {mode:o}");
+        }
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).expect("root");
+        let refused = storage.get(&key, 99).expect_err("it is closed to him");
+        assert!(std::error::Error::source(&refused).is_some_and(|why| why.to_string().contains("chown 61997")));
+        lchown(&file, Some(61_997), None).expect("root");
+        storage.get(&key, 99).expect("it is his");
+    }
+
     #[test]
     fn the_folder_of_somebody_else_is_no_repository() {
         if !rustix::process::geteuid().is_root() {
