@@ -34,6 +34,8 @@ pub const DELTA_REACH_TARGET: usize = 1_024;
 /// Most blocks that a reader decodes for one delta block. Bases may have been stored a second time since it was written, so
 /// it is more than a writer uses.
 pub const DELTA_REACH_MAX: usize = 4_000;
+/// Plaintext of blocks that are kept while one block is decoded for which every base is checked, in bytes.
+pub const NEEDED_BYTES_MAX: usize = 32 << 20;
 
 /// A pack is closed when it has reached this length, in bytes.
 pub const PACK_BYTES_TARGET: u64 = 32 << 20;

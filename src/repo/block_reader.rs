@@ -11,7 +11,7 @@ use super::cache::{Block, BlockCache, Cached, Claim};
 use super::reach::is_within_reach;
 use crate::id::{BaseId, ChunkId, IdScheme};
 use crate::index::{BlockKey, Index, Location};
-use crate::limits::{DELTA_DEPTH_MAX, DELTA_PREFIX_BYTES_MAX, DELTA_REACH_MAX};
+use crate::limits::{DELTA_DEPTH_MAX, DELTA_PREFIX_BYTES_MAX, DELTA_REACH_MAX, NEEDED_BYTES_MAX};
 use crate::pack::{self, BlockDecoder, BlockPlace};
 use crate::storage::Storage;
 
@@ -28,13 +28,40 @@ pub(super) struct BlockReader {
 /// Hears of every block that is decoded: which one it is, its place and its plaintext.
 pub(super) type Observer<'a> = &'a mut dyn FnMut(BlockKey, &BlockPlace, &[u8]);
 
+/// Blocks that are decoded for one, those too that turn out to be of no use, and those that were decoded before.
+const DECODED_MAX: usize = 4 * DELTA_REACH_MAX;
+
 const TOO_MANY: &str = "it needs more blocks than any block should";
 
 /// A decoded block and which one it is.
 type Decoded = (Option<BlockKey>, Block);
 
 /// Blocks that were decoded for another one. In trust the last one only: the cache has most of the others.
-type Needed = HashMap<BlockKey, Block>;
+#[derive(Default)]
+struct Needed {
+    blocks: HashMap<BlockKey, Block>,
+    bytes: usize,
+}
+
+impl Needed {
+    fn get(&self, key: BlockKey) -> Option<&Block> {
+        self.blocks.get(&key)
+    }
+
+    fn clear(&mut self) {
+        self.blocks.clear();
+        self.bytes = 0;
+    }
+
+    /// Keeps a block, in the place of all others when there is no room for it.
+    fn insert(&mut self, key: BlockKey, block: Block) {
+        if self.bytes > NEEDED_BYTES_MAX {
+            self.clear();
+        }
+        self.bytes += block.plaintext.capacity();
+        self.blocks.insert(key, block);
+    }
+}
 
 /// How far the bases of a block, and the cache, are trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +69,7 @@ enum Trust {
     /// Whoever asked for the block checks what it gets.
     Full,
     /// Every base is checked, nothing that was decoded in trust is used, and a base that is not whole at one place is looked
-    /// for at the others. Each block is decoded once, however small the cache is.
+    /// for at the others. Blocks are decoded once, however small the cache is, as long as they fit into bounded room.
     None,
 }
 
@@ -118,7 +145,7 @@ impl BlockReader {
 
     fn read_waiting(&mut self, first: Waiting, trust: Trust, observer: Observer<'_>) -> Result<Arc<Vec<u8>>, Error> {
         let mut waiting = vec![first];
-        let mut needed = Needed::new();
+        let mut needed = Needed::default();
         let mut decoded = 0;
         while let Some(last) = waiting.last_mut() {
             match self.step(last, &mut needed, trust, observer) {
@@ -128,7 +155,7 @@ impl BlockReader {
                 },
                 Step::Done(result) => {
                     decoded += 1;
-                    if decoded > DELTA_REACH_MAX {
+                    if decoded > DECODED_MAX {
                         return Err(damaged(&last.place, TOO_MANY));
                     }
                     waiting.pop();
@@ -139,7 +166,9 @@ impl BlockReader {
                             if trust == Trust::Full {
                                 needed.clear();
                             }
-                            needed.extend(key.map(|key| (key, block)));
+                            if let Some(key) = key {
+                                needed.insert(key, block);
+                            }
                         }
                     }
                 }
@@ -173,7 +202,7 @@ impl BlockReader {
                 continue;
             };
             let key = location.block_key();
-            let base = match needed.get(&key) {
+            let base = match needed.get(key) {
                 Some(base) => base.clone(),
                 None if trust == Trust::None => return Step::Needs(key, None),
                 None => match self.cache.get_or_claim(key) {
@@ -337,6 +366,19 @@ mod tests {
         let link =
             |depth: u8| Crafted { number: depth.into(), depth, bases: (0..u16::from(depth)).rev().take(1).collect() };
         (0..=len).map(link).collect()
+    }
+
+    /// A small pack that claims the bases of honest blocks at thousands of places took a megabyte of memory for each.
+    #[test]
+    fn what_is_kept_for_one_block_is_bounded() {
+        let mut needed = Needed::default();
+        let block = || Block { plaintext: Arc::new(Vec::with_capacity(1 << 20)), reach: 1 };
+        let chunks: Vec<Crafted> = (0..200).map(|number| Crafted { number, depth: 0, bases: Vec::new() }).collect();
+        for key in reader_of(&chunks).1.blocks() {
+            needed.insert(key, block());
+            assert!(needed.bytes <= NEEDED_BYTES_MAX + (2 << 20) && needed.get(key).is_some());
+        }
+        assert_eq!(needed.bytes, needed.blocks.len() << 20);
     }
 
     #[test]
