@@ -45,6 +45,38 @@ fn a_restore_without_a_project_writes_into_no_volume_of_another() {
     assert!(refused.stderr.contains("another project") && refused.stderr.contains("--volume"), "{}", refused.stderr);
 }
 
+/// Whoever wrote the repository had a restore write into any volume of the engine that has no label, by its name.
+#[test]
+fn a_restore_writes_into_no_volume_that_nothing_gives_to_the_project() {
+    let stack = Stack::bare();
+    stack.start_models();
+    let other = format!("{}other", stack.project);
+    stack.docker(&["volume", "create", &other]).exits(0);
+    let place = stack.mountpoint(&other);
+    std::fs::write(place.join("file"), "kept").expect("the tests run as root");
+    let section = format!("[volumes.other]\nname = \"{other}\"\n");
+    stack.configure(&section);
+    let name = text(&stack.create()["name"]);
+    std::fs::write(place.join("file"), "newer").expect("the tests run as root");
+    let restore = |further: &[&str]| {
+        let command = ["restore", &name, "--force", "--components", "docker_volume_other"];
+        stack.larder(&[&command[..], further].concat())
+    };
+    // Without its section it is no volume of this project.
+    stack.configure("");
+    let refused = restore(&[]).exits(2);
+    assert!(refused.stderr.contains("nothing says that it belongs to this directory"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("--volume other=NAME"), "{}", refused.stderr);
+    assert_eq!(std::fs::read(place.join("file")).expect("it stays"), b"newer");
+    restore(&["--volume", &format!("other={other}")]).exits(0);
+    assert_eq!(std::fs::read(place.join("file")).expect("it is back"), b"kept");
+    std::fs::write(place.join("file"), "newer").expect("the tests run as root");
+    stack.configure(&section);
+    restore(&[]).exits(0);
+    assert_eq!(std::fs::read(place.join("file")).expect("it is back"), b"kept");
+    stack.docker(&["volume", "rm", &other]).exits(0);
+}
+
 /// Makes an image with labels, and a container of it that mounts a volume.
 fn start_foreign(stack: &Stack, labels: &[String]) {
     let (image, name, volume) =

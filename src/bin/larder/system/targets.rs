@@ -78,9 +78,17 @@ impl System<'_> {
             |labels: &HashMap<String, String>| labels.get(PROJECT_LABEL).is_some_and(|project| Some(project) != here);
         let standing = self.engine()?.volume(&name)?;
         let users = self.stack.users(&name);
-        if standing.is_some_and(|volume| of_others(&volume.labels)) || users.iter().any(|user| of_others(&user.labels))
-        {
-            let message = format!("the volume {name} belongs to another project than this directory");
+        let is_of_others = standing.as_ref().is_some_and(|volume| of_others(&volume.labels));
+        // What a snapshot says of it is the word of whoever wrote the repository.
+        let is_called_ours =
+            here.is_some_and(|here| name.strip_prefix(here.as_str()).is_some_and(|rest| rest.starts_with('_')));
+        let is_nobodys = standing.is_some_and(|volume| !volume.labels.contains_key(PROJECT_LABEL)) && !is_called_ours;
+        if is_of_others || is_nobodys || users.iter().any(|user| of_others(&user.labels)) {
+            let message = if is_nobodys {
+                format!("the volume {name} is there, and nothing says that it belongs to this directory")
+            } else {
+                format!("the volume {name} belongs to another project than this directory")
+            };
             let advice = format!(
                 "`--volume {short}=NAME` says which volume to write, `project` in [docker] which project this is"
             );
