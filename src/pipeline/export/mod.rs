@@ -108,7 +108,7 @@ pub fn export_tar(
     let report = render(repository, snapshot, (&folder, Path::new(name)), options, progress)?;
     progress.begin("writing the archive", Some(report.bytes));
     let mut program = Program::new("tar", Place::Here);
-    program.args(["--create", "--file=-", "--sort=name", "--format=posix", "--numeric-owner"]);
+    program.args(["--create", "--file=-", "--sparse", "--sort=name", "--format=posix", "--numeric-owner"]);
     program.arg("--pax-option=exthdr.name=%d/PaxHeaders/%f,delete=atime,delete=ctime");
     program.args(["--xattrs", "--xattrs-include=*", "--directory"]).arg(parent.path()).arg(name);
     let mut archive = Watched::start(&program, progress)?;
