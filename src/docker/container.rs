@@ -85,6 +85,8 @@ pub struct Container {
     pub stop_limit: Option<Duration>,
     /// Whether it is removed when it ends.
     pub removes_itself: bool,
+    /// Its first process, as the engine's host counts them, while it is up.
+    pub pid: Option<u32>,
 }
 
 impl Container {
@@ -194,6 +196,7 @@ impl From<ContainerInspectResponse> for Container {
                 None => Some(STOP_LIMIT),
                 Some(secs) => u64::try_from(secs).ok().map(Duration::from_secs),
             },
+            pid: state.pid.and_then(|pid| u32::try_from(pid).ok()).filter(|pid| *pid > 0),
             removes_itself: is(found.host_config.and_then(|config| config.auto_remove)),
             created: found.created.unwrap_or_default(),
         }

@@ -15,12 +15,13 @@ use bollard::query_parameters::{
 use bollard::{API_DEFAULT_VERSION, Docker};
 use tokio::runtime::Handle;
 
+use super::here::{directory_of, volumes_here};
 use super::labels::ImageLabels;
 use super::owner::{container_owner, hostname};
-use super::places::reached;
-use super::throwaway::shows_up_here;
+use super::places::VolumePlaces;
 use super::{Container, Error};
 use crate::model::message_without_secrets;
+use crate::rooted::Trust;
 use crate::runtime;
 
 /// The driver that keeps volumes on the engine's host.
@@ -84,7 +85,7 @@ pub struct Engine {
     pub(super) runtime: Handle,
     host: String,
     root_here: OnceLock<Option<PathBuf>>,
-    is_here: OnceLock<bool>,
+    volumes_here: OnceLock<Option<PathBuf>>,
 }
 
 impl fmt::Debug for Engine {
@@ -121,7 +122,7 @@ impl Engine {
             }
         };
         let docker = docker.map_err(|error| unreachable(error.to_string()))?;
-        let engine = Self { docker, runtime, host, root_here: OnceLock::new(), is_here: OnceLock::new() };
+        let engine = Self { docker, runtime, host, root_here: OnceLock::new(), volumes_here: OnceLock::new() };
         engine
             .runtime
             .block_on(engine.docker.version())
@@ -135,12 +136,13 @@ impl Engine {
         &self.host
     }
 
-    /// Whether the engine runs on this host, so that paths that it tells of are paths here. One of another host may have its name, and a
-    /// copy of its disk: it is asked for a volume, which has to be found here. One that has no socket is not believed.
+    /// Whether a volume lies on this host where the engine says, and the engine is known to be of this host. One that has no socket is
+    /// not, nor one whose socket somebody else can put another in the place of.
     #[must_use]
-    pub fn is_on_this_host(&self) -> bool {
-        let is_here = || self.host.starts_with("unix://") && self.root_here().is_some() && shows_up_here(self);
-        *self.is_here.get_or_init(is_here)
+    pub fn has_here(&self, volume: &Volume, trust: &Trust) -> bool {
+        let volumes = self.volumes_here.get_or_init(|| volumes_here(self, trust));
+        let place = volumes.as_ref().map(|volumes| directory_of(volumes, &volume.name));
+        place.is_some_and(|place| place == Path::new(&volume.mountpoint))
     }
 
     /// The directory with everything that it keeps, where it says that its host has the name of this one, whatever its address is.
@@ -180,8 +182,9 @@ impl Engine {
         }
         containers.sort_by(|a, b| (&a.created, &a.name).cmp(&(&b.created, &b.name)));
         let volumes = self.volumes()?;
+        let places = VolumePlaces::new(&volumes);
         for container in &mut containers {
-            container.reached = reached(container, &volumes);
+            container.reached = places.reached(container);
         }
         Ok(containers)
     }

@@ -448,6 +448,7 @@ mod tests {
             started: String::new(),
             stop_limit: None,
             removes_itself: false,
+            pid: None,
         }
     }
 

@@ -3,14 +3,13 @@
 //! Whoever is root in a container makes links and files there that are root's on the host. And two mounts may be one place: who
 //! writes to the one writes to the other.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Component, Path, PathBuf};
 
+use super::here::VOLUMES;
 use super::{Container, Mount, Volume};
 use crate::rooted::mounts_below;
 
-/// Where the engine keeps its volumes, below the directory with everything that it keeps.
-const VOLUMES: &str = "volumes";
 /// What the kernel and the engine mount by themselves, for each container anew.
 const TRANSIENT: [&str; 3] = ["/proc", "/sys", "/run/docker"];
 
@@ -43,28 +42,52 @@ pub(super) fn writable_places(containers: &[Container], volumes: &[Volume], root
     places.chain([volumes.clone()]).collect()
 }
 
-/// The volumes that a container does not mount and reaches all the same, each as that mount shows it.
-pub(super) fn reached(container: &Container, volumes: &[Volume]) -> Vec<Mount> {
-    let is_in = |place: &Path, volume: &Volume| {
-        let place = plain(place);
-        let bound = volume.bound_directory().is_some_and(|directory| place.starts_with(plain(directory)));
-        bound || (!volume.mountpoint.is_empty() && place.starts_with(&volume.mountpoint))
-    };
-    let mut reached = Vec::new();
-    for volume in volumes {
-        let by_bind = container.binds.iter().filter(|bind| is_in(&bind.source, volume));
-        let by_bind = by_bind.map(|bind| (&bind.destination, bind.writable));
-        let others = volumes.iter().filter(|other| other.name != volume.name);
-        let others = others.filter(|other| other.bound_directory().is_some_and(|directory| is_in(directory, volume)));
-        let by_volume = others.flat_map(|other| container.mounts.iter().filter(|mount| mount.volume == other.name));
-        let by_volume = by_volume.map(|mount| (&mount.destination, mount.writable));
-        reached.extend(by_bind.chain(by_volume).map(|(destination, writable)| Mount {
-            volume: volume.name.clone(),
-            destination: destination.clone(),
-            writable,
-        }));
+/// Where volumes are, to find those that a directory lies in.
+pub(super) struct VolumePlaces<'a> {
+    by_place: HashMap<PathBuf, Vec<&'a Volume>>,
+    by_name: HashMap<&'a str, &'a Volume>,
+}
+
+impl<'a> VolumePlaces<'a> {
+    pub(super) fn new(volumes: &'a [Volume]) -> Self {
+        let mut by_place: HashMap<PathBuf, Vec<&Volume>> = HashMap::new();
+        for volume in volumes {
+            let own = Some(Path::new(&volume.mountpoint)).filter(|path| path.is_absolute());
+            for place in volume.bound_directory().into_iter().chain(own) {
+                by_place.entry(plain(place)).or_default().push(volume);
+            }
+        }
+        Self { by_place, by_name: volumes.iter().map(|volume| (volume.name.as_str(), volume)).collect() }
     }
-    reached
+
+    fn around<'s>(&'s self, place: &Path) -> impl Iterator<Item = &'s Volume> + use<'s, 'a> {
+        let place = plain(place);
+        let found: Vec<&Volume> =
+            place.ancestors().filter_map(|place| self.by_place.get(place)).flatten().copied().collect();
+        found.into_iter()
+    }
+
+    /// The volumes that a container does not mount and reaches all the same, each as that mount shows it.
+    pub(super) fn reached(&self, container: &Container) -> Vec<Mount> {
+        let mount = |volume: &Volume, destination: &str, writable| Mount {
+            volume: volume.name.clone(),
+            destination: destination.to_owned(),
+            writable,
+        };
+        let mut reached = Vec::new();
+        for bind in &container.binds {
+            let volumes = self.around(&bind.source);
+            reached.extend(volumes.map(|volume| mount(volume, &bind.destination, bind.writable)));
+        }
+        for mounted in &container.mounts {
+            let directory = self.by_name.get(mounted.volume.as_str()).and_then(|volume| volume.bound_directory());
+            let volumes = directory.into_iter().flat_map(|directory| self.around(directory));
+            let others = volumes.filter(|volume| volume.name != mounted.volume);
+            reached.extend(others.map(|volume| mount(volume, &mounted.destination, mounted.writable)));
+        }
+        reached.sort_by(|one, other| one.volume.cmp(&other.volume));
+        reached
+    }
 }
 
 /// A path without `.` and `..`, as the engine writes what it mounts. Links are not looked at.
@@ -82,8 +105,6 @@ fn plain(path: &Path) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
-
     use bollard::models::{ContainerInspectResponse, MountPoint};
 
     use super::*;
@@ -142,7 +163,11 @@ mod tests {
         let bound = |name| volume(name, &[("type", "none"), ("o", "bind"), ("device", "/srv/bound")]);
         let volumes = [volume("plain", &[]), bound("one"), bound("two")];
         let names = |mounts: &[(&str, &str, bool)]| -> Vec<(String, bool)> {
-            reached(&container(mounts), &volumes).into_iter().map(|mount| (mount.volume, mount.writable)).collect()
+            VolumePlaces::new(&volumes)
+                .reached(&container(mounts))
+                .into_iter()
+                .map(|mount| (mount.volume, mount.writable))
+                .collect()
         };
         let named = |name: &str, writable| (name.to_owned(), writable);
         assert_eq!(names(&[("bind", "/e/volumes/plain/_data", true)]), [named("plain", true)]);

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use super::here::writable_now;
 use super::places::writable_places;
 use super::{Container, Engine, Error, State, Volume};
 use crate::rooted::Trust;
@@ -139,6 +140,13 @@ impl Stack {
     #[must_use]
     pub fn writable_places(&self, root: &Path) -> Vec<PathBuf> {
         writable_places(&self.containers, &self.volumes, root)
+    }
+
+    /// What containers that run may write to as things are now, by paths that lead there whatever has been renamed since, as long as they
+    /// run.
+    #[must_use]
+    pub fn writable_now(&self) -> Vec<PathBuf> {
+        self.containers.iter().flat_map(writable_now).collect()
     }
 
     /// Containers with labels that are not believed and would say something of this project, or of a directory.
@@ -336,6 +344,7 @@ mod tests {
             started: String::new(),
             stop_limit: None,
             removes_itself: false,
+            pid: None,
         }
     }
 

@@ -2,13 +2,11 @@
 //! by the next one that is made.
 
 use std::collections::HashMap;
-use std::path::Path;
 use std::sync::Arc;
 
 use super::engine::LOCAL_DRIVER;
 use super::owner::{Kind, VOLUME_LABEL, is_gone, owner, unique_name, volume_owner};
 use super::{Engine, Error, Volume};
-use crate::rooted::Trust;
 
 /// A volume that nobody else uses.
 #[derive(Debug)]
@@ -35,24 +33,18 @@ impl ThrowawayVolume {
 
 impl Drop for ThrowawayVolume {
     fn drop(&mut self) {
-        // The next one takes it away when the engine does not answer now.
-        let _ = self.engine.remove_volume(&self.volume.name);
+        unmake(&self.engine, &self.volume);
     }
 }
 
-/// Whether a volume that the engine makes now is found on this host: its name is made by chance, so nobody could have
-/// made one here before.
-pub(super) fn shows_up_here(engine: &Engine) -> bool {
-    let Ok(volume) = make(engine) else { return false };
-    let place = Path::new(&volume.mountpoint);
-    let is_named = place.components().any(|name| name.as_os_str() == volume.name.as_str());
-    let is_here = is_named && Trust::default().open_directory(place).is_ok();
+/// Removes a volume that was made for a while.
+pub(super) fn unmake(engine: &Engine, volume: &Volume) {
     // The next one takes it away when the engine does not answer now.
     let _ = engine.remove_volume(&volume.name);
-    is_here
 }
 
-fn make(engine: &Engine) -> Result<Volume, Error> {
+/// Makes an empty volume, and removes those that killed processes have left.
+pub(super) fn make(engine: &Engine) -> Result<Volume, Error> {
     for orphan in engine.volumes()? {
         if volume_owner(&orphan.name, &orphan.labels).is_some_and(is_gone) {
             // Best effort: the next one tries again.

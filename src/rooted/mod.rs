@@ -23,7 +23,7 @@ use rustix::io::{Errno, Result};
 pub use access_list::access_list;
 pub use descent::{Descent, Step};
 pub use guarded::Guarded;
-pub use mounts::{is_local_mount, is_mount_point, is_on_local_disk, mounts_below};
+pub use mounts::{is_local_mount, is_mount_point, is_on_local_disk, mounts_below, place_of};
 pub use status::{Instant, Status, check_kernel};
 pub use trust::{Refusal, Trust};
 

@@ -58,7 +58,9 @@ pub fn is_on_local_disk(file: impl AsFd) -> bool {
     fstatfs(file).is_ok_and(|stat| LOCAL_NUMBERS.iter().any(|number| i128::from(stat.f_type) == i128::from(*number)))
 }
 
-fn place_of(line: &[u8]) -> Option<PathBuf> {
+/// The place of a mount in a line of the kernel's list.
+#[must_use]
+pub fn place_of(line: &[u8]) -> Option<PathBuf> {
     let escaped = line.split(|byte| *byte == b' ').nth(PLACE_FIELD)?;
     let mut place = Vec::with_capacity(escaped.len());
     let mut rest = escaped;

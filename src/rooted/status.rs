@@ -55,6 +55,14 @@ impl Status {
         Self::ask(file, c"", AtFlags::EMPTY_PATH)
     }
 
+    /// What a path leads to, through links, as this kernel knows it.
+    ///
+    /// # Errors
+    /// Those of [`Status::of_entry`].
+    pub fn of_place(path: &Path) -> Result<Self> {
+        Self::ask(rustix::fs::CWD, path, AtFlags::NO_AUTOMOUNT | AtFlags::STATX_DONT_SYNC)
+    }
+
     /// What a descriptor is open on, as this kernel knows it: nobody else is asked, who may never answer.
     ///
     /// # Errors

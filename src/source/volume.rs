@@ -15,7 +15,7 @@ use std::sync::Arc;
 use rustix::fs::CWD;
 
 use super::{DirSource, Error, Excludes, Stop, Visitor};
-use crate::docker::{Archive, ArchiveEntry, Container, Engine, EntryKind, Helper, LOCAL_DRIVER, Volume};
+use crate::docker::{Archive, ArchiveEntry, Container, Engine, EntryKind, Helper, LOCAL_DRIVER, Volume, has_mounted};
 use crate::limits::ARCHIVE_LINKS_MAX;
 use crate::model::{
     ByteString, Content, FileTime, Node, NodeKind, VolumeFacts, VolumeMethod, Xattr, show_path, without_secrets,
@@ -107,7 +107,7 @@ impl VolumeSource {
         let mounts =
             mounts.filter(|mount| mount.volume == self.volume.name).map(|mount| PathBuf::from(&mount.destination));
         let root = self.volume.bound_directory().unwrap_or(Path::new(&self.volume.mountpoint));
-        let here = root.canonicalize().ok().filter(|_| self.engine.is_on_this_host());
+        let here = root.canonicalize().ok().filter(|_| self.engine.has_here(&self.volume, &self.usage.trust));
         let below = mounts.chain(here).find_map(|root| forbidden.strip_prefix(&root).ok().map(Path::to_owned))?;
         Some(below.iter().map(|name| name.as_bytes().to_vec()).collect())
     }
@@ -241,7 +241,10 @@ impl Place {
         if volume.driver != LOCAL_DRIVER {
             return Ok(Self::Engine("its driver is not 'local'"));
         }
-        if !engine.is_on_this_host() {
+        let is_root = rustix::process::geteuid().is_root();
+        // Who is not root has the engine read it, and cannot look at what the engine writes down.
+        let is_here = if is_root { engine.has_here(volume, &usage.trust) } else { engine.root_here().is_some() };
+        if !is_here {
             return Ok(Self::Engine("the engine runs on another host, or has not shown that it runs on this one"));
         }
         let unreadable = |why: String| Error::Unreadable { volume: volume.name.clone(), why };
@@ -259,7 +262,6 @@ impl Place {
             // The engine makes the directories of its volumes itself, and none of them is a link.
             None => usage.trust.but_links_in(root.parent().map(Path::to_owned)),
         };
-        let is_root = rustix::process::geteuid().is_root();
         let opened = match trust.open_directory(root) {
             Ok(opened) => opened,
             Err(Refusal::Io { .. }) if !is_root => return Ok(Self::Engine(FOR_ROOT_ONLY)),
@@ -281,6 +283,15 @@ impl Place {
             if around.is_some_and(|around| around.device() == status.device()) {
                 return Ok(Self::Engine("it has options and is not mounted now"));
             }
+        }
+        let is_other = |container: &&Container| has_mounted(container, status.identity()) == Some(false);
+        let users = usage.containers.iter().filter(|container| container.mounts_by_name(&volume.name));
+        if let Some(container) = users.filter(|container| container.is_up()).find(is_other) {
+            let (name, root) = (&container.name, root.display());
+            return Err(unreadable(format!(
+                "the container {name} has another directory than {root}, which is another one here, or was when it was started: start \
+                 it anew"
+            )));
         }
         Ok(Self::Here { root: root.to_owned(), trust, identity: status.identity() })
     }

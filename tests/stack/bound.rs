@@ -230,3 +230,25 @@ fn a_volume_at_a_relative_path_is_not_guessed() {
     let errors = component(&saved, "docker_volume_relative")["errors"].to_string();
     assert!(errors.contains("its device data is relative"), "{saved}");
 }
+
+/// A folder that had taken the place of the one that containers have was saved as the volume, and written.
+#[test]
+fn a_folder_that_no_container_has_is_not_the_volume_that_it_has() {
+    let stack = Stack::bare();
+    let bound = start_bound(&stack);
+    let first = text(&stack.create()["name"]);
+    fs::rename(&bound, stack.path("../moved")).expect("ours");
+    fs::create_dir(&bound).expect("ours");
+    fs::write(bound.join("file"), "of another").expect("ours");
+    let saved = stack.larder(&["create", "--json"]).exits(3).json();
+    let errors = component(&saved, "docker_volume_bound")["errors"].to_string();
+    assert!(errors.contains(&stack.container("its")) && errors.contains("has another directory"), "{saved}");
+    for further in [&["--force"][..], &["--force", "--no-snapshot"], &["--dry-run"]] {
+        let refused = restore(&stack, &first, further);
+        assert!(refused.code != 0 && refused.all().contains("has another directory"), "{refused:?}");
+        assert_eq!(fs::read(bound.join("file")).expect("it stays"), b"of another");
+    }
+    stack.assert_runs(&["its"]);
+    stack.docker(&["restart", "--time", "1", &stack.container("its")]).exits(0);
+    stack.create();
+}

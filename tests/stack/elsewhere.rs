@@ -3,18 +3,37 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{chown, symlink};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 
+use crate::proxy::Proxy;
 use crate::support::{Run, Stack, component, run};
+
+/// A user who has no name.
+const STRANGER: u32 = 61_998;
 
 fn socket_of(host: &str) -> PathBuf {
     PathBuf::from(host.strip_prefix("unix://").expect("the engine of the tests has a socket"))
 }
 
+/// Makes the folder of a volume that was made elsewhere, as an ordinary user.
+fn make_throwaway(root: &[u8], said: &[u8]) {
+    let (root, said) = (String::from_utf8_lossy(root), String::from_utf8_lossy(said));
+    let Some((_, rest)) = said.split_once("\"Name\":\"larder-throwaway-") else { return };
+    let around = PathBuf::from(format!("{root}/volumes/larder-throwaway-{}", &rest[..16]));
+    fs::create_dir_all(around.join("_data")).expect("the tests run as root");
+    for path in [around.clone(), around.join("_data")] {
+        chown(path, Some(STRANGER), Some(STRANGER)).expect("the tests run as root");
+    }
+}
+
 /// Passes on bytes with one path in the place of another one, which is as long.
-fn pass(mut from: impl Read, mut to: impl Write, (path, other): (&[u8], &[u8])) {
+fn pass(from: impl Read, to: impl Write, paths: (&[u8], &[u8])) {
+    pass_hearing(from, to, paths, |_| {});
+}
+
+fn pass_hearing(mut from: impl Read, mut to: impl Write, (path, other): (&[u8], &[u8]), hear: impl Fn(&[u8])) {
     let mut buffer = vec![0; 64 << 10];
     while let Ok(len @ 1..) = from.read(&mut buffer) {
         let said = &mut buffer[..len];
@@ -23,6 +42,7 @@ fn pass(mut from: impl Read, mut to: impl Write, (path, other): (&[u8], &[u8])) 
         for at in places {
             said[at..at + other.len()].copy_from_slice(other);
         }
+        hear(said);
         if to.write_all(said).is_err() {
             break;
         }
@@ -47,12 +67,12 @@ fn by_port(stack: &Stack) -> String {
     format!("tcp://{address}")
 }
 
-/// An engine that keeps its data elsewhere, and so does not find it in the folder that it names here. Returns its address and
-/// that folder.
-fn of_another_host(stack: &Stack) -> (String, PathBuf) {
+/// An engine that keeps its data elsewhere, and so does not find it in the folder that it names here, but for volumes that an ordinary
+/// user makes here in time, where `helped` says so. Returns its address and that folder.
+fn of_another_host(stack: &Stack, helped: bool) -> (String, PathBuf) {
     let root = stack.docker(&["info", "-f", "{{.DockerRootDir}}"]).exits(0).text();
     let other = format!("{}~", &root[..root.len() - 1]);
-    let (socket, engine) = (stack.path("../other.sock"), socket_of(&stack.host));
+    let (socket, engine) = (stack.path(&format!("../other{helped}.sock")), socket_of(&stack.host));
     let listener = UnixListener::bind(&socket).expect("the folder is ours");
     let (told, folder) = (other.clone(), PathBuf::from(other));
     std::thread::spawn(move || {
@@ -63,7 +83,12 @@ fn of_another_host(stack: &Stack) -> (String, PathBuf) {
             std::thread::spawn(move || pass(client, to_engine, (b"-", b"-")));
             std::thread::spawn(move || {
                 let (client, engine) = copies;
-                pass(engine, client, (root.as_slice(), told.as_slice()));
+                let help = |said: &[u8]| {
+                    if helped {
+                        make_throwaway(&told, said);
+                    }
+                };
+                pass_hearing(engine, client, (root.as_slice(), told.as_slice()), help);
             });
         }
     });
@@ -101,21 +126,27 @@ fn a_link_where_a_container_may_write_is_refused_whatever_the_address_of_the_eng
 fn a_folder_of_this_host_is_not_taken_for_a_volume_of_another_one() {
     let stack = Stack::bare();
     stack.start_models();
+    for helped in [false, true] {
+        assert_is_elsewhere(&stack, helped);
+    }
+}
+
+fn assert_is_elsewhere(stack: &Stack, helped: bool) {
     stack.write("ollama_data", "file", b"there");
-    let (host, root) = of_another_host(&stack);
+    let (host, root) = of_another_host(stack, helped);
     let volumes = root.join("volumes");
     let here = volumes.join(stack.volume("ollama_data")).join("_data");
     fs::create_dir_all(&here).expect("beside what is the engine's");
     fs::write(here.join("file"), "here").expect("ours");
 
-    let saved = larder(&stack, &host, &["create", "--json"]).exits(0).json();
+    let saved = larder(stack, &host, &["create", "--json"]).exits(0).json();
     let models = component(&saved, "docker_volume_ollama_data");
     let content = stack.larder(&["cat", "latest:docker_volume_ollama_data/file"]).exits(0);
     stack.write("ollama_data", "file", b"newer there");
-    let restored =
-        larder(&stack, &host, &["restore", "latest", "--components", "docker_volume_ollama_data", "--force"]);
+    let restored = larder(stack, &host, &["restore", "latest", "--components", "docker_volume_ollama_data", "--force"]);
     let local = fs::read(here.join("file"));
-    let found = fs::read_dir(&volumes).expect("list").count();
+    let found = fs::read_dir(&volumes).expect("list").flatten();
+    let found = found.filter(|entry| !entry.file_name().to_string_lossy().starts_with("larder-throwaway-")).count();
     fs::remove_dir_all(&root).expect("ours");
     restored.exits(0);
     assert_eq!(models["volume"]["method"], "engine", "{models}");
@@ -124,4 +155,37 @@ fn a_folder_of_this_host_is_not_taken_for_a_volume_of_another_one() {
     let models = stack.mountpoint(&stack.volume("ollama_data"));
     assert_eq!(fs::read(models.join("file")).expect("it is back"), b"there");
     assert_eq!(found, 1, "nothing else was made");
+}
+
+/// How the models are read through the engine at this address.
+fn method(stack: &Stack, host: &str) -> (String, String) {
+    let models = component(&larder(stack, host, &["create", "--json"]).json(), "docker_volume_ollama_data").clone();
+    (models["volume"]["method"].to_string(), models["notes"].to_string())
+}
+
+/// Whoever could answer at the socket had any folder of the host read as a volume, and written.
+#[test]
+fn the_socket_of_an_ordinary_user_is_not_that_of_the_engine_of_this_host() {
+    let stack = Stack::bare();
+    stack.start_models();
+    let proxy = Proxy::start(&stack.host);
+    assert_eq!(method(&stack, &proxy.host()).0, "\"mountpoint\"");
+    let socket = socket_of(&proxy.host());
+    chown(&socket, Some(STRANGER), None).expect("the tests run as root");
+    let (by, notes) = method(&stack, &proxy.host());
+    assert!(by == "\"engine\"" && notes.contains("has not shown that it runs on this one"), "{by} {notes}");
+    // He could put another one in its place as well.
+    chown(&socket, Some(0), None).expect("the tests run as root");
+    chown(socket.parent().expect("a folder"), Some(STRANGER), None).expect("the tests run as root");
+    assert_eq!(method(&stack, &proxy.host()).0, "\"engine\"");
+}
+
+/// A container that filled the disk of the engine ended all backups of volumes, because no volume could be made any more.
+#[test]
+fn an_engine_that_makes_no_volume_is_known_by_a_container_that_runs() {
+    let stack = Stack::bare();
+    stack.start_models();
+    let proxy = Proxy::start(&stack.host);
+    proxy.refuse("/volumes/create", 100);
+    assert_eq!(method(&stack, &proxy.host()).0, "\"mountpoint\"");
 }

@@ -213,3 +213,29 @@ fn a_container_that_may_write_to_a_file_that_decides_is_told() {
     }
     assert!(!all.contains("decides over larder.toml"), "the directory is not theirs: {all}");
 }
+
+/// What a container has mounted was known by its path alone, and its links were followed once that had another name.
+#[test]
+fn a_place_is_known_by_what_a_container_has_there_and_not_by_its_name() {
+    let renamed = Stack::bare();
+    with_uploads(&renamed);
+    let bind = format!("{}:/data", renamed.path("data").display());
+    renamed.start("app", (&renamed.volume("x"), "/x"), &["--volume", &bind], &WAITING);
+    fs::rename(renamed.path("data"), renamed.path("new")).expect("ours");
+    configure_uploads(&renamed, "new/uploads");
+    let first = text(&renamed.create()["name"]);
+    plant(&renamed, &renamed.path("new/uploads"));
+    assert_refused(&renamed, &first, "a folder that was renamed");
+
+    let linked = Stack::bare();
+    with_uploads(&linked);
+    symlink("data", linked.path("way")).expect("ours");
+    let bind = format!("{}:/data", linked.path("way").display());
+    linked.start("app", (&linked.volume("x"), "/x"), &["--volume", &bind], &WAITING);
+    fs::create_dir(linked.path("other")).expect("ours");
+    fs::remove_file(linked.path("way")).expect("ours");
+    symlink("other", linked.path("way")).expect("ours");
+    let first = text(&linked.create()["name"]);
+    plant(&linked, &linked.path("data/uploads"));
+    assert_refused(&linked, &first, "a link that leads elsewhere by now");
+}

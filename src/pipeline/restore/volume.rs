@@ -51,9 +51,16 @@ pub struct VolumeTarget {
 }
 
 impl VolumeTarget {
+    /// Whether it can be written, as far as that is known while its containers still run.
+    fn check(&self) -> Result<(), Error> {
+        let volume = self.engine.volume(&self.name)?;
+        volume.map_or(Ok(()), |volume| self.source(volume).map(drop))
+    }
+
     /// What stands there, as it is found while its containers are stopped.
     fn source(&self, volume: docker::Volume) -> Result<VolumeSource, Error> {
-        let usage = VolumeUse { is_stopped: true, trust: self.trust.clone(), ..VolumeUse::default() };
+        let (containers, trust) = (self.users.clone(), self.trust.clone());
+        let usage = VolumeUse { is_stopped: true, containers, trust, ..VolumeUse::default() };
         Ok(VolumeSource::new(Arc::clone(&self.engine), volume, self.method, self.excludes.clone(), usage)?)
     }
 }
@@ -91,7 +98,8 @@ impl Volumes<'_> {
     pub(super) fn restore(&self, jobs: &[VolumeJob<'_>], safety: Safety) -> Vec<ComponentRestore> {
         let mut results: Vec<ComponentRestore> = jobs.iter().map(result_of).collect();
         for (job, result) in jobs.iter().zip(&mut results) {
-            note_failure(check_options(job.target, job.component), result);
+            let checked = check_options(job.target, job.component).and_then(|()| job.target.check());
+            note_failure(checked, result);
         }
         if self.options.dry_run {
             let jobs = jobs.iter().zip(&mut results).filter(|(_, result)| result.failed.is_empty());

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use larder::docker::{self, DatabaseServer, Engine, HoldMethod, Stack};
+use larder::id::checksum;
 use larder::model::{Component, ComponentKind, ComponentName, Snapshot, SnapshotKind};
 use larder::pipeline::backup::{ComponentSource, Origin, VolumeOrigin};
 use larder::postgres::{self, Connection, Stopped, query};
@@ -29,6 +30,8 @@ const OTHERS_SQL: &str = "SELECT datname FROM pg_catalog.pg_database WHERE datal
     AND datname <> 'postgres' ORDER BY datname";
 /// Label of a container that says what is done with the writers of its volumes.
 const QUIESCE_LABEL: &str = "larder.quiesce";
+/// So much of a longer name is kept in the name of a component, which may have 200 bytes with what follows.
+const NAME_BYTES: usize = 150;
 const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
 
 /// A database that is a component.
@@ -111,7 +114,8 @@ impl<'a> System<'a> {
         let engine = Engine::connect(docker.host.as_deref())?;
         self.stack = Stack::find(&engine, &self.settings.base, docker.project.as_deref(), &self.settings.trust)?;
         if let Some(root) = engine.root_here() {
-            self.trust = self.settings.trust.but_links_in(places::remember(self.stack.writable_places(root)));
+            let known = places::remember(self.stack.writable_places(root));
+            self.trust = self.settings.trust.but_links_in(known.into_iter().chain(self.stack.writable_now()));
         }
         self.engine = Some(Arc::new(engine));
         Ok(())
@@ -427,7 +431,13 @@ fn others_of(connection: &Connection, stopped: Stopped<'_>) -> Result<Vec<String
 /// The name of a component that none of those `taken` has; what may not be in one becomes `-`.
 fn component_name(text: &str, taken: &mut HashSet<ComponentName>) -> Option<ComponentName> {
     let fits = |char: char| char.is_ascii_alphanumeric() || matches!(char, '_' | '-' | '.');
-    let text: String = text.chars().map(|char| if fits(char) { char } else { '-' }).collect();
+    let mut shown: String = text.chars().map(|char| if fits(char) { char } else { '-' }).collect();
+    if shown.len() > NAME_BYTES {
+        // Whoever else begins so has another end.
+        shown.truncate(NAME_BYTES);
+        shown = format!("{shown}-{:016x}", checksum(text.as_bytes()));
+    }
+    let text = shown;
     let name = |number: usize| if number == 1 { text.parse() } else { format!("{text}_{number}").parse() };
     let name = (1..=taken.len() + 1).find_map(|number| name(number).ok().filter(|name| !taken.contains(name)))?;
     taken.insert(name.clone());
@@ -441,6 +451,10 @@ mod tests {
     #[test]
     fn components_that_would_be_called_alike_are_told_apart() {
         let mut taken = HashSet::new();
+        let long = format!("docker_volume_{}", "x".repeat(300));
+        let names =
+            ["1", "2"].map(|end| component_name(&format!("{long}{end}"), &mut taken).expect("a name").to_string());
+        assert!(names[0] != names[1] && names.iter().all(|name| name.starts_with(&long[..100])));
         let texts = ["docker_volume_a b", "docker_volume_a-b", "docker_volume_a/b", "docker_volume_c"];
         let names = texts.map(|text| component_name(text, &mut taken).expect("a name").to_string());
         assert_eq!(names, ["docker_volume_a-b", "docker_volume_a-b_2", "docker_volume_a-b_3", "docker_volume_c"]);
