@@ -68,6 +68,12 @@ impl Trust {
         Self { others: Arc::new([]), everybody: true, strange: Arc::default() }
     }
 
+    /// Whether everybody is believed.
+    #[must_use]
+    pub const fn is_of_everybody(&self) -> bool {
+        self.everybody
+    }
+
     /// The same users, but nobody's links in these directories and below either: in a container that may write there, root is somebody else.
     #[must_use]
     pub fn but_links_in(&self, strange: impl IntoIterator<Item = PathBuf>) -> Self {

@@ -73,10 +73,11 @@ impl Error {
         }
     }
 
-    /// Whether this user may not do that.
+    /// Whether the operating system does not let this user do that. What is not believed says by itself what to do.
     #[must_use]
     pub fn is_forbidden(&self) -> bool {
-        matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied)
+        let is_of_system = |source: &io::Error| source.raw_os_error().is_some();
+        matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied && is_of_system(source))
     }
 
     /// Whether the object is not there.
