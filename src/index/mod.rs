@@ -9,6 +9,7 @@ mod confirm;
 mod layout;
 mod merge;
 mod pending;
+mod reach;
 mod relist;
 mod segment;
 mod sets;
@@ -23,6 +24,8 @@ pub use merge::{Merged, leave_out, merge_full_tiers};
 pub use pending::Pending;
 pub use segment::{ListedPack, Segment};
 pub use sets::{BlockLengths, BlockSet, ChunkSet};
+
+use reach::Reaches;
 
 use crate::id::{BaseId, ChunkId, PackId, SegmentId};
 use crate::limits::{DELTA_DEPTH_MAX, SEGMENTS_MAX};
@@ -134,6 +137,7 @@ pub struct Index {
     untrue: HashSet<Location>,
     /// It is known that chunks are lost.
     has_losses: bool,
+    reaches: Reaches,
 }
 
 impl Index {
@@ -197,6 +201,7 @@ impl Index {
     pub fn avoid(&mut self, broken: HashSet<PackId>) {
         self.broken = broken;
         self.broken_blocks.clear();
+        self.reaches.forget();
         if self.is_degraded() {
             self.avoid_undecodable();
         }
@@ -205,12 +210,14 @@ impl Index {
     /// Finds chunks no more at these places, which do not have them, nor in blocks that need a chunk which is nowhere else.
     pub fn avoid_places(&mut self, untrue: impl IntoIterator<Item = Location>) {
         self.untrue.extend(untrue);
+        self.reaches.forget();
         self.avoid_undecodable();
     }
 
     /// Finds chunks no more in blocks that need a chunk which is nowhere.
     pub fn avoid_undecodable(&mut self) {
         self.broken_blocks.clear();
+        self.reaches.forget();
         // Bases lie less deep than what needs them, so each depth is settled before the next one.
         for depth in 1..=DELTA_DEPTH_MAX {
             let at_depth = |key: &BlockKey| self.place(*key).is_some_and(|place| place.depth == depth);
@@ -284,15 +291,28 @@ impl Index {
     pub fn shallowest_of(&self, id: &ChunkId) -> Option<(Location, usize)> {
         let mut count = 0;
         let places = self.all_locations(id).inspect(|_| count += 1).filter(|location| self.is_sound(location));
-        let shallowest = places.min_by_key(|location| (self.depth(location.block_key()), *location));
-        shallowest.map(|location| (location, count))
+        let shallowest = self.nearest(places.map(|location| (*id, location)));
+        shallowest.map(|(_, location)| (location, count))
     }
 
     /// The same of a base of a block of this depth.
     #[must_use]
     pub fn shallowest_base(&self, base: &BaseId, depth: u8) -> Option<(ChunkId, Location)> {
-        let places = self.base_locations(base, depth);
-        places.min_by_key(|(_, location)| (self.depth(location.block_key()), *location))
+        self.nearest(self.base_locations(base, depth))
+    }
+
+    /// The place that needs the fewest blocks, and of several such places always the same.
+    fn nearest(&self, mut places: impl Iterator<Item = (ChunkId, Location)>) -> Option<(ChunkId, Location)> {
+        let first = places.next()?;
+        let Some(second) = places.next() else { return Some(first) };
+        [first, second].into_iter().chain(places).min_by_key(|(_, location)| self.order_of(*location))
+    }
+
+    /// The order in which several places of a chunk are tried.
+    #[must_use]
+    pub fn order_of(&self, location: Location) -> (usize, u8, Location) {
+        let block = location.block_key();
+        (self.reach(block), self.depth(block), location)
     }
 
     /// Every place that is to be used of every chunk whose id begins like this.

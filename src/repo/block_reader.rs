@@ -3,6 +3,7 @@
 //! No depth of input deepens a call: what waits for its bases waits in a list of at most [`DELTA_DEPTH_MAX`] and one
 //! entries, because bases must lie less deep than what needs them. How many blocks one block may cost is bounded.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -194,8 +195,10 @@ impl BlockReader {
                 };
                 // The one that needs the fewest others comes first, as a writer takes it.
                 block.candidates.extend(self.index.base_locations(base, block.place.depth));
-                let order = |location: Location| (self.index.depth(location.block_key()), location);
-                block.candidates.sort_by_key(|(_, location)| std::cmp::Reverse(order(*location)));
+                if block.candidates.len() > 1 {
+                    let order = |(_, location): &(ChunkId, Location)| Reverse(self.index.order_of(*location));
+                    block.candidates.sort_by_cached_key(order);
+                }
                 if block.candidates.is_empty() {
                     return Step::Done(Err(damaged(&block.place, "a chunk that it is encoded against is nowhere")));
                 }

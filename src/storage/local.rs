@@ -16,7 +16,7 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, RenameFlags, fsync, linkat, re
 use rustix::io::Errno;
 
 use super::folder::{Folder, join};
-use super::{AREAS, Area, Error, Key, Listed, LocalRoot, ObjectFile, PutMode, Storage, Upload};
+use super::{AREAS, Area, Error, Key, Listed, LocalRoot, ObjectFile, PutMode, SHARD_CHARS, Storage, Upload};
 use crate::rooted::{Status, Trust, is_on_local_disk};
 
 const TEMPORARY_PREFIX: &str = ".tmp-";
@@ -180,8 +180,10 @@ impl Storage for LocalStorage {
                 let path = join(folder, &name);
                 let is_directory = |status: Status| status.file_type() == FileType::Directory;
                 if area == Area::Packs && self.folder.look(&path)?.is_some_and(is_directory) {
-                    for pack in self.folder.names(&path)? {
-                        is_whole &= self.folder.list_entry((&path, &pack), &mut listed)?;
+                    // One that lies in another folder is not found by its name, and is none.
+                    let is_here = |pack: &&String| name.len() == SHARD_CHARS && pack.starts_with(&name);
+                    for pack in self.folder.names(&path)?.iter().filter(is_here) {
+                        is_whole &= self.folder.list_entry((&path, pack), &mut listed)?;
                     }
                 } else if area != Area::Config || name == Area::Config.folder() {
                     is_whole &= self.folder.list_entry((folder, &name), &mut listed)?;
@@ -279,7 +281,7 @@ mod tests {
     /// The owner of a repository moved a file of root's from a directory of his into it. What could not be understood of it was put aside,
     /// as a copy of his.
     #[test]
-    fn what_the_owner_of_a_repository_cannot_read_is_not_read_for_him() {
+    fn what_is_not_of_the_owner_of_a_repository_is_not_used_for_him() {
         if !rustix::process::geteuid().is_root() {
             return;
         }
@@ -292,7 +294,7 @@ mod tests {
         let file = root.join("snapshots/one");
         let storage = LocalStorage::trusting(&root, Trust::of(&[61_997]));
         let key = Key::new(Area::Snapshots, "one");
-        for (gid, mode, is_read) in [(0, 0o600, false), (61_997, 0o640, true), (0, 0o640, false), (0, 0o644, true)] {
+        for (gid, mode, is_read) in [(0, 0o600, false), (61_997, 0o640, false), (0, 0o644, false)] {
             fs::write(&file, b"a secret").expect("write");
             lchown(&file, Some(0), Some(gid)).expect("root");
             fs::set_permissions(&file, fs::Permissions::from_mode(mode)).expect("root");
@@ -303,6 +305,12 @@ mod tests {
         assert!(std::error::Error::source(&refused).is_some_and(|why| why.to_string().contains("chown 61997")));
         lchown(&file, Some(61_997), None).expect("root");
         storage.get(&key, 99).expect("it is his");
+        // A directory of root's, moved there, was emptied.
+        lchown(root.join("snapshots"), Some(0), None).expect("root");
+        assert!(storage.get(&key, 99).is_err() && storage.list(Area::Snapshots).is_err());
+        assert!(
+            storage.delete(&key).is_err() && storage.put(&key, b"x", PutMode::SameContent).is_err() && file.exists()
+        );
     }
 
     #[test]

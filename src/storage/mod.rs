@@ -61,6 +61,9 @@ impl Area {
     }
 }
 
+/// So many characters of the name of a pack are the name of its folder.
+const SHARD_CHARS: usize = 2;
+
 /// Longest name that people and programs give.
 const NAME_BYTES_MAX: usize = 200;
 
@@ -133,7 +136,7 @@ impl Key {
         match self.area {
             Area::Config => "config".to_owned(),
             Area::Packs => {
-                let shard = self.name.get(..2).unwrap_or(&self.name);
+                let shard = self.name.get(..SHARD_CHARS).unwrap_or(&self.name);
                 format!("packs/{shard}/{}", self.name)
             }
             Area::Index | Area::Snapshots | Area::Pins | Area::Forgotten | Area::Quarantine | Area::Parity => {

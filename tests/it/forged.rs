@@ -403,3 +403,73 @@ fn what_only_a_lie_has_is_told() {
     });
     assert_eq!(restored.count(), nights.saved.len(), "each comes back as it was, or is told to be damaged");
 }
+
+/// A pack whose name stood in another folder too was deleted at its own place, and counted as there for ever after.
+#[test]
+fn a_pack_is_only_where_its_name_says() {
+    let mut nights = Nights::new();
+    let packs = nights.system.path("backups/packs");
+    for (number, pack) in files_below(&packs).into_iter().enumerate() {
+        let folder = packs.join(["old", "00", "zz", ".hid"][number % 4]);
+        fs::create_dir_all(&folder).expect("ours");
+        let name = std::path::Path::new(&pack).file_name().expect("a name").to_owned();
+        fs::copy(packs.parent().expect("it lies in one").join(&pack), folder.join(name)).expect("a copy");
+    }
+    nights.system.ok(&["prune", "--force", "--keep-last", "99"]);
+    nights.assert_whole("copies in other folders, then prune");
+    nights.create(noise(300_000, 4)).ended(0);
+    nights.assert_whole("copies in other folders, then prune and create");
+    nights.system.ok(&["verify", "--all", "--read-data"]);
+}
+
+/// True copies of what blocks are encoded against, each against hundreds of others, were relied on: what was true needed more blocks
+/// than a reader decodes.
+#[test]
+fn a_copy_that_needs_many_others_is_not_relied_on() {
+    let mut nights = Nights::new();
+    let storage = nights.storage();
+    let found = packs(storage.as_ref());
+    let bases: Vec<_> = found.iter().flat_map(|(_, pack)| &pack.blocks).flat_map(|block| block.bases.clone()).collect();
+    let chunks =
+        chunks_of(&found).into_iter().flat_map(|(kind, chunks)| chunks.into_iter().map(move |chunk| (kind, chunk)));
+    let repository = Repository::open(Arc::clone(&storage)).expect("a repository");
+    let mut reader = repository.reader().expect("a reader");
+    let mut builder = SegmentBuilder::default();
+    // Each of the small ones lies in a block of its own.
+    let mut writer = PackWriter::new(storage.as_ref(), PackKind::Data).expect("a pack");
+    let small: Vec<ChunkRef> = (0..900_u16).map(|number| small_chunk(number).1).collect();
+    for number in 0..900 {
+        let (bytes, chunk) = small_chunk(number);
+        let block = EncodedBlock { payload: bytes, ..lying(&[chunk]) };
+        writer.add(block).expect("written");
+    }
+    let pack = writer.finish().expect("written");
+    builder.add(pack.id, pack.len_bytes, &pack.directory);
+    let many: Vec<u8> = (0..900).flat_map(|number| small_chunk(number).0).collect();
+    for (kind, chunk) in chunks.filter(|(_, chunk)| bases.contains(&chunk.id.into())) {
+        let mut block = RawBlock::default();
+        let bytes = reader.read(chunk.id).expect("whole").to_vec();
+        block.push((chunk.id, &bytes), 0);
+        let bases = small.iter().map(|chunk| chunk.id.into()).collect();
+        let prefix = Prefix { bases, bytes: many.clone(), depth: 1, far: false };
+        let block = BlockEncoder::new().expect("an encoder").encode_against(block, prefix).expect("encoded");
+        let mut writer = PackWriter::new(storage.as_ref(), kind).expect("a pack");
+        writer.add(block).expect("written");
+        let pack = writer.finish().expect("written");
+        builder.add(pack.id, pack.len_bytes, &pack.directory);
+    }
+    builder.write(storage.as_ref()).expect("a segment");
+    drop((reader, repository));
+    nights.assert_whole("copies that need many others");
+    nights.system.ok(&["repair"]);
+    nights.assert_whole("copies that need many others, then repair");
+    nights.prune().ended(0);
+    nights.assert_whole("copies that need many others, then repair and prune");
+    nights.system.ok(&["verify", "--all", "--read-data"]);
+}
+
+fn small_chunk(number: u16) -> (Vec<u8>, ChunkRef) {
+    let bytes = number.to_le_bytes().repeat(20);
+    let len_bytes = u32::try_from(bytes.len()).expect("small");
+    (bytes.clone(), ChunkRef { id: ChunkId::of(&bytes), len_bytes })
+}

@@ -212,7 +212,10 @@ impl<'a> Going<'a> {
         if places.iter().all(|(_, location)| self.stays(*location)) {
             return Ok(());
         }
-        places.sort_by_key(|(_, location)| (!self.stays(*location), self.index.depth(location.block_key()), *location));
+        places.sort_by_cached_key(|(_, location)| {
+            let (reach, depth, location) = self.index.order_of(*location);
+            (reach, !self.stays(location), depth, location)
+        });
         let is_only = places.len() == 1;
         for (id, location) in &places {
             let is_there = is_only || self.is_written(*location) || self.is_there(*id, *location)?;
