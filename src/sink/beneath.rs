@@ -5,14 +5,13 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
 
-use rustix::fs::{
-    AtFlags, FileType, Mode, OFlags, fsync, linkat, mknodat, openat, readlinkat, renameat, symlinkat, syncfs, unlinkat,
-};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, fsync, linkat, openat, readlinkat, renameat, syncfs, unlinkat};
 use rustix::io::Errno;
 use rustix::process::geteuid;
 
+use super::staging::Staging;
 use super::{Error, special};
-use crate::model::{Node, NodeKind, show_path};
+use crate::model::{Node, show_path};
 use crate::rooted::{Descent, Guarded, RootedDir, Status, Step, Trust, access_list, explain, join, split};
 use crate::source::UNFINISHED_PREFIX;
 
@@ -156,6 +155,8 @@ pub struct Beneath {
     /// What is never touched.
     guarded: Guarded,
     next_temporary: u64,
+    /// Where what is new is made, with the file system that it is in.
+    pub(super) staging: Option<(u64, Staging)>,
 }
 
 impl Beneath {
@@ -166,7 +167,7 @@ impl Beneath {
     pub fn open(root: &Path, trust: &Trust) -> Result<Self, Error> {
         let shown = root.display().to_string();
         let tree = RootedDir::open(root, trust).map_err(|errno| Error::io("open", shown.clone(), errno))?;
-        Ok(Self { tree, shown, guarded: Guarded::default(), next_temporary: 0 })
+        Ok(Self { tree, shown, guarded: Guarded::default(), next_temporary: 0, staging: None })
     }
 
     /// Never touches these directories, wherever they are met.
@@ -245,25 +246,6 @@ impl Beneath {
                 Err(errno) => return Err(self.failed("create a file beside", path, errno)),
             }
         }
-    }
-
-    /// Makes a link, pipe or device beside a path, which only its user may use, for [`Beneath::put_in_place`].
-    ///
-    /// # Errors
-    /// [`Error::Io`].
-    pub fn temporary_special(&mut self, path: &[u8], node: &Node) -> Result<Vec<u8>, Error> {
-        let temporary = self.temporary_path(path);
-        let (parent, name) = self.parent(&temporary)?;
-        let mode = Mode::RUSR | Mode::WUSR;
-        let made = match &node.kind {
-            NodeKind::Symlink { target } => symlinkat(target.as_ref(), &parent, name),
-            NodeKind::Fifo => mknodat(&parent, name, FileType::Fifo, mode, 0),
-            NodeKind::CharDevice { number } => mknodat(&parent, name, FileType::CharacterDevice, mode, *number),
-            NodeKind::BlockDevice { number } => mknodat(&parent, name, FileType::BlockDevice, mode, *number),
-            NodeKind::File { .. } | NodeKind::Directory { .. } | NodeKind::Socket => Err(Errno::INVAL),
-        };
-        made.map_err(|errno| self.failed("create", path, errno))?;
-        Ok(temporary)
     }
 
     /// A descriptor of the link, pipe or device at a path, which is looked at once more: somebody may have exchanged it.

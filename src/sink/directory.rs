@@ -10,7 +10,7 @@ use rustix::process::{getegid, geteuid};
 
 use super::{Beneath, Error, Existing};
 use crate::model::Node;
-use crate::rooted::{Status, explain, names_in, split};
+use crate::rooted::{Status, explain, names_in, open_directory};
 
 impl Beneath {
     /// Makes a directory, which only its user gets into, and says which one it is.
@@ -18,18 +18,28 @@ impl Beneath {
     /// # Errors
     /// [`Error::Io`].
     pub fn make_directory(&mut self, path: &[u8]) -> Result<Existing, Error> {
+        let made = self.stage_directory(path)?;
         let (parent, name) = self.parent(path)?;
-        mkdirat(&parent, name, Mode::RWXU).map_err(|errno| self.failed("create", path, errno))?;
-        // Whoever owns the directory around it can exchange it at once.
-        let made = self.directory(path)?;
+        let placed = self.staging(path)?.place(&parent, name, RenameFlags::NOREPLACE);
+        placed.map_err(|errno| self.failed("create", path, errno))?;
         let status = Status::of(&made).map_err(|errno| self.failed("look at", path, errno))?;
-        let names = names_in(&made).map_err(|errno| self.failed("list", path, errno))?;
+        // From here on it is this one that the path has to lead to.
+        self.directory_as(path, status.identity())?;
+        Ok(status.into())
+    }
+
+    /// Makes a directory where nobody else reaches it.
+    fn stage_directory(&mut self, path: &[u8]) -> Result<OwnedFd, Error> {
+        let made = self
+            .staging(path)?
+            .create(|staging, name| mkdirat(staging, name, Mode::RWXU), |staging, name| open_directory(staging, name));
+        let made = made.map_err(|errno| self.failed("create", path, errno))?;
+        let status = Status::of(&made).map_err(|errno| self.failed("look at", path, errno))?;
         // Some file systems know no owners.
-        let is_ours = status.uid() == geteuid().as_raw() || fchown(&made, Some(geteuid()), None).is_err();
-        if !is_ours || !names.is_empty() {
+        if status.uid() != geteuid().as_raw() && fchown(&made, Some(geteuid()), None).is_ok() {
             return Err(self.exchanged(path));
         }
-        Ok(status.into())
+        Ok(made)
     }
 
     /// Prepares a directory that stands there for becoming the one of a node: nobody gets in meanwhile who will not afterwards.
@@ -69,26 +79,24 @@ impl Beneath {
 
     /// Has a new directory take the place of one that is closed to others.
     fn renew(&mut self, path: &[u8], old: &OwnedFd) -> Result<Existing, Error> {
-        let temporary = self.temporary_path(path);
-        let made = self.make_directory(&temporary)?;
-        let new = self.directory(&temporary)?;
+        let new = self.stage_directory(path)?;
         let (parent, name) = self.parent(path)?;
-        let (_, temporary_name) = split(&temporary);
+        let staging = self.staging(path)?;
         let replaced = move_all(old, &new).and_then(|()| {
             unlinkat(&parent, name, AtFlags::REMOVEDIR)?;
-            renameat_with(&parent, temporary_name, &parent, name, RenameFlags::NOREPLACE)
+            staging.place(&parent, name, RenameFlags::NOREPLACE)
         });
-        self.tree.forget(&temporary);
         if let Err(errno) = replaced {
-            // What cannot go back stays under the temporary name.
-            let _ = move_all(&new, old).and_then(|()| unlinkat(&parent, temporary_name, AtFlags::REMOVEDIR));
+            // Where the old one has gone by then, everything stays in the new one.
+            let _ = move_all(&new, old);
+            staging.clear();
             let action = "make a new directory, because this one had other rights, in the place of";
             let errno =
                 if errno == Errno::BUSY { io::Error::other("something is mounted in it") } else { explain(errno) };
             return Err(Error::io(action, self.show(path), errno));
         }
         self.tree.forget(path);
-        Ok(made)
+        Ok(Status::of(&new).map_err(|errno| self.failed("look at", path, errno))?.into())
     }
 
     /// From now on a path that leads through this directory has to lead to the one with this device and inode.
@@ -174,6 +182,8 @@ mod tests {
             assert_eq!((metadata.uid(), metadata.mode() & 0o777, metadata.ino()), (0, 0o700, now.identity().1));
             assert_eq!(found.identity().1, held.metadata().expect("open").ino());
             assert!(place.join("inner").is_dir() && place.join("file").is_file());
+            let root = Arc::clone(beneath.tree.root());
+            beneath.end_staging(&root);
             assert_eq!(fs::read_dir(place.parent().expect("the root")).expect("list").count(), 1);
             let directory = beneath.directory(b"d").expect("there");
             assert_eq!(Status::of(&directory).expect("open").identity(), now.identity());

@@ -8,9 +8,11 @@ mod beneath;
 mod directory;
 mod file;
 mod gzip;
+mod made;
 mod ownership;
 pub mod postgres;
 mod special;
+mod staging;
 
 use std::io;
 

@@ -6,7 +6,7 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::Stdio;
 
-use rustix::fs::{CWD, Mode, mkfifoat};
+use rustix::fs::{CWD, Mode, OFlags, RenameFlags, mkfifoat, renameat_with};
 
 use super::strangers::STRANGER;
 use super::support::{PARTIAL, Run, System, is_root};
@@ -244,4 +244,77 @@ fn a_directory_that_has_its_list_stays_the_one_it_is() {
     let before = fs::metadata(&shared).expect("there").ino();
     system.run(&["restore", "latest", "--force"]).ended(0);
     assert_eq!(fs::metadata(&shared).expect("there").ino(), before);
+}
+
+/// So many entries of root's are exchanged for what a restore makes, so often.
+const ENTRIES: u32 = 60;
+const ROUNDS: usize = 4;
+
+/// What stood under the name of a directory, or a pipe, that had just been made was taken for it, and given to whoever had exchanged them.
+#[test]
+fn what_is_new_cannot_be_exchanged_for_what_is_root_s() {
+    if !is_root() {
+        return;
+    }
+    let system = System::new();
+    for number in 0..ENTRIES {
+        fs::create_dir_all(system.path(format!("models/d{number}"))).expect("ours");
+        mkfifoat(CWD, system.path(format!("models/p{number}")), Mode::RUSR | Mode::WUSR).expect("a pipe");
+        for name in ["d", "p"] {
+            chown(system.path(format!("models/{name}{number}")), Some(STRANGER), Some(STRANGER)).expect("root");
+        }
+    }
+    chown(system.path("models"), Some(STRANGER), Some(STRANGER)).expect("root");
+    system.ok(&["create"]);
+    for _ in 0..ROUNDS {
+        let roots = system.path("roots");
+        fs::create_dir(&roots).expect("ours");
+        let models = system.path("models");
+        let remove = |entry: fs::DirEntry| {
+            let path = entry.path();
+            if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }.expect("ours");
+        };
+        fs::read_dir(&models).expect("list").flatten().for_each(remove);
+        let mut held = Vec::new();
+        for number in 0..ENTRIES {
+            fs::create_dir(roots.join(format!("d{number}"))).expect("ours");
+            fs::set_permissions(roots.join(format!("d{number}")), fs::Permissions::from_mode(0o700)).expect("ours");
+            mkfifoat(CWD, roots.join(format!("p{number}")), Mode::RUSR | Mode::WUSR).expect("a pipe");
+            for name in ["d", "p"] {
+                let path = roots.join(format!("{name}{number}"));
+                let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+                held.push(rustix::fs::open(path, flags, Mode::empty()).expect("root's"));
+            }
+        }
+        exchange_during_restore(&system, &roots);
+        for entry in held {
+            assert_eq!(rustix::fs::fstat(&entry).expect("held").st_uid, 0, "it is root's still");
+        }
+        fs::remove_dir_all(&roots).expect("ours");
+    }
+}
+
+/// Exchanges everything that appears in the directory for something of root's.
+fn exchange_during_restore(system: &System, roots: &Path) {
+    let is_going = std::sync::atomic::AtomicBool::new(true);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            system.run(&["restore", "latest", "--force", "--no-snapshot"]);
+            is_going.store(false, std::sync::atomic::Ordering::Relaxed);
+        });
+        let models = system.path("models");
+        while is_going.load(std::sync::atomic::Ordering::Relaxed) {
+            for entry in fs::read_dir(&models).expect("list").flatten() {
+                let Ok(kind) = entry.file_type() else { continue };
+                let name = if kind.is_dir() { "d" } else { "p" };
+                let Some(other) =
+                    (0..ENTRIES).map(|number| roots.join(format!("{name}{number}"))).find(|path| path.exists())
+                else {
+                    continue;
+                };
+                // It may have gone.
+                let _ = renameat_with(CWD, entry.path(), CWD, &other, RenameFlags::EXCHANGE);
+            }
+        }
+    });
 }

@@ -5,6 +5,8 @@
 //! not his.
 
 use std::collections::BTreeSet;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
 use rustix::process::geteuid;
 
@@ -14,7 +16,7 @@ use super::left_out::is_unfinished;
 use super::tree::{TreeRestore, fail, missing_target, note_not_set};
 use crate::model::{Node, show_path};
 use crate::pipeline::Error;
-use crate::rooted::{Status, join};
+use crate::rooted::{Status, join, names_in};
 use crate::sink::Existing;
 
 /// Whether somebody will get at what is left in a directory who did not before.
@@ -44,6 +46,8 @@ pub(super) struct OpenDirectory {
     pub(super) found: Option<Status>,
     /// Device and inode; `None` where nothing is changed.
     identity: Option<(u64, u64)>,
+    /// What keeps its number from being given to another one, where it could be removed.
+    held: Option<Arc<OwnedFd>>,
 }
 
 impl OpenDirectory {
@@ -143,6 +147,7 @@ impl TreeRestore<'_> {
             is_fresh,
             found: before,
             identity,
+            held: None,
         });
         Ok(())
     }
@@ -154,8 +159,16 @@ impl TreeRestore<'_> {
             self.leave_unchanged(&path, open, result);
         } else {
             self.waiting_bytes += path.len();
-            self.waiting.push(Waiting::Directory { path, open: Box::new(open) });
+            let held = self.hold_empty(&path);
+            self.open_files += usize::from(held.is_some());
+            self.waiting.push(Waiting::Directory { path, open: Box::new(OpenDirectory { held, ..open }) });
         }
+    }
+
+    /// Keeps a directory open that has nothing in it yet: the owner of the one around it may remove it, and another one has its number then.
+    fn hold_empty(&mut self, path: &[u8]) -> Option<Arc<OwnedFd>> {
+        let directory = self.beneath.as_mut().filter(|_| is_root())?.directory(path).ok()?;
+        names_in(&directory).is_ok_and(|names| names.is_empty()).then_some(directory)
     }
 
     /// Says what would be removed, and whether the directory could get its owner and mode.
@@ -190,11 +203,12 @@ impl TreeRestore<'_> {
         open: OpenDirectory,
         result: &mut ComponentRestore,
     ) -> Result<(), Error> {
-        let OpenDirectory { node, extra, removes, exposure, identity, .. } = open;
+        let OpenDirectory { node, extra, removes, exposure, identity, held, .. } = open;
         let attributes = self.attributes;
         result.touched = true;
         let beneath = self.beneath.as_mut().ok_or_else(missing_target)?;
         let directory = beneath.directory_as(path, identity.unwrap_or_default())?;
+        beneath.end_staging(&directory);
         let mut left = None;
         for name in extra {
             // Where something could not be restored, nothing is taken away either.
@@ -216,6 +230,7 @@ impl TreeRestore<'_> {
         }
         let failures = attributes.apply(&directory, &node);
         note_not_set(result, path, failures);
+        drop(held);
         Ok(())
     }
 }

@@ -45,16 +45,9 @@ impl TreeRestore<'_> {
             note_not_set(result, path, attributes.apply_special(&special, node));
             return self.note_first(path, node, &special);
         }
-        let temporary = beneath.temporary_special(path, node)?;
-        let placed = beneath.open_special(&temporary, node).and_then(|special| {
-            let failures = attributes.apply_special(&special, node);
-            beneath.put_in_place(&temporary, path).map(|()| (failures, special))
-        });
-        if placed.is_err() {
-            // The error that led here is the one to tell.
-            let _ = beneath.remove_file(&temporary);
-        }
-        let (failures, special) = placed?;
+        let special = beneath.stage_special(path, node)?;
+        let failures = attributes.apply_special(&special, node);
+        beneath.place_special(path)?;
         note_not_set(result, path, failures);
         self.note_first(path, node, &special)
     }

@@ -62,7 +62,7 @@ pub(super) struct TreeRestore<'a> {
     pub(super) waiting: Vec<Waiting>,
     /// Length of their paths.
     pub(super) waiting_bytes: usize,
-    open_files: usize,
+    pub(super) open_files: usize,
     /// The groups before it, whose files are being filled.
     pub(super) filling: VecDeque<Group>,
     /// What a backup leaves out is never removed.

@@ -1,0 +1,80 @@
+//! What is new beneath a root: made where nobody else reaches it, and moved to its place.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use rustix::fs::{FileType, Mode, RenameFlags, mknodat, symlinkat};
+use rustix::io::Errno;
+
+use super::staging::Staging;
+use super::{Beneath, Error};
+use crate::model::{Node, NodeKind};
+use crate::rooted::{Status, find};
+
+impl Beneath {
+    /// Makes a link, pipe or device where nobody but its user reaches it, for [`Beneath::place_special`], and gives a descriptor of it.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn stage_special(&mut self, path: &[u8], node: &Node) -> Result<OwnedFd, Error> {
+        let mode = Mode::RUSR | Mode::WUSR;
+        let made = self.staging(path)?.create(
+            |staging, name| match &node.kind {
+                NodeKind::Symlink { target } => symlinkat(target.as_ref(), staging, name),
+                NodeKind::Fifo => mknodat(staging, name, FileType::Fifo, mode, 0),
+                NodeKind::CharDevice { number } => mknodat(staging, name, FileType::CharacterDevice, mode, *number),
+                NodeKind::BlockDevice { number } => mknodat(staging, name, FileType::BlockDevice, mode, *number),
+                NodeKind::File { .. } | NodeKind::Directory { .. } | NodeKind::Socket => Err(Errno::INVAL),
+            },
+            |staging, name| find(staging, name),
+        );
+        made.map_err(|errno| self.failed("create", path, errno))
+    }
+
+    /// Moves what was made to its path, in the place of what stands there.
+    ///
+    /// # Errors
+    /// [`Error::Io`], also when a directory stands there: it is not removed.
+    pub fn place_special(&mut self, path: &[u8]) -> Result<(), Error> {
+        let (parent, name) = self.parent(path)?;
+        let placed = self.staging(path)?.place(&parent, name, RenameFlags::empty());
+        placed.map_err(|errno| self.failed("replace", path, errno))
+    }
+
+    /// Takes away what was made and cannot be finished.
+    pub fn give_up_special(&mut self) {
+        if let Some((_, staging)) = &self.staging {
+            staging.clear();
+        }
+    }
+
+    /// Where what is new is made that becomes a path: in the root, or where the path is in another file system beside it.
+    pub(super) fn staging(&mut self, path: &[u8]) -> Result<&Staging, Error> {
+        let (parent, _) = self.parent(path)?;
+        let device = |directory: &OwnedFd| Status::of(directory).map(|status| status.identity().0);
+        let failed = |errno| self.failed("create a directory for what is new beside", path, errno);
+        let wanted = device(&parent).map_err(failed)?;
+        if self.staging.as_ref().is_none_or(|(device, _)| *device != wanted) {
+            let root = Arc::clone(self.tree.root());
+            let around = if device(&root).map_err(failed)? == wanted { root } else { parent };
+            let staging = loop {
+                let name = self.temporary_path(b"");
+                match Staging::make(Arc::clone(&around), name) {
+                    Err(Errno::EXIST) => {}
+                    made => break made,
+                }
+            };
+            let staging =
+                staging.map_err(|errno| self.failed("create a directory for what is new beside", path, errno))?;
+            self.staging = Some((wanted, staging));
+        }
+        self.staging.as_ref().map(|(_, staging)| staging).ok_or_else(|| self.exchanged(path))
+    }
+
+    /// Nothing new is made in this directory any more, whose times are about to be set.
+    pub fn end_staging(&mut self, directory: &OwnedFd) {
+        if self.staging.as_ref().is_some_and(|(_, staging)| staging.lies_in(directory)) {
+            self.staging = None;
+        }
+    }
+}
