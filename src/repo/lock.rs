@@ -8,7 +8,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
-use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, flock, mkdirat, openat, unlinkat};
+use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, flock, openat, unlinkat};
 use rustix::io::Errno;
 
 use super::Error;
@@ -136,18 +136,15 @@ fn open_folder(root: LocalRoot<'_>) -> rustix::io::Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     match open_beneath(root.directory(), FOLDER.as_bytes(), flags) {
         Err(Errno::NOENT) => {}
+        // What is in a folder of somebody else's, moved here, is not ours to remove.
+        Ok(folder) if !root.has_as_own(&folder) => return Err(Errno::ACCESS),
         opened => return opened,
     }
-    let made = mkdirat(root.directory(), FOLDER, Mode::RWXU);
-    match made {
+    match root.make_directory(FOLDER) {
         Ok(()) | Err(Errno::EXIST) => {}
         Err(errno) => return Err(errno),
     }
-    let folder = open_beneath(root.directory(), FOLDER.as_bytes(), flags)?;
-    if made.is_ok() {
-        root.give(&folder);
-    }
-    Ok(folder)
+    open_beneath(root.directory(), FOLDER.as_bytes(), flags)
 }
 
 fn open_lock_file(root: LocalRoot<'_>, name: &str) -> Result<(File, String), Error> {

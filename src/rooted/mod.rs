@@ -8,6 +8,7 @@ mod access_list;
 mod descent;
 mod guarded;
 mod mounts;
+mod refusal;
 mod status;
 mod trust;
 
@@ -24,8 +25,9 @@ pub use access_list::access_list;
 pub use descent::{Descent, Step};
 pub use guarded::Guarded;
 pub use mounts::{is_local_mount, is_mount_point, is_on_local_disk, mounts_below, place_of};
+pub use refusal::Refusal;
 pub use status::{Instant, Status, check_kernel};
-pub use trust::{Refusal, Trust};
+pub use trust::Trust;
 
 /// The deepest directories of the last path that stay open, and of the others each one of so many.
 const OPEN_LEVELS: usize = 64;

@@ -12,13 +12,10 @@ use std::sync::OnceLock;
 
 use rustix::fs::{AtFlags, Gid, Mode, OFlags, Uid, fchown, fsync, mkdirat, unlinkat};
 use rustix::io::Errno;
+use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
 use super::{Error, Key, Listed};
 use crate::rooted::{Status, Trust, names_in, open_beneath, split};
-
-/// Rights to read.
-const READABLE_BY_ALL: u32 = 0o004;
-const READABLE_BY_GROUP: u32 = 0o040;
 
 /// The root folder.
 #[derive(Debug)]
@@ -36,21 +33,20 @@ struct Root {
 }
 
 impl Root {
-    /// Refuses a file that its owner cannot read and may have moved here: what root makes of it is given to him.
-    fn check_readable(&self, status: &Status) -> Result<(), io::Error> {
-        let Some((uid, gid)) = self.owner else { return Ok(()) };
-        let group = if status.gid() == gid.as_raw() { READABLE_BY_GROUP } else { 0 };
-        let is_readable = status.uid() == uid.as_raw() || status.mode() & (READABLE_BY_ALL | group) != 0;
-        if status.is_file() && !is_readable {
-            let why = format!(
-                "it belongs to user {} and is closed to the owner of the repository, who may have moved it here: `chown {}` gives it to \
-                 him, if Larder has made it",
-                status.uid(),
-                uid.as_raw()
-            );
-            return Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
+    /// Refuses what somebody else has than the owner of the repository, who may have moved it here: what root makes of it is given to
+    /// him, and what is in it is removed.
+    fn check_owner(&self, status: &Status) -> Result<(), io::Error> {
+        match self.owner {
+            Some((uid, _)) if status.uid() != uid.as_raw() => {
+                let (own, uid) = (status.uid(), uid.as_raw());
+                let why = format!(
+                    "it belongs to user {own}, and the repository to user {uid}, who may have moved it here: `chown {uid}` gives it to \
+                     him, if Larder has made it"
+                );
+                Err(io::Error::new(io::ErrorKind::PermissionDenied, why))
+            }
+            _ => Ok(()),
         }
-        Ok(())
     }
 }
 
@@ -60,13 +56,15 @@ pub struct LocalRoot<'a> {
     path: &'a Path,
     directory: BorrowedFd<'a>,
     owner: Option<(Uid, Gid)>,
+    /// Whether it is all the same whose something in it is.
+    is_of_anybody: bool,
 }
 
 impl<'a> LocalRoot<'a> {
     /// An open folder that belongs to its user.
     #[must_use]
     pub const fn new(path: &'a Path, directory: BorrowedFd<'a>) -> Self {
-        Self { path, directory, owner: None }
+        Self { path, directory, owner: None, is_of_anybody: false }
     }
 
     /// Where it was when it was opened.
@@ -81,10 +79,40 @@ impl<'a> LocalRoot<'a> {
         self.directory
     }
 
-    /// Gives what was made in it to its owner, who could not use his repository any more after one command of root's.
+    /// Whether something in it belongs to its owner, where that is not root.
+    #[must_use]
+    pub fn has_as_own(&self, opened: impl AsFd) -> bool {
+        let own = self.owner.filter(|_| !self.is_of_anybody).map(|(uid, _)| uid.as_raw());
+        own.is_none_or(|own| Status::of(opened).is_ok_and(|status| status.uid() == own))
+    }
+
+    /// Makes a folder in it, which is its owner's.
+    ///
+    /// # Errors
+    /// Those of the operating system.
+    pub fn make_directory(&self, name: &str) -> rustix::io::Result<()> {
+        make_directory(self.directory, name.as_bytes(), self.owner)
+    }
+
+    /// Gives a file that was made in it to its owner, who could not use his repository any more after one command of root's.
     pub fn give(&self, made: impl AsFd) {
         give(made, self.owner);
     }
+}
+
+/// Makes a folder as its owner, whose it is from the first moment. One that root makes, and gives to him, may be another one of root's by
+/// then, which he has put there.
+fn make_directory(around: impl AsFd, name: &[u8], owner: Option<(Uid, Gid)>) -> rustix::io::Result<()> {
+    let around = around.as_fd();
+    let Some((uid, gid)) = owner else { return mkdirat(around, name, Mode::RWXU) };
+    let as_owner = || {
+        // Of this thread alone, which ends with it.
+        set_thread_groups(&[])?;
+        set_thread_res_gid(gid, gid, gid)?;
+        set_thread_res_uid(uid, uid, uid)?;
+        mkdirat(around, name, Mode::RWXU)
+    };
+    std::thread::scope(|scope| scope.spawn(as_owner).join().unwrap_or(Err(Errno::IO)))
 }
 
 fn give(made: impl AsFd, owner: Option<(Uid, Gid)>) {
@@ -105,7 +133,8 @@ impl Folder {
     /// [`Error::Missing`], [`Error::Io`].
     pub(super) fn local(&self) -> Result<LocalRoot<'_>, Error> {
         let Root { directory, owner } = self.root().map_err(|error| self.failed("open", "", error))?;
-        Ok(LocalRoot { path: &self.path, directory: directory.as_fd(), owner: *owner })
+        let is_of_anybody = self.trust.is_of_everybody();
+        Ok(LocalRoot { path: &self.path, directory: directory.as_fd(), owner: *owner, is_of_anybody })
     }
 
     pub(super) fn show(&self, path: &str) -> String {
@@ -136,7 +165,7 @@ impl Folder {
         let status = Status::of(&opened)?;
         self.check(&status, &opened)?;
         if !self.trust.is_of_everybody() {
-            root.check_readable(&status)?;
+            root.check_owner(&status)?;
         }
         Ok((opened, status))
     }
@@ -195,17 +224,13 @@ impl Folder {
             return self.open_folder(wanted).map_err(failed);
         }
         let parent = self.make(around)?;
-        let made = mkdirat(&parent, split(path.as_bytes()).1, Mode::RWXU);
-        match made {
+        let owner = self.root().map_err(failed)?.owner;
+        match make_directory(&parent, split(path.as_bytes()).1, owner) {
             Ok(()) | Err(Errno::EXIST) => {}
             Err(errno) => return Err(failed(errno.into())),
         }
         fsync(&parent).map_err(|errno| self.failed("sync", around, errno))?;
-        let folder = self.open_folder(wanted).map_err(failed)?;
-        if made.is_ok() {
-            give(&folder, self.root().map_err(failed)?.owner);
-        }
-        Ok(folder)
+        self.open_folder(wanted).map_err(failed)
     }
 
     /// The names in a folder; none when it does not exist.
