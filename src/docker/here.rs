@@ -35,7 +35,9 @@ const OPTIONS_FIELD: usize = 5;
 pub(super) fn volumes_here(engine: &Engine, trust: &Trust) -> Option<PathBuf> {
     let root = engine.root_here()?;
     let socket = Path::new(engine.host().strip_prefix("unix://")?);
-    let is_believed = is_ours(&socket.canonicalize().ok()?, trust) && !trust.is_strange(socket);
+    // A container may have a folder mounted that is told to be the engine's, but not that itself.
+    let is_believed =
+        is_ours(&socket.canonicalize().ok()?, trust) && !trust.is_strange(socket) && !trust.is_strange(root);
     let is_here = is_believed && (knows_a_container(engine, root, trust) || shows_up(engine, root, trust));
     is_here.then(|| root.join(VOLUMES))
 }

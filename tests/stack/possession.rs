@@ -1,7 +1,7 @@
 //! What root in a container makes in a directory of the host that it may write to: it is root's on the host.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
 use crate::support::{Disk, Stack, component, run, text};
@@ -238,4 +238,33 @@ fn a_place_is_known_by_what_a_container_has_there_and_not_by_its_name() {
     let first = text(&linked.create()["name"]);
     plant(&linked, &linked.path("data/uploads"));
     assert_refused(&linked, &first, "a link that leads elsewhere by now");
+}
+
+/// What root had for a while in a folder of a container was read there, and exchanged: programs of the container ran as root of the host.
+#[test]
+fn what_root_has_for_a_while_is_in_no_folder_of_a_container() {
+    let stack = Stack::bare();
+    with_uploads(&stack);
+    let temporary = stack.path("temporary");
+    fs::create_dir(&temporary).expect("ours");
+    fs::set_permissions(&temporary, fs::Permissions::from_mode(0o1777)).expect("ours");
+    let bind = format!("{}:/shared", temporary.display());
+    stack.start("app", (&stack.volume("x"), "/x"), &["--volume", &bind], &WAITING);
+    stack.create();
+    let [look, archive] = ["look", "archive.tar"].map(|name| temporary.join(name).display().to_string());
+    let elsewhere = stack.path("archive.tar").display().to_string();
+    for arguments in [
+        &["restore", "latest", "--target", &look][..],
+        &["export", "latest", "--to", &look],
+        &["export", "latest", "--tar", &archive],
+        &["export", "latest", "--tar", &elsewhere],
+        &["verify", "latest", "--test-restore"],
+        &["verify", "latest", "--drill"],
+        &["savings", "--simulate", "1"],
+    ] {
+        let refused = run(stack.command(arguments).env("TMPDIR", &temporary)).exits(2);
+        assert!(refused.stderr.contains("a container may write"), "{arguments:?}: {refused:?}");
+        assert_eq!(fs::read_dir(&temporary).expect("list").count(), 0, "{arguments:?}");
+    }
+    run(stack.command(&["--trust-files", "export", "latest", "--tar", &archive]).env("TMPDIR", &temporary)).exits(0);
 }

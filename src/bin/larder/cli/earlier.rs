@@ -11,8 +11,8 @@ use larder::repo::Repository;
 use larder::storage::LocalStorage;
 use larder::temporary::TemporaryFolder;
 
-use super::Context;
 use super::create::options;
+use super::{Context, place};
 use crate::failure::UsageError;
 
 /// A snapshot and the repository that has it.
@@ -51,6 +51,7 @@ pub(super) fn find_snapshot(context: &Context<'_>, text: &str, keep: bool) -> an
         let message = format!("{text} has {} backups", found.len());
         return Err(UsageError::with_advice(message, "name one of them, or `larder import` them all").into());
     };
+    place::check_temporary(&context.settings)?;
     let folder = if keep { None } else { Some(TemporaryFolder::new("larder-import-")?) };
     let repository = match &folder {
         Some(folder) => Repository::open_or_create(Arc::new(LocalStorage::new(folder.path().join("backups"))))?,

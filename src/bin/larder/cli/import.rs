@@ -8,8 +8,8 @@ use larder::model::{SnapshotKind, Status};
 use larder::pipeline::import::{Importer, Outcome, find};
 use serde_json::{Value, json};
 
-use super::Context;
 use super::create::options;
+use super::{Context, place};
 use crate::console::{advice, error, warning};
 use crate::failure::Exit;
 use crate::units::{count, size};
@@ -36,6 +36,7 @@ pub(super) struct ImportArguments {
 impl ImportArguments {
     pub(super) fn run(&self, context: &Context<'_>) -> anyhow::Result<Exit> {
         let found = find(&self.paths)?;
+        place::check_temporary(&context.settings)?;
         let repository = if self.dry_run { context.repository_if_any()? } else { Some(context.repository_or_new()?) };
         context.progress.stop_cleanly()?;
         let mut importer =

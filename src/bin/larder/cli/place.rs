@@ -9,6 +9,23 @@ use larder::rooted::Refusal;
 use crate::config::{HOST_FILE, Settings, refused};
 use crate::failure::UsageError;
 
+/// Refuses the folder for temporary files where a container may write to it. What else is wrong with it is told by whoever needs it.
+pub(super) fn check_temporary(settings: &Settings) -> anyhow::Result<()> {
+    let place = std::env::temp_dir();
+    if settings.insists || !rustix::process::geteuid().is_root() || !settings.trust.is_strange(&place) {
+        return Ok(());
+    }
+    let message = format!(
+        "a container may write to {}, where temporary files lie, and could read or exchange what root has there",
+        place.display()
+    );
+    Err(UsageError::with_advice(
+        message,
+        "set TMPDIR to a folder of root's that no container has mounted; or --trust-files",
+    )
+    .into())
+}
+
 /// Refuses a folder, be it there or not, that lies in one of somebody who is not believed, or behind a link of his.
 pub(super) fn check(place: &Path, settings: &Settings) -> anyhow::Result<()> {
     if settings.insists || !rustix::process::geteuid().is_root() {
@@ -24,6 +41,14 @@ pub(super) fn check(place: &Path, settings: &Settings) -> anyhow::Result<()> {
     };
     // Its path may lead elsewhere by now.
     let folder = read_link(format!("/proc/self/fd/{}", opened.as_raw_fd()))?;
+    if settings.trust.is_strange(&folder) {
+        let message = format!(
+            "a container may write where {} is, and could read or exchange what root writes there",
+            place.display()
+        );
+        let advice = "name a folder that no container has mounted; or --trust-files";
+        return Err(UsageError::with_advice(message, advice).into());
+    }
     let Some(refusal) = settings.trust.strange_folder(&folder) else { return Ok(()) };
     let message = format!("{refusal}, and could exchange what root writes to {}", place.display());
     let advice = format!(

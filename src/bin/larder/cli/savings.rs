@@ -9,7 +9,7 @@ use larder::pipeline::{Error, lookup};
 use larder::progress::Progress;
 use serde_json::{Value, json};
 
-use super::{Context, warn_unreadable};
+use super::{Context, place, warn_unreadable};
 use crate::chart::{self, ChartFile};
 use crate::console::{advice, error, warning};
 use crate::failure::Exit;
@@ -58,7 +58,10 @@ impl SavingsArguments {
         context.progress.stop_cleanly()?;
         let chart = self.svg.as_deref().map(ChartFile::new).transpose()?;
         match self.simulate {
-            Some(nights) => self.simulation(context, nights, chart.as_ref()),
+            Some(nights) => {
+                place::check_temporary(&context.settings)?;
+                self.simulation(context, nights, chart.as_ref())
+            }
             None => repository(context, chart.as_ref()),
         }
     }

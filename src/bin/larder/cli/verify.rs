@@ -13,9 +13,9 @@ use larder::repo::Repository;
 use larder::temporary::TemporaryFolder;
 use serde_json::{Value, json};
 
-use super::Context;
 use super::earlier::{Doubts, find_snapshot};
 use super::losses::{damage_json, lost_json, print_damage, print_lost};
+use super::{Context, place};
 use crate::console::line;
 use crate::failure::{Exit, UsageError};
 use crate::system::System;
@@ -127,6 +127,7 @@ impl VerifyArguments {
         repository: &Repository,
         snapshot: Option<Snapshot>,
     ) -> anyhow::Result<Vec<ComponentTest>> {
+        place::check_temporary(&context.settings)?;
         let snapshot = match snapshot {
             Some(snapshot) => snapshot,
             None if self.all => {
