@@ -41,13 +41,6 @@ impl Beneath {
         placed.map_err(|errno| self.failed("replace", path, errno))
     }
 
-    /// Takes away what was made and cannot be finished.
-    pub fn give_up_special(&mut self) {
-        if let Some((_, staging)) = &self.staging {
-            staging.clear();
-        }
-    }
-
     /// Where what is new is made that becomes a path: in the root, or where the path is in another file system beside it.
     pub(super) fn staging(&mut self, path: &[u8]) -> Result<&Staging, Error> {
         let (parent, _) = self.parent(path)?;

@@ -316,7 +316,7 @@ fn sessions_that_wait_in_a_restore_are_not_ended_as_idle() {
     );
     system.create();
     let mut restore = system.command(&["restore", "latest", "--components", "database", "--force", "--no-snapshot"]);
-    run(restore.env("PGOPTIONS", "-c idle_session_timeout=100ms")).exits(0);
+    run(restore.env("PGOPTIONS", "-c idle_session_timeout=300ms")).exits(0);
     assert_eq!(system.sql("SELECT count(*) FROM heap"), "60000");
 }
 
