@@ -46,8 +46,19 @@ pub(super) struct OpenDirectory {
     pub(super) found: Option<Status>,
     /// Device and inode; `None` where nothing is changed.
     identity: Option<(u64, u64)>,
-    /// What keeps its number from being given to another one, where it could be removed.
-    held: Option<Arc<OwnedFd>>,
+    number: Number,
+}
+
+/// What keeps the number of a directory from being given to another one: whoever owns the directory around it may remove it as long as
+/// it is empty.
+enum Number {
+    Free,
+    /// Something stands in it by now.
+    Filled,
+    /// It is open.
+    Held {
+        _directory: Arc<OwnedFd>,
+    },
 }
 
 impl OpenDirectory {
@@ -147,7 +158,7 @@ impl TreeRestore<'_> {
             is_fresh,
             found: before,
             identity,
-            held: None,
+            number: Number::Free,
         });
         Ok(())
     }
@@ -159,16 +170,28 @@ impl TreeRestore<'_> {
             self.leave_unchanged(&path, open, result);
         } else {
             self.waiting_bytes += path.len();
-            let held = self.hold_empty(&path);
-            self.open_files += usize::from(held.is_some());
-            self.waiting.push(Waiting::Directory { path, open: Box::new(OpenDirectory { held, ..open }) });
+            let number = self.hold(&path, open.number);
+            self.waiting.push(Waiting::Directory { path, open: Box::new(OpenDirectory { number, ..open }) });
         }
     }
 
-    /// Keeps a directory open that has nothing in it yet: the owner of the one around it may remove it, and another one has its number then.
-    fn hold_empty(&mut self, path: &[u8]) -> Option<Arc<OwnedFd>> {
-        let directory = self.beneath.as_mut().filter(|_| is_root())?.directory(path).ok()?;
-        names_in(&directory).is_ok_and(|names| names.is_empty()).then_some(directory)
+    /// Something stands in the directory that is being restored.
+    pub(super) fn note_filled(&mut self) {
+        if let Some(open) = self.open.last_mut() {
+            open.number = Number::Filled;
+        }
+    }
+
+    /// Keeps a directory open that has nothing in it yet.
+    fn hold(&mut self, path: &[u8], number: Number) -> Number {
+        let (Number::Free, true, Some(beneath)) = (&number, is_root(), &mut self.beneath) else { return number };
+        match beneath.directory(path) {
+            Ok(directory) if names_in(&directory).is_ok_and(|names| names.is_empty()) => {
+                self.open_files += 1;
+                Number::Held { _directory: directory }
+            }
+            _ => number,
+        }
     }
 
     /// Says what would be removed, and whether the directory could get its owner and mode.
@@ -203,7 +226,7 @@ impl TreeRestore<'_> {
         open: OpenDirectory,
         result: &mut ComponentRestore,
     ) -> Result<(), Error> {
-        let OpenDirectory { node, extra, removes, exposure, identity, held, .. } = open;
+        let OpenDirectory { node, extra, removes, exposure, identity, number, .. } = open;
         let attributes = self.attributes;
         result.touched = true;
         let beneath = self.beneath.as_mut().ok_or_else(missing_target)?;
@@ -230,7 +253,7 @@ impl TreeRestore<'_> {
         }
         let failures = attributes.apply(&directory, &node);
         note_not_set(result, path, failures);
-        drop(held);
+        drop(number);
         Ok(())
     }
 }

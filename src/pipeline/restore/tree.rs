@@ -316,6 +316,7 @@ impl<'a> TreeRestore<'a> {
             return Ok(Entered::No);
         }
         if node.is_directory() {
+            self.note_filled();
             return self.enter(path, node, existing.as_ref(), result).map(|()| Entered::Yes);
         }
         let name = self.names.name(path, &node)?;
@@ -336,6 +337,7 @@ impl<'a> TreeRestore<'a> {
                     self.names.forget(&node);
                 }
                 restored?;
+                self.note_filled();
             }
             NodeKind::Socket => {
                 self.clear_socket(path, &node, existing.as_ref(), result)?;
