@@ -252,8 +252,7 @@ fn many_at_once_that_are_killed_and_stopped_lose_nothing_that_was_reported() {
     });
     assert!(together.until.elapsed() < PATIENCE, "everything came to its end");
     let counted = [Count::Backups, Count::Others, Count::Kills, Count::Stops].map(|count| together.counted(count));
-    // On a machine with much else to do they are few.
-    assert!(counted.iter().all(|count| *count > 2), "{counted:?}");
+    assert!(counted.iter().all(|count| *count > 10), "{counted:?}");
     assert!(together.stopped_long.load(Ordering::Relaxed) != 0, "one was stopped for long");
     together.assert_whole();
 }

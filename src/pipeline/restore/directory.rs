@@ -245,11 +245,10 @@ impl TreeRestore<'_> {
             }
         }
         self.left.extend(left);
-        let shown = beneath.show(path);
         if exposure == Exposure::Opened
-            && let Some(left) = self.left_below(path)
+            && let (Some(left), Some(beneath)) = (self.left_below(path), &self.beneath)
         {
-            return Err(Error::Refused(exposed(&shown, left, &node)));
+            return Err(Error::Refused(exposed(&beneath.show(path), left, &node)));
         }
         let failures = attributes.apply(&directory, &node);
         note_not_set(result, path, failures);

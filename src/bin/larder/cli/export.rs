@@ -62,12 +62,12 @@ impl ExportArguments {
         let options = self.options(mask.as_ref());
         match &self.tar {
             None => place::check(&self.to, &context.settings)?,
-            Some(_) => place::check_temporary(&context.settings)?,
-        }
-        match &self.tar {
-            None => {}
-            Some(file) if file == Path::new("-") => {}
-            Some(file) => place::check(&folder_of(file), &context.settings)?,
+            Some(file) => {
+                place::check_temporary(&context.settings)?;
+                if file != Path::new("-") {
+                    place::check(&folder_of(file), &context.settings)?;
+                }
+            }
         }
         let repository = context.repository()?;
         match (&self.name, &self.tar) {
