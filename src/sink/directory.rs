@@ -87,9 +87,10 @@ impl Beneath {
             staging.place(&parent, name, RenameFlags::NOREPLACE)
         });
         if let Err(errno) = replaced {
-            // Where the old one has gone by then, everything stays in the new one.
             let _ = move_all(&new, old);
+            // What cannot go back stays where it is, and nothing else is made beside it.
             staging.clear();
+            self.staging = None;
             let action = "make a new directory, because this one had other rights, in the place of";
             let errno =
                 if errno == Errno::BUSY { io::Error::other("something is mounted in it") } else { explain(errno) };
