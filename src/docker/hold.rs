@@ -97,6 +97,9 @@ impl Hold {
                 hold.containers.remove(0);
             }
         }
+        if let Some(journal) = &mut hold.journal {
+            journal.begin_time();
+        }
         Ok(hold)
     }
 

@@ -10,6 +10,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
@@ -103,19 +104,27 @@ impl Entry {
 pub struct Journals {
     folder: Option<PathBuf>,
     guardian: Option<Guardian>,
+    limit: Option<Duration>,
 }
 
 impl Journals {
     /// In a folder, which is made when something is held.
     #[must_use]
     pub fn new(folder: impl Into<PathBuf>) -> Self {
-        Self { folder: Some(folder.into()), guardian: None }
+        Self { folder: Some(folder.into()), guardian: None, limit: None }
     }
 
     /// Has containers that are held for a backup let go on by another process when this one is killed.
     #[must_use]
     pub fn guarded_by(mut self, guardian: Guardian) -> Self {
         self.guardian = Some(guardian);
+        self
+    }
+
+    /// Has that process let them go on, too, when they are held for longer than this.
+    #[must_use]
+    pub const fn limited_to(mut self, limit: Duration) -> Self {
+        self.limit = Some(limit);
         self
     }
 
@@ -134,7 +143,7 @@ impl Journals {
         let name = format!("{}-{number}-{}", std::process::id(), crate::clock::LocalTime::now().stamp());
         let path = folder.join(format!("{name}{SUFFIX}"));
         let guardian = self.guardian.as_ref().filter(|_| entry.purpose == Purpose::Backup);
-        let watch = guardian.map(|guardian| guardian.watch(&path)).transpose().map_err(failed)?;
+        let watch = guardian.map(|guardian| guardian.watch(&path, self.limit)).transpose().map_err(failed)?;
         // Under its name only when it is locked and whole, so that nobody takes it for a dead process's.
         let temporary = folder.join(format!(".{name}"));
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary).map_err(failed)?;
@@ -143,7 +152,7 @@ impl Journals {
         file.write_all(&text).and_then(|()| file.sync_all()).map_err(failed)?;
         std::fs::rename(&temporary, &path).map_err(failed)?;
         File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
-        Ok(Journal { path, _file: file, _watch: watch })
+        Ok(Journal { path, _file: file, watch })
     }
 
     /// The journals of processes of this host that have ended, with a lock on each, so that nobody else makes them good
@@ -195,7 +204,7 @@ pub struct Journal {
     /// Keeps the lock.
     _file: File,
     /// Waits for the end of this process. It comes after the lock, so that a journal that is left can be taken.
-    _watch: Option<Watch>,
+    watch: Option<Watch>,
 }
 
 impl Journal {
@@ -210,7 +219,19 @@ impl Journal {
         let file = Trust::default().open_named(path).ok()?;
         flock(&file, FlockOperation::NonBlockingLockExclusive).ok()?;
         let left = read(file.try_clone().ok()?)?;
-        Some((Self { path: path.to_owned(), _file: file, _watch: None }, left))
+        Some((Self { path: path.to_owned(), _file: file, watch: None }, left))
+    }
+
+    /// What the journal at a path says, whose process may live; `None` where there is none of a backup.
+    pub(super) fn of_living(path: &Path) -> Option<Leftover> {
+        read(Trust::default().open_named(path).ok()?).filter(|left| left.purpose == Purpose::Backup)
+    }
+
+    /// All that it names are held: their time begins.
+    pub(super) fn begin_time(&mut self) {
+        if let Some(watch) = &mut self.watch {
+            watch.begin();
+        }
     }
 }
 

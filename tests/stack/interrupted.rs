@@ -272,6 +272,24 @@ fn a_killed_restore_into_another_volume_is_mended_there() {
     assert_eq!(stack.larder(&["list"]).exits(0).stderr, "");
 }
 
+/// A container stayed paused for as long as its run was stopped, or waited for a disk that hung.
+#[test]
+fn a_run_that_stands_still_holds_nobody_for_longer_than_it_may() {
+    let slow = Slow::at_once();
+    let stack = &slow.stack;
+    stack.configure(&format!("{THROUGH_ENGINE}[docker]\nhold_secs = 5\n"));
+    let child = slow.begin(&["create"], "ollama", "paused");
+    signal(&child, "STOP");
+    until("it goes on", || stack.state("ollama") == "running");
+    slow.proxy.open();
+    signal(&child, "CONT");
+    let output = child.wait_with_output().expect("it ends");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert!(said.contains("it takes longer than the 5 s allowed"), "{said}");
+    stack.assert_runs(&["ollama"]);
+}
+
 #[test]
 fn a_hold_that_takes_too_long_is_given_up() {
     let stack = Stack::full();

@@ -280,7 +280,10 @@ impl<'a> Passes<'a> {
     fn hold(&self, group: &Group, method: HoldMethod) -> Result<(Vec<Container>, Hold), docker::Error> {
         let users = self.users_now(group)?;
         let engine = self.engine_of(group).expect("a group has a volume");
-        let held = Hold::begin(engine, &users, method, Purpose::Backup, &self.journals)?;
+        // What a restore needs stopped stays so until its volumes are written.
+        let journals = self.journals.clone();
+        let journals = if self.keep_held { journals } else { journals.limited_to(group.limit) };
+        let held = Hold::begin(engine, &users, method, Purpose::Backup, &journals)?;
         Ok((users, held))
     }
 

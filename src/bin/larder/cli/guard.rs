@@ -1,8 +1,10 @@
-//! `larder guard-containers`: waits for the end of the run that started it, and lets containers go on that it left held.
+//! `larder guard-containers`: waits for the end of the run that started it, and lets containers go on that it left held, or holds for too
+//! long.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use clap::Args;
 use larder::docker;
@@ -14,6 +16,8 @@ use crate::failure::Exit;
 pub(super) struct GuardArguments {
     /// What the run has noted of them.
     journal: PathBuf,
+    /// For how many milliseconds they may be held.
+    limit_millis: Option<u64>,
 }
 
 impl GuardArguments {
@@ -22,7 +26,7 @@ impl GuardArguments {
         for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT, signal_hook::consts::SIGHUP] {
             signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false)))?;
         }
-        docker::guard(&self.journal)?;
+        docker::guard(&self.journal, self.limit_millis.map(Duration::from_millis))?;
         Ok(Exit::Done)
     }
 }
