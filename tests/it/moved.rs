@@ -239,6 +239,21 @@ fn what_was_made_since_in_a_directory_that_is_another_one_is_not_replaced() {
 }
 
 /// Puts a file in the place of another one that was made after the safety snapshot was begun.
+/// What was made since, and moved there, had the number of a file that had been removed: it counted as that one, and was written over.
+#[test]
+fn what_has_the_number_of_another_one_is_not_replaced() {
+    let models = Models::new();
+    let before = models.save(&Silent);
+    models.write("mid", "a new text");
+    let mut safety = models.save_before_restore(&Silent);
+    // Everything has the number that it was saved with, and was made since.
+    safety.began = Some((0, 0));
+    models.write("mid", "the only copy");
+    let result = models.restore(&before, safety);
+    assert!(models.has("mid", "the only copy"), "{result:?}");
+    assert!(result.failed.iter().any(|(_, why)| why.contains("the safety snapshot does not have it")), "{result:?}");
+}
+
 fn make_since(safety: &Safety, path: &Path) {
     let began = safety.began.expect("it was wanted");
     let made = path.with_extension("new");

@@ -42,6 +42,10 @@ impl Saved {
     /// is in a directory has to be asked for by itself. When the inode changed says nothing: moving it, or removing another name of
     /// it, changes that too.
     pub(super) fn has(&mut self, reader: &mut ChunkReader, path: &[u8], status: &Status) -> Result<bool, Error> {
+        // What was made since may have got the number of what was removed since.
+        if self.was_made_since(status) {
+            return Ok(false);
+        }
         let Some(node) = self.find(reader, path)? else { return Ok(false) };
         if (node.device, node.inode) != status.identity() || node.is_directory() != status.is_directory() {
             return Ok(false);
@@ -55,6 +59,9 @@ impl Saved {
 
     /// Whether the same inode is saved there, be it that it was changed since.
     pub(super) fn has_inode(&mut self, reader: &mut ChunkReader, path: &[u8], status: &Status) -> Result<bool, Error> {
+        if self.was_made_since(status) {
+            return Ok(false);
+        }
         Ok(self.find(reader, path)?.is_some_and(|node| (node.device, node.inode) == status.identity()))
     }
 
