@@ -82,22 +82,39 @@ impl Beneath {
         let new = self.stage_directory(path)?;
         let (parent, name) = self.parent(path)?;
         let staging = self.staging(path)?;
-        let replaced = move_all(old, &new).and_then(|()| {
-            unlinkat(&parent, name, AtFlags::REMOVEDIR)?;
-            staging.place(&parent, name, RenameFlags::NOREPLACE)
+        let replaced = move_all(old, &new).and_then(|()| match staging.exchange(&parent, name, old) {
+            // The file system cannot do that at once.
+            Err(Errno::INVAL) => {
+                unlinkat(&parent, name, AtFlags::REMOVEDIR)?;
+                staging.place(&parent, name, RenameFlags::NOREPLACE)
+            }
+            exchanged => exchanged,
         });
         if let Err(errno) = replaced {
             let _ = move_all(&new, old);
-            // What cannot go back stays where it is, and nothing else is made beside it.
-            staging.clear();
-            self.staging = None;
-            let action = "make a new directory, because this one had other rights, in the place of";
-            let errno =
-                if errno == Errno::BUSY { io::Error::other("something is mounted in it") } else { explain(errno) };
-            return Err(Error::io(action, self.show(path), errno));
+            return Err(self.not_renewed(path, &new, errno));
         }
         self.tree.forget(path);
+        // A program of root that has the old one open may have put something into it meanwhile.
+        if let Err(errno) = move_all(old, &new) {
+            return Err(self.not_renewed(path, old, errno));
+        }
+        self.staging(path)?.clear();
         Ok(Status::of(&new).map_err(|errno| self.failed("look at", path, errno))?.into())
+    }
+
+    /// Says why a directory was not made anew, and where the rest of what was in it stays, if it is in this one.
+    fn not_renewed(&mut self, path: &[u8], staged: &OwnedFd, errno: Errno) -> Error {
+        let is_left = names_in(staged).is_ok_and(|names| !names.is_empty());
+        let Some((_, staging)) = self.staging.take() else { return self.exchanged(path) };
+        staging.clear();
+        let mut why =
+            if errno == Errno::BUSY { io::Error::other("something is mounted in it") } else { explain(errno) };
+        if is_left {
+            let place = self.show(&staging.path_of_new());
+            why = io::Error::other(format!("{why}; what was in it could not all be moved, and lies in {place}"));
+        }
+        Error::io("make a new directory, because this one had other rights, in the place of", self.show(path), why)
     }
 
     /// From now on a path that leads through this directory has to lead to the one with this device and inode.
@@ -203,6 +220,24 @@ mod tests {
             assert_eq!(fs::metadata(place).expect("there").mode() & 0o777, 0o700);
             assert!(found.would_open_to(&directory_of_root(0o755)));
             assert!(!found.would_open_to(&directory_of_root(0o700)));
+        });
+    }
+
+    /// A directory that its owner made in the moment in which none stood there kept the new one from its place, and what had been in the old
+    /// one lay where nobody looks.
+    #[test]
+    fn a_directory_is_renewed_in_its_place_or_stays() {
+        with_directory(0, 0o700, |beneath, place| {
+            let old = OwnedFd::from(File::open(place).expect("open"));
+            let away = place.with_file_name("away");
+            fs::rename(place, &away).expect("ours");
+            fs::create_dir(place).expect("ours");
+            fs::write(place.join("other"), "x").expect("ours");
+            let ino = fs::metadata(place).expect("there").ino();
+            beneath.renew(b"d", &old).expect_err("another one stands there");
+            assert_eq!(fs::metadata(place).expect("there").ino(), ino);
+            assert!(place.join("other").exists() && away.join("file").exists() && away.join("inner").is_dir());
+            assert_eq!(fs::read_dir(place.parent().expect("the root")).expect("list").count(), 2, "nothing else stays");
         });
     }
 

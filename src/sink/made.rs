@@ -49,10 +49,11 @@ impl Beneath {
         let wanted = device(&parent).map_err(failed)?;
         if self.staging.as_ref().is_none_or(|(device, _)| *device != wanted) {
             let root = Arc::clone(self.tree.root());
-            let around = if device(&root).map_err(failed)? == wanted { root } else { parent };
+            let is_in_root = device(&root).map_err(failed)? == wanted;
+            let around = if is_in_root { root } else { parent };
             let staging = loop {
-                let name = self.temporary_path(b"");
-                match Staging::make(Arc::clone(&around), name) {
+                let path = self.temporary_path(if is_in_root { b"" } else { path });
+                match Staging::make(Arc::clone(&around), path) {
                     Err(Errno::EXIST) => {}
                     made => break made,
                 }

@@ -11,7 +11,7 @@ use rustix::fs::{AtFlags, Mode, RenameFlags, mkdirat, renameat_with, unlinkat};
 use rustix::io::{Errno, Result};
 use rustix::process::geteuid;
 
-use crate::rooted::{Status, open_directory};
+use crate::rooted::{Status, join, names_in, open_directory, split};
 use crate::temporary::close_to_others;
 
 /// Rights of others than the owner.
@@ -23,26 +23,29 @@ const NAME: &[u8] = b"new";
 #[derive(Debug)]
 pub(super) struct Staging {
     around: Arc<OwnedFd>,
-    name: Vec<u8>,
+    /// Its path below the root.
+    path: Vec<u8>,
     directory: OwnedFd,
 }
 
 impl Staging {
-    /// Makes one in a directory.
+    /// Makes one in a directory, whose path below the root this is.
     ///
     /// # Errors
-    /// Those of the operating system; `STALE` when another directory stands there that others get into.
-    pub(super) fn make(around: Arc<OwnedFd>, name: Vec<u8>) -> Result<Self> {
-        mkdirat(&around, name.as_slice(), Mode::RWXU)?;
-        let directory = open_directory(&around, &name)?;
-        // One of root's own that others do not get into does as well.
+    /// Those of the operating system; `STALE` when another directory stands there that others get into, or that has something in it.
+    pub(super) fn make(around: Arc<OwnedFd>, path: Vec<u8>) -> Result<Self> {
+        let name = split(&path).1;
+        mkdirat(&around, name, Mode::RWXU)?;
+        let directory = open_directory(&around, name)?;
+        // One of root's own that others do not get into and that has nothing in it does as well.
         let status = Status::of(&directory)?;
-        if status.uid() != geteuid().as_raw() || status.mode() & RIGHTS_OF_OTHERS != 0 {
+        let is_closed = status.uid() == geteuid().as_raw() && status.mode() & RIGHTS_OF_OTHERS == 0;
+        if !is_closed || !names_in(&directory)?.is_empty() {
             return Err(Errno::STALE);
         }
         // What is made in it gets no list of the directory around it.
         close_to_others(&directory).map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
-        Ok(Self { around, name, directory })
+        Ok(Self { around, path, directory })
     }
 
     /// Makes something in it, and opens it.
@@ -66,6 +69,25 @@ impl Staging {
         renameat_with(&self.directory, NAME, around, name, flags).inspect_err(|_| self.clear())
     }
 
+    /// Has what was made and a directory change places. That one is here then, unless another one stood there, which stays.
+    ///
+    /// # Errors
+    /// Those of the operating system; `STALE` for another directory; `INVAL` where the file system cannot do that.
+    pub(super) fn exchange(&self, around: &OwnedFd, name: &[u8], old: &OwnedFd) -> Result<()> {
+        let exchange = || renameat_with(&self.directory, NAME, around, name, RenameFlags::EXCHANGE);
+        exchange()?;
+        if Status::of_entry(&self.directory, NAME)?.identity() == Status::of(old)?.identity() {
+            return Ok(());
+        }
+        exchange()?;
+        Err(Errno::STALE)
+    }
+
+    /// The path below the root of what is made in it.
+    pub(super) fn path_of_new(&self) -> Vec<u8> {
+        join(&self.path, NAME)
+    }
+
     /// Whether it lies in this directory.
     pub(super) fn lies_in(&self, directory: impl AsFd) -> bool {
         let identity = |status: Result<Status>| status.map(|status| status.identity()).ok();
@@ -85,8 +107,9 @@ impl Drop for Staging {
         // Best effort: the next restore takes away what stays.
         let is_ours =
             |status: &Status| Status::of(&self.directory).is_ok_and(|own| own.identity() == status.identity());
-        if Status::of_entry(&self.around, self.name.as_slice()).is_ok_and(|status| is_ours(&status)) {
-            let _ = unlinkat(&self.around, self.name.as_slice(), AtFlags::REMOVEDIR);
+        let name = split(&self.path).1;
+        if Status::of_entry(&self.around, name).is_ok_and(|status| is_ours(&status)) {
+            let _ = unlinkat(&self.around, name, AtFlags::REMOVEDIR);
         }
     }
 }
