@@ -52,6 +52,17 @@ pub struct LoadedDatabase {
     lost_tablespace: Option<String>,
 }
 
+/// Makes a database that nobody can connect to yet. Everybody may until the right to is taken from the public, and stays connected then.
+fn creation(name: &str) -> String {
+    format!("CREATE DATABASE {} TEMPLATE template0 ALLOW_CONNECTIONS false", ident(name))
+}
+
+/// Opens it to whoever restores, and nobody else: who owns something in it could change it while it is loaded.
+fn opening(name: &str) -> [String; 2] {
+    let name = ident(name);
+    [format!("REVOKE ALL ON DATABASE {name} FROM PUBLIC"), format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true")]
+}
+
 impl LoadedDatabase {
     /// Creates an empty database beside the one that the facts describe. Roles that the snapshot names and the server
     /// lacks are made, without passwords.
@@ -74,7 +85,7 @@ impl LoadedDatabase {
         let is_usable = tablespace.map(can_be_in).transpose()?.unwrap_or(false);
         let place = tablespace.filter(|_| is_usable);
         let place = place.map_or_else(String::new, |tablespace| format!(" TABLESPACE {}", ident(tablespace)));
-        let plain = format!("CREATE DATABASE {} TEMPLATE template0{place}", ident(&name));
+        let plain = creation(&name) + &place;
         let full = format!(
             "{plain} ENCODING {} LC_COLLATE {} LC_CTYPE {}",
             literal(&facts.encoding),
@@ -89,9 +100,8 @@ impl LoadedDatabase {
         }
         let lost_tablespace = facts.tablespace.clone().filter(|_| !is_usable);
         let loaded = Self { maintenance, name, lost_tablespace };
-        // Whoever owns something in it could change it while it is loaded, if he could connect.
-        let close = format!("REVOKE ALL ON DATABASE {} FROM PUBLIC", ident(&loaded.name));
-        execute(&loaded.maintenance, "close the database to others", &[close], stopped)?;
+        let open = opening(&loaded.name);
+        execute(&loaded.maintenance, "close the database to others", &open, stopped)?;
         Ok((loaded, made))
     }
 
@@ -283,4 +293,19 @@ fn do_all(connection: &Connection, action: &str, statements: &[String], stopped:
 
 fn failed(action: &str, source: postgres::Error) -> Error {
     Error::Database { action: action.to_owned(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Between the two statements everybody could connect, and was there while the database was loaded: with a check that he had not
+    /// committed yet he had the restoring role run his code.
+    #[test]
+    fn nobody_can_connect_to_a_new_database_before_it_is_closed_to_others() {
+        assert!(creation("a\"b").ends_with("\"a\"\"b\" TEMPLATE template0 ALLOW_CONNECTIONS false"));
+        let [close, open] = opening("a");
+        assert_eq!(close, "REVOKE ALL ON DATABASE \"a\" FROM PUBLIC");
+        assert_eq!(open, "ALTER DATABASE \"a\" ALLOW_CONNECTIONS true");
+    }
 }

@@ -24,7 +24,7 @@ pub fn lacking(maintenance: &Connection, facts: &DatabaseFacts, stopped: Stopped
         return Ok(lacking);
     }
     let make = format!(
-        "CREATE DATABASE {PROBE} TEMPLATE template0 ENCODING {} LC_COLLATE {} LC_CTYPE {}",
+        "CREATE DATABASE {PROBE} TEMPLATE template0 ALLOW_CONNECTIONS false ENCODING {} LC_COLLATE {} LC_CTYPE {}",
         literal(&facts.encoding),
         literal(&facts.collate),
         literal(&facts.ctype)
