@@ -9,6 +9,7 @@ use rustix::fs::{
 use rustix::io::{Errno, Result};
 
 use crate::model::{Node, NodeKind, Xattr};
+use crate::rooted::Status;
 
 /// Names of attributes that are asked for at first, and the most that a file system has, in bytes.
 const NAMES_BYTES: usize = 1_024;
@@ -41,6 +42,19 @@ impl Attributes {
         self.apply_xattrs(&Opened(fd.as_fd()), &node.xattrs, &mut failures);
         self.note(&mut failures, "mode", fchmod(fd, mode));
         self.note(&mut failures, "time", futimens(fd, &timestamps(node)));
+        failures
+    }
+
+    /// The same for what had this status when it was opened. Where nothing differs nothing is set, and so its time of change stays, by which
+    /// the next backup knows it.
+    #[must_use]
+    pub fn apply_changes(self, fd: &impl AsFd, node: &Node, found: &Status) -> NotApplied {
+        let has_rights = (found.uid(), found.gid(), found.mode()) == (node.uid, node.gid, node.mode);
+        if !has_rights || found.mtime() != (node.mtime.secs, node.mtime.nanos) || !node.xattrs.is_empty() {
+            return self.apply(fd, node);
+        }
+        let mut failures = Vec::new();
+        self.apply_xattrs(&Opened(fd.as_fd()), &node.xattrs, &mut failures);
         failures
     }
 

@@ -363,7 +363,7 @@ impl<'a> TreeRestore<'a> {
         if existing.is_some_and(|existing| existing.is_file_of(node.size_bytes))
             && let Ok((file, opened)) = self.beneath()?.open_file(path)
         {
-            let ids = self.repository.ids();
+            let (ids, found) = (self.repository.ids(), *opened.status());
             if opened.is_file_of(node.size_bytes)
                 && opened.with_list(&file, node).may_become(node)
                 && !self.is_fresh()
@@ -373,7 +373,7 @@ impl<'a> TreeRestore<'a> {
                 progress.advance(node.size_bytes);
                 if !self.options.dry_run {
                     result.touched = true;
-                    let failures = self.attributes.apply(&file, node);
+                    let failures = self.attributes.apply_changes(&file, node, &found);
                     note_not_set(result, path, failures);
                     self.note_first(path, node, &file)?;
                 }
