@@ -8,6 +8,8 @@ use bollard::models::{ContainerInspectResponse, HealthStatusEnum, MountPoint};
 
 /// How long the engine gives a container to end where nothing else is said.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
+/// Where the memory is that containers share with the host, where they do.
+const SHARED_MEMORY: &str = "/dev/shm";
 /// The year in which a container was started that never was.
 const NEVER: &str = "0001-";
 const DEPENDS_ON: &str = "com.docker.compose.depends_on";
@@ -168,6 +170,12 @@ impl From<ContainerInspectResponse> for Container {
         let variables =
             variables.iter().filter_map(|entry| entry.split_once('=')).map(|(a, b)| (a.to_owned(), b.to_owned()));
         let program = found.path.into_iter();
+        let host_config = found.host_config.unwrap_or_default();
+        let shared = (host_config.ipc_mode.as_deref() == Some("host")).then(|| Bind {
+            source: PathBuf::from(SHARED_MEMORY),
+            destination: SHARED_MEMORY.to_owned(),
+            writable: true,
+        });
         Self {
             id: found.id.unwrap_or_default(),
             name: found.name.unwrap_or_default().trim_start_matches('/').to_owned(),
@@ -189,7 +197,7 @@ impl From<ContainerInspectResponse> for Container {
                 _ => None,
             },
             reached: Vec::new(),
-            binds: found.mounts.iter().flatten().filter_map(bind).collect(),
+            binds: found.mounts.iter().flatten().filter_map(bind).chain(shared).collect(),
             mounts: found.mounts.unwrap_or_default().into_iter().filter_map(volume_mount).collect(),
             started: state.started_at.unwrap_or_default(),
             stop_limit: match config.stop_timeout {
@@ -197,7 +205,7 @@ impl From<ContainerInspectResponse> for Container {
                 Some(secs) => u64::try_from(secs).ok().map(Duration::from_secs),
             },
             pid: state.pid.and_then(|pid| u32::try_from(pid).ok()).filter(|pid| *pid > 0),
-            removes_itself: is(found.host_config.and_then(|config| config.auto_remove)),
+            removes_itself: is(host_config.auto_remove),
             created: found.created.unwrap_or_default(),
         }
     }

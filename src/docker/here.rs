@@ -26,8 +26,8 @@ const CONTAINER_FILE: &str = "config.v2.json";
 const CONTAINER_BYTES_MAX: u64 = 4 << 20;
 /// So many containers are compared with what is written down of them.
 const COMPARED_MAX: usize = 3;
-/// What the kernel and the engine mount in each container, which is nobody's on the host.
-const OWN_MOUNTS: [&str; 3] = ["/proc", "/sys", "/dev"];
+/// What the kernel mounts in each container, which is nobody's on the host.
+const OWN_MOUNTS: [&str; 2] = ["/proc", "/sys"];
 /// The field of a line of the kernel's list of mounts that says what may be done there.
 const OPTIONS_FIELD: usize = 5;
 

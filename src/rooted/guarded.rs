@@ -39,12 +39,10 @@ impl Guarded {
         rustix::fs::open(path, flags, Mode::empty()).map(Self::new).unwrap_or_default()
     }
 
-    /// Those of these directories and files that there are.
+    /// These directories and files.
     #[must_use]
-    pub fn all<P: AsRef<Path>>(paths: impl IntoIterator<Item = P>) -> Self {
-        let flags = OFlags::PATH | OFlags::CLOEXEC;
-        let opened = paths.into_iter().filter_map(|path| rustix::fs::open(path.as_ref(), flags, Mode::empty()).ok());
-        let statuses = opened.filter_map(|place| Status::known_of(place).ok());
+    pub fn all(opened: impl IntoIterator<Item = OwnedFd>) -> Self {
+        let statuses = opened.into_iter().filter_map(|place| Status::known_of(place).ok());
         Self { places: statuses.map(|status| status.identity()).collect() }
     }
 

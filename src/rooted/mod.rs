@@ -11,6 +11,7 @@ mod mounts;
 mod refusal;
 mod status;
 mod trust;
+mod way;
 
 use std::fs::File;
 use std::io;

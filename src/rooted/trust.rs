@@ -3,23 +3,20 @@
 //! A path is walked name by name, and every link on the way is looked at before it is followed, so that whoever may write
 //! to a directory on the way cannot aim Larder elsewhere.
 
-use std::collections::VecDeque;
-use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::{Component, Path, PathBuf};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use rustix::fs::{CWD, FileType, Mode, OFlags, mkdirat, openat, readlinkat};
+use rustix::fs::{CWD, Mode, OFlags, mkdirat, openat};
 use rustix::io::Errno;
 
 use super::access_list::{access_list, lets_write};
+use super::way::{Link, find_here, walk};
 use super::{Guarded, Refusal, Status, open_directory};
 
-/// Most links on the way to a file, as the kernel has it.
-const LINKS_MAX: usize = 40;
 const ROOT: u32 = 0;
 /// Rights of everybody to write.
 const WRITABLE_BY_ALL: u32 = 0o002;
@@ -44,8 +41,17 @@ struct Strange {
 
 impl Strange {
     fn places(&self) -> &Guarded {
-        self.found.get_or_init(|| Guarded::all(&self.paths))
+        self.found.get_or_init(|| Guarded::all(self.paths.iter().filter_map(|path| open_place(path))))
     }
+}
+
+/// What stands at a place that somebody has told of, unless whoever has its file system may never answer.
+fn open_place(path: &Path) -> Option<OwnedFd> {
+    if path.starts_with("/proc") {
+        // The kernel's own links lead where their text does not.
+        return rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).ok();
+    }
+    find_here(path)
 }
 
 impl Default for Trust {
@@ -253,44 +259,17 @@ impl Trust {
 
     /// The same, after the directory that it was found in.
     fn find_with_around(&self, path: &Path) -> Result<(OwnedFd, OwnedFd), Refusal> {
-        let failed = |errno| Refusal::io(path, errno);
-        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let start = if path.is_absolute() { c"/" } else { c"." };
-        let open = || openat(CWD, start, flags, Mode::empty()).map_err(failed);
-        let (mut around, mut at) = (open()?, open()?);
-        let mut shown = PathBuf::new();
-        let mut left = names_of(path);
-        let mut links = 0;
-        while let Some(name) = left.pop_front() {
-            let next = openat(&at, name.as_os_str(), flags, Mode::empty()).map_err(failed)?;
-            let status = Status::of(&next).map_err(failed)?;
-            if status.file_type() != FileType::Symlink {
-                shown.push(&name);
-                around = std::mem::replace(&mut at, next);
-                continue;
-            }
-            let link = shown.join(&name);
+        let follow = |Link { path: link, status, around }: Link<'_>| {
             if !self.believes(status.uid()) {
                 return Err(Refusal::Link { path: link, uid: status.uid() });
             }
-            if !self.everybody && self.strange.places().covers(&at).map_err(failed)? {
+            let covers = || self.strange.places().covers(around).map_err(|errno| Refusal::io(path, errno));
+            if !self.everybody && covers()? {
                 return Err(Refusal::OfContainer { path: link });
             }
-            links += 1;
-            if links > LINKS_MAX {
-                return Err(failed(Errno::LOOP));
-            }
-            let target = readlinkat(&next, c"", Vec::new()).map_err(failed)?;
-            let target = PathBuf::from(OsString::from_vec(target.into_bytes()));
-            if target.is_absolute() {
-                at = openat(CWD, c"/", flags, Mode::empty()).map_err(failed)?;
-                shown = PathBuf::new();
-            }
-            for name in names_of(&target).into_iter().rev() {
-                left.push_front(name);
-            }
-        }
-        Ok((around, at))
+            Ok(())
+        };
+        walk(path, |next| Status::of(next), follow)
     }
 }
 
@@ -304,12 +283,6 @@ fn reopen(path: &Path, found: &OwnedFd) -> Result<File, Refusal> {
     let own = format!("/proc/self/fd/{}", found.as_raw_fd());
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     rustix::fs::open(own, flags, Mode::empty()).map(File::from).map_err(|errno| Refusal::io(path, errno))
-}
-
-/// The names of a path, `/` among them where it begins with it.
-fn names_of(path: &Path) -> VecDeque<OsString> {
-    let is_name = |component: &Component<'_>| !matches!(component, Component::CurDir | Component::Prefix(_));
-    path.components().filter(is_name).map(|component| component.as_os_str().to_owned()).collect()
 }
 
 #[cfg(test)]

@@ -240,6 +240,33 @@ fn a_place_is_known_by_what_a_container_has_there_and_not_by_its_name() {
     assert_refused(&linked, &first, "a link that leads elsewhere by now");
 }
 
+/// Only what was known from before counted: a container that had been started since read what root restored.
+#[test]
+fn what_containers_may_write_to_is_asked_for_when_it_is_needed() {
+    let stack = Stack::bare();
+    with_uploads(&stack);
+    stack.create();
+    for name in ["late", "real"] {
+        fs::create_dir(stack.path(name)).expect("ours");
+        fs::set_permissions(stack.path(name), fs::Permissions::from_mode(0o700)).expect("ours");
+    }
+    let bind = |name: &str| format!("{}:/{name}", stack.path(name).display());
+    let (late, real) = (bind("late"), bind("real"));
+    let options = ["--volume", &late, "--volume", &real, "--ipc", "host"];
+    stack.start("app", (&stack.volume("x"), "/x"), &options, &WAITING);
+    fs::rename(stack.path("real"), stack.path("renamed")).expect("ours");
+    let shared = format!("/dev/shm/{}", stack.project);
+    for place in
+        [stack.path("late/look").display().to_string(), stack.path("renamed/look").display().to_string(), shared]
+    {
+        for arguments in [["restore", "latest", "--target", &place], ["export", "latest", "--to", &place]] {
+            let refused = stack.larder(&arguments).exits(2);
+            assert!(refused.stderr.contains("a container may write"), "{arguments:?}: {refused:?}");
+            assert!(!Path::new(&place).exists());
+        }
+    }
+}
+
 /// What root had for a while in a folder of a container was read there, and exchanged: programs of the container ran as root of the host.
 #[test]
 fn what_root_has_for_a_while_is_in_no_folder_of_a_container() {

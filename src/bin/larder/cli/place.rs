@@ -8,11 +8,12 @@ use larder::rooted::Refusal;
 
 use crate::config::{HOST_FILE, Settings, refused};
 use crate::failure::UsageError;
+use crate::system::System;
 
 /// Refuses the folder for temporary files where a container may write to it. What else is wrong with it is told by whoever needs it.
 pub(super) fn check_temporary(settings: &Settings) -> anyhow::Result<()> {
     let place = std::env::temp_dir();
-    if settings.insists || !rustix::process::geteuid().is_root() || !settings.trust.is_strange(&place) {
+    if settings.insists || !rustix::process::geteuid().is_root() || !System::trust_now(settings).is_strange(&place) {
         return Ok(());
     }
     let message = format!(
@@ -33,7 +34,8 @@ pub(super) fn check(place: &Path, settings: &Settings) -> anyhow::Result<()> {
     }
     let place = std::path::absolute(place)?;
     let Some(folder) = place.ancestors().find(|folder| folder.symlink_metadata().is_ok()) else { return Ok(()) };
-    let opened = match settings.trust.open_directory(folder) {
+    let trust = System::trust_now(settings);
+    let opened = match trust.open_directory(folder) {
         Ok(opened) => opened,
         // What else is wrong is told by whoever writes there.
         Err(Refusal::Io { .. }) => return Ok(()),
@@ -41,7 +43,7 @@ pub(super) fn check(place: &Path, settings: &Settings) -> anyhow::Result<()> {
     };
     // Its path may lead elsewhere by now.
     let folder = read_link(format!("/proc/self/fd/{}", opened.as_raw_fd()))?;
-    if settings.trust.is_strange(&folder) {
+    if trust.is_strange(&folder) {
         let message = format!(
             "a container may write where {} is, and could read or exchange what root writes there",
             place.display()
@@ -49,7 +51,7 @@ pub(super) fn check(place: &Path, settings: &Settings) -> anyhow::Result<()> {
         let advice = "name a folder that no container has mounted; or --trust-files";
         return Err(UsageError::with_advice(message, advice).into());
     }
-    let Some(refusal) = settings.trust.strange_folder(&folder) else { return Ok(()) };
+    let Some(refusal) = trust.strange_folder(&folder) else { return Ok(()) };
     let message = format!("{refusal}, and could exchange what root writes to {}", place.display());
     let advice = format!(
         "name a folder that is root's with those around it, or the user in `trusted_uids` of {HOST_FILE}; or --trust-files"

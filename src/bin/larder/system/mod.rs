@@ -75,16 +75,7 @@ pub(crate) struct System<'a> {
 impl<'a> System<'a> {
     /// Looks at the settings and asks the engine.
     pub(crate) fn find(settings: &'a Settings, stopped: Stopped<'_>) -> anyhow::Result<Self> {
-        let mut system = Self {
-            settings,
-            trust: settings.trust.clone(),
-            engine: None,
-            stack: Stack::default(),
-            databases: Vec::new(),
-            volumes: Vec::new(),
-            no_engine: None,
-            silent_engine: None,
-        };
+        let mut system = Self::new(settings);
         match system.ask_engine() {
             Ok(()) => {}
             Err(error @ docker::Error::Address { .. }) => return Err(UsageError::new(error.to_string()).into()),
@@ -103,6 +94,28 @@ impl<'a> System<'a> {
         system.find_databases(stopped);
         system.find_volumes();
         Ok(system)
+    }
+
+    /// Whom a command believes that needs nothing else of the system: the engine is asked where containers may write now. Where it does
+    /// not answer, what is remembered counts.
+    pub(crate) fn trust_now(settings: &Settings) -> Trust {
+        let mut system = System::new(settings);
+        // Nothing is asked of it that anything else depends on.
+        let _ = system.ask_engine();
+        system.trust
+    }
+
+    fn new(settings: &'a Settings) -> Self {
+        Self {
+            settings,
+            trust: settings.trust.clone(),
+            engine: None,
+            stack: Stack::default(),
+            databases: Vec::new(),
+            volumes: Vec::new(),
+            no_engine: None,
+            silent_engine: None,
+        }
     }
 
     fn ask_engine(&mut self) -> Result<(), docker::Error> {
