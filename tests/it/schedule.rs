@@ -7,7 +7,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use super::import::names;
-use super::support::{Run, System};
+use super::support::{Run, System, copy_binary};
 
 /// Runs a line as cron would, at once and in this folder: its locks and logs are not those of the host. What is in the log then.
 fn run_line(system: &System, line: &str) -> (Option<i32>, String) {
@@ -196,4 +196,48 @@ fn pages_and_scripts_are_installed_and_removed() {
     let report = system.json(&["setup", "--prefix", &prefix, "--remove"]);
     assert_eq!(report["files"].as_array().map(Vec::len), Some(installed), "{report}");
     assert_eq!(fs::read_dir(system.path("prefix/share/man/man1")).expect("a folder").count(), 0, "no page is left");
+}
+
+/// Whoever owned the directory renamed `larder.toml` away: the runs of root did without what it said, and pruned what it had kept.
+#[test]
+fn a_schedule_names_its_configuration() {
+    let system = System::with_model("one");
+    assert!(lines_of_cron(&system).iter().all(|line| !line.contains("--config")));
+    system.write("larder.toml", "[retention]\nlast = 400\n");
+    let lines = lines_of_cron(&system);
+    assert!(lines.iter().all(|line| line.contains("--config") && line.contains("larder.toml")), "{lines:?}");
+    assert_eq!(run_line(&system, &lines[0]).0, Some(0));
+    fs::rename(system.path("larder.toml"), system.path("away")).expect("ours");
+    let (status, log) = run_line(&system, &lines[0]);
+    assert!(status == Some(2) && log.contains("larder.toml"), "{log}");
+    assert_eq!(names(&system).len(), 1);
+}
+
+/// A program in the home of a user became one that root runs every night.
+#[test]
+fn a_schedule_runs_no_program_of_somebody_else() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let system = System::with_model("one");
+    fs::create_dir(system.path("bin")).expect("ours");
+    let program = system.path("bin/larder");
+    copy_binary(&program);
+    let root = system.path("root").to_string_lossy().into_owned();
+    let install = |options: &[&str]| {
+        let command =
+            system.command(&[&["schedule", "install", "--with", "cron", "--root", &root][..], options].concat());
+        let mut other = Command::new(&program);
+        Run::of(other.args(command.get_args()))
+    };
+    for (path, options) in [("bin", &[][..]), ("bin/larder", &["--dry-run"])] {
+        lchown(system.path("bin"), Some(0), None).expect("root");
+        lchown(system.path(path), Some(61_990), None).expect("root");
+        install(options)
+            .ended(2)
+            .says("root would run a program that somebody else may exchange")
+            .says("install -o root");
+        assert!(!system.exists("root"));
+        install(&["--trust-user", "61990", "--dry-run"]).ended(0);
+    }
 }

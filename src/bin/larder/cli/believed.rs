@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use larder::rooted::Refusal;
+use larder::rooted::{Refusal, Trust};
 
 use super::GlobalArguments;
 use crate::config::{HOST_FILE, Settings, of_run, parse_host_file, scheduled, trusted_uids};
@@ -61,6 +61,24 @@ pub(super) fn planned(
     let uids = uids.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
     let before = fs::read_to_string(&path).unwrap_or_default();
     Ok(Some(Planned { text: with_uids(&before, &uids), path }))
+}
+
+/// Refuses a schedule that would have root run a program which somebody may exchange whom its runs do not believe.
+pub(super) fn check_program(global: &GlobalArguments, named: &[u32]) -> anyhow::Result<()> {
+    if !rustix::process::geteuid().is_root() {
+        return Ok(());
+    }
+    let program = std::env::current_exe()?;
+    let trust = Trust::of(&[trusted_uids()?.as_slice(), named].concat());
+    let file = trust.open_file(&program).err();
+    let Some(refusal) = file.or_else(|| trust.strange_folder(program.parent()?)) else { return Ok(()) };
+    let message = format!("root would run a program that somebody else may exchange: {refusal}");
+    if global.trust_files {
+        warning(&message);
+        return Ok(());
+    }
+    let copy = format!("install -o root -m 755 '{}' /usr/local/bin/larder", program.display());
+    Err(UsageError::with_advice(message, format!("`{copy}`, and `/usr/local/bin/larder schedule install`")).into())
 }
 
 fn ask(refusal: &Refusal, uid: u32) -> bool {

@@ -13,8 +13,8 @@ use larder::postgres::Connection;
 use serde_json::json;
 
 use super::GlobalArguments;
-use super::believed::{planned, settings, user};
-use crate::config::{DatabasePlace, Settings};
+use super::believed::{check_program, planned, settings, user};
+use crate::config::{DatabasePlace, FILE_NAME, Settings};
 use crate::console::{advice, warning};
 use crate::failure::{Exit, UsageError};
 use crate::new_file::{self, Purpose};
@@ -102,6 +102,7 @@ impl ScheduleArguments {
                 let (settings, trusted) = settings(global, &install.trusted)?;
                 let repository = word("the path of the repository", &real(&settings.backup_dir))?;
                 let reads = reads(&settings, global)?;
+                check_program(global, &trusted)?;
                 let believed = planned(&self.root, &settings, global, &trusted)?;
                 self.install(&Schedule { name, base, repository, reads, jobs }, (install, believed), output)
             }
@@ -238,7 +239,9 @@ impl InstallArguments {
             let backup_dir = word("the repository (--backup-dir or LARDER_BACKUP_DIR)", backup_dir)?;
             words.extend(["--backup-dir".to_owned(), backup_dir]);
         }
-        if let Some(config) = &global.config {
+        // One that is named has to be there: whoever owns the directory could rename it away, and runs would do without what it says.
+        let found = Some(base.join(FILE_NAME)).filter(|file| file.symlink_metadata().is_ok());
+        if let Some(config) = global.config.as_deref().or(found.as_deref()) {
             let config = word("the configuration file (--config)", &std::path::absolute(config)?)?;
             words.extend(["--config".to_owned(), config]);
         }
