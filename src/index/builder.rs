@@ -165,6 +165,10 @@ mod tests {
             self.0.list(area)
         }
 
+        fn foreign(&self) -> Result<Option<String>, crate::storage::Error> {
+            self.0.foreign()
+        }
+
         fn delete(&self, key: &Key) -> Result<(), crate::storage::Error> {
             self.0.delete(key)
         }

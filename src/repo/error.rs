@@ -13,6 +13,16 @@ pub enum Error {
         /// Where it was looked for.
         place: String,
     },
+    /// No repository is made where something lies already that would count as a part of it.
+    #[error(
+        "no repository is made in {place}, which has no config of one, and has {found}: that would count as a part of it"
+    )]
+    Occupied {
+        /// Where it was to be made.
+        place: String,
+        /// What lies there.
+        found: String,
+    },
     /// The `config` object is there and is none of ours.
     #[error("{place} is not the config of a larder repository: {why}")]
     BadConfig {

@@ -66,6 +66,8 @@ impl Repository {
     /// Those of [`Repository::open`] without [`Error::NotFound`].
     pub fn open_or_create(storage: Arc<dyn Storage>) -> Result<Self, Error> {
         if Config::read(storage.as_ref())?.is_none() {
+            Self::check_vacant(storage.as_ref())?;
+
             match Config::new()?.write(storage.as_ref()) {
                 // Another process made it at the same moment: theirs is as good as ours. It may even have taken our
                 // unfinished file for one that a killed process left.
@@ -81,6 +83,18 @@ impl Repository {
             }
             error => error,
         })
+    }
+
+    /// Refuses a place for a new repository where something lies already that has the name of a part of one: it would count as the
+    /// repository's, and might be removed as left unfinished.
+    ///
+    /// # Errors
+    /// [`Error::Occupied`], [`Error::Storage`].
+    pub fn check_vacant(storage: &dyn Storage) -> Result<(), Error> {
+        match storage.foreign()? {
+            Some(found) => Err(Error::Occupied { place: place(storage), found }),
+            None => Ok(()),
+        }
     }
 
     /// The settings of the repository.

@@ -20,6 +20,8 @@ use super::{AREAS, Area, Error, Key, Listed, LocalRoot, ObjectFile, PutMode, SHA
 use crate::rooted::{Status, Trust, is_on_local_disk};
 
 const TEMPORARY_PREFIX: &str = ".tmp-";
+/// The folder of locks.
+const LOCKS: &str = "locks";
 /// How often a folder is listed in which files go away meanwhile.
 const LIST_TRIES: u32 = 8;
 
@@ -195,6 +197,16 @@ impl Storage for LocalStorage {
         }
     }
 
+    fn foreign(&self) -> Result<Option<String>, Error> {
+        let names = self.folder.names(".")?;
+        // Somebody else makes one at this moment.
+        if names.iter().any(|name| name == Area::Config.folder()) {
+            return Ok(None);
+        }
+        let is_in_the_way = |name: &&String| AREAS.iter().any(|area| area.folder() == *name) || *name == LOCKS;
+        Ok(names.iter().find(is_in_the_way).cloned())
+    }
+
     fn delete(&self, key: &Key) -> Result<(), Error> {
         let path = key.path();
         let Some(around) = self.folder.remove(&path)? else { return Ok(()) };
@@ -204,7 +216,7 @@ impl Storage for LocalStorage {
     fn sweep(&self) -> Result<(), Error> {
         for folder in AREAS.map(Area::folder).into_iter().chain(["."]) {
             let names = self.folder.names(folder)?;
-            for name in names.iter().filter(|name| name.starts_with(TEMPORARY_PREFIX)) {
+            for name in names.iter().filter(|name| is_temporary(name)) {
                 // Who makes the repository holds no lock yet, and may just have given its file its name.
                 self.folder.remove(&join(folder, name))?;
             }
@@ -219,6 +231,13 @@ impl Storage for LocalStorage {
     fn local(&self) -> Result<Option<LocalRoot<'_>>, Error> {
         self.folder.local().map(Some)
     }
+}
+
+/// Whether it is the name of a file that is being written: the prefix, and two numbers.
+fn is_temporary(name: &str) -> bool {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let numbers = name.strip_prefix(TEMPORARY_PREFIX).and_then(|rest| rest.split_once('-'));
+    numbers.is_some_and(|(process, number)| is_number(process) && is_number(number))
 }
 
 #[cfg(test)]

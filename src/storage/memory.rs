@@ -74,6 +74,10 @@ impl Storage for MemoryStorage {
         Ok(())
     }
 
+    fn foreign(&self) -> Result<Option<String>, Error> {
+        Ok(self.objects().keys().find(|key| key.area() != Area::Config).map(Key::path))
+    }
+
     fn stat(&self, key: &Key) -> Result<u64, Error> {
         self.object(key).map(|object| object.len() as u64)
     }

@@ -237,6 +237,12 @@ pub trait Storage: Send + Sync + fmt::Debug {
     /// [`Error::Io`].
     fn delete(&self, key: &Key) -> Result<(), Error>;
 
+    /// Something that has the name of a part of a repository, where there is none: it would count as one.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    fn foreign(&self) -> Result<Option<String>, Error>;
+
     /// Removes what killed writers left unfinished. The caller makes sure that nobody else is writing.
     ///
     /// # Errors

@@ -123,6 +123,10 @@ impl Storage for Faulty {
         self.inner.list(area)
     }
 
+    fn foreign(&self) -> Result<Option<String>, storage::Error> {
+        self.inner.foreign()
+    }
+
     fn delete(&self, key: &Key) -> Result<(), storage::Error> {
         self.fault.run(&key.path(), false, || self.inner.delete(key))?;
         if key.area() == Area::Packs {
@@ -197,6 +201,7 @@ impl History {
             keep_held: false,
             journals: larder::docker::Journals::default(),
             imported: None,
+            not_whole: Vec::new(),
         };
         let reserved = backup::reserve(&repository)?;
         backup::run(&repository, reserved, &sources, &options, &Silent).map(drop)

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 
 use super::strangers::as_stranger;
-use super::support::{DAMAGE, Run, System, is_root};
+use super::support::{DAMAGE, Run, System, files_below, is_root};
 
 #[test]
 fn names_of_snapshots() {
@@ -266,4 +266,38 @@ fn verbose_and_quiet_keep_results_on_standard_output() {
     verbose.says("reading the index").shows("OK");
     assert_eq!(verbose.stdout.lines().count(), 1);
     system.run(&["list", "-q", "-v"]).ended(2);
+}
+
+/// A folder with files of somebody's became a repository: what was in `locks`, and what was called like something unfinished, was removed.
+#[test]
+fn no_repository_is_made_where_something_lies() {
+    let system = System::with_model("one");
+    for file in ["docs/locks/door.json", "docs/.tmp-thesis", "docs/index/.tmp-1"] {
+        system.write(file, "mine");
+    }
+    let docs = system.path("docs").to_string_lossy().into_owned();
+    for command in ["create", "plan"] {
+        system.run(&["--backup-dir", &docs, command]).ended(2).says("would count as a part of it");
+    }
+    assert_eq!(files_below(&system.path("docs")).len(), 3, "nothing was made or removed");
+    system.write("other/.tmp-12-0", "what a killed run has left");
+    system.write("other/.tmp-thesis", "mine");
+    system.write("other/system_backup_20250101_020000/metadata.json", "a folder of the old tool");
+    system.run(&["--backup-dir", &system.path("other").to_string_lossy(), "create"]).ended(0);
+    assert!(system.exists("other/.tmp-thesis") && !system.exists("other/.tmp-12-0"));
+    // Where the config is lost the rest is not taken for something else.
+    fs::remove_file(system.path("other/config")).expect("it is there");
+    system.run(&["--backup-dir", &system.path("other").to_string_lossy(), "create"]).ended(2).says("larder repair");
+}
+
+/// What was written took the place of a device, or of a link to one: `/dev/stdout` was a file until the next start of the host.
+#[test]
+fn nothing_takes_the_place_of_what_is_no_file() {
+    let system = System::with_model("one");
+    system.create();
+    std::os::unix::fs::symlink("/dev/null", system.path("link")).expect("ours");
+    let link = system.path("link").to_string_lossy().into_owned();
+    system.run(&["export", "latest", "--tar", &link, "--force"]).ended(2).says("is no regular file");
+    system.run(&["savings", "--svg", &link]).ended(2).says("it is no regular file");
+    assert!(system.path("link").is_symlink());
 }

@@ -149,9 +149,19 @@ pub(crate) const fn docker_advice(error: &docker::Error) -> Option<&'static str>
 fn classify_repo(error: &repo::Error) -> (Exit, Option<&'static str>) {
     match error {
         repo::Error::Locked { .. } => (Exit::Locked, Some("wait for the other command to end, then try again")),
-        repo::Error::NotFound { .. } => {
-            (Exit::Failed, Some("`larder create` makes it; `--backup-dir` or `-C` name another place"))
-        }
+        repo::Error::NotFound { .. } => (
+            Exit::Failed,
+            Some(
+                "mount its disk, if it lies on one; `--backup-dir` or `-C` name another place; where there never was one, `larder create` \
+                     makes it",
+            ),
+        ),
+        repo::Error::Occupied { .. } => (
+            Exit::Usage,
+            Some(
+                "name another folder, or one that is not there; where the config of a repository is lost, `larder repair` makes it anew",
+            ),
+        ),
         repo::Error::NewerVersion { .. } | repo::Error::UnknownFeature { .. } => {
             (Exit::Failed, Some("use a newer larder"))
         }

@@ -47,7 +47,7 @@ use larder::repo::Repository;
 use larder::rooted::Refusal;
 use larder::storage::Storage;
 
-use crate::config::{Parity, Settings, check_repository, refused, strange_folder_above};
+use crate::config::{Parity, Settings, check_repository, repository_refused, strange_folder_above};
 use crate::console::{ConsoleProgress, Verbosity, advice, line, warning};
 use crate::failure::{Exit, UsageError, with_causes};
 use crate::output::Output;
@@ -196,7 +196,7 @@ impl<'a> Context<'a> {
     /// The storage of the repository, which need not be there.
     fn storage(&self) -> anyhow::Result<Arc<dyn Storage>> {
         let (place, trust) = (&self.settings.backup_dir, &self.settings.trust);
-        check_repository(place, trust).map_err(|refusal| refused(&refusal))?;
+        check_repository(place, trust).map_err(|refusal| repository_refused(place, &refusal))?;
         Ok(Arc::from(larder::storage::open(&place.to_string_lossy(), trust)))
     }
 

@@ -68,7 +68,7 @@ impl PlanArguments {
             Ok(())
         })?;
         let refused = refusals::find(&settings, global)?;
-        let exit = refusals::tell(&refused, &settings.base);
+        let exit = refusals::tell(&refused, &settings);
         if !is_believed {
             // What it says is not done, be it only asking a server.
             if output.is_json() {

@@ -26,7 +26,8 @@ pub(super) fn snapshots(context: &Context<'_>) -> anyhow::Result<Vec<Snapshot>> 
             let is_directory = above.is_dir();
             anyhow::ensure!(is_directory, "no repository can be made in {}: it is not a directory", above.display());
             check(above, Access::WRITE_OK | Access::EXEC_OK, "make a repository in")?;
-            Ok(Vec::new())
+            Repository::check_vacant(context.storage()?.as_ref())?;
+            Ok((Vec::new(), Vec::new()))
         }
         Err(error) => Err(error.into()),
     }

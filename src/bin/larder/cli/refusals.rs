@@ -6,7 +6,7 @@ use larder::rooted::Refusal;
 use serde_json::{Value, json};
 
 use super::GlobalArguments;
-use crate::config::{Believed, HOST_FILE, Settings, scheduled};
+use crate::config::{Believed, HOST_FILE, Settings, mend_of_repository, scheduled};
 use crate::console::{advice, error, warning};
 use crate::failure::Exit;
 use crate::schedule::Schedule;
@@ -42,7 +42,8 @@ pub(super) fn find(settings: &Settings, global: &GlobalArguments) -> anyhow::Res
 }
 
 /// Tells all of them. The status is that of a run.
-pub(super) fn tell(found: &[Refused], base: &Path) -> Exit {
+pub(super) fn tell(found: &[Refused], settings: &Settings) -> Exit {
+    let (base, place) = (&settings.base, &settings.backup_dir);
     let mut exit = Exit::Done;
     for Refused { what, refusal, only_scheduled } in found {
         let mend = refusal.mend().unwrap_or_default();
@@ -57,6 +58,9 @@ pub(super) fn tell(found: &[Refused], base: &Path) -> Exit {
         }
         error(&refusal.to_string());
         match (what, refusal.owner()) {
+            (Believed::Repository, _) if mend_of_repository(place, refusal).is_none() && !mend.is_empty() => {
+                advice("there is no repository yet: name a folder for it that is not there, or --trust-files");
+            }
             (Believed::Repository, Some(_)) => {
                 let mend = mend.replacen("chown", "chown -R", 1);
                 advice(&format!(

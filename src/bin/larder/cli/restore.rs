@@ -212,8 +212,7 @@ fn check_target(target: &Path, insists: bool) -> anyhow::Result<()> {
     }
     let shown = target.display();
     let message = format!("others than root get into {shown}, and so to all that would be restored there");
-    let advice =
-        format!("name a folder that is not there; or `chown 0 '{shown}'; chmod 700 '{shown}'`, or --trust-files");
+    let advice = "name a folder that is not there, or one that only root gets into; or --trust-files";
     Err(UsageError::with_advice(message, advice).into())
 }
 

@@ -23,7 +23,8 @@ pub(crate) use mask::read_mask;
 pub(crate) use old::convert;
 pub(crate) use retention::{RetentionTable, parse_size, parse_span};
 pub(crate) use trust::{
-    HOST_FILE, check_repository, of_run, parse_host_file, refused, scheduled, strange_folder_above, trusted_uids,
+    HOST_FILE, check_repository, mend_of_repository, of_run, parse_host_file, refused, repository_refused, scheduled,
+    strange_folder_above, trusted_uids,
 };
 
 use crate::cli::GlobalArguments;

@@ -15,6 +15,9 @@ use crate::places;
 /// What root says for all systems of this host.
 pub(crate) const HOST_FILE: &str = "/etc/larder.toml";
 
+/// The file that every repository has.
+const CONFIG_OBJECT: &str = "config";
+
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct HostFile {
@@ -72,6 +75,22 @@ pub(crate) fn refused(refusal: &Refusal) -> UsageError {
         ),
         None => UsageError::new(refusal.to_string()),
     }
+}
+
+/// The command that mends the refusal of a repository; `None` where there is no repository yet, and the folder may be anything.
+pub(crate) fn mend_of_repository(place: &Path, refusal: &Refusal) -> Option<String> {
+    place.join(CONFIG_OBJECT).is_file().then(|| refusal.mend()).flatten()
+}
+
+/// The error for the refusal of a repository.
+pub(crate) fn repository_refused(place: &Path, refusal: &Refusal) -> UsageError {
+    if mend_of_repository(place, refusal).is_none() && refusal.mend().is_some() {
+        return UsageError::with_advice(
+            refusal.to_string(),
+            "there is no repository yet: name a folder for it that is not there, or --trust-files for this run",
+        );
+    }
+    refused(refusal)
 }
 
 /// Refuses a folder for a repository that somebody may write to who is not believed. `None` when there is none.
