@@ -14,13 +14,14 @@ pub(crate) struct ChartFile {
 }
 
 impl ChartFile {
-    /// A file that can be written, whether it is there or not. A link is replaced.
+    /// A file that can be written, whether it is there or not.
     pub(crate) fn new(path: &Path) -> anyhow::Result<Self> {
         let refuse = |why: &str| Err(UsageError::new(format!("the chart cannot be {}: {why}", path.display())).into());
         let is_slashed = path.as_os_str().as_encoded_bytes().ends_with(b"/");
         match fs::symlink_metadata(path) {
             Ok(metadata) if metadata.is_dir() => return refuse("it is a directory"),
-            Ok(metadata) if !metadata.is_file() && !metadata.is_symlink() => return refuse("it is no regular file"),
+            // What is written takes its place, and the name of a device may be a link.
+            Ok(metadata) if !metadata.is_file() => return refuse("it is no regular file"),
             _ if path.file_name().is_none() || is_slashed => return refuse("it is not the name of a file"),
             _ => {}
         }

@@ -187,6 +187,11 @@ impl ExportArguments {
         snapshot: &Snapshot,
         target: &Path,
     ) -> anyhow::Result<ExportReport> {
+        // What is written takes its place: that of a device, or of a link to one, is not for an archive.
+        if target.symlink_metadata().is_ok_and(|there| !there.is_file()) {
+            let message = format!("{} is no regular file", target.display());
+            return Err(UsageError::with_advice(message, "`--tar -` writes to standard output").into());
+        }
         if target.symlink_metadata().is_ok() && !self.force {
             let message = format!("{} exists already", target.display());
             return Err(UsageError::with_advice(message, "`--force` replaces it").into());
