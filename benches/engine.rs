@@ -128,6 +128,7 @@ fn whole_backup(criterion: &mut Criterion) {
             keep_held: false,
             journals: larder::docker::Journals::default(),
             imported: None,
+            not_whole: Vec::new(),
             read_back: true,
         };
         let name = backup::reserve(repository).expect("a name");

@@ -46,6 +46,7 @@ fn main() {
         keep_held: false,
         journals: larder::docker::Journals::default(),
         imported: None,
+        not_whole: Vec::new(),
     };
     let name = backup::reserve(&repository).expect("a name");
     let sources = [ComponentSource { name: "models".parse().expect("a name"), origin: origin() }];

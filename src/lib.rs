@@ -35,6 +35,7 @@
 //!     keep_held: false,
 //!     journals: Journals::default(),
 //!     imported: None,
+//!     not_whole: Vec::new(),
 //! };
 //! let report = backup::run(&repository, backup::reserve(&repository)?, &sources, &options, &Silent)?;
 //!

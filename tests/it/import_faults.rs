@@ -30,6 +30,7 @@ fn options() -> BackupOptions {
         keep_held: false,
         journals: larder::docker::Journals::default(),
         imported: None,
+        not_whole: Vec::new(),
     }
 }
 

@@ -116,6 +116,7 @@ fn options() -> BackupOptions {
         keep_held: false,
         journals: Journals::default(),
         imported: None,
+        not_whole: Vec::new(),
     }
 }
 
@@ -238,7 +239,6 @@ fn what_was_made_since_in_a_directory_that_is_another_one_is_not_replaced() {
     assert!(result.failed.iter().any(|(_, why)| why.contains("the safety snapshot does not have it")), "{result:?}");
 }
 
-/// Puts a file in the place of another one that was made after the safety snapshot was begun.
 /// What was made since, and moved there, had the number of a file that had been removed: it counted as that one, and was written over.
 #[test]
 fn what_has_the_number_of_another_one_is_not_replaced() {
@@ -254,6 +254,7 @@ fn what_has_the_number_of_another_one_is_not_replaced() {
     assert!(result.failed.iter().any(|(_, why)| why.contains("the safety snapshot does not have it")), "{result:?}");
 }
 
+/// Puts a file in the place of another one that was made after the safety snapshot was begun.
 fn make_since(safety: &Safety, path: &Path) {
     let began = safety.began.expect("it was wanted");
     let made = path.with_extension("new");

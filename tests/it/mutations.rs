@@ -83,6 +83,7 @@ fn create(
         keep_held: false,
         journals: Journals::default(),
         imported: None,
+        not_whole: Vec::new(),
     };
     let report = backup::run(repository, backup::reserve(repository)?, &sources, &options, progress)?;
     Ok(report.snapshot)

@@ -303,3 +303,43 @@ fn a_crafted_link_is_not_gone_through() {
     assert_outside_is_untouched(&system);
     assert_eq!(system.read("out/models/a/precious"), b"");
 }
+
+/// What a restore had left half-written was saved as complete, and `prune` preferred it to the last one that was whole.
+#[test]
+fn what_is_half_restored_is_not_saved_as_complete() {
+    let system = System::new();
+    for number in 0..200 {
+        system.write(format!("models/{number:03}"), noise(200_000, number));
+    }
+    system.write("config/one", "x");
+    let state = system.path("state");
+    let run = |arguments: &[&str]| Run::of(system.command(arguments).env("STATE_DIRECTORY", &state));
+    let name = system.create();
+    for signal in [Signal::KILL, Signal::INT] {
+        for number in 0..200 {
+            system.write(format!("models/{number:03}"), noise(200_000, number + 1_000));
+        }
+        let mut restore = system.command(&["restore", &name, "--force", "--no-snapshot"]);
+        let mut child = restore.env("STATE_DIRECTORY", &state).stderr(Stdio::null()).spawn().expect("it starts");
+        let first = noise(200_000, 0);
+        watch(&mut child, "something is restored", || system.read("models/000") == first);
+        let pid = Pid::from_raw(i32::try_from(child.id()).expect("a process id")).expect("a process id");
+        kill_process(pid, signal).expect("signal");
+        child.wait().expect("it ends");
+        let half = run(&["create", "--json"]);
+        let saved = half.ended(3).json();
+        let status = |name: &str| {
+            let components = saved["components"].as_array().expect("a list");
+            components.iter().find(|component| component["name"] == name).map(|component| component["status"].clone())
+        };
+        assert_eq!(status("models"), Some("partial".into()), "{saved}");
+        // A killed one cannot say how far it came.
+        let others = if signal == Signal::KILL { "partial" } else { "complete" };
+        assert_eq!(status("config"), Some(others.into()), "{saved}");
+        half.says("has not come to its end");
+        run(&["plan"]).ended(3).says("has not come to its end");
+        run(&["restore", &name, "--force", "--no-snapshot"]).ended(0);
+        run(&["create"]).ended(0);
+        assert_eq!(fs::read_dir(&state).map_or(0, Iterator::count), 0, "nothing is remembered");
+    }
+}

@@ -75,6 +75,7 @@ fn backup_one(stack: &Stack, origin: Origin, progress: &dyn Progress) -> Compone
         keep_held: false,
         journals: larder::docker::Journals::new(stack.path("held")),
         imported: None,
+        not_whole: Vec::new(),
     };
     let reservation = backup::reserve(&repository).expect("a name");
     let report = backup::run(&repository, reservation, &sources, &options, progress).expect("something is saved");

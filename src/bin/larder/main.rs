@@ -8,6 +8,7 @@ mod failure;
 mod new_file;
 mod output;
 mod places;
+mod restoring;
 mod schedule;
 mod secrecy;
 mod simulation;

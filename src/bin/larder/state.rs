@@ -23,9 +23,19 @@ pub(crate) fn folder() -> Option<PathBuf> {
     variable("STATE_DIRECTORY").or_else(of_user).or_else(of_root).or_else(home)
 }
 
+/// The folder for what is remembered of a repository.
+fn of_repository(repository: &Repository) -> Option<PathBuf> {
+    let id: String = repository.config().id.to_string().chars().take(ID_DIGITS).collect();
+    folder().map(|folder| folder.join(id))
+}
+
+/// Where live restores are noted.
+pub(crate) fn restoring(repository: &Repository) -> Option<PathBuf> {
+    of_repository(repository).map(|folder| folder.join("restoring"))
+}
+
 /// Where the containers are noted that commands on a repository hold.
 pub(crate) fn journals(repository: &Repository) -> Journals {
-    let id: String = repository.config().id.to_string().chars().take(ID_DIGITS).collect();
-    let journals = folder().map(|folder| Journals::new(folder.join(id).join("held"))).unwrap_or_default();
+    let journals = of_repository(repository).map(|folder| Journals::new(folder.join("held"))).unwrap_or_default();
     journals.guarded_by(Guardian::new(OWN_PROGRAM, &[GUARD]))
 }

@@ -136,6 +136,8 @@ pub struct BackupOptions {
     /// What tells the folder from others that the sources lie in, where an earlier backup is imported. Then a component that
     /// cannot be read ends the run, and nothing is written.
     pub imported: Option<String>,
+    /// Components whose sources are known not to be whole, and why: errors of theirs.
+    pub not_whole: Vec<(ComponentName, String)>,
 }
 
 /// What a backup did.
@@ -223,6 +225,8 @@ pub fn run(
         components,
     };
     for (component, source) in snapshot.components.iter_mut().zip(sources) {
+        let not_whole = options.not_whole.iter().filter(|(name, _)| *name == component.name);
+        not_whole.for_each(|(_, why)| component.errors.push(why.clone()));
         if let Origin::Archive(archive) = &source.origin {
             component.volume = Some(archive.facts());
         }

@@ -150,6 +150,7 @@ impl<'a> Importer<'a> {
             kind: backup.kind,
             tags: vec![IMPORTED_TAG.to_owned()],
             imported: Some(backup.fingerprint.clone()),
+            not_whole: Vec::new(),
             ..self.options.clone()
         };
         let force = self.force;

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use super::{Context, check_names, name_list, split_names};
 use crate::console::{line, warning};
 use crate::failure::{Exit, UsageError};
+use crate::restoring::{half_restored, why_not_whole};
 use crate::state::journals;
 use crate::system::System;
 use crate::table::{Align, Table};
@@ -107,7 +108,10 @@ impl CreateArguments {
         }
         context.output.flush();
         let (tags, read_back, deltas) = (self.tags.clone(), !self.no_verify, !self.no_delta);
-        let options = BackupOptions { tags, read_back, deltas, ..options(kind, journals(&repository)) };
+        let half = half_restored(&repository);
+        let why = |source: &ComponentSource| Some((source.name.clone(), why_not_whole(&half, source)?));
+        let not_whole = sources.iter().filter_map(why).collect();
+        let options = BackupOptions { tags, read_back, deltas, not_whole, ..options(kind, journals(&repository)) };
         let report = backup::run(&repository, (reservation, time), &sources, &options, &context.progress);
         context.progress.end();
         let report = report?;
@@ -209,6 +213,7 @@ pub(super) fn options(kind: SnapshotKind, journals: Journals) -> BackupOptions {
         keep_held: false,
         journals,
         imported: None,
+        not_whole: Vec::new(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! `larder plan`: what `create` would back up, from where, and how. Nothing is changed, not even the repository.
 
 use std::io::ErrorKind;
+use std::path::Path;
 
 use clap::Args;
 use larder::docker::HoldMethod;
@@ -17,6 +18,7 @@ use crate::config::{Settings, of_run};
 use crate::console::warning;
 use crate::failure::Exit;
 use crate::output::Output;
+use crate::restoring::{HalfRestored, why_of_directory, why_of_volume};
 use crate::system::System;
 use crate::table::{Align, Table};
 
@@ -79,16 +81,18 @@ impl PlanArguments {
         let context = Context::with(settings, global, output);
         context.warn_of_strange_folder();
         let snapshots = if refused.iter().any(refusals::Refused::is_of_repository) {
-            Ok(Vec::new())
+            Ok((Vec::new(), Vec::new()))
         } else {
             plan_repository::snapshots(&context)
         };
-        let earlier = snapshots.as_ref().map(Vec::as_slice).unwrap_or_default();
+        let (earlier, half) =
+            snapshots.as_ref().map(|(all, half)| (all.as_slice(), half.as_slice())).unwrap_or_default();
         let system = context.system()?;
         let mut parts = databases(&system);
         parts.extend(directories(&system, earlier));
         parts.extend(volumes(&system)?);
         parts.extend(vanished(&system, earlier));
+        note_half_restored(&system, half, &mut parts);
         let failed = system.no_engine.is_some() || parts.iter().any(|part| part.problem.is_some());
         if output.is_json() {
             output.json(&json!({
@@ -162,6 +166,18 @@ fn directories(system: &System<'_>, earlier: &[Snapshot]) -> Vec<Part> {
         Some(Part { problem, ..Part::new(&directory.name, "directory", path.to_string()) })
     };
     present.iter().filter_map(part).collect()
+}
+
+/// Says of directories and volumes that a restore into them has not come to its end.
+fn note_half_restored(system: &System<'_>, half: &[HalfRestored], parts: &mut [Part]) {
+    let host = system.engine().map(|engine| engine.host().to_owned()).unwrap_or_default();
+    for part in parts.iter_mut().filter(|part| part.problem.is_none()) {
+        part.problem = match part.kind {
+            "directory" => why_of_directory(half, Path::new(&part.source)),
+            "volume" => why_of_volume(half, &host, &part.source),
+            _ => None,
+        };
+    }
 }
 
 /// What earlier snapshots have of the engine and is not to be found there now.

@@ -9,17 +9,18 @@ use larder::repo::{self, Repository};
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 
 use super::Context;
+use crate::restoring::{HalfRestored, half_restored};
 
-/// The snapshots that there are; none where there is no repository and one can be made.
+/// The snapshots that there are, and the places that are half-restored; none where there is no repository and one can be made.
 ///
 /// # Errors
 /// Why `create` could not open it, write to it, or make it.
-pub(super) fn snapshots(context: &Context<'_>) -> anyhow::Result<Vec<Snapshot>> {
+pub(super) fn snapshots(context: &Context<'_>) -> anyhow::Result<(Vec<Snapshot>, Vec<HalfRestored>)> {
     let place = &context.settings.backup_dir;
     match Repository::open(context.storage()?) {
         Ok(repository) => {
             check_folder(place)?;
-            Ok(lookup::snapshots(&repository)?.snapshots)
+            Ok((lookup::snapshots(&repository)?.snapshots, half_restored(&repository)))
         }
         Err(repo::Error::NotFound { .. }) => {
             let above = place.ancestors().find(|folder| folder.symlink_metadata().is_ok()).unwrap_or(Path::new("."));

@@ -25,6 +25,7 @@ use super::{Context, name_list, place, split_names};
 use crate::config::{DATABASE, read_mask};
 use crate::console::{confirm, error, line, warning};
 use crate::failure::{Exit, UsageError};
+use crate::restoring::Restoring;
 use crate::state::journals;
 use crate::system::System;
 use crate::units::{count, rows_of_tables, size};
@@ -151,8 +152,12 @@ impl RestoreArguments {
         let safety_name = safety.snapshot.as_ref().map(|safety| safety.name.clone());
         let jobs = context.settings.jobs;
         let options = RestoreOptions { keep_extra: self.keep_extra, dry_run: self.dry_run, jobs, trusts_code };
+        let restoring = (live && !self.dry_run).then(|| Restoring::begin(repository, snapshot, &plan.jobs));
         let report = restore::run(repository, snapshot, &plan.jobs, safety, options, &context.progress);
         context.progress.end();
+        if let Some(restoring) = restoring {
+            restoring.end(report.as_ref().ok());
+        }
         let RestoreReport { components: results, interrupted } = report?;
         self.print(context, snapshot, &plan, (&results, safety_name));
         for (name, why) in &plan.refused {

@@ -185,6 +185,7 @@ fn back_up(
         keep_held: false,
         journals: Journals::default(),
         imported: None,
+        not_whole: Vec::new(),
     };
     let report = backup::run(repository, (reservation, time), sources, &options, &Quiet(progress))?;
     if report.snapshot.status != Status::Complete {

@@ -1,0 +1,179 @@
+//! Live restores that have not come to their end: what they leave is partly old and partly new, and no backup of it is complete.
+//!
+//! A note of each lies in the state folder of this host, from before anything is written until the restore has ended.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, Read};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use larder::clock::LocalTime;
+use larder::model::Snapshot;
+use larder::pipeline::backup::{ComponentSource, Origin};
+use larder::pipeline::restore::{ComponentRestore, Destination, RestoreJob, RestoreReport};
+use larder::repo::Repository;
+use larder::rooted::Trust;
+use serde::{Deserialize, Serialize};
+
+use crate::console::warning;
+use crate::new_file::{self, Purpose};
+use crate::state;
+
+/// Longest file that is read.
+const BYTES_MAX: u64 = 1 << 20;
+
+/// What a note says.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Note {
+    /// The snapshot that is restored.
+    snapshot: String,
+    /// The directories and volumes that are written, each with its component in the snapshot.
+    places: BTreeMap<String, String>,
+}
+
+/// A restore that goes on.
+#[derive(Debug)]
+pub(crate) struct Restoring {
+    /// Where its note is; `None` where there is nothing to note.
+    file: Option<PathBuf>,
+    note: Note,
+    folder: Option<PathBuf>,
+}
+
+/// A place that a restore has left half-written, or is writing now.
+#[derive(Debug)]
+pub(crate) struct HalfRestored {
+    place: String,
+    why: String,
+}
+
+impl Restoring {
+    /// Notes what is about to be written. Databases are not: an old one serves on until the new one is whole.
+    pub(crate) fn begin(repository: &Repository, snapshot: &Snapshot, jobs: &[RestoreJob<'_>]) -> Self {
+        let place = |job: &RestoreJob<'_>| Some((place_of(&job.destination)?, job.component.name.to_string()));
+        let note = Note { snapshot: snapshot.name.to_string(), places: jobs.iter().filter_map(place).collect() };
+        let folder = state::restoring(repository);
+        let mut restoring = Self { file: None, note, folder };
+        if restoring.note.places.is_empty() {
+            return restoring;
+        }
+        let written = restoring.write();
+        if let Err(error) = written {
+            warning(&format!("that this restore has begun cannot be noted, in case that it does not end: {error}"));
+        }
+        restoring
+    }
+
+    fn write(&mut self) -> io::Result<()> {
+        let folder = self.folder.as_ref().ok_or(io::ErrorKind::NotFound)?;
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        let name = format!("{}-{}.json", std::process::id(), LocalTime::now().stamp());
+        let file = self.file.insert(folder.join(name));
+        save(file, &self.note)
+    }
+
+    /// Takes the note away, but for what an interrupted restore has written a part of. What earlier ones have left is whole again where
+    /// this one has come to its end.
+    pub(crate) fn end(mut self, report: Option<&RestoreReport>) {
+        let is_half = |result: &&ComponentRestore| result.touched && result.problems().next().is_some();
+        let results = report.map(|report| report.components.as_slice()).unwrap_or_default();
+        let is_interrupted = report.is_some_and(|report| report.interrupted);
+        let half: Vec<&ComponentRestore> = results.iter().filter(|_| is_interrupted).filter(is_half).collect();
+        let is_in = |results: &[&ComponentRestore], name: &str| results.iter().any(|result| result.name == name);
+        let ended: Vec<&ComponentRestore> = results.iter().filter(|result| !is_in(&half, &result.name)).collect();
+        let written = self.note.places.clone();
+        self.note.places.retain(|_, component| is_in(&half, component));
+        if let Some(file) = &self.file {
+            // One that stays says less than it should only to whoever looks twice.
+            let _ = if self.note.places.is_empty() { new_file::remove(file) } else { save(file, &self.note) };
+        }
+        for (file, mut note) in self.folder.as_deref().map(notes).unwrap_or_default() {
+            if self.file.as_ref() == Some(&file) {
+                continue;
+            }
+            let before = note.places.len();
+            note.places.retain(|place, _| !written.get(place).is_some_and(|component| is_in(&ended, component)));
+            if note.places.is_empty() {
+                let _ = new_file::remove(&file);
+            } else if note.places.len() < before {
+                let _ = save(&file, &note);
+            }
+        }
+        if let Some(folder) = &self.folder {
+            // It goes when nothing is left in it.
+            let _ = fs::remove_dir(folder).and_then(|()| fs::remove_dir(folder.parent().unwrap_or(folder)));
+        }
+    }
+}
+
+/// The places of a system that are half-restored.
+pub(crate) fn half_restored(repository: &Repository) -> Vec<HalfRestored> {
+    let folder = state::restoring(repository);
+    let mut found = Vec::new();
+    for (file, Note { snapshot, places }) in folder.as_deref().map(notes).unwrap_or_default() {
+        for (place, component) in places {
+            let why = format!(
+                "a restore of {snapshot} into it has not come to its end, so it is partly old and partly new: \
+                 `larder restore {snapshot} --components {component}` writes it again; if it is as it should be, remove {}",
+                file.display()
+            );
+            found.push(HalfRestored { place, why });
+        }
+    }
+    found
+}
+
+/// Why a source is not whole, if it is one of these places.
+pub(crate) fn why_not_whole(found: &[HalfRestored], source: &ComponentSource) -> Option<String> {
+    match &source.origin {
+        Origin::Directory(directory) => why_of_directory(found, directory.root()),
+        Origin::Volume(volume) => why_of_volume(found, volume.source.engine().host(), &volume.source.volume().name),
+        _ => None,
+    }
+}
+
+/// Why a directory is not whole, if it is one of these places.
+pub(crate) fn why_of_directory(found: &[HalfRestored], folder: &Path) -> Option<String> {
+    why(found, &place_of_directory(folder))
+}
+
+/// Why a volume of an engine is not whole, if it is one of these places.
+pub(crate) fn why_of_volume(found: &[HalfRestored], host: &str, name: &str) -> Option<String> {
+    why(found, &place_of_volume(host, name))
+}
+
+fn why(found: &[HalfRestored], place: &str) -> Option<String> {
+    found.iter().find(|half| half.place == place).map(|half| half.why.clone())
+}
+
+fn place_of(destination: &Destination) -> Option<String> {
+    match destination {
+        Destination::Live { folder, .. } => Some(place_of_directory(folder)),
+        Destination::Volume(target) => Some(place_of_volume(target.engine.host(), &target.name)),
+        Destination::Folder { .. } | Destination::Database(_) => None,
+    }
+}
+
+fn place_of_directory(folder: &Path) -> String {
+    folder.canonicalize().unwrap_or_else(|_| folder.to_owned()).to_string_lossy().into_owned()
+}
+
+fn place_of_volume(host: &str, name: &str) -> String {
+    format!("the volume {name} of {host}")
+}
+
+fn save(file: &Path, note: &Note) -> io::Result<()> {
+    new_file::write(file, &serde_json::to_vec(note)?, Purpose::Text)
+}
+
+/// The notes in a folder that nobody else writes to.
+fn notes(folder: &Path) -> Vec<(PathBuf, Note)> {
+    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+    let read = |path: PathBuf| {
+        let mut text = Vec::new();
+        Trust::default().open_file(&path).ok()?.take(BYTES_MAX).read_to_end(&mut text).ok()?;
+        Some((path, serde_json::from_slice(&text).ok()?))
+    };
+    entries.flatten().map(|entry| entry.path()).filter_map(read).collect()
+}
