@@ -8,6 +8,11 @@ use crate::limits::NAME_BYTES_MAX;
 /// Nanoseconds of a second.
 const NANOS: u32 = 1_000_000_000;
 
+/// Set-user-id and set-group-id.
+const SET_IDS: u32 = 0o6000;
+/// The attribute that has the capabilities of a program.
+const CAPABILITIES: &[u8] = b"security.capability";
+
 /// A point in time as file systems keep it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct FileTime {
@@ -107,6 +112,12 @@ pub struct Node {
 }
 
 impl Node {
+    /// Whether a program of it runs with rights of its owner or group, or with some of root's.
+    #[must_use]
+    pub fn runs_as_others(&self) -> bool {
+        self.mode & SET_IDS != 0 || self.xattrs.iter().any(|xattr| *xattr.name == *CAPABILITIES)
+    }
+
     /// Whether it is a directory.
     #[must_use]
     pub const fn is_directory(&self) -> bool {

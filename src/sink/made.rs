@@ -1,5 +1,6 @@
 //! What is new beneath a root: made where nobody else reaches it, and moved to its place.
 
+use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
@@ -29,6 +30,23 @@ impl Beneath {
             |staging, name| find(staging, name),
         );
         made.map_err(|errno| self.failed("create", path, errno))
+    }
+
+    /// Moves a file that was written beside its place to where nobody but its user reaches it, for [`Beneath::place_special`]: whoever owns
+    /// it before it has its mode may open it for writing, and write to it when it runs as somebody else.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; [`Error::Unusable`] when it was exchanged.
+    pub fn stage_file(&mut self, temporary: &[u8], file: &File) -> Result<(), Error> {
+        let (parent, name) = self.parent(temporary)?;
+        match self.staging(temporary)?.take(&parent, name, file) {
+            Err(Errno::STALE) => {
+                // It is somebody's, and stays where it is.
+                self.staging = None;
+                Err(self.exchanged(temporary))
+            }
+            taken => taken.map_err(|errno| self.failed("move", temporary, errno)),
+        }
     }
 
     /// Moves what was made to its path, in the place of what stands there.
@@ -70,5 +88,36 @@ impl Beneath {
         if self.staging.as_ref().is_some_and(|(_, staging)| staging.lies_in(directory)) {
             self.staging = None;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::rooted::Trust;
+
+    /// Who got a file opened it for writing before it had its mode, and had a program of his run with the rights of its group.
+    #[test]
+    fn a_file_gets_its_rights_where_nobody_reaches_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut beneath = Beneath::open(folder.path(), &Trust::default()).expect("open");
+        let (file, temporary) = beneath.temporary_file(b"file").expect("ours");
+        beneath.stage_file(&temporary, &file).expect("it is that one");
+        let names: Vec<_> =
+            fs::read_dir(folder.path()).expect("list").map(|entry| entry.expect("entry").path()).collect();
+        assert!(names.len() == 1 && names[0].is_dir(), "nothing is left beside its place: {names:?}");
+        beneath.place_special(b"file").expect("placed");
+        assert!(folder.path().join("file").is_file());
+        let (file, temporary) = beneath.temporary_file(b"file").expect("ours");
+        let name = std::str::from_utf8(&temporary).expect("text");
+        fs::rename(folder.path().join(name), folder.path().join("away")).expect("ours");
+        fs::write(folder.path().join(name), "another").expect("ours");
+        beneath.stage_file(&temporary, &file).expect_err("it is another one");
+        drop(beneath);
+        let left = fs::read_dir(folder.path()).expect("list").map(|entry| entry.expect("entry").path());
+        let staged: Vec<_> = left.filter(|path| path.is_dir()).collect();
+        assert_eq!(fs::read(staged[0].join("new")).expect("it stays"), b"another");
     }
 }

@@ -69,6 +69,16 @@ impl Staging {
         renameat_with(&self.directory, NAME, around, name, flags).inspect_err(|_| self.clear())
     }
 
+    /// Moves a file into it, by its name in a directory.
+    ///
+    /// # Errors
+    /// Those of the operating system; `STALE` when the name is another file's by now, which stays in here then.
+    pub(super) fn take(&self, around: impl AsFd, name: &[u8], file: impl AsFd) -> Result<()> {
+        renameat_with(around, name, &self.directory, NAME, RenameFlags::NOREPLACE)?;
+        let is_it = Status::of_entry(&self.directory, NAME)?.identity() == Status::of(file)?.identity();
+        if is_it { Ok(()) } else { Err(Errno::STALE) }
+    }
+
     /// Has what was made and a directory change places. That one is here then, unless another one stood there, which stays.
     ///
     /// # Errors

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use rustix::process::geteuid;
+
 use super::directory::OpenDirectory;
 use super::tree::{TreeRestore, fail, note_not_set};
 use super::writer::{Filling, Written};
@@ -82,7 +84,11 @@ impl TreeRestore<'_> {
         file.check()?;
         let failures = self.attributes.apply(file.target.file(), node);
         note_not_set(result, path, failures);
-        self.beneath()?.put_in_place(temporary, path)?;
+        if is_staged {
+            self.beneath()?.place_special(path)?;
+        } else {
+            self.beneath()?.put_in_place(temporary, path)?;
+        }
         self.note_first(path, node, file.target.file())
     }
 
@@ -94,4 +100,8 @@ impl TreeRestore<'_> {
         }
         Ok(self.beneath()?.make_hard_link(first, path, &file)?)
     }
+        let is_staged = geteuid().is_root() && node.runs_as_others();
+        if is_staged {
+            self.beneath()?.stage_file(temporary, file.target.file())?;
+        }
 }
