@@ -3,7 +3,7 @@
 //! A path is walked name by name, and every link on the way is looked at before it is followed, so that whoever may write
 //! to a directory on the way cannot aim Larder elsewhere.
 
-use std::fs::File;
+use std::fs::{File, read_link};
 use std::io::{self, Read};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -129,6 +129,15 @@ impl Trust {
         let found = self.find(path)?;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NONBLOCK | OFlags::CLOEXEC;
         openat(&found, c".", flags, Mode::empty()).map_err(|errno| Refusal::io(path, errno))
+    }
+
+    /// The path of what stands there, without links. Those on the way are followed when their owners are believed.
+    ///
+    /// # Errors
+    /// [`Refusal::Io`], [`Refusal::Link`], [`Refusal::OfContainer`].
+    pub fn real_path(&self, path: &Path) -> Result<PathBuf, Refusal> {
+        let found = self.find(path)?;
+        read_link(format!("/proc/self/fd/{}", found.as_raw_fd())).map_err(|source| Refusal::io(path, source))
     }
 
     /// Whether links on the way to a place would be followed that need not be there.

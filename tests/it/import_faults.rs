@@ -11,6 +11,7 @@ use larder::pipeline::lookup;
 use larder::pipeline::verify::{VerifyOptions, verify};
 use larder::progress::Silent;
 use larder::repo::Repository;
+use larder::rooted::Trust;
 use larder::storage::{MemoryStorage, Storage};
 
 use super::faults::{Failure, Fault, Faulty, assert_clean};
@@ -61,7 +62,7 @@ fn sweep(failure: Failure) -> usize {
     for (night, stamp) in STAMPS.iter().enumerate() {
         Old::new(&system, stamp, &rows[night..]);
     }
-    let folders = find(&[system.path("old")]).expect("three folders");
+    let folders = find(&[system.path("old")], &Trust::default()).expect("three folders");
     let names: Vec<String> = STAMPS.iter().map(|stamp| format!("system_backup_{stamp}")).collect();
     for operations in 0.. {
         let what = format!("{operations} operations, {failure:?}");
@@ -87,7 +88,7 @@ fn sweep(failure: Failure) -> usize {
 fn a_folder_that_vanishes_is_told_and_the_others_are_imported() {
     let system = System::new();
     let olds = STAMPS.map(|stamp| Old::new(&system, stamp, &[1, 2]));
-    let folders = find(&[system.path("old")]).expect("three folders");
+    let folders = find(&[system.path("old")], &Trust::default()).expect("three folders");
     std::fs::remove_dir_all(&olds[1].path).expect("it is there");
     let storage = MemoryStorage::default();
     let repository = Repository::open_or_create(Arc::new(storage.clone())).expect("a repository");

@@ -59,8 +59,9 @@ fn a_container_that_may_write_to_the_directory_of_the_system_is_told() {
     let bind = format!("{}:/app", stack.path("").display());
     stack.create_volume("x", &[]);
     stack.start("app", (&stack.volume("x"), "/x"), &["--volume", &bind], &WAITING);
+    let state = tempfile::tempdir().expect("a folder");
     for arguments in [&["plan"][..], &["create"]] {
-        let all = stack.larder(arguments).exits(0).all();
+        let all = run(stack.command(arguments).env("STATE_DIRECTORY", state.path())).exits(0).all();
         assert!(all.contains("whoever is root in it decides over larder.toml"), "{all}");
     }
 }
@@ -294,4 +295,42 @@ fn what_root_has_for_a_while_is_in_no_folder_of_a_container() {
         assert_eq!(fs::read_dir(&temporary).expect("list").count(), 0, "{arguments:?}");
     }
     run(stack.command(&["--trust-files", "export", "latest", "--tar", &archive]).env("TMPDIR", &temporary)).exits(0);
+}
+
+/// A link in the place of a folder that root named had what lies elsewhere restored into the directory of the container.
+#[test]
+fn what_is_imported_is_found_through_no_link_of_a_container() {
+    let stack = Stack::bare();
+    with_uploads(&stack);
+    stack.create();
+    let exports = stack.path("exports").display().to_string();
+    stack.larder(&["export", "latest", "--to", &exports]).exits(0);
+    fs::create_dir(stack.path("old")).expect("ours");
+    let bind = format!("{}:/old", stack.path("old").display());
+    stack.start("app", (&stack.volume("x"), "/x"), &["--volume", &bind], &WAITING);
+    let name = fs::read_dir(&exports).expect("there").next().expect("one").expect("an entry").file_name();
+    let link = stack.path("old").join(&name);
+    symlink(Path::new(&exports).join(&name), &link).expect("ours");
+    let link = link.display().to_string();
+    for arguments in [&["restore", &link, "--force"][..], &["import", &link], &["verify", &link]] {
+        let refused = stack.larder(arguments).exits(1);
+        assert!(refused.stderr.contains("lies where a container may write"), "{arguments:?}: {refused:?}");
+    }
+}
+
+/// Who wrote to what is remembered had containers of others run, and hid that a restore had not ended well.
+#[test]
+fn what_is_remembered_lies_where_no_container_may_write() {
+    let stack = Stack::bare();
+    with_uploads(&stack);
+    let state = stack.path("of-container");
+    fs::create_dir(&state).expect("ours");
+    fs::set_permissions(&state, fs::Permissions::from_mode(0o700)).expect("ours");
+    let bind = format!("{}:/state", state.display());
+    stack.start("app", (&stack.volume("x"), "/x"), &["--volume", &bind], &WAITING);
+    for arguments in [&["plan"][..], &["create"]] {
+        let refused = run(stack.command(arguments).env("STATE_DIRECTORY", &state)).exits(2);
+        assert!(refused.stderr.contains("where this host keeps what it has to remember"), "{arguments:?}: {refused:?}");
+    }
+    stack.create();
 }

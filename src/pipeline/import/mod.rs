@@ -18,6 +18,7 @@ use super::{Error, lookup};
 use crate::model::Snapshot;
 use crate::progress::{Cancelled, Progress};
 use crate::repo::Repository;
+use crate::rooted::Trust;
 use crate::source::postgres::DumpFile;
 use crate::source::{ArchiveFile, CommandSource, DirSource, Excludes};
 
@@ -55,23 +56,22 @@ pub struct Importer<'a> {
     force: bool,
 }
 
-/// The backups at these paths, and in directories of backups, oldest first.
+/// The backups at these paths, and in directories of backups, oldest first. Links on the way are followed when their owners are believed.
 ///
 /// # Errors
 /// [`Error::NoBackup`] when there is nothing to import at a path, or it cannot be read.
-pub fn find(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Error> {
+pub fn find(paths: &[PathBuf], trust: &Trust) -> Result<Vec<PathBuf>, Error> {
     let mut found = Vec::new();
     for path in paths {
         let failed = |why: String| Error::NoBackup { path: path.display().to_string(), why };
-        let metadata = path.metadata().map_err(|error| failed(error.to_string()))?;
         // A path that ends in a dot or a slash has a name all the same.
-        let path = &path.canonicalize().map_err(|error| failed(error.to_string()))?;
+        let path = &trust.real_path(path).map_err(|refusal| failed(refusal.to_string()))?;
         if let Some(time) = folder::time_of(path) {
             found.push((time, path.clone()));
             continue;
         }
         let before = found.len();
-        if metadata.is_dir() {
+        if path.is_dir() {
             for entry in std::fs::read_dir(path).map_err(|error| failed(error.to_string()))? {
                 let entry = entry.map_err(|error| failed(error.to_string()))?.path();
                 found.extend(folder::time_of(&entry).map(|time| (time, entry)));

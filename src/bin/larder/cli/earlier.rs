@@ -14,6 +14,7 @@ use larder::temporary::TemporaryFolder;
 use super::create::options;
 use super::{Context, place};
 use crate::failure::UsageError;
+use crate::system::System;
 
 /// A snapshot and the repository that has it.
 pub(super) struct Found {
@@ -46,7 +47,7 @@ pub(super) fn find_snapshot(context: &Context<'_>, text: &str, keep: bool) -> an
             snapshot => return Ok(Ok(Found { snapshot: snapshot?, repository, folder: None })),
         }
     }
-    let found = find(&[text.into()])?;
+    let found = find(&[text.into()], &System::trust_now(&context.settings))?;
     let [path] = found.as_slice() else {
         let message = format!("{text} has {} backups", found.len());
         return Err(UsageError::with_advice(message, "name one of them, or `larder import` them all").into());

@@ -12,6 +12,7 @@ use super::create::options;
 use super::{Context, place};
 use crate::console::{advice, error, warning};
 use crate::failure::Exit;
+use crate::system::System;
 use crate::units::{count, size};
 
 /// Import backups of the old tool, exported folders, and dumps that lie alone, as snapshots.
@@ -35,7 +36,7 @@ pub(super) struct ImportArguments {
 
 impl ImportArguments {
     pub(super) fn run(&self, context: &Context<'_>) -> anyhow::Result<Exit> {
-        let found = find(&self.paths)?;
+        let found = find(&self.paths, &System::trust_now(&context.settings))?;
         place::check_temporary(&context.settings)?;
         let repository = if self.dry_run { context.repository_if_any()? } else { Some(context.repository_or_new()?) };
         context.progress.stop_cleanly()?;
