@@ -336,10 +336,35 @@ fn what_is_half_restored_is_not_saved_as_complete() {
         // A killed one cannot say how far it came.
         let others = if signal == Signal::KILL { "partial" } else { "complete" };
         assert_eq!(status("config"), Some(others.into()), "{saved}");
-        half.says("has not come to its end");
-        run(&["plan"]).ended(3).says("has not come to its end");
+        half.says("has not ended well");
+        run(&["plan"]).ended(3).says("has not ended well");
         run(&["restore", &name, "--force", "--no-snapshot"]).ended(0);
         run(&["create"]).ended(0);
         assert_eq!(fs::read_dir(&state).map_or(0, Iterator::count), 0, "nothing is remembered");
     }
+}
+
+/// A restore that could write only a part of it took the note away, also that of the one before, and from another repository nobody
+/// saw it.
+#[test]
+fn what_could_not_be_restored_whole_is_not_saved_as_complete() {
+    let system = System::with_model("mine");
+    system.write("models/two", "x");
+    let name = system.create();
+    let state = system.path("state");
+    let run = |arguments: &[&str]| Run::of(system.command(arguments).env("STATE_DIRECTORY", &state));
+    system.write("models/one", "new");
+    system.write("models/.larder-restore-1-1/new/precious", "left by one that was killed");
+    fs::set_permissions(system.path("models/.larder-restore-1-1"), fs::Permissions::from_mode(0o700)).expect("ours");
+    let restore = ["restore", &name, "--force", "--components", "models"];
+    run(&restore).ended(3).says("a restore that was killed has left in it");
+    assert!(system.read("models/one") == b"mine" && system.exists("models/.larder-restore-1-1/new/precious"));
+    run(&["create"]).ended(3).says("has not ended well");
+    let other = system.path("other").to_string_lossy().into_owned();
+    run(&["--backup-dir", &other, "create"]).ended(3).says("has not ended well");
+    fs::rename(system.path("models/.larder-restore-1-1/new/precious"), system.path("precious")).expect("ours");
+    fs::remove_dir(system.path("models/.larder-restore-1-1/new")).expect("ours");
+    run(&restore).ended(0);
+    assert!(!system.exists("models/.larder-restore-1-1"), "an empty one goes");
+    run(&["create"]).ended(0);
 }

@@ -73,31 +73,24 @@ impl Restoring {
         save(file, &self.note)
     }
 
-    /// Takes the note away, but for what an interrupted restore has written a part of. What earlier ones have left is whole again where
+    /// Takes the note away, but for places of which only a part could be written. What earlier ones have left is whole again where
     /// this one has come to its end.
     pub(crate) fn end(mut self, report: Option<&RestoreReport>) {
-        let is_half = |result: &&ComponentRestore| result.touched && result.problems().next().is_some();
         let results = report.map(|report| report.components.as_slice()).unwrap_or_default();
-        let is_interrupted = report.is_some_and(|report| report.interrupted);
-        let half: Vec<&ComponentRestore> = results.iter().filter(|_| is_interrupted).filter(is_half).collect();
+        let is_half = |result: &&ComponentRestore| result.touched && !result.failed.is_empty();
+        let (half, ended): (Vec<&ComponentRestore>, Vec<_>) = results.iter().partition(is_half);
         let is_in = |results: &[&ComponentRestore], name: &str| results.iter().any(|result| result.name == name);
-        let ended: Vec<&ComponentRestore> = results.iter().filter(|result| !is_in(&half, &result.name)).collect();
         let written = self.note.places.clone();
         self.note.places.retain(|_, component| is_in(&half, component));
         if let Some(file) = &self.file {
             // One that stays says less than it should only to whoever looks twice.
-            let _ = if self.note.places.is_empty() { new_file::remove(file) } else { save(file, &self.note) };
+            let _ = replace(file, &self.note);
         }
-        for (file, mut note) in self.folder.as_deref().map(notes).unwrap_or_default() {
-            if self.file.as_ref() == Some(&file) {
-                continue;
-            }
+        for (file, mut note) in all_notes() {
             let before = note.places.len();
             note.places.retain(|place, _| !written.get(place).is_some_and(|component| is_in(&ended, component)));
-            if note.places.is_empty() {
-                let _ = new_file::remove(&file);
-            } else if note.places.len() < before {
-                let _ = save(&file, &note);
+            if note.places.len() < before {
+                let _ = replace(&file, &note);
             }
         }
         if let Some(folder) = &self.folder {
@@ -107,14 +100,13 @@ impl Restoring {
     }
 }
 
-/// The places of a system that are half-restored.
-pub(crate) fn half_restored(repository: &Repository) -> Vec<HalfRestored> {
-    let folder = state::restoring(repository);
+/// The places of this host that are half-restored, from whatever repository.
+pub(crate) fn half_restored() -> Vec<HalfRestored> {
     let mut found = Vec::new();
-    for (file, Note { snapshot, places }) in folder.as_deref().map(notes).unwrap_or_default() {
+    for (file, Note { snapshot, places }) in all_notes() {
         for (place, component) in places {
             let why = format!(
-                "a restore of {snapshot} into it has not come to its end, so it is partly old and partly new: \
+                "a restore of {snapshot} into it has not ended well, so it may be partly old and partly new: \
                  `larder restore {snapshot} --components {component}` writes it again; if it is as it should be, remove {}",
                 file.display()
             );
@@ -163,11 +155,20 @@ fn place_of_volume(host: &str, name: &str) -> String {
     format!("the volume {name} of {host}")
 }
 
+/// Writes a note anew; one that says nothing more goes.
+fn replace(file: &Path, note: &Note) -> io::Result<()> {
+    if note.places.is_empty() { new_file::remove(file) } else { save(file, note) }
+}
+
 fn save(file: &Path, note: &Note) -> io::Result<()> {
     new_file::write(file, &serde_json::to_vec(note)?, Purpose::Text)
 }
 
-/// The notes in a folder that nobody else writes to.
+/// All notes of this host that nobody else can have written.
+fn all_notes() -> Vec<(PathBuf, Note)> {
+    state::all_restoring().iter().flat_map(|folder| notes(folder)).collect()
+}
+
 fn notes(folder: &Path) -> Vec<(PathBuf, Note)> {
     let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
     let read = |path: PathBuf| {

@@ -1,5 +1,6 @@
 //! Where this host keeps what it has to remember between runs: never in a repository, which others may write to.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use larder::docker::{Guardian, Journals};
@@ -14,6 +15,8 @@ const OWN_PROGRAM: &str = "/proc/self/exe";
 /// Digits of a repository's id that tell it from others of this host.
 const ID_DIGITS: usize = 16;
 
+/// The folder for notes of live restores.
+const RESTORING: &str = "restoring";
 /// The folder for everything: systemd's, else that of root, else that of the user.
 pub(crate) fn folder() -> Option<PathBuf> {
     let variable = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
@@ -31,7 +34,15 @@ fn of_repository(repository: &Repository) -> Option<PathBuf> {
 
 /// Where live restores are noted.
 pub(crate) fn restoring(repository: &Repository) -> Option<PathBuf> {
-    of_repository(repository).map(|folder| folder.join("restoring"))
+    of_repository(repository).map(|folder| folder.join(RESTORING))
+}
+
+/// Where live restores from any repository may be noted on this host: a run from a schedule and one by hand can have several folders.
+pub(crate) fn all_restoring() -> Vec<PathBuf> {
+    let of_root = rustix::process::geteuid().is_root().then(|| Path::new(STATE_OF_ROOT).to_owned());
+    let bases: BTreeSet<PathBuf> = folder().into_iter().chain(of_root).collect();
+    let folders = bases.iter().filter_map(|base| std::fs::read_dir(base).ok()).flatten().flatten();
+    folders.map(|entry| entry.path().join(RESTORING)).collect()
 }
 
 /// Where the containers are noted that commands on a repository hold.

@@ -224,13 +224,7 @@ pub fn run(
         imported: options.imported.clone(),
         components,
     };
-    for (component, source) in snapshot.components.iter_mut().zip(sources) {
-        let not_whole = options.not_whole.iter().filter(|(name, _)| *name == component.name);
-        not_whole.for_each(|(_, why)| component.errors.push(why.clone()));
-        if let Origin::Archive(archive) = &source.origin {
-            component.volume = Some(archive.facts());
-        }
-    }
+    complete(&mut snapshot.components, sources, options);
     for (component, bytes) in snapshot.components.iter_mut().zip(&finished.stored().account_bytes) {
         component.bytes_stored = *bytes;
     }
@@ -254,6 +248,17 @@ pub fn run(
     let mut stored = finished.stored().clone();
     stored.total_bytes += bytes.len() as u64;
     Ok(BackupReport { snapshot, stored, adopted, notes, held })
+}
+
+/// Adds to components what is known of their sources when they have been read.
+fn complete(components: &mut [Component], sources: &[ComponentSource], options: &BackupOptions) {
+    for (component, source) in components.iter_mut().zip(sources) {
+        let not_whole = options.not_whole.iter().filter(|(name, _)| *name == component.name);
+        not_whole.for_each(|(_, why)| component.errors.push(why.clone()));
+        if let Origin::Archive(archive) = &source.origin {
+            component.volume = Some(archive.facts());
+        }
+    }
 }
 
 fn check_number(sources: &[ComponentSource]) -> Result<(), Error> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use rustix::process::geteuid;
 
 use super::directory::OpenDirectory;
+use super::left_out::has_unfinished;
 use super::tree::{TreeRestore, fail, note_not_set};
 use super::writer::{Filling, Written};
 use super::{ComponentRestore, with_causes};
@@ -27,6 +28,19 @@ pub(super) struct Group {
 }
 
 impl TreeRestore<'_> {
+    /// Names directories in the root in which a restore that was killed has left what it was moving: it may be what no snapshot has.
+    pub(super) fn tell_unfinished(&mut self, result: &mut ComponentRestore) {
+        let (None, Some(beneath)) = (&self.base, &mut self.beneath) else { return };
+        for name in beneath.names(b"").unwrap_or_default() {
+            let status = beneath.look(&name).ok().flatten().map(|existing| *existing.status());
+            if status.is_some_and(|status| has_unfinished(beneath, &name, &status)) {
+                let why = "a restore that was killed has left in it what it was moving to a new directory: move that to where it belongs, \
+                           and remove it";
+                fail(result, &name, why);
+            }
+        }
+    }
+
     /// Waits for the files of the group, and finishes everything that waited for them, in order.
     pub(super) fn finish(&mut self, group: Group, result: &mut ComponentRestore, progress: &dyn Progress) {
         group.written.wait();
@@ -82,6 +96,10 @@ impl TreeRestore<'_> {
         result: &mut ComponentRestore,
     ) -> Result<(), Error> {
         file.check()?;
+        let is_staged = geteuid().is_root() && node.runs_as_others();
+        if is_staged {
+            self.beneath()?.stage_file(temporary, file.target.file())?;
+        }
         let failures = self.attributes.apply(file.target.file(), node);
         note_not_set(result, path, failures);
         if is_staged {
@@ -100,8 +118,4 @@ impl TreeRestore<'_> {
         }
         Ok(self.beneath()?.make_hard_link(first, path, &file)?)
     }
-        let is_staged = geteuid().is_root() && node.runs_as_others();
-        if is_staged {
-            self.beneath()?.stage_file(temporary, file.target.file())?;
-        }
 }

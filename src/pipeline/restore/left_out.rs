@@ -41,6 +41,15 @@ pub(super) fn is_unfinished(path: &[u8], status: &Status) -> bool {
     is_closed && status.uid() == geteuid().as_raw() && split(path).1.starts_with(UNFINISHED_PREFIX)
 }
 
+/// Whether it is a directory in which a restore that was killed has left what it was moving. Nobody else gets into it.
+pub(super) fn has_unfinished(beneath: &mut Beneath, path: &[u8], status: &Status) -> bool {
+    let is_ours = status.is_directory()
+        && status.uid() == geteuid().as_raw()
+        && status.mode().trailing_zeros() >= OF_OTHERS_BITS
+        && split(path).1.starts_with(UNFINISHED_PREFIX);
+    is_ours && beneath.names(path).is_ok_and(|names| !names.is_empty())
+}
+
 impl LeftOut {
     /// With these excludes; the repository is guarded by [`Beneath`].
     pub(super) const fn new(excludes: Excludes) -> Self {
@@ -71,6 +80,9 @@ impl LeftOut {
             return true;
         }
         let Some(existing) = existing else { return false };
+        if has_unfinished(beneath, path, existing.status()) {
+            return true;
+        }
         if beneath.is_guarded(existing) || self.with_caches || !existing.is_directory() {
             return beneath.is_guarded(existing);
         }

@@ -53,7 +53,7 @@ pub(super) struct TreeRestore<'a> {
     /// `None` when the root is missing and nothing may be made.
     pub(super) beneath: Option<Beneath>,
     /// What stands before every path below the root: nothing, or the component's name in a folder.
-    base: Option<Vec<u8>>,
+    pub(super) base: Option<Vec<u8>>,
     pub(super) options: TreeOptions,
     lost: HashSet<Vec<u8>>,
     pub(super) attributes: Attributes,
@@ -167,6 +167,7 @@ impl<'a> TreeRestore<'a> {
         if self.options.room_first {
             self.make_room(root, result)?;
         }
+        self.tell_unfinished(result);
         let mut walk = Walk::new(root.clone(), name);
         loop {
             if progress.cancelled() {

@@ -108,7 +108,7 @@ impl CreateArguments {
         }
         context.output.flush();
         let (tags, read_back, deltas) = (self.tags.clone(), !self.no_verify, !self.no_delta);
-        let half = half_restored(&repository);
+        let half = half_restored();
         let why = |source: &ComponentSource| Some((source.name.clone(), why_not_whole(&half, source)?));
         let not_whole = sources.iter().filter_map(why).collect();
         let options = BackupOptions { tags, read_back, deltas, not_whole, ..options(kind, journals(&repository)) };

@@ -20,7 +20,7 @@ pub(super) fn snapshots(context: &Context<'_>) -> anyhow::Result<(Vec<Snapshot>,
     match Repository::open(context.storage()?) {
         Ok(repository) => {
             check_folder(place)?;
-            Ok((lookup::snapshots(&repository)?.snapshots, half_restored(&repository)))
+            Ok((lookup::snapshots(&repository)?.snapshots, half_restored()))
         }
         Err(repo::Error::NotFound { .. }) => {
             let above = place.ancestors().find(|folder| folder.symlink_metadata().is_ok()).unwrap_or(Path::new("."));
