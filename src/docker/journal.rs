@@ -22,6 +22,8 @@ use crate::rooted::{Status, Trust};
 
 const SUFFIX: &str = ".json";
 const JOURNAL_BYTES_MAX: u64 = 1 << 20;
+/// Digits of the id of a container.
+const ID_DIGITS: usize = 64;
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
 static NEXT: AtomicU32 = AtomicU32::new(0);
@@ -240,8 +242,17 @@ fn read(file: File) -> Option<Leftover> {
     let mut text = Vec::new();
     file.take(JOURNAL_BYTES_MAX).read_to_end(&mut text).ok()?;
     let entry: Entry = serde_json::from_slice(&text).ok()?;
+    // What else is there instead of an id would be a part of what the engine is asked.
+    if !entry.left.containers.iter().all(|held| is_id(&held.id)) {
+        return None;
+    }
     let here = Entry::of_here(entry.left.clone());
     entry.is_of(&here).then_some(entry.left)
+}
+
+/// Whether it is the whole id of a container, which no name can be.
+fn is_id(text: &str) -> bool {
+    text.len() == ID_DIGITS && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 #[cfg(test)]
@@ -269,7 +280,24 @@ mod tests {
     }
 
     fn held(name: &str) -> Held {
-        Held { id: format!("id of {name}"), name: name.to_owned() }
+        Held { id: id_of(name), name: name.to_owned() }
+    }
+
+    fn id_of(name: &str) -> String {
+        crate::id::PackId::of(name.as_bytes()).to_string()
+    }
+
+    /// A journal that somebody else had written had any container run that he could name, and the engine asked for what he liked.
+    #[test]
+    fn only_whole_ids_are_containers() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let journals = Journals::new(folder.path());
+        for id in ["victim".to_owned(), "../volumes/prune?x=".to_owned(), id_of("x") + "0"] {
+            let mut entry = of(Purpose::Backup, "redis");
+            entry.containers[0].id = id;
+            drop(journals.write(&entry).expect("written"));
+        }
+        assert!(journals.leftovers().is_empty());
     }
 
     fn of(purpose: Purpose, container: &str) -> Leftover {
@@ -302,6 +330,6 @@ mod tests {
         let _living = journals.write(&of(restore(), "web")).expect("written");
         let _backup = journals.write(&of(Purpose::Backup, "redis")).expect("written");
         let journal = journals.write(&of(restore(), "own")).expect("written");
-        assert_eq!(journals.of_other_restores(&journal), ["id of web"]);
+        assert_eq!(journals.of_other_restores(&journal), [id_of("web")]);
     }
 }

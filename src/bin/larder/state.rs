@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 
 use larder::docker::{Guardian, Journals};
 use larder::repo::Repository;
+use larder::rooted::Trust;
+
+use crate::failure::UsageError;
 
 /// The command that looks after held containers; nobody calls it by hand.
 pub(crate) const GUARD: &str = "guard-containers";
@@ -12,11 +15,11 @@ const STATE_OF_ROOT: &str = "/var/lib/larder";
 const STATE_OF_USER: &str = ".local/state";
 /// This program, also where its file was replaced since it was started.
 const OWN_PROGRAM: &str = "/proc/self/exe";
+/// The folder for notes of live restores.
+const RESTORING: &str = "restoring";
 /// Digits of a repository's id that tell it from others of this host.
 const ID_DIGITS: usize = 16;
 
-/// The folder for notes of live restores.
-const RESTORING: &str = "restoring";
 /// The folder for everything: systemd's, else that of root, else that of the user.
 pub(crate) fn folder() -> Option<PathBuf> {
     let variable = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
@@ -26,13 +29,24 @@ pub(crate) fn folder() -> Option<PathBuf> {
     variable("STATE_DIRECTORY").or_else(of_user).or_else(of_root).or_else(home)
 }
 
+/// Refuses a folder where a container may write: it says which containers go on, what is half-restored, and where containers write.
+pub(crate) fn check(trust: &Trust) -> Result<(), UsageError> {
+    let Some(folder) = folder().filter(|folder| !trust.is_of_everybody() && trust.is_strange(folder)) else {
+        return Ok(());
+    };
+    let message =
+        format!("a container may write to {}, where this host keeps what it has to remember", folder.display());
+    let advice = "set STATE_DIRECTORY to a folder of root's that no container has mounted; or --trust-files";
+    Err(UsageError::with_advice(message, advice))
+}
+
 /// The folder for what is remembered of a repository.
 fn of_repository(repository: &Repository) -> Option<PathBuf> {
     let id: String = repository.config().id.to_string().chars().take(ID_DIGITS).collect();
     folder().map(|folder| folder.join(id))
 }
 
-/// Where live restores are noted.
+/// Where live restores from a repository are noted.
 pub(crate) fn restoring(repository: &Repository) -> Option<PathBuf> {
     of_repository(repository).map(|folder| folder.join(RESTORING))
 }

@@ -6,9 +6,10 @@ use larder::docker::{self, Engine, Journal, Journals, Leftover, Purpose};
 use larder::pipeline::restore::{Destination, RestoreJob};
 use larder::repo::Repository;
 
-use crate::config::VOLUME_PREFIX;
+use crate::config::{Settings, VOLUME_PREFIX};
 use crate::console::{advice, line, warning};
-use crate::state::journals;
+use crate::state::{self, journals};
+use crate::system::System;
 
 /// How long a container is waited for that a killed command may have begun to stop. After it the next command waits.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -56,9 +57,16 @@ fn keep_those_left(journal: Journal, leftover: &Leftover, journals: &Journals) {
 }
 
 /// Lets containers go on that a killed command has left held.
-pub(super) fn make_good(repository: &Repository) {
+///
+/// # Errors
+/// Where a container may write to what says so.
+pub(super) fn make_good(repository: &Repository, settings: &Settings) -> anyhow::Result<()> {
     let journals = journals(repository);
-    for (journal, leftover) in journals.leftovers() {
+    let leftovers = journals.leftovers();
+    if !leftovers.is_empty() {
+        state::check(&System::trust_now(settings))?;
+    }
+    for (journal, leftover) in leftovers {
         let names = leftover.names().join(", ");
         if let Purpose::Restore { snapshot, volumes, safety } = &leftover.purpose {
             let is_over = |engine: Engine| leftover.is_over(&engine, PATIENCE).unwrap_or(false);
@@ -88,6 +96,7 @@ pub(super) fn make_good(repository: &Repository) {
             }
         }
     }
+    Ok(())
 }
 
 /// The options of a restore that writes just these volumes.

@@ -51,6 +51,7 @@ use crate::config::{Parity, Settings, check_repository, repository_refused, stra
 use crate::console::{ConsoleProgress, Verbosity, advice, line, warning};
 use crate::failure::{Exit, UsageError, with_causes};
 use crate::output::Output;
+use crate::state;
 use crate::system::System;
 
 /// Backs up a whole running system every night as one named snapshot, and gives any night back.
@@ -203,7 +204,7 @@ impl<'a> Context<'a> {
     /// Opens the repository, which must be there.
     fn repository(&self) -> anyhow::Result<Repository> {
         let repository = Repository::open(self.storage()?)?;
-        left_held::make_good(&repository);
+        left_held::make_good(&repository, &self.settings)?;
         Ok(repository)
     }
 
@@ -218,7 +219,7 @@ impl<'a> Context<'a> {
     /// Opens the repository, and makes it where there is none.
     fn repository_or_new(&self) -> anyhow::Result<Repository> {
         let repository = Repository::open_or_create(self.storage()?)?;
-        left_held::make_good(&repository);
+        left_held::make_good(&repository, &self.settings)?;
         Ok(repository)
     }
 
@@ -266,6 +267,7 @@ impl<'a> Context<'a> {
             let place = place.display();
             warning(&format!("a container may write to {place}: whoever is root in it decides over {what}"));
         }
+        state::check(&system.trust)?;
         if let Some(why) = &system.no_engine {
             warning(&format!("volumes and databases in containers are out of reach: {why}"));
             advice("where there is no engine, `enabled = false` in [docker] says so");

@@ -41,7 +41,7 @@ impl RepairArguments {
         let storage = context.storage()?;
         let (repository, config_error) = Repository::open_damaged(storage, !self.dry_run)?;
         let config_damage = config_error.map(|error| Damage { object: "config".to_owned(), what: error.to_string() });
-        left_held::make_good(&repository);
+        left_held::make_good(&repository, &context.settings)?;
         if self.dry_run {
             let options = VerifyOptions { read_data: true, subset_percent: None };
             let report = verify(&repository, None, options, &context.progress);
