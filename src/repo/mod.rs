@@ -67,7 +67,6 @@ impl Repository {
     pub fn open_or_create(storage: Arc<dyn Storage>) -> Result<Self, Error> {
         if Config::read(storage.as_ref())?.is_none() {
             Self::check_vacant(storage.as_ref())?;
-
             match Config::new()?.write(storage.as_ref()) {
                 // Another process made it at the same moment: theirs is as good as ours. It may even have taken our
                 // unfinished file for one that a killed process left.

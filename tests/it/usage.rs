@@ -301,3 +301,17 @@ fn nothing_takes_the_place_of_what_is_no_file() {
     system.run(&["savings", "--svg", &link]).ended(2).says("it is no regular file");
     assert!(system.path("link").is_symlink());
 }
+
+/// What was remembered of an engine that did not answer counted without a word.
+#[test]
+fn an_engine_that_cannot_be_asked_is_told() {
+    if !is_root() {
+        return;
+    }
+    let system = System::with_model("one");
+    system.create();
+    system.write("larder.toml", "[docker]\nhost = \"unix:///nowhere/socket\"\n");
+    let target = system.path("out").to_string_lossy().into_owned();
+    let restored = system.run(&["restore", "latest", "--target", &target]);
+    restored.ended(0).says("where containers may write now is not known");
+}

@@ -4,7 +4,7 @@ mod targets;
 
 use std::collections::HashSet;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use larder::docker::{self, DatabaseServer, Engine, HoldMethod, Stack};
 use larder::id::checksum;
@@ -22,6 +22,7 @@ use crate::config::{
     DATABASE, DatabasePlace, DatabaseSettings, Directory, Settings, VOLUME_PREFIX, VolumeSettings, check_repository,
     hold_of_label, refused,
 };
+use crate::console::warning;
 use crate::failure::{UsageError, docker_advice};
 use crate::places;
 
@@ -96,13 +97,20 @@ impl<'a> System<'a> {
         Ok(system)
     }
 
-    /// Whom a command believes that needs nothing else of the system: the engine is asked where containers may write now. Where it does
-    /// not answer, what is remembered counts.
+    /// Whom a command believes that needs nothing else of the system: the engine is asked where containers may write now, once. Where it
+    /// does not answer, what is remembered counts, with a warning.
     pub(crate) fn trust_now(settings: &Settings) -> Trust {
-        let mut system = System::new(settings);
-        // Nothing is asked of it that anything else depends on.
-        let _ = system.ask_engine();
-        system.trust
+        static ANSWER: OnceLock<Trust> = OnceLock::new();
+        let ask = || {
+            let mut system = System::new(settings);
+            if let Err(error) = system.ask_engine()
+                && system.expects_engine()
+            {
+                warning(&format!("where containers may write now is not known, only where they could before: {error}"));
+            }
+            system.trust
+        };
+        ANSWER.get_or_init(ask).clone()
     }
 
     fn new(settings: &'a Settings) -> Self {
