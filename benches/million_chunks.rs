@@ -119,7 +119,7 @@ fn write_index(repository: &Repository, count: u32) {
 /// A pack of the right length with nothing in it.
 fn write_hole(repository: &Repository, pack: PackId) {
     let name = pack.to_string();
-    let folder = repository.local_root().expect("a local repository").join("packs").join(&name[..2]);
+    let folder = Path::new(&repository.storage().describe()).join("packs").join(&name[..2]);
     std::fs::create_dir_all(&folder).expect("a folder");
     std::fs::File::create(folder.join(name)).and_then(|file| file.set_len(PACK_BYTES)).expect("a file");
 }

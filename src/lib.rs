@@ -4,7 +4,6 @@
 //! `docs/architecture.md` walks through them, `docs/format.md` has every byte that they write.
 //!
 //! ```
-//! use std::sync::Arc;
 //!
 //! use larder::model::SnapshotKind;
 //! use larder::pipeline::backup::{self, BackupOptions, ComponentSource, Origin};
@@ -20,8 +19,8 @@
 //! # let (models, backups, target) = (folder.path().join("models"), folder.path().join("backups"), folder.path().join("target"));
 //! # std::fs::create_dir(&models)?;
 //! # std::fs::write(models.join("filter.pkl"), b"weights")?;
-//! let storage = larder::storage::open(&backups.to_string_lossy(), &Trust::default());
-//! let repository = Repository::open_or_create(Arc::from(storage))?;
+//! let storage = larder::storage::open(&backups.to_string_lossy(), &Trust::default())?;
+//! let repository = Repository::open_or_create(storage)?;
 //!
 //! let origin = Origin::Directory(DirSource::new(&models, Excludes::default()));
 //! let sources = [ComponentSource { name: "models".parse()?, origin }];

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use larder::id::{ChunkId, SegmentId};
 use larder::index::{Index, Segment, key, merge_full_tiers};
-use larder::storage::MemoryStorage;
+use larder::storage::{MemoryStorage, Storage};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
@@ -15,7 +15,8 @@ fuzz_target!(|bytes: &[u8]| {
     let Ok(segment) = Segment::open(&storage, id) else { return };
     let _ = segment.packs().count();
     let segment = Arc::new(segment);
-    let _ = merge_full_tiers(&storage, &vec![segment; 5]);
+    let lease = storage.lease().expect("memory can be shared");
+    let _ = lease.when_alone(|alone| merge_full_tiers(&storage, &vec![segment; 5], alone));
     let index = Index::open(&storage).expect("memory can be listed");
     for window in bytes.chunks_exact(32).take(64) {
         let id = ChunkId::from_bytes(window.try_into().expect("32 bytes"));

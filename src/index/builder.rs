@@ -125,52 +125,91 @@ pub(super) fn number(count: usize) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::storage::{Area, Key, Listed, MemoryStorage, Upload};
+    use crate::rooted::Guarded;
+    use crate::storage::{
+        self, Area, ExclusiveLease, Fetched, Key, Lease, Listed, MemoryStorage, Reservation, Retractable, Upload,
+    };
 
     /// Every object is deleted as soon as it is there.
     #[derive(Debug, Default)]
     struct Vanishing(MemoryStorage);
 
-    struct VanishingUpload(MemoryStorage, Box<dyn Upload>);
-
-    impl Upload for VanishingUpload {
-        fn write(&mut self, bytes: &[u8]) -> Result<(), crate::storage::Error> {
-            self.1.write(bytes)
-        }
-
-        fn finish(self: Box<Self>, key: &Key, mode: PutMode) -> Result<(), crate::storage::Error> {
-            self.1.finish(key, mode)?;
-            self.0.delete(key)
+    impl Vanishing {
+        /// As another process deletes it, which has the storage alone before.
+        fn vanish(&self, key: &Key) -> Result<(), storage::Error> {
+            let gone = self.0.lease()?.when_alone(|alone| self.0.delete(key, alone))?;
+            gone.ok_or_else(|| storage::Error::Locked { place: self.0.describe() })
         }
     }
 
     impl Storage for Vanishing {
-        fn upload(&self, area: Area) -> Result<Box<dyn Upload>, crate::storage::Error> {
-            Ok(Box::new(VanishingUpload(self.0.clone(), self.0.upload(area)?)))
+        fn describe(&self) -> String {
+            self.0.describe()
         }
 
-        fn get(&self, key: &Key, len_bytes_max: u64) -> Result<Vec<u8>, crate::storage::Error> {
+        fn describe_object(&self, key: &Key) -> String {
+            self.0.describe_object(key)
+        }
+
+        fn guarded(&self) -> Result<Guarded, storage::Error> {
+            self.0.guarded()
+        }
+
+        fn lease(&self) -> Result<Lease, storage::Error> {
+            self.0.lease()
+        }
+
+        fn reserve(&self, name: &str) -> Result<Option<Reservation>, storage::Error> {
+            self.0.reserve(name)
+        }
+
+        fn put(&self, key: &Key, bytes: &[u8], mode: PutMode) -> Result<(), storage::Error> {
+            self.0.put(key, bytes, mode)?;
+            self.vanish(key)
+        }
+
+        fn upload(&self, area: Area) -> Result<Box<dyn Upload>, storage::Error> {
+            self.0.upload(area)
+        }
+
+        fn get(&self, key: &Key, len_bytes_max: u64) -> Result<Vec<u8>, storage::Error> {
             self.0.get(key, len_bytes_max)
         }
 
-        fn get_range(&self, key: &Key, offset: u64, target: &mut [u8]) -> Result<(), crate::storage::Error> {
+        fn get_range(&self, key: &Key, offset: u64, target: &mut [u8]) -> Result<(), storage::Error> {
             self.0.get_range(key, offset, target)
         }
 
-        fn stat(&self, key: &Key) -> Result<u64, crate::storage::Error> {
+        fn get_ranges(&self, key: &Key, ranges: &mut [(u64, &mut [u8])]) -> Result<(), storage::Error> {
+            self.0.get_ranges(key, ranges)
+        }
+
+        fn fetch(&self, key: &Key) -> Result<Fetched, storage::Error> {
+            self.0.fetch(key)
+        }
+
+        fn stat(&self, key: &Key) -> Result<u64, storage::Error> {
             self.0.stat(key)
         }
 
-        fn list(&self, area: Area) -> Result<Vec<Listed>, crate::storage::Error> {
+        fn list(&self, area: Area) -> Result<Vec<Listed>, storage::Error> {
             self.0.list(area)
         }
 
-        fn foreign(&self) -> Result<Option<String>, crate::storage::Error> {
-            self.0.foreign()
+        fn occupied_by(&self) -> Result<Option<String>, storage::Error> {
+            self.0.occupied_by()
         }
 
-        fn delete(&self, key: &Key) -> Result<(), crate::storage::Error> {
-            self.0.delete(key)
+        fn delete(&self, key: &Key, alone: &ExclusiveLease) -> Result<(), storage::Error> {
+            self.0.delete(key, alone)
+        }
+
+        fn retract(&self, area: Retractable, name: &str) -> Result<(), storage::Error> {
+            self.0.retract(area, name)
+        }
+
+        fn sweep(&self, alone: &ExclusiveLease) -> Result<(), storage::Error> {
+            self.0.sweep(alone)
         }
     }
 

@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
-use crate::storage::ObjectFile;
+use crate::storage::Fetched;
 
 #[derive(Debug)]
 pub(super) enum Bytes {
@@ -19,17 +19,18 @@ pub(super) enum Bytes {
 }
 
 impl Bytes {
-    /// Those of an open file.
+    /// Those of an object.
     ///
     /// # Errors
     /// Those of the operating system.
-    pub(super) fn of(object: ObjectFile) -> io::Result<Self> {
-        let ObjectFile { file, len_bytes, is_ours } = object;
-        if is_ours {
-            return Ok(Self::Mapped(map(&file)?));
+    pub(super) fn of(object: Fetched) -> io::Result<Self> {
+        match object {
+            Fetched::Mappable(file) => Ok(Self::Mapped(map(&file)?)),
+            Fetched::File(file, len_bytes) => {
+                Ok(Self::Read(file, usize::try_from(len_bytes).map_err(io::Error::other)?))
+            }
+            Fetched::Bytes(bytes) => Ok(Self::Owned(bytes)),
         }
-        let len = usize::try_from(len_bytes).map_err(io::Error::other)?;
-        Ok(Self::Read(file, len))
     }
 
     pub(super) fn len(&self) -> usize {
@@ -74,8 +75,9 @@ mod tests {
     fn a_file_that_others_may_cut_short_is_read_and_never_mapped() {
         let mut file = tempfile::tempfile().expect("a file");
         file.write_all(&[7; 10_000]).expect("write");
-        let object = |is_ours| ObjectFile { file: file.try_clone().expect("a file"), len_bytes: 10_000, is_ours };
-        let (mapped, read) = (Bytes::of(object(true)).expect("open"), Bytes::of(object(false)).expect("open"));
+        let copy = || file.try_clone().expect("a file");
+        let mapped = Bytes::of(Fetched::Mappable(copy())).expect("open");
+        let read = Bytes::of(Fetched::File(copy(), 10_000)).expect("open");
         for bytes in [&mapped, &read] {
             assert_eq!(bytes.len(), 10_000);
             assert_eq!(bytes.get(9_990, 10).as_deref(), Some(&[7; 10][..]));

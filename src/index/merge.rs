@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::id::{FileHasher, PackId, SegmentId};
 use crate::limits::{SEGMENT_CHUNKS_TARGET, SEGMENT_TIER_FACTOR, SEGMENTS_PER_TIER};
 use crate::parity;
-use crate::storage::{Area, PutMode, Storage, Upload};
+use crate::storage::{Area, ExclusiveLease, PutMode, Storage, Upload};
 
 use super::builder::{count_slot, encode_fanout, number};
 use super::layout::{BlockRecord, ChunkRecord, Counts, fanout_slot};
@@ -30,7 +30,11 @@ pub struct Merged {
 ///
 /// # Errors
 /// [`Error::Storage`]; [`Error::Damaged`] when an input does not match its name, and then nothing is deleted.
-pub fn merge_full_tiers(storage: &dyn Storage, segments: &[Arc<Segment>]) -> Result<Merged, Error> {
+pub fn merge_full_tiers(
+    storage: &dyn Storage,
+    segments: &[Arc<Segment>],
+    alone: &ExclusiveLease,
+) -> Result<Merged, Error> {
     let mut tiers: Vec<Vec<&Arc<Segment>>> = Vec::new();
     for segment in segments {
         let tier = tier_of(segment.chunk_count());
@@ -49,7 +53,7 @@ pub fn merge_full_tiers(storage: &dyn Storage, segments: &[Arc<Segment>]) -> Res
             checked => checked?,
         }
     }
-    merge_all(storage, &inputs)
+    merge_all(storage, &inputs, alone)
 }
 
 /// Writes the segments that list one of these packs anew as a single one without them. Where they are several, they are merged
@@ -57,7 +61,12 @@ pub fn merge_full_tiers(storage: &dyn Storage, segments: &[Arc<Segment>]) -> Res
 ///
 /// # Errors
 /// [`Error::Storage`]; [`Error::Damaged`] when an input does not match its name.
-pub fn leave_out(storage: &dyn Storage, segments: &[Arc<Segment>], packs: &[PackId]) -> Result<Merged, Error> {
+pub fn leave_out(
+    storage: &dyn Storage,
+    segments: &[Arc<Segment>],
+    packs: &[PackId],
+    alone: &ExclusiveLease,
+) -> Result<Merged, Error> {
     let packs: HashSet<PackId> = packs.iter().copied().collect();
     let lists_one = |segment: &&Segment| segment.packs().any(|pack| packs.contains(&pack.id));
     let mut inputs: Vec<&Segment> = segments.iter().map(AsRef::as_ref).filter(lists_one).collect();
@@ -65,7 +74,7 @@ pub fn leave_out(storage: &dyn Storage, segments: &[Arc<Segment>], packs: &[Pack
         input.check_name(storage)?;
     }
     // What one lists may need what another one lists, so that they have to go all at once, as one.
-    let all = if inputs.len() > 1 { merge_all(storage, &inputs)?.written } else { Vec::new() };
+    let all = if inputs.len() > 1 { merge_all(storage, &inputs, alone)?.written } else { Vec::new() };
     let all = all.first().map(|all| Segment::open(storage, *all)).transpose()?;
     if let Some(all) = &all {
         inputs = vec![all];
@@ -77,7 +86,7 @@ pub fn leave_out(storage: &dyn Storage, segments: &[Arc<Segment>], packs: &[Pack
 }
 
 /// Merges segments into one, and deletes them once that is durable.
-fn merge_all(storage: &dyn Storage, segments: &[&Segment]) -> Result<Merged, Error> {
+fn merge_all(storage: &dyn Storage, segments: &[&Segment], alone: &ExclusiveLease) -> Result<Merged, Error> {
     let relisted = relist(storage, segments)?;
     // What was listed anew counts, because it comes first.
     let inputs: Vec<&Segment> = relisted.iter().map(AsRef::as_ref).chain(segments.iter().copied()).collect();
@@ -86,7 +95,7 @@ fn merge_all(storage: &dyn Storage, segments: &[&Segment]) -> Result<Merged, Err
     replaced.sort();
     replaced.dedup();
     for id in &replaced {
-        parity::delete(storage, &key(*id))?;
+        parity::delete(storage, &key(*id), alone)?;
     }
     Ok(Merged { written: vec![written], replaced })
 }
@@ -330,6 +339,16 @@ mod tests {
         builder.write(storage).expect("memory can be written");
     }
 
+    fn merged(storage: &MemoryStorage, segments: &[Arc<Segment>]) -> Result<Merged, Error> {
+        let merged = storage.lease()?.when_alone(|alone| merge_full_tiers(storage, segments, alone));
+        merged.map(|merged| merged.expect("nobody else is there"))
+    }
+
+    fn left_out(storage: &MemoryStorage, segments: &[Arc<Segment>], packs: &[PackId]) -> Result<Merged, Error> {
+        let merged = storage.lease()?.when_alone(|alone| leave_out(storage, segments, packs, alone));
+        merged.map(|merged| merged.expect("nobody else is there"))
+    }
+
     /// Its bytes are those that its name says, so no checksum finds it: the number of the first base of a pack lies behind
     /// those of the others.
     #[test]
@@ -343,17 +362,17 @@ mod tests {
         builder.add(id, 1000, &directory);
         let segment = builder.write(&storage).expect("memory can be written");
         let mut bytes = storage.get(&key(segment.id()), segment.len_bytes()).expect("it was written");
-        storage.delete(&key(segment.id())).expect("it was written");
+        storage.lose(&key(segment.id()));
         let base_first = segment.counts().tables().blocks + BLOCK_BYTES - 4;
         // The last of these is so far behind that its end is no number of a base.
         for number in [100, u32::MAX] {
             bytes[base_first..base_first + 4].copy_from_slice(&number.to_le_bytes());
             storage.overwrite(&key(SegmentId::of(&bytes)), bytes.clone());
             let index = Index::open(&storage).expect("open");
-            let error = merge_full_tiers(&storage, index.segments()).expect_err("it cannot be merged");
+            let error = merged(&storage, index.segments()).expect_err("it cannot be merged");
             assert!(matches!(error, Error::Damaged { .. }), "{error}");
             assert_eq!(Index::open(&storage).expect("open").segments().len(), 5, "nothing is deleted");
-            storage.delete(&key(SegmentId::of(&bytes))).expect("memory");
+            storage.lose(&key(SegmentId::of(&bytes)));
         }
     }
 
@@ -365,7 +384,7 @@ mod tests {
             write(&storage, packs);
         }
         let before = Index::open(&storage).expect("open");
-        let merged = merge_full_tiers(&storage, before.segments()).expect("merge");
+        let merged = merged(&storage, before.segments()).expect("merge");
         assert_eq!((merged.written.len(), merged.replaced.len()), (1, 5));
 
         let after = Index::open(&storage).expect("open");
@@ -393,7 +412,7 @@ mod tests {
             write(&storage, &[number]);
         }
         let index = Index::open(&storage).expect("open");
-        assert_eq!(merge_full_tiers(&storage, index.segments()).expect("nothing to do"), Merged::default());
+        assert_eq!(merged(&storage, index.segments()).expect("nothing to do"), Merged::default());
 
         write(&storage, &[4]);
         let index = Index::open(&storage).expect("open");
@@ -402,7 +421,7 @@ mod tests {
         *bytes.last_mut().expect("not empty") ^= 1;
         storage.overwrite(&object, bytes);
         let index = Index::open(&storage).expect("the header is whole");
-        assert!(merge_full_tiers(&storage, index.segments()).expect_err("a damaged input").is_damage());
+        assert!(merged(&storage, index.segments()).expect_err("a damaged input").is_damage());
         assert_eq!(Index::open(&storage).expect("open").segments().len(), 5);
     }
 
@@ -420,19 +439,19 @@ mod tests {
             numbers.map(place).collect()
         };
         let before = places(&index, 40..60);
-        let merged = leave_out(&storage, index.segments(), &[pack(1).0, pack(3).0]).expect("memory");
+        let merged = left_out(&storage, index.segments(), &[pack(1).0, pack(3).0]).expect("memory");
         assert_eq!((merged.written.len(), merged.replaced.len()), (1, 1));
         let both = Index::open(&storage).expect("open");
         assert_eq!((both.segments().len(), both.packs().len()), (3, 4), "whoever called deletes the one that has all");
         for segment in merged.replaced {
-            storage.delete(&key(segment)).expect("memory");
+            storage.lose(&key(segment));
         }
         let index = Index::open(&storage).expect("open");
         assert_eq!(index.packs().len(), 2);
         assert_eq!(places(&index, 40..60), before);
         assert!(places(&index, 20..40).iter().chain(&places(&index, 60..80)).all(Option::is_none));
         let all = [pack(2).0, pack(4).0];
-        assert!(leave_out(&storage, index.segments(), &all).expect("memory").written.is_empty());
+        assert!(left_out(&storage, index.segments(), &all).expect("memory").written.is_empty());
     }
 
     /// Only the first record of a chunk was looked at: what was stored again after its pack was lost was not found any more

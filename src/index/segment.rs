@@ -47,14 +47,8 @@ impl Segment {
     /// [`Error::Storage`], [`Error::Damaged`] when header or length are wrong.
     pub fn open(storage: &dyn Storage, id: SegmentId) -> Result<Self, Error> {
         let object = key(id);
-        let len_bytes = storage.stat(&object)?;
-        let bytes = match storage.open(&object)? {
-            Some(file) => {
-                let failed = |source| storage::Error::Io { action: "map", object: object.path(), source };
-                Bytes::of(file).map_err(failed)?
-            }
-            None => Bytes::Owned(storage.get(&object, len_bytes)?),
-        };
+        let failed = |source| storage::Error::Io { action: "map", object: object.path(), source };
+        let bytes = Bytes::of(storage.fetch(&object)?).map_err(failed)?;
         Self::new(id, bytes)
     }
 

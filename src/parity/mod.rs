@@ -10,7 +10,7 @@ mod layout;
 use std::fmt;
 
 use crate::id::{FileHasher, PackId, SegmentId};
-use crate::storage::{self, Area, Key, PutMode, Storage};
+use crate::storage::{self, Area, ExclusiveLease, Key, PutMode, Retractable, Storage};
 
 use layout::{FIXED_BYTES, HEADER_BYTES_MAX, Header, TRAILER_BYTES};
 
@@ -230,11 +230,29 @@ pub fn check(storage: &dyn Storage, parity: &Key) -> Result<(), Error> {
 ///
 /// # Errors
 /// [`storage::Error`].
-pub fn delete(storage: &dyn Storage, object: &Key) -> Result<(), storage::Error> {
-    storage.delete(&key(object))?;
-    storage.delete(object)?;
+pub fn delete(storage: &dyn Storage, object: &Key, alone: &ExclusiveLease) -> Result<(), storage::Error> {
+    around(storage, object, || storage.delete(object, alone))
+}
+
+/// Takes back the manifest of a snapshot, and before it its parity.
+///
+/// # Errors
+/// [`storage::Error`].
+pub fn retract_manifest(storage: &dyn Storage, name: &str) -> Result<(), storage::Error> {
+    let object = Key::new(Area::Snapshots, name);
+    around(storage, &object, || storage.retract(Retractable::Snapshot, name))
+}
+
+fn around(
+    storage: &dyn Storage,
+    object: &Key,
+    remove: impl FnOnce() -> Result<(), storage::Error>,
+) -> Result<(), storage::Error> {
+    let parity = key(object);
+    storage.retract(Retractable::Parity, parity.name())?;
+    remove()?;
     // Somebody may just have written it.
-    storage.delete(&key(object))
+    storage.retract(Retractable::Parity, parity.name())
 }
 
 /// The header, from the beginning of the parity or from its end.
@@ -362,10 +380,11 @@ mod tests {
         for object in [Key::config(), Key::new(Area::Snapshots, "night")] {
             let bytes = noise(2_000);
             let storage = protected(&object, &bytes, share(1));
-            storage.delete(&object).expect("memory");
+            storage.lose(&object);
             assert_eq!(restore(&storage, &object).expect("all of it"), Some(Restored::Again));
             assert_eq!(storage.get(&object, 2_000).expect("it is there"), bytes);
-            delete(&storage, &object).expect("memory");
+            let lease = storage.lease().expect("memory");
+            lease.when_alone(|alone| delete(&storage, &object, alone)).expect("memory").expect("nobody else is there");
             assert_eq!(restore(&storage, &object).expect("memory"), None);
             assert!(storage.stat(&object).is_err());
         }

@@ -1,7 +1,7 @@
 //! Taking over packs that no segment lists: a run that was killed has left them, or somebody has put them there.
 //!
 //! Nothing that such a pack says of itself counts: it is read as a whole, every block is decoded, and every chunk is compared
-//! with its id. One that is not what it says is set aside.
+//! with its id. One that is not what it says is put aside at the end.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -24,7 +24,9 @@ pub struct Adopted {
     pub packs: u64,
     /// Their length in bytes.
     pub bytes: u64,
-    /// For each that is not what it says: what is wrong with it, and where it lies now.
+    /// Those that are not what they say.
+    pub untrue: Vec<PackId>,
+    /// For each of these what is wrong with it.
     pub refused: Vec<String>,
 }
 
@@ -91,7 +93,11 @@ fn adopt_decodable(
                     adopted.packs += 1;
                     adopted.bytes += pack.1;
                 }
-                Verdict::Untrue(error) => adopted.refused.extend(set_aside(repository, pack.0, &error)),
+                Verdict::Untrue(error) => {
+                    let path = pack::key(pack.0).path();
+                    adopted.untrue.push(pack.0);
+                    adopted.refused.push(format!("{path} is not what it says, and is not used: {error}"));
+                }
                 Verdict::Open => left.push(*pack),
             }
             if builder.chunk_count() >= SEGMENT_CHUNKS_TARGET {
@@ -147,16 +153,4 @@ fn read(
         check_block(repository.ids(), &BlockPlace::of(id, entry), entry, &plaintext)?;
     }
     Ok(Some(directory))
-}
-
-/// Puts a pack aside that is not what it says, and says so; `None` when another run has.
-fn set_aside(repository: &Repository, id: PackId, error: &Error) -> Option<String> {
-    let path = pack::key(id).path();
-    match repository.set_aside(&pack::key(id)) {
-        Ok(place) => Some(format!("{path} is not what it says, and lies in {place} now: {error}")),
-        Err(Error::Storage(error)) if error.is_missing() => None,
-        Err(why) => {
-            Some(format!("{path} is not what it says, and is not used: {error} (it cannot be put aside: {why})"))
-        }
-    }
 }

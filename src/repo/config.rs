@@ -80,7 +80,7 @@ impl Config {
             Err(error) if error.is_missing() => return Ok(None),
             result => result?,
         };
-        let place = storage.local_root().map_or_else(|| key.path(), |root| root.join(key.path()).display().to_string());
+        let place = storage.describe_object(&key);
         let bad = |why: String| Error::BadConfig { place: place.clone(), why };
         let envelope: Envelope =
             serde_json::from_slice(&bytes).map_err(|_| bad("it is not the JSON that larder writes".to_owned()))?;

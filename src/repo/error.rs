@@ -47,20 +47,6 @@ pub enum Error {
         /// The feature.
         feature: String,
     },
-    /// Another process holds the lock for too long.
-    #[error("the repository in {place} is locked by another process")]
-    Locked {
-        /// Where it lies.
-        place: String,
-    },
-    /// The lock file cannot be used.
-    #[error("cannot lock {place}")]
-    Lock {
-        /// The lock file.
-        place: String,
-        /// Why it failed.
-        source: std::io::Error,
-    },
     /// The system gave no random bytes for the name of a new repository.
     #[error("cannot make a random name for the repository")]
     Random {

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use super::{Error, Repository};
 use crate::limits::MANIFEST_BYTES_MAX;
 use crate::parity;
-use crate::storage::{self, Area, Key, PutMode};
+use crate::storage::{self, Area, Key, PutMode, Retractable};
 
 impl Repository {
     /// The names of all manifests, in no order.
@@ -50,7 +50,7 @@ impl Repository {
     /// [`Error::UnknownFeature`], [`Error::Storage`].
     pub fn unpin(&self, name: &str) -> Result<(), Error> {
         self.config.check_writable()?;
-        Ok(self.storage.delete(&Key::new(Area::Pins, name))?)
+        Ok(self.storage.retract(Retractable::Pin, name)?)
     }
 
     /// The names of deleted manifests that can still be put back, in order.
@@ -75,7 +75,7 @@ impl Repository {
             Err(storage::Error::Full { .. }) => false,
             result => result.map(|()| true)?,
         };
-        parity::delete(self.storage(), &Key::new(Area::Snapshots, name))?;
+        parity::retract_manifest(self.storage(), name)?;
         Ok(copied)
     }
 
@@ -93,12 +93,12 @@ impl Repository {
             Err(error) if error.is_exists() && self.read_manifest(name)? == bytes => {}
             result => result?,
         }
-        Ok(self.storage.delete(&forgotten)?)
+        Ok(self.storage.retract(Retractable::Forgotten, name)?)
     }
 
     /// Drops the copy of a deleted manifest, whose data is about to be collected.
     pub(super) fn drop_forgotten(&self, name: &str) -> Result<(), Error> {
-        Ok(self.storage.delete(&Key::new(Area::Forgotten, name))?)
+        Ok(self.storage.retract(Retractable::Forgotten, name)?)
     }
 
     fn names(&self, area: Area) -> Result<Vec<String>, Error> {

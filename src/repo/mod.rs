@@ -9,7 +9,6 @@ mod cache;
 mod config;
 mod error;
 mod gc;
-mod lock;
 mod manifests;
 mod packing;
 mod protect;
@@ -18,14 +17,12 @@ mod read;
 mod repair;
 mod transaction;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 pub use adopt::Adopted;
 pub use config::{Config, Encryption, FORMAT_VERSION, Features};
 pub use error::Error;
 pub use gc::{Collected, Collection, CollectionSums, Limits, Live, SecondLook};
-pub use lock::Lock;
 pub use protect::{Mended, Protected};
 pub use read::{ChunkData, ChunkReader};
 pub use repair::{Rebuilt, Salvaged};
@@ -37,27 +34,25 @@ use crate::index::Index;
 use crate::limits::BLOCK_CACHE_BYTES;
 use crate::progress::Progress;
 use crate::rooted::Guarded;
-use crate::storage::{self, Area, Key, PutMode, Storage};
+use crate::storage::{self, Area, ExclusiveLease, Key, Lease, PutMode, Storage};
 
-/// An open repository. Holds the shared lock as long as it lives.
+/// An open repository. Shares its storage with others as long as it lives.
 #[derive(Debug)]
 pub struct Repository {
     storage: Arc<dyn Storage>,
     config: Config,
-    lock: Option<Lock>,
+    lease: Lease,
 }
 
 impl Repository {
     /// Opens a repository that is there. Only `config` is read.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::BadConfig`], [`Error::NewerVersion`], [`Error::UnknownFeature`],
-    /// [`Error::Locked`], [`Error::Storage`].
+    /// [`Error::NotFound`], [`Error::BadConfig`], [`Error::NewerVersion`], [`Error::UnknownFeature`], [`Error::Storage`].
     pub fn open(storage: Arc<dyn Storage>) -> Result<Self, Error> {
-        let config =
-            Config::read(storage.as_ref())?.ok_or_else(|| Error::NotFound { place: place(storage.as_ref()) })?;
-        let lock = storage.local()?.map(Lock::shared).transpose()?.flatten();
-        Ok(Self { storage, config, lock })
+        let config = Config::read(storage.as_ref())?.ok_or_else(|| Error::NotFound { place: storage.describe() })?;
+        let lease = storage.lease()?;
+        Ok(Self { storage, config, lease })
     }
 
     /// Opens a repository, and makes it first where there is none.
@@ -90,8 +85,8 @@ impl Repository {
     /// # Errors
     /// [`Error::Occupied`], [`Error::Storage`].
     pub fn check_vacant(storage: &dyn Storage) -> Result<(), Error> {
-        match storage.foreign()? {
-            Some(found) => Err(Error::Occupied { place: place(storage), found }),
+        match storage.occupied_by()? {
+            Some(found) => Err(Error::Occupied { place: storage.describe(), found }),
             None => Ok(()),
         }
     }
@@ -120,18 +115,12 @@ impl Repository {
         Chunker::new(self.config.chunk_sizes, Gear::public())
     }
 
-    /// The folder of the repository, where it is a local one.
-    #[must_use]
-    pub fn local_root(&self) -> Option<PathBuf> {
-        self.storage.local_root()
-    }
-
-    /// Its directories, which nothing is saved from and restored to. None where it is not a local one.
+    /// Directories of this host that it lies in, which nothing is saved from and restored to.
     ///
     /// # Errors
     /// [`Error::Storage`].
     pub fn guarded(&self) -> Result<Guarded, Error> {
-        Ok(self.storage.local()?.map_or_else(Guarded::default, |root| Guarded::new(root.directory())))
+        Ok(self.storage.guarded()?)
     }
 
     /// Opens the index as it is now.
@@ -170,21 +159,10 @@ impl Repository {
     /// processes left unfinished is removed first, when nobody else is at work.
     ///
     /// # Errors
-    /// [`Error::Lock`], [`Error::Storage`].
+    /// [`Error::Storage`].
     pub fn reserve(&self, name: &str) -> Result<Option<Reservation>, Error> {
-        if let (Some(lock), Some(root)) = (&self.lock, self.storage.local()?) {
-            lock.if_alone(root, || {
-                Lock::sweep_reservations(root);
-                Ok(self.storage.sweep()?)
-            })?;
-        }
-        let lock = match self.storage.local()? {
-            Some(root) => match Lock::reserve(root, name)? {
-                Some(lock) => Some(lock),
-                None => return Ok(None),
-            },
-            None => None,
-        };
+        self.if_alone(|alone| Ok(self.storage.sweep(alone)?))?;
+        let Some(held) = self.storage.reserve(name)? else { return Ok(None) };
         // The name of a snapshot that can be brought back is taken too.
         for area in [Area::Snapshots, Area::Forgotten] {
             match self.storage.stat(&Key::new(area, name)) {
@@ -193,18 +171,32 @@ impl Repository {
                 _ => return Ok(None),
             }
         }
-        Ok(Some(Reservation { name: name.to_owned(), _lock: lock }))
+        Ok(Some(Reservation { name: name.to_owned(), _held: held }))
+    }
+
+    /// Runs `work` when nobody else uses the repository at this moment. `None` when somebody does.
+    ///
+    /// # Errors
+    /// Those of `work`; [`Error::Storage`].
+    pub fn if_alone<T>(&self, work: impl FnOnce(&ExclusiveLease) -> Result<T, Error>) -> Result<Option<T>, Error> {
+        self.lease.if_alone(work)
     }
 
     /// Waits until nobody else uses the repository, and runs `work`. `None` when others do not end for thirty seconds.
     ///
     /// # Errors
-    /// Those of `work`; [`Error::Lock`].
-    pub fn when_alone<T, E: From<Error>>(&self, work: impl FnOnce() -> Result<T, E>) -> Result<Option<T>, E> {
-        match (&self.lock, self.storage.local().map_err(Error::from)?) {
-            (Some(lock), Some(root)) => lock.when_alone(root, work),
-            _ => work().map(Some),
-        }
+    /// Those of `work`; [`Error::Storage`].
+    pub fn when_alone<T, E: From<Error>>(
+        &self,
+        work: impl FnOnce(&ExclusiveLease) -> Result<T, E>,
+    ) -> Result<Option<T>, E> {
+        let mut result = None;
+        let alone = self.lease.when_alone(|alone| {
+            result = Some(work(alone));
+            Ok::<_, Error>(())
+        });
+        alone.map_err(E::from)?;
+        result.transpose()
     }
 
     /// Begins to add to the repository. Packs that no segment lists are read and taken over first.
@@ -225,7 +217,7 @@ impl Repository {
 #[derive(Debug)]
 pub struct Reservation {
     name: String,
-    _lock: Option<Lock>,
+    _held: storage::Reservation,
 }
 
 impl Reservation {
@@ -234,8 +226,4 @@ impl Reservation {
     pub fn name(&self) -> &str {
         &self.name
     }
-}
-
-fn place(storage: &dyn Storage) -> String {
-    storage.local_root().map_or_else(|| "this storage".to_owned(), |root| root.display().to_string())
 }

@@ -6,7 +6,7 @@ use super::{Error, Repository};
 use crate::id::PackId;
 use crate::parity::{self, Restored, Share};
 use crate::progress::{self, Progress};
-use crate::storage::{Area, Key, Listed, Storage};
+use crate::storage::{Area, Key, Listed, Retractable, Storage};
 
 /// The areas whose objects have parity.
 const PROTECTED: [Area; 4] = [Area::Config, Area::Packs, Area::Index, Area::Snapshots];
@@ -44,7 +44,7 @@ impl Repository {
             storage.list(Area::Parity)?.into_iter().map(|object| (object.name, object.len_bytes)).collect();
         let Some(share) = share else {
             for name in known.into_keys() {
-                storage.delete(&Key::new(Area::Parity, name))?;
+                storage.retract(Retractable::Parity, &name)?;
                 protected.removed += 1;
             }
             return Ok(protected);
@@ -69,7 +69,7 @@ impl Repository {
                 }
                 // Whoever deletes it meanwhile removes parity before and after: what came between goes here.
                 if storage.stat(&object).is_err_and(|error| error.is_missing()) {
-                    storage.delete(&parity::key(&object))?;
+                    storage.retract(Retractable::Parity, parity::key(&object).name())?;
                 }
             }
         }
@@ -94,7 +94,7 @@ impl Repository {
             }
             match parity::check(storage, &parity) {
                 Err(error) if error.is_damage() => {
-                    storage.delete(&parity)?;
+                    storage.retract(Retractable::Parity, &name)?;
                     mended.damaged.push((parity.path(), error));
                 }
                 result => result?,

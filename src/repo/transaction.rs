@@ -15,7 +15,7 @@ use crate::index::{Confirmed, Index, Pending, merge_full_tiers};
 use crate::limits::{
     BASE_CACHE_BYTES, BLOCK_BYTES_TARGET, CHUNK_BYTES_MAX, DELTA_BYTES_TARGET, DELTA_PREFIX_BYTES_MAX, TREE_CACHE_BYTES,
 };
-use crate::pack::{PackKind, PackReader, RawBlock};
+use crate::pack::{self, PackKind, PackReader, RawBlock};
 use crate::progress::Progress;
 
 /// What a transaction has written.
@@ -235,9 +235,10 @@ impl<'a> Transaction<'a> {
         let account_bytes = std::mem::take(&mut self.account_bytes);
         let total_bytes = self.segment_bytes + self.packs.iter().map(|(_, len_bytes)| len_bytes).sum::<u64>();
         let stored = Stored { account_bytes, total_bytes };
-        let (index, packs) = (std::mem::take(&mut self.index), std::mem::take(&mut self.packs));
+        let packs = std::mem::take(&mut self.packs);
         let doubted = std::mem::take(&mut self.doubted);
-        Ok(Finished { repository: self.repository, index, doubted, packs, stored })
+        let untrue = std::mem::take(&mut self.adopted.untrue);
+        Ok(Finished { repository: self.repository, doubted, untrue, packs, stored })
     }
 
     fn settle(&mut self) -> Result<(), Error> {
@@ -313,8 +314,8 @@ impl Drop for Transaction<'_> {
 #[derive(Debug)]
 pub struct Finished<'a> {
     repository: &'a Repository,
-    index: Index,
     doubted: BTreeSet<PackId>,
+    untrue: Vec<PackId>,
     packs: Vec<(PackId, u64)>,
     stored: Stored,
 }
@@ -341,13 +342,30 @@ impl Finished<'_> {
         self.repository.write_manifest(reservation, manifest)
     }
 
-    /// Merges segments where there are too many. A failure costs nothing but speed.
+    /// When nobody else uses the repository at this moment, puts packs aside that were not what they say, and merges segments where
+    /// there are too many. Says what lies where now. The snapshot stands, and nothing that it relies on is looked for afterwards: others may
+    /// come first. A failure costs nothing but room and speed.
     ///
     /// # Errors
-    /// [`Error::Index`].
-    pub fn merge_segments(&self) -> Result<(), Error> {
-        merge_full_tiers(self.repository.storage(), self.index.segments())?;
-        Ok(())
+    /// [`Error::Index`], [`Error::Storage`].
+    pub fn tidy_up(&self) -> Result<Vec<String>, Error> {
+        let places = self.repository.if_alone(|alone| {
+            let mut places = Vec::new();
+            for id in &self.untrue {
+                let key = pack::key(*id);
+                match self.repository.set_aside(&key, alone) {
+                    Ok(place) => places.push(format!("{key} lies in {place} now")),
+                    // Somebody else has.
+                    Err(Error::Storage(error)) if error.is_missing() => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            // Others may have merged some meanwhile.
+            let index = self.repository.index()?;
+            merge_full_tiers(self.repository.storage(), index.segments(), alone)?;
+            Ok(places)
+        })?;
+        Ok(places.unwrap_or_default())
     }
 
     /// Reads every pack that was written back from the storage and compares it with its name.

@@ -41,6 +41,28 @@ pub enum Error {
         /// Bytes of the write that failed.
         needed: u64,
     },
+    /// Another process has the storage, or shares it, for too long.
+    #[error("the repository in {place} is locked by another process")]
+    Locked {
+        /// Where it lies.
+        place: String,
+    },
+    /// A lock cannot be used.
+    #[error("cannot lock {place}")]
+    Lock {
+        /// The lock.
+        place: String,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// There is no storage of this kind.
+    #[error("{location} is no place for a repository that this version knows: `{scheme}:` is not known")]
+    UnknownScheme {
+        /// What was given.
+        location: String,
+        /// What it begins with.
+        scheme: String,
+    },
     /// The operating system refused.
     #[error("cannot {action} {object}")]
     Io {

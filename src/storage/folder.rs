@@ -52,7 +52,7 @@ impl Root {
 
 /// The open root folder of a storage, and its path for messages.
 #[derive(Debug, Clone, Copy)]
-pub struct LocalRoot<'a> {
+pub(super) struct LocalRoot<'a> {
     path: &'a Path,
     directory: BorrowedFd<'a>,
     owner: Option<(Uid, Gid)>,
@@ -62,26 +62,26 @@ pub struct LocalRoot<'a> {
 
 impl<'a> LocalRoot<'a> {
     /// An open folder that belongs to its user.
-    #[must_use]
-    pub const fn new(path: &'a Path, directory: BorrowedFd<'a>) -> Self {
+    #[cfg(test)]
+    pub(super) const fn new(path: &'a Path, directory: BorrowedFd<'a>) -> Self {
         Self { path, directory, owner: None, is_of_anybody: false }
     }
 
     /// Where it was when it was opened.
     #[must_use]
-    pub const fn path(&self) -> &'a Path {
+    pub(super) const fn path(&self) -> &'a Path {
         self.path
     }
 
     /// The folder, whatever stands at its path now.
     #[must_use]
-    pub const fn directory(&self) -> BorrowedFd<'a> {
+    pub(super) const fn directory(&self) -> BorrowedFd<'a> {
         self.directory
     }
 
     /// Whether something in it belongs to its owner, where that is not root.
     #[must_use]
-    pub fn has_as_own(&self, opened: impl AsFd) -> bool {
+    pub(super) fn has_as_own(&self, opened: impl AsFd) -> bool {
         let own = self.owner.filter(|_| !self.is_of_anybody).map(|(uid, _)| uid.as_raw());
         own.is_none_or(|own| Status::of(opened).is_ok_and(|status| status.uid() == own))
     }
@@ -90,12 +90,12 @@ impl<'a> LocalRoot<'a> {
     ///
     /// # Errors
     /// Those of the operating system.
-    pub fn make_directory(&self, name: &str) -> rustix::io::Result<()> {
+    pub(super) fn make_directory(&self, name: &str) -> rustix::io::Result<()> {
         make_directory(self.directory, name.as_bytes(), self.owner)
     }
 
     /// Gives a file that was made in it to its owner, who could not use his repository any more after one command of root's.
-    pub fn give(&self, made: impl AsFd) {
+    pub(super) fn give(&self, made: impl AsFd) {
         give(made, self.owner);
     }
 }

@@ -16,12 +16,13 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, RenameFlags, fsync, linkat, re
 use rustix::io::Errno;
 
 use super::folder::{Folder, join};
-use super::{AREAS, Area, Error, Key, Listed, LocalRoot, ObjectFile, PutMode, SHARD_CHARS, Storage, Upload};
-use crate::rooted::{Status, Trust, is_on_local_disk};
+use super::key::{AREAS, SHARD_CHARS};
+use super::{
+    Area, Error, ExclusiveLease, Fetched, Key, Lease, Listed, PutMode, Reservation, Retractable, Storage, Upload, flock,
+};
+use crate::rooted::{Guarded, Status, Trust, is_on_local_disk};
 
 const TEMPORARY_PREFIX: &str = ".tmp-";
-/// The folder of locks.
-const LOCKS: &str = "locks";
 /// How often a folder is listed in which files go away meanwhile.
 const LIST_TRIES: u32 = 8;
 
@@ -129,6 +130,32 @@ const fn folder_of(area: Area) -> &'static str {
 }
 
 impl Storage for LocalStorage {
+    fn describe(&self) -> String {
+        self.folder.path.display().to_string()
+    }
+
+    fn describe_object(&self, key: &Key) -> String {
+        self.folder.show(&key.path())
+    }
+
+    fn guarded(&self) -> Result<Guarded, Error> {
+        Ok(Guarded::new(self.folder.local()?.directory()))
+    }
+
+    fn lease(&self) -> Result<Lease, Error> {
+        flock::lease(self.folder.local()?)
+    }
+
+    fn reserve(&self, name: &str) -> Result<Option<Reservation>, Error> {
+        Ok(flock::reserve(self.folder.local()?, name)?.map(Reservation::new))
+    }
+
+    fn put(&self, key: &Key, bytes: &[u8], mode: PutMode) -> Result<(), Error> {
+        let mut upload = self.upload(key.area())?;
+        upload.write(bytes)?;
+        upload.finish(key, mode)
+    }
+
     fn upload(&self, area: Area) -> Result<Box<dyn Upload>, Error> {
         Ok(Box::new(LocalUpload::begin(&self.folder, area)?))
     }
@@ -146,15 +173,28 @@ impl Storage for LocalStorage {
     }
 
     fn get_range(&self, key: &Key, offset: u64, target: &mut [u8]) -> Result<(), Error> {
+        self.get_ranges(key, &mut [(offset, target)])
+    }
+
+    fn get_ranges(&self, key: &Key, ranges: &mut [(u64, &mut [u8])]) -> Result<(), Error> {
         let (file, status) = self.folder.open_object("read", key)?;
         let (found, object) = (status.size_bytes(), || self.folder.show(&key.path()));
-        match file.read_exact_at(target, offset) {
-            Err(source) if source.kind() == io::ErrorKind::UnexpectedEof => {
-                let expected = offset.saturating_add(target.len() as u64);
-                Err(Error::Length { object: object(), expected, found })
+        for (offset, target) in ranges {
+            match file.read_exact_at(target, *offset) {
+                Err(source) if source.kind() == io::ErrorKind::UnexpectedEof => {
+                    let expected = offset.saturating_add(target.len() as u64);
+                    return Err(Error::Length { object: object(), expected, found });
+                }
+                result => result.map_err(|source| Error::from_io("read", object(), source))?,
             }
-            result => result.map_err(|source| Error::from_io("read", object(), source)),
         }
+        Ok(())
+    }
+
+    fn fetch(&self, key: &Key) -> Result<Fetched, Error> {
+        let (file, status) = self.folder.open_object("open", key)?;
+        let is_ours = Trust::default().check(Path::new(""), &status).is_ok() && is_on_local_disk(&file);
+        Ok(if is_ours { Fetched::Mappable(file) } else { Fetched::File(file, status.size_bytes()) })
     }
 
     fn stat(&self, key: &Key) -> Result<u64, Error> {
@@ -163,13 +203,6 @@ impl Storage for LocalStorage {
             Some(_) => Err(self.folder.not_a_file(&key.path())),
             None => Err(Error::Missing { object: self.folder.show(&key.path()) }),
         }
-    }
-
-    fn open(&self, key: &Key) -> Result<Option<ObjectFile>, Error> {
-        let (file, status) = self.folder.open_object("open", key)?;
-        let len_bytes = status.size_bytes();
-        let is_ours = Trust::default().check(Path::new(""), &status).is_ok() && is_on_local_disk(&file);
-        Ok(Some(ObjectFile { file, len_bytes, is_ours }))
     }
 
     fn list(&self, area: Area) -> Result<Vec<Listed>, Error> {
@@ -197,23 +230,26 @@ impl Storage for LocalStorage {
         }
     }
 
-    fn foreign(&self) -> Result<Option<String>, Error> {
+    fn occupied_by(&self) -> Result<Option<String>, Error> {
         let names = self.folder.names(".")?;
         // Somebody else makes one at this moment.
         if names.iter().any(|name| name == Area::Config.folder()) {
             return Ok(None);
         }
-        let is_in_the_way = |name: &&String| AREAS.iter().any(|area| area.folder() == *name) || *name == LOCKS;
+        let is_in_the_way = |name: &&String| AREAS.iter().any(|area| area.folder() == *name) || *name == flock::FOLDER;
         Ok(names.iter().find(is_in_the_way).cloned())
     }
 
-    fn delete(&self, key: &Key) -> Result<(), Error> {
-        let path = key.path();
-        let Some(around) = self.folder.remove(&path)? else { return Ok(()) };
-        fsync(&around).map_err(|errno| self.folder.failed("sync", &path, errno))
+    fn delete(&self, key: &Key, _alone: &ExclusiveLease) -> Result<(), Error> {
+        self.remove(key)
     }
 
-    fn sweep(&self) -> Result<(), Error> {
+    fn retract(&self, area: Retractable, name: &str) -> Result<(), Error> {
+        self.remove(&Key::new(area.into(), name))
+    }
+
+    fn sweep(&self, _alone: &ExclusiveLease) -> Result<(), Error> {
+        flock::sweep_reservations(self.folder.local()?);
         for folder in AREAS.map(Area::folder).into_iter().chain(["."]) {
             let names = self.folder.names(folder)?;
             for name in names.iter().filter(|name| is_temporary(name)) {
@@ -223,13 +259,13 @@ impl Storage for LocalStorage {
         }
         Ok(())
     }
+}
 
-    fn local_root(&self) -> Option<PathBuf> {
-        Some(self.folder.path.clone())
-    }
-
-    fn local(&self) -> Result<Option<LocalRoot<'_>>, Error> {
-        self.folder.local().map(Some)
+impl LocalStorage {
+    fn remove(&self, key: &Key) -> Result<(), Error> {
+        let path = key.path();
+        let Some(around) = self.folder.remove(&path)? else { return Ok(()) };
+        fsync(&around).map_err(|errno| self.folder.failed("sync", &path, errno))
     }
 }
 
@@ -246,6 +282,11 @@ mod tests {
     use std::os::unix::fs::{PermissionsExt, lchown, symlink};
 
     use super::*;
+
+    /// Runs what takes a proof that nobody else is there.
+    fn alone<T>(storage: &LocalStorage, work: impl FnOnce(&ExclusiveLease) -> Result<T, Error>) -> Result<T, Error> {
+        storage.lease()?.when_alone(work).map(|result| result.expect("nobody else is there"))
+    }
 
     #[test]
     fn files_are_private_and_sweep_removes_what_a_killed_process_left() {
@@ -264,7 +305,7 @@ mod tests {
             fs::create_dir_all(folder).expect("create");
             fs::write(folder.join(".tmp-1-0"), b"half").expect("write");
         }
-        storage.sweep().expect("sweep");
+        alone(&storage, |alone| storage.sweep(alone)).expect("sweep");
         for folder in &folders {
             assert!(!folder.join(".tmp-1-0").exists(), "{}", folder.display());
         }
@@ -288,9 +329,12 @@ mod tests {
         for area in [Area::Index, Area::Snapshots, Area::Forgotten, Area::Quarantine] {
             let key = Key::new(area, "one");
             assert!(storage.get(&key, 9).is_err() && storage.stat(&key).is_err() && storage.list(area).is_err());
-            assert!(storage.delete(&key).is_err() && storage.put(&key, b"x", PutMode::SameContent).is_err());
+            assert!(
+                alone(&storage, |alone| storage.delete(&key, alone)).is_err()
+                    && storage.put(&key, b"x", PutMode::SameContent).is_err()
+            );
         }
-        assert!(storage.get(&Key::config(), 9).is_err() && storage.sweep().is_err());
+        assert!(storage.get(&Key::config(), 9).is_err() && alone(&storage, |alone| storage.sweep(alone)).is_err());
         let pack = Key::new(Area::Packs, "ab".repeat(32));
         assert!(storage.put(&pack, b"x", PutMode::SameContent).is_err());
         assert_eq!(fs::read(outside.join("one")).expect("it stays"), b"kept");
@@ -326,9 +370,11 @@ mod tests {
         storage.get(&key, 99).expect("it is his");
         // A directory of root's, moved there, was emptied.
         lchown(root.join("snapshots"), Some(0), None).expect("root");
-        assert!(storage.list(Area::Snapshots).is_err() && storage.sweep().is_err());
+        assert!(storage.list(Area::Snapshots).is_err() && alone(&storage, |alone| storage.sweep(alone)).is_err());
         assert!(
-            storage.delete(&key).is_err() && storage.put(&key, b"x", PutMode::SameContent).is_err() && file.exists()
+            alone(&storage, |alone| storage.delete(&key, alone)).is_err()
+                && storage.put(&key, b"x", PutMode::SameContent).is_err()
+                && file.exists()
         );
     }
 

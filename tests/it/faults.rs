@@ -13,9 +13,12 @@ use larder::pipeline::verify::{VerifyOptions, verify};
 use larder::pipeline::{Error, lookup};
 use larder::progress::Silent;
 use larder::repo::Repository;
-use larder::rooted::Trust;
+use larder::rooted::{Guarded, Trust};
 use larder::source::{DirSource, Excludes};
-use larder::storage::{self, Area, Key, Listed, MemoryStorage, PutMode, Storage, Upload};
+use larder::storage::{
+    self, Area, ExclusiveLease, Fetched, Key, Lease, Listed, MemoryStorage, PutMode, Reservation, Retractable, Storage,
+    Upload,
+};
 use tempfile::TempDir;
 
 use super::support::noise;
@@ -101,7 +104,43 @@ impl Upload for FaultyUpload {
     }
 }
 
+impl Faulty {
+    fn remove(&self, key: &Key, work: impl FnOnce() -> Result<(), storage::Error>) -> Result<(), storage::Error> {
+        self.fault.run(&key.path(), false, work)?;
+        if key.area() == Area::Packs {
+            self.fault.mended.store(true, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+}
+
 impl Storage for Faulty {
+    fn describe(&self) -> String {
+        self.inner.describe()
+    }
+
+    fn describe_object(&self, key: &Key) -> String {
+        self.inner.describe_object(key)
+    }
+
+    fn guarded(&self) -> Result<Guarded, storage::Error> {
+        self.inner.guarded()
+    }
+
+    fn lease(&self) -> Result<Lease, storage::Error> {
+        self.inner.lease()
+    }
+
+    fn reserve(&self, name: &str) -> Result<Option<Reservation>, storage::Error> {
+        self.inner.reserve(name)
+    }
+
+    fn put(&self, key: &Key, bytes: &[u8], mode: PutMode) -> Result<(), storage::Error> {
+        let mut upload = self.upload(key.area())?;
+        upload.write(bytes)?;
+        upload.finish(key, mode)
+    }
+
     fn upload(&self, area: Area) -> Result<Box<dyn Upload>, storage::Error> {
         let inner = self.fault.run(area.folder(), true, || self.inner.upload(area))?;
         Ok(Box::new(FaultyUpload { inner, fault: self.fault.clone() }))
@@ -115,6 +154,14 @@ impl Storage for Faulty {
         self.inner.get_range(key, offset, target)
     }
 
+    fn get_ranges(&self, key: &Key, ranges: &mut [(u64, &mut [u8])]) -> Result<(), storage::Error> {
+        self.inner.get_ranges(key, ranges)
+    }
+
+    fn fetch(&self, key: &Key) -> Result<Fetched, storage::Error> {
+        self.inner.fetch(key)
+    }
+
     fn stat(&self, key: &Key) -> Result<u64, storage::Error> {
         self.inner.stat(key)
     }
@@ -123,16 +170,20 @@ impl Storage for Faulty {
         self.inner.list(area)
     }
 
-    fn foreign(&self) -> Result<Option<String>, storage::Error> {
-        self.inner.foreign()
+    fn occupied_by(&self) -> Result<Option<String>, storage::Error> {
+        self.inner.occupied_by()
     }
 
-    fn delete(&self, key: &Key) -> Result<(), storage::Error> {
-        self.fault.run(&key.path(), false, || self.inner.delete(key))?;
-        if key.area() == Area::Packs {
-            self.fault.mended.store(true, Ordering::Relaxed);
-        }
-        Ok(())
+    fn delete(&self, key: &Key, alone: &ExclusiveLease) -> Result<(), storage::Error> {
+        self.remove(key, || self.inner.delete(key, alone))
+    }
+
+    fn retract(&self, area: Retractable, name: &str) -> Result<(), storage::Error> {
+        self.remove(&Key::new(area.into(), name), || self.inner.retract(area, name))
+    }
+
+    fn sweep(&self, alone: &ExclusiveLease) -> Result<(), storage::Error> {
+        self.inner.sweep(alone)
     }
 }
 

@@ -81,7 +81,7 @@ impl Nights {
     }
 
     fn storage(&self) -> Arc<dyn Storage> {
-        Arc::from(larder::storage::open(&self.system.path("backups").to_string_lossy(), &Trust::default()))
+        larder::storage::open(&self.system.path("backups").to_string_lossy(), &Trust::default()).expect("a folder")
     }
 
     /// Asserts that each snapshot comes back as it was.
@@ -273,6 +273,7 @@ fn what_is_new_is_stored_whatever_a_segment_says() {
         chunks.push(ChunkRef { id: repository.ids().chunk_id(chunk), len_bytes });
         rest = after;
     }
+    drop(repository);
     let (id, mut directory) =
         packs(storage.as_ref()).into_iter().max_by_key(|(_, pack)| pack.blocks.len()).expect("one");
     directory.blocks[0].chunks = chunks;
@@ -342,7 +343,9 @@ fn a_merge_of_segments_keeps_what_is_true() {
         forge(&storage, what);
         let index = Index::open(storage.as_ref()).expect("the index");
         let segments: Vec<_> = index.segments().iter().cloned().chain(index.segments().iter().cloned()).collect();
-        merge_full_tiers(storage.as_ref(), &segments).expect("merged");
+        let lease = storage.lease().expect("nobody else is there");
+        lease.when_alone(|alone| merge_full_tiers(storage.as_ref(), &segments, alone)).expect("merged");
+        drop(lease);
         nights.assert_whole(&format!("{what:?}, then a merge"));
         nights.create(noise(300_000, 4));
         nights.assert_whole(&format!("{what:?}, then a merge and create"));
@@ -368,13 +371,19 @@ fn a_prune_deletes_no_pack_for_another_one_that_only_says_the_same() {
         builder.add(pack.id, pack.len_bytes, &pack.directory);
     }
     for segment in storage.list(Area::Index).expect("list") {
-        storage.delete(&Key::new(Area::Index, segment.name)).expect("the segment is ours");
+        remove(storage.as_ref(), &Key::new(Area::Index, segment.name));
     }
     builder.write(storage.as_ref()).expect("a segment");
     nights.system.run(&[&PRUNE[..], &["0"]].concat()).ended(DAMAGE).says("has other content");
     nights.system.run(&["verify", "--all", "--read-data"]).ended(DAMAGE).shows("LOST");
     nights.system.ok(&["repair"]);
     nights.assert_whole("lies in place of the index");
+}
+
+/// Removes an object that is ours.
+fn remove(storage: &dyn Storage, key: &Key) {
+    let lease = storage.lease().expect("nobody has it alone");
+    lease.when_alone(|alone| storage.delete(key, alone)).expect("no failure").expect("nobody else is there");
 }
 
 /// The only copy of something is a lie.
@@ -391,7 +400,7 @@ fn what_only_a_lie_has_is_told() {
         builder.add(pack.id, pack.len_bytes, &pack.directory);
     }
     builder.write(storage.as_ref()).expect("a segment");
-    storage.delete(&larder::pack::key(id)).expect("the pack is ours");
+    remove(storage.as_ref(), &larder::pack::key(id));
     // The pack that is missing is found, and nothing goes.
     nights.system.run(&["verify", "--all"]).ended(DAMAGE).shows(&id.to_string());
     nights.system.run(&["verify", "--all", "--read-data"]).ended(DAMAGE).shows("LOST");

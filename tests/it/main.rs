@@ -29,6 +29,7 @@ mod possession;
 mod power;
 mod prune;
 mod prune_faults;
+mod remote;
 mod repair;
 mod repair_faults;
 mod restore_safety;

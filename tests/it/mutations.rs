@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use larder::docker::Journals;
@@ -55,10 +54,8 @@ impl Progress for Deadline {
 }
 
 fn open(folder: &Path) -> Result<Repository, larder::repo::Error> {
-    Repository::open_or_create(Arc::from(larder::storage::open(
-        &folder.join("backups").to_string_lossy(),
-        &Trust::default(),
-    )))
+    let storage = larder::storage::open(&folder.join("backups").to_string_lossy(), &Trust::default());
+    Repository::open_or_create(storage.expect("a folder"))
 }
 
 fn files_of(folder: &Path) -> Files {
@@ -336,7 +333,7 @@ impl Mutated<'_> {
     fn repair(&self) {
         let deadline = Deadline(Instant::now() + JOB);
         let storage = larder::storage::open(&self.folder.join("backups").to_string_lossy(), &Trust::default());
-        if let Ok((repository, _)) = Repository::open_damaged(Arc::from(storage), true) {
+        if let Ok((repository, _)) = Repository::open_damaged(storage.expect("a folder"), true) {
             drop(repair(&repository, &[], &deadline));
         }
         assert!(!deadline.cancelled(), "repair takes too long: {:?}", self.mutation);

@@ -120,6 +120,7 @@ fn parity_goes_with_what_it_is_for() {
     let options = PruneOptions { retention, ..PruneOptions::default() };
     let plan = prune::plan(&repository, &options, &Silent).expect("a plan");
     prune::execute(&repository, plan, &Silent).expect("a prune");
+    drop(repository);
     protect(&storage);
     let parity: Vec<String> = keys(&storage, Area::Parity).iter().map(|key| key.name().to_owned()).collect();
     let all =
@@ -130,7 +131,7 @@ fn parity_goes_with_what_it_is_for() {
     let before = objects(&storage);
     assert!(repaired(storage.clone(), &[]).expect("a repair").is_nothing());
     assert!(objects(&storage) == before, "nothing that was deleted comes back");
-    let removed = repository.protect(None, &Silent).expect("memory").removed;
+    let removed = open(storage.clone()).protect(None, &Silent).expect("memory").removed;
     assert_eq!(removed, expected.len() as u64);
     assert!(keys(&storage, Area::Parity).is_empty());
 }

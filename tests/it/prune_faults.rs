@@ -75,6 +75,7 @@ fn a_prune_that_is_interrupted_at_any_step_stops_there_and_leaves_what_is_kept_w
         let (storage, what) = (history.copy(), format!("asked {asked} times"));
         let repository = open(storage.clone());
         let result = prune::execute(&repository, plan(&repository, 3), &StopAfter(AtomicI64::new(asked)));
+        drop(repository);
         let left = [Area::Snapshots, Area::Forgotten, Area::Packs].map(|area| storage.list(area).expect("list").len());
         history.assert_whole(&storage, 3, &what);
         history.assert_forgotten_come_back(&storage, &what);

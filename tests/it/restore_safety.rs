@@ -5,7 +5,6 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::process::Stdio;
-use std::sync::Arc;
 
 use larder::clock::LocalTime;
 use larder::model::{
@@ -208,7 +207,7 @@ pub(super) fn craft_component(
     entries: impl FnOnce(&mut Transaction<'_>) -> Vec<Node>,
 ) -> String {
     let storage = larder::storage::open(&system.path("backups").to_string_lossy(), &larder::rooted::Trust::default());
-    let repository = Repository::open_or_create(Arc::from(storage)).expect("repository");
+    let repository = Repository::open_or_create(storage.expect("a folder")).expect("repository");
     let (reservation, time) = backup::reserve(&repository).expect("a name");
     let mut transaction = repository.begin(&larder::progress::Silent).expect("begin");
     let entries = entries(&mut transaction);

@@ -315,3 +315,21 @@ fn an_engine_that_cannot_be_asked_is_told() {
     let restored = system.run(&["restore", "latest", "--target", &target]);
     restored.ended(0).says("where containers may write now is not known");
 }
+
+/// The repository of a URL was made in a folder of that name, beside what it was to save.
+#[test]
+fn a_scheme_that_is_not_known_is_no_folder() {
+    let system = System::with_model("one");
+    for place in ["s3://bucket/prefix", "sftp:host:/path", "s3:bucket"] {
+        for arguments in [&["create"][..], &["list"], &["plan"], &["verify", "--all"]] {
+            let run = system.run(&[&["--backup-dir", place], arguments].concat());
+            run.ended(2).says("is not known").says("name a folder");
+        }
+        system.write("larder.toml", format!("backup_dir = \"{place}\"\n"));
+        system.run(&["create"]).ended(2).says("is not known");
+        fs::remove_file(system.path("larder.toml")).expect("ours");
+    }
+    assert_eq!(fs::read_dir(system.path("")).expect("ours").count(), 1, "nothing was made");
+    system.ok(&["--backup-dir", "./a:b", "create"]);
+    assert!(system.exists("a:b/config"));
+}

@@ -64,7 +64,7 @@ impl Scan<'_> {
 fn backup_one(stack: &Stack, origin: Origin, progress: &dyn Progress) -> Component {
     let sources = [ComponentSource { name: NAME.parse().expect("a name"), origin }];
     let storage = larder::storage::open(&stack.path("repository").to_string_lossy(), &larder::rooted::Trust::default());
-    let repository = Repository::open_or_create(Arc::from(storage)).expect("the folder is ours");
+    let repository = Repository::open_or_create(storage.expect("a folder")).expect("the folder is ours");
     let options = BackupOptions {
         kind: SnapshotKind::Full,
         host: String::new(),

@@ -148,7 +148,12 @@ pub(crate) const fn docker_advice(error: &docker::Error) -> Option<&'static str>
 
 fn classify_repo(error: &repo::Error) -> (Exit, Option<&'static str>) {
     match error {
-        repo::Error::Locked { .. } => (Exit::Locked, Some("wait for the other command to end, then try again")),
+        repo::Error::Storage(storage::Error::Locked { .. }) => {
+            (Exit::Locked, Some("wait for the other command to end, then try again"))
+        }
+        repo::Error::Storage(storage::Error::UnknownScheme { .. }) => {
+            (Exit::Usage, Some("name a folder; one whose name has a colon with its directory, like `./a:b`"))
+        }
         repo::Error::NotFound { .. } => (
             Exit::Failed,
             Some(

@@ -210,7 +210,7 @@ pub fn run(
         return Err(Error::Cancelled(progress::Cancelled));
     }
     let finished = transaction.finish()?;
-    let notes = all_notes(notes, &adopted, &finished, progress);
+    let mut notes = all_notes(notes, &adopted, &finished, progress);
     let mut snapshot = Snapshot {
         name: reservation.name().parse().map_err(|error| Error::Refused(format!("{error}")))?,
         time,
@@ -238,13 +238,14 @@ pub fn run(
     }
     finished.commit(&reservation, &bytes)?;
     manifest::read_back(repository, &snapshot)?;
-    if let Err(error) = finished.merge_segments() {
-        progress.note(&format!("the index could not be tidied up: {error}"));
-    }
     if options.read_back {
         progress.begin("checking what was written", Some(finished.pack_bytes()));
         finished.read_back(progress)?;
     }
+    let tidied =
+        finished.tidy_up().unwrap_or_else(|error| vec![format!("the repository could not be tidied up: {error}")]);
+    tidied.iter().for_each(|note| progress.note(note));
+    notes.extend(tidied);
     let mut stored = finished.stored().clone();
     stored.total_bytes += bytes.len() as u64;
     Ok(BackupReport { snapshot, stored, adopted, notes, held })

@@ -17,7 +17,7 @@ use crate::limits::MANIFEST_BYTES_MAX;
 use crate::model::{self, Snapshot, decode_snapshot};
 use crate::progress::Progress;
 use crate::repo::{self, Rebuilt, Repository, Salvaged};
-use crate::storage::{Area, Key};
+use crate::storage::{self, Area, ExclusiveLease, Key};
 
 use live::Wanted;
 
@@ -98,14 +98,19 @@ impl RepairReport {
 /// [`Error::Cancelled`]. No less can be read then than before, and another repair goes on.
 pub fn repair(repository: &Repository, live: &[PathBuf], progress: &dyn Progress) -> Result<RepairReport, Error> {
     progress.begin("waiting until nobody else uses the repository", None);
-    let report = repository.when_alone(|| run(repository, live, progress))?;
+    let report = repository.when_alone(|alone| run(repository, live, alone, progress))?;
     report.ok_or_else(|| {
-        let place = repository.local_root().unwrap_or_default().display().to_string();
-        repo::Error::Locked { place }.into()
+        let place = repository.storage().describe();
+        repo::Error::Storage(storage::Error::Locked { place }).into()
     })
 }
 
-fn run(repository: &Repository, live: &[PathBuf], progress: &dyn Progress) -> Result<RepairReport, Error> {
+fn run(
+    repository: &Repository,
+    live: &[PathBuf],
+    alone: &ExclusiveLease,
+    progress: &dyn Progress,
+) -> Result<RepairReport, Error> {
     let mut report = RepairReport { damage: index_damage(repository, progress)?, ..RepairReport::default() };
     let found = check_names(repository, &list(repository)?.0, progress)?;
     report.add_found(&found);
@@ -114,10 +119,10 @@ fn run(repository: &Repository, live: &[PathBuf], progress: &dyn Progress) -> Re
     report.restored = mended.restored;
     report.damage.extend(mended.damaged.iter().map(|(path, error)| damage(path, error)));
     progress.begin("reading the manifests", None);
-    manifests(repository, &mut report)?;
+    manifests(repository, alone, &mut report)?;
     if !repository.is_index_sound(progress)? || !broken.is_empty() {
         repository.note_losses()?;
-        report.add_rebuilt(repository.rebuild(&broken, progress)?);
+        report.add_rebuilt(repository.rebuild(&broken, alone, progress)?);
     }
     // A pack may be as it was written and have been wrong then.
     let mut found = Found::default();
@@ -126,7 +131,7 @@ fn run(repository: &Repository, live: &[PathBuf], progress: &dyn Progress) -> Re
     let broken = found.damaged_packs();
     if !broken.is_empty() {
         repository.note_losses()?;
-        report.add_rebuilt(repository.rebuild(&broken, progress)?);
+        report.add_rebuilt(repository.rebuild(&broken, alone, progress)?);
     }
     let missing = walk(repository, &mut report, progress)?;
     if !report.lost.is_empty() {
@@ -143,14 +148,14 @@ fn run(repository: &Repository, live: &[PathBuf], progress: &dyn Progress) -> Re
 }
 
 /// Puts manifests aside that cannot be read.
-fn manifests(repository: &Repository, report: &mut RepairReport) -> Result<(), Error> {
+fn manifests(repository: &Repository, alone: &ExclusiveLease, report: &mut RepairReport) -> Result<(), Error> {
     for (name, error) in lookup::snapshots(repository)?.unreadable {
-        put_aside(repository, &Key::new(Area::Snapshots, &name), error, report)?;
+        put_aside((repository, alone), &Key::new(Area::Snapshots, &name), error, report)?;
         report.lost_snapshots.push(name);
     }
     for key in forgotten(repository)? {
         if let Err(error) = read_forgotten(repository, &key) {
-            put_aside(repository, &key, error, report)?;
+            put_aside((repository, alone), &key, error, report)?;
         }
     }
     Ok(())
@@ -178,12 +183,17 @@ fn is_forgotten_whole(repository: &Repository, progress: &dyn Progress) -> Resul
     Ok(true)
 }
 
-fn put_aside(repository: &Repository, key: &Key, error: model::Error, report: &mut RepairReport) -> Result<(), Error> {
+fn put_aside(
+    (repository, alone): (&Repository, &ExclusiveLease),
+    key: &Key,
+    error: model::Error,
+    report: &mut RepairReport,
+) -> Result<(), Error> {
     if !error.is_damage() {
         return Err(error.into());
     }
     report.damage.push(damage(&key.path(), &error));
-    report.set_aside.push(repository.set_aside(key)?);
+    report.set_aside.push(repository.set_aside(key, alone)?);
     Ok(())
 }
 

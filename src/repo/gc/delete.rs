@@ -15,7 +15,7 @@ use crate::pack;
 use crate::parity;
 use crate::progress::Progress;
 use crate::repo::{ChunkReader, Error, Repository};
-use crate::storage::{self, Storage};
+use crate::storage::{self, ExclusiveLease, Storage};
 
 /// What a collection did.
 #[derive(Debug, Default)]
@@ -66,9 +66,11 @@ impl Collection {
         repository.config().check_deletable()?;
         let rewritten = self.rewrite(repository, progress)?;
         progress.begin("waiting until nobody else uses the repository", None);
-        let deleted = repository.when_alone(|| {
+        let deleted = repository.when_alone(|alone| {
             progress.begin("deleting what nothing needs", None);
-            self.delete(repository, forgotten, &rewritten, second_look, progress)
+            let collected = Collected::begin(&rewritten);
+            let deleting = Deleting { storage: repository.storage(), alone, collected, progress };
+            self.delete(deleting, repository, forgotten, (&rewritten, second_look))
         })?;
         let waiting = || Collected { is_waiting: true, ..Collected::begin(&rewritten) };
         let collected = deleted.unwrap_or_else(waiting);
@@ -77,68 +79,73 @@ impl Collection {
 
     fn delete(
         &self,
+        mut deleting: Deleting<'_>,
         repository: &Repository,
         forgotten: &[String],
-        rewritten: &Rewritten,
-        second_look: SecondLook<'_>,
-        progress: &dyn Progress,
+        (rewritten, second_look): (&Rewritten, SecondLook<'_>),
     ) -> Result<Collected, Error> {
-        let storage = repository.storage();
-        let mut collected = Collected::begin(rewritten);
         let index = std::sync::Arc::new(repository.sound_index()?);
         let places = PlaceCheck::new(repository, &index)?;
         let mut going = Going::new(self, (&index, places), rewritten)?;
         let mut reader = repository.reader_with(&index)?;
         second_look(&mut reader, &mut |chunk| going.need_chunk(chunk))?;
         going.keep_whole()?;
-        collected.rescued = going.rescued;
+        deleting.collected.rescued = going.rescued;
         for name in forgotten {
-            check(progress)?;
+            check(deleting.progress)?;
             repository.drop_forgotten(name)?;
         }
         // What else has come since was not looked into.
-        let mut unlisted = Packs::compare(storage, &index)?.unlisted;
+        let mut unlisted = Packs::compare(deleting.storage, &index)?.unlisted;
         unlisted.retain(|pack| self.unlisted.contains(pack));
         let listed = index.packs();
         let gone = going.packs.iter().filter_map(|id| Some((*id, listed.get(id)?.len_bytes)));
         let gone: Vec<(PackId, u64)> = gone.collect();
-        let leaving: Vec<PackId> = going.packs.iter().copied().collect();
         // Those that no segment lists need none to be written.
-        delete_packs(storage, &unlisted, &mut collected, progress)?;
-        storage.sweep()?;
+        deleting.packs(&unlisted)?;
+        deleting.storage.sweep(deleting.alone)?;
+        deleting.listed_packs(&index, &gone)?;
+        Ok(deleting.collected)
+    }
+}
+
+/// What is deleted while nobody else uses the repository.
+struct Deleting<'a> {
+    storage: &'a dyn Storage,
+    alone: &'a ExclusiveLease,
+    collected: Collected,
+    progress: &'a dyn Progress,
+}
+
+impl Deleting<'_> {
+    /// Deletes packs, and before them what segments say of them.
+    fn listed_packs(&mut self, index: &Index, gone: &[(PackId, u64)]) -> Result<(), Error> {
+        let leaving: Vec<PackId> = gone.iter().map(|(id, _)| *id).collect();
         let mut packs_first = false;
-        let shrunk = match leave_out(storage, index.segments(), &leaving) {
+        let shrunk = match leave_out(self.storage, index.segments(), &leaving, self.alone) {
             Err(index::Error::Storage(storage::Error::Full { .. })) => {
                 // Packs that are listed and missing are no harm to anything that does not need them.
-                (collected.was_full, packs_first) = (true, true);
-                delete_packs(storage, &gone, &mut collected, progress)?;
-                leave_out(storage, Index::open(storage)?.segments(), &leaving)?
+                (self.collected.was_full, packs_first) = (true, true);
+                self.packs(gone)?;
+                leave_out(self.storage, Index::open(self.storage)?.segments(), &leaving, self.alone)?
             }
             result => result?,
         };
         for segment in shrunk.replaced {
-            parity::delete(storage, &index::key(segment))?;
+            parity::delete(self.storage, &index::key(segment), self.alone)?;
         }
-        if !packs_first {
-            delete_packs(storage, &gone, &mut collected, progress)?;
-        }
-        Ok(collected)
+        if packs_first { Ok(()) } else { self.packs(gone) }
     }
-}
 
-fn delete_packs(
-    storage: &dyn Storage,
-    packs: &[(PackId, u64)],
-    collected: &mut Collected,
-    progress: &dyn Progress,
-) -> Result<(), Error> {
-    for (id, len_bytes) in packs {
-        check(progress)?;
-        parity::delete(storage, &pack::key(*id))?;
-        collected.deleted.0 += 1;
-        collected.deleted.1 += len_bytes;
+    fn packs(&mut self, packs: &[(PackId, u64)]) -> Result<(), Error> {
+        for (id, len_bytes) in packs {
+            check(self.progress)?;
+            parity::delete(self.storage, &pack::key(*id), self.alone)?;
+            self.collected.deleted.0 += 1;
+            self.collected.deleted.1 += len_bytes;
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 /// The packs that go, unless something turns out to need them.

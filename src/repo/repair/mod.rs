@@ -13,11 +13,11 @@ use std::sync::Arc;
 pub use rebuild::Rebuilt;
 pub use salvage::Salvaged;
 
-use super::{Error, Lock, Repository};
+use super::{Error, Repository};
 use crate::id::{ChunkId, PackId};
 use crate::limits::PACK_BYTES_MAX;
 use crate::parity::{self, Restored};
-use crate::storage::{Area, Key, PutMode, Storage};
+use crate::storage::{self, Area, ExclusiveLease, Key, PutMode, Retractable, Storage};
 
 use super::config::Config;
 
@@ -36,20 +36,23 @@ impl Repository {
             result => return Ok((result?, None)),
         };
         let config = Config::new()?;
+        let lease = storage.lease()?;
         if !write {
-            let lock = storage.local()?.map(Lock::shared).transpose()?.flatten();
-            return Ok((Self { storage, config, lock }, Some(error)));
+            return Ok((Self { storage, config, lease }, Some(error)));
         }
-        let alone = storage.local()?.map(Lock::exclusive).transpose()?;
-        if let Ok(Some(Restored::Again)) = parity::restore(storage.as_ref(), &Key::config()) {
-            drop(alone);
-            return Ok((Self::open(storage)?, Some(error)));
+        let mended = lease.when_alone(|alone| {
+            if let Ok(Some(Restored::Again)) = parity::restore(storage.as_ref(), &Key::config()) {
+                return Ok(());
+            }
+            if matches!(error, Error::BadConfig { .. }) {
+                set_aside(storage.as_ref(), &Key::config(), alone)?;
+            }
+            config.write(storage.as_ref())
+        });
+        if mended?.is_none() {
+            return Err(storage::Error::Locked { place: storage.describe() }.into());
         }
-        if matches!(error, Error::BadConfig { .. }) {
-            set_aside(storage.as_ref(), &Key::config())?;
-        }
-        config.write(storage.as_ref())?;
-        drop(alone);
+        drop(lease);
         Ok((Self::open(storage)?, Some(error)))
     }
 
@@ -57,9 +60,9 @@ impl Repository {
     ///
     /// # Errors
     /// [`Error::UnknownFeature`], [`Error::Storage`].
-    pub fn set_aside(&self, key: &Key) -> Result<String, Error> {
+    pub fn set_aside(&self, key: &Key, alone: &ExclusiveLease) -> Result<String, Error> {
         self.config.check_deletable()?;
-        set_aside(self.storage(), key)
+        set_aside(self.storage(), key, alone)
     }
 
     /// Notes that snapshots may need what is lost, so that a backup looks for every chunk that it relies on.
@@ -91,7 +94,7 @@ impl Repository {
     /// # Errors
     /// [`Error::Storage`].
     pub fn clear_losses(&self) -> Result<(), Error> {
-        Ok(self.storage.delete(&losses())?)
+        Ok(self.storage.retract(Retractable::Quarantine, losses().name())?)
     }
 
     /// Whether losses are noted.
@@ -115,7 +118,7 @@ fn has_objects(storage: &dyn Storage) -> Result<bool, Error> {
 
 /// Copies the object, piece by piece, to a free name in the quarantine, and deletes it. One that is longer than any object may
 /// be stays where it is: it may be a hole that takes no room, and its copy would fill the disk. So does what is no file.
-fn set_aside(storage: &dyn Storage, key: &Key) -> Result<String, Error> {
+fn set_aside(storage: &dyn Storage, key: &Key, alone: &ExclusiveLease) -> Result<String, Error> {
     let len_bytes = match storage.stat(key) {
         Ok(len_bytes) if len_bytes <= PACK_BYTES_MAX => len_bytes,
         Err(error) if !error.is_not_a_file() => return Err(error.into()),
@@ -138,7 +141,7 @@ fn set_aside(storage: &dyn Storage, key: &Key) -> Result<String, Error> {
             upload.write(&piece)?;
         }
         upload.finish(&target, PutMode::Exclusive)?;
-        parity::delete(storage, key)?;
+        parity::delete(storage, key, alone)?;
         return Ok(target.path());
     }
     unreachable!("one of all numbers is free")

@@ -11,7 +11,7 @@ use crate::parity;
 use crate::progress::{self, Progress};
 use crate::repo::gc::Packs;
 use crate::repo::{Error, Repository};
-use crate::storage::{Area, Key};
+use crate::storage::{Area, ExclusiveLease, Key};
 
 /// What a new index cost and brought.
 #[derive(Debug, Default)]
@@ -54,7 +54,12 @@ impl Repository {
     ///
     /// # Errors
     /// [`Error::UnknownFeature`], [`Error::Cancelled`], [`Error::Storage`].
-    pub fn rebuild(&self, broken: &HashSet<PackId>, progress: &dyn Progress) -> Result<Rebuilt, Error> {
+    pub fn rebuild(
+        &self,
+        broken: &HashSet<PackId>,
+        alone: &ExclusiveLease,
+        progress: &dyn Progress,
+    ) -> Result<Rebuilt, Error> {
         self.config.check_deletable()?;
         let storage = self.storage();
         let before = storage.list(Area::Index)?;
@@ -77,21 +82,21 @@ impl Repository {
             salvager.avoid(leaving.clone());
         }
         let (index, salvaged) = salvager.finish();
-        let kept = self.replace(&index, &leaving)?;
+        let kept = self.replace(&index, &leaving, alone)?;
         let mut rebuilt = Rebuilt { unlisted, salvaged, ..Rebuilt::default() };
         for object in before {
             match object.name.parse::<SegmentId>() {
                 Ok(id) if kept.contains(&id) => {}
                 Ok(id) if contradicted.iter().any(|(segment, _)| *segment == id) => {
-                    rebuilt.set_aside.push(self.set_aside(&index::key(id))?);
+                    rebuilt.set_aside.push(self.set_aside(&index::key(id), alone)?);
                 }
                 // What a damaged segment said, the packs have said again.
-                Ok(id) => parity::delete(storage, &index::key(id))?,
-                Err(_) => rebuilt.set_aside.push(self.set_aside(&Key::new(Area::Index, object.name))?),
+                Ok(id) => parity::delete(storage, &index::key(id), alone)?,
+                Err(_) => rebuilt.set_aside.push(self.set_aside(&Key::new(Area::Index, object.name), alone)?),
             }
         }
         for id in leaving {
-            match self.set_aside(&pack::key(id)) {
+            match self.set_aside(&pack::key(id), alone) {
                 Err(Error::Storage(error)) if error.is_missing() => {}
                 path => rebuilt.set_aside.push(path?),
             }
@@ -129,12 +134,17 @@ impl Repository {
     }
 
     /// Writes segments without the packs that are leaving in place of those that list them, and says which ones there are.
-    fn replace(&self, index: &Index, leaving: &HashSet<PackId>) -> Result<HashSet<SegmentId>, Error> {
+    fn replace(
+        &self,
+        index: &Index,
+        leaving: &HashSet<PackId>,
+        alone: &ExclusiveLease,
+    ) -> Result<HashSet<SegmentId>, Error> {
         let mut kept: HashSet<SegmentId> = index.segments().iter().map(|segment| segment.id()).collect();
         let leaving: Vec<PackId> = leaving.iter().copied().collect();
-        let shrunk = leave_out(self.storage(), index.segments(), &leaving)?;
+        let shrunk = leave_out(self.storage(), index.segments(), &leaving, alone)?;
         for segment in shrunk.replaced {
-            parity::delete(self.storage(), &index::key(segment))?;
+            parity::delete(self.storage(), &index::key(segment), alone)?;
             kept.remove(&segment);
         }
         kept.extend(shrunk.written);

@@ -198,7 +198,7 @@ impl<'a> Context<'a> {
     fn storage(&self) -> anyhow::Result<Arc<dyn Storage>> {
         let (place, trust) = (&self.settings.backup_dir, &self.settings.trust);
         check_repository(place, trust).map_err(|refusal| repository_refused(place, &refusal))?;
-        Ok(Arc::from(larder::storage::open(&place.to_string_lossy(), trust)))
+        Ok(larder::storage::open(&place.to_string_lossy(), trust).map_err(larder::repo::Error::from)?)
     }
 
     /// Opens the repository, which must be there.

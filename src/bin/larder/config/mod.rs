@@ -15,9 +15,11 @@ use larder::docker::HoldMethod;
 use larder::model::ComponentName;
 use larder::parity::Share;
 use larder::postgres::Connection;
+use larder::repo;
 use larder::rooted::{Refusal, Trust};
 use larder::source::postgres::TableOptions;
 use larder::source::{Excludes, ReadMethod};
+use larder::storage::check_folder;
 
 pub(crate) use mask::read_mask;
 pub(crate) use old::convert;
@@ -179,7 +181,9 @@ impl Settings {
         let base = std::path::absolute(&global.directory)?;
         let file = read_file(global, &base, &trust, refuse)?;
         let backup_dir = global.backup_dir.clone().or_else(|| file.backup_dir.clone());
-        let backup_dir = base.join(backup_dir.unwrap_or_else(|| PathBuf::from(DEFAULT_BACKUP_DIR)));
+        let backup_dir = backup_dir.unwrap_or_else(|| PathBuf::from(DEFAULT_BACKUP_DIR));
+        check_folder(&backup_dir.to_string_lossy()).map_err(repo::Error::from)?;
+        let backup_dir = base.join(backup_dir);
         let directories = directories(&file, &base)?;
         let database = if let Some(connection) = database_from_environment()? {
             let place = DatabasePlace::Server(connection);

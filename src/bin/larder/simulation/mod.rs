@@ -9,7 +9,6 @@ mod rows;
 mod text;
 
 use std::path::Path;
-use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use larder::clock::LocalTime;
@@ -117,8 +116,8 @@ pub(crate) fn run(settings: Settings, progress: &dyn Progress) -> anyhow::Result
     progress.begin("making up a system", None);
     let folder = TemporaryFolder::new("larder-simulation-");
     let folder = folder.context("cannot create a temporary folder")?;
-    let storage = larder::storage::open(&folder.path().join("backups").to_string_lossy(), &Trust::default());
-    let repository = Repository::open_or_create(Arc::from(storage))?;
+    let storage = larder::storage::open(&folder.path().join("backups").to_string_lossy(), &Trust::default())?;
+    let repository = Repository::open_or_create(storage)?;
     let database = Database::start(folder.path(), settings.with_postgres, progress)?;
     let (snapshots, rows_end) = run_nights(settings, (&repository, folder.path()), &database, progress)?;
     let facts = Facts {

@@ -358,14 +358,14 @@ impl<'a> System<'a> {
             sources.push(ComponentSource { name: database.name.clone(), origin });
         }
         let guarded = repository.map(Repository::guarded).transpose()?.unwrap_or_default();
-        let repository_root = repository.and_then(Repository::local_root);
+        let repository_root = repository.map(|_| self.settings.backup_dir.as_path());
         for directory in self.settings.directories.iter().filter(|directory| wanted(&directory.name)) {
             let origin = Origin::Directory(self.directory_source(directory).forbidding(guarded.clone()));
             sources.push(ComponentSource { name: directory.name.clone(), origin });
         }
         for volume in self.volumes.iter().filter(|volume| wanted(&volume.name)) {
             let origin = match &volume.found {
-                Ok(found) => forbid(self.volume_origin(found, &volume.settings)?, repository_root.as_deref()),
+                Ok(found) => forbid(self.volume_origin(found, &volume.settings)?, repository_root),
                 Err(why) => Origin::Missing { kind: ComponentKind::Volume, why: why.clone() },
             };
             sources.push(ComponentSource { name: volume.name.clone(), origin });
