@@ -1,8 +1,8 @@
-//! Copies of one earlier backup, damaged and good, and what is told apart within it.
+//! Copies of one earlier backup, damaged and good, what is told apart within it, and what Larder has exported itself.
 
 use std::fs;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::import::{END, NAME, Old, STAMP, dump, statuses, tar};
 use super::support::{PARTIAL, System};
@@ -62,4 +62,49 @@ fn the_data_of_a_server_is_known_in_a_volume_and_the_main_dump_among_others() {
             "{path}"
         );
     }
+}
+
+/// Kind, words, pin and the time of day were lost on the way through a folder.
+#[test]
+fn what_was_exported_is_the_same_snapshot_when_it_is_imported() {
+    let system = System::with_model("one");
+    let mut names = Vec::new();
+    for arguments in
+        [&["create", "--tag", "release"][..], &["create", "--type", "files"], &["create", "--components", "models"]]
+    {
+        names.push(system.json(arguments)["name"].as_str().expect("a name").to_owned());
+    }
+    system.ok(&["pin", &names[1]]);
+    let exported = |system: &System, to: &str| -> Vec<Value> {
+        let to = system.path(to).to_string_lossy().into_owned();
+        system.ok(&["export", "--all", "--to", &to]);
+        let metadata = |name| fs::read(format!("{to}/{name}/metadata.json")).expect("it was written");
+        names.iter().map(|name| serde_json::from_slice(&metadata(name)).expect("JSON")).collect()
+    };
+    let before = exported(&system, "out");
+    let told: Vec<_> = before.iter().map(|one| (&one["larder"]["kind"], &one["larder"]["pinned"])).collect();
+    assert_eq!(
+        told,
+        [(&json!("full"), &json!(false)), (&json!("files"), &json!(true)), (&json!("selected"), &json!(false))]
+    );
+
+    let other = System::new();
+    let report = other.json(&["import", &system.path("out").to_string_lossy()]);
+    assert_eq!(statuses(&report), ["imported"; 3]);
+    for (before, after) in before.iter().zip(exported(&other, "again")) {
+        assert_eq!(before["timestamp"], after["timestamp"]);
+        let (before, mut after) = (before["larder"].clone(), after["larder"].clone());
+        let tags = after["tags"].as_array_mut().expect("a list");
+        assert_eq!(tags.pop(), Some(json!("imported")));
+        assert_eq!(before, after);
+    }
+
+    // A time that is not the one of the name is not believed, and neither is a kind that is none.
+    let path = system.path("out").join(&names[0]);
+    let mut metadata = before[0].clone();
+    metadata["larder"]["time"]["unix_micros"] = json!(0);
+    fs::write(path.join("metadata.json"), metadata.to_string()).expect("write");
+    let third = System::new();
+    third.ok(&["import", &path.to_string_lossy()]);
+    assert!(third.json(&["show", &names[0]])["time"].as_str().expect("a time").starts_with("20"));
 }

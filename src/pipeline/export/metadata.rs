@@ -28,6 +28,7 @@ pub(super) fn render(
     path: &str,
     components: &[(&Component, Rendered)],
     mask: Option<&Mask>,
+    pinned: bool,
 ) -> String {
     let mut rendered = Map::new();
     let mut total = 0.0;
@@ -45,6 +46,13 @@ pub(super) fn render(
         "components": rendered,
         "total_size_mb": total,
         "validation_errors": errors,
+        // What an import makes the same snapshot of again.
+        "larder": {
+            "kind": snapshot.kind,
+            "tags": snapshot.tags,
+            "pinned": pinned,
+            "time": snapshot.time,
+        },
     });
     if let (Some(mask), Some(fields)) = (mask, document.as_object_mut()) {
         // A folder whose rows are not those of the system says so, and which are not.

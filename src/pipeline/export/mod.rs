@@ -157,7 +157,8 @@ fn render(
     if let Some(missing) = options.mask.and_then(Mask::missing) {
         return Err(Error::Refused(missing));
     }
-    let text = metadata::render(snapshot, &shown.display().to_string(), &rendered, options.mask);
+    let pinned = repository.pins()?.contains(snapshot.name.as_str());
+    let text = metadata::render(snapshot, &shown.display().to_string(), &rendered, options.mask, pinned);
     let path = folder.join(METADATA_FILE);
     let written = render::create(&path).and_then(|mut file| {
         file.write_all(text.as_bytes())?;

@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::metadata::{ARCHIVE_ENDINGS, DUMP_ENDINGS, FolderComponent, FolderMetadata, VOLUME_PREFIX, ends_in, parse};
+use super::metadata::{
+    ARCHIVE_ENDINGS, DUMP_ENDINGS, Exported, FolderComponent, FolderMetadata, VOLUME_PREFIX, ends_in, parse,
+};
 use crate::clock::LocalTime;
 use crate::id::{ChunkId, hex};
 use crate::limits::METADATA_BYTES_MAX;
@@ -56,6 +58,10 @@ pub struct OldBackup {
     /// Why it is taken only when that is insisted on.
     pub doubts: Vec<String>,
     pub(super) kind: SnapshotKind,
+    /// Words that it had.
+    pub(super) tags: Vec<String>,
+    /// Whether it was pinned.
+    pub(super) pinned: bool,
     pub(super) parts: Vec<Part>,
     /// Tells it from others that have the same name.
     pub(super) fingerprint: String,
@@ -87,12 +93,14 @@ impl OldBackup {
             bytes,
             doubts: Vec::new(),
             kind: SnapshotKind::Database,
+            tags: Vec::new(),
+            pinned: false,
             parts: Vec::new(),
             fingerprint: String::new(),
         };
-        let mut told = Vec::new();
+        let (mut told, mut exported) = (Vec::new(), None);
         if is_folder {
-            told = backup.look_into_folder()?;
+            (told, exported) = backup.look_into_folder()?;
         } else {
             let file = StoredFile::new(path);
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
@@ -114,7 +122,18 @@ impl OldBackup {
         if backup.parts.iter().any(|part| !matches!(part.place, Place::Dump(..))) {
             backup.kind = SnapshotKind::Full;
         }
+        if let Some(exported) = exported {
+            backup.as_exported(exported);
+        }
         Ok(Some(backup))
+    }
+
+    /// Takes over what it was as a snapshot. Its name says when it was made, to the second: another time is not believed.
+    fn as_exported(&mut self, exported: Exported) {
+        if exported.time.stamp() == self.time.stamp() {
+            self.time = exported.time;
+        }
+        (self.kind, self.tags, self.pinned) = (exported.kind, exported.tags, exported.pinned);
     }
 
     /// A file of the folder, which no link in it leads out of.
@@ -123,8 +142,8 @@ impl OldBackup {
             .map_or_else(|_| StoredFile::new(path), |within| StoredFile::within(&self.path, within))
     }
 
-    /// Finds the parts of a folder, and returns the bytes of its metadata.
-    fn look_into_folder(&mut self) -> io::Result<Vec<u8>> {
+    /// Finds the parts of a folder, and returns the bytes of its metadata, and of which snapshot it was exported.
+    fn look_into_folder(&mut self) -> io::Result<(Vec<u8>, Option<Exported>)> {
         let file = self.stored(&self.path.join(METADATA_FILE));
         let mut bytes = Vec::new();
         let read = file.open_stored().and_then(|file| file.take(METADATA_BYTES_MAX + 1).read_to_end(&mut bytes));
@@ -136,8 +155,12 @@ impl OldBackup {
             Ok(len) if len as u64 > METADATA_BYTES_MAX => Err("it is too long".to_owned()),
             Ok(_) => parse(&bytes),
         };
+        let mut exported = None;
         match parsed {
-            Ok(metadata) => self.parts_of(metadata)?,
+            Ok(mut metadata) => {
+                exported = metadata.exported.take();
+                self.parts_of(metadata)?;
+            }
             Err(why) => {
                 self.doubts.push(format!("{METADATA_FILE} cannot be used: {why}"));
                 self.parts_without_metadata()?;
@@ -148,7 +171,7 @@ impl OldBackup {
         if self.parts.is_empty() {
             return Err(io::Error::other("there is nothing in it that a backup has"));
         }
-        Ok(bytes)
+        Ok((bytes, exported))
     }
 
     fn parts_of(&mut self, metadata: FolderMetadata) -> io::Result<()> {

@@ -2,9 +2,11 @@
 //!
 //! No path in it is followed. Names of files count, and only those that stay in the folder.
 
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::model::{ComponentKind, ComponentName};
+use crate::clock::LocalTime;
+use crate::model::{ComponentKind, ComponentName, SnapshotKind};
 
 /// What stands before the name of a volume in the name of its component.
 pub(super) const VOLUME_PREFIX: &str = "docker_volume_";
@@ -26,6 +28,28 @@ pub struct FolderMetadata {
     pub components: Vec<FolderComponent>,
     /// What was found to be wrong when the folder was made.
     pub errors: Vec<String>,
+    /// The snapshot that the folder was exported from.
+    pub exported: Option<Exported>,
+}
+
+/// What Larder notes of a snapshot in the folder that it is exported to.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Exported {
+    /// What had been asked for.
+    pub kind: SnapshotKind,
+    /// Words that the user gave it.
+    pub tags: Vec<String>,
+    /// Whether it was pinned.
+    pub pinned: bool,
+    /// When the run began.
+    pub time: LocalTime,
+}
+
+impl Exported {
+    /// What a document says of the snapshot; `None` where it is no folder of Larder's, or what it says cannot be.
+    fn of(document: &Map<String, Value>) -> Option<Self> {
+        Self::deserialize(document.get("larder")?).ok()
+    }
 }
 
 /// What it says of one component.
@@ -60,6 +84,7 @@ pub fn parse(bytes: &[u8]) -> Result<FolderMetadata, String> {
         unknown_version: (!VERSIONS.contains(&version)).then(|| version.to_owned()),
         components: Vec::new(),
         errors: texts(fields.get("validation_errors")),
+        exported: Exported::of(fields),
     };
     for (name, value) in listed {
         let name = name.parse::<ComponentName>().map_err(|error| error.to_string())?;

@@ -148,7 +148,7 @@ impl<'a> Importer<'a> {
         let reserved = backup::reserve_from(repository, backup.time)?;
         let options = BackupOptions {
             kind: backup.kind,
-            tags: vec![IMPORTED_TAG.to_owned()],
+            tags: tagged(backup.tags),
             imported: Some(backup.fingerprint.clone()),
             not_whole: Vec::new(),
             ..self.options.clone()
@@ -157,6 +157,9 @@ impl<'a> Importer<'a> {
         let sources: Vec<ComponentSource> = backup.parts.into_iter().map(|part| source(part, force)).collect();
         match backup::run(repository, reserved, &sources, &options, progress) {
             Ok(report) => {
+                if backup.pinned {
+                    repository.pin(report.snapshot.name.as_str())?;
+                }
                 self.known.insert(backup.fingerprint, report.snapshot.name.to_string());
                 Ok(Outcome::Imported(Box::new(report.snapshot), report.stored.total_bytes))
             }
@@ -164,6 +167,14 @@ impl<'a> Importer<'a> {
             Err(error) => Err(error),
         }
     }
+}
+
+/// The words of an imported snapshot: those that it had, and that it was imported.
+fn tagged(mut tags: Vec<String>) -> Vec<String> {
+    if !tags.iter().any(|tag| tag == IMPORTED_TAG) {
+        tags.push(IMPORTED_TAG.to_owned());
+    }
+    tags
 }
 
 fn source(part: Part, force: bool) -> ComponentSource {
