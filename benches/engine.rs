@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use larder::chunk::{ChunkRef, ChunkSizes, Chunker, Gear};
-use larder::id::{ChunkId, IdScheme, PackId, expand_key};
+use larder::id::{ChunkId, Digest, IdScheme, PackId, expand_key};
 use larder::index::{Index, SegmentBuilder};
 use larder::model::{ComponentName, SnapshotKind};
 use larder::pack::{BlockEncoder, BlockEntry, Directory, Encoding, PackKind, RawBlock};
@@ -52,7 +52,7 @@ fn cut_and_hash(criterion: &mut Criterion) {
 
 fn look_up(criterion: &mut Criterion) {
     let storage = MemoryStorage::default();
-    let ids: Vec<ChunkId> = (0..200_000_u32).map(|number| ChunkId::of(&number.to_le_bytes())).collect();
+    let ids: Vec<ChunkId> = (0..200_000_u32).map(|number| IdScheme::plain().chunk_id(&number.to_le_bytes())).collect();
     let mut builder = SegmentBuilder::default();
     for (number, ids) in ids.chunks(1000).enumerate() {
         let mut offset = 40;
@@ -72,7 +72,7 @@ fn look_up(criterion: &mut Criterion) {
             block
         });
         let directory = Directory { kind: PackKind::Data, blocks: blocks.collect() };
-        builder.add(PackId::of(&number.to_le_bytes()), 1 << 20, &directory);
+        builder.add(PackId::new(PackKind::Data, Digest::of(&number.to_le_bytes())), 1 << 20, &directory);
     }
     let mut index = Index::default();
     index.add(builder.write(&storage).expect("write a segment"));
@@ -81,7 +81,8 @@ fn look_up(criterion: &mut Criterion) {
     group.bench_function("present", |bencher| {
         bencher.iter(|| ids.iter().step_by(200).filter(|id| index.lookup(id).is_some()).count());
     });
-    let absent: Vec<ChunkId> = (0..1000_u32).map(|number| ChunkId::of(&(!number).to_le_bytes())).collect();
+    let absent: Vec<ChunkId> =
+        (0..1000_u32).map(|number| IdScheme::plain().chunk_id(&(!number).to_le_bytes())).collect();
     group.bench_function("absent", |bencher| {
         bencher.iter(|| absent.iter().filter(|id| index.lookup(id).is_some()).count());
     });
@@ -92,13 +93,13 @@ fn encode(criterion: &mut Criterion) {
     let compressible = text(MEBIBYTE / 2);
     let mut noise = vec![0; MEBIBYTE / 2];
     expand_key(&[5; 32], &mut noise);
-    let mut encoder = BlockEncoder::new().expect("an encoder");
+    let mut encoder = BlockEncoder::new(larder::pack::LEVEL).expect("an encoder");
     let mut group = criterion.benchmark_group("block encoding");
     for (name, data) in [("text", &compressible), ("incompressible", &noise)] {
         group.throughput(Throughput::Bytes(data.len() as u64));
         let block = || {
             let mut block = RawBlock::default();
-            data.chunks(16 << 10).for_each(|chunk| block.push((ChunkId::of(b""), chunk), 512 << 10));
+            data.chunks(16 << 10).for_each(|chunk| block.push((ChunkId::from_bytes([0; 32]), chunk), 512 << 10));
             block
         };
         group.bench_function(name, |bencher| {
@@ -119,18 +120,7 @@ fn whole_backup(criterion: &mut Criterion) {
     let back_up = |repository: &Repository| {
         let origin = Origin::Directory(DirSource::new(&source, Excludes::default()));
         let sources = [ComponentSource { name: "files".parse::<ComponentName>().expect("a name"), origin }];
-        let options = BackupOptions {
-            kind: SnapshotKind::Files,
-            host: String::new(),
-            program: String::new(),
-            tags: Vec::new(),
-            deltas: true,
-            keep_held: false,
-            journals: larder::docker::Journals::default(),
-            imported: None,
-            not_whole: Vec::new(),
-            read_back: true,
-        };
+        let options = BackupOptions::new(SnapshotKind::Files, "", "");
         let name = backup::reserve(repository).expect("a name");
         backup::run(repository, name, &sources, &options, &Silent).expect("a backup")
     };

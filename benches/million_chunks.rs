@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use larder::chunk::ChunkRef;
-use larder::id::{ChunkId, PackId};
+use larder::id::{Digest, IdScheme, PackId};
 use larder::index::SegmentBuilder;
 use larder::model::{ChunkList, ComponentKind, NodeKind, SnapshotKind, decode_snapshot, encode_snapshot};
 use larder::pack::{BlockEntry, Directory, Encoding, PackKind};
@@ -36,18 +36,7 @@ fn main() {
     std::fs::create_dir(folder.path().join("models")).expect("create");
     std::fs::write(folder.path().join("models/model"), b"weights").expect("write");
     let origin = || Origin::Directory(DirSource::new(folder.path().join("models"), Excludes::default()));
-    let options = BackupOptions {
-        kind: SnapshotKind::Full,
-        host: String::new(),
-        program: String::new(),
-        tags: Vec::new(),
-        read_back: false,
-        deltas: true,
-        keep_held: false,
-        journals: larder::docker::Journals::default(),
-        imported: None,
-        not_whole: Vec::new(),
-    };
+    let options = BackupOptions { read_back: false, ..BackupOptions::new(SnapshotKind::Full, "", "") };
     let name = backup::reserve(&repository).expect("a name");
     let sources = [ComponentSource { name: "models".parse().expect("a name"), origin: origin() }];
     backup::run(&repository, name, &sources, &options, &Silent).expect("a backup");
@@ -62,7 +51,7 @@ fn main() {
 
 /// Ids of made-up chunks.
 fn chunk(number: u32) -> ChunkRef {
-    ChunkRef { id: ChunkId::of(&number.to_le_bytes()), len_bytes: 16_384 }
+    ChunkRef { id: IdScheme::plain().chunk_id(&number.to_le_bytes()), len_bytes: 16_384 }
 }
 
 /// A second snapshot, in which the file has all of the chunks.
@@ -79,7 +68,7 @@ fn write_file_of_all(repository: &Repository, chunks: u32) {
     let component = &mut snapshot.components[0];
     component.kind = ComponentKind::Stream;
     let root = component.root.as_mut().expect("a root");
-    root.size_bytes = content.len_bytes;
+    root.metadata.size_bytes = content.len_bytes;
     root.kind = NodeKind::File { content, holes: Vec::new() };
     let (reservation, _) = backup::reserve(repository).expect("a name");
     snapshot.name = reservation.name().parse().expect("a name");
@@ -109,7 +98,7 @@ fn write_index(repository: &Repository, count: u32) {
             offset = u32::try_from(block.end()).expect("a small pack");
             blocks.push(block);
         }
-        let pack = PackId::of(&number.to_le_bytes());
+        let pack = PackId::new(PackKind::Data, Digest::of(&number.to_le_bytes()));
         write_hole(repository, pack);
         builder.add(pack, PACK_BYTES, &Directory { kind: PackKind::Data, blocks });
     }

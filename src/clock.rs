@@ -1,6 +1,6 @@
 //! Instants with the local offset that was in force, and the texts that they appear as.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use jiff::civil::{Date, DateTime};
 use jiff::tz::{Offset, TimeZone};
@@ -36,6 +36,44 @@ impl Period {
     }
 }
 
+/// When something was done, by the clock of the host, and how long it took by one that does not jump.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Timing {
+    /// When it began, in microseconds since 1970 in UTC.
+    pub begin_micros: i64,
+    /// When it ended, likewise.
+    pub end_micros: i64,
+    /// How long it took, in milliseconds.
+    pub millis: u64,
+}
+
+/// Measures how long something takes from now on.
+#[derive(Debug, Clone, Copy)]
+pub struct Stopwatch {
+    begin_micros: i64,
+    started: Instant,
+}
+
+impl Stopwatch {
+    /// Begins now.
+    #[must_use]
+    pub fn start() -> Self {
+        Self { begin_micros: unix_micros(), started: Instant::now() }
+    }
+
+    /// The time from the beginning until now.
+    #[must_use]
+    pub fn timing(&self) -> Timing {
+        let millis = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        Timing { begin_micros: self.begin_micros, end_micros: unix_micros(), millis }
+    }
+}
+
+fn unix_micros() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+}
+
 /// An instant in UTC, with the offset of local time at its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct LocalTime {
@@ -49,8 +87,7 @@ impl LocalTime {
     /// Now, in the time zone of the system.
     #[must_use]
     pub fn now() -> Self {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let unix_micros = i64::try_from(since.as_micros()).unwrap_or(i64::MAX);
+        let unix_micros = unix_micros();
         let offset = Timestamp::from_microsecond(unix_micros).map(|instant| TimeZone::system().to_offset(instant));
         Self { unix_micros, offset_secs: offset.map_or(0, Offset::seconds) }
     }

@@ -1,8 +1,8 @@
-//! The identities of stored things: 32-byte BLAKE3 values, one type for each kind of thing.
+//! The identities of stored things, made from BLAKE3 values of 32 bytes: one type for each kind of thing.
 //!
-//! A chunk is named by its plaintext, a pack and a segment by the bytes of their whole file. [`IdScheme`] is the
-//! only way to make a [`ChunkId`]; a keyed scheme for encrypted repositories will be another constructor there.
-//! This file knows nothing of what the ids stand for.
+//! A chunk is named by its plaintext, a pack and a segment by the bytes of their whole file. [`IdScheme`] is the only way to make a
+//! [`ChunkId`] of plaintext: in an encrypted repository it will be keyed. What is no identity is a [`Digest`]. What the ids stand for is
+//! not known here.
 
 use std::fmt;
 use std::fs::File;
@@ -15,9 +15,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::limits::{BASE_ID_BYTES, ID_BYTES};
 
-/// A text that is not the 64 lower-case hexadecimal digits of an id.
+/// A text that is not the 64 lower-case hexadecimal digits of an id or a digest.
 #[derive(Debug, thiserror::Error)]
-#[error("'{0}' is not an id of 64 hexadecimal digits")]
+#[error("'{0}' does not have the 64 lower-case hexadecimal digits of an id")]
 pub struct ParseIdError(String);
 
 macro_rules! id_type {
@@ -37,12 +37,6 @@ macro_rules! id_type {
             #[must_use]
             pub const fn as_bytes(&self) -> &[u8; ID_BYTES] {
                 &self.0
-            }
-
-            /// The id of a whole file with these bytes.
-            #[must_use]
-            pub fn of(bytes: &[u8]) -> Self {
-                Self(*blake3::hash(bytes).as_bytes())
             }
         }
 
@@ -92,12 +86,12 @@ macro_rules! id_type {
 }
 
 id_type! {
-    /// Names a chunk: BLAKE3 of its plaintext.
-    ChunkId
+    /// BLAKE3 of anything: a checksum, a fingerprint, the name of a file that is called by its content.
+    Digest
 }
 id_type! {
-    /// Names a pack: BLAKE3 of the whole pack file.
-    PackId
+    /// Names a chunk: made from its plaintext by an [`IdScheme`].
+    ChunkId
 }
 id_type! {
     /// Names an index segment: BLAKE3 of the whole segment file.
@@ -108,21 +102,101 @@ id_type! {
     RepositoryId
 }
 
+impl Digest {
+    /// BLAKE3 of these bytes.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(*blake3::hash(bytes).as_bytes())
+    }
+}
+
+impl From<Digest> for SegmentId {
+    fn from(digest: Digest) -> Self {
+        Self(digest.0)
+    }
+}
+
+/// What the blocks of a pack hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum PackKind {
+    /// The content of files and streams.
+    Data,
+    /// Trees and long chunk lists.
+    Tree,
+}
+
+impl PackKind {
+    /// Every kind.
+    pub const ALL: [Self; 2] = [Self::Data, Self::Tree];
+
+    /// The number of the kind in the format.
+    #[must_use]
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::Data => 0,
+            Self::Tree => 1,
+        }
+    }
+
+    /// The kind with this number.
+    #[must_use]
+    pub const fn from_number(number: u8) -> Option<Self> {
+        match number {
+            0 => Some(Self::Data),
+            1 => Some(Self::Tree),
+            _ => None,
+        }
+    }
+}
+
+/// Names a pack: its kind, by which it lies in one folder or another, and BLAKE3 of the whole file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PackId {
+    kind: PackKind,
+    digest: Digest,
+}
+
+impl PackId {
+    /// The pack of this kind with this digest.
+    #[must_use]
+    pub const fn new(kind: PackKind, digest: Digest) -> Self {
+        Self { kind, digest }
+    }
+
+    /// What its blocks hold.
+    #[must_use]
+    pub const fn kind(&self) -> PackKind {
+        self.kind
+    }
+
+    /// BLAKE3 of the whole file.
+    #[must_use]
+    pub const fn digest(&self) -> Digest {
+        self.digest
+    }
+}
+
+impl fmt::Display for PackId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.digest.fmt(formatter)
+    }
+}
+
 impl RepositoryId {
     /// A new random name.
     ///
     /// # Errors
     /// When the operating system gives no random bytes.
     pub fn random() -> std::io::Result<Self> {
-        random_key().map(Self)
+        random_bytes().map(Self)
     }
 }
 
-/// A key that nobody knows.
+/// 32 bytes that nobody knows and that never recur: a key, or the salt of an object.
 ///
 /// # Errors
 /// When the operating system gives no random bytes.
-pub fn random_key() -> std::io::Result<[u8; ID_BYTES]> {
+pub fn random_bytes() -> std::io::Result<[u8; ID_BYTES]> {
     let mut bytes = [0; ID_BYTES];
     File::open("/dev/urandom")?.read_exact(&mut bytes)?;
     Ok(bytes)
@@ -167,11 +241,11 @@ impl IdScheme {
     /// The id of a chunk with this plaintext.
     #[must_use]
     pub fn chunk_id(self, plaintext: &[u8]) -> ChunkId {
-        ChunkId::of(plaintext)
+        ChunkId(Digest::of(plaintext).0)
     }
 }
 
-/// Computes the id of a file while its bytes pass by.
+/// Computes the digest of a file while its bytes pass by.
 #[derive(Debug, Clone, Default)]
 pub struct FileHasher(blake3::Hasher);
 
@@ -195,8 +269,8 @@ impl FileHasher {
 
     /// BLAKE3 of everything that was added.
     #[must_use]
-    pub fn finish(&self) -> [u8; ID_BYTES] {
-        *self.0.finalize().as_bytes()
+    pub fn finish(&self) -> Digest {
+        Digest(*self.0.finalize().as_bytes())
     }
 }
 
@@ -280,10 +354,10 @@ mod tests {
 
     #[test]
     fn text_form_round_trips_and_rejects_other_text() {
-        let id = ChunkId::of(b"larder");
-        assert_eq!(id.to_string().parse::<ChunkId>().expect("own text"), id);
-        for text in ["", "00", &id.to_string().to_uppercase(), &format!("{id}0")] {
-            assert!(text.parse::<ChunkId>().is_err(), "{text}");
+        let digest = Digest::of(b"larder");
+        assert_eq!(digest.to_string().parse::<Digest>().expect("own text"), digest);
+        for text in ["", "00", &digest.to_string().to_uppercase(), &format!("{digest}0")] {
+            assert!(text.parse::<Digest>().is_err(), "{text}");
         }
     }
 

@@ -24,18 +24,7 @@
 //!
 //! let origin = Origin::Directory(DirSource::new(&models, Excludes::default()));
 //! let sources = [ComponentSource { name: "models".parse()?, origin }];
-//! let options = BackupOptions {
-//!     kind: SnapshotKind::Files,
-//!     host: "example".to_owned(),
-//!     program: "example".to_owned(),
-//!     tags: Vec::new(),
-//!     read_back: true,
-//!     deltas: true,
-//!     keep_held: false,
-//!     journals: Journals::default(),
-//!     imported: None,
-//!     not_whole: Vec::new(),
-//! };
+//! let options = BackupOptions::new(SnapshotKind::Files, "example", "example");
 //! let report = backup::run(&repository, backup::reserve(&repository)?, &sources, &options, &Silent)?;
 //!
 //! let component = report.snapshot.component("models").ok_or("it was just saved")?;

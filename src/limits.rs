@@ -7,6 +7,14 @@
 pub const ID_BYTES: usize = 32;
 /// Length of the beginning of an id by which a block names a base, in bytes.
 pub const BASE_ID_BYTES: usize = 16;
+/// Extra fields of a record.
+pub const EXTRA_FIELDS_MAX: usize = 64;
+/// Tags of a snapshot.
+pub const TAGS_MAX: usize = 1_000;
+/// Steps of a run that a manifest gives the times of.
+pub const STEPS_MAX: usize = 4 * COMPONENTS_MAX;
+/// Length of the random bytes that a pack or a segment begins with, so that its name never recurs.
+pub const SALT_BYTES: usize = 32;
 
 /// Smallest chunk that a repository may be configured for, in bytes.
 pub const CHUNK_BYTES_MIN: u32 = 256;

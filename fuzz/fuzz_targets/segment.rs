@@ -3,14 +3,14 @@
 
 use std::sync::Arc;
 
-use larder::id::{ChunkId, SegmentId};
+use larder::id::{ChunkId, Digest, SegmentId};
 use larder::index::{Index, Segment, key, merge_full_tiers};
 use larder::storage::{MemoryStorage, Storage};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
     let storage = MemoryStorage::default();
-    let id = SegmentId::of(bytes);
+    let id = SegmentId::from(Digest::of(bytes));
     storage.overwrite(&key(id), bytes.to_vec());
     let Ok(segment) = Segment::open(&storage, id) else { return };
     let _ = segment.packs().count();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use larder::chunk::ChunkRef;
 use larder::clock::LocalTime;
-use larder::id::ChunkId;
+use larder::id::IdScheme;
 use larder::index::SegmentBuilder;
 use larder::model::{Content, ContentReader, NodeKind, Step, Walk};
 use larder::pack::{EncodedBlock, Encoding, PackKind, PackWriter};
@@ -22,7 +22,7 @@ fuzz_target!(|input: &[u8]| {
     let storage = MemoryStorage::default();
     Config::new().expect("random bytes").write(&storage).expect("memory");
     let len_bytes = u32::try_from(bytes.len()).expect("a short input");
-    let chunk = ChunkRef { id: ChunkId::of(bytes), len_bytes };
+    let chunk = ChunkRef { id: IdScheme::plain().chunk_id(bytes), len_bytes };
     let block = EncodedBlock {
         encoding: Encoding::Raw,
         depth: 0,

@@ -284,7 +284,7 @@ mod tests {
     }
 
     fn id_of(name: &str) -> String {
-        crate::id::PackId::of(name.as_bytes()).to_string()
+        crate::id::Digest::of(name.as_bytes()).to_string()
     }
 
     /// A journal that somebody else had written had any container run that he could name, and the engine asked for what he liked.

@@ -2,7 +2,8 @@
 //!
 //! The caller bounds how many packs go into one segment.
 
-use crate::id::{PackId, SegmentId};
+use crate::id::{Digest, PackId, SegmentId, random_bytes};
+use crate::limits::SALT_BYTES;
 use crate::pack::Directory;
 use crate::storage::{PutMode, Storage};
 
@@ -26,7 +27,8 @@ impl SegmentBuilder {
     /// When more is added than a segment can number, which the bound on its chunks excludes.
     pub fn add(&mut self, id: PackId, len_bytes: u64, directory: &Directory) {
         let pack = number(self.packs.len());
-        self.packs.push(PackRecord { id, len_bytes, kind: directory.kind.number() });
+        debug_assert_eq!(id.kind(), directory.kind);
+        self.packs.push(PackRecord { id, len_bytes });
         for entry in &directory.blocks {
             let block = number(self.blocks.len());
             self.blocks.push(BlockRecord {
@@ -66,10 +68,10 @@ impl SegmentBuilder {
     /// Writes the segment and opens it.
     ///
     /// # Errors
-    /// [`Error::Storage`].
+    /// [`Error::Random`], [`Error::Storage`].
     pub fn write(self, storage: &dyn Storage) -> Result<Segment, Error> {
-        let bytes = self.build();
-        let id = SegmentId::of(&bytes);
+        let bytes = self.build(&random_bytes().map_err(Error::Random)?);
+        let id = SegmentId::from(Digest::of(&bytes));
         storage.put(&key(id), &bytes, PutMode::SameContent)?;
         match Segment::open(storage, id) {
             // Somebody has merged it into another one already. What it says stays true.
@@ -78,7 +80,7 @@ impl SegmentBuilder {
         }
     }
 
-    fn build(mut self) -> Vec<u8> {
+    fn build(mut self, salt: &[u8; SALT_BYTES]) -> Vec<u8> {
         self.chunks.sort_unstable_by_key(|chunk| (chunk.id, chunk.block, chunk.offset));
         let chunk_count = number(self.chunks.len());
         let counts = Counts {
@@ -89,7 +91,7 @@ impl SegmentBuilder {
             fanout_bits: Counts::fanout_bits_for(chunk_count),
         };
         let mut bytes = Vec::with_capacity(counts.tables().end);
-        bytes.extend_from_slice(&counts.encode());
+        bytes.extend_from_slice(&counts.encode(salt));
         self.packs.iter().for_each(|pack| pack.encode(&mut bytes));
         self.blocks.iter().for_each(|block| block.encode(&mut bytes));
         bytes.extend_from_slice(&self.bases);
@@ -125,6 +127,7 @@ pub(super) fn number(count: usize) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::id::PackKind;
     use crate::rooted::Guarded;
     use crate::storage::{
         self, Area, ExclusiveLease, Fetched, Key, Lease, Listed, MemoryStorage, Reservation, Retractable, Upload,
@@ -218,9 +221,10 @@ mod tests {
     #[test]
     fn a_segment_that_was_merged_before_it_was_opened_is_known_all_the_same() {
         let mut builder = SegmentBuilder::default();
-        let directory = Directory { kind: crate::pack::PackKind::Data, blocks: Vec::new() };
-        builder.add(PackId::of(b"pack"), 100, &directory);
+        let directory = Directory { kind: PackKind::Data, blocks: Vec::new() };
+        let pack = PackId::new(PackKind::Data, Digest::of(b"pack"));
+        builder.add(pack, 100, &directory);
         let segment = builder.write(&Vanishing::default()).expect("it was written");
-        assert_eq!(segment.packs().map(|pack| pack.id).collect::<Vec<_>>(), [PackId::of(b"pack")]);
+        assert_eq!(segment.packs().map(|pack| pack.id).collect::<Vec<_>>(), [pack]);
     }
 }

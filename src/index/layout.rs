@@ -4,13 +4,13 @@
 #![deny(clippy::indexing_slicing)]
 
 use crate::fields::{FieldReader, FieldWriter};
-use crate::id::{ChunkId, PackId, checksum};
-use crate::limits::{BASE_ID_BYTES, FANOUT_BITS_MAX, ID_BYTES};
+use crate::id::{ChunkId, Digest, PackId, PackKind, checksum};
+use crate::limits::{BASE_ID_BYTES, FANOUT_BITS_MAX, ID_BYTES, SALT_BYTES};
 
 const MAGIC: [u8; 8] = *b"larder/i";
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
 
-pub(super) const HEADER_BYTES: usize = 8 + 2 + 1 + 1 + 4 + 4 + 4 + 4 + 4 + 8;
+pub(super) const HEADER_BYTES: usize = 8 + 2 + 1 + 1 + 4 + 4 + 4 + 4 + 4 + SALT_BYTES + 8;
 pub(super) const PACK_BYTES: usize = ID_BYTES + 8 + 1 + 7;
 pub(super) const BLOCK_BYTES: usize = 4 + 4 + 4 + 4 + 1 + 1 + 2 + 4;
 pub(super) const FANOUT_BYTES: usize = 4;
@@ -53,7 +53,8 @@ impl Counts {
         Tables { packs, blocks, bases, fanout, chunks, end }
     }
 
-    pub(super) fn encode(&self) -> Vec<u8> {
+    /// The header of a segment. By the salt, which never recurs, no two segments have the same name, whatever they list.
+    pub(super) fn encode(&self, salt: &[u8; SALT_BYTES]) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(HEADER_BYTES);
         bytes.extend_from_slice(&MAGIC);
         bytes.put_u16(VERSION);
@@ -64,6 +65,7 @@ impl Counts {
         bytes.put_u32(self.bases);
         bytes.put_u32(self.chunks);
         bytes.put_u32(0);
+        bytes.extend_from_slice(salt);
         let sum = checksum(&bytes);
         bytes.put_u64(sum);
         bytes
@@ -87,20 +89,20 @@ impl Counts {
 pub(super) struct PackRecord {
     pub(super) id: PackId,
     pub(super) len_bytes: u64,
-    pub(super) kind: u8,
 }
 
 impl PackRecord {
     pub(super) fn encode(&self, bytes: &mut Vec<u8>) {
-        bytes.extend_from_slice(self.id.as_bytes());
+        bytes.extend_from_slice(self.id.digest().as_bytes());
         bytes.put_u64(self.len_bytes);
-        bytes.put_u8(self.kind);
+        bytes.put_u8(self.id.kind().number());
         bytes.extend_from_slice(&[0; 7]);
     }
 
     pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
         let mut fields = FieldReader::new(bytes);
-        Some(Self { id: PackId::from_bytes(fields.array()?), len_bytes: fields.u64()?, kind: fields.u8()? })
+        let (digest, len_bytes) = (Digest::from_bytes(fields.array()?), fields.u64()?);
+        Some(Self { id: PackId::new(PackKind::from_number(fields.u8()?)?, digest), len_bytes })
     }
 }
 
@@ -179,11 +181,12 @@ pub(super) fn fanout_slot(id: &[u8], bits: u32) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::id::IdScheme;
 
     #[test]
     fn header_round_trips_and_every_flipped_byte_is_refused() {
         let counts = Counts { packs: 1, blocks: 2, bases: 3, chunks: 4000, fanout_bits: 7 };
-        let bytes = counts.encode();
+        let bytes = counts.encode(&[7; SALT_BYTES]);
         assert_eq!(bytes.len(), HEADER_BYTES);
         assert_eq!(Counts::decode(&bytes), Some(counts));
         for position in 0..bytes.len() {
@@ -197,7 +200,7 @@ mod tests {
 
     #[test]
     fn records_round_trip() {
-        let pack = PackRecord { id: PackId::of(b"p"), len_bytes: 77, kind: 1 };
+        let pack = PackRecord { id: PackId::new(PackKind::Tree, Digest::of(b"p")), len_bytes: 77 };
         let block = BlockRecord {
             pack: 1,
             payload_offset: 2,
@@ -208,7 +211,7 @@ mod tests {
             bases: 6,
             base_first: 7,
         };
-        let chunk = ChunkRecord { id: ChunkId::of(b"c"), block: 1, offset: 2, len_bytes: 3 };
+        let chunk = ChunkRecord { id: IdScheme::plain().chunk_id(b"c"), block: 1, offset: 2, len_bytes: 3 };
         let (mut packs, mut blocks, mut chunks) = (Vec::new(), Vec::new(), Vec::new());
         pack.encode(&mut packs);
         block.encode(&mut blocks);

@@ -6,7 +6,7 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashSet};
 use std::sync::Arc;
 
-use crate::id::{FileHasher, PackId, SegmentId};
+use crate::id::{FileHasher, PackId, SegmentId, random_bytes};
 use crate::limits::{SEGMENT_CHUNKS_TARGET, SEGMENT_TIER_FACTOR, SEGMENTS_PER_TIER};
 use crate::parity;
 use crate::storage::{Area, ExclusiveLease, PutMode, Storage, Upload};
@@ -166,7 +166,7 @@ fn merge(storage: &dyn Storage, segments: &[&Segment], left_out: &HashSet<PackId
         }
     }
     counts.fanout_bits = bits;
-    out.buffer.extend_from_slice(&counts.encode());
+    out.buffer.extend_from_slice(&counts.encode(&random_bytes().map_err(Error::Random)?));
     write_tables(&inputs, &mut out)?;
     encode_fanout(&per_slot, &mut out.buffer);
     write_chunks(&inputs, &mut out)?;
@@ -287,7 +287,7 @@ impl Output {
 
     fn finish(mut self) -> Result<(SegmentId, u64), Error> {
         self.flush()?;
-        let id = SegmentId::from_bytes(self.hasher.finish());
+        let id = SegmentId::from(self.hasher.finish());
         let len_bytes = self.hasher.len_bytes();
         self.upload.finish(&key(id), PutMode::SameContent)?;
         Ok((id, len_bytes))
@@ -298,14 +298,14 @@ impl Output {
 mod tests {
     use super::*;
     use crate::chunk::ChunkRef;
-    use crate::id::{ChunkId, PackId};
+    use crate::id::{ChunkId, Digest, IdScheme, PackId};
     use crate::index::layout::BLOCK_BYTES;
     use crate::index::{Index, SegmentBuilder};
     use crate::pack::{BlockEntry, Directory, Encoding, PackKind};
     use crate::storage::MemoryStorage;
 
     fn id(number: u32) -> ChunkId {
-        ChunkId::of(&number.to_le_bytes())
+        IdScheme::plain().chunk_id(&number.to_le_bytes())
     }
 
     /// A pack of two blocks with ten chunks each, the second with two bases.
@@ -327,7 +327,10 @@ mod tests {
         let first = block(40, number * 20, vec![]);
         let end = u32::try_from(first.end()).expect("a small pack");
         let second = block(end, number * 20 + 10, vec![id(1).into(), id(number).into()]);
-        (PackId::of(&number.to_le_bytes()), Directory { kind: PackKind::Data, blocks: vec![first, second] })
+        (
+            PackId::new(PackKind::Data, Digest::of(&number.to_le_bytes())),
+            Directory { kind: PackKind::Data, blocks: vec![first, second] },
+        )
     }
 
     fn write(storage: &MemoryStorage, packs: &[u32]) {
@@ -367,12 +370,12 @@ mod tests {
         // The last of these is so far behind that its end is no number of a base.
         for number in [100, u32::MAX] {
             bytes[base_first..base_first + 4].copy_from_slice(&number.to_le_bytes());
-            storage.overwrite(&key(SegmentId::of(&bytes)), bytes.clone());
+            storage.overwrite(&key(SegmentId::from(Digest::of(&bytes))), bytes.clone());
             let index = Index::open(&storage).expect("open");
             let error = merged(&storage, index.segments()).expect_err("it cannot be merged");
             assert!(matches!(error, Error::Damaged { .. }), "{error}");
             assert_eq!(Index::open(&storage).expect("open").segments().len(), 5, "nothing is deleted");
-            storage.lose(&key(SegmentId::of(&bytes)));
+            storage.lose(&key(SegmentId::from(Digest::of(&bytes))));
         }
     }
 

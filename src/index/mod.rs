@@ -22,14 +22,14 @@ pub use builder::SegmentBuilder;
 pub use confirm::Confirmed;
 pub use merge::{Merged, leave_out, merge_full_tiers};
 pub use pending::Pending;
-pub use segment::{ListedPack, Segment};
+pub use segment::Segment;
 pub use sets::{BlockLengths, BlockSet, ChunkSet};
 
 use reach::Reaches;
 
 use crate::id::{BaseId, ChunkId, PackId, SegmentId};
 use crate::limits::{DELTA_DEPTH_MAX, SEGMENTS_MAX};
-use crate::pack::{self, BlockPlace};
+use crate::pack::{self, BlockPlace, ListedPack};
 use crate::storage::{self, Area, Key, Storage};
 
 /// The index could not be read or written.
@@ -56,6 +56,9 @@ pub enum Error {
     /// There are more segments than any repository should have.
     #[error("the index has {0} segments, more than this version opens")]
     TooMany(usize),
+    /// The operating system gave no random bytes for the header.
+    #[error("cannot get random bytes from the operating system")]
+    Random(#[source] std::io::Error),
     /// A pack could not be read.
     #[error(transparent)]
     Pack(#[from] pack::Error),
@@ -72,7 +75,7 @@ impl Error {
             Self::Damaged { .. } | Self::Contradicted { .. } => true,
             Self::Pack(source) => source.is_damage(),
             Self::Storage(source) => source.is_damage(),
-            Self::TooMany(_) => false,
+            Self::TooMany(_) | Self::Random(_) => false,
         }
     }
 }

@@ -5,9 +5,9 @@
 
 use std::borrow::Cow;
 
-use crate::id::{BaseId, FileHasher, PackId, SegmentId};
+use crate::id::{BaseId, FileHasher, SegmentId};
 use crate::limits::{BASE_ID_BYTES, PACK_BYTES_MAX};
-use crate::pack::BlockPlace;
+use crate::pack::{BlockPlace, ListedPack};
 use crate::storage::{self, Storage};
 
 use super::bytes::Bytes;
@@ -19,17 +19,6 @@ use super::{Error, key};
 
 /// Bytes that are read at once to compare a segment with its name.
 const PIECE_BYTES: usize = 256 << 10;
-
-/// A pack as a segment lists it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ListedPack {
-    /// The name of the pack.
-    pub id: PackId,
-    /// Length of the file in bytes.
-    pub len_bytes: u64,
-    /// Number of the pack's kind.
-    pub kind: u8,
-}
 
 /// An open segment.
 #[derive(Debug)]
@@ -95,8 +84,8 @@ impl Segment {
     /// The packs that the segment lists. One that is said to be longer than any pack is told to be a byte longer than that.
     pub fn packs(&self) -> impl Iterator<Item = ListedPack> + '_ {
         (0..self.counts.packs).filter_map(|number| {
-            let PackRecord { id, len_bytes, kind } = self.pack(number)?;
-            Some(ListedPack { id, len_bytes: len_bytes.min(PACK_BYTES_MAX + 1), kind })
+            let PackRecord { id, len_bytes } = self.pack(number)?;
+            Some(ListedPack { id, len_bytes: len_bytes.min(PACK_BYTES_MAX + 1) })
         })
     }
 
@@ -113,7 +102,7 @@ impl Segment {
             storage.get_range(&key(self.id), start as u64, &mut piece)?;
             hasher.update(&piece);
         }
-        if hasher.finish() == *self.id.as_bytes() {
+        if SegmentId::from(hasher.finish()) == self.id {
             return Ok(());
         }
         Err(damaged(self.id, "the file does not match its name"))

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{Error, Previous};
 use crate::chunk::ChunkRef;
 use crate::fields::FieldReader;
-use crate::id::ChunkId;
+use crate::id::{ChunkId, Digest};
 use crate::limits::{CONTENT_CHUNKS_DIRECT, CONTENT_DEPTH_MAX, ID_BYTES};
 use crate::pack::PackKind;
 use crate::repo::{self, ChunkData, ChunkReader, Transaction};
@@ -39,13 +39,13 @@ impl Content {
 
     /// One name for all contents of this length, depth and chunks.
     #[must_use]
-    pub fn identity(&self) -> ChunkId {
+    pub fn identity(&self) -> Digest {
         let Self { len_bytes, depth, chunks } = self;
         let mut bytes = Vec::with_capacity(9 + chunks.len() * ID_BYTES);
         bytes.extend_from_slice(&len_bytes.to_le_bytes());
         bytes.push(*depth);
         bytes.extend(chunks.iter().flat_map(|chunk| *chunk.id.as_bytes()));
-        ChunkId::of(&bytes)
+        Digest::of(&bytes)
     }
 }
 

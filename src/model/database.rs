@@ -208,13 +208,13 @@ impl Roles {
     /// The roles that a file holds.
     ///
     /// # Errors
-    /// [`Error::Damaged`], [`Error::NewerVersion`].
+    /// [`Error::Damaged`], [`Error::UnknownVersion`].
     pub fn decode(bytes: &[u8]) -> Result<Self, Error> {
         let damaged = |error: serde_json::Error| Error::Damaged { what: ROLES, why: error.to_string() };
         let roles: Self = serde_json::from_slice(bytes).map_err(damaged)?;
         match roles.version {
             ROLES_VERSION => Ok(roles),
-            found => Err(Error::NewerVersion { what: ROLES, found }),
+            found => Err(Error::UnknownVersion { what: ROLES, found }),
         }
     }
 
@@ -236,7 +236,7 @@ mod tests {
         assert_eq!(Roles::decode(&roles.encode()).expect("own bytes"), roles);
         assert!(matches!(Roles::decode(b"[]"), Err(Error::Damaged { .. })));
         let newer = Roles { version: 9, ..roles };
-        assert!(matches!(Roles::decode(&newer.encode()), Err(Error::NewerVersion { found: 9, .. })));
+        assert!(matches!(Roles::decode(&newer.encode()), Err(Error::UnknownVersion { found: 9, .. })));
     }
 
     #[test]

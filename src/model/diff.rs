@@ -138,9 +138,10 @@ fn change(old: Option<&Node>, new: Option<&Node>) -> Option<Change> {
     if !same_content {
         return Some(Change::Content);
     }
-    let metadata = |node: &Node| (node.mode, node.uid, node.gid, node.xattrs.clone());
+    let metadata =
+        |node: &Node| (node.metadata.mode, node.metadata.uid, node.metadata.gid, node.metadata.xattrs.clone());
     // Dumps and streams have no inode, and the time of their snapshot is not theirs.
-    let made = old.inode == 0 && new.inode == 0;
-    let same_time = made || old.is_directory() || old.mtime == new.mtime;
+    let made = old.metadata.inode == 0 && new.metadata.inode == 0;
+    let same_time = made || old.is_directory() || old.metadata.mtime == new.metadata.mtime;
     (metadata(old) != metadata(new) || !same_time).then_some(Change::Metadata)
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::codec::encode_kind;
 use super::{Error, FileTime, Node, show_path};
-use crate::id::ChunkId;
+use crate::id::Digest;
 
 /// What an entry is beside those before it.
 #[derive(Debug, PartialEq, Eq)]
@@ -30,7 +30,7 @@ struct First {
     /// Names that are to come.
     left: u64,
     /// What tells its content from others.
-    kind: ChunkId,
+    kind: Digest,
     ctime: FileTime,
     changed: bool,
 }
@@ -44,15 +44,18 @@ impl FirstNames {
         let Some(identity) = node.hard_link_identity() else { return Ok(Name::First) };
         let mut kind = Vec::new();
         encode_kind(&node.kind, &mut kind);
-        let kind = ChunkId::of(&kind);
+        let kind = Digest::of(&kind);
         let Some(first) = self.known.get_mut(&identity) else {
-            let (path, left) = (path.to_vec(), node.links - 1);
-            self.known.insert(identity, First { path, left, kind, ctime: node.ctime, changed: node.changed });
+            let (path, left) = (path.to_vec(), node.metadata.links - 1);
+            self.known.insert(
+                identity,
+                First { path, left, kind, ctime: node.metadata.ctime, changed: node.metadata.changed },
+            );
             return Ok(Name::First);
         };
         let path = first.path.clone();
         let is_same = first.kind == kind;
-        let has_changed = first.changed || node.changed || first.ctime != node.ctime;
+        let has_changed = first.changed || node.metadata.changed || first.ctime != node.metadata.ctime;
         first.left = first.left.saturating_sub(1);
         if first.left == 0 {
             self.known.remove(&identity);

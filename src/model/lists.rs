@@ -47,7 +47,7 @@ impl<S: Copy + Default + AddAssign> ListSums<S> {
     ) -> Result<(u64, S), Error> {
         let mut chunks = ContentReader::new(content.clone())?;
         // The first is the content itself.
-        let mut open = vec![Open { key: (u8::MAX, ChunkId::of(b"")), bytes: 0, sum: S::default() }];
+        let mut open = vec![Open { key: (u8::MAX, ChunkId::from_bytes([0; 32])), bytes: 0, sum: S::default() }];
         while let Some(step) = chunks.step(reader)? {
             let (bytes, sum) = match step {
                 ContentStep::Chunk(chunk) => (chunk.len_bytes.into(), each(reader, chunk, false)?),

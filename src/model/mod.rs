@@ -3,11 +3,13 @@
 //! Everything is read in streams, so that a directory of a million entries and a file of a terabyte need no more
 //! memory than small ones.
 
+mod bounded;
 mod bytes;
 mod codec;
 mod content;
 mod database;
 mod diff;
+mod extra;
 mod links;
 mod lists;
 mod node;
@@ -29,15 +31,17 @@ pub use database::{
     TableRows, Tablespace,
 };
 pub use diff::{Change, Difference, diff};
+pub use extra::ExtraFields;
 pub use links::{FirstNames, Name};
 pub use lists::{ListSums, NoSum};
-pub use node::{FileTime, Hole, Node, NodeKind, Xattr};
+pub use node::{FileTime, Hole, Metadata, Node, NodeKind, Xattr};
 pub use path::{ComponentName, NameError, SnapshotName, SnapshotPath, is_deceptive, resolve, show_path, show_text};
 pub use previous::Previous;
 pub use retention::{EmptyRetention, Retention, Rule, Verdict, decide};
 pub use secrets::{SECRET, message_without_secrets, without_secrets};
 pub use snapshot::{
-    Component, ComponentKind, Consistency, Problems, Snapshot, SnapshotKind, Status, VolumeFacts, VolumeMethod,
+    Component, ComponentKind, Consistency, Problems, Snapshot, SnapshotKind, Status, StepTiming, VolumeFacts,
+    VolumeMethod,
 };
 pub use tables::{
     DATA_FOLDER, KeyColumn, KeyOrder, KeyedTable, OtherTable, Script, TABLES_FILE, TableIndex, split_names,
@@ -59,13 +63,21 @@ pub enum Error {
         /// What is wrong with it.
         why: String,
     },
-    /// The thing was written by a newer version.
+    /// The thing has a version that this program does not read: it was written by a newer one.
     #[error("the {what} has version {found}, which this program cannot read")]
-    NewerVersion {
+    UnknownVersion {
         /// The kind of thing.
         what: &'static str,
         /// Its version.
         found: u16,
+    },
+    /// The thing has a field of a newer program that must not be ignored.
+    #[error("the {what} has a field {tag} that this program does not know and must not ignore")]
+    UnknownField {
+        /// The kind of thing.
+        what: &'static str,
+        /// The tag of the field.
+        tag: u16,
     },
     /// Something is larger than a bound of this program.
     #[error("the {what} is larger than this program allows")]
@@ -85,6 +97,12 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether a newer program can read it.
+    #[must_use]
+    pub const fn is_newer(&self) -> bool {
+        matches!(self, Self::UnknownVersion { .. } | Self::UnknownField { .. })
+    }
+
     /// Whether this says that the repository is damaged, and not that it cannot be used at the moment.
     #[must_use]
     pub const fn is_damage(&self) -> bool {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ByteString, Content, Error};
+use super::{ByteString, Content, Error, ExtraFields};
 use crate::limits::NAME_BYTES_MAX;
 
 /// Nanoseconds of a second.
@@ -76,11 +76,9 @@ pub enum NodeKind {
     },
 }
 
-/// An entry of a directory, or the root of a component.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Node {
-    /// Name within the directory.
-    pub name: ByteString,
+/// What is known of an entry beside its name and its content.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Metadata {
     /// Permission bits with set-user-id, set-group-id and sticky.
     pub mode: u32,
     /// Owner.
@@ -107,15 +105,32 @@ pub struct Node {
     pub xattrs: Vec<Xattr>,
     /// The file changed while it was read, or so shortly before that a change would not show. It is read again.
     pub changed: bool,
+}
+
+/// An entry of a directory, or the root of a component.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Node {
+    /// Name within the directory.
+    pub name: ByteString,
+    /// What is known of it.
+    pub metadata: Metadata,
     /// What it is.
     pub kind: NodeKind,
+    /// Fields of later versions.
+    pub extra: ExtraFields,
 }
 
 impl Node {
+    /// A node without fields of later versions.
+    #[must_use]
+    pub fn new(name: ByteString, metadata: Metadata, kind: NodeKind) -> Self {
+        Self { name, metadata, kind, extra: ExtraFields::default() }
+    }
+
     /// Whether a program of it runs with rights of its owner or group, or with some of root's.
     #[must_use]
     pub fn runs_as_others(&self) -> bool {
-        self.mode & SET_IDS != 0 || self.xattrs.iter().any(|xattr| *xattr.name == *CAPABILITIES)
+        self.metadata.mode & SET_IDS != 0 || self.metadata.xattrs.iter().any(|xattr| *xattr.name == *CAPABILITIES)
     }
 
     /// Whether it is a directory.
@@ -133,7 +148,7 @@ impl Node {
     /// What identifies the inode where several names may lead to it.
     #[must_use]
     pub fn hard_link_identity(&self) -> Option<(u64, u64)> {
-        (self.links > 1 && !self.is_directory()).then_some((self.device, self.inode))
+        (self.metadata.links > 1 && !self.is_directory()).then_some((self.metadata.device, self.metadata.inode))
     }
 
     /// Whether a file with this metadata is taken to be the one that `self` was made from: size, times and inode.
@@ -141,9 +156,9 @@ impl Node {
     pub fn is_unchanged(&self, now: &Self) -> bool {
         self.is_file()
             && now.is_file()
-            && !self.changed
-            && (self.size_bytes, self.mtime, self.ctime, self.inode)
-                == (now.size_bytes, now.mtime, now.ctime, now.inode)
+            && !self.metadata.changed
+            && (self.metadata.size_bytes, self.metadata.mtime, self.metadata.ctime, self.metadata.inode)
+                == (now.metadata.size_bytes, now.metadata.mtime, now.metadata.ctime, now.metadata.inode)
     }
 
     /// One letter for the kind, as `ls -l` has it.
@@ -163,6 +178,7 @@ impl Node {
     /// Refuses what no honest writer makes: names that lead out of the directory, holes outside the file, and what no file system can be
     /// given.
     pub(super) fn validate(&self) -> Result<(), Error> {
+        self.extra.check("tree")?;
         let name = self.name.as_ref();
         let bad_name = name.is_empty()
             || name == b"."
@@ -173,9 +189,9 @@ impl Node {
             return Err(damaged(format!("it has an entry named '{}'", self.name.to_text())));
         }
         let bad_text = |text: &ByteString| text.is_empty() || text.contains(&0);
-        let has_bad_times = [self.mtime, self.ctime].iter().any(|time| time.nanos >= NANOS);
+        let has_bad_times = [self.metadata.mtime, self.metadata.ctime].iter().any(|time| time.nanos >= NANOS);
         let has_bad_target = matches!(&self.kind, NodeKind::Symlink { target } if bad_text(target));
-        if has_bad_times || has_bad_target || self.xattrs.iter().any(|xattr| bad_text(&xattr.name)) {
+        if has_bad_times || has_bad_target || self.metadata.xattrs.iter().any(|xattr| bad_text(&xattr.name)) {
             let what = "has a time, a target of a link or a name of an attribute that no file system knows";
             return Err(damaged(format!("'{}' {what}", self.name.to_text())));
         }
@@ -189,7 +205,9 @@ impl Node {
                 end = hole.offset.saturating_add(hole.len_bytes);
                 hole_bytes = hole_bytes.saturating_add(hole.len_bytes);
             }
-            if end > self.size_bytes || content.len_bytes.checked_add(hole_bytes) != Some(self.size_bytes) {
+            if end > self.metadata.size_bytes
+                || content.len_bytes.checked_add(hole_bytes) != Some(self.metadata.size_bytes)
+            {
                 return Err(damaged(format!("the parts of '{}' do not add up to its size", self.name.to_text())));
             }
         }

@@ -215,19 +215,7 @@ mod tests {
 
     fn at(secs: i64) -> Snapshot {
         let time = LocalTime { unix_micros: (START + secs) * 1_000_000, offset_secs: 0 };
-        Snapshot {
-            name: SnapshotName::at(time),
-            time,
-            host: String::new(),
-            program: String::new(),
-            parent: None,
-            tags: Vec::new(),
-            kind: SnapshotKind::Full,
-            status: Status::Complete,
-            millis: 0,
-            imported: None,
-            components: Vec::new(),
-        }
+        Snapshot::new(SnapshotName::at(time), time, SnapshotKind::Full)
     }
 
     fn partial(secs: i64) -> Snapshot {

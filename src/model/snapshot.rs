@@ -1,15 +1,13 @@
 //! Manifests: what one run backed up, from where, and how well.
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::marker::PhantomData;
 
-use serde::de::{Error as _, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
-use super::{ComponentName, DatabaseFacts, Node, SnapshotName};
-use crate::clock::LocalTime;
-use crate::limits::{COMPONENTS_MAX, PROBLEM_BYTES_MAX, PROBLEMS_MAX};
+use super::bounded::at_most;
+use super::{ComponentName, DatabaseFacts, Error, ExtraFields, Node, SnapshotName};
+use crate::clock::{LocalTime, Timing};
+use crate::limits::{COMPONENTS_MAX, PROBLEM_BYTES_MAX, PROBLEMS_MAX, STEPS_MAX, TAGS_MAX};
 
 /// Which components a run was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +25,21 @@ pub enum SnapshotKind {
     Stream,
     /// What a restore was about to replace.
     Safety,
+}
+
+impl SnapshotKind {
+    /// What snapshots of this kind are a series of. Streams have a series each, by their name.
+    #[must_use]
+    pub const fn series(self) -> &'static str {
+        match self {
+            Self::Full => "everything",
+            Self::Database => "database",
+            Self::Files => "folders",
+            Self::Selected => "selection",
+            Self::Stream => "stream",
+            Self::Safety => "safety",
+        }
+    }
 }
 
 /// Whether everything that was asked for is in the snapshot.
@@ -71,6 +84,7 @@ pub enum Consistency {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problems {
     /// The first ones.
+    #[serde(deserialize_with = "at_most::<PROBLEMS_MAX, _, _>")]
     pub messages: Vec<String>,
     /// How many there were.
     pub count: u64,
@@ -172,6 +186,8 @@ pub struct Component {
     pub database: Option<DatabaseFacts>,
     /// What only a volume has.
     pub volume: Option<VolumeFacts>,
+    /// Fields of later versions, those of a database or a volume too.
+    pub extra: ExtraFields,
 }
 
 impl Component {
@@ -194,6 +210,7 @@ impl Component {
             notes: Problems::default(),
             database: None,
             volume: None,
+            extra: ExtraFields::default(),
         }
     }
 
@@ -208,35 +225,96 @@ impl Component {
     }
 }
 
+/// When a step of a run was done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepTiming {
+    /// The component that it was for, where it was for one.
+    pub component: Option<ComponentName>,
+    /// The step: `read`, `read again` what had changed, `write` what was left.
+    pub step: String,
+    /// When it was done.
+    pub timing: Timing,
+}
+
 /// The manifest of one run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Snapshot {
     /// Its name.
     pub name: SnapshotName,
-    /// When the run began.
-    pub time: LocalTime,
-    /// The host that it ran on.
+    /// The system that it is of.
+    pub system: String,
+    /// The host that the run was on.
     pub host: String,
+    /// Snapshots of one system and series take each other's place.
+    pub series: String,
     /// Version of the program.
     pub program: String,
+    /// When the run began.
+    pub time: LocalTime,
+    /// When the manifest was made.
+    pub end: LocalTime,
+    /// Time that the run took.
+    pub millis: u64,
+    /// The steps of the run, in the order in which they ended.
+    #[serde(deserialize_with = "at_most::<STEPS_MAX, _, _>")]
+    pub steps: Vec<StepTiming>,
     /// The snapshot that unchanged files were compared with.
     pub parent: Option<SnapshotName>,
     /// Words that the user gave it.
+    #[serde(deserialize_with = "at_most::<TAGS_MAX, _, _>")]
     pub tags: Vec<String>,
     /// What was asked for.
     pub kind: SnapshotKind,
     /// Whether all of that is there.
     pub status: Status,
-    /// Time that the run took.
-    pub millis: u64,
     /// What tells the folder from others that it was imported from, where it was.
     pub imported: Option<String>,
+    /// Components that the system had before, and that were left out on purpose.
+    #[serde(deserialize_with = "at_most::<COMPONENTS_MAX, _, _>")]
+    pub dropped: Vec<ComponentName>,
     /// Its components.
-    #[serde(deserialize_with = "at_most_some_components")]
+    #[serde(deserialize_with = "at_most::<COMPONENTS_MAX, _, _>")]
     pub components: Vec<Component>,
+    /// Fields of later versions.
+    pub extra: ExtraFields,
 }
 
 impl Snapshot {
+    /// The manifest of a run that has saved nothing yet.
+    #[must_use]
+    pub fn new(name: SnapshotName, time: LocalTime, kind: SnapshotKind) -> Self {
+        Self {
+            name,
+            system: String::new(),
+            host: String::new(),
+            series: kind.series().to_owned(),
+            program: String::new(),
+            time,
+            end: time,
+            millis: 0,
+            steps: Vec::new(),
+            parent: None,
+            tags: Vec::new(),
+            kind,
+            status: Status::Complete,
+            imported: None,
+            dropped: Vec::new(),
+            components: Vec::new(),
+            extra: ExtraFields::default(),
+        }
+    }
+
+    /// Refuses what no writer makes, or a newer one does.
+    pub(super) fn validate(&self) -> Result<(), Error> {
+        self.extra.check("manifest")?;
+        for component in &self.components {
+            component.extra.check("manifest")?;
+            component.root.as_ref().map_or(Ok(()), Node::validate)?;
+            component.database.as_ref().map_or(Ok(()), DatabaseFacts::validate)?;
+        }
+        Ok(())
+    }
+
     /// The component with this name.
     #[must_use]
     pub fn component(&self, name: &str) -> Option<&Component> {
@@ -256,32 +334,4 @@ impl Snapshot {
     pub fn bytes(&self) -> u64 {
         self.components.iter().map(|component| component.bytes).sum()
     }
-}
-
-/// A list that is no longer than that of the components may be.
-pub(super) fn at_most_some_components<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
-    deserializer: D,
-) -> Result<Vec<T>, D::Error> {
-    struct Bounded<T>(PhantomData<T>);
-
-    impl<'de, T: Deserialize<'de>> Visitor<'de> for Bounded<T> {
-        type Value = Vec<T>;
-
-        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-            formatter.write_str("a list of components")
-        }
-
-        fn visit_seq<A: SeqAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
-            let mut list = Vec::new();
-            while let Some(entry) = entries.next_element()? {
-                if list.len() >= COMPONENTS_MAX {
-                    return Err(A::Error::custom(format_args!("it has more than {COMPONENTS_MAX} components")));
-                }
-                list.push(entry);
-            }
-            Ok(list)
-        }
-    }
-
-    deserializer.deserialize_seq(Bounded(PhantomData))
 }

@@ -117,7 +117,7 @@ impl TableIndex {
     /// The index that a file holds.
     ///
     /// # Errors
-    /// [`Error::Damaged`], [`Error::NewerVersion`].
+    /// [`Error::Damaged`], [`Error::UnknownVersion`].
     pub fn decode(bytes: &[u8]) -> Result<Self, Error> {
         #[derive(Deserialize)]
         struct Head {
@@ -126,7 +126,7 @@ impl TableIndex {
         let damaged = |error: serde_json::Error| Error::Damaged { what: WHAT, why: error.to_string() };
         match serde_json::from_slice::<Head>(bytes).map_err(damaged)?.version {
             VERSION => serde_json::from_slice(bytes).map_err(damaged).and_then(Self::validated),
-            found => Err(Error::NewerVersion { what: WHAT, found }),
+            found => Err(Error::UnknownVersion { what: WHAT, found }),
         }
     }
 

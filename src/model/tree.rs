@@ -7,7 +7,8 @@ use crate::limits::NODE_BYTES_MAX;
 use crate::repo::{self, ChunkReader, Transaction};
 
 const MAGIC: [u8; 8] = *b"larder/t";
-const VERSION: u16 = 1;
+/// The version of trees, and of the nodes in them.
+const VERSION: u16 = 2;
 const HEADER_BYTES: usize = 8 + 2;
 
 /// Whether a tree has no nodes.
@@ -135,7 +136,7 @@ impl TreeReader {
         }
         match u16::from_le_bytes([low, high]) {
             VERSION => Ok(()),
-            found => Err(Error::NewerVersion { what: "tree", found }),
+            found => Err(Error::UnknownVersion { what: "tree", found }),
         }
     }
 }

@@ -9,8 +9,8 @@ use crate::limits::{BASE_ID_BYTES, BLOCK_BYTES_TARGET, BLOCK_CHUNKS_MAX};
 use super::delta::{DeltaDecoder, DeltaEncoder};
 use super::{Encoding, Error, Prefix};
 
-/// The zstd level of every block.
-const LEVEL: i32 = 3;
+/// The zstd level that blocks are compressed with.
+pub const LEVEL: i32 = 3;
 /// A block whose samples and whole shrink by less than this share of 1,000 is stored as it is.
 const GAIN_MIN_PERMILLE: usize = 30;
 /// What a base costs: its name in the block, in the directory of the pack and in the index.
@@ -124,14 +124,14 @@ impl std::fmt::Debug for BlockEncoder {
 }
 
 impl BlockEncoder {
-    /// A new encoder.
+    /// A new encoder of this zstd level.
     ///
     /// # Errors
     /// [`Error::Compress`] when there is no memory for the compressor.
-    pub fn new() -> Result<Self, Error> {
-        let compressor = zstd::bulk::Compressor::new(LEVEL).map_err(Error::Compress)?;
+    pub fn new(level: i32) -> Result<Self, Error> {
+        let compressor = zstd::bulk::Compressor::new(level).map_err(Error::Compress)?;
         let sampler = zstd::bulk::Compressor::new(1).map_err(Error::Compress)?;
-        Ok(Self { compressor, sampler, delta: DeltaEncoder::new()? })
+        Ok(Self { compressor, sampler, delta: DeltaEncoder::new(level)? })
     }
 
     /// Encodes a block.
@@ -252,11 +252,12 @@ impl BlockDecoder {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::id::IdScheme;
 
     fn encode(plaintext: &[u8]) -> EncodedBlock {
         let mut block = RawBlock::default();
-        block.push((ChunkId::of(plaintext), plaintext), 0);
-        BlockEncoder::new().expect("encoder").encode(block).expect("encode")
+        block.push((IdScheme::plain().chunk_id(plaintext), plaintext), 0);
+        BlockEncoder::new(LEVEL).expect("encoder").encode(block).expect("encode")
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::id::BaseId;
 use super::Error;
 
 /// The lowest level that finds the matches.
-const LEVEL: i32 = 3;
+const LEVEL_MIN: i32 = 3;
 /// What a dictionary that zstd has trained begins with. It would be taken for one, and not for plain content.
 const DICTIONARY_MAGIC: [u8; 4] = 0xEC30_A437_u32.to_le_bytes();
 
@@ -30,14 +30,16 @@ pub struct Prefix {
 /// Compresses against prefixes; one for each thread.
 pub(super) struct DeltaEncoder {
     context: CCtx<'static>,
+    level: i32,
     /// Room for the longest payload, so that short ones take only what they need.
     buffer: Vec<u8>,
 }
 
 impl DeltaEncoder {
-    pub(super) fn new() -> Result<Self, Error> {
+    /// One of this zstd level, or of the lowest that finds the matches.
+    pub(super) fn new(level: i32) -> Result<Self, Error> {
         let context = CCtx::try_create().ok_or_else(|| Error::Compress(std::io::ErrorKind::OutOfMemory.into()))?;
-        Ok(Self { context, buffer: Vec::new() })
+        Ok(Self { context, level: level.max(LEVEL_MIN), buffer: Vec::new() })
     }
 
     /// Compresses `plaintext` with `prefix` before it; `None` when zstd would take the prefix for something else.
@@ -47,7 +49,7 @@ impl DeltaEncoder {
         }
         self.buffer.clear();
         self.buffer.reserve(compress_bound(plaintext.len()));
-        let compressed = self.context.compress_using_dict(&mut self.buffer, plaintext, prefix, LEVEL);
+        let compressed = self.context.compress_using_dict(&mut self.buffer, plaintext, prefix, self.level);
         compressed.map_err(|code| Error::Compress(std::io::Error::other(get_error_name(code))))?;
         Ok(Some(self.buffer.clone()))
     }
@@ -82,7 +84,8 @@ mod tests {
         crate::id::expand_key(&[5; 32], &mut before);
         let mut after = before.clone();
         after.splice(50_000..50_000, *b"an insertion");
-        let (mut encoder, mut decoder) = (DeltaEncoder::new().expect("memory"), DeltaDecoder::new().expect("memory"));
+        let (mut encoder, mut decoder) =
+            (DeltaEncoder::new(LEVEL_MIN).expect("memory"), DeltaDecoder::new().expect("memory"));
         let payload = encoder.compress(&after, &before).expect("compress").expect("a prefix");
         assert!(payload.len() < 200, "{} bytes", payload.len());
         let mut decompress = |payload: &[u8], prefix: &[u8], len| {
@@ -97,7 +100,7 @@ mod tests {
 
     #[test]
     fn content_that_looks_like_a_dictionary_is_no_prefix() {
-        let mut encoder = DeltaEncoder::new().expect("memory");
+        let mut encoder = DeltaEncoder::new(LEVEL_MIN).expect("memory");
         let before = [&DICTIONARY_MAGIC[..], &[7; 1000]].concat();
         assert_eq!(encoder.compress(&[7; 1000], &before).expect("no failure"), None);
     }

@@ -5,54 +5,26 @@
 
 use crate::chunk::ChunkRef;
 use crate::fields::{FieldReader, FieldWriter};
-use crate::id::{BaseId, ChunkId, checksum};
+use crate::id::{BaseId, ChunkId, PackKind, checksum};
 use crate::limits::{
     BASE_ID_BYTES, BLOCK_BASES_MAX, BLOCK_BYTES_MAX, BLOCK_CHUNKS_MAX, CHUNK_BYTES_MAX, DELTA_DEPTH_MAX, ID_BYTES,
-    PACK_BLOCKS_MAX, PACK_DIRECTORY_BYTES_MAX,
+    PACK_BLOCKS_MAX, PACK_DIRECTORY_BYTES_MAX, SALT_BYTES,
 };
 
 const PACK_MAGIC: [u8; 8] = *b"larder/p";
 pub(super) const BLOCK_MAGIC: [u8; 4] = *b"lblk";
 const FOOTER_MAGIC: [u8; 8] = *b"larder/d";
-const VERSION: u16 = 1;
-const NOT_SEALED: u8 = 0;
-const SEAL_BYTES: usize = 24;
+const VERSION: u16 = 2;
+/// The session of a pack that is not sealed.
+const NO_SESSION: [u8; 16] = [0; 16];
 
-pub(super) const HEADER_BYTES: usize = 8 + 2 + 1 + 1 + 4 + SEAL_BYTES;
+/// Where the version of a header ends.
+pub(super) const VERSION_END: usize = 8 + 2;
+pub(super) const HEADER_BYTES: usize = 8 + 2 + 1 + 1 + 4 + NO_SESSION.len() + SALT_BYTES;
 pub(super) const BLOCK_HEADER_BYTES: usize = 4 + 4 + 4 + 4 + 2 + 2 + 4 + 8;
 pub(super) const FOOTER_BYTES: usize = 8 + 8 + 4 + 4 + 4 + 4 + 8;
 const BLOCK_ENTRY_BYTES: usize = 4 + 4 + 4 + 1 + 1 + 2 + 2 + 2;
 const CHUNK_ENTRY_BYTES: usize = ID_BYTES + 4;
-
-/// What the blocks of a pack hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum PackKind {
-    /// The content of files and streams.
-    Data,
-    /// Trees and long chunk lists.
-    Tree,
-}
-
-impl PackKind {
-    /// The number of the kind in the format.
-    #[must_use]
-    pub const fn number(self) -> u8 {
-        match self {
-            Self::Data => 0,
-            Self::Tree => 1,
-        }
-    }
-
-    /// The kind with this number.
-    #[must_use]
-    pub const fn from_number(number: u8) -> Option<Self> {
-        match number {
-            0 => Some(Self::Data),
-            1 => Some(Self::Tree),
-            _ => None,
-        }
-    }
-}
 
 /// How the payload of a block is made from its plaintext.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -140,23 +112,30 @@ pub(super) const fn directory_share_bytes(chunks: usize, bases: usize) -> usize 
     BLOCK_ENTRY_BYTES + chunks * CHUNK_ENTRY_BYTES + bases * BASE_ID_BYTES
 }
 
-pub(super) fn encode_header(kind: PackKind) -> Vec<u8> {
+/// The header of a pack. By the salt, which never recurs, no two packs have the same name, whatever is in them.
+pub(super) fn encode_header(kind: PackKind, salt: &[u8; SALT_BYTES]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(HEADER_BYTES);
     bytes.extend_from_slice(&PACK_MAGIC);
     bytes.put_u16(VERSION);
     bytes.put_u8(kind.number());
-    bytes.put_u8(NOT_SEALED);
+    bytes.put_u8(0);
     bytes.put_u32(0);
-    bytes.extend_from_slice(&[0; SEAL_BYTES]);
+    bytes.extend_from_slice(&NO_SESSION);
+    bytes.extend_from_slice(salt);
     bytes
+}
+
+/// The version in the header of a pack of any format.
+pub(super) fn decode_version(bytes: &[u8; VERSION_END]) -> Option<u16> {
+    let mut fields = FieldReader::new(bytes);
+    if fields.array::<8>()? == PACK_MAGIC { fields.u16() } else { None }
 }
 
 pub(super) fn decode_header(bytes: &[u8; HEADER_BYTES]) -> Option<PackKind> {
     let mut fields = FieldReader::new(bytes);
     (fields.array::<8>()? == PACK_MAGIC && fields.u16()? == VERSION).then_some(())?;
     let kind = PackKind::from_number(fields.u8()?)?;
-    let unsealed = fields.u8()? == NOT_SEALED && fields.u32()? == 0 && fields.array()? == [0; SEAL_BYTES];
-    unsealed.then_some(kind)
+    (fields.u8()? == 0 && fields.u32()? == 0 && fields.array()? == NO_SESSION).then_some(kind)
 }
 
 /// The lengths that a block header gives, before the lists that follow it are known.
@@ -350,9 +329,10 @@ fn decode_block_entry(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::id::IdScheme;
 
     fn sample() -> Directory {
-        let chunk = |text: &[u8], len_bytes| ChunkRef { id: ChunkId::of(text), len_bytes };
+        let chunk = |text: &[u8], len_bytes| ChunkRef { id: IdScheme::plain().chunk_id(text), len_bytes };
         let first = BlockEntry {
             offset: count(HEADER_BYTES),
             stored_bytes: 50,
@@ -369,7 +349,7 @@ mod tests {
             encoding: Encoding::Delta,
             depth: 1,
             chunks: vec![chunk(b"c", 70)],
-            bases: vec![ChunkId::of(b"a").into(), ChunkId::of(b"b").into()],
+            bases: vec![IdScheme::plain().chunk_id(b"a").into(), IdScheme::plain().chunk_id(b"b").into()],
         };
         Directory { kind: PackKind::Tree, blocks: vec![first, second] }
     }
@@ -397,9 +377,11 @@ mod tests {
 
     #[test]
     fn header_round_trips_and_every_flipped_byte_is_refused() {
-        let bytes: [u8; HEADER_BYTES] = encode_header(PackKind::Data).try_into().expect("length of the header");
+        let bytes: [u8; HEADER_BYTES] =
+            encode_header(PackKind::Data, &[7; SALT_BYTES]).try_into().expect("length of the header");
         assert_eq!(decode_header(&bytes), Some(PackKind::Data));
-        for position in 0..HEADER_BYTES {
+        // The salt is anything. The name of the pack covers it.
+        for position in 0..HEADER_BYTES - SALT_BYTES {
             let mut damaged = bytes;
             if let Some(byte) = damaged.get_mut(position) {
                 *byte ^= 2;
@@ -422,8 +404,9 @@ mod tests {
 
     #[test]
     fn golden_header() {
-        let mut expected = b"larder/p\x01\x00\x01\x00".to_vec();
-        expected.resize(HEADER_BYTES, 0);
-        assert_eq!(encode_header(PackKind::Tree), expected);
+        let mut expected = b"larder/p\x02\x00\x01\x00".to_vec();
+        expected.resize(32, 0);
+        expected.extend_from_slice(&[7; SALT_BYTES]);
+        assert_eq!(encode_header(PackKind::Tree, &[7; SALT_BYTES]), expected);
     }
 }

@@ -7,17 +7,20 @@
 mod block;
 mod delta;
 mod layout;
+mod object;
 mod reader;
 mod scan;
 mod writer;
 
-pub use block::{BlockDecoder, BlockEncoder, EncodedBlock, RawBlock};
+pub use block::{BlockDecoder, BlockEncoder, EncodedBlock, LEVEL, RawBlock};
 pub use delta::Prefix;
-pub use layout::{BlockEntry, Directory, Encoding, PackKind};
-pub use reader::{BlockPlace, PackReader, check_block, check_chunk, chunk_range, key, read_block};
+pub use layout::{BlockEntry, Directory, Encoding};
+pub use object::{ListedPack, area, id_of, key, list, version};
+pub use reader::{BlockPlace, PackReader, check_block, check_chunk, chunk_range, read_block};
 pub use scan::{BlockScan, FoundBlock, Scanned};
 pub use writer::{FinishedPack, PackWriter};
 
+pub use crate::id::PackKind;
 use crate::id::{ChunkId, PackId};
 use crate::storage;
 
@@ -54,6 +57,9 @@ pub enum Error {
         /// The number of the encoding.
         encoding: u8,
     },
+    /// The operating system gave no random bytes for the header.
+    #[error("cannot get random bytes from the operating system")]
+    Random(#[source] std::io::Error),
     /// The compressor refused.
     #[error("cannot compress a block")]
     Compress(#[source] std::io::Error),
@@ -70,7 +76,7 @@ impl Error {
             Self::Damaged { pack, .. } | Self::WrongChunk { pack, .. } | Self::UnknownEncoding { pack, .. } => {
                 Some(*pack)
             }
-            Self::Compress(_) | Self::Storage(_) => None,
+            Self::Random(_) | Self::Compress(_) | Self::Storage(_) => None,
         }
     }
 
@@ -80,7 +86,7 @@ impl Error {
         match self {
             Self::Damaged { .. } | Self::WrongChunk { .. } => true,
             Self::Storage(source) => source.is_damage(),
-            Self::UnknownEncoding { .. } | Self::Compress(_) => false,
+            Self::UnknownEncoding { .. } | Self::Random(_) | Self::Compress(_) => false,
         }
     }
 }

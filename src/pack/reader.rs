@@ -1,20 +1,14 @@
 //! Reading packs: one block, the directory, or every byte.
 
-use crate::id::{BaseId, ChunkId, FileHasher, IdScheme, PackId, checksum};
+use crate::id::{BaseId, ChunkId, FileHasher, IdScheme, PackId, PackKind, checksum};
 use crate::limits::{BLOCK_BYTES_MAX, PACK_BYTES_MAX};
-use crate::storage::{Area, Key, Storage};
+use crate::storage::{Key, Storage};
 
 use super::layout::{
-    BLOCK_HEADER_BYTES, BlockEntry, BlockHeader, Directory, Encoding, FOOTER_BYTES, HEADER_BYTES, PackKind,
-    block_prefix_bytes, decode_block_header, decode_block_lists, decode_end, decode_footer, decode_header,
+    BLOCK_HEADER_BYTES, BlockEntry, BlockHeader, Directory, Encoding, FOOTER_BYTES, HEADER_BYTES, block_prefix_bytes,
+    decode_block_header, decode_block_lists, decode_end, decode_footer, decode_header,
 };
-use super::{BlockDecoder, Error};
-
-/// The storage key of a pack.
-#[must_use]
-pub fn key(id: PackId) -> Key {
-    Key::new(Area::Packs, id.to_string())
-}
+use super::{BlockDecoder, Error, key};
 
 /// Where a block's payload lies and how to decode it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -165,6 +159,9 @@ impl<'a> PackReader<'a> {
         if directory.kind != kind {
             return Err(self.damaged(0, "the header and the directory name different kinds"));
         }
+        if kind != self.id.kind() {
+            return Err(self.damaged(0, "it lies in the folder of the other kind"));
+        }
         Ok(directory)
     }
 
@@ -184,7 +181,7 @@ impl<'a> PackReader<'a> {
             offset += len as u64;
             each_piece(len as u64);
         }
-        if hasher.finish() == *self.id.as_bytes() {
+        if hasher.finish() == self.id.digest() {
             return Ok(());
         }
         Err(self.first_damage().unwrap_or_else(|| self.damaged(0, "the file does not match its name")))

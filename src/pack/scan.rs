@@ -184,16 +184,16 @@ fn header(reader: &PackReader<'_>, offset: u64) -> Result<Option<BlockHeader>, E
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::id::{ChunkId, PackId};
+    use crate::id::{Digest, PackId};
     use crate::pack::{BlockEncoder, PackKind, PackWriter, RawBlock, key};
     use crate::storage::{MemoryStorage, Storage};
 
     fn block(seed: u8) -> EncodedBlock {
-        let of_number = |number: u32| *ChunkId::of(&[&number.to_le_bytes()[..], &[seed]].concat()).as_bytes();
+        let of_number = |number: u32| *Digest::of(&[&number.to_le_bytes()[..], &[seed]].concat()).as_bytes();
         let plaintext: Vec<u8> = (0..1_250).flat_map(of_number).collect();
         let mut block = RawBlock::default();
-        block.push((ChunkId::of(&plaintext), &plaintext), 0);
-        BlockEncoder::new().expect("memory").encode(block).expect("encoded")
+        block.push((IdScheme::plain().chunk_id(&plaintext), &plaintext), 0);
+        BlockEncoder::new(crate::pack::LEVEL).expect("memory").encode(block).expect("encoded")
     }
 
     /// A pack with as many beginnings of blocks as fit, each of which claims as much as a block may have, was read as often.
@@ -212,7 +212,7 @@ mod tests {
         let header = begin.get(HEADER_BYTES..HEADER_BYTES + BLOCK_HEADER_BYTES).expect("a header");
         for (lies, found) in [(3, 2), (30_000, 1)] {
             let bytes = [begin, &header.repeat(lies), end].concat();
-            let id = PackId::from_bytes([lies.to_le_bytes()[0]; 32]);
+            let id = PackId::new(PackKind::Data, Digest::from_bytes([lies.to_le_bytes()[0]; 32]));
             storage.overwrite(&key(id), bytes);
             let reader = PackReader::open(&storage, id).expect("long enough");
             let (mut scan, mut blocks, mut steps, mut given_up) = (BlockScan::new(&reader), 0, 0, None);

@@ -1,13 +1,11 @@
 //! Writing one pack, block by block.
 
-use crate::id::{FileHasher, PackId};
+use crate::id::{FileHasher, PackId, PackKind, random_bytes};
 use crate::limits::{PACK_BYTES_TARGET, PACK_CHUNKS_TARGET};
-use crate::storage::{Area, PutMode, Storage, Upload};
+use crate::storage::{PutMode, Storage, Upload};
 
-use super::layout::{
-    BlockEntry, Directory, PackKind, directory_share_bytes, encode_block_prefix, encode_end, encode_header,
-};
-use super::{EncodedBlock, Error, key};
+use super::layout::{BlockEntry, Directory, directory_share_bytes, encode_block_prefix, encode_end, encode_header};
+use super::{EncodedBlock, Error, area, key};
 
 /// A pack in the making.
 pub struct PackWriter {
@@ -33,16 +31,16 @@ impl PackWriter {
     /// Begins a pack.
     ///
     /// # Errors
-    /// [`Error::Storage`].
+    /// [`Error::Random`], [`Error::Storage`].
     pub fn new(storage: &dyn Storage, kind: PackKind) -> Result<Self, Error> {
         let mut pack_writer = Self {
-            upload: storage.upload(Area::Packs)?,
+            upload: storage.upload(area(kind))?,
             hasher: FileHasher::new(),
             directory: Directory { kind, blocks: Vec::new() },
             len_bytes: 0,
             chunks: 0,
         };
-        pack_writer.write(&encode_header(kind))?;
+        pack_writer.write(&encode_header(kind, &random_bytes().map_err(Error::Random)?))?;
         Ok(pack_writer)
     }
 
@@ -83,7 +81,7 @@ impl PackWriter {
     pub fn finish(mut self) -> Result<FinishedPack, Error> {
         let end = encode_end(&self.directory, self.len_bytes);
         self.write(&end)?;
-        let id = PackId::from_bytes(self.hasher.finish());
+        let id = PackId::new(self.directory.kind, self.hasher.finish());
         self.upload.finish(&key(id), PutMode::SameContent)?;
         Ok(FinishedPack { id, len_bytes: self.len_bytes, directory: self.directory })
     }
@@ -98,26 +96,26 @@ impl PackWriter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::id::{ChunkId, IdScheme};
+    use crate::id::IdScheme;
     use crate::pack::{BlockDecoder, BlockEncoder, BlockScan, Encoding, PackReader, Prefix, RawBlock, Scanned};
     use crate::storage::MemoryStorage;
 
     fn written(storage: &MemoryStorage) -> FinishedPack {
-        let mut encoder = BlockEncoder::new().expect("an encoder");
+        let mut encoder = BlockEncoder::new(crate::pack::LEVEL).expect("an encoder");
         let mut pack_writer = PackWriter::new(storage, PackKind::Data).expect("memory");
         for text in ["one", "two"] {
             let mut block = RawBlock::default();
             for number in 0..20 {
                 let plaintext = format!("{text} {number} ").repeat(200);
-                block.push((ChunkId::of(plaintext.as_bytes()), plaintext.as_bytes()), 0);
+                block.push((IdScheme::plain().chunk_id(plaintext.as_bytes()), plaintext.as_bytes()), 0);
             }
             pack_writer.add(encoder.encode(block).expect("encode")).expect("memory");
         }
         let mut block = RawBlock::default();
         let (before, after) = (old_text(), old_text().replace("one 7", "seven"));
-        block.push((ChunkId::of(after.as_bytes()), after.as_bytes()), 0);
+        block.push((IdScheme::plain().chunk_id(after.as_bytes()), after.as_bytes()), 0);
         let prefix = Prefix {
-            bases: vec![ChunkId::of(before.as_bytes()).into()],
+            bases: vec![IdScheme::plain().chunk_id(before.as_bytes()).into()],
             bytes: before.into_bytes(),
             depth: 1,
             far: false,

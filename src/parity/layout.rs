@@ -5,7 +5,7 @@
 
 use super::Share;
 use crate::fields::{FieldReader, FieldWriter};
-use crate::id::checksum;
+use crate::id::{Digest, checksum};
 use crate::storage::{Area, Key};
 
 const MAGIC: [u8; 8] = *b"larder/r";
@@ -36,7 +36,7 @@ pub(super) struct Header {
     pub(super) shard_bytes: usize,
     pub(super) object_bytes: u64,
     /// BLAKE3 of the object.
-    pub(super) hash: [u8; 32],
+    pub(super) digest: Digest,
     /// Of the shards of the object, then of the further ones.
     checksums: Vec<u64>,
 }
@@ -46,7 +46,7 @@ const fn header_bytes(shards: usize) -> usize {
 }
 
 impl Header {
-    /// The header for an object of this length, without hash and checksums. Manifests and the config can be restored from
+    /// The header for an object of this length, without digest and checksums. Manifests and the config can be restored from
     /// nothing, because nothing else says what is in them.
     pub(super) fn plan(object: &Key, object_bytes: u64, share: Share) -> Self {
         let usual = object_bytes.div_ceil(DATA_SHARDS_USUAL).clamp(SHARD_BYTES_MIN, SHARD_BYTES_USUAL);
@@ -64,7 +64,7 @@ impl Header {
             recovery_shards: number(recovery_shards),
             shard_bytes: number(shard_bytes),
             object_bytes,
-            hash: [0; 32],
+            digest: Digest::from_bytes([0; 32]),
             checksums: Vec::new(),
         }
     }
@@ -106,7 +106,7 @@ impl Header {
         bytes.put_u32(u32::try_from(self.shard_bytes).expect("a shard is shorter than a pack"));
         bytes.put_u32(0);
         bytes.put_u64(self.object_bytes);
-        bytes.extend_from_slice(&self.hash);
+        bytes.extend_from_slice(self.digest.as_bytes());
         self.checksums.iter().for_each(|checksum| bytes.put_u64(*checksum));
         bytes.put_u64(checksum(&bytes));
         bytes
@@ -132,9 +132,9 @@ impl Header {
         let shard_bytes = usize::try_from(fields.u32()?).ok()?;
         (fields.u32()? == 0).then_some(())?;
         let object_bytes = fields.u64()?;
-        let hash = fields.array()?;
+        let digest = Digest::from_bytes(fields.array()?);
         let checksums = (0..data_shards + recovery_shards).map(|_| fields.u64()).collect::<Option<Vec<_>>>()?;
-        let header = Self { share, data_shards, recovery_shards, shard_bytes, object_bytes, hash, checksums };
+        let header = Self { share, data_shards, recovery_shards, shard_bytes, object_bytes, digest, checksums };
         (fields.is_empty() && header.is_valid()).then_some(header)
     }
 

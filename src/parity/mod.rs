@@ -9,7 +9,7 @@ mod layout;
 
 use std::fmt;
 
-use crate::id::{FileHasher, PackId, SegmentId};
+use crate::id::{Digest, FileHasher};
 use crate::storage::{self, Area, ExclusiveLease, Key, PutMode, Retractable, Storage};
 
 use layout::{FIXED_BYTES, HEADER_BYTES_MAX, Header, TRAILER_BYTES};
@@ -101,7 +101,7 @@ pub fn len_bytes(object: &Key, object_bytes: u64, share: Share) -> u64 {
 }
 
 /// Writes the parity of an object, in place of one that is there, and returns its length in bytes. `is_sound` is asked
-/// about the BLAKE3 of the object, so that damage is not made lasting; without its consent nothing is written.
+/// about the digest of the object, so that damage is not made lasting; without its consent nothing is written.
 ///
 /// # Errors
 /// [`Error::Storage`].
@@ -109,7 +109,7 @@ pub fn write(
     storage: &dyn Storage,
     object: &Key,
     share: Share,
-    is_sound: impl FnOnce(&[u8; 32]) -> bool,
+    is_sound: impl FnOnce(&Digest) -> bool,
 ) -> Result<Option<u64>, Error> {
     let mut header = Header::plan(object, storage.stat(object)?, share);
     let mut hasher = FileHasher::new();
@@ -118,8 +118,8 @@ pub fn write(
         hasher.update(shard.get(..header.used_bytes(number)).unwrap_or_default());
         header.add_checksum(&shard);
     }
-    header.hash = hasher.finish();
-    if !is_sound(&header.hash) {
+    header.digest = hasher.finish();
+    if !is_sound(&header.digest) {
         return Ok(None);
     }
     let recovery = code::encode(storage, object, &header)?;
@@ -137,12 +137,11 @@ pub fn write(
     Ok(Some(header.parity_bytes()))
 }
 
-/// Whether an object is one that has parity, with the name that it is given, which is this BLAKE3 of it where its name is one.
+/// Whether an object is one that has parity, with the name that it is given, which is this digest of it where its name is one.
 #[must_use]
-pub fn is_named(object: &Key, hash: &[u8; 32]) -> bool {
+pub fn is_named(object: &Key, digest: &Digest) -> bool {
     match object.area() {
-        Area::Packs => object.name().parse::<PackId>().is_ok_and(|id| id.as_bytes() == hash),
-        Area::Index => object.name().parse::<SegmentId>().is_ok_and(|id| id.as_bytes() == hash),
+        Area::Packs | Area::Trees | Area::Index => object.name().parse::<Digest>().is_ok_and(|name| name == *digest),
         Area::Snapshots => Key::is_plain_name(object.name()),
         Area::Config => true,
         Area::Pins | Area::Forgotten | Area::Quarantine | Area::Parity => false,
@@ -159,7 +158,7 @@ pub fn restore(storage: &dyn Storage, object: &Key) -> Result<Option<Restored>, 
         Err(Error::Storage(error)) if error.is_missing() => return Ok(None),
         header => header?,
     };
-    if !is_named(object, &header.hash) {
+    if !is_named(object, &header.digest) {
         return Err(damage(&parity, OF_ANOTHER));
     }
     let found_bytes = match storage.stat(object) {
@@ -190,7 +189,7 @@ pub fn restore(storage: &dyn Storage, object: &Key) -> Result<Option<Restored>, 
         hasher.update(used);
         upload.write(used)?;
     }
-    if hasher.finish() != header.hash {
+    if hasher.finish() != header.digest {
         return Err(damage(&parity, "what it restores is another object"));
     }
     upload.finish(object, PutMode::SameContent)?;
@@ -206,7 +205,7 @@ pub fn check(storage: &dyn Storage, parity: &Key) -> Result<(), Error> {
     if storage.stat(parity)? != header.parity_bytes() {
         return Err(damage(parity, "it has another length"));
     }
-    if !Key::from_flat_name(parity.name()).is_some_and(|object| is_named(&object, &header.hash)) {
+    if !Key::from_flat_name(parity.name()).is_some_and(|object| is_named(&object, &header.digest)) {
         return Err(damage(parity, OF_ANOTHER));
     }
     let bytes = header.encode();
@@ -316,13 +315,13 @@ mod tests {
             hasher.update(b"more");
             Some(hasher.finish())
         });
-        words.flatten().take(len).collect()
+        words.flat_map(|digest| *digest.as_bytes()).take(len).collect()
     }
 
     fn pack_of(bytes: &[u8]) -> Key {
         let mut hasher = FileHasher::new();
         hasher.update(bytes);
-        Key::new(Area::Packs, PackId::from_bytes(hasher.finish()).to_string())
+        Key::new(Area::Packs, hasher.finish().to_string())
     }
 
     fn share(thousandths: u16) -> Share {

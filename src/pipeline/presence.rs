@@ -8,13 +8,13 @@ use std::sync::Arc;
 
 use super::Error;
 use crate::chunk::ChunkRef;
-use crate::id::{ChunkId, PackId};
-use crate::index::{Index, ListedPack};
+use crate::id::{ChunkId, Digest, PackId};
+use crate::index::Index;
 use crate::limits::TREES_REMEMBERED_MAX;
 use crate::model::{self, Component, Content, FirstNames, ListSums, Node, NodeKind, Step, Walk, show_path};
+use crate::pack::{self, ListedPack};
 use crate::progress::{self, Progress};
 use crate::repo::{self, ChunkReader, Repository};
-use crate::storage::Area;
 
 /// A path that cannot be restored, and why.
 #[derive(Debug)]
@@ -45,7 +45,7 @@ impl AddAssign for Lacks {
 
 /// A directory that is being walked.
 struct Open {
-    identity: ChunkId,
+    identity: Digest,
     lacks: bool,
 }
 
@@ -53,7 +53,7 @@ struct Open {
 pub(super) struct Presence {
     reader: ChunkReader,
     /// Those that were walked without a loss.
-    whole_trees: HashSet<ChunkId>,
+    whole_trees: HashSet<Digest>,
     lists: ListSums<Lacks>,
     /// Chunks that are known to be damaged although their pack is there.
     damaged_chunks: HashSet<ChunkId>,
@@ -143,7 +143,7 @@ impl Presence {
         &mut self,
         node: &Node,
         (walk, open): (&mut Walk, &mut Vec<Open>),
-        damaged_trees: &HashSet<ChunkId>,
+        damaged_trees: &HashSet<Digest>,
         progress: &dyn Progress,
     ) -> Result<(), model::Error> {
         let tree = match &node.kind {
@@ -168,7 +168,7 @@ impl Presence {
     }
 
     /// Ends directories until so many are open.
-    fn close(&mut self, open: &mut Vec<Open>, len: usize, damaged_trees: &mut HashSet<ChunkId>) {
+    fn close(&mut self, open: &mut Vec<Open>, len: usize, damaged_trees: &mut HashSet<Digest>) {
         while open.len() > len {
             let Some(Open { identity, lacks }) = open.pop() else { return };
             if lacks {
@@ -228,12 +228,10 @@ fn lack(open: &mut [Open]) {
 pub(super) fn broken_packs(repository: &Repository, index: &Index) -> Result<HashSet<PackId>, Error> {
     let mut listed = index.packs();
     let mut broken = HashSet::new();
-    for object in repository.storage().list(Area::Packs).map_err(repo::Error::from)? {
-        let known = object.name.parse().ok().and_then(|id| listed.remove(&id));
-        let is_as_listed =
-            |pack: &ListedPack| pack.len_bytes == object.len_bytes || index.lists_pack(pack.id, object.len_bytes);
-        if let Some(pack) = known.filter(|pack| !is_as_listed(pack)) {
-            broken.insert(pack.id);
+    for ListedPack { id, len_bytes } in pack::list(repository.storage()).map_err(repo::Error::from)? {
+        let is_as_listed = |pack: ListedPack| pack.len_bytes == len_bytes || index.lists_pack(id, len_bytes);
+        if listed.remove(&id).is_some_and(|pack| !is_as_listed(pack)) {
+            broken.insert(id);
         }
     }
     broken.extend(listed.into_keys());

@@ -75,11 +75,7 @@ pub fn repository(repository: &Repository, snapshots: &[Snapshot]) -> Result<Rep
     }
     let index = repository.index()?;
     for pack in index.packs().into_values() {
-        let sum = if PackKind::from_number(pack.kind) == Some(PackKind::Tree) {
-            &mut stats.tree_packs
-        } else {
-            &mut stats.data_packs
-        };
+        let sum = if pack.id.kind() == PackKind::Tree { &mut stats.tree_packs } else { &mut stats.data_packs };
         sum.0 += 1;
         sum.1 += pack.len_bytes;
     }

@@ -8,7 +8,7 @@ use std::io;
 use std::sync::{LazyLock, Mutex, PoisonError};
 
 use super::{Connection, Error, Stopped, psql_program};
-use crate::id::{derive_secret, hex, random_key};
+use crate::id::{derive_secret, hex, random_bytes};
 use crate::process::{self, Place, Program};
 
 const PURPOSE: &str = "larder 2026 psql restrict key";
@@ -33,7 +33,7 @@ impl Restriction {
     /// [`Error::NoPsql`]; those of starting it.
     pub(crate) fn of(connection: &Connection, stopped: Stopped<'_>) -> Result<Self, Error> {
         let is_known = is_known(&connection.place, stopped)?;
-        let secret = random_key().map_err(|source| Error::stream("/dev/urandom", source))?;
+        let secret = random_bytes().map_err(|source| Error::stream("/dev/urandom", source))?;
         Ok(Self { secret, number: 0, is_known })
     }
 

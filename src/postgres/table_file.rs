@@ -1,6 +1,6 @@
 //! What the file of a table is called.
 
-use crate::id::ChunkId;
+use crate::id::Digest;
 
 /// Bytes of a file's name that is made of a table's; a longer one is cut.
 const FILE_NAME_BYTES: usize = 180;
@@ -30,7 +30,7 @@ pub(super) fn file_name(schema: &str, table: &str) -> String {
         end -= 1;
     }
     let head = whole.get(..end).unwrap_or_default();
-    let sum = ChunkId::of(whole.as_bytes()).to_string();
+    let sum = Digest::of(whole.as_bytes()).to_string();
     format!("{head}~{}", sum.get(..16).unwrap_or(&sum))
 }
 

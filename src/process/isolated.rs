@@ -17,7 +17,7 @@ pub fn isolated_user() -> Option<u32> {
     let taken: HashSet<u32> = accounts().chain(owners_of_processes()).collect();
     let count = LAST - FIRST + 1;
     // Where to look first is left to chance, so that two of us do not take the same.
-    let random = crate::id::random_key()
+    let random = crate::id::random_bytes()
         .map_or_else(|_| std::process::id(), |key| key.first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes)));
     (0..count).map(|step| FIRST + (random % count + step) % count).find(|user| !taken.contains(user))
 }

@@ -332,10 +332,10 @@ mod tests {
             let block = EncodedBlock {
                 encoding: if bases.is_empty() { Encoding::Zstd } else { Encoding::Delta },
                 depth: *depth,
-                bases: bases.iter().map(|base| ChunkId::of(&plaintext(*base)).into()).collect(),
+                bases: bases.iter().map(|base| IdScheme::plain().chunk_id(&plaintext(*base)).into()).collect(),
                 payload,
                 raw_bytes: 100,
-                chunks: vec![ChunkRef { id: ChunkId::of(&plain), len_bytes: 100 }],
+                chunks: vec![ChunkRef { id: IdScheme::plain().chunk_id(&plain), len_bytes: 100 }],
             };
             pack_writer.add(block).expect("memory");
         }
@@ -350,17 +350,17 @@ mod tests {
     }
 
     fn zstd_frame(plain: &[u8], prefix: &[u8]) -> Vec<u8> {
-        let mut encoder = crate::pack::BlockEncoder::new().expect("memory");
+        let mut encoder = crate::pack::BlockEncoder::new(crate::pack::LEVEL).expect("memory");
         let mut block = crate::pack::RawBlock::default();
-        block.push((ChunkId::of(plain), plain), 0);
-        let bases = if prefix.is_empty() { Vec::new() } else { vec![ChunkId::of(prefix).into()] };
+        block.push((IdScheme::plain().chunk_id(plain), plain), 0);
+        let bases = if prefix.is_empty() { Vec::new() } else { vec![IdScheme::plain().chunk_id(prefix).into()] };
         let prefix = pack::Prefix { bases, bytes: prefix.to_vec(), depth: 1, far: false };
         encoder.encode_against(block, prefix).expect("encode").payload
     }
 
     fn read(chunks: &[Crafted], number: u16) -> Result<Vec<u8>, Error> {
         let (mut reader, index) = reader_of(chunks);
-        let location = index.lookup(&ChunkId::of(&plaintext(number))).expect("it is listed");
+        let location = index.lookup(&IdScheme::plain().chunk_id(&plaintext(number))).expect("it is listed");
         let in_trust = reader.read(location.block_key(), &mut |_, _, _| {});
         in_trust.or_else(|_| reader.read_checked(location.block_key())).map(|block| block.to_vec())
     }
@@ -440,7 +440,9 @@ mod tests {
             let last = Crafted { number: count + 1, depth: 2, bases };
             let (mut reader, index) = reader_of(&crafted.chain([middle, last]).collect::<Vec<_>>());
             reader.cache = Arc::new(BlockCache::new(1 << 30));
-            let key = |number| index.lookup(&ChunkId::of(&plaintext(number))).expect("it is listed").block_key();
+            let key = |number| {
+                index.lookup(&IdScheme::plain().chunk_id(&plaintext(number))).expect("it is listed").block_key()
+            };
             reader.read(key(count), &mut |_, _, _| {}).expect("a sound block");
             assert_eq!(reader.read(key(count + 1), &mut |_, _, _| {}).is_ok(), is_whole, "{count}");
             assert_eq!(reader.read_checked(key(count + 1)).is_ok(), is_whole, "{count}");
@@ -450,7 +452,7 @@ mod tests {
     #[test]
     fn a_block_that_many_threads_want_is_decoded_once() {
         let (mut reader, index) = reader_of(&chain(1));
-        let key = index.lookup(&ChunkId::of(&plaintext(1))).expect("it is listed").block_key();
+        let key = index.lookup(&IdScheme::plain().chunk_id(&plaintext(1))).expect("it is listed").block_key();
         let barrier = std::sync::Barrier::new(8);
         std::thread::scope(|scope| {
             for _ in 0..8 {

@@ -2,24 +2,25 @@
 //!
 //! JSON with a checksum over the bytes of its body, so that a person can read it and a flipped bit is seen.
 
+use std::cmp::Ordering;
+
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::Error;
 use crate::chunk::ChunkSizes;
-use crate::id::RepositoryId;
+use crate::id::{Digest, RepositoryId};
 use crate::limits::CONFIG_BYTES_MAX;
 use crate::storage::{Key, PutMode, Storage};
 
 const MAGIC: &str = "larder repository";
 /// Blocks may be encoded against chunks of others. The only feature that this version knows.
 const DELTA: &str = "delta";
-/// The format that this program reads and writes.
-pub const FORMAT_VERSION: u32 = 1;
+/// The format that this program writes, and the oldest one that it reads.
+pub const FORMAT_VERSION: u32 = 2;
 
 /// Feature flags that a program must know for an operation.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Features {
     /// Needed to read.
     pub read: Vec<String>,
@@ -29,26 +30,49 @@ pub struct Features {
     pub delete: Vec<String>,
 }
 
-/// The settings of a repository.
+/// The settings of a repository. Fields that are not known are ignored: what a program must not ignore is a feature besides.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Config {
     /// The random name of the repository.
     pub id: RepositoryId,
-    /// The sizes of its chunks.
-    pub chunk_sizes: ChunkSizes,
     /// What a program must know.
     pub features: Features,
-    /// The encryption of the repository; only `none` so far.
+    /// How streams are cut into chunks.
+    pub chunker: Cutting,
+    /// How it is encrypted.
     pub encryption: Encryption,
+}
+
+/// How streams are cut into chunks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cutting {
+    /// By which method.
+    pub method: CuttingMethod,
+    /// Between these sizes.
+    #[serde(flatten)]
+    pub sizes: ChunkSizes,
+}
+
+/// A method of cutting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CuttingMethod {
+    /// FastCDC of 2020, normalization level 1, with the public gear table.
+    #[serde(rename = "fastcdc-2020-1")]
+    FastCdc,
 }
 
 /// How a repository is encrypted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(tag = "method", rename_all = "lowercase")]
 pub enum Encryption {
     /// Not at all.
     None,
+}
+
+/// The part of a config that says whether the rest can be understood.
+#[derive(Deserialize)]
+struct Needed {
+    features: Features,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -67,13 +91,14 @@ impl Config {
     pub fn new() -> Result<Self, Error> {
         let id = RepositoryId::random().map_err(|source| Error::Random { source })?;
         let features = Features { read: vec![DELTA.to_owned()], ..Features::default() };
-        Ok(Self { id, chunk_sizes: ChunkSizes::DEFAULT, features, encryption: Encryption::None })
+        let chunker = Cutting { method: CuttingMethod::FastCdc, sizes: ChunkSizes::DEFAULT };
+        Ok(Self { id, features, chunker, encryption: Encryption::None })
     }
 
     /// Reads the config; `None` when there is none.
     ///
     /// # Errors
-    /// [`Error::BadConfig`], [`Error::NewerVersion`], [`Error::UnknownFeature`], [`Error::Storage`].
+    /// [`Error::BadConfig`], [`Error::OlderVersion`], [`Error::NewerVersion`], [`Error::UnknownFeature`], [`Error::Storage`].
     pub fn read(storage: &dyn Storage) -> Result<Option<Self>, Error> {
         let key = Key::config();
         let bytes = match storage.get(&key, CONFIG_BYTES_MAX) {
@@ -87,15 +112,13 @@ impl Config {
         if envelope.magic != MAGIC {
             return Err(bad("its magic is another".to_owned()));
         }
-        if envelope.version > FORMAT_VERSION {
-            return Err(Error::NewerVersion { found: envelope.version, known: FORMAT_VERSION });
-        }
+        check_version(envelope.version, || storage.describe())?;
         if checksum(&envelope.body) != envelope.checksum {
             return Err(bad("it does not match its checksum".to_owned()));
         }
-        let config: Self = serde_json::from_str(envelope.body.get()).map_err(|error| bad(error.to_string()))?;
-        refuse_unknown("read", &config.features.read)?;
-        Ok(Some(config))
+        let needed: Needed = serde_json::from_str(envelope.body.get()).map_err(|error| bad(error.to_string()))?;
+        refuse_unknown("read", &needed.features.read)?;
+        serde_json::from_str(envelope.body.get()).map(Some).map_err(|error| bad(error.to_string()))
     }
 
     /// Writes the config of a new repository.
@@ -133,6 +156,18 @@ impl Config {
     }
 }
 
+/// Refuses a format that this program does not read.
+///
+/// # Errors
+/// [`Error::OlderVersion`], [`Error::NewerVersion`].
+pub(super) fn check_version(found: u32, place: impl FnOnce() -> String) -> Result<(), Error> {
+    match found.cmp(&FORMAT_VERSION) {
+        Ordering::Less => Err(Error::OlderVersion { place: place(), found, known: FORMAT_VERSION }),
+        Ordering::Equal => Ok(()),
+        Ordering::Greater => Err(Error::NewerVersion { place: place(), found, known: FORMAT_VERSION }),
+    }
+}
+
 fn refuse_unknown(operation: &'static str, needed: &[String]) -> Result<(), Error> {
     match needed.iter().find(|feature| *feature != DELTA) {
         Some(feature) => Err(Error::UnknownFeature { operation, feature: feature.clone() }),
@@ -141,7 +176,7 @@ fn refuse_unknown(operation: &'static str, needed: &[String]) -> Result<(), Erro
 }
 
 fn checksum(body: &RawValue) -> String {
-    RepositoryId::of(body.get().as_bytes()).to_string()
+    Digest::of(body.get().as_bytes()).to_string()
 }
 
 #[cfg(test)]
@@ -182,8 +217,10 @@ mod tests {
     fn newer_versions_and_unknown_features_are_refused_by_name() {
         let (storage, bytes) = written();
         let text = String::from_utf8(bytes).expect("JSON");
-        storage.overwrite(&Key::config(), text.replace("\"version\":1", "\"version\":9").into_bytes());
-        assert!(matches!(Config::read(&storage), Err(Error::NewerVersion { found: 9, .. })));
+        storage.overwrite(&Key::config(), text.replace("\"version\":2", "\"version\":3").into_bytes());
+        assert!(matches!(Config::read(&storage), Err(Error::NewerVersion { found: 3, .. })));
+        storage.overwrite(&Key::config(), text.replace("\"version\":2", "\"version\":1").into_bytes());
+        assert!(matches!(Config::read(&storage), Err(Error::OlderVersion { found: 1, .. })));
 
         let mut config = Config::new().expect("config");
         config.features.write.push("time-travel".to_owned());

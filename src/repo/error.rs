@@ -31,9 +31,21 @@ pub enum Error {
         /// What is wrong with it.
         why: String,
     },
-    /// The repository was made by a newer version.
-    #[error("the repository has format version {found}, and this program knows versions up to {known}")]
+    /// The repository was made by an older program, in a format that is not read any more.
+    #[error("the repository {place} has format {found}, which this program does not read: it reads format {known}")]
+    OlderVersion {
+        /// Where it is.
+        place: String,
+        /// The version of the repository.
+        found: u32,
+        /// The version that this program reads.
+        known: u32,
+    },
+    /// The repository was made by a newer program.
+    #[error("the repository {place} has format {found}, which this program does not know: it knows format {known}")]
     NewerVersion {
+        /// Where it is.
+        place: String,
         /// The version of the repository.
         found: u32,
         /// The newest version that this program knows.

@@ -20,7 +20,7 @@ mod transaction;
 use std::sync::Arc;
 
 pub use adopt::Adopted;
-pub use config::{Config, Encryption, FORMAT_VERSION, Features};
+pub use config::{Config, Cutting, CuttingMethod, Encryption, FORMAT_VERSION, Features};
 pub use error::Error;
 pub use gc::{Collected, Collection, CollectionSums, Limits, Live, SecondLook};
 pub use protect::{Mended, Protected};
@@ -48,7 +48,7 @@ impl Repository {
     /// Opens a repository that is there. Only `config` is read.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::BadConfig`], [`Error::NewerVersion`], [`Error::UnknownFeature`], [`Error::Storage`].
+    /// [`Error::NotFound`], [`Error::BadConfig`], [`Error::OlderVersion`], [`Error::NewerVersion`], [`Error::UnknownFeature`], [`Error::Storage`].
     pub fn open(storage: Arc<dyn Storage>) -> Result<Self, Error> {
         let config = Config::read(storage.as_ref())?.ok_or_else(|| Error::NotFound { place: storage.describe() })?;
         let lease = storage.lease()?;
@@ -112,7 +112,7 @@ impl Repository {
     /// Finds the ends of chunks with the sizes of the repository.
     #[must_use]
     pub fn chunker(&self) -> Chunker {
-        Chunker::new(self.config.chunk_sizes, Gear::public())
+        Chunker::new(self.config.chunker.sizes, Gear::public())
     }
 
     /// Directories of this host that it lies in, which nothing is saved from and restored to.

@@ -4,8 +4,7 @@
 //! All queues are bounded but that of finished packs, which whoever sends blocks empties. What blocks hold is not known
 //! here.
 
-use std::cell::RefCell;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
@@ -42,10 +41,32 @@ pub(super) struct Packing {
     writer: Option<PackThread>,
     bases: Option<JoinHandle<()>>,
     gain: Arc<Gain>,
+    encoders: Arc<Encoders>,
+}
+
+/// Encoders that rayon's threads take and give back: as many as were needed at once. Their level is that of this packing, and no other
+/// transaction uses them.
+struct Encoders {
+    level: i32,
+    idle: Mutex<Vec<BlockEncoder>>,
+}
+
+impl Encoders {
+    fn encode(&self, block: RawBlock, prefix: Option<Prefix>) -> BlockResult {
+        let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = idle().pop();
+        let mut encoder = taken.map_or_else(|| BlockEncoder::new(self.level), Ok)?;
+        let encoded = match prefix {
+            Some(prefix) => encoder.encode_against(block, prefix),
+            None => encoder.encode(block),
+        };
+        idle().push(encoder);
+        encoded
+    }
 }
 
 impl Packing {
-    /// Starts the threads. `reader` gives the plaintext of bases.
+    /// Starts the threads. `reader` gives the plaintext of bases. Blocks are compressed with the usual level.
     pub(super) fn start(storage: &Arc<dyn Storage>, reader: ChunkReader) -> Result<Self, Error> {
         let (jobs, job_queue) = bounded(BLOCKS_IN_FLIGHT);
         let (deltas, delta_queue) = bounded::<DeltaJob>(BLOCKS_IN_FLIGHT);
@@ -53,9 +74,11 @@ impl Packing {
         let storage = Arc::clone(storage);
         let gain = Arc::<Gain>::default();
         let writer = named("packs", move || write_packs(storage.as_ref(), &job_queue, &finished_sender))?;
-        let told = Arc::clone(&gain);
-        let bases = named("bases", move || read_bases(reader, delta_queue, &told))?;
-        Ok(Self { jobs: Some(jobs), deltas: Some(deltas), finished, writer: Some(writer), bases: Some(bases), gain })
+        let encoders = Arc::new(Encoders { level: pack::LEVEL, idle: Mutex::default() });
+        let (told, shared) = (Arc::clone(&gain), Arc::clone(&encoders));
+        let bases = named("bases", move || read_bases(reader, delta_queue, &told, &shared))?;
+        let (jobs, deltas, writer, bases) = (Some(jobs), Some(deltas), Some(writer), Some(bases));
+        Ok(Self { jobs, deltas, finished, writer, bases, gain, encoders })
     }
 
     /// Whether blocks that are encoded against others have lately become smaller by it.
@@ -82,7 +105,8 @@ impl Packing {
         }
         if bases.is_empty() {
             // The receiver is gone only when the writer has failed, and then it says so itself.
-            rayon::spawn(move || drop(result.send(encode(block, None))));
+            let encoders = Arc::clone(&self.encoders);
+            rayon::spawn(move || drop(result.send(encoders.encode(block, None))));
             return Ok(());
         }
         let job = DeltaJob { block, bases, result };
@@ -111,35 +135,19 @@ fn named<T: Send + 'static>(name: &str, work: impl FnOnce() -> T + Send + 'stati
 }
 
 /// Reads the bases of blocks, and hands them on to be encoded.
-fn read_bases(mut reader: ChunkReader, jobs: Receiver<DeltaJob>, gain: &Arc<Gain>) {
+fn read_bases(mut reader: ChunkReader, jobs: Receiver<DeltaJob>, gain: &Arc<Gain>, encoders: &Arc<Encoders>) {
     let mut reaches = Reaches::default();
     for DeltaJob { block, bases, result } in jobs {
         let prefix = gather(&mut reader, &mut reaches, &bases);
-        let gain = Arc::clone(gain);
+        let (gain, encoders) = (Arc::clone(gain), Arc::clone(encoders));
         rayon::spawn(move || {
-            let encoded = encode(block, Some(prefix));
+            let encoded = encoders.encode(block, Some(prefix));
             if let Ok(encoded) = &encoded {
                 gain.tell(encoded.encoding == Encoding::Delta);
             }
             drop(result.send(encoded));
         });
     }
-}
-
-fn encode(block: RawBlock, prefix: Option<Prefix>) -> BlockResult {
-    thread_local! {
-        static ENCODER: RefCell<Option<BlockEncoder>> = const { RefCell::new(None) };
-    }
-    ENCODER.with_borrow_mut(|slot| {
-        let encoder = match slot {
-            Some(encoder) => encoder,
-            None => slot.insert(BlockEncoder::new()?),
-        };
-        match prefix {
-            Some(prefix) => encoder.encode_against(block, prefix),
-            None => encoder.encode(block),
-        }
-    })
 }
 
 /// Takes encoded blocks in order and puts them into packs of their kind, until the queue ends.

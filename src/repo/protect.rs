@@ -4,12 +4,13 @@ use std::collections::{HashMap, HashSet};
 
 use super::{Error, Repository};
 use crate::id::PackId;
+use crate::pack;
 use crate::parity::{self, Restored, Share};
 use crate::progress::{self, Progress};
 use crate::storage::{Area, Key, Listed, Retractable, Storage};
 
 /// The areas whose objects have parity.
-const PROTECTED: [Area; 4] = [Area::Config, Area::Packs, Area::Index, Area::Snapshots];
+const PROTECTED: [Area; 5] = [Area::Config, Area::Packs, Area::Trees, Area::Index, Area::Snapshots];
 
 /// Parity that was written or removed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -110,7 +111,7 @@ fn mend_object(
     broken: &mut HashSet<PackId>,
     mended: &mut Mended,
 ) -> Result<(), Error> {
-    let pack = (object.area() == Area::Packs).then(|| object.name().parse::<PackId>().ok()).flatten();
+    let pack = pack::id_of(object);
     let is_suspect =
         pack.is_none_or(|pack| broken.contains(&pack)) || storage.stat(object).is_err_and(|error| error.is_missing());
     let restored = if is_suspect { parity::restore(storage, object) } else { Ok(None) };

@@ -107,21 +107,21 @@ impl<W: Write> TarWriter<W> {
         let mut header = Header::new_ustar();
         header.set_entry_type(EntryType::Regular);
         if holes.is_empty() || self.holes == Holes::Filled {
-            self.header(&mut header, path, b"", node, node.size_bytes, &Records::default())?;
+            self.header(&mut header, path, b"", node, node.metadata.size_bytes, &Records::default())?;
             let mut position = 0;
-            for hole in holes.iter().copied().chain([Hole { offset: node.size_bytes, len_bytes: 0 }]) {
+            for hole in holes.iter().copied().chain([Hole { offset: node.metadata.size_bytes, len_bytes: 0 }]) {
                 self.copy(data, hole.offset - position)?;
                 self.zeros(hole.len_bytes)?;
                 position = hole.offset + hole.len_bytes;
             }
-            return self.pad(node.size_bytes);
+            return self.pad(node.metadata.size_bytes);
         }
-        let (map, data_bytes) = sparse_map(node.size_bytes, holes);
+        let (map, data_bytes) = sparse_map(node.metadata.size_bytes, holes);
         let mut sparse = Records::default();
         sparse.push("GNU.sparse.major", b"1");
         sparse.push("GNU.sparse.minor", b"0");
         sparse.push("GNU.sparse.name", path);
-        sparse.push("GNU.sparse.realsize", node.size_bytes.to_string().as_bytes());
+        sparse.push("GNU.sparse.realsize", node.metadata.size_bytes.to_string().as_bytes());
         let stored_bytes = map.len() as u64 + data_bytes;
         self.header(&mut header, &sparse_path(path), b"", node, stored_bytes, &sparse)?;
         self.target.write_all(&map)?;
@@ -145,15 +145,15 @@ impl<W: Write> TarWriter<W> {
         set_text(&mut header.as_old_mut().linkname, link, "linkpath", &mut records);
         header.set_size(bounded(size_bytes, OCTAL_11_MAX, "size", &mut records));
         records.bytes.extend_from_slice(&sparse.bytes);
-        header.set_uid(bounded(node.uid.into(), OCTAL_7_MAX, "uid", &mut records));
-        header.set_gid(bounded(node.gid.into(), OCTAL_7_MAX, "gid", &mut records));
-        header.set_mode(node.mode);
-        let secs = u64::try_from(node.mtime.secs).ok().filter(|secs| *secs <= OCTAL_11_MAX);
-        if secs.is_none() || node.mtime.nanos != 0 {
-            records.push("mtime", decimal(node.mtime).as_bytes());
+        header.set_uid(bounded(node.metadata.uid.into(), OCTAL_7_MAX, "uid", &mut records));
+        header.set_gid(bounded(node.metadata.gid.into(), OCTAL_7_MAX, "gid", &mut records));
+        header.set_mode(node.metadata.mode);
+        let secs = u64::try_from(node.metadata.mtime.secs).ok().filter(|secs| *secs <= OCTAL_11_MAX);
+        if secs.is_none() || node.metadata.mtime.nanos != 0 {
+            records.push("mtime", decimal(node.metadata.mtime).as_bytes());
         }
         header.set_mtime(secs.unwrap_or(0));
-        for (name, key, is_user) in [(&node.user, "uname", true), (&node.group, "gname", false)] {
+        for (name, key, is_user) in [(&node.metadata.user, "uname", true), (&node.metadata.group, "gname", false)] {
             let fits = name.is_ascii() && name.len() <= OWNER_NAME_BYTES_MAX;
             let short = if fits { name.as_str() } else { "" };
             if is_user {
@@ -167,7 +167,7 @@ impl<W: Write> TarWriter<W> {
         }
         // Another name of a file has what the first one has.
         if header.entry_type() != EntryType::Link {
-            for xattr in &node.xattrs {
+            for xattr in &node.metadata.xattrs {
                 records.push(&format!("SCHILY.xattr.{}", xattr.name.to_text()), &xattr.value);
             }
         }
@@ -273,26 +273,27 @@ fn sparse_path(path: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{ByteString, Content, Xattr};
+    use crate::model::{ByteString, Content, Metadata, Xattr};
 
     fn node() -> Node {
-        Node {
-            name: ByteString(b"a".to_vec()),
+        let metadata = Metadata {
             mode: 0o640,
             uid: 3_000_000,
             gid: 6,
             user: "u".to_owned(),
-            group: String::new(),
             mtime: FileTime { secs: -2, nanos: 750_000_000 },
-            ctime: FileTime::default(),
             size_bytes: 3,
             inode: 9,
             device: 1,
             links: 1,
             xattrs: vec![Xattr { name: ByteString(b"user.x".to_vec()), value: ByteString(b"1\n\0".to_vec()) }],
-            changed: false,
-            kind: NodeKind::File { content: Content::default(), holes: Vec::new() },
-        }
+            ..Metadata::default()
+        };
+        Node::new(
+            ByteString(b"a".to_vec()),
+            metadata,
+            NodeKind::File { content: Content::default(), holes: Vec::new() },
+        )
     }
 
     #[test]
@@ -322,7 +323,7 @@ mod tests {
         assert_eq!(&bytes[512..512 + records.len()], records.as_bytes());
         assert_eq!(&bytes[1024..1027], b"./a");
         assert_eq!(&bytes[1536..1540], b"abc\0");
-        let sum = crate::id::ChunkId::of(&bytes).to_string();
+        let sum = crate::id::Digest::of(&bytes).to_string();
         assert_eq!(&sum[..16], "713c952be3e8eefe", "{sum}");
     }
 

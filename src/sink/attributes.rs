@@ -37,9 +37,9 @@ impl Attributes {
     #[must_use]
     pub fn apply(self, fd: &impl AsFd, node: &Node) -> NotApplied {
         let mut failures = Vec::new();
-        let owner = fchown(fd, Some(Uid::from_raw(node.uid)), Some(Gid::from_raw(node.gid)));
+        let owner = fchown(fd, Some(Uid::from_raw(node.metadata.uid)), Some(Gid::from_raw(node.metadata.gid)));
         let mode = self.mode_for(node, owner, &mut failures);
-        self.apply_xattrs(&Opened(fd.as_fd()), &node.xattrs, &mut failures);
+        self.apply_xattrs(&Opened(fd.as_fd()), &node.metadata.xattrs, &mut failures);
         self.note(&mut failures, "mode", fchmod(fd, mode));
         self.note(&mut failures, "time", futimens(fd, &timestamps(node)));
         failures
@@ -49,12 +49,16 @@ impl Attributes {
     /// the next backup knows it.
     #[must_use]
     pub fn apply_changes(self, fd: &impl AsFd, node: &Node, found: &Status) -> NotApplied {
-        let has_rights = (found.uid(), found.gid(), found.mode()) == (node.uid, node.gid, node.mode);
-        if !has_rights || found.mtime() != (node.mtime.secs, node.mtime.nanos) || !node.xattrs.is_empty() {
+        let has_rights =
+            (found.uid(), found.gid(), found.mode()) == (node.metadata.uid, node.metadata.gid, node.metadata.mode);
+        if !has_rights
+            || found.mtime() != (node.metadata.mtime.secs, node.metadata.mtime.nanos)
+            || !node.metadata.xattrs.is_empty()
+        {
             return self.apply(fd, node);
         }
         let mut failures = Vec::new();
-        self.apply_xattrs(&Opened(fd.as_fd()), &node.xattrs, &mut failures);
+        self.apply_xattrs(&Opened(fd.as_fd()), &node.metadata.xattrs, &mut failures);
         failures
     }
 
@@ -64,9 +68,9 @@ impl Attributes {
         let mut failures = Vec::new();
         // Not every call takes a descriptor that is not open for reading; the kernel's own path of it is as safe.
         let path = format!("/proc/self/fd/{}", special.as_raw_fd());
-        let (uid, gid) = (Some(Uid::from_raw(node.uid)), Some(Gid::from_raw(node.gid)));
+        let (uid, gid) = (Some(Uid::from_raw(node.metadata.uid)), Some(Gid::from_raw(node.metadata.gid)));
         let mode = self.mode_for(node, chownat(special, c"", uid, gid, AtFlags::EMPTY_PATH), &mut failures);
-        self.apply_xattrs(&AtPath(&path), &node.xattrs, &mut failures);
+        self.apply_xattrs(&AtPath(&path), &node.metadata.xattrs, &mut failures);
         if !matches!(node.kind, NodeKind::Symlink { .. }) {
             self.note(&mut failures, "mode", chmodat(CWD, path.as_str(), mode, AtFlags::empty()));
         }
@@ -77,7 +81,7 @@ impl Attributes {
 
     /// The mode of a node, without the rights of its owner and group where somebody else has become the owner.
     fn mode_for(self, node: &Node, owner: Result<()>, failures: &mut NotApplied) -> Mode {
-        let mode = Mode::from_raw_mode(node.mode);
+        let mode = Mode::from_raw_mode(node.metadata.mode);
         let set_ids = Mode::SUID | Mode::SGID;
         let is_owned = owner.is_ok();
         self.note(failures, "owner", owner);
@@ -169,6 +173,6 @@ fn names_of(entry: &dyn Attributed) -> Vec<u8> {
 }
 
 fn timestamps(node: &Node) -> Timestamps {
-    let time = Timespec { tv_sec: node.mtime.secs, tv_nsec: node.mtime.nanos.into() };
+    let time = Timespec { tv_sec: node.metadata.mtime.secs, tv_nsec: node.metadata.mtime.nanos.into() };
     Timestamps { last_access: time, last_modification: time }
 }

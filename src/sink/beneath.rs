@@ -40,7 +40,7 @@ impl Existing {
     #[must_use]
     pub fn with_list(mut self, file: impl AsFd, node: &Node) -> Self {
         let list = access_list(file);
-        let wanted = node.xattrs.iter().find(|xattr| *xattr.name == *b"system.posix_acl_access");
+        let wanted = node.metadata.xattrs.iter().find(|xattr| *xattr.name == *b"system.posix_acl_access");
         self.differs_in_list = wanted.map_or(!list.is_empty(), |wanted| *wanted.value != *list);
         self.has_other_list = self.differs_in_list && !list.is_empty();
         self
@@ -80,14 +80,15 @@ impl Existing {
         if is_alone && !geteuid().is_root() {
             return !self.was_open_to_others(node);
         }
-        (is_alone || node.links > 1) && self.has_rights_of(node)
+        (is_alone || node.metadata.links > 1) && self.has_rights_of(node)
     }
 
     /// Whether it has the owner, the mode and the access control list of the node.
     #[must_use]
     pub fn has_rights_of(&self, node: &Node) -> bool {
         let Self { status, differs_in_list, .. } = self;
-        (status.uid(), status.gid(), status.mode()) == (node.uid, node.gid, node.mode) && !differs_in_list
+        (status.uid(), status.gid(), status.mode()) == (node.metadata.uid, node.metadata.gid, node.metadata.mode)
+            && !differs_in_list
     }
 
     /// Whether somebody may have had it open who has no right to the node: whose it was, or whom it let in.
@@ -95,8 +96,8 @@ impl Existing {
     pub fn was_open_to_others(&self, node: &Node) -> bool {
         let Self { status, has_other_list, .. } = self;
         // Who is not root gives nothing to another group.
-        let group = if status.gid() == node.gid || !geteuid().is_root() { GROUP } else { 0 };
-        let kept = node.mode & (group | OTHERS);
+        let group = if status.gid() == node.metadata.gid || !geteuid().is_root() { GROUP } else { 0 };
+        let kept = node.metadata.mode & (group | OTHERS);
         *has_other_list || !self.was_trusted(node) || status.mode() & (GROUP | OTHERS) & !kept != 0
     }
 
@@ -111,18 +112,18 @@ impl Existing {
     #[must_use]
     pub fn was_trusted(&self, node: &Node) -> bool {
         let uid = self.status.uid();
-        uid == node.uid || uid == 0 || uid == geteuid().as_raw()
+        uid == node.metadata.uid || uid == 0 || uid == geteuid().as_raw()
     }
 
     /// Whether somebody but root would get at what is in it, who does not now, if it had the owner, the mode and the list of the node.
     #[must_use]
     pub fn would_open_to(&self, node: &Node) -> bool {
-        let group = if self.status.gid() == node.gid { GROUP } else { 0 };
+        let group = if self.status.gid() == node.metadata.gid { GROUP } else { 0 };
         let had = self.status.mode() & (group | OTHERS);
-        let has_list = node.xattrs.iter().any(|xattr| *xattr.name == *b"system.posix_acl_access");
+        let has_list = node.metadata.xattrs.iter().any(|xattr| *xattr.name == *b"system.posix_acl_access");
         (has_list && self.differs_in_list)
-            || (self.status.uid() != node.uid && node.uid != 0)
-            || node.mode & (GROUP | OTHERS) & !had != 0
+            || (self.status.uid() != node.metadata.uid && node.metadata.uid != 0)
+            || node.metadata.mode & (GROUP | OTHERS) & !had != 0
     }
 
     /// Its rights, without those that the node has not; of somebody else's directory only those of its user.
@@ -130,8 +131,8 @@ impl Existing {
         if self.has_other_list || !self.was_trusted(node) {
             return Mode::RWXU;
         }
-        let group = if self.status.gid() == node.gid { GROUP } else { 0 };
-        Mode::RWXU | Mode::from_raw_mode(self.status.mode() & node.mode & (group | OTHERS))
+        let group = if self.status.gid() == node.metadata.gid { GROUP } else { 0 };
+        Mode::RWXU | Mode::from_raw_mode(self.status.mode() & node.metadata.mode & (group | OTHERS))
     }
 
     /// What identifies the inode.

@@ -150,29 +150,14 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::model::{ByteString, Content, FileTime, NodeKind};
+    use crate::model::{ByteString, Content, Metadata, NodeKind};
     use crate::rooted::Trust;
 
     const STRANGER: u32 = 61_995;
 
     fn directory_of_root(mode: u32) -> Node {
-        Node {
-            name: ByteString(b"d".to_vec()),
-            mode,
-            uid: 0,
-            gid: 0,
-            user: String::new(),
-            group: String::new(),
-            mtime: FileTime::default(),
-            ctime: FileTime::default(),
-            size_bytes: 0,
-            inode: 0,
-            device: 0,
-            links: 1,
-            xattrs: Vec::new(),
-            changed: false,
-            kind: NodeKind::Directory { tree: Content::default() },
-        }
+        let metadata = Metadata { mode, links: 1, ..Metadata::default() };
+        Node::new(ByteString(b"d".to_vec()), metadata, NodeKind::Directory { tree: Content::default() })
     }
 
     fn with_directory(uid: u32, mode: u32, work: impl FnOnce(&mut Beneath, &Path)) {

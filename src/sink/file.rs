@@ -59,12 +59,12 @@ impl FileTarget {
     /// # Errors
     /// Those of the operating system.
     pub fn new(file: File, node: &Node) -> io::Result<Self> {
-        file.set_len(node.size_bytes)?;
+        file.set_len(node.metadata.size_bytes)?;
         let holes = match &node.kind {
             NodeKind::File { holes, .. } => holes.as_slice(),
             _ => &[],
         };
-        Ok(Self { file, layout: Layout::new(node.size_bytes, holes) })
+        Ok(Self { file, layout: Layout::new(node.metadata.size_bytes, holes) })
     }
 
     /// Writes bytes of the content where they belong.

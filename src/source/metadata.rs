@@ -8,7 +8,7 @@ use rustix::io::Errno;
 
 use crate::clock::LocalTime;
 use crate::limits::XATTRS_BYTES_MAX;
-use crate::model::{ByteString, Content, FileTime, Node, NodeKind, Xattr};
+use crate::model::{ByteString, Content, FileTime, Metadata, Node, NodeKind, Xattr};
 use crate::rooted::{Found, Instant, Status};
 
 /// Names of users and groups, from `/etc/passwd` and `/etc/group` as they were when it was made.
@@ -64,23 +64,7 @@ impl Owners {
             FileType::BlockDevice => NodeKind::BlockDevice { number: status.device_number() },
             FileType::Unknown => return Err(std::io::Error::other("it is of a kind that is not known")),
         };
-        let mut node = Node {
-            name: ByteString::from(name),
-            mode: 0,
-            uid: 0,
-            gid: 0,
-            user: String::new(),
-            group: String::new(),
-            mtime: FileTime::default(),
-            ctime: FileTime::default(),
-            size_bytes: 0,
-            inode: 0,
-            device: 0,
-            links: 0,
-            xattrs: Vec::new(),
-            changed: false,
-            kind,
-        };
+        let mut node = Node::new(ByteString::from(name), Metadata::default(), kind);
         self.update(&mut node, status);
         Ok(node)
     }
@@ -88,13 +72,15 @@ impl Owners {
     /// Gives a node the metadata that its entry has now.
     pub fn update(&self, node: &mut Node, status: &Status) {
         let time = |(secs, nanos): Instant| FileTime { secs, nanos };
-        node.mode = status.mode();
-        (node.uid, node.gid) = (status.uid(), status.gid());
-        (node.user, node.group) = (self.user(node.uid), self.group(node.gid));
-        (node.mtime, node.ctime) = (time(status.mtime()), time(status.ctime()));
-        node.size_bytes = if node.is_file() { status.size_bytes() } else { 0 };
-        (node.device, node.inode) = status.identity();
-        node.links = status.links();
+        let size_bytes = if node.is_file() { status.size_bytes() } else { 0 };
+        let metadata = &mut node.metadata;
+        metadata.mode = status.mode();
+        (metadata.uid, metadata.gid) = (status.uid(), status.gid());
+        (metadata.user, metadata.group) = (self.user(metadata.uid), self.group(metadata.gid));
+        (metadata.mtime, metadata.ctime) = (time(status.mtime()), time(status.ctime()));
+        metadata.size_bytes = size_bytes;
+        (metadata.device, metadata.inode) = status.identity();
+        metadata.links = status.links();
     }
 }
 
@@ -104,23 +90,16 @@ pub fn made_node(name: &str, kind: NodeKind, time: LocalTime) -> Node {
     let directory = matches!(kind, NodeKind::Directory { .. });
     let secs = time.unix_micros.div_euclid(1_000_000);
     let nanos = u32::try_from(time.unix_micros.rem_euclid(1_000_000) * 1_000).unwrap_or(0);
-    Node {
-        name: ByteString::from(name.as_bytes()),
+    let metadata = Metadata {
         mode: if directory { 0o700 } else { 0o600 },
         uid: rustix::process::getuid().as_raw(),
         gid: rustix::process::getgid().as_raw(),
-        user: String::new(),
-        group: String::new(),
         mtime: FileTime { secs, nanos },
         ctime: FileTime { secs, nanos },
-        size_bytes: 0,
-        inode: 0,
-        device: 0,
         links: 1,
-        xattrs: Vec::new(),
-        changed: false,
-        kind,
-    }
+        ..Metadata::default()
+    };
+    Node::new(ByteString::from(name.as_bytes()), metadata, kind)
 }
 
 /// The extended attributes of an open file, sorted by name. A file system without attributes has none.

@@ -18,7 +18,8 @@ use super::{DirSource, Error, Excludes, Stop, Visitor};
 use crate::docker::{Archive, ArchiveEntry, Container, Engine, EntryKind, Helper, LOCAL_DRIVER, Volume, has_mounted};
 use crate::limits::ARCHIVE_LINKS_MAX;
 use crate::model::{
-    ByteString, Content, FileTime, Node, NodeKind, VolumeFacts, VolumeMethod, Xattr, show_path, without_secrets,
+    ByteString, Content, FileTime, Metadata, Node, NodeKind, VolumeFacts, VolumeMethod, Xattr, show_path,
+    without_secrets,
 };
 use crate::progress::Progress;
 use crate::rooted::{Guarded, Refusal, Status, Trust};
@@ -409,8 +410,7 @@ fn node_of(name: &[u8], entry: &ArchiveEntry) -> Node {
     let mut xattrs: Vec<Xattr> = entry.xattrs.iter().map(xattr).collect();
     xattrs.sort_by(|a, b| a.name.cmp(&b.name));
     xattrs.dedup_by(|a, b| a.name == b.name);
-    Node {
-        name: ByteString::from(name),
+    let metadata = Metadata {
         mode: entry.mode,
         uid: entry.uid,
         gid: entry.gid,
@@ -418,22 +418,18 @@ fn node_of(name: &[u8], entry: &ArchiveEntry) -> Node {
         group: entry.group.clone(),
         mtime: time,
         ctime: time,
-        size_bytes: 0,
-        inode: 0,
-        device: 0,
         links: 1,
         xattrs,
-        changed: false,
-        kind: match &entry.kind {
-            // A further name of a file stays empty until the first one is known.
-            EntryKind::File | EntryKind::HardLink(_) => {
-                NodeKind::File { content: Content::default(), holes: Vec::new() }
-            }
-            EntryKind::Directory => NodeKind::Directory { tree: Content::default() },
-            EntryKind::Symlink(target) => NodeKind::Symlink { target: ByteString(target.clone()) },
-            EntryKind::Fifo => NodeKind::Fifo,
-            EntryKind::CharDevice(major, minor) => NodeKind::CharDevice { number: device(*major, *minor) },
-            EntryKind::BlockDevice(major, minor) => NodeKind::BlockDevice { number: device(*major, *minor) },
-        },
-    }
+        ..Metadata::default()
+    };
+    let kind = match &entry.kind {
+        // A further name of a file stays empty until the first one is known.
+        EntryKind::File | EntryKind::HardLink(_) => NodeKind::File { content: Content::default(), holes: Vec::new() },
+        EntryKind::Directory => NodeKind::Directory { tree: Content::default() },
+        EntryKind::Symlink(target) => NodeKind::Symlink { target: ByteString(target.clone()) },
+        EntryKind::Fifo => NodeKind::Fifo,
+        EntryKind::CharDevice(major, minor) => NodeKind::CharDevice { number: device(*major, *minor) },
+        EntryKind::BlockDevice(major, minor) => NodeKind::BlockDevice { number: device(*major, *minor) },
+    };
+    Node::new(ByteString::from(name), metadata, kind)
 }

@@ -7,8 +7,10 @@ use std::fmt;
 pub enum Area {
     /// The one object `config`.
     Config,
-    /// Packs, spread over folders by the first two digits of their names.
+    /// Packs of data, spread over folders by the first two digits of their names.
     Packs,
+    /// Packs of trees, spread likewise.
+    Trees,
     /// Index segments.
     Index,
     /// Snapshot manifests.
@@ -24,8 +26,16 @@ pub enum Area {
 }
 
 /// Every area but that of `config`.
-pub(super) const AREAS: [Area; 7] =
-    [Area::Packs, Area::Index, Area::Snapshots, Area::Pins, Area::Forgotten, Area::Quarantine, Area::Parity];
+pub(super) const AREAS: [Area; 8] = [
+    Area::Packs,
+    Area::Trees,
+    Area::Index,
+    Area::Snapshots,
+    Area::Pins,
+    Area::Forgotten,
+    Area::Quarantine,
+    Area::Parity,
+];
 
 impl Area {
     /// The folder of the area, relative to the storage's root; the object itself for [`Area::Config`].
@@ -34,6 +44,7 @@ impl Area {
         match self {
             Self::Config => "config",
             Self::Packs => "packs",
+            Self::Trees => "trees",
             Self::Index => "index",
             Self::Snapshots => "snapshots",
             Self::Pins => "pins",
@@ -41,6 +52,11 @@ impl Area {
             Self::Quarantine => "quarantine",
             Self::Parity => "parity",
         }
+    }
+
+    /// Whether its objects are spread over folders by the first two characters of their names.
+    pub(super) const fn is_sharded(self) -> bool {
+        matches!(self, Self::Packs | Self::Trees)
     }
 }
 
@@ -118,13 +134,11 @@ impl Key {
     pub fn path(&self) -> String {
         match self.area {
             Area::Config => "config".to_owned(),
-            Area::Packs => {
+            area if area.is_sharded() => {
                 let shard = self.name.get(..SHARD_CHARS).unwrap_or(&self.name);
-                format!("packs/{shard}/{}", self.name)
+                format!("{}/{shard}/{}", area.folder(), self.name)
             }
-            Area::Index | Area::Snapshots | Area::Pins | Area::Forgotten | Area::Quarantine | Area::Parity => {
-                format!("{}/{}", self.area.folder(), self.name)
-            }
+            area => format!("{}/{}", area.folder(), self.name),
         }
     }
 }

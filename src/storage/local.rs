@@ -214,7 +214,7 @@ impl Storage for LocalStorage {
             for name in self.folder.names(folder)? {
                 let path = join(folder, &name);
                 let is_directory = |status: Status| status.file_type() == FileType::Directory;
-                if area == Area::Packs && self.folder.look(&path)?.is_some_and(is_directory) {
+                if area.is_sharded() && self.folder.look(&path)?.is_some_and(is_directory) {
                     // One that lies in another folder is not found by its name, and is none.
                     let is_here = |pack: &&String| name.len() == SHARD_CHARS && pack.starts_with(&name);
                     for pack in self.folder.names(&path)?.iter().filter(is_here) {

@@ -2,7 +2,7 @@
 
 use larder::storage::{Area, MemoryStorage, Storage};
 
-use super::faults::{Failure, Fault, Faulty, History, assert_clean, bytes_of};
+use super::faults::{Failure, Fault, Faulty, History, assert_clean, packs_bytes};
 use super::support::noise;
 
 /// The backup after them merges their segments.
@@ -26,7 +26,7 @@ fn sweep_one(failure: Failure, seed: usize) -> usize {
     history.write("another", &noise(900_000, 78));
     let undisturbed = history.copy();
     history.backup_to(undisturbed.clone()).expect("a backup");
-    let most = bytes_of(&undisturbed, Area::Packs);
+    let most = packs_bytes(&undisturbed);
     assert!(segments(&undisturbed) < segments(&history.storage), "there is a merge to sweep through");
     let nights = usize::from(NIGHTS);
     for operations in 0.. {
@@ -41,7 +41,7 @@ fn sweep_one(failure: Failure, seed: usize) -> usize {
         let found = history.note_new(&storage);
         history.assert_whole(&storage, found, &what);
         assert_clean(&storage, &what);
-        assert!(bytes_of(&storage, Area::Packs) <= most + most / 10, "{what}: what stood is not stored again");
+        assert!(packs_bytes(&storage) <= most + most / 10, "{what}: what stood is not stored again");
         history.truncate(nights);
         if !fault.was_hit() {
             assert!(operations > 10, "{what}: the sweep went through a backup");

@@ -334,7 +334,7 @@ fn every_harm_to_the_config_is_refused() {
 /// Parity, and a repair, ended at a pipe or a link in the place of an object, and so did every backup.
 #[test]
 fn what_stands_in_the_place_of_an_object_keeps_nothing_else_from_being_done() {
-    for area in ["snapshots", "index", "packs"] {
+    for area in ["snapshots", "index", "packs", "trees"] {
         for is_link in [true, false] {
             let (system, what) = (System::with_model(noise(DATA_BYTES, 1)), format!("{area}, a link: {is_link}"));
             system.write("larder.toml", "parity = \"5%\"\n");

@@ -107,7 +107,7 @@ impl Upload for FaultyUpload {
 impl Faulty {
     fn remove(&self, key: &Key, work: impl FnOnce() -> Result<(), storage::Error>) -> Result<(), storage::Error> {
         self.fault.run(&key.path(), false, work)?;
-        if key.area() == Area::Packs {
+        if larder::pack::id_of(key).is_some() {
             self.fault.mended.store(true, Ordering::Relaxed);
         }
         Ok(())
@@ -232,6 +232,10 @@ impl History {
         fs::write(self.models().join(name), bytes).expect("write");
     }
 
+    pub(super) fn remove(&self, name: &str) {
+        fs::remove_file(self.models().join(name)).expect("it is ours");
+    }
+
     pub(super) fn backup(&mut self) {
         self.backup_to(self.storage.clone()).expect("a backup");
         self.note_new(&self.storage.clone());
@@ -242,18 +246,7 @@ impl History {
         let repository = Repository::open_or_create(Arc::new(storage))?;
         let origin = Origin::Directory(DirSource::new(self.models(), Excludes::default()));
         let sources = [ComponentSource { name: "models".parse().expect("a name"), origin }];
-        let options = BackupOptions {
-            kind: SnapshotKind::Full,
-            host: "host".to_owned(),
-            program: "a test".to_owned(),
-            tags: Vec::new(),
-            read_back: false,
-            deltas: true,
-            keep_held: false,
-            journals: larder::docker::Journals::default(),
-            imported: None,
-            not_whole: Vec::new(),
-        };
+        let options = BackupOptions { read_back: false, ..BackupOptions::new(SnapshotKind::Full, "host", "a test") };
         let reserved = backup::reserve(&repository)?;
         backup::run(&repository, reserved, &sources, &options, &Silent).map(drop)
     }
@@ -330,9 +323,10 @@ impl History {
 }
 
 /// Everything that a repository has.
-pub(super) const AREAS: [Area; 8] = [
+pub(super) const AREAS: [Area; 9] = [
     Area::Config,
     Area::Packs,
+    Area::Trees,
     Area::Index,
     Area::Snapshots,
     Area::Pins,
@@ -362,8 +356,8 @@ fn files_of(folder: &Path) -> Vec<(String, Vec<u8>)> {
     files
 }
 
-pub(super) fn bytes_of(storage: &MemoryStorage, area: Area) -> u64 {
-    storage.list(area).expect("list").iter().map(|object| object.len_bytes).sum()
+pub(super) fn packs_bytes(storage: &MemoryStorage) -> u64 {
+    larder::pack::list(storage).expect("list").iter().map(|pack| pack.len_bytes).sum()
 }
 
 pub(super) fn assert_clean(storage: &MemoryStorage, what: &str) {

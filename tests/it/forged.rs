@@ -5,7 +5,7 @@ use std::fs;
 use std::sync::Arc;
 
 use larder::chunk::ChunkRef;
-use larder::id::{ChunkId, PackId};
+use larder::id::{ChunkId, IdScheme, PackId};
 use larder::index::{Index, SegmentBuilder, merge_full_tiers};
 use larder::limits::BASE_ID_BYTES;
 use larder::pack::{
@@ -117,9 +117,12 @@ impl Nights {
 
 /// The packs that a repository has.
 fn packs(storage: &dyn Storage) -> Vec<(PackId, Directory)> {
-    let listed = storage.list(Area::Packs).expect("list");
-    let packs = listed.iter().map(|object| object.name.parse().expect("a pack"));
-    packs.map(|id| (id, PackReader::open(storage, id).and_then(|pack| pack.directory()).expect("whole"))).collect()
+    let listed = larder::pack::list(storage).expect("list");
+    listed
+        .iter()
+        .map(|pack| pack.id)
+        .map(|id| (id, PackReader::open(storage, id).and_then(|pack| pack.directory()).expect("whole")))
+        .collect()
 }
 
 /// Packs that lie about these chunks, one of each kind; with a base, encoded against that.
@@ -156,7 +159,7 @@ fn lying_delta(storage: &Arc<dyn Storage>, chunk: ChunkRef, base: ChunkRef) -> E
     let mut block = RawBlock::default();
     block.push((chunk.id, &wrong), 0);
     let prefix = Prefix { bases: vec![base.id.into()], bytes: base_bytes, depth: 1, far: false };
-    BlockEncoder::new().expect("an encoder").encode_against(block, prefix).expect("encoded")
+    BlockEncoder::new(larder::pack::LEVEL).expect("an encoder").encode_against(block, prefix).expect("encoded")
 }
 
 /// Another id that a base names by the same bytes.
@@ -461,7 +464,8 @@ fn a_copy_that_needs_many_others_is_not_relied_on() {
         block.push((chunk.id, &bytes), 0);
         let bases = small.iter().map(|chunk| chunk.id.into()).collect();
         let prefix = Prefix { bases, bytes: many.clone(), depth: 1, far: false };
-        let block = BlockEncoder::new().expect("an encoder").encode_against(block, prefix).expect("encoded");
+        let block =
+            BlockEncoder::new(larder::pack::LEVEL).expect("an encoder").encode_against(block, prefix).expect("encoded");
         let mut writer = PackWriter::new(storage.as_ref(), kind).expect("a pack");
         writer.add(block).expect("written");
         let pack = writer.finish().expect("written");
@@ -480,5 +484,5 @@ fn a_copy_that_needs_many_others_is_not_relied_on() {
 fn small_chunk(number: u16) -> (Vec<u8>, ChunkRef) {
     let bytes = number.to_le_bytes().repeat(20);
     let len_bytes = u32::try_from(bytes.len()).expect("small");
-    (bytes.clone(), ChunkRef { id: ChunkId::of(&bytes), len_bytes })
+    (bytes.clone(), ChunkRef { id: IdScheme::plain().chunk_id(&bytes), len_bytes })
 }

@@ -6,8 +6,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use larder::chunk::ChunkRef;
-use larder::id::ChunkId;
-use larder::model::{ByteString, ComponentKind, Content, DatabaseFacts, FileTime, Node, NodeKind, TreeWriter, Xattr};
+use larder::id::IdScheme;
+use larder::model::{
+    ByteString, ComponentKind, Content, DatabaseFacts, FileTime, Metadata, Node, NodeKind, TreeWriter, Xattr,
+};
 use larder::pack::PackKind;
 use larder::repo::Transaction;
 
@@ -19,15 +21,21 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(20);
 
 fn stored(transaction: &mut Transaction<'_>, kind: PackKind, bytes: &[u8]) -> ChunkRef {
-    let id = ChunkId::of(bytes);
+    let id = IdScheme::plain().chunk_id(bytes);
     transaction.store(kind, id, bytes).expect("stored");
     ChunkRef { id, len_bytes: u32::try_from(bytes.len()).expect("a chunk") }
+}
+
+/// The node with other metadata.
+fn with(mut node: Node, change: impl FnOnce(&mut Metadata)) -> Node {
+    change(&mut node.metadata);
+    node
 }
 
 fn file_of(name: &[u8], content: Content) -> Node {
     let size_bytes = content.len_bytes;
     let kind = NodeKind::File { content, holes: Vec::new() };
-    Node { size_bytes, ..node(name, 0o644, kind) }
+    with(node(name, 0o644, kind), |metadata| metadata.size_bytes = size_bytes)
 }
 
 fn file(transaction: &mut Transaction<'_>, name: &[u8], bytes: &[u8]) -> Node {
@@ -114,7 +122,7 @@ fn a_list_that_repeats_itself_is_gone_through_once() {
 fn a_directory_that_lacks_something_is_looked_into_once() {
     let system = System::with_model("mine");
     let forged = craft(&system, |transaction| {
-        let missing = ChunkRef { id: ChunkId::of(b"nowhere"), len_bytes: 7 };
+        let missing = ChunkRef { id: IdScheme::plain().chunk_id(b"nowhere"), len_bytes: 7 };
         let mut entries = vec![file_of(b"lost", Content { len_bytes: 7, depth: 0, chunks: vec![missing] })];
         for _ in 0..50 {
             let mut tree = TreeWriter::default();
@@ -141,10 +149,8 @@ fn a_directory_that_lacks_something_is_looked_into_once() {
 #[test]
 fn names_of_one_file_that_differ_are_damage_and_those_that_were_written_to_are_two_files() {
     let system = System::new();
-    let linked = |transaction: &mut Transaction<'_>, name: &[u8], bytes: &[u8]| Node {
-        inode: 7,
-        links: 2,
-        ..file(transaction, name, bytes)
+    let linked = |transaction: &mut Transaction<'_>, name: &[u8], bytes: &[u8]| {
+        with(file(transaction, name, bytes), |metadata| (metadata.inode, metadata.links) = (7, 2))
     };
     let forged =
         craft(&system, |transaction| vec![linked(transaction, b"a", b"this"), linked(transaction, b"b", b"that")]);
@@ -156,7 +162,10 @@ fn names_of_one_file_that_differ_are_damage_and_those_that_were_written_to_are_t
 
     let changed = craft(&system, |transaction| {
         let later = FileTime { secs: 1_000_000_001, nanos: 0 };
-        vec![linked(transaction, b"a", b"this"), Node { ctime: later, ..linked(transaction, b"b", b"that") }]
+        vec![
+            linked(transaction, b"a", b"this"),
+            with(linked(transaction, b"b", b"that"), |metadata| metadata.ctime = later),
+        ]
     });
     system.ok(&["verify", &changed]);
     let run = system.run(&["restore", &changed, "--target", &out]);
@@ -194,8 +203,8 @@ fn values_that_no_file_system_knows_are_damage() {
     for node in [
         node(b"one", 0o777, link(b"")),
         node(b"two", 0o777, link(b"some\0where")),
-        Node { mtime: late, ..node(b"three", 0o600, NodeKind::Fifo) },
-        Node { xattrs: unnamed, ..node(b"four", 0o600, NodeKind::Fifo) },
+        with(node(b"three", 0o600, NodeKind::Fifo), |metadata| metadata.mtime = late),
+        with(node(b"four", 0o600, NodeKind::Fifo), |metadata| metadata.xattrs = unnamed),
     ] {
         let system = System::with_model("mine");
         system.create();

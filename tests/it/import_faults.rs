@@ -21,18 +21,7 @@ use super::support::System;
 const STAMPS: [&str; 3] = ["20250901_020000", "20250902_020000", "20250903_020000"];
 
 fn options() -> BackupOptions {
-    BackupOptions {
-        kind: SnapshotKind::Full,
-        host: "host".to_owned(),
-        program: "a test".to_owned(),
-        tags: Vec::new(),
-        read_back: true,
-        deltas: true,
-        keep_held: false,
-        journals: larder::docker::Journals::default(),
-        imported: None,
-        not_whole: Vec::new(),
-    }
+    BackupOptions::new(SnapshotKind::Full, "host", "a test")
 }
 
 /// Imports everything, or until something fails.

@@ -6,7 +6,6 @@ use std::os::unix::fs::{MetadataExt, chown, symlink};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use larder::docker::Journals;
 use larder::model::{Snapshot, SnapshotKind, Status};
 use larder::pipeline::backup::{self, BackupOptions, ComponentSource, Origin};
 use larder::pipeline::restore::{
@@ -106,18 +105,7 @@ impl Models {
 }
 
 fn options() -> BackupOptions {
-    BackupOptions {
-        kind: SnapshotKind::Files,
-        host: "host".to_owned(),
-        program: "a test".to_owned(),
-        tags: Vec::new(),
-        read_back: false,
-        deltas: true,
-        keep_held: false,
-        journals: Journals::default(),
-        imported: None,
-        not_whole: Vec::new(),
-    }
+    BackupOptions { read_back: false, ..BackupOptions::new(SnapshotKind::Files, "host", "a test") }
 }
 
 fn says(messages: &[String], text: &str) -> bool {

@@ -10,8 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use larder::docker::Journals;
-use larder::id::{ChunkId, PackId, SegmentId};
+use larder::id::Digest;
 use larder::model::{Retention, Snapshot, SnapshotKind};
 use larder::pipeline::backup::{self, BackupOptions, ComponentSource, Origin};
 use larder::pipeline::lookup;
@@ -70,18 +69,7 @@ fn create(
 ) -> Result<Snapshot, larder::pipeline::Error> {
     let origin = Origin::Directory(DirSource::new(folder.join("models"), Excludes::default()));
     let sources = [ComponentSource { name: "models".parse().expect("a name"), origin }];
-    let options = BackupOptions {
-        kind: SnapshotKind::Files,
-        host: "host".to_owned(),
-        program: "a test".to_owned(),
-        tags: Vec::new(),
-        read_back: true,
-        deltas: true,
-        keep_held: false,
-        journals: Journals::default(),
-        imported: None,
-        not_whole: Vec::new(),
-    };
+    let options = BackupOptions::new(SnapshotKind::Files, "host", "a test");
     let report = backup::run(repository, backup::reserve(repository)?, &sources, &options, progress)?;
     Ok(report.snapshot)
 }
@@ -143,7 +131,7 @@ struct Mutation {
 
 fn mutate(folder: &Path, numbers: &mut Numbers) -> Mutation {
     let root = folder.join("backups");
-    let areas = ["packs", "index", "index", "packs", "snapshots", "config"];
+    let areas = ["packs", "index", "index", "trees", "snapshots", "config"];
     let area = areas[numbers.below(areas.len())];
     let mut objects = files_below(&root);
     objects.retain(|path| path.strip_prefix(&root).is_ok_and(|path| path.starts_with(area)));
@@ -152,7 +140,7 @@ fn mutate(folder: &Path, numbers: &mut Numbers) -> Mutation {
     let mut bytes = fs::read(&path).expect("read");
     let how = change(&mut bytes, &another, numbers);
     let is_forged = numbers.below(2) == 0;
-    let is_added = is_forged && numbers.below(2) == 0 && matches!(area, "packs" | "index");
+    let is_added = is_forged && numbers.below(2) == 0 && matches!(area, "packs" | "trees" | "index");
     let name = path.file_name().expect("a name").to_string_lossy().into_owned();
     let mut changed = Vec::new();
     if !is_added {
@@ -221,21 +209,21 @@ fn change(bytes: &mut Vec<u8>, another: &[u8], numbers: &mut Numbers) -> &'stati
 fn forged(root: &Path, area: &str, path: &Path, bytes: &mut [u8]) -> PathBuf {
     let len = bytes.len();
     match area {
-        "packs" => {
+        "packs" | "trees" => {
             seal_pack(bytes);
-            let name = PackId::of(bytes).to_string();
-            root.join("packs").join(&name[..2]).join(name)
+            let name = Digest::of(bytes).to_string();
+            root.join(area).join(&name[..2]).join(name)
         }
         "index" => {
-            if len >= 40 {
-                let sum = larder::id::checksum(&bytes[..32]);
-                bytes[32..40].copy_from_slice(&sum.to_le_bytes());
+            if len >= 72 {
+                let sum = larder::id::checksum(&bytes[..64]);
+                bytes[64..72].copy_from_slice(&sum.to_le_bytes());
             }
-            root.join("index").join(SegmentId::of(bytes).to_string())
+            root.join("index").join(Digest::of(bytes).to_string())
         }
         _ => {
             if area == "snapshots" && len >= 32 {
-                let sum = ChunkId::of(&bytes[..len - 32]);
+                let sum = Digest::of(&bytes[..len - 32]);
                 bytes[len - 32..].copy_from_slice(sum.as_bytes());
             }
             path.to_owned()
@@ -246,7 +234,7 @@ fn forged(root: &Path, area: &str, path: &Path, bytes: &mut [u8]) -> PathBuf {
 /// The checksums of the blocks of a pack, as far as these follow one another, and that of its directory and footer.
 fn seal_pack(bytes: &mut [u8]) {
     let len = bytes.len();
-    let mut at = 40;
+    let mut at = 64;
     while bytes.get(at..at + 4) == Some(b"lblk") && at + 32 <= len {
         let number = |from: usize, len: usize| {
             bytes[at + from..at + from + len].iter().rev().fold(0, |sum, byte| sum << 8 | usize::from(*byte))

@@ -28,7 +28,7 @@ fn what_is_damaged_within_the_share_is_again_as_it_was_bit_for_bit() {
     protect(&history.storage);
     let before = objects(&history.storage);
     let mut restored = 0;
-    for area in [Area::Config, Area::Packs, Area::Index, Area::Snapshots] {
+    for area in [Area::Config, Area::Packs, Area::Trees, Area::Index, Area::Snapshots] {
         // What nothing else says can be restored from nothing.
         let is_whole = matches!(area, Area::Config | Area::Snapshots);
         let harms =
@@ -56,7 +56,8 @@ fn parity_with_a_name_that_no_object_has_restores_nothing_and_is_named() {
     let other = "ab".repeat(32);
     let names =
         ["packs-a", "packs-é", "index-..", "snapshots--", "snapshots-a b", "pins-a", "forgotten-a", "quarantine-a"];
-    let names = names.map(str::to_owned).into_iter().chain(["packs", "index"].map(|area| format!("{area}-{other}")));
+    let names =
+        names.map(str::to_owned).into_iter().chain(["packs", "trees", "index"].map(|area| format!("{area}-{other}")));
     for name in names {
         for source in &parity {
             let storage = history.copy();
@@ -123,8 +124,9 @@ fn parity_goes_with_what_it_is_for() {
     drop(repository);
     protect(&storage);
     let parity: Vec<String> = keys(&storage, Area::Parity).iter().map(|key| key.name().to_owned()).collect();
-    let all =
-        [Area::Config, Area::Packs, Area::Index, Area::Snapshots].into_iter().flat_map(|area| keys(&storage, area));
+    let all = [Area::Config, Area::Packs, Area::Trees, Area::Index, Area::Snapshots]
+        .into_iter()
+        .flat_map(|area| keys(&storage, area));
     let mut expected: Vec<String> = all.map(|key| key.flat_name()).collect();
     expected.sort();
     assert_eq!(parity, expected);

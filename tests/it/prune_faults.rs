@@ -10,7 +10,7 @@ use larder::progress::{Progress, Silent};
 use larder::repo::Repository;
 use larder::storage::{Area, Storage};
 
-use super::faults::{Failure, Fault, Faulty, History, assert_clean, bytes_of, open};
+use super::faults::{Failure, Fault, Faulty, History, assert_clean, open, packs_bytes};
 use super::support::noise;
 
 fn plan(repository: &Repository, last: u32) -> PrunePlan {
@@ -29,7 +29,7 @@ fn sweep(failure: Failure) {
     let undisturbed = history.copy();
     let report = pruned(&open(undisturbed.clone()), 3).expect("a prune");
     assert!(report.collected.written.0 > 0 && report.collected.deleted.0 > 3, "there is something to it: {report:?}");
-    let least = bytes_of(&undisturbed, Area::Packs);
+    let least = packs_bytes(&undisturbed);
     for operations in 0.. {
         let what = format!("{operations} operations, {failure:?}");
         let (storage, fault) = (history.copy(), Fault::after(operations, failure));
@@ -45,7 +45,7 @@ fn sweep(failure: Failure) {
         history.assert_whole(&storage, 3, &what);
         assert_clean(&storage, &what);
         assert!(storage.list(Area::Forgotten).expect("list").is_empty(), "{what}");
-        assert!(bytes_of(&storage, Area::Packs) <= least + least / 10, "{what}: garbage is left");
+        assert!(packs_bytes(&storage) <= least + least / 10, "{what}: garbage is left");
         if !fault.was_hit() {
             assert!(operations > 10, "{what}: the sweep went through a prune");
             return;
@@ -76,7 +76,8 @@ fn a_prune_that_is_interrupted_at_any_step_stops_there_and_leaves_what_is_kept_w
         let repository = open(storage.clone());
         let result = prune::execute(&repository, plan(&repository, 3), &StopAfter(AtomicI64::new(asked)));
         drop(repository);
-        let left = [Area::Snapshots, Area::Forgotten, Area::Packs].map(|area| storage.list(area).expect("list").len());
+        let left = [Area::Snapshots, Area::Forgotten, Area::Packs, Area::Trees]
+            .map(|area| storage.list(area).expect("list").len());
         history.assert_whole(&storage, 3, &what);
         history.assert_forgotten_come_back(&storage, &what);
         assert_clean(&storage, &what);
@@ -118,9 +119,9 @@ fn what_appears_after_the_plan_keeps_what_it_needs() {
     let plan = plan(&repository, 2);
     // Nothing that is kept has it any more.
     history.write("gone", &noise(150_000, 2));
-    let before = bytes_of(&storage, Area::Packs);
+    let before = packs_bytes(&storage);
     history.backup();
-    assert!(bytes_of(&storage, Area::Packs) < before + 100_000, "its data is that of the first nights");
+    assert!(packs_bytes(&storage) < before + 100_000, "its data is that of the first nights");
     let report = prune::execute(&repository, plan, &Silent).expect("a prune");
     assert!(report.collected.rescued > 0, "{report:?}");
     history.assert_whole(&storage, 3, "a backup came between");

@@ -95,7 +95,7 @@ fn a_pack_that_is_full_of_beginnings_is_given_up_and_that_is_said() {
     let name = system.create();
     let of_data = system.packs().into_iter().max_by_key(|pack| pack.metadata().expect("metadata").len());
     let bytes = fs::read(of_data.expect("a pack")).expect("ours");
-    let (begin, header) = (&bytes[..40], &bytes[40..72]);
+    let (begin, header) = (&bytes[..64], &bytes[64..96]);
     let forged = [begin, &header.repeat(50_000)].concat();
     let id = blake3::hash(&forged).to_hex();
     system.write(format!("backups/packs/{}/{id}", &id[..2]), &forged);

@@ -13,7 +13,7 @@ use larder::progress::Silent;
 use larder::repo::Repository;
 use larder::storage::{Area, Key, MemoryStorage, Storage};
 
-use super::faults::{AREAS, Failure, Fault, Faulty, History, assert_clean, bytes_of, copy_of};
+use super::faults::{AREAS, Failure, Fault, Faulty, History, assert_clean, copy_of, packs_bytes};
 use super::harm::{FLIPS, Harm, LOSSES};
 
 /// The last one has nothing new, so that the next backup takes its files as unchanged.
@@ -142,15 +142,17 @@ fn every_harm_to_every_object_is_found_and_repaired_or_told_to_the_file() {
     let live = everything(&history);
     let (mut cases, mut whole, mut fetched) = (0, 0, 0);
     let objects_of = |area| keys(&history.storage, area);
-    let all: Vec<Key> =
-        [Area::Config, Area::Packs, Area::Index, Area::Snapshots].into_iter().flat_map(objects_of).collect();
+    let all: Vec<Key> = [Area::Config, Area::Packs, Area::Trees, Area::Index, Area::Snapshots]
+        .into_iter()
+        .flat_map(objects_of)
+        .collect();
     for (key, one) in all.iter().flat_map(|key| FLIPS.iter().chain(&LOSSES).map(move |one| (key, *one))) {
         let (storage, what) = (history.copy(), format!("{one:?} of {key}"));
         if !harm(&storage, key, one) {
             continue;
         }
         cases += 1;
-        if matches!(key.area(), Area::Packs | Area::Index) {
+        if matches!(key.area(), Area::Packs | Area::Trees | Area::Index) {
             let repository = Repository::open(Arc::new(storage.clone())).expect("the config is sound");
             let options = VerifyOptions { read_data: true, subset_percent: None };
             assert!(!verify(&repository, None, options, &Silent).expect("a verification").is_clean(), "{what}: unseen");
@@ -159,7 +161,10 @@ fn every_harm_to_every_object_is_found_and_repaired_or_told_to_the_file() {
         assert_exact(&history, &storage, &report, &what);
         let gone = key.area() == Area::Snapshots;
         assert_eq!(report.lost_snapshots.len(), usize::from(gone && !matches!(one, Harm::Remove)), "{what}");
-        assert!(key.area() == Area::Packs || report.lost.is_empty(), "{what}: the packs are whole");
+        assert!(
+            matches!(key.area(), Area::Packs | Area::Trees) || report.lost.is_empty(),
+            "{what}: the packs are whole"
+        );
         let before = objects(&storage);
         let again = repaired(storage.clone(), &[]).unwrap_or_else(|error| panic!("{what}, again: {error}"));
         assert!(
@@ -220,7 +225,7 @@ fn sweep_one(failure: Failure, seed: usize) -> usize {
         !report.lost.is_empty() && report.salvaged.0 > 0 && report.is_rebuilt,
         "there is something to it: {report:?}"
     );
-    let most = bytes_of(&undisturbed, Area::Packs);
+    let most = packs_bytes(&undisturbed);
     for operations in 0.. {
         let what = format!("{operations} operations, {failure:?}");
         let (storage, fault) = (damaged(&history), Fault::after(operations, failure));
@@ -231,7 +236,7 @@ fn sweep_one(failure: Failure, seed: usize) -> usize {
         let again = repaired(storage.clone(), &[]).unwrap_or_else(|error| panic!("{what}: {error}"));
         assert_eq!(lost(&again), lost(&report), "{what}: nothing more is lost");
         assert_exact(&history, &storage, &again, &what);
-        assert!(bytes_of(&storage, Area::Packs) <= most + most / 10, "{what}: nothing is kept twice");
+        assert!(packs_bytes(&storage) <= most + most / 10, "{what}: nothing is kept twice");
         if !fault.was_hit() {
             assert!(operations > 10, "{what}: the sweep went through a repair");
             return operations;

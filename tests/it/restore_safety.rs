@@ -8,8 +8,8 @@ use std::process::Stdio;
 
 use larder::clock::LocalTime;
 use larder::model::{
-    ByteString, Component, ComponentKind, Consistency, Content, FileTime, Node, NodeKind, Snapshot, SnapshotKind,
-    Status, TreeWriter, encode_snapshot,
+    ByteString, Component, ComponentKind, Consistency, Content, FileTime, Metadata, Node, NodeKind, Snapshot,
+    SnapshotKind, TreeWriter, encode_snapshot,
 };
 use larder::pipeline::backup;
 use larder::repo::{Repository, Transaction};
@@ -163,23 +163,9 @@ fn what_changed_its_kind_is_restored() {
 pub(super) fn node(name: &[u8], mode: u32, kind: NodeKind) -> Node {
     let time = FileTime { secs: 1_000_000_000, nanos: 0 };
     let (uid, gid) = (rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw());
-    Node {
-        name: ByteString::from(name),
-        mode,
-        uid,
-        gid,
-        user: String::new(),
-        group: String::new(),
-        mtime: time,
-        ctime: time,
-        size_bytes: 0,
-        inode: 1,
-        device: 1,
-        links: 1,
-        xattrs: Vec::new(),
-        changed: false,
-        kind,
-    }
+    let metadata =
+        Metadata { mode, uid, gid, mtime: time, ctime: time, inode: 1, device: 1, links: 1, ..Metadata::default() };
+    Node::new(ByteString::from(name), metadata, kind)
 }
 
 fn file(name: &[u8]) -> Node {
@@ -223,19 +209,8 @@ pub(super) fn craft_component(
 }
 
 fn snapshot(name: &str, time: LocalTime, component: Component) -> Snapshot {
-    Snapshot {
-        name: name.parse().expect("a name"),
-        time,
-        host: "host".to_owned(),
-        program: "a test".to_owned(),
-        parent: None,
-        tags: Vec::new(),
-        kind: SnapshotKind::Full,
-        status: Status::Complete,
-        millis: 0,
-        imported: None,
-        components: vec![component],
-    }
+    let empty = Snapshot::new(name.parse().expect("a name"), time, SnapshotKind::Full);
+    Snapshot { components: vec![component], ..empty }
 }
 
 /// Restores a crafted snapshot in every way; all of them refuse, and nothing appears but below the targets.

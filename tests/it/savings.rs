@@ -154,7 +154,7 @@ fn what_is_damaged_is_left_out_and_named() {
     for pack in system.packs() {
         let mut bytes = fs::read(&pack).expect("a pack");
         let middle = bytes.len() / 3;
-        bytes[40..middle].fill(0xee);
+        bytes[64..middle].fill(0xee);
         fs::set_permissions(&pack, fs::Permissions::from_mode(0o600)).expect("our own file");
         fs::write(&pack, bytes).expect("our own file");
     }

@@ -120,9 +120,9 @@ impl System {
         self.packs().iter().map(|pack| pack.metadata().expect("a pack").len()).sum()
     }
 
-    /// The finished packs.
+    /// The finished packs, those of data first.
     pub(crate) fn packs(&self) -> Vec<PathBuf> {
-        let mut packs = self.objects("packs/");
+        let mut packs = [self.objects("packs/"), self.objects("trees/")].concat();
         packs.retain(|path| !is_temporary(path));
         packs
     }

@@ -104,7 +104,7 @@ fn a_repository_of_another_time_or_program() {
     let system = System::with_model("one");
     system.create();
     let config = String::from_utf8(system.read("backups/config")).expect("text");
-    let newer = config.replace("\"version\":1", "\"version\":99");
+    let newer = config.replace("\"version\":2", "\"version\":99");
     assert_ne!(config, newer);
     system.write("backups/config", &newer);
     for command in ["list", "create", "verify"] {

@@ -65,18 +65,8 @@ fn backup_one(stack: &Stack, origin: Origin, progress: &dyn Progress) -> Compone
     let sources = [ComponentSource { name: NAME.parse().expect("a name"), origin }];
     let storage = larder::storage::open(&stack.path("repository").to_string_lossy(), &larder::rooted::Trust::default());
     let repository = Repository::open_or_create(storage.expect("a folder")).expect("the folder is ours");
-    let options = BackupOptions {
-        kind: SnapshotKind::Full,
-        host: String::new(),
-        program: String::new(),
-        tags: Vec::new(),
-        read_back: false,
-        deltas: true,
-        keep_held: false,
-        journals: larder::docker::Journals::new(stack.path("held")),
-        imported: None,
-        not_whole: Vec::new(),
-    };
+    let journals = larder::docker::Journals::new(stack.path("held"));
+    let options = BackupOptions { read_back: false, journals, ..BackupOptions::new(SnapshotKind::Full, "", "") };
     let reservation = backup::reserve(&repository).expect("a name");
     let report = backup::run(&repository, reservation, &sources, &options, progress).expect("something is saved");
     report.snapshot.components.into_iter().next().expect("one component")

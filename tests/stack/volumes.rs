@@ -216,7 +216,7 @@ fn a_repository_in_a_volume_is_left_out_of_it() {
         let refused = create("").exits(3).json();
         let part = component(&refused, "docker_volume_ollama_data");
         assert!(part["errors"].to_string().contains("skip = true"), "{part}");
-        for entry in ["config", "packs", "index", "snapshots", "locks"] {
+        for entry in ["config", "packs", "trees", "index", "snapshots", "locks"] {
             let path = models.join(entry);
             let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
             assert!(removed.is_ok(), "{entry}");

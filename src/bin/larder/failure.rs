@@ -122,6 +122,9 @@ fn classify_pipeline(error: &Error) -> (Exit, Option<&'static str>) {
         Error::NotSafe { .. } => {
             (Exit::Failed, Some("mend that, or restore with `--no-snapshot`; nothing was touched"))
         }
+        Error::Manifest { source, .. } | Error::Lost { source, .. } | Error::Model(source) if source.is_newer() => {
+            (Exit::Failed, Some("use a newer larder"))
+        }
         Error::Repo(error) => classify_repo(error),
         Error::Docker(error) | Error::Source(source::Error::Docker(error)) => (Exit::Failed, docker_advice(error)),
         Error::Sink(sink::Error::Database { .. } | sink::Error::Rows { .. }) => {
@@ -165,6 +168,13 @@ fn classify_repo(error: &repo::Error) -> (Exit, Option<&'static str>) {
             Exit::Usage,
             Some(
                 "name another folder, or one that is not there; where the config of a repository is lost, `larder repair` makes it anew",
+            ),
+        ),
+        repo::Error::OlderVersion { .. } => (
+            Exit::Failed,
+            Some(
+                "keep the larder that wrote it: with that, `larder export --all --to DIR`; then, with this one and another \
+                     `--backup-dir`, `larder import DIR`",
             ),
         ),
         repo::Error::NewerVersion { .. } | repo::Error::UnknownFeature { .. } => {

@@ -11,7 +11,7 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use crate::places;
-use larder::id::{hex, random_key};
+use larder::id::{hex, random_bytes};
 use larder::rooted::Trust;
 use rustix::fs::{AtFlags, Mode, OFlags, fchmod, fsync, openat, renameat, unlinkat};
 
@@ -67,7 +67,7 @@ impl NewFile {
     /// Makes an empty one beside where it is to be.
     pub(crate) fn create(path: &Path, purpose: Purpose) -> io::Result<Self> {
         let (folder, name) = place_of(path)?;
-        let mut random = hex(&random_key()?);
+        let mut random = hex(&random_bytes()?);
         random.truncate(2 * RANDOM_BYTES);
         let temporary =
             [OsStr::new("."), name, OsStr::new(".larder-"), OsStr::new(&random)].iter().copied().collect::<OsString>();

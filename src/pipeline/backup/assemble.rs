@@ -2,6 +2,7 @@
 
 use super::batch::{Batch, Ending, HashedBatch, Step};
 use crate::chunk::ChunkRef;
+use crate::clock::Timing;
 use crate::id::ChunkId;
 use crate::model::{ChunkList, Component, Content, Hole, Node, NodeKind, Previous, TreeWriter};
 use crate::pack::PackKind;
@@ -27,16 +28,21 @@ impl Outcome {
         std::mem::take(&mut self.ending.links)
     }
 
+    /// When the component was read.
+    pub(super) const fn timing(&self) -> Timing {
+        self.ending.timing
+    }
+
     /// Writes it into the component's manifest.
     pub(super) fn fill(self, component: &mut Component) {
-        let Ending { failed, errors, notes, files, bytes, bytes_read, millis, database, links: _ } = self.ending;
+        let Ending { failed, errors, notes, files, bytes, bytes_read, timing, database, links: _ } = self.ending;
         component.root = if failed { None } else { self.root };
         component.files = files;
         component.bytes = bytes;
         // A component may be read more than once.
         component.bytes_read += bytes_read;
         component.bytes_new += self.bytes_new;
-        component.millis += millis;
+        component.millis += timing.millis;
         component.errors = errors;
         component.notes = notes;
         component.database = database;
@@ -149,7 +155,11 @@ impl<'t, 'r> Assembler<'t, 'r> {
         self.end_previous()?;
         let content = std::mem::take(&mut self.list).finish(self.transaction)?;
         let hole_bytes: u64 = holes.iter().map(|hole| hole.len_bytes).sum();
-        assert_eq!(content.len_bytes + hole_bytes, node.size_bytes, "what was read of a file adds up to its size");
+        assert_eq!(
+            content.len_bytes + hole_bytes,
+            node.metadata.size_bytes,
+            "what was read of a file adds up to its size"
+        );
         node.kind = NodeKind::File { content, holes };
         self.add(node)
     }

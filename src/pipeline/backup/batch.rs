@@ -2,6 +2,7 @@
 
 use crossbeam_channel::{Receiver, bounded};
 
+use crate::clock::Timing;
 use crate::id::{ChunkId, IdScheme};
 use crate::limits::{BATCH_BYTES, BATCH_STEPS_MAX};
 use crate::model::{Content, DatabaseFacts, Hole, Node, Problems};
@@ -39,7 +40,7 @@ pub(super) struct Ending {
     pub(super) files: u64,
     pub(super) bytes: u64,
     pub(super) bytes_read: u64,
-    pub(super) millis: u64,
+    pub(super) timing: Timing,
     pub(super) database: Option<DatabaseFacts>,
     /// Further names of files, which are to be completed.
     pub(super) links: HardLinks,

@@ -1,14 +1,39 @@
 //! The manifest of a run, which is written only when a reader would take it, and is read back when it stands.
 
+use super::{BackupOptions, ComponentSource};
+use crate::clock::LocalTime;
 use crate::limits::MANIFEST_BYTES_MAX;
-use crate::model::{self, Component, Snapshot, Status, decode_snapshot, encode_snapshot};
+use crate::model::{self, Component, Snapshot, SnapshotKind, Status, decode_snapshot, encode_snapshot};
 use crate::pipeline::{Error, lookup};
-use crate::repo::Repository;
+use crate::repo::{Repository, Reservation};
 
 /// Messages of a component that failed because there was too much to say of it.
 const MESSAGES_KEPT: usize = 20;
 /// Longest message of those, in bytes.
 const MESSAGE_BYTES_KEPT: usize = 1_000;
+
+/// The manifest of a run that begins.
+///
+/// # Errors
+/// [`Error::Refused`] when the name is none that a snapshot may have.
+pub(super) fn begin(
+    reservation: &Reservation,
+    time: LocalTime,
+    sources: &[ComponentSource],
+    options: &BackupOptions,
+) -> Result<Snapshot, Error> {
+    let name = reservation.name().parse().map_err(|error| Error::Refused(format!("{error}")))?;
+    let mut snapshot = Snapshot::new(name, time, options.kind);
+    snapshot.system.clone_from(&options.system);
+    snapshot.host.clone_from(&options.host);
+    snapshot.program.clone_from(&options.program);
+    snapshot.tags.clone_from(&options.tags);
+    snapshot.imported.clone_from(&options.imported);
+    if let (SnapshotKind::Stream, Some(stream)) = (options.kind, sources.first()) {
+        snapshot.series = format!("{} {}", options.kind.series(), stream.name);
+    }
+    Ok(snapshot)
+}
 
 /// The bytes of a manifest that readers take. Components of which there is more to say than a manifest may hold fail, the
 /// largest first, and the rest stands.
@@ -86,8 +111,7 @@ fn give_up(component: &mut Component, refused: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::LocalTime;
-    use crate::model::{ComponentKind, Consistency, Content, DatabaseFacts, NodeKind, SnapshotKind, TableRows};
+    use crate::model::{ComponentKind, Consistency, Content, DatabaseFacts, NodeKind, TableRows};
     use crate::source::made_node;
 
     fn component(name: &str, tables: usize) -> Component {
@@ -104,19 +128,9 @@ mod tests {
     #[test]
     fn a_component_that_no_manifest_can_hold_fails_and_the_rest_stands() {
         let time = LocalTime::now();
-        let mut snapshot = Snapshot {
-            name: "system_backup_20260101_000000".parse().expect("a name"),
-            time,
-            host: "h".to_owned(),
-            program: "p".to_owned(),
-            parent: None,
-            tags: Vec::new(),
-            kind: SnapshotKind::Full,
-            status: Status::Complete,
-            millis: 0,
-            imported: None,
-            components: vec![component("small", 10), component("large", 1_200_000)],
-        };
+        let name = "system_backup_20260101_000000".parse().expect("a name");
+        let mut snapshot = Snapshot::new(name, time, SnapshotKind::Full);
+        snapshot.components = vec![component("small", 10), component("large", 1_200_000)];
         let bytes = encode(&mut snapshot);
         assert!(bytes.len() <= MANIFEST_BYTES_MAX);
         let read = decode_snapshot(&bytes).expect("readers take it");

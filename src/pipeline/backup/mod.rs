@@ -11,7 +11,7 @@ mod plan;
 mod reader;
 mod relink;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 pub use plan::{ComponentPlan, plan};
 
@@ -22,11 +22,11 @@ use passes::Passes;
 use reader::{BatchReader, Job};
 
 use super::{Error, lookup};
-use crate::clock::LocalTime;
+use crate::clock::{LocalTime, Stopwatch};
 use crate::docker::{Hold, HoldMethod, Journals};
-use crate::limits::{BATCHES_IN_FLIGHT, COMPONENTS_MAX};
+use crate::limits::{BATCHES_IN_FLIGHT, COMPONENTS_MAX, TAGS_MAX};
 use crate::model::{
-    Component, ComponentKind, ComponentName, Consistency, NodeKind, Snapshot, SnapshotKind, SnapshotName, Status,
+    Component, ComponentKind, ComponentName, Consistency, NodeKind, Snapshot, SnapshotKind, SnapshotName, StepTiming,
 };
 use crate::pack;
 use crate::progress::{self, Progress};
@@ -119,6 +119,8 @@ impl ComponentSource {
 pub struct BackupOptions {
     /// What the snapshot is called a backup of.
     pub kind: SnapshotKind,
+    /// The system that the snapshot is of.
+    pub system: String,
     /// The host to name in the manifest.
     pub host: String,
     /// The program to name in the manifest.
@@ -138,6 +140,26 @@ pub struct BackupOptions {
     pub imported: Option<String>,
     /// Components whose sources are known not to be whole, and why: errors of theirs.
     pub not_whole: Vec<(ComponentName, String)>,
+}
+
+impl BackupOptions {
+    /// The usual ones: everything is read back, what is new is encoded against what was there, and the system is called like the host.
+    #[must_use]
+    pub fn new(kind: SnapshotKind, host: &str, program: &str) -> Self {
+        Self {
+            kind,
+            system: host.to_owned(),
+            host: host.to_owned(),
+            program: program.to_owned(),
+            tags: Vec::new(),
+            read_back: true,
+            deltas: true,
+            keep_held: false,
+            journals: Journals::default(),
+            imported: None,
+            not_whole: Vec::new(),
+        }
+    }
 }
 
 /// What a backup did.
@@ -182,7 +204,8 @@ pub fn reserve_from(repository: &Repository, began: LocalTime) -> Result<(Reserv
 /// A source that fails makes the snapshot partial; only when all fail is nothing written.
 ///
 /// # Errors
-/// [`Error::NothingSaved`], [`Error::Cancelled`], [`Error::Repo`]; [`Error::Refused`] for more sources than a snapshot may have.
+/// [`Error::NothingSaved`], [`Error::Cancelled`], [`Error::Repo`]; [`Error::Refused`] for more sources or tags than a
+/// snapshot may have.
 pub fn run(
     repository: &Repository,
     (reservation, time): (Reservation, LocalTime),
@@ -190,8 +213,8 @@ pub fn run(
     options: &BackupOptions,
     progress: &dyn Progress,
 ) -> Result<BackupReport, Error> {
-    let started = Instant::now();
-    check_number(sources)?;
+    let run = Stopwatch::start();
+    check_numbers(sources, options)?;
     let snapshots = lookup::snapshots(repository)?;
     let mut notes = note_losses(repository, &snapshots)?;
     let transaction = repository.begin(progress)?;
@@ -202,28 +225,20 @@ pub fn run(
     notes.extend_from_slice(parents.unreadable());
     let mut passes = Passes::new(sources, time, options);
     let transaction = passes.run(transaction, parents, progress)?;
-    let Passes { components, held, .. } = passes;
+    let Passes { components, mut steps, held, .. } = passes;
     if progress.cancelled() {
         // What was stored so far is made durable, so that the next run need not store it again.
         transaction.finish()?;
         progress::check(progress)?;
         return Err(Error::Cancelled(progress::Cancelled));
     }
+    let writing = Stopwatch::start();
     let finished = transaction.finish()?;
+    steps.push(StepTiming { component: None, step: "write".to_owned(), timing: writing.timing() });
     let mut notes = all_notes(notes, &adopted, &finished, progress);
-    let mut snapshot = Snapshot {
-        name: reservation.name().parse().map_err(|error| Error::Refused(format!("{error}")))?,
-        time,
-        host: options.host.clone(),
-        program: options.program.clone(),
-        parent,
-        tags: options.tags.clone(),
-        kind: options.kind,
-        status: Status::Complete,
-        millis: millis_since(started),
-        imported: options.imported.clone(),
-        components,
-    };
+    let mut snapshot = manifest::begin(&reservation, time, sources, options)?;
+    (snapshot.parent, snapshot.steps, snapshot.components) = (parent, steps, components);
+    (snapshot.end, snapshot.millis) = (LocalTime::now(), run.timing().millis);
     complete(&mut snapshot.components, sources, options);
     for (component, bytes) in snapshot.components.iter_mut().zip(&finished.stored().account_bytes) {
         component.bytes_stored = *bytes;
@@ -244,7 +259,9 @@ pub fn run(
     }
     let tidied =
         finished.tidy_up().unwrap_or_else(|error| vec![format!("the repository could not be tidied up: {error}")]);
-    tidied.iter().for_each(|note| progress.note(note));
+    for note in &tidied {
+        progress.note(note);
+    }
     notes.extend(tidied);
     let mut stored = finished.stored().clone();
     stored.total_bytes += bytes.len() as u64;
@@ -262,9 +279,12 @@ fn complete(components: &mut [Component], sources: &[ComponentSource], options: 
     }
 }
 
-fn check_number(sources: &[ComponentSource]) -> Result<(), Error> {
+fn check_numbers(sources: &[ComponentSource], options: &BackupOptions) -> Result<(), Error> {
     if sources.len() > COMPONENTS_MAX {
         return Err(Error::Refused(format!("a snapshot has at most {COMPONENTS_MAX} components")));
+    }
+    if options.tags.len() > TAGS_MAX {
+        return Err(Error::Refused(format!("a snapshot has at most {TAGS_MAX} tags")));
     }
     Ok(())
 }
@@ -336,10 +356,6 @@ fn read_jobs<'a>(
         assembled.map(|()| assembler.finish())
     })?;
     Ok((outcomes, transaction))
-}
-
-fn millis_since(started: Instant) -> u64 {
-    u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The newest snapshot that has a component; with a time, the one nearest before it, else nearest after it.

@@ -14,7 +14,7 @@ use super::reader::{Job, Pass};
 use super::{BackupOptions, ComponentSource, Origin, VolumeOrigin, read_jobs};
 use crate::clock::LocalTime;
 use crate::docker::{self, Container, Engine, Hold, HoldMethod, Journals, Purpose, State, redis};
-use crate::model::{Component, Consistency, Node, VolumeMethod};
+use crate::model::{Component, Consistency, Node, StepTiming, VolumeMethod};
 use crate::pipeline::Error;
 use crate::progress::Progress;
 use crate::repo::Transaction;
@@ -40,6 +40,8 @@ pub(super) struct Passes<'a> {
     /// What is new is encoded against what the parent has in its place.
     deltas: bool,
     pub(super) held: Vec<Hold>,
+    /// When each component was read, and read again.
+    pub(super) steps: Vec<StepTiming>,
     links: HashMap<usize, HardLinks>,
     /// What earlier backups have of the volumes.
     earlier: HashMap<String, (Node, u64)>,
@@ -58,6 +60,7 @@ impl<'a> Passes<'a> {
             keep_held: options.keep_held,
             deltas: options.deltas,
             held: Vec::new(),
+            steps: Vec::new(),
             links: HashMap::new(),
             earlier: HashMap::new(),
             notes: Vec::new(),
@@ -195,6 +198,10 @@ impl<'a> Passes<'a> {
             self.links.insert(number, links);
         }
         if let Some(component) = self.components.get_mut(number) {
+            let is_again = self.steps.iter().any(|step| step.component.as_ref() == Some(&component.name));
+            let step = if is_again { "read again" } else { "read" };
+            let (name, timing) = (component.name.clone(), outcome.timing());
+            self.steps.push(StepTiming { component: Some(name), step: step.to_owned(), timing });
             outcome.fill(component);
         }
     }

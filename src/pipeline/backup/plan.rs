@@ -134,10 +134,10 @@ impl Visitor for Planner<'_> {
 
     fn file(&mut self, node: Node, _place: &Place<'_>) -> Result<(), Stop> {
         self.plan.files += 1;
-        self.plan.bytes += node.size_bytes;
+        self.plan.bytes += node.metadata.size_bytes;
         let parent = self.parents.as_mut().and_then(|parents| parents.find_node(&node.name));
         if !parent.is_some_and(|parent| parent.is_unchanged(&node)) {
-            self.plan.bytes_to_read += node.size_bytes;
+            self.plan.bytes_to_read += node.metadata.size_bytes;
         }
         Ok(())
     }

@@ -2,15 +2,15 @@
 
 use std::io::{self, Read};
 use std::path::Path;
-use std::time::{Instant, SystemTime};
+use std::time::SystemTime;
 
 use crossbeam_channel::{Receiver, Sender};
 
 use super::batch::{Batch, Ending, HashedBatch, Step};
 use super::parent::Parents;
-use super::{ComponentSource, Origin, millis_since, relink};
+use super::{ComponentSource, Origin, relink};
 use crate::chunk::Chunker;
-use crate::clock::LocalTime;
+use crate::clock::{LocalTime, Stopwatch};
 use crate::id::IdScheme;
 use crate::model::{DatabaseFacts, Node, NodeKind, Xattr, show_path};
 use crate::progress::{self, Progress};
@@ -114,7 +114,7 @@ impl<'a> BatchReader<'a> {
 
     /// Reads one component. What goes wrong with it is told at its end; an error says that the run is over.
     pub(super) fn component(&mut self, job: &mut Job<'_>, time: LocalTime) -> Result<(), Stop> {
-        let started = Instant::now();
+        let reading = Stopwatch::start();
         let name = job.source.name.as_str();
         self.progress.begin(name, self.expected_bytes(job.source));
         self.lenient = matches!(job.pass, Pass::First);
@@ -132,7 +132,7 @@ impl<'a> BatchReader<'a> {
         }
         let mut ending = std::mem::take(&mut self.ending);
         ending.database = result.ok().flatten();
-        ending.millis = millis_since(started);
+        ending.timing = reading.timing();
         self.step(Step::End(Box::new(ending)))?;
         self.send()
     }
@@ -165,7 +165,7 @@ impl<'a> BatchReader<'a> {
     /// An entry of a tree that has been stored already, with its content.
     pub(super) fn again(&mut self, node: Node) -> Result<(), Stop> {
         self.ending.files += u64::from(node.is_file());
-        self.ending.bytes += node.size_bytes;
+        self.ending.bytes += node.metadata.size_bytes;
         self.step(Step::Entry(Box::new(node)))
     }
 
@@ -261,24 +261,24 @@ impl<'a> BatchReader<'a> {
             };
             match stability {
                 // Where another write would leave no trace, the file is read again next time.
-                Stability::Stable => node.changed = file.is_fresh(written_back),
-                Stability::Grew | Stability::Changed if self.lenient => node.changed = true,
+                Stability::Stable => node.metadata.changed = file.is_fresh(written_back),
+                Stability::Grew | Stability::Changed if self.lenient => node.metadata.changed = true,
                 Stability::Changed if attempt < READ_TRIES => {
                     self.step(Step::Restart)?;
                     continue;
                 }
                 Stability::Grew => {
-                    node.changed = true;
+                    node.metadata.changed = true;
                     self.ending
                         .notes
                         .push(format!("{} grew while it was read: it is saved as it was before", show(path)));
                 }
                 Stability::Changed => {
-                    node.changed = true;
+                    node.metadata.changed = true;
                     self.ending.errors.push(format!("{} changed while it was read, twice", show(path)));
                 }
             }
-            node.size_bytes = file.size_bytes();
+            node.metadata.size_bytes = file.size_bytes();
             return self.send_file(node, file.holes());
         }
         Ok(())
@@ -317,7 +317,7 @@ impl<'a> BatchReader<'a> {
 
     fn send_file(&mut self, node: &Node, holes: Vec<crate::model::Hole>) -> Result<(), Stop> {
         self.ending.files += 1;
-        self.ending.bytes += node.size_bytes;
+        self.ending.bytes += node.metadata.size_bytes;
         self.step(Step::File { node: Box::new(node.clone()), holes })
     }
 
@@ -333,7 +333,7 @@ impl<'a> BatchReader<'a> {
 
     fn take_xattrs(&mut self, node: &mut Node, xattrs: io::Result<Vec<Xattr>>, path: &Path) {
         match xattrs {
-            Ok(xattrs) => node.xattrs = xattrs,
+            Ok(xattrs) => node.metadata.xattrs = xattrs,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => self.ending.errors.push(format!("cannot read the attributes of {}: {error}", show(path))),
         }
@@ -353,8 +353,12 @@ impl Visitor for BatchReader<'_> {
         });
         match (parent, found) {
             (_, None) => {}
-            (Some(parent), _) if parent.is_directory() && parent.ctime == node.ctime && parent.inode == node.inode => {
-                node.xattrs = parent.xattrs;
+            (Some(parent), _)
+                if parent.is_directory()
+                    && parent.metadata.ctime == node.metadata.ctime
+                    && parent.metadata.inode == node.metadata.inode =>
+            {
+                node.metadata.xattrs = parent.metadata.xattrs;
             }
             (_, Some(found)) => self.take_xattrs(&mut node, xattrs_at(found), found.path),
         }
@@ -373,10 +377,10 @@ impl Visitor for BatchReader<'_> {
         {
             let parent = parent.clone();
             node.kind = parent.kind;
-            node.xattrs = parent.xattrs;
+            node.metadata.xattrs = parent.metadata.xattrs;
             self.ending.files += 1;
-            self.ending.bytes += node.size_bytes;
-            self.progress.advance(node.size_bytes);
+            self.ending.bytes += node.metadata.size_bytes;
+            self.progress.advance(node.metadata.size_bytes);
             return self.step(Step::Entry(Box::new(node)));
         }
         self.read_file(&mut node, place, parent.as_ref())
@@ -393,7 +397,7 @@ impl Visitor for BatchReader<'_> {
         let parent = self.parent_node(&node.name);
         self.follow(parent.as_ref())?;
         match self.feed(&mut |target| reader.read(target)) {
-            Ok(bytes) => node.size_bytes = bytes,
+            Ok(bytes) => node.metadata.size_bytes = bytes,
             Err(FeedError::Stop(stop)) => return Err(stop.into()),
             Err(FeedError::Read(_)) if self.progress.cancelled() => return Err(Stop.into()),
             Err(FeedError::Read(source)) => {

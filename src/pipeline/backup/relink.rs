@@ -34,8 +34,8 @@ pub(super) fn show(
             Some(Step::Entry(mut node)) => {
                 let path: EntryPath = walk.path().split(|byte| *byte == b'/').skip(1).map(<[u8]>::to_vec).collect();
                 if firsts.contains(&path) {
-                    node.links = names.get(&path).copied().unwrap_or(1);
-                    node.inode = nodes.len() as u64 + 1;
+                    node.metadata.links = names.get(&path).copied().unwrap_or(1);
+                    node.metadata.inode = nodes.len() as u64 + 1;
                     nodes.insert(path, (*node).clone());
                 } else if let Some(first) = links.get(&path) {
                     let Some(first) = nodes.get(first) else {

@@ -6,13 +6,13 @@ use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest, Sha256};
+use sha2::{Digest as _, Sha256};
 
 use super::metadata::{
     ARCHIVE_ENDINGS, DUMP_ENDINGS, Exported, FolderComponent, FolderMetadata, VOLUME_PREFIX, ends_in, parse,
 };
 use crate::clock::LocalTime;
-use crate::id::{ChunkId, hex};
+use crate::id::{Digest, hex};
 use crate::limits::METADATA_BYTES_MAX;
 use crate::model::{ComponentKind, ComponentName, DatabaseFacts, SnapshotKind, VolumeFacts, VolumeMethod};
 use crate::progress::{self, Progress};
@@ -118,7 +118,7 @@ impl OldBackup {
             });
         }
         let stamp = time.stamp();
-        backup.fingerprint = ChunkId::of(&[stamp.as_bytes(), &inventory, &told].concat()).to_string();
+        backup.fingerprint = Digest::of(&[stamp.as_bytes(), &inventory, &told].concat()).to_string();
         if backup.parts.iter().any(|part| !matches!(part.place, Place::Dump(..))) {
             backup.kind = SnapshotKind::Full;
         }

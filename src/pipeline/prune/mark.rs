@@ -5,7 +5,7 @@
 use std::collections::HashSet;
 
 use crate::chunk::ChunkRef;
-use crate::id::ChunkId;
+use crate::id::{ChunkId, Digest};
 use crate::limits::TREES_REMEMBERED_MAX;
 use crate::model::{self, Content, ListSums, NoSum, Node, NodeKind, Snapshot, Step, Walk, show_path};
 use crate::pipeline::Error;
@@ -18,7 +18,7 @@ pub(super) type Each<'a> = &'a mut dyn FnMut(&ChunkId) -> Result<(), repo::Error
 /// Goes through snapshots.
 #[derive(Debug, Default)]
 pub(super) struct Marker {
-    trees: HashSet<ChunkId>,
+    trees: HashSet<Digest>,
     lists: ListSums<NoSum>,
 }
 

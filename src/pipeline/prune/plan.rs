@@ -241,7 +241,7 @@ impl Taken {
             lengths.extend(listed.into_iter().map(|object| (Key::new(area, object.name), object.len_bytes)));
             Ok(total)
         };
-        let (packs, index) = (sum(Area::Packs)?, sum(Area::Index)?);
+        let (packs, index) = (sum(Area::Packs)? + sum(Area::Trees)?, sum(Area::Index)?);
         let (manifests, forgotten) = (sum(Area::Snapshots)?, sum(Area::Forgotten)?);
         // No snapshot goes for what belongs to nothing, or is longer than what it is to mend with all that comes with it.
         let of_object = |parity: &Listed| {

@@ -18,7 +18,7 @@ pub fn same_content(reader: &mut ChunkReader, ids: IdScheme, file: &File, node: 
     if !holes_are_zero(file, holes) {
         return Ok(false);
     }
-    let layout = Layout::new(node.size_bytes, holes);
+    let layout = Layout::new(node.metadata.size_bytes, holes);
     let mut chunks = ContentReader::new(content.clone())?;
     let mut buffer = Vec::new();
     let mut offset = 0;

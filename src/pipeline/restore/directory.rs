@@ -14,7 +14,7 @@ use super::ComponentRestore;
 use super::finish::Waiting;
 use super::left_out::is_unfinished;
 use super::tree::{TreeRestore, fail, missing_target, note_not_set};
-use crate::model::{Node, show_path};
+use crate::model::{Metadata, Node, show_path};
 use crate::pipeline::Error;
 use crate::rooted::{Status, join, names_in};
 use crate::sink::Existing;
@@ -73,7 +73,7 @@ fn is_root() -> bool {
     geteuid().is_root()
 }
 
-fn exposed(shown: &str, left: &[u8], Node { uid, gid, mode, .. }: &Node) -> String {
+fn exposed(shown: &str, left: &[u8], Metadata { uid, gid, mode, .. }: &Metadata) -> String {
     let left = show_path(left);
     format!(
         "{shown} holds what the snapshot does not have there ({left}), and others would get at it: it does not get its owner {uid}:{gid} \
@@ -208,7 +208,7 @@ impl TreeRestore<'_> {
         if open.exposure == Exposure::Opened
             && let (Some(left), Some(beneath)) = (self.left_below(path), &self.beneath)
         {
-            fail(result, path, &exposed(&beneath.show(path), left, &open.node));
+            fail(result, path, &exposed(&beneath.show(path), left, &open.node.metadata));
         }
     }
 
@@ -248,7 +248,7 @@ impl TreeRestore<'_> {
         if exposure == Exposure::Opened
             && let (Some(left), Some(beneath)) = (self.left_below(path), &self.beneath)
         {
-            return Err(Error::Refused(exposed(&beneath.show(path), left, &node)));
+            return Err(Error::Refused(exposed(&beneath.show(path), left, &node.metadata)));
         }
         let failures = attributes.apply(&directory, &node);
         note_not_set(result, path, failures);

@@ -57,7 +57,7 @@ impl TreeRestore<'_> {
                     if finished.is_err() {
                         self.drop_temporary(&temporary);
                         result.written -= 1;
-                        result.bytes_written -= node.size_bytes;
+                        result.bytes_written -= node.metadata.size_bytes;
                     }
                     (path, finished)
                 }

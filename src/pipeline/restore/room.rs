@@ -53,7 +53,8 @@ fn remove_other_length(
     node: &Node,
     existing: Option<&Existing>,
 ) -> Result<bool, Error> {
-    let differs = existing.is_some_and(|existing| !existing.is_directory() && !existing.is_file_of(node.size_bytes));
+    let differs =
+        existing.is_some_and(|existing| !existing.is_directory() && !existing.is_file_of(node.metadata.size_bytes));
     if !node.is_file() || !differs || left_out.covers(beneath, path, existing) {
         return Ok(false);
     }

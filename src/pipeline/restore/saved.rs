@@ -47,12 +47,14 @@ impl Saved {
             return Ok(false);
         }
         let Some(node) = self.find(reader, path)? else { return Ok(false) };
-        if (node.device, node.inode) != status.identity() || node.is_directory() != status.is_directory() {
+        if (node.metadata.device, node.metadata.inode) != status.identity()
+            || node.is_directory() != status.is_directory()
+        {
             return Ok(false);
         }
         let size_bytes = if status.is_file() { status.size_bytes() } else { 0 };
-        let is_as_it_was = (node.mtime.secs, node.mtime.nanos) == status.mtime()
-            && (node.size_bytes, node.uid, node.gid, node.mode)
+        let is_as_it_was = (node.metadata.mtime.secs, node.metadata.mtime.nanos) == status.mtime()
+            && (node.metadata.size_bytes, node.metadata.uid, node.metadata.gid, node.metadata.mode)
                 == (size_bytes, status.uid(), status.gid(), status.mode());
         Ok(node.is_directory() || is_as_it_was)
     }
@@ -62,7 +64,9 @@ impl Saved {
         if self.was_made_since(status) {
             return Ok(false);
         }
-        Ok(self.find(reader, path)?.is_some_and(|node| (node.device, node.inode) == status.identity()))
+        Ok(self
+            .find(reader, path)?
+            .is_some_and(|node| (node.metadata.device, node.metadata.inode) == status.identity()))
     }
 
     /// Whether it was made since.

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::{AtFlags, CWD, linkat};
 
-use crate::id::{hex, random_key};
+use crate::id::{hex, random_bytes};
 use crate::pipeline::Error;
 use crate::postgres::{self, Connection, Stopped, psql_program, server_programs_of, unrestricted};
 use crate::process::{self, POLL, Place, Process, ProcessInput, Program, Sandbox};
@@ -255,7 +255,7 @@ impl Ground {
                 Err(why) => return Ok(Err(why)),
             },
         };
-        let password = hex(&random_key().map_err(made)?);
+        let password = hex(&random_bytes().map_err(made)?);
         let mut ground = Self { programs: programs.to_owned(), sandbox, password, folder, entrance };
         ground.write_settings().map_err(made)?;
         ground.furnish(copy)?;

@@ -361,17 +361,17 @@ impl<'a> TreeRestore<'a> {
     ) -> Result<(), Error> {
         let in_the_way = existing.is_some_and(Existing::is_directory);
         // One that cannot be opened, because somebody has a lease on it say, is replaced.
-        if existing.is_some_and(|existing| existing.is_file_of(node.size_bytes))
+        if existing.is_some_and(|existing| existing.is_file_of(node.metadata.size_bytes))
             && let Ok((file, opened)) = self.beneath()?.open_file(path)
         {
             let (ids, found) = (self.repository.ids(), *opened.status());
-            if opened.is_file_of(node.size_bytes)
+            if opened.is_file_of(node.metadata.size_bytes)
                 && opened.with_list(&file, node).may_become(node)
                 && !self.is_fresh()
                 && same_content(&mut self.reader, ids, &file, node)?
             {
                 result.unchanged += 1;
-                progress.advance(node.size_bytes);
+                progress.advance(node.metadata.size_bytes);
                 if !self.options.dry_run {
                     result.touched = true;
                     let failures = self.attributes.apply_changes(&file, node, &found);
@@ -383,7 +383,7 @@ impl<'a> TreeRestore<'a> {
         }
         self.check_replace(path, existing)?;
         result.written += 1;
-        result.bytes_written += node.size_bytes;
+        result.bytes_written += node.metadata.size_bytes;
         if self.options.dry_run {
             return Ok(());
         }
@@ -396,7 +396,7 @@ impl<'a> TreeRestore<'a> {
 
     /// Remembers what has the first of several names.
     pub(super) fn note_first(&mut self, path: &[u8], node: &Node, file: impl AsFd) -> Result<(), Error> {
-        if node.links > 1 {
+        if node.metadata.links > 1 {
             let status = Status::of(file).map_err(|errno| sink::Error::io("look at", show_path(path), errno))?;
             self.first_files.insert(path.to_vec(), status.into());
         }
@@ -439,7 +439,7 @@ impl<'a> TreeRestore<'a> {
             }
             Err(error) => {
                 result.written -= 1;
-                result.bytes_written -= node.size_bytes;
+                result.bytes_written -= node.metadata.size_bytes;
                 // The error that led here is the one to tell.
                 let _ = self.beneath()?.remove_file(&temporary);
                 Err(error)

@@ -188,7 +188,7 @@ impl Worker {
 mod tests {
     use super::*;
     use crate::clock::LocalTime;
-    use crate::id::ChunkId;
+    use crate::id::IdScheme;
     use crate::model::{Content, NodeKind};
     use crate::pack::PackKind;
     use crate::progress::Silent;
@@ -200,7 +200,7 @@ mod tests {
 
     fn reader_of_one_chunk() -> (ChunkReader, ChunkRef) {
         let repository = Repository::open_or_create(Arc::new(MemoryStorage::default())).expect("memory");
-        let id = ChunkId::of(PLAINTEXT);
+        let id = IdScheme::plain().chunk_id(PLAINTEXT);
         let mut transaction = repository.begin(&Silent).expect("memory");
         transaction.store(PackKind::Data, id, PLAINTEXT).expect("memory");
         drop(transaction.finish().expect("memory"));
@@ -210,7 +210,7 @@ mod tests {
     fn plan_a_file(writer: &mut ChunkWriter, chunk: ChunkRef) -> Arc<Filling> {
         let kind = NodeKind::File { content: Content::default(), holes: Vec::new() };
         let mut node = made_node("file", kind, LocalTime::now());
-        node.size_bytes = chunk.len_bytes.into();
+        node.metadata.size_bytes = chunk.len_bytes.into();
         let target = FileTarget::new(tempfile::tempfile().expect("temporary file"), &node).expect("temporary file");
         let file = writer.add_file(target);
         writer.add_chunk(&file, 0, chunk).expect("it is listed");

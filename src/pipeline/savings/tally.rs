@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::Figures;
 use super::sample::Sample;
-use crate::id::ChunkId;
+use crate::id::{ChunkId, Digest};
 use crate::index::{BlockKey, ChunkSet};
 use crate::limits::{SAVINGS_DAMAGE_MAX, SAVINGS_SUMS_MAX};
 use crate::model::{self, Component, Content, ListSums, Node, NodeKind, Step, Walk, show_path};
@@ -40,7 +40,7 @@ impl AddAssign for Whole {
 /// A directory that is being walked.
 #[derive(Debug, Default)]
 struct Open {
-    identity: Option<ChunkId>,
+    identity: Option<Digest>,
     whole: Whole,
     damaged: bool,
 }
@@ -61,7 +61,7 @@ pub(super) struct Tally {
     reader: ChunkReader,
     encoder: BlockEncoder,
     met: Met,
-    trees: HashMap<ChunkId, Whole>,
+    trees: HashMap<Digest, Whole>,
     /// Those of file content, and those of trees.
     lists: [ListSums<Whole>; 2],
     /// How well delta blocks of each component compressed by themselves when they were last measured.
@@ -82,7 +82,7 @@ struct Met {
 impl Tally {
     pub(super) fn new(reader: ChunkReader) -> Result<Self, Error> {
         let met = Met { all: reader.index().chunk_set(), fresh: Fresh::default(), block: None };
-        let encoder = BlockEncoder::new().map_err(repo::Error::from)?;
+        let encoder = BlockEncoder::new(crate::pack::LEVEL).map_err(repo::Error::from)?;
         let (trees, lists, ratios) = (HashMap::new(), Default::default(), HashMap::new());
         Ok(Self { reader, encoder, met, trees, lists, ratios, latest: [None; 2], damage: Vec::new() })
     }

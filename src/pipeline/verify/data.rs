@@ -8,10 +8,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::blocks::BlockCheck;
 use super::{Damage, VerifyReport};
 use crate::chunk::ChunkRef;
-use crate::id::{ChunkId, PackId, RepositoryId};
+use crate::id::{ChunkId, Digest, PackId, random_bytes};
 use crate::index::{BlockKey, Index};
 use crate::model::{ListSums, NoSum, NodeKind, Snapshot, Step, Walk};
-use crate::pack::{self, PackReader};
+use crate::pack::{self, PackKind, PackReader};
 use crate::parity;
 use crate::pipeline::Error;
 use crate::pipeline::presence::broken_packs;
@@ -142,7 +142,7 @@ pub(super) fn read(
     let (mut packs, strangers) = list(repository)?;
     match only {
         Some(only) => packs.retain(|(id, _)| only.contains(id)),
-        None => report.notes.extend(strangers.iter().map(|name| format!("packs/{name} is not a pack"))),
+        None => report.notes.extend(strangers.iter().map(|path| format!("{path} is not a pack"))),
     }
     if let Some(percent) = subset_percent {
         packs = choose(packs, percent)?;
@@ -178,13 +178,15 @@ fn check_parity(repository: &Repository, report: &mut VerifyReport, progress: &d
     Ok(())
 }
 
-/// The packs that are there, with their length, and the names of what is there and is none.
+/// The packs that are there, with their length, and the paths of what lies beside them and is none.
 pub(in crate::pipeline) fn list(repository: &Repository) -> Result<(Packs, Vec<String>), Error> {
     let (mut packs, mut strangers) = (Vec::new(), Vec::new());
-    for object in repository.storage().list(Area::Packs).map_err(repo::Error::from)? {
-        match object.name.parse::<PackId>() {
-            Ok(id) => packs.push((id, object.len_bytes)),
-            Err(_) => strangers.push(object.name),
+    for area in PackKind::ALL.map(pack::area) {
+        for object in repository.storage().list(area).map_err(repo::Error::from)? {
+            match pack::id_of(&Key::new(area, &object.name)) {
+                Some(id) => packs.push((id, object.len_bytes)),
+                None => strangers.push(format!("{}/{}", area.folder(), object.name)),
+            }
         }
     }
     Ok((packs, strangers))
@@ -262,8 +264,8 @@ pub(super) fn in_parallel<T: Sync, S>(
 
 /// A random choice of packs that makes up the given share, at least one.
 fn choose(mut packs: Vec<(PackId, u64)>, percent: f64) -> Result<Vec<(PackId, u64)>, Error> {
-    let seed = RepositoryId::random().map_err(|source| repo::Error::Random { source })?;
-    packs.sort_by_cached_key(|(id, _)| RepositoryId::of(&[seed.as_bytes().as_slice(), id.as_bytes()].concat()));
+    let seed = random_bytes().map_err(|source| repo::Error::Random { source })?;
+    packs.sort_by_cached_key(|(id, _)| Digest::of(&[seed, *id.digest().as_bytes()].concat()));
     let wanted = (packs.len() as f64 * percent / 100.0).ceil();
     // A share of at most 100 % of a length is a length.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bounded by the number of packs")]

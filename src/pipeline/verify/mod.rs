@@ -141,8 +141,11 @@ pub fn verify(
 
 fn all_snapshots(repository: &Repository, report: &mut VerifyReport) -> Result<Vec<Snapshot>, Error> {
     let found = lookup::snapshots(repository)?;
-    for (name, error) in &found.unreadable {
-        report.damaged(format!("snapshots/{name}"), with_causes(error));
+    for (name, source) in found.unreadable {
+        if source.is_newer() {
+            return Err(Error::Manifest { name, source });
+        }
+        report.damaged(format!("snapshots/{name}"), with_causes(&source));
     }
     Ok(found.snapshots)
 }

@@ -264,10 +264,11 @@ fn test_files(
             continue;
         }
         test.files += 1;
-        test.bytes += node.size_bytes;
+        test.bytes += node.metadata.size_bytes;
         let same = match beneath.open_file(walk.path().get(base..).unwrap_or_default()) {
             Ok((file, opened)) => {
-                opened.is_file_of(node.size_bytes) && same_content(&mut reader, repository.ids(), &file, &node)?
+                opened.is_file_of(node.metadata.size_bytes)
+                    && same_content(&mut reader, repository.ids(), &file, &node)?
             }
             Err(_) => false,
         };

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{RecvTimeoutError, bounded};
 
 use crate::docker::{Engine, ThrowawayContainer, ThrowawayOptions, ThrowawayVolume};
-use crate::id::{hex, random_key};
+use crate::id::{hex, random_bytes};
 use crate::model::DatabaseFacts;
 use crate::pipeline::Error;
 use crate::pipeline::restore::{CodeOf, ON_A_COPY, TestServer, not_installed, with_causes};
@@ -123,7 +123,7 @@ impl ThrowawayServer {
             let container = container.escape_debug();
             return Ok(Err(format!("there is no container {container} here whose image could be used")));
         };
-        let password = hex(&random_key().map_err(|source| sink::Error::io("read", "/dev/urandom", source))?);
+        let password = hex(&random_bytes().map_err(|source| sink::Error::io("read", "/dev/urandom", source))?);
         let variables =
             [("POSTGRES_USER", "postgres"), ("POSTGRES_PASSWORD", &password), ("POSTGRES_HOST_AUTH_METHOD", "trust")];
         let options = ThrowawayOptions { image, variables: &variables, ..ThrowawayOptions::default() };

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 
 use super::{Limits, Live};
 use crate::id::PackId;
-use crate::index::ListedPack;
 use crate::limits::{PACK_LIVE_PERCENT_MIN, PACK_SMALL_BYTES, SMALL_PACKS_MAX};
+use crate::pack::{ListedPack, PackKind};
 use crate::repo::Error;
 
 /// What becomes of a pack.
@@ -79,14 +79,14 @@ fn tally(live: &Live) -> Vec<Tally> {
 fn decide(tallies: &[Tally], limits: Limits) -> HashMap<PackId, Fate> {
     let mut fates: HashMap<PackId, Fate> = HashMap::new();
     let (mut candidates, mut others) = (Vec::new(), Vec::new());
-    let mut small: HashMap<u8, Vec<&Tally>> = HashMap::new();
+    let mut small: HashMap<PackKind, Vec<&Tally>> = HashMap::new();
     for tally in tallies {
         fates.insert(tally.pack.id, if tally.is_live { Fate::Keep } else { Fate::Dead });
         if !tally.is_live {
         } else if tally.has_alone || tally.is_wasteful() {
             candidates.push(tally);
         } else if tally.pack.len_bytes < PACK_SMALL_BYTES {
-            small.entry(tally.pack.kind).or_default().push(tally);
+            small.entry(tally.pack.id.kind()).or_default().push(tally);
         } else {
             others.push(tally);
         }
@@ -95,7 +95,7 @@ fn decide(tallies: &[Tally], limits: Limits) -> HashMap<PackId, Fate> {
     let gain = |tally: &&Tally| Reverse((tally.pack.len_bytes << 16) / tally.written_bytes().max(1));
     candidates.sort_by_key(gain);
     let (mut small, few): (Vec<_>, Vec<_>) = small.into_values().partition(|packs| packs.len() > SMALL_PACKS_MAX);
-    small.sort_by_key(|packs| packs.first().map(|tally| tally.pack.kind));
+    small.sort_by_key(|packs| packs.first().map(|tally| tally.pack.id.kind()));
     others.extend(few.into_iter().flatten());
     others.sort_by_key(gain);
     let mut left = limits.rewrite_bytes_max.unwrap_or(u64::MAX);

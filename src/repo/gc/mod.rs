@@ -20,8 +20,9 @@ use super::{Error, Repository};
 use crate::id::PackId;
 use crate::index::Index;
 use crate::limits::PACK_LIVE_PERCENT_MIN;
+use crate::pack::{self, ListedPack};
 use crate::progress::{self, Progress};
-use crate::storage::{Area, Storage};
+use crate::storage::Storage;
 
 use alone::cheaper_alone;
 use fates::Fate;
@@ -181,14 +182,13 @@ impl Packs {
     pub(super) fn compare(storage: &dyn Storage, index: &Index) -> Result<Self, Error> {
         let mut listed = index.packs();
         let mut found = Self { broken: HashSet::new(), unlisted: Vec::new() };
-        for object in storage.list(Area::Packs)? {
-            let Ok(id) = object.name.parse::<PackId>() else { continue };
+        for ListedPack { id, len_bytes } in pack::list(storage)? {
             match listed.remove(&id) {
-                Some(known) if known.len_bytes == object.len_bytes => {}
+                Some(known) if known.len_bytes == len_bytes => {}
                 // Segments do not say the same of it, and one of them is right.
-                Some(_) if index.lists_pack(id, object.len_bytes) => {}
+                Some(_) if index.lists_pack(id, len_bytes) => {}
                 Some(_) => drop(found.broken.insert(id)),
-                None => found.unlisted.push((id, object.len_bytes)),
+                None => found.unlisted.push((id, len_bytes)),
             }
         }
         found.broken.extend(listed.into_keys());

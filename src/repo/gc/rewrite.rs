@@ -42,7 +42,7 @@ impl Collection {
             repository,
             collection: self,
             reader,
-            encoder: BlockEncoder::new()?,
+            encoder: BlockEncoder::new(pack::LEVEL)?,
             open: [Open::default(), Open::default()],
             builder: SegmentBuilder::default(),
             written: Vec::new(),

@@ -16,11 +16,14 @@ pub use salvage::Salvaged;
 use super::{Error, Repository};
 use crate::id::{ChunkId, PackId};
 use crate::limits::PACK_BYTES_MAX;
+use crate::pack;
 use crate::parity::{self, Restored};
 use crate::storage::{self, Area, ExclusiveLease, Key, PutMode, Retractable, Storage};
 
-use super::config::Config;
+use super::config::{Config, check_version};
 
+/// So many packs are asked for the format of a repository that has lost its config.
+const PACKS_ASKED: usize = 16;
 /// Bytes that are copied at once.
 const PIECE_BYTES: u64 = 1 << 20;
 
@@ -29,12 +32,14 @@ impl Repository {
     /// and one with the usual settings takes its place; without, nothing is changed. Says what was wrong with it.
     ///
     /// # Errors
-    /// Those of [`Repository::open`] where the config is sound, or where there is nothing that it could belong to.
+    /// Those of [`Repository::open`] where the config is sound, or where there is nothing that it could belong to;
+    /// [`Error::OlderVersion`], [`Error::NewerVersion`] when its packs tell another format.
     pub fn open_damaged(storage: Arc<dyn Storage>, write: bool) -> Result<(Self, Option<Error>), Error> {
         let error = match Self::open(Arc::clone(&storage)) {
             Err(error @ (Error::NotFound { .. } | Error::BadConfig { .. })) if has_objects(storage.as_ref())? => error,
             result => return Ok((result?, None)),
         };
+        refuse_other_formats(storage.as_ref())?;
         let config = Config::new()?;
         let lease = storage.lease()?;
         if !write {
@@ -112,8 +117,22 @@ fn losses() -> Key {
     Key::new(Area::Quarantine, "lost")
 }
 
+/// Refuses a repository without a config whose packs are of another format: what is in them would count as damaged.
+fn refuse_other_formats(storage: &dyn Storage) -> Result<(), Error> {
+    for pack in pack::list(storage)?.into_iter().take(PACKS_ASKED) {
+        let version = pack::version(storage, pack.id)?;
+        version.map_or(Ok(()), |version| check_version(version.into(), || storage.describe()))?;
+    }
+    Ok(())
+}
+
 fn has_objects(storage: &dyn Storage) -> Result<bool, Error> {
-    Ok(!storage.list(Area::Packs)?.is_empty() || !storage.list(Area::Snapshots)?.is_empty())
+    for area in [Area::Packs, Area::Trees, Area::Snapshots] {
+        if !storage.list(area)?.is_empty() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Copies the object, piece by piece, to a free name in the quarantine, and deletes it. One that is longer than any object may
@@ -147,10 +166,7 @@ fn set_aside(storage: &dyn Storage, key: &Key, alone: &ExclusiveLease) -> Result
     unreachable!("one of all numbers is free")
 }
 
-/// How the names of packs begin that were put aside.
-const PACK_PREFIX: &str = "packs-";
-
 /// The pack that an object of the quarantine was.
 fn pack_of(name: &str) -> Option<PackId> {
-    name.strip_prefix(PACK_PREFIX)?.split('.').next()?.parse().ok()
+    pack::id_of(&Key::from_flat_name(name.split('.').next()?)?)
 }

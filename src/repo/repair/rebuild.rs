@@ -108,8 +108,7 @@ impl Repository {
     /// New segments of all packs but those that are leaving; a pack without a directory leaves too.
     fn list_packs(&self, leaving: &mut HashSet<PackId>, progress: &dyn Progress) -> Result<Index, Error> {
         let storage = self.storage();
-        let mut packs: Vec<PackId> =
-            storage.list(Area::Packs)?.iter().filter_map(|object| object.name.parse().ok()).collect();
+        let mut packs: Vec<PackId> = pack::list(storage)?.into_iter().map(|pack| pack.id).collect();
         packs.sort();
         let (mut index, mut builder) = (Index::default(), SegmentBuilder::default());
         for id in packs {

@@ -4,7 +4,7 @@
 //! is loaded by who restores. So nobody else makes, alters or drops anything, but for the one statement that a transaction
 //! of somebody else begins with: that is one of the script.
 
-use crate::id::{hex, random_key};
+use crate::id::{hex, random_bytes};
 use crate::postgres::Error;
 use crate::postgres::sql::{ident, literal};
 
@@ -52,7 +52,7 @@ impl Guard {
     /// # Errors
     /// When the operating system gives no random bytes.
     pub(super) fn new() -> Result<Self, Error> {
-        let key = random_key().map_err(|source| Error::stream("/dev/urandom", source))?;
+        let key = random_bytes().map_err(|source| Error::stream("/dev/urandom", source))?;
         Ok(Self {
             name: format!("larder_guard_{}", hex(key.first_chunk::<8>().expect("a key is longer"))),
             allowed: Allowed::One,

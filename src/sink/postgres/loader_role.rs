@@ -9,7 +9,7 @@ use postgres_protocol::password::scram_sha_256;
 
 use super::lanes::{LaneOptions, Lanes};
 use super::{Error, is_temporary};
-use crate::id::{hex, random_key};
+use crate::id::{hex, random_bytes};
 use crate::postgres::sql::{ident, literal};
 use crate::postgres::{self, Connection, Kept, LOADER_ROLES, Row, Session, Stopped, execute, query, tidy_up};
 use crate::progress::Progress;
@@ -123,7 +123,7 @@ impl LoaderRoles {
         settings: &[&str],
         stopped: Stopped<'_>,
     ) -> Result<Connection, postgres::Error> {
-        let random = || random_key().map_err(|source| postgres::Error::stream("/dev/urandom", source));
+        let random = || random_bytes().map_err(|source| postgres::Error::stream("/dev/urandom", source));
         let name = format!("{PREFIX}{}", hex(random()?.first_chunk::<8>().expect("a key is longer")));
         let password = hex(&random()?);
         if self.holder.is_none() {

@@ -201,20 +201,9 @@ fn vanished(system: &System<'_>, earlier: &[Snapshot], kind: SnapshotKind) -> Ve
 
 /// Options for a backup by this program on this host.
 pub(super) fn options(kind: SnapshotKind, journals: Journals) -> BackupOptions {
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned();
-    let program = concat!("larder ", env!("CARGO_PKG_VERSION")).to_owned();
-    BackupOptions {
-        kind,
-        host,
-        program,
-        tags: Vec::new(),
-        read_back: true,
-        deltas: true,
-        keep_held: false,
-        journals,
-        imported: None,
-        not_whole: Vec::new(),
-    }
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let program = concat!("larder ", env!("CARGO_PKG_VERSION"));
+    BackupOptions { journals, ..BackupOptions::new(kind, host.trim(), program) }
 }
 
 fn print_plan(context: &Context<'_>, plans: &[ComponentPlan]) -> Exit {

@@ -89,7 +89,7 @@ impl Totals {
 
 fn line(difference: &Difference<'_>) -> String {
     let path = show_path(difference.path);
-    let bytes = |node: Option<&larder::model::Node>| node.map_or(0, |node| node.size_bytes);
+    let bytes = |node: Option<&larder::model::Node>| node.map_or(0, |node| node.metadata.size_bytes);
     let (old, new) = (bytes(difference.old), bytes(difference.new));
     match difference.change {
         Change::Added => format!("+ {path} ({})", size(new)),
@@ -109,8 +109,8 @@ fn to_json(difference: &Difference<'_>) -> Value {
     json!({
         "path": show_path(difference.path),
         "change": change,
-        "old_size": difference.old.map(|node| node.size_bytes),
-        "new_size": difference.new.map(|node| node.size_bytes),
+        "old_size": difference.old.map(|node| node.metadata.size_bytes),
+        "new_size": difference.new.map(|node| node.metadata.size_bytes),
     })
 }
 

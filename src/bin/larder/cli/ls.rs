@@ -46,17 +46,21 @@ impl LsArguments {
 /// An entry in one line, like `ls -l`.
 pub(super) fn line(path: &[u8], node: &Node, snapshot: &Snapshot) -> String {
     let name_or_number = |name: &str, number: u32| if name.is_empty() { number.to_string() } else { name.to_owned() };
-    let owner = format!("{}:{}", name_or_number(&node.user, node.uid), name_or_number(&node.group, node.gid));
+    let owner = format!(
+        "{}:{}",
+        name_or_number(&node.metadata.user, node.metadata.uid),
+        name_or_number(&node.metadata.group, node.metadata.gid)
+    );
     let arrow = match &node.kind {
         NodeKind::Symlink { target } => format!(" -> {}", show_path(target)),
         _ => String::new(),
     };
-    let time = file_time(node.mtime, snapshot.time).to_text();
-    let bytes = size(node.size_bytes);
+    let time = file_time(node.metadata.mtime, snapshot.time).to_text();
+    let bytes = size(node.metadata.size_bytes);
     format!(
         "{}{} {owner:<17} {bytes:>10}  {time}  {}{arrow}",
         node.kind_letter(),
-        permissions(node.mode),
+        permissions(node.metadata.mode),
         show_path(path)
     )
 }
@@ -70,13 +74,13 @@ pub(super) fn node_json(path: &[u8], node: &Node, snapshot: &Snapshot) -> Value 
     json!({
         "path": show_path(path),
         "type": kind_name(node),
-        "mode": format!("{:04o}", node.mode),
-        "uid": node.uid,
-        "gid": node.gid,
-        "user": node.user,
-        "group": node.group,
-        "size": node.size_bytes,
-        "mtime": file_time(node.mtime, snapshot.time).rfc3339(),
+        "mode": format!("{:04o}", node.metadata.mode),
+        "uid": node.metadata.uid,
+        "gid": node.metadata.gid,
+        "user": node.metadata.user,
+        "group": node.metadata.group,
+        "size": node.metadata.size_bytes,
+        "mtime": file_time(node.metadata.mtime, snapshot.time).rfc3339(),
         "target": target,
     })
 }

@@ -2,6 +2,7 @@
 
 use clap::Args;
 use larder::id::PackId;
+use larder::pack;
 use larder::pipeline::prune::{self, Decision, PruneOptions, PrunePlan, PruneReport};
 use larder::repo;
 use serde_json::{Value, json};
@@ -78,7 +79,7 @@ impl PruneArguments {
         }
         let unfit = if fits == Some(false) { Exit::Partial } else { Exit::Done };
         for (pack, error) in plan.untrue() {
-            warning(&format!("packs/{pack} is not what the index says, and something else is used: {error}"));
+            warning(&format!("{} is not what the index says, and something else is used: {error}", pack::key(*pack)));
         }
         if self.dry_run {
             print_plan(context, &plan);
@@ -95,7 +96,7 @@ impl PruneArguments {
         print_report(context, &decisions, fits, &report);
         let is_protected = context.protect(&repository)?;
         for (pack, error) in &report.collected.damaged {
-            warning(&format!("packs/{pack} stays as it is, because it is damaged: {error}"));
+            warning(&format!("{} stays as it is, because it is damaged: {error}", pack::key(*pack)));
         }
         if report.collected.is_waiting {
             warning("others used or changed the repository meanwhile: the space is freed by the next prune");
@@ -215,8 +216,9 @@ fn print_report(context: &Context<'_>, decisions: &[Decision], fits: Option<bool
 }
 
 fn damaged_json(packs: &[(PackId, repo::Error)]) -> Vec<Value> {
-    let object = |pack: &PackId| format!("packs/{pack}");
-    packs.iter().map(|(pack, error)| json!({ "object": object(pack), "what": error.to_string() })).collect()
+    let object =
+        |(id, error): &(PackId, repo::Error)| json!({ "object": pack::key(*id).path(), "what": error.to_string() });
+    packs.iter().map(object).collect()
 }
 
 fn to_json(decision: &Decision) -> Value {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::Context;
-use larder::id::{derive_secret, random_key};
+use larder::id::{derive_secret, random_bytes};
 use larder::pipeline::{Mask, Rule};
 use larder::rooted::Trust;
 use serde::Deserialize;
@@ -39,7 +39,7 @@ pub(crate) fn read_mask(path: &Path, trust: &Trust) -> anyhow::Result<Mask> {
     }
     let key = match &file.key {
         Some(key) => derive_secret("larder 2026 mask key", &[0; 32], key.as_bytes()),
-        None => random_key()?,
+        None => random_bytes()?,
     };
     Ok(Mask::new(key, file.tables))
 }

@@ -6,7 +6,7 @@ mod systemd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use larder::id::ChunkId;
+use larder::id::Digest;
 use larder::model::show_text;
 
 /// Minutes within which a run begins at random, so that not all machines begin at once.
@@ -112,7 +112,7 @@ impl Schedule {
         let last = base.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let plain: String = last.chars().map(|char| if char.is_ascii_alphanumeric() { char } else { '-' }).collect();
         // Two systems may have directories of the same name.
-        let mut sum = ChunkId::of(base.as_os_str().as_bytes()).to_string();
+        let mut sum = Digest::of(base.as_os_str().as_bytes()).to_string();
         sum.truncate(8);
         format!("larder-{}-{sum}", plain.to_lowercase())
     }

@@ -12,7 +12,6 @@ use std::path::Path;
 
 use anyhow::{Context as _, bail};
 use larder::clock::LocalTime;
-use larder::docker::Journals;
 use larder::limits::SIMULATION_ROWS_END_MAX;
 use larder::model::{Snapshot, SnapshotKind, SnapshotName, Status};
 use larder::pipeline::backup::{self, BackupOptions, ComponentSource, Origin};
@@ -174,18 +173,8 @@ fn back_up(
     let time = first.plus_secs(i64::from(night - 1) * DAY_SECS);
     let reserved = repository.reserve(SnapshotName::at(time).as_str())?;
     let reservation = reserved.context("the repository of the simulation has a snapshot of this night already")?;
-    let options = BackupOptions {
-        kind: SnapshotKind::Full,
-        host: "simulation".to_owned(),
-        program: concat!("larder ", env!("CARGO_PKG_VERSION")).to_owned(),
-        tags: Vec::new(),
-        read_back: false,
-        deltas: true,
-        keep_held: false,
-        journals: Journals::default(),
-        imported: None,
-        not_whole: Vec::new(),
-    };
+    let usual = BackupOptions::new(SnapshotKind::Full, "simulation", concat!("larder ", env!("CARGO_PKG_VERSION")));
+    let options = BackupOptions { read_back: false, ..usual };
     let report = backup::run(repository, (reservation, time), sources, &options, &Quiet(progress))?;
     if report.snapshot.status != Status::Complete {
         let errors: Vec<String> = report.snapshot.errors().collect();

@@ -129,8 +129,9 @@ mod tests {
         let (words, mut text) = (Words::new(), String::new());
         words.append_sentences(&mut text, &mut Random::new(1, 1), 20_000);
         let mut encoded = larder::pack::RawBlock::default();
-        encoded.push((larder::id::ChunkId::of(b""), text.as_bytes()), 0);
-        let encoded = larder::pack::BlockEncoder::new().expect("encoder").encode(encoded).expect("encode");
+        encoded.push((larder::id::ChunkId::from_bytes([0; 32]), text.as_bytes()), 0);
+        let encoded =
+            larder::pack::BlockEncoder::new(larder::pack::LEVEL).expect("encoder").encode(encoded).expect("encode");
         let times = text.len() as f64 / encoded.payload.len() as f64;
         assert!((2.0..4.5).contains(&times), "{times}");
     }
