@@ -55,6 +55,12 @@ pub enum Error {
         /// Why it failed.
         source: io::Error,
     },
+    /// The lock was removed or exchanged while it was held, so that it kept nobody out.
+    #[error("the lock of the repository in {place} was removed or exchanged while it was held")]
+    LockLost {
+        /// Where it lies.
+        place: String,
+    },
     /// There is no storage of this kind.
     #[error("{location} is no place for a repository that this version knows: `{scheme}:` is not known")]
     UnknownScheme {

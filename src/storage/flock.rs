@@ -12,7 +12,7 @@ use rustix::io::Errno;
 
 use super::folder::LocalRoot;
 use super::{Error, Exclusion, Lease};
-use crate::rooted::{explain, names_in, open_beneath};
+use crate::rooted::{Status, explain, names_in, open_beneath};
 
 pub(super) const FOLDER: &str = "locks";
 /// The file that everybody who uses the repository has a lock on.
@@ -23,6 +23,8 @@ const REPOSITORY: &str = "repository";
 struct Flock {
     file: File,
     place: String,
+    /// The root folder of the repository.
+    root: OwnedFd,
 }
 
 impl Flock {
@@ -43,19 +45,38 @@ impl Exclusion for Flock {
     fn try_shared(&self) -> Result<bool, Error> {
         self.take(FlockOperation::NonBlockingLockShared)
     }
+
+    /// Another file in its place is locked by whoever comes now.
+    fn check(&self) -> Result<(), Error> {
+        let failed = |errno: Errno| Error::Lock { place: self.place.clone(), source: errno.into() };
+        let path = format!("{FOLDER}/{REPOSITORY}");
+        let now = open_beneath(&self.root, path.as_bytes(), OFlags::PATH | OFlags::CLOEXEC).and_then(Status::of);
+        let held = Status::of(&self.file).map_err(failed)?;
+        match now {
+            Ok(now) if now.identity() == held.identity() => Ok(()),
+            Ok(_) | Err(Errno::NOENT) => Err(Error::LockLost { place: self.place.clone() }),
+            Err(errno) => Err(failed(errno)),
+        }
+    }
 }
 
-/// Of a file system that is read-only: nobody can change anything.
+/// Of a folder on a file system that is read-only: no lock is taken, and nobody is alone, because the rest may be writable.
 #[derive(Debug)]
-struct ReadOnly;
+struct ReadOnly {
+    place: String,
+}
 
 impl Exclusion for ReadOnly {
     fn try_alone(&self) -> Result<bool, Error> {
-        Ok(true)
+        Err(Error::Lock { place: self.place.clone(), source: Errno::ROFS.into() })
     }
 
     fn try_shared(&self) -> Result<bool, Error> {
         Ok(true)
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        Ok(())
     }
 }
 
@@ -65,8 +86,15 @@ impl Exclusion for ReadOnly {
 /// [`Error::Locked`] after thirty seconds, [`Error::Lock`].
 pub(super) fn lease(root: LocalRoot<'_>) -> Result<Lease, Error> {
     let exclusion: Box<dyn Exclusion> = match open_lock_file(root, REPOSITORY) {
-        Err(Error::Lock { source, .. }) if source.kind() == io::ErrorKind::ReadOnlyFilesystem => Box::new(ReadOnly),
-        opened => opened.map(|(file, place)| Box::new(Flock { file, place }))?,
+        Err(Error::Lock { source, place }) if source.kind() == io::ErrorKind::ReadOnlyFilesystem => {
+            Box::new(ReadOnly { place })
+        }
+        opened => {
+            let (file, place) = opened?;
+            let failed = |source| Error::Lock { place: place.clone(), source };
+            let root = root.directory().try_clone_to_owned().map_err(failed)?;
+            Box::new(Flock { file, place, root })
+        }
     };
     Lease::shared(exclusion, &root.path().display().to_string())
 }
@@ -158,6 +186,24 @@ mod tests {
         });
         assert_eq!(alone.expect("no failure"), Some(()));
         assert_eq!(sharing(&other), Ok(()));
+    }
+
+    /// Whoever removed the file of a lock, as something that a killed command had left, let others delete beside a backup.
+    #[test]
+    fn a_lock_whose_file_is_gone_or_another_one_is_lost() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let file = folder.path().join("locks/repository");
+        let first = at(folder.path(), lease).expect("nobody excludes anybody");
+        first.check().expect("it is held");
+        std::fs::remove_file(&file).expect("ours");
+        assert!(matches!(first.check(), Err(Error::LockLost { .. })));
+        let second = at(folder.path(), lease).expect("nobody excludes anybody");
+        second.check().expect("it is held");
+        assert!(matches!(first.check(), Err(Error::LockLost { .. })));
+        let deleted = first.if_alone(|_| -> Result<(), Error> { unreachable!("it is not alone") });
+        assert!(matches!(deleted, Err(Error::LockLost { .. })));
+        std::fs::remove_dir_all(folder.path().join("locks")).expect("ours");
+        assert!(matches!(second.check(), Err(Error::LockLost { .. })));
     }
 
     /// A link in the place of a lock had root make a file wherever it led to: `/etc/nologin` shuts a host.

@@ -26,6 +26,12 @@ pub trait Exclusion: Send + Sync + Debug {
     /// # Errors
     /// [`Error::Lock`].
     fn try_shared(&self) -> Result<bool, Error>;
+
+    /// Whether what is held still keeps others out.
+    ///
+    /// # Errors
+    /// [`Error::LockLost`] where somebody has removed it, [`Error::Lock`].
+    fn check(&self) -> Result<(), Error>;
 }
 
 /// The storage, shared with others; dropped, it is given up.
@@ -50,6 +56,15 @@ impl Lease {
         } else {
             Err(Error::Locked { place: place.to_owned() })
         }
+    }
+
+    /// Makes sure that nobody could have the storage alone since it is shared. Whoever makes something that others must not delete from under
+    /// asks when that stands.
+    ///
+    /// # Errors
+    /// [`Error::LockLost`] when somebody could, [`Error::Lock`].
+    pub fn check(&self) -> Result<(), Error> {
+        self.exclusion.check()
     }
 
     /// Runs `work` when nobody else has the storage at this moment, and goes on sharing it. `None` when somebody has.
@@ -84,7 +99,11 @@ impl Lease {
         is_alone: bool,
         work: impl FnOnce(&ExclusiveLease) -> Result<T, E>,
     ) -> Result<Option<T>, E> {
-        let result = if is_alone { work(&ExclusiveLease(())).map(Some) } else { Ok(None) };
+        let result = if is_alone {
+            self.check().map_err(E::from).and_then(|()| work(&ExclusiveLease(())).map(Some))
+        } else {
+            Ok(None)
+        };
         // Others wait as long as somebody works alone.
         while !self.exclusion.try_shared()? {
             std::thread::sleep(PAUSE);

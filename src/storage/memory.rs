@@ -67,6 +67,10 @@ impl Exclusion for MemoryExclusion {
     fn try_shared(&self) -> Result<bool, Error> {
         Ok(self.take(Hold::Shared))
     }
+
+    fn check(&self) -> Result<(), Error> {
+        Ok(())
+    }
 }
 
 impl Drop for MemoryExclusion {
