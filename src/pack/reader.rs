@@ -127,6 +127,12 @@ impl<'a> PackReader<'a> {
         Ok(reader)
     }
 
+    /// The name of the pack.
+    #[must_use]
+    pub const fn id(&self) -> PackId {
+        self.id
+    }
+
     /// Length of the file in bytes.
     #[must_use]
     pub const fn len_bytes(&self) -> u64 {

@@ -6,7 +6,9 @@ use crate::chunk::ChunkRef;
 use crate::id::{BaseId, IdScheme};
 use crate::limits::{BLOCK_BYTES_MAX, SCAN_IN_VAIN_MAX};
 
-use super::layout::{BLOCK_HEADER_BYTES, BLOCK_MAGIC, BlockHeader, Encoding, HEADER_BYTES, block_prefix_bytes};
+use super::layout::{
+    BLOCK_HEADER_BYTES, BLOCK_MAGIC, BlockEntry, BlockHeader, Encoding, HEADER_BYTES, block_prefix_bytes,
+};
 use super::reader::{PackReader, RawEntry};
 use super::{BlockDecoder, EncodedBlock, Error};
 
@@ -30,7 +32,7 @@ pub struct FoundBlock {
     pub lengths: Vec<u32>,
     /// The chunks whose plaintext the block is encoded against, in order.
     pub bases: Vec<BaseId>,
-    /// The bytes that are stored, which match their checksum.
+    /// The bytes that are stored. They match their checksum, where the block was found by its own header.
     pub payload: Vec<u8>,
 }
 
@@ -41,6 +43,22 @@ impl FoundBlock {
     /// [`Error::Storage`].
     pub fn at(reader: &PackReader<'_>, offset: u64) -> Result<Option<Self>, Error> {
         header(reader, offset)?.map_or(Ok(None), |header| Self::of(reader, offset, header))
+    }
+
+    /// The block that a directory lists, whatever its own header and its checksum say: what is in it is told by the ids of its chunks.
+    ///
+    /// # Errors
+    /// [`Error::Storage`].
+    pub fn listed(reader: &PackReader<'_>, entry: &BlockEntry) -> Result<Option<Self>, Error> {
+        let mut payload = vec![0; entry.stored_bytes as usize];
+        match reader.read(entry.payload_offset(), &mut payload) {
+            Err(error) if error.is_damage() => return Ok(None),
+            read => read?,
+        }
+        let lengths = entry.chunks.iter().map(|chunk| chunk.len_bytes).collect();
+        let BlockEntry { encoding, depth, raw_bytes, .. } = *entry;
+        let (offset, bases) = (entry.offset.into(), entry.bases.clone());
+        Ok(Some(Self { offset, encoding, depth, raw_bytes, lengths, bases, payload }))
     }
 
     fn of(reader: &PackReader<'_>, offset: u64, header: BlockHeader) -> Result<Option<Self>, Error> {

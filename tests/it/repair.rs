@@ -120,3 +120,24 @@ fn of_what_was_put_aside_only_what_is_needed_is_stored_again() {
     let report = system.run(&["repair", "--json"]).ended(DAMAGE).json();
     assert_eq!(report["chunks_salvaged"], 0, "{report}");
 }
+
+/// Readers find a block by the index, and never look at its own header. A repair did, and gave up what could be restored.
+#[test]
+fn a_block_with_a_damaged_header_is_taken_as_the_directory_lists_it() {
+    for offset in [0, 6, 20, 24, 32] {
+        for kind in ["packs/", "trees/"] {
+            let system = System::with_model(noise(300_000, 1));
+            let name = system.create();
+            let packs = system.objects(kind).into_iter();
+            let pack = packs.max_by_key(|pack| pack.metadata().expect("metadata").len()).expect("a pack");
+            let mut bytes = fs::read(&pack).expect("ours");
+            bytes[64 + offset] ^= 1;
+            fs::write(&pack, bytes).expect("ours");
+            let run = system.run(&["repair"]);
+            assert!(!run.stdout.contains("LOST"), "{kind}, byte {offset}: {run:?}");
+            system.ok(&["verify", "--all", "--read-data"]).shows("OK");
+            system.ok(&["restore", &name, "--target", &system.path("out").to_string_lossy()]);
+            assert_eq!(system.read("out/models/one"), noise(300_000, 1), "{kind}, byte {offset}");
+        }
+    }
+}

@@ -1,9 +1,10 @@
 //! Copying whole blocks out of packs that are broken or were put aside, as far as what they need can be found.
 //!
 //! A block is taken by its own header and checksum; its chunks are computed from its plaintext, so that nothing that a
-//! damaged directory says counts. Blocks that need others come after those.
+//! damaged directory says counts. Where that is not whole and the directory of the pack is, a block is taken as the directory lists it:
+//! readers, who find it by the index, can read it too. Blocks that need others come after those.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use super::pack_of;
@@ -12,7 +13,8 @@ use crate::id::{BaseId, ChunkId, PackId};
 use crate::index::{Index, SegmentBuilder};
 use crate::limits::{DELTA_DEPTH_MAX, DELTA_PREFIX_BYTES_MAX, SEGMENT_CHUNKS_TARGET};
 use crate::pack::{
-    BlockDecoder, BlockScan, EncodedBlock, FinishedPack, FoundBlock, PackKind, PackReader, PackWriter, Scanned,
+    BlockDecoder, BlockEntry, BlockScan, EncodedBlock, FinishedPack, FoundBlock, PackKind, PackReader, PackWriter,
+    Scanned,
 };
 use crate::progress::{self, Progress};
 use crate::repo::reach::is_within_reach;
@@ -31,6 +33,15 @@ pub struct Salvaged {
     /// Paths of packs that were not looked through to the end, because too much in them looks like a block and is none, and
     /// the byte from which on they were not.
     pub given_up: Vec<(String, u64)>,
+}
+
+/// A block that may be copied.
+#[derive(Clone)]
+enum Candidate {
+    /// One with a whole header, which begins here.
+    Whole(u64),
+    /// One that only the directory knows.
+    Listed(BlockEntry),
 }
 
 /// Where a pack lies, and what it was called.
@@ -123,16 +134,16 @@ impl<'a> Salvager<'a> {
             }
         }
         for reader in &readers {
-            let known = self.known(reader)?;
+            let mut listed = listed(reader)?;
             let mut scan = BlockScan::new(reader);
             loop {
                 progress::check(progress)?;
                 match scan.step()? {
                     Scanned::Block(block) => {
                         self.bases.extend(&block.bases);
-                        let blocks = by_depth.get_mut(usize::from(block.depth));
-                        if let Some(blocks) = blocks.filter(|_| !known.contains(&block.offset)) {
-                            blocks.push((reader, block.offset));
+                        let is_new = listed.remove(&block.offset).is_none_or(|entry| self.has_news(&entry));
+                        if let Some(blocks) = by_depth.get_mut(usize::from(block.depth)).filter(|_| is_new) {
+                            blocks.push((reader, Candidate::Whole(block.offset)));
                         }
                     }
                     Scanned::Nothing => {}
@@ -140,13 +151,25 @@ impl<'a> Salvager<'a> {
                     Scanned::GivenUp(offset) => self.result.given_up.push((reader.path(), offset)),
                 }
             }
+            let listed: Vec<BlockEntry> = listed.into_values().filter(|entry| self.has_news(entry)).collect();
+            for entry in listed {
+                self.bases.extend(&entry.bases);
+                if let Some(blocks) = by_depth.get_mut(usize::from(entry.depth)) {
+                    blocks.push((reader, Candidate::Listed(entry)));
+                }
+            }
         }
         for blocks in by_depth.into_iter().filter(|blocks| !blocks.is_empty()) {
             let mut bases = self.repository.reader_with(&Arc::new(self.index.clone()))?;
-            for (reader, offset) in blocks {
+            for (reader, candidate) in blocks {
                 progress::check(progress)?;
-                if let Some(block) = FoundBlock::at(reader, offset)? {
-                    self.block(&mut bases, block, reader.kind()?.unwrap_or(PackKind::Data))?;
+                let (block, listed) = match candidate {
+                    Candidate::Whole(offset) => (FoundBlock::at(reader, offset)?, None),
+                    Candidate::Listed(entry) => (FoundBlock::listed(reader, &entry)?, Some(entry.chunks)),
+                };
+                if let Some(block) = block {
+                    let kind = reader.kind()?.unwrap_or_else(|| reader.id().kind());
+                    self.block(&mut bases, (block, listed.as_deref()), kind)?;
                 }
             }
             self.write()?;
@@ -154,22 +177,24 @@ impl<'a> Salvager<'a> {
         Ok(())
     }
 
-    /// Where the blocks of a pack begin that hold nothing new, as far as it has a directory: there is no need to decode them.
-    fn known(&self, reader: &PackReader<'_>) -> Result<HashSet<u64>, Error> {
-        let blocks = match reader.directory() {
-            Ok(directory) => directory.blocks,
-            Err(error) if error.is_damage() => return Ok(HashSet::new()),
-            Err(error) => return Err(error.into()),
-        };
-        let is_there = |chunk: &ChunkRef| self.index.lookup(&chunk.id).is_some();
-        let known = blocks.iter().filter(|block| block.chunks.iter().all(is_there));
-        Ok(known.map(|block| block.offset.into()).collect())
+    /// Whether a block is said to have a chunk that the index does not find: there is no need to decode others.
+    fn has_news(&self, block: &BlockEntry) -> bool {
+        !block.chunks.iter().all(|chunk| self.index.lookup(&chunk.id).is_some())
     }
 
-    fn block(&mut self, bases: &mut ChunkReader, block: FoundBlock, kind: PackKind) -> Result<(), Error> {
+    /// Copies a block that has something new; of one that is `listed`, only chunks count that it is said to have.
+    fn block(
+        &mut self,
+        bases: &mut ChunkReader,
+        (block, listed): (FoundBlock, Option<&[ChunkRef]>),
+        kind: PackKind,
+    ) -> Result<(), Error> {
         let Some((prefix, depth)) = self.prefix(bases, &block)? else { return Ok(()) };
         let Ok(chunks) = block.chunks(&mut self.decoder, self.repository.ids(), &prefix) else { return Ok(()) };
-        let is_there = |chunk: &ChunkRef| self.pending.contains(&chunk.id) || self.index.lookup(&chunk.id).is_some();
+        let is_there = |chunk: &ChunkRef| {
+            let is_none = listed.is_some_and(|listed| !listed.contains(chunk));
+            is_none || self.pending.contains(&chunk.id) || self.index.lookup(&chunk.id).is_some()
+        };
         let is_needed = |chunk: &ChunkRef| {
             self.needed.is_none_or(|needed| needed.contains(&chunk.id) || self.bases.contains(&chunk.id.into()))
         };
@@ -248,5 +273,14 @@ impl<'a> Salvager<'a> {
             self.index.add(segment);
         }
         Ok(())
+    }
+}
+
+/// The blocks of a pack by where they begin, as far as it has a directory.
+fn listed(reader: &PackReader<'_>) -> Result<BTreeMap<u64, BlockEntry>, Error> {
+    match reader.directory() {
+        Ok(directory) => Ok(directory.blocks.into_iter().map(|block| (block.offset.into(), block)).collect()),
+        Err(error) if error.is_damage() => Ok(BTreeMap::new()),
+        Err(error) => Err(error.into()),
     }
 }
