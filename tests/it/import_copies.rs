@@ -99,12 +99,24 @@ fn what_was_exported_is_the_same_snapshot_when_it_is_imported() {
         assert_eq!(before, after);
     }
 
-    // A time that is not the one of the name is not believed, and neither is a kind that is none.
+    // A time that is not the one of the name is not believed; what is not understood takes nothing else with it.
     let path = system.path("out").join(&names[0]);
     let mut metadata = before[0].clone();
     metadata["larder"]["time"]["unix_micros"] = json!(0);
     fs::write(path.join("metadata.json"), metadata.to_string()).expect("write");
+    metadata["larder"]["kind"] = json!("of a newer program");
+    metadata["larder"]["pinned"] = json!("yes");
+    fs::write(path.join("metadata.json"), metadata.to_string()).expect("write");
     let third = System::new();
-    third.ok(&["import", &path.to_string_lossy()]);
-    assert!(third.json(&["show", &names[0]])["time"].as_str().expect("a time").starts_with("20"));
+    let run = third.run(&["import", "--json", &path.to_string_lossy()]);
+    assert_eq!(statuses(&run.json()), ["refused"]);
+    for said in ["kind is not understood", "pinned is not understood", "not what its name says"] {
+        assert!(run.json().to_string().contains(said), "{run:?}");
+    }
+    let run = third.run(&["import", "--force", &path.to_string_lossy()]);
+    assert!(matches!(run.code, Some(0 | PARTIAL)), "{run:?}");
+    let shown = &third.json(&["list"])[0];
+    assert!(shown["time"].as_str().expect("a time").starts_with("20"));
+    assert_eq!((&shown["type"], &shown["pinned"]), (&json!("full"), &json!(true)));
+    assert_eq!(shown["tags"], json!(["release", "imported"]));
 }

@@ -130,10 +130,14 @@ impl OldBackup {
 
     /// Takes over what it was as a snapshot. Its name says when it was made, to the second: another time is not believed.
     fn as_exported(&mut self, exported: Exported) {
-        if exported.time.stamp() == self.time.stamp() {
-            self.time = exported.time;
+        match exported.time {
+            Some(time) if time.stamp() == self.time.stamp() => self.time = time,
+            Some(_) => self.doubts.push("what `larder` says of its time is not what its name says".to_owned()),
+            None => {}
         }
-        (self.kind, self.tags, self.pinned) = (exported.kind, exported.tags, exported.pinned);
+        self.kind = exported.kind.unwrap_or(self.kind);
+        (self.tags, self.pinned) = (exported.tags, exported.pinned);
+        self.doubts.extend(exported.doubts);
     }
 
     /// A file of the folder, which no link in it leads out of.

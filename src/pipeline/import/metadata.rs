@@ -2,10 +2,11 @@
 //!
 //! No path in it is followed. Names of files count, and only those that stay in the folder.
 
-use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::clock::LocalTime;
+use crate::limits::TAGS_MAX;
 use crate::model::{ComponentKind, ComponentName, SnapshotKind};
 
 /// What stands before the name of a volume in the name of its component.
@@ -33,22 +34,45 @@ pub struct FolderMetadata {
 }
 
 /// What Larder notes of a snapshot in the folder that it is exported to.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Exported {
     /// What had been asked for.
-    pub kind: SnapshotKind,
+    pub kind: Option<SnapshotKind>,
     /// Words that the user gave it.
     pub tags: Vec<String>,
-    /// Whether it was pinned.
+    /// Whether it was pinned. One of which that is not understood counts as pinned: nothing deletes it for want of a word.
     pub pinned: bool,
     /// When the run began.
-    pub time: LocalTime,
+    pub time: Option<LocalTime>,
+    /// What was not understood.
+    pub doubts: Vec<String>,
 }
 
 impl Exported {
-    /// What a document says of the snapshot; `None` where it is no folder of Larder's, or what it says cannot be.
+    /// What a document says of the snapshot; `None` where it is no folder of Larder's. Each field counts by itself.
     fn of(document: &Map<String, Value>) -> Option<Self> {
-        Self::deserialize(document.get("larder")?).ok()
+        let said = document.get("larder")?;
+        let mut exported = Self::default();
+        exported.kind = exported.field(said, "kind");
+        exported.time = exported.field(said, "time");
+        let tags: Option<Vec<String>> = exported.field(said, "tags");
+        exported.tags = tags.unwrap_or_default();
+        if exported.tags.len() >= TAGS_MAX {
+            exported.doubts.push(format!("it has {} tags, and a snapshot has at most {TAGS_MAX}", exported.tags.len()));
+            exported.tags.truncate(TAGS_MAX - 1);
+        }
+        exported.pinned = exported.field(said, "pinned").unwrap_or(true);
+        Some(exported)
+    }
+
+    /// A field, or a doubt where it is missing or not understood.
+    fn field<T: DeserializeOwned>(&mut self, said: &Value, name: &str) -> Option<T> {
+        let value = said.get(name).unwrap_or(&Value::Null);
+        let understood = T::deserialize(value).ok();
+        if understood.is_none() {
+            self.doubts.push(format!("what `larder` says of its {name} is not understood"));
+        }
+        understood
     }
 }
 
