@@ -17,7 +17,7 @@ const MAGIC: &str = "larder repository";
 /// Blocks may be encoded against chunks of others. The only feature that this version knows.
 const DELTA: &str = "delta";
 /// The format that this program writes, and the oldest one that it reads.
-pub const FORMAT_VERSION: u32 = 2;
+pub const FORMAT_VERSION: u64 = 2;
 
 /// Feature flags that a program must know for an operation.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,13 +44,19 @@ pub struct Config {
 }
 
 /// How streams are cut into chunks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Cutting {
-    /// By which method.
-    pub method: CuttingMethod,
-    /// Between these sizes.
-    #[serde(flatten)]
-    pub sizes: ChunkSizes,
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Cutting {
+    /// In a way that this program knows.
+    Known {
+        /// By which method.
+        method: CuttingMethod,
+        /// Between these sizes.
+        #[serde(flatten)]
+        sizes: ChunkSizes,
+    },
+    /// In another one: whoever only reads need not know it.
+    Unknown(serde_json::Value),
 }
 
 /// A method of cutting.
@@ -75,10 +81,11 @@ struct Needed {
     features: Features,
 }
 
+/// What every version of the config has from 2 on.
 #[derive(Serialize, Deserialize)]
 struct Envelope {
     magic: String,
-    version: u32,
+    version: u64,
     checksum: String,
     body: Box<RawValue>,
 }
@@ -91,14 +98,15 @@ impl Config {
     pub fn new() -> Result<Self, Error> {
         let id = RepositoryId::random().map_err(|source| Error::Random { source })?;
         let features = Features { read: vec![DELTA.to_owned()], ..Features::default() };
-        let chunker = Cutting { method: CuttingMethod::FastCdc, sizes: ChunkSizes::DEFAULT };
+        let chunker = Cutting::Known { method: CuttingMethod::FastCdc, sizes: ChunkSizes::DEFAULT };
         Ok(Self { id, features, chunker, encryption: Encryption::None })
     }
 
     /// Reads the config; `None` when there is none.
     ///
     /// # Errors
-    /// [`Error::BadConfig`], [`Error::OlderVersion`], [`Error::NewerVersion`], [`Error::UnknownFeature`], [`Error::Storage`].
+    /// [`Error::BadConfig`] when it is damaged; [`Error::OlderVersion`], [`Error::NewerVersion`], [`Error::UnknownFeature`],
+    /// [`Error::UnknownConfig`] when it is whole and of another program; [`Error::Storage`].
     pub fn read(storage: &dyn Storage) -> Result<Option<Self>, Error> {
         let key = Key::config();
         let bytes = match storage.get(&key, CONFIG_BYTES_MAX) {
@@ -112,13 +120,15 @@ impl Config {
         if envelope.magic != MAGIC {
             return Err(bad("its magic is another".to_owned()));
         }
-        check_version(envelope.version, || storage.describe())?;
-        if checksum(&envelope.body) != envelope.checksum {
+        // First: a bit of the version that has flipped is damage, and no other format.
+        if checksum(envelope.version, &envelope.body) != envelope.checksum {
             return Err(bad("it does not match its checksum".to_owned()));
         }
-        let needed: Needed = serde_json::from_str(envelope.body.get()).map_err(|error| bad(error.to_string()))?;
+        check_version(envelope.version, || storage.describe())?;
+        let unknown = |error: serde_json::Error| Error::UnknownConfig { place: place.clone(), why: error.to_string() };
+        let needed: Needed = serde_json::from_str(envelope.body.get()).map_err(unknown)?;
         refuse_unknown("read", &needed.features.read)?;
-        serde_json::from_str(envelope.body.get()).map(Some).map_err(|error| bad(error.to_string()))
+        serde_json::from_str(envelope.body.get()).map(Some).map_err(unknown)
     }
 
     /// Writes the config of a new repository.
@@ -127,7 +137,8 @@ impl Config {
     /// [`Error::Storage`]; it says [`is_exists`](crate::storage::Error::is_exists) when another process was faster.
     pub fn write(&self, storage: &dyn Storage) -> Result<(), Error> {
         let body = serde_json::value::to_raw_value(self).expect("the config is plain data");
-        let envelope = Envelope { magic: MAGIC.to_owned(), version: FORMAT_VERSION, checksum: checksum(&body), body };
+        let checksum = checksum(FORMAT_VERSION, &body);
+        let envelope = Envelope { magic: MAGIC.to_owned(), version: FORMAT_VERSION, checksum, body };
         let mut bytes = serde_json::to_vec(&envelope).expect("the envelope is plain data");
         bytes.push(b'\n');
         Ok(storage.put(&Key::config(), &bytes, PutMode::Exclusive)?)
@@ -144,7 +155,23 @@ impl Config {
     /// # Errors
     /// [`Error::UnknownFeature`].
     pub fn check_writable(&self) -> Result<(), Error> {
-        refuse_unknown("write to", &self.features.write)
+        refuse_unknown("write to", &self.features.write)?;
+        match &self.chunker {
+            Cutting::Known { .. } => Ok(()),
+            Cutting::Unknown(other) => {
+                let feature = other.get("method").and_then(serde_json::Value::as_str).unwrap_or("chunker").to_owned();
+                Err(Error::UnknownFeature { operation: "write to", feature })
+            }
+        }
+    }
+
+    /// Between which sizes this program cuts; the usual ones where it must not write.
+    #[must_use]
+    pub const fn chunk_sizes(&self) -> ChunkSizes {
+        match &self.chunker {
+            Cutting::Known { sizes, .. } => *sizes,
+            Cutting::Unknown(_) => ChunkSizes::DEFAULT,
+        }
     }
 
     /// Refuses to delete where a feature that deleting needs is not known.
@@ -160,7 +187,7 @@ impl Config {
 ///
 /// # Errors
 /// [`Error::OlderVersion`], [`Error::NewerVersion`].
-pub(super) fn check_version(found: u32, place: impl FnOnce() -> String) -> Result<(), Error> {
+pub(super) fn check_version(found: u64, place: impl FnOnce() -> String) -> Result<(), Error> {
     match found.cmp(&FORMAT_VERSION) {
         Ordering::Less => Err(Error::OlderVersion { place: place(), found, known: FORMAT_VERSION }),
         Ordering::Equal => Ok(()),
@@ -175,8 +202,10 @@ fn refuse_unknown(operation: &'static str, needed: &[String]) -> Result<(), Erro
     }
 }
 
-fn checksum(body: &RawValue) -> String {
-    Digest::of(body.get().as_bytes()).to_string()
+/// The checksum of a config. That of format 1 did not have the version in it.
+fn checksum(version: u64, body: &RawValue) -> String {
+    let covered = if version < 2 { body.get().to_owned() } else { format!("{version}\n{}", body.get()) };
+    Digest::of(covered.as_bytes()).to_string()
 }
 
 #[cfg(test)]
@@ -216,11 +245,34 @@ mod tests {
     #[test]
     fn newer_versions_and_unknown_features_are_refused_by_name() {
         let (storage, bytes) = written();
-        let text = String::from_utf8(bytes).expect("JSON");
-        storage.overwrite(&Key::config(), text.replace("\"version\":2", "\"version\":3").into_bytes());
+        let envelope: Envelope = serde_json::from_slice(&bytes).expect("JSON");
+        let of = |version, body: &str| {
+            let body = RawValue::from_string(body.to_owned()).expect("JSON");
+            let checksum = checksum(version, &body);
+            serde_json::to_vec(&Envelope { magic: MAGIC.to_owned(), version, checksum, body }).expect("plain data")
+        };
+        storage.overwrite(&Key::config(), of(3, "{\"anything\":1}"));
         assert!(matches!(Config::read(&storage), Err(Error::NewerVersion { found: 3, .. })));
-        storage.overwrite(&Key::config(), text.replace("\"version\":2", "\"version\":1").into_bytes());
+        storage.overwrite(&Key::config(), of(1, "{}"));
         assert!(matches!(Config::read(&storage), Err(Error::OlderVersion { found: 1, .. })));
+        // It is whole: a repair that made it anew would have other programs misread what is there.
+        let body = envelope.body.get();
+        for other in ["{}".to_owned(), body.replace("\"none\"", "\"age\""), body.replace("{\"method\":\"none\"}", "7")]
+        {
+            storage.overwrite(&Key::config(), of(2, &other));
+            assert!(matches!(Config::read(&storage), Err(Error::UnknownConfig { .. })), "{other}");
+        }
+        storage.overwrite(&Key::config(), of(2, &body.replace("fastcdc-2020-1", "rabin")));
+        let config = Config::read(&storage).expect("reading needs no cutter").expect("a config");
+        assert!(config.check_writable().expect_err("writing does").to_string().contains("'rabin'"));
+
+        // Of a damaged one nothing is believed, its version neither.
+        let text = String::from_utf8(bytes).expect("JSON");
+        for version in ["1", "3"] {
+            let flipped = text.replace("\"version\":2", &format!("\"version\":{version}"));
+            storage.overwrite(&Key::config(), flipped.into_bytes());
+            assert!(matches!(Config::read(&storage), Err(Error::BadConfig { .. })));
+        }
 
         let mut config = Config::new().expect("config");
         config.features.write.push("time-travel".to_owned());

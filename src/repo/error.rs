@@ -1,6 +1,6 @@
 //! What can go wrong with a repository as a whole.
 
-use crate::id::ChunkId;
+use crate::id::{ChunkId, PackId};
 use crate::progress::Cancelled;
 use crate::{index, pack, parity, storage};
 
@@ -37,9 +37,9 @@ pub enum Error {
         /// Where it is.
         place: String,
         /// The version of the repository.
-        found: u32,
+        found: u64,
         /// The version that this program reads.
-        known: u32,
+        known: u64,
     },
     /// The repository was made by a newer program.
     #[error("the repository {place} has format {found}, which this program does not know: it knows format {known}")]
@@ -47,9 +47,23 @@ pub enum Error {
         /// Where it is.
         place: String,
         /// The version of the repository.
-        found: u32,
+        found: u64,
         /// The newest version that this program knows.
-        known: u32,
+        known: u64,
+    },
+    /// The `config` object is whole, and was written by a program that knows more.
+    #[error("{place} is whole, and has something that this program does not know: {why}")]
+    UnknownConfig {
+        /// Where it lies.
+        place: String,
+        /// What is not known in it.
+        why: String,
+    },
+    /// A pack is whole, and was written by a program that knows more.
+    #[error("the pack {pack} is whole, and has a header that this program does not know, as one that is sealed")]
+    UnknownPack {
+        /// The pack.
+        pack: PackId,
     },
     /// The repository needs something of its programs that this one does not have.
     #[error("to {operation} this repository a program needs the feature '{feature}', which this one does not know")]

@@ -88,9 +88,9 @@ impl Repository {
         self.config.check_writable()?;
         let forgotten = Key::new(Area::Forgotten, name);
         let bytes = self.storage.get(&forgotten, MANIFEST_BYTES_MAX as u64)?;
-        match self.storage.put(&Key::new(Area::Snapshots, name), &bytes, PutMode::Exclusive) {
+        match self.put_manifest(name, &bytes) {
             // It was never deleted: the copy was as far as it came.
-            Err(error) if error.is_exists() && self.read_manifest(name)? == bytes => {}
+            Err(Error::Storage(error)) if error.is_exists() && self.read_manifest(name)? == bytes => {}
             result => result?,
         }
         Ok(self.storage.retract(Retractable::Forgotten, name)?)

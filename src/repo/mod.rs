@@ -34,7 +34,7 @@ use crate::index::Index;
 use crate::limits::BLOCK_CACHE_BYTES;
 use crate::progress::Progress;
 use crate::rooted::Guarded;
-use crate::storage::{self, Area, ExclusiveLease, Key, Lease, PutMode, Storage};
+use crate::storage::{self, Area, ExclusiveLease, Key, Lease, PutMode, Retractable, Storage};
 
 /// An open repository. Shares its storage with others as long as it lives.
 #[derive(Debug)]
@@ -112,7 +112,7 @@ impl Repository {
     /// Finds the ends of chunks with the sizes of the repository.
     #[must_use]
     pub fn chunker(&self) -> Chunker {
-        Chunker::new(self.config.chunker.sizes, Gear::public())
+        Chunker::new(self.config.chunk_sizes(), Gear::public())
     }
 
     /// Directories of this host that it lies in, which nothing is saved from and restored to.
@@ -209,7 +209,18 @@ impl Repository {
     }
 
     fn write_manifest(&self, reservation: &Reservation, bytes: &[u8]) -> Result<(), Error> {
-        Ok(self.storage.put(&Key::new(Area::Snapshots, &reservation.name), bytes, PutMode::Exclusive)?)
+        self.put_manifest(&reservation.name, bytes)
+    }
+
+    /// Makes a snapshot stand, unless somebody could have deleted what it relies on. One who is alone from now on sees it.
+    fn put_manifest(&self, name: &str, bytes: &[u8]) -> Result<(), Error> {
+        self.lease.check()?;
+        self.storage.put(&Key::new(Area::Snapshots, name), bytes, PutMode::Exclusive)?;
+        if let Err(lost) = self.lease.check() {
+            self.storage.retract(Retractable::Snapshot, name)?;
+            return Err(lost.into());
+        }
+        Ok(())
     }
 }
 

@@ -337,7 +337,8 @@ impl Finished<'_> {
     /// Writes the manifest, which makes the snapshot stand.
     ///
     /// # Errors
-    /// [`Error::Storage`]; it says [`is_exists`](crate::storage::Error::is_exists) when the name is taken.
+    /// [`Error::Storage`]; it says [`is_exists`](crate::storage::Error::is_exists) when the name is taken, and it is
+    /// [`LockLost`](crate::storage::Error::LockLost) when others could delete beside this transaction: then there is no snapshot.
     pub fn commit(&self, reservation: &Reservation, manifest: &[u8]) -> Result<(), Error> {
         self.repository.write_manifest(reservation, manifest)
     }

@@ -12,7 +12,7 @@ use larder::storage::{Area, Key, Storage};
 
 use super::faults::{History, assert_clean, open};
 use super::restore_safety::{craft, node};
-use super::support::{System, files_below, noise};
+use super::support::{DAMAGE, System, files_below, noise};
 
 const FAILED: i32 = 1;
 
@@ -20,6 +20,17 @@ const FAILED: i32 = 1;
 fn files(system: &System) -> Vec<(PathBuf, Vec<u8>)> {
     let paths = files_below(&system.path("backups"));
     paths.into_iter().map(|path| (path.clone(), fs::read(&path).expect("ours"))).collect()
+}
+
+/// Gives the config another version, and the checksum that it has then.
+fn set_version(system: &System, version: u32, change: impl FnOnce(&str) -> String) {
+    let text = String::from_utf8(system.read("backups/config")).expect("JSON");
+    let (_, body) = text.trim_end().split_once("\"body\":").expect("a body");
+    let body = change(body.strip_suffix('}').expect("an object"));
+    let covered = if version < 2 { body.clone() } else { format!("{version}\n{body}") };
+    let sum = blake3::hash(covered.as_bytes()).to_hex();
+    let head = format!("{{\"magic\":\"larder repository\",\"version\":{version},\"checksum\":\"{sum}\"");
+    system.write("backups/config", format!("{head},\"body\":{body}}}\n"));
 }
 
 /// Every command refuses the repository, says this, and changes nothing.
@@ -51,17 +62,12 @@ fn assert_refused(system: &System, name: &str, said: &[&str]) {
 fn format_1_is_refused_with_the_way_over() {
     let system = System::with_model("one");
     let name = system.create();
-    let config = String::from_utf8(system.read("backups/config")).expect("JSON");
-    system.write("backups/config", config.replace("\"version\":2", "\"version\":1"));
+    set_version(&system, 1, str::to_owned);
     let way = ["format 1", "larder export --all", "larder import"];
     assert_refused(&system, &name, &way);
     // Nothing says so but the packs where the config is lost.
     fs::remove_file(system.path("backups/config")).expect("ours");
-    for pack in system.packs() {
-        let mut bytes = fs::read(&pack).expect("ours");
-        bytes[8] = 1;
-        fs::write(&pack, bytes).expect("ours");
-    }
+    change_packs(&system, |bytes| bytes[8] = 1);
     let before = files(&system);
     let run = system.run(&["repair"]);
     run.ended(FAILED);
@@ -71,12 +77,71 @@ fn format_1_is_refused_with_the_way_over() {
     assert!(files(&system) == before);
 }
 
+/// Changes all packs, under the names that they have then.
+fn change_packs(system: &System, change: impl Fn(&mut Vec<u8>)) {
+    for pack in system.packs() {
+        let mut bytes = fs::read(&pack).expect("ours");
+        change(&mut bytes);
+        let name = blake3::hash(&bytes).to_hex();
+        let kind = if bytes[10] == 0 { "packs" } else { "trees" };
+        fs::remove_file(&pack).expect("ours");
+        system.write(format!("backups/{kind}/{}/{name}", &name[..2]), bytes);
+    }
+}
+
+/// Packs that are sealed, or whatever a newer program makes, were put aside as damaged when the config was lost.
+#[test]
+fn what_only_a_newer_program_reads_is_left_to_it_where_the_config_is_lost() {
+    let packs = |system: &System| change_packs(system, |bytes| bytes[16] = 1);
+    let manifests = |system: &System| {
+        for manifest in system.objects("snapshots/") {
+            let mut bytes = fs::read(&manifest).expect("ours");
+            bytes[8] = 3;
+            let len = bytes.len() - 32;
+            let sum = blake3::hash(&bytes[..len]);
+            bytes[len..].copy_from_slice(sum.as_bytes());
+            fs::write(&manifest, bytes).expect("ours");
+        }
+    };
+    for (change, said) in [(&packs as &dyn Fn(&System), "sealed"), (&manifests, "has version 3")] {
+        let system = System::with_model("one");
+        system.create();
+        change(&system);
+        fs::remove_file(system.path("backups/config")).expect("ours");
+        let before = files(&system);
+        system.run(&["repair"]).ended(FAILED).says(said).says("use a newer larder");
+        assert!(files(&system) == before, "{said}");
+    }
+}
+
+/// One bit of a pack or of the config made it another format, and no command went on.
+#[test]
+fn a_flipped_bit_is_damage_and_no_other_format() {
+    let system = System::with_model(noise(100_000, 1));
+    system.write("larder.toml", "parity = \"5%\"\n");
+    let name = system.create();
+    let config = system.read("backups/config");
+    for with_pack in [false, true] {
+        let text = String::from_utf8(config.clone()).expect("JSON");
+        system.write("backups/config", text.replace("\"version\":2", "\"version\":3"));
+        if with_pack {
+            let mut bytes = fs::read(&system.packs()[0]).expect("ours");
+            bytes[8] ^= 1;
+            fs::write(&system.packs()[0], bytes).expect("ours");
+        }
+        system.run(&["list"]).ended(DAMAGE).says("larder repair");
+        let run = system.run(&["repair"]);
+        assert!(!run.stdout.contains("LOST"), "{run:?}");
+        assert_eq!(system.read("backups/config"), config, "it comes from its parity");
+        system.ok(&["verify", &name, "--read-data"]);
+    }
+}
+
 #[test]
 fn format_3_is_refused_by_number() {
     let system = System::with_model("one");
     let name = system.create();
-    let config = String::from_utf8(system.read("backups/config")).expect("JSON");
-    system.write("backups/config", config.replace("\"version\":2", "\"version\":3"));
+    set_version(&system, 3, |_| "{}".to_owned());
     assert_refused(&system, &name, &["format 3", "use a newer larder"]);
 }
 
@@ -85,20 +150,23 @@ fn format_3_is_refused_by_number() {
 fn a_feature_of_a_newer_program_is_named_whatever_else_is_new() {
     let system = System::with_model("one");
     let name = system.create();
-    let text = String::from_utf8(system.read("backups/config")).expect("JSON");
-    let with_body = |change: &dyn Fn(&str) -> String| {
-        let (head, body) = text.trim_end().split_once("\"body\":").expect("a body");
-        let body = change(body.strip_suffix('}').expect("an object"));
-        let sum = blake3::hash(body.as_bytes()).to_hex();
-        let old = head.split("\"checksum\":\"").nth(1).and_then(|rest| rest.get(..64)).expect("a checksum");
-        system.write("backups/config", format!("{}\"body\":{body}}}\n", head.replace(old, &sum)));
-    };
-    with_body(&|body| {
+    let whole = system.read("backups/config");
+    set_version(&system, 2, |body| {
         body.replace("[\"delta\"]", "[\"delta\",\"sealed\"]").replace("\"none\"", "\"aes\",\"keys\":[1]")
     });
     assert_refused(&system, &name, &["'sealed'", "use a newer larder"]);
+    // A way to encrypt without a feature for it is not understood, and no damage.
+    system.write("backups/config", &whole);
+    set_version(&system, 2, |body| body.replace("\"none\"", "\"aes\""));
+    assert_refused(&system, &name, &["does not know", "use a newer larder"]);
+    // Another way to cut keeps nobody from reading.
+    system.write("backups/config", &whole);
+    set_version(&system, 2, |body| body.replace("fastcdc-2020-1", "rabin"));
+    system.ok(&["verify", "--all"]);
+    system.run(&["create"]).ended(FAILED).says("'rabin'").says("use a newer larder");
     // What needs no feature may be ignored.
-    with_body(&|body| body.replacen('{', "{\"colour\":\"blue\",", 1));
+    system.write("backups/config", &whole);
+    set_version(&system, 2, |body| body.replacen('{', "{\"colour\":\"blue\",", 1));
     system.ok(&["verify", "--all"]);
     system.create();
 }

@@ -256,3 +256,25 @@ fn many_at_once_that_are_killed_and_stopped_lose_nothing_that_was_reported() {
     assert!(together.stopped_long.load(Ordering::Relaxed) != 0, "one was stopped for long");
     together.assert_whole();
 }
+
+/// Whoever removed the file of a lock that was held, as something left behind, let a prune delete beside a backup, which was complete then.
+#[test]
+fn a_backup_whose_lock_was_removed_has_no_snapshot() {
+    let system = System::with_model("one");
+    system.create();
+    for removed in ["backups/locks/repository", "backups/locks"] {
+        let storage =
+            larder::storage::open(&system.path("backups").to_string_lossy(), &larder::rooted::Trust::default());
+        let repository = larder::repo::Repository::open(storage.expect("a folder")).expect("a repository");
+        let (reservation, _) = larder::pipeline::backup::reserve(&repository).expect("a name");
+        let transaction = repository.begin(&larder::progress::Silent).expect("begin");
+        let finished = transaction.finish().expect("finish");
+        let path = system.path(removed);
+        let gone = if path.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
+        gone.expect("ours");
+        system.ok(&["prune", "--keep-last", "1", "--force"]);
+        let error = finished.commit(&reservation, b"a manifest").expect_err("others could delete").to_string();
+        assert!(error.contains("was removed or exchanged"), "{error}");
+        assert!(!system.exists(format!("backups/snapshots/{}", reservation.name())));
+    }
+}

@@ -154,6 +154,12 @@ fn classify_repo(error: &repo::Error) -> (Exit, Option<&'static str>) {
         repo::Error::Storage(storage::Error::Locked { .. }) => {
             (Exit::Locked, Some("wait for the other command to end, then try again"))
         }
+        repo::Error::Storage(storage::Error::LockLost { .. }) => (
+            Exit::Failed,
+            Some(
+                "run the command again; files in `locks/` are never in the way, and may be removed only when nothing runs",
+            ),
+        ),
         repo::Error::Storage(storage::Error::UnknownScheme { .. }) => {
             (Exit::Usage, Some("name a folder; one whose name has a colon with its directory, like `./a:b`"))
         }
@@ -177,9 +183,10 @@ fn classify_repo(error: &repo::Error) -> (Exit, Option<&'static str>) {
                      `--backup-dir`, `larder import DIR`",
             ),
         ),
-        repo::Error::NewerVersion { .. } | repo::Error::UnknownFeature { .. } => {
-            (Exit::Failed, Some("use a newer larder"))
-        }
+        repo::Error::NewerVersion { .. }
+        | repo::Error::UnknownConfig { .. }
+        | repo::Error::UnknownPack { .. }
+        | repo::Error::UnknownFeature { .. } => (Exit::Failed, Some("use a newer larder")),
         repo::Error::BadConfig { .. } => (
             Exit::Damage,
             Some("`larder repair` makes it anew; if this is no repository, name another place with `--backup-dir`"),

@@ -7,6 +7,7 @@ mod live;
 
 use std::collections::HashSet;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::presence::Presence;
 use super::restore::with_causes;
@@ -17,7 +18,7 @@ use crate::limits::MANIFEST_BYTES_MAX;
 use crate::model::{self, Snapshot, decode_snapshot};
 use crate::progress::Progress;
 use crate::repo::{self, Rebuilt, Repository, Salvaged};
-use crate::storage::{self, Area, ExclusiveLease, Key};
+use crate::storage::{self, Area, ExclusiveLease, Key, Storage};
 
 use live::Wanted;
 
@@ -91,6 +92,29 @@ impl RepairReport {
     }
 }
 
+/// Opens a repository that is to be repaired; with `write`, a config that is damaged or gone is restored, or made anew. Says what was
+/// wrong with it.
+///
+/// # Errors
+/// Those of [`Repository::open_damaged`]; [`Error::Manifest`] of a newer program, and then nothing is written.
+pub fn open(storage: Arc<dyn Storage>, write: bool) -> Result<(Repository, Option<repo::Error>), Error> {
+    let (repository, wrong) = Repository::open_damaged(Arc::clone(&storage), false)?;
+    refuse_newer(lookup::snapshots(&repository)?.unreadable)?;
+    if wrong.is_none() || !write {
+        return Ok((repository, wrong));
+    }
+    drop(repository);
+    Ok(Repository::open_damaged(storage, true)?)
+}
+
+/// Refuses a repository with a manifest of a newer program.
+fn refuse_newer(unreadable: Vec<(String, model::Error)>) -> Result<(), Error> {
+    match unreadable.into_iter().find(|(_, error)| error.is_newer()) {
+        Some((name, source)) => Err(Error::Manifest { name, source }),
+        None => Ok(()),
+    }
+}
+
 /// Repairs a repository. `live` are files and directories that may still have what is lost.
 ///
 /// # Errors
@@ -149,7 +173,11 @@ fn run(
 
 /// Puts manifests aside that cannot be read.
 fn manifests(repository: &Repository, alone: &ExclusiveLease, report: &mut RepairReport) -> Result<(), Error> {
-    for (name, error) in lookup::snapshots(repository)?.unreadable {
+    let found = lookup::snapshots(repository)?;
+    if found.unreadable.iter().any(|(_, error)| error.is_newer()) {
+        return refuse_newer(found.unreadable);
+    }
+    for (name, error) in found.unreadable {
         put_aside((repository, alone), &Key::new(Area::Snapshots, &name), error, report)?;
         report.lost_snapshots.push(name);
     }

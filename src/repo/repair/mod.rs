@@ -16,11 +16,11 @@ pub use salvage::Salvaged;
 use super::{Error, Repository};
 use crate::id::{ChunkId, PackId};
 use crate::limits::PACK_BYTES_MAX;
-use crate::pack;
+use crate::pack::{self, ListedPack, PackReader};
 use crate::parity::{self, Restored};
 use crate::storage::{self, Area, ExclusiveLease, Key, PutMode, Retractable, Storage};
 
-use super::config::{Config, check_version};
+use super::config::{Config, FORMAT_VERSION, check_version};
 
 /// So many packs are asked for the format of a repository that has lost its config.
 const PACKS_ASKED: usize = 16;
@@ -117,13 +117,23 @@ fn losses() -> Key {
     Key::new(Area::Quarantine, "lost")
 }
 
-/// Refuses a repository without a config whose packs are of another format: what is in them would count as damaged.
+/// Refuses a repository without a config whose packs are of another format: what is in them would count as damaged. Only a pack is
+/// believed whose name is that of its bytes, and one of this format is enough.
 fn refuse_other_formats(storage: &dyn Storage) -> Result<(), Error> {
-    for pack in pack::list(storage)?.into_iter().take(PACKS_ASKED) {
-        let version = pack::version(storage, pack.id)?;
-        version.map_or(Ok(()), |version| check_version(version.into(), || storage.describe()))?;
+    let mut other = None;
+    for ListedPack { id, .. } in pack::list(storage)?.into_iter().take(PACKS_ASKED) {
+        let Some(version) = pack::version(storage, id)? else { continue };
+        let kind =
+            PackReader::open(storage, id).and_then(|reader| reader.check_name(|_| {}).and_then(|()| reader.kind()));
+        match kind {
+            Ok(Some(_)) => return Ok(()),
+            Ok(None) if u64::from(version) == FORMAT_VERSION => other = Some(Error::UnknownPack { pack: id }),
+            Ok(None) => other = check_version(version.into(), || storage.describe()).err(),
+            Err(error) if error.is_damage() => {}
+            Err(error) => return Err(error.into()),
+        }
     }
-    Ok(())
+    other.map_or(Ok(()), Err)
 }
 
 fn has_objects(storage: &dyn Storage) -> Result<bool, Error> {

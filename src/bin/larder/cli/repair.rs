@@ -3,9 +3,8 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use larder::pipeline::repair::{RepairReport, repair};
+use larder::pipeline::repair::{self, RepairReport};
 use larder::pipeline::verify::{Damage, VerifyOptions, VerifyReport, verify};
-use larder::repo::Repository;
 use serde_json::json;
 
 use super::losses::{damage_json, lost_json, print_damage, print_lost};
@@ -39,7 +38,7 @@ impl RepairArguments {
         }
         context.progress.stop_cleanly()?;
         let storage = context.storage()?;
-        let (repository, config_error) = Repository::open_damaged(storage, !self.dry_run)?;
+        let (repository, config_error) = repair::open(storage, !self.dry_run)?;
         let config_damage = config_error.map(|error| Damage { object: "config".to_owned(), what: error.to_string() });
         left_held::make_good(&repository, &context.settings)?;
         if self.dry_run {
@@ -50,7 +49,7 @@ impl RepairArguments {
             report.damage.splice(0..0, config_damage);
             return Ok(print_plan(context, &report));
         }
-        let report = repair(&repository, &self.from, &context.progress);
+        let report = repair::repair(&repository, &self.from, &context.progress);
         context.progress.end();
         let mut report = report?;
         report.damage.splice(0..0, config_damage);
