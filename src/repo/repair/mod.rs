@@ -33,7 +33,7 @@ impl Repository {
     ///
     /// # Errors
     /// Those of [`Repository::open`] where the config is sound, or where there is nothing that it could belong to;
-    /// [`Error::OlderVersion`], [`Error::NewerVersion`] when its packs tell another format.
+    /// [`Error::OlderVersion`], [`Error::NewerVersion`], [`Error::UnknownPack`] when its packs are those of another program.
     pub fn open_damaged(storage: Arc<dyn Storage>, write: bool) -> Result<(Self, Option<Error>), Error> {
         let error = match Self::open(Arc::clone(&storage)) {
             Err(error @ (Error::NotFound { .. } | Error::BadConfig { .. })) if has_objects(storage.as_ref())? => error,
