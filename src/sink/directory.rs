@@ -8,6 +8,7 @@ use rustix::fs::{AtFlags, Mode, RenameFlags, fchmod, fchown, mkdirat, renameat_w
 use rustix::io::Errno;
 use rustix::process::{getegid, geteuid};
 
+use super::staging::is_as_staging;
 use super::{Beneath, Error, Existing};
 use crate::model::Node;
 use crate::rooted::{Status, explain, names_in, open_directory};
@@ -18,10 +19,17 @@ impl Beneath {
     /// # Errors
     /// [`Error::Io`].
     pub fn make_directory(&mut self, path: &[u8]) -> Result<Existing, Error> {
-        let made = self.stage_directory(path)?;
         let (parent, name) = self.parent(path)?;
-        let placed = self.staging(path)?.place(&parent, name, RenameFlags::NOREPLACE);
-        placed.map_err(|errno| self.failed("create", path, errno))?;
+        // In a directory that only its user gets into it is made at once: the system calls that move it cost more the deeper it lies.
+        let made = if is_as_staging(&parent).map_err(|errno| self.failed("look at", path, errno))? {
+            mkdirat(&parent, name, Mode::RWXU).map_err(|errno| self.failed("create", path, errno))?;
+            self.made_directory(path, open_directory(&parent, name))?
+        } else {
+            let made = self.stage_directory(path)?;
+            let placed = self.staging(path)?.place(&parent, name, RenameFlags::NOREPLACE);
+            placed.map_err(|errno| self.failed("create", path, errno))?;
+            made
+        };
         let status = Status::of(&made).map_err(|errno| self.failed("look at", path, errno))?;
         // From here on it is this one that the path has to lead to.
         self.directory_as(path, status.identity())?;
@@ -33,6 +41,11 @@ impl Beneath {
         let made = self
             .staging(path)?
             .create(|staging, name| mkdirat(staging, name, Mode::RWXU), |staging, name| open_directory(staging, name));
+        self.made_directory(path, made)
+    }
+
+    /// A directory that was just made, which belongs to whoever restores.
+    fn made_directory(&self, path: &[u8], made: rustix::io::Result<OwnedFd>) -> Result<OwnedFd, Error> {
         let made = made.map_err(|errno| self.failed("create", path, errno))?;
         let status = Status::of(&made).map_err(|errno| self.failed("look at", path, errno))?;
         // Some file systems know no owners.
@@ -205,6 +218,29 @@ mod tests {
             assert_eq!(fs::metadata(place).expect("there").mode() & 0o777, 0o700);
             assert!(found.would_open_to(&directory_of_root(0o755)));
             assert!(!found.would_open_to(&directory_of_root(0o700)));
+        });
+    }
+
+    /// Whoever has rights by the list that a directory hands down got into what was made in it.
+    #[test]
+    fn what_is_made_in_a_closed_directory_gets_no_list_of_it() {
+        with_directory(0, 0o700, |beneath, place| {
+            let entries: [(u16, u16, u32); 5] =
+                [(1, 7, u32::MAX), (2, 7, STRANGER), (4, 0, u32::MAX), (0x10, 7, u32::MAX), (0x20, 0, u32::MAX)];
+            let bytes = entries.iter().flat_map(|(tag, rights, id)| {
+                [tag.to_le_bytes().as_slice(), &rights.to_le_bytes(), &id.to_le_bytes()].concat()
+            });
+            let list: Vec<u8> = 2_u32.to_le_bytes().into_iter().chain(bytes).collect();
+            let lists = ["system.posix_acl_default", "system.posix_acl_access"];
+            let has_any =
+                |path: &Path| lists.iter().any(|list| rustix::fs::getxattr(path, *list, &mut [0_u8; 64]).is_ok());
+            beneath.make_directory(b"d/one").expect("made");
+            rustix::fs::setxattr(place, lists[0], &list, rustix::fs::XattrFlags::empty()).expect("it has lists");
+            beneath.make_directory(b"d/two").expect("made");
+            beneath.make_directory(b"d/two/three").expect("made");
+            for made in ["one", "two", "two/three"].map(|name| place.join(name)) {
+                assert!(made.is_dir() && !has_any(&made), "{}", made.display());
+            }
         });
     }
 

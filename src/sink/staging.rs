@@ -7,7 +7,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
-use rustix::fs::{AtFlags, Mode, RenameFlags, mkdirat, renameat_with, unlinkat};
+use rustix::fs::{AtFlags, Mode, RenameFlags, fgetxattr, mkdirat, renameat_with, unlinkat};
 use rustix::io::{Errno, Result};
 use rustix::process::geteuid;
 
@@ -16,8 +16,34 @@ use crate::temporary::close_to_others;
 
 /// Rights of others than the owner.
 const RIGHTS_OF_OTHERS: u32 = 0o077;
+/// The access control list that what is made in a directory gets.
+const DEFAULT_LIST: &str = "system.posix_acl_default";
 /// What is made in it is called so.
 const NAME: &[u8] = b"new";
+
+/// Whether nobody but its user makes anything in a directory.
+///
+/// # Errors
+/// Those of the operating system.
+fn is_closed(directory: &OwnedFd) -> Result<bool> {
+    let status = Status::of(directory)?;
+    Ok(status.uid() == geteuid().as_raw() && status.mode() & RIGHTS_OF_OTHERS == 0)
+}
+
+/// Whether what is made in a directory is reached by nobody else, as it is in one that is made for that.
+///
+/// # Errors
+/// Those of the operating system.
+pub(super) fn is_as_staging(directory: &OwnedFd) -> Result<bool> {
+    if !is_closed(directory)? {
+        return Ok(false);
+    }
+    match fgetxattr(directory, DEFAULT_LIST, &mut [0_u8]) {
+        Err(Errno::NODATA | Errno::NOTSUP) => Ok(true),
+        Ok(_) | Err(Errno::RANGE) => Ok(false),
+        Err(errno) => Err(errno),
+    }
+}
 
 /// The directory.
 #[derive(Debug)]
@@ -38,9 +64,7 @@ impl Staging {
         mkdirat(&around, name, Mode::RWXU)?;
         let directory = open_directory(&around, name)?;
         // One of root's own that others do not get into and that has nothing in it does as well.
-        let status = Status::of(&directory)?;
-        let is_closed = status.uid() == geteuid().as_raw() && status.mode() & RIGHTS_OF_OTHERS == 0;
-        if !is_closed || !names_in(&directory)?.is_empty() {
+        if !is_closed(&directory)? || !names_in(&directory)?.is_empty() {
             return Err(Errno::STALE);
         }
         // What is made in it gets no list of the directory around it.
