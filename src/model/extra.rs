@@ -24,7 +24,21 @@ impl ExtraFields {
         Self(fields)
     }
 
-    /// Refuses fields that are not known and must not be ignored, and those that no writer makes. No field is known so far.
+    /// Adds a field without bytes, where there is none of its tag.
+    pub(super) fn set(&mut self, tag: u16) {
+        if !self.has(tag) {
+            self.0.push((tag, ByteString(Vec::new())));
+            self.0.sort();
+        }
+    }
+
+    /// Whether there is a field of this tag.
+    #[must_use]
+    pub(super) fn has(&self, tag: u16) -> bool {
+        self.0.iter().any(|(other, _)| *other == tag)
+    }
+
+    /// Refuses fields that are not known and must not be ignored, and those that no writer makes.
     ///
     /// # Errors
     /// [`Error::UnknownField`], [`Error::Damaged`].

@@ -9,6 +9,7 @@ mod codec;
 mod content;
 mod database;
 mod diff;
+mod expectation;
 mod extra;
 mod links;
 mod lists;
@@ -31,13 +32,14 @@ pub use database::{
     TableRows, Tablespace,
 };
 pub use diff::{Change, Difference, diff};
+pub use expectation::{Expectation, Expected};
 pub use extra::ExtraFields;
 pub use links::{FirstNames, Name};
 pub use lists::{ListSums, NoSum};
 pub use node::{FileTime, Hole, Metadata, Node, NodeKind, Xattr};
 pub use path::{ComponentName, NameError, SnapshotName, SnapshotPath, is_deceptive, resolve, show_path, show_text};
 pub use previous::Previous;
-pub use retention::{EmptyRetention, Retention, Rule, Verdict, decide};
+pub use retention::{EmptyRetention, Retention, Rule, Verdict, counted, decide, protect};
 pub use secrets::{SECRET, message_without_secrets, without_secrets};
 pub use snapshot::{
     Component, ComponentKind, Consistency, Problems, Snapshot, SnapshotKind, Status, StepTiming, VolumeFacts,

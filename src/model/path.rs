@@ -10,6 +10,9 @@ use crate::clock::LocalTime;
 use crate::repo::ChunkReader;
 use crate::storage::Key;
 
+/// What the names of snapshots that Larder makes begin with.
+const SNAPSHOT_PREFIX: &str = "system_backup_";
+
 /// A text that cannot name a snapshot or a component.
 #[derive(Debug, thiserror::Error)]
 #[error("'{0}' is not a valid name: letters, digits, '_', '-' and '.' are, and the first is a letter or digit")]
@@ -73,7 +76,13 @@ impl SnapshotName {
     /// The name of a snapshot that is made at this time.
     #[must_use]
     pub fn at(time: LocalTime) -> Self {
-        Self(format!("system_backup_{}", time.stamp()))
+        Self(format!("{SNAPSHOT_PREFIX}{}", time.stamp()))
+    }
+
+    /// When the snapshot was made by its name, in the time zone of the system; `None` where the name says no time.
+    #[must_use]
+    pub fn time(&self) -> Option<LocalTime> {
+        LocalTime::of_stamp(self.0.strip_prefix(SNAPSHOT_PREFIX)?)
     }
 }
 

@@ -9,6 +9,13 @@ use super::{ComponentName, DatabaseFacts, Error, ExtraFields, Node, SnapshotName
 use crate::clock::{LocalTime, Timing};
 use crate::limits::{COMPONENTS_MAX, PROBLEM_BYTES_MAX, PROBLEMS_MAX, STEPS_MAX, TAGS_MAX};
 
+/// The tag of the field of a component that says that it was taken as it is.
+const ACCEPTED: u16 = 2;
+/// So many seconds the names of snapshots may differ more than their times: the zones of one system may be that far apart.
+const ZONE_SECS_MAX: i64 = 26 * 3_600;
+/// So many seconds the clocks of one system may differ: a day, as time zones and leaps make of them.
+const CLOCK_SECS_MAX: i64 = 86_400;
+
 /// Which components a run was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -28,6 +35,22 @@ pub enum SnapshotKind {
 }
 
 impl SnapshotKind {
+    /// Those that a part of the system is asked for by.
+    pub const PARTS: [Self; 3] = [Self::Database, Self::Files, Self::Selected];
+
+    /// The kind as documents say it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Database => "database",
+            Self::Files => "files",
+            Self::Selected => "selected",
+            Self::Stream => "stream",
+            Self::Safety => "safety",
+        }
+    }
+
     /// What snapshots of this kind are a series of. Streams have a series each, by their name.
     #[must_use]
     pub const fn series(self) -> &'static str {
@@ -214,6 +237,31 @@ impl Component {
         }
     }
 
+    /// Notes that it was taken as it is, though it had next to nothing of what the last one had, or was another database.
+    pub fn accept(&mut self) {
+        self.extra.set(ACCEPTED);
+    }
+
+    /// Whether it was taken as it is.
+    #[must_use]
+    pub fn is_accepted(&self) -> bool {
+        self.extra.has(ACCEPTED)
+    }
+
+    /// The server of a database that is in no container, without whoever asked it: `host:port`.
+    #[must_use]
+    pub fn server(&self) -> Option<&str> {
+        let facts = self.database.as_ref().filter(|facts| facts.container.is_none())?;
+        let server = self.source.strip_prefix("postgres://")?.strip_suffix(&facts.name)?.trim_end_matches('/');
+        Some(server.rsplit_once('@').map_or(server, |(_, server)| server))
+    }
+
+    /// Whether it was saved, and nothing is missing or wrong in it.
+    #[must_use]
+    pub const fn is_good(&self) -> bool {
+        self.root.is_some() && self.errors.is_empty()
+    }
+
     /// `complete`, `partial` or `failed`.
     #[must_use]
     pub const fn status_text(&self) -> &'static str {
@@ -319,6 +367,31 @@ impl Snapshot {
     #[must_use]
     pub fn component(&self, name: &str) -> Option<&Component> {
         self.components.iter().find(|component| component.name.as_str() == name)
+    }
+
+    /// The component with this name, where it was saved and nothing is wrong in it.
+    #[must_use]
+    pub fn copy_of(&self, name: &str) -> Option<&Component> {
+        self.component(name).filter(|component| component.is_good())
+    }
+
+    /// Whether its time is later than now by more than clocks of one system differ.
+    #[must_use]
+    pub const fn is_ahead_of(&self, now: LocalTime) -> bool {
+        self.time.unix_micros > now.plus_secs(CLOCK_SECS_MAX).unix_micros
+    }
+
+    /// Whether its time is earlier than that of the snapshot that it was compared with, by more than clocks of one system differ, though
+    /// the time of that one is not later than now. One that was imported has the time of what it was imported from.
+    #[must_use]
+    pub fn was_clock_behind(&self, now: LocalTime) -> bool {
+        let parent = self.parent.as_ref().filter(|_| self.imported.is_none()).and_then(SnapshotName::time);
+        let is_between = |(parent, own): (LocalTime, LocalTime)| {
+            let is_later_than =
+                |time: LocalTime| parent.unix_micros > time.plus_secs(CLOCK_SECS_MAX + ZONE_SECS_MAX).unix_micros;
+            is_later_than(own) && !is_later_than(now)
+        };
+        parent.zip(self.name.time()).is_some_and(is_between)
     }
 
     /// Everything that is missing or wrong, with the component that it concerns.

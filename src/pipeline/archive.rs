@@ -9,6 +9,20 @@ use crate::progress::{self, Progress};
 use crate::repo::{ChunkReader, Repository};
 use crate::sink::{self, Holes, TarWriter};
 
+/// Writes everything below a directory of a snapshot as a tar archive, holes as such; paths begin with its name. Returns how many sockets
+/// were left out.
+///
+/// # Errors
+/// [`Error::NotRendered`] for a file that cannot be read, [`Error::Model`], [`Error::Sink`], [`Error::Cancelled`].
+pub fn write_archive(
+    repository: &Repository,
+    root: &Node,
+    target: &mut dyn Write,
+    progress: &dyn Progress,
+) -> Result<u64, Error> {
+    write(repository, root, &root.name.to_text(), (target, Holes::Mapped), progress).map(|(_, sockets)| sockets)
+}
+
 /// Writes everything below `root` into `target`; paths begin with `prefix`. Returns how many sockets were left out.
 ///
 /// # Errors

@@ -15,6 +15,17 @@ pub enum Error {
     /// There is no snapshot at all.
     #[error("there are no snapshots yet")]
     NoSnapshots,
+    /// A name of a snapshot is empty, which every name begins with.
+    #[error("the name of a snapshot is empty")]
+    NoName,
+    /// The newest snapshot is asked for, and there are only some of other systems.
+    #[error("there is no snapshot of the system '{own}'; there are some of {}", .systems.join(", "))]
+    OtherSystems {
+        /// The system that is here.
+        own: String,
+        /// The systems that have some.
+        systems: Vec<String>,
+    },
     /// Several snapshots have names that begin like this.
     #[error("'{wanted}' could be any of {}", .candidates.join(", "))]
     Ambiguous {

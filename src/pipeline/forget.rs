@@ -4,8 +4,10 @@
 
 use std::collections::BTreeSet;
 
+use super::lookup::Selection;
 use super::{Error, lookup};
-use crate::model::{Snapshot, SnapshotKind, Status};
+use crate::clock::LocalTime;
+use crate::model::{Rule, Verdict, protect};
 use crate::repo::{self, Repository};
 
 /// A snapshot that was deleted.
@@ -22,23 +24,28 @@ pub struct Forgotten {
 pub struct ForgetPlan {
     /// Their whole names, each once.
     pub names: Vec<String>,
-    /// The one among them that is the newest complete one.
-    pub newest: Option<String>,
+    /// Those among them that `prune` would never delete, and the rules that keep them.
+    pub protected: Vec<Verdict>,
 }
 
 /// Finds the snapshots that are meant. Nothing is changed.
 ///
 /// # Errors
 /// Those of [`lookup::name`]; [`Error::Refused`] when one is pinned.
-pub fn plan(repository: &Repository, wanted: &[String]) -> Result<ForgetPlan, Error> {
+pub fn plan(repository: &Repository, wanted: &[String], selection: &Selection) -> Result<ForgetPlan, Error> {
     let names: BTreeSet<String> =
-        wanted.iter().map(|wanted| lookup::name(repository, wanted)).collect::<Result<_, _>>()?;
+        wanted.iter().map(|wanted| lookup::name(repository, wanted, selection)).collect::<Result<_, _>>()?;
     if let Some(pinned) = names.intersection(&repository.pins()?).next() {
         return Err(Error::Refused(format!("{pinned} is pinned: `larder unpin {pinned}` comes first")));
     }
-    let newest = newest_complete(&lookup::snapshots(repository)?.snapshots).map(|newest| newest.name.to_string());
-    let newest = newest.filter(|newest| names.contains(newest));
-    Ok(ForgetPlan { names: names.into_iter().collect(), newest })
+    let snapshots = lookup::snapshots(repository)?.snapshots;
+    let keeps = |rule: &Rule| matches!(rule, Rule::Newest(_) | Rule::Copy(_));
+    let mut protected = protect(&snapshots, &BTreeSet::new(), LocalTime::now());
+    for verdict in &mut protected {
+        verdict.keep.retain(keeps);
+    }
+    protected.retain(|verdict| names.contains(verdict.name.as_str()) && !verdict.keep.is_empty());
+    Ok(ForgetPlan { names: names.into_iter().collect(), protected })
 }
 
 /// Deletes the snapshots of a plan.
@@ -68,8 +75,8 @@ pub fn undelete(repository: &Repository, wanted: &str) -> Result<String, Error> 
 ///
 /// # Errors
 /// Those of [`lookup::name`]; [`Error::Repo`].
-pub fn pin(repository: &Repository, wanted: &str) -> Result<String, Error> {
-    let name = lookup::name(repository, wanted)?;
+pub fn pin(repository: &Repository, wanted: &str, selection: &Selection) -> Result<String, Error> {
+    let name = lookup::name(repository, wanted, selection)?;
     repository.pin(&name)?;
     Ok(name)
 }
@@ -78,13 +85,8 @@ pub fn pin(repository: &Repository, wanted: &str) -> Result<String, Error> {
 ///
 /// # Errors
 /// Those of [`lookup::name`]; [`Error::Repo`].
-pub fn unpin(repository: &Repository, wanted: &str) -> Result<String, Error> {
-    let name = lookup::name(repository, wanted)?;
+pub fn unpin(repository: &Repository, wanted: &str, selection: &Selection) -> Result<String, Error> {
+    let name = lookup::name(repository, wanted, selection)?;
     repository.unpin(&name)?;
     Ok(name)
-}
-
-fn newest_complete(newest_first: &[Snapshot]) -> Option<&Snapshot> {
-    let is_good = |one: &&Snapshot| one.status == Status::Complete && one.kind != SnapshotKind::Safety;
-    newest_first.iter().find(is_good)
 }

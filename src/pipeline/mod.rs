@@ -23,6 +23,7 @@ pub mod stats;
 mod stream;
 pub mod verify;
 
+pub use archive::write_archive;
 pub use database::write_dump;
 pub use error::Error;
 pub use mask::{Mask, Rule};

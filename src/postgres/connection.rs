@@ -143,7 +143,7 @@ impl Connection {
             _ => match PARAMETERS.iter().find(|(known, _)| *known == name) {
                 Some((_, variable)) => self.variables.push((variable, value)),
                 None => {
-                    return Err(Error::Settings(format!("a parameter of the URL is none of {}", known_parameters())));
+                    return Err(Error::Parameter(known_parameters()));
                 }
             },
         }

@@ -16,6 +16,11 @@ pub enum Error {
         /// What is missing.
         why: &'static str,
     },
+    /// A URL has a parameter that is not known, which is not quoted: it may be part of the password.
+    #[error(
+        "a parameter of the URL is none of {0}: take it out of the URL, or name the database in [database] of larder.toml"
+    )]
+    Parameter(String),
     /// What a dump makes is longer than what a restore takes.
     #[error(
         "no restore would take what is longer than {} MiB: {title}: shorten it, or drop it",

@@ -15,7 +15,7 @@ pub enum Error {
     },
     /// No repository is made where something lies already that would count as a part of it.
     #[error(
-        "no repository is made in {place}, which has no config of one, and has {found}: that would count as a part of it"
+        "no repository is made in {place}, which has no config of one, and has {found}: a new one would lie between what is there"
     )]
     Occupied {
         /// Where it was to be made.

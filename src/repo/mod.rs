@@ -60,7 +60,7 @@ impl Repository {
     /// # Errors
     /// Those of [`Repository::open`] without [`Error::NotFound`].
     pub fn open_or_create(storage: Arc<dyn Storage>) -> Result<Self, Error> {
-        if Config::read(storage.as_ref())?.is_none() {
+        if !Self::is_there(storage.as_ref())? {
             Self::check_vacant(storage.as_ref())?;
             match Config::new()?.write(storage.as_ref()) {
                 // Another process made it at the same moment: theirs is as good as ours. It may even have taken our
@@ -79,8 +79,16 @@ impl Repository {
         })
     }
 
-    /// Refuses a place for a new repository where something lies already that has the name of a part of one: it would count as the
-    /// repository's, and might be removed as left unfinished.
+    /// Whether there is a repository in a storage.
+    ///
+    /// # Errors
+    /// [`Error::Storage`]; [`Error::BadConfig`] and its like where one is damaged or of another version.
+    pub fn is_there(storage: &dyn Storage) -> Result<bool, Error> {
+        Ok(Config::read(storage)?.is_some())
+    }
+
+    /// Refuses a place for a new repository where something lies already: what has the name of a part of one would count as the
+    /// repository's, and everything else would lie between its parts.
     ///
     /// # Errors
     /// [`Error::Occupied`], [`Error::Storage`].

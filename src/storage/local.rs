@@ -18,7 +18,8 @@ use rustix::io::Errno;
 use super::folder::{Folder, join};
 use super::key::{AREAS, SHARD_CHARS};
 use super::{
-    Area, Error, ExclusiveLease, Fetched, Key, Lease, Listed, PutMode, Reservation, Retractable, Storage, Upload, flock,
+    Area, Error, ExclusiveLease, Fetched, Key, Lease, Listed, PutMode, Reservation, Retractable, Storage, Upload,
+    beside, flock,
 };
 use crate::rooted::{Guarded, Status, Trust, is_on_local_disk};
 
@@ -236,8 +237,7 @@ impl Storage for LocalStorage {
         if names.iter().any(|name| name == Area::Config.folder()) {
             return Ok(None);
         }
-        let is_in_the_way = |name: &&String| AREAS.iter().any(|area| area.folder() == *name) || *name == flock::FOLDER;
-        Ok(names.iter().find(is_in_the_way).cloned())
+        Ok(names.into_iter().find(|name| !is_temporary(name) && !beside::may_lie_there(name)))
     }
 
     fn delete(&self, key: &Key, _alone: &ExclusiveLease) -> Result<(), Error> {

@@ -4,6 +4,7 @@
 //! knows nothing of what its objects mean. What deletes takes a proof that nobody else is there, so that a storage that cannot keep its
 //! users apart cannot be collected by mistake.
 
+mod beside;
 pub mod contract;
 mod error;
 mod flock;
@@ -146,7 +147,8 @@ pub trait Storage: Send + Sync + fmt::Debug {
     /// [`Error::Io`].
     fn list(&self, area: Area) -> Result<Vec<Listed>, Error>;
 
-    /// Something that has the name of a part of a repository, where there is none: it would count as one.
+    /// Something that lies where there is no repository, and keeps one from being made: a part of one, or anything else but earlier
+    /// backups and what file systems and version control leave in a folder.
     ///
     /// # Errors
     /// [`Error::Io`].

@@ -180,7 +180,7 @@ fn a_repository_of_format_2_is_read_and_written_to() {
     }
     // What is new is written beside it, and what is old goes.
     fs::rename(system.path("out/models"), system.path("models")).expect("ours");
-    system.create();
+    system.ok(&["create", "--accept", "models"]);
     system.ok(&["forget", NAMES_2[0], "--force"]);
     system.ok(&["prune", "--keep-last", "5", "--force"]);
     system.ok(&["verify", "--all", "--read-data"]).shows("OK");

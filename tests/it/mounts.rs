@@ -109,7 +109,7 @@ fn a_mount_is_an_error_until_somebody_decides() {
     plan("photos").ended(0);
     system.write("larder.toml", "");
     fs::create_dir(system.path("empty")).expect("create");
-    create("empty").ended(0);
+    with_mount(&system, "empty", "config/shared", &["create", "--drop", "photos"]).ended(0);
     plan("empty").ended(0);
     // A file, too.
     let run = with_mount(&system, "photos/one.jpg", "config/a", &["create"]);

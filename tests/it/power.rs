@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use super::support::{Numbers, System, files_below, noise, scatter};
+use super::support::{Numbers, PARTIAL, Run, System, files_below, noise, scatter};
 
 /// What is done to something below the repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -217,7 +217,13 @@ impl Failing {
         let to = self.system.path("failed");
         make(&self.system, state, &to);
         let failed = to.to_string_lossy().into_owned();
-        let run = |arguments: &[&str]| self.system.run(&[&["--backup-dir", &failed], arguments].concat());
+        // What the host remembers is what had been reported.
+        let state_folder = self.system.path("state of failed");
+        let _ = fs::remove_dir_all(&state_folder);
+        let run = |arguments: &[&str]| {
+            let mut command = self.system.command(&[&["--backup-dir", &failed], arguments].concat());
+            Run::of(command.env("STATE_DIRECTORY", &state_folder))
+        };
         if !to.join("config").exists() {
             assert!(stay.is_empty(), "{what}: the config is gone");
             return;
@@ -228,7 +234,9 @@ impl Failing {
         let names: Vec<&str> = list.as_array().expect("a list").iter().filter_map(|one| one["name"].as_str()).collect();
         assert!(stay.iter().all(|name| names.contains(&name.as_str())), "{what}: of {stay:?} there are {names:?}");
         let verified = run(&["verify", "--all", "--read-data"]);
-        assert_eq!(verified.code, Some(0), "{what}: {verified:?}");
+        // What a first backup has left that did not come to its end could be that of lost manifests.
+        let is_well = verified.code == Some(0) || (names.is_empty() && verified.code == Some(PARTIAL));
+        assert!(is_well, "{what}: {verified:?}");
         if self.states.is_multiple_of(5) {
             let next = run(&["create"]);
             assert_eq!(next.code, Some(0), "{what}, the next backup: {next:?}");

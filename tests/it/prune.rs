@@ -173,7 +173,8 @@ fn any_history_of_edits_and_prunes_keeps_what_it_keeps() {
                 system.write(file, &*bytes);
             }
             if numbers.below(4) == 0 {
-                fs::remove_file(system.path(FILES[numbers.below(4)])).expect("the file is ours");
+                // A component that has nothing any more is an error.
+                fs::remove_file(system.path(FILES[numbers.below(2)])).expect("the file is ours");
             }
             nights.push(Night::take(&system, &FILES));
             // The names of collected snapshots are given again.
@@ -279,10 +280,13 @@ fn the_oldest_go_until_the_repository_fits_and_the_newest_never() {
     }
     system.ok(&["pin", &nights[1].name]);
     let size = |gb: &str| system.run(&["prune", "--force", "--keep-last", "9", "--max-size-gb", gb]);
-    size("0.0042").ended(0).shows("the repository is too large");
+    size("0.0042")
+        .ended(PARTIAL)
+        .shows("the repository is too large, though last")
+        .says("1 snapshot that rules keep goes");
     assert_eq!(names(&system).len(), 4, "one of the five is too much");
     assert!(!names(&system).contains(&nights[0].name));
-    size("0.0021").ended(0);
+    size("0.0021").ended(PARTIAL);
     assert_eq!(names(&system), [&nights[4].name, &nights[1].name].map(Clone::clone));
     assert!(system.packs_bytes() < 2_100_000);
     size("0.0000001").ended(PARTIAL).says("stays larger than it may be");
@@ -332,6 +336,7 @@ fn what_nobody_confirms_and_what_makes_no_sense_is_refused() {
     system.run(&["forget", "--force", "nothing"]).ended(6);
     system.write("larder.toml", "[retention]\ndaily = 0\nweekly = 0\nmonthly = 0\n");
     system.run(&["prune", "--force"]).ended(2).says("keeps nothing");
+    fs::remove_file(system.path("larder.toml")).expect("ours");
     assert_eq!(names(&system), three, "nothing was deleted");
     // What has nothing to delete needs no question.
     system.ok(&["prune", "--keep-last", "9"]);
@@ -442,6 +447,6 @@ fn beside_a_running_backup_nothing_is_deleted_and_nothing_is_lost() {
     assert!(system.packs_bytes() < bytes + 1_000, "the first night's data is the stream's now");
     assert_whole(&system, &nights[1..], "after the backup");
     let out = system.path("out");
-    system.ok(&["restore", "latest", "--target", &out.to_string_lossy()]);
+    system.ok(&["restore", "latest@stream", "--target", &out.to_string_lossy()]);
     assert!(system.read("out/stream") == noise(300_000, 0));
 }

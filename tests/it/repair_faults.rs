@@ -186,7 +186,7 @@ fn every_harm_to_every_object_is_found_and_repaired_or_told_to_the_file() {
         history.backup_to(storage.clone()).unwrap_or_else(|error| panic!("{what}, the next backup: {error}"));
         history.note_new(&storage);
         let repository = Repository::open(Arc::new(storage.clone())).expect("a repository");
-        let newest = lookup::snapshot(&repository, "latest").expect("a snapshot");
+        let newest = lookup::snapshot(&repository, "latest", &lookup::Selection::default()).expect("a snapshot");
         assert!(
             history.restored(&repository, &newest) == history.night(newest.name.as_str()),
             "{what}: the next backup"

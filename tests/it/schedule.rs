@@ -94,7 +94,7 @@ fn no_word_of_a_schedule_has_a_control_character() {
                 refused("the path of the repository", &mut system.command(&arguments));
                 fs::remove_file(system.path("larder.toml")).expect("it is there");
                 let base = format!("base{}", bad.replace('/', ""));
-                fs::create_dir_all(system.path(&base)).expect("our own folder");
+                fs::create_dir_all(system.path(&base).join("models")).expect("our own folder");
                 refused("-C", system.command(&arguments).arg("-C").arg(system.path(&base)));
             }
             for time in ["--create", "--prune", "--verify"] {

@@ -62,7 +62,7 @@ fn a_command_beside_earlier_snapshots() {
         ["create", "--json", "--command", "crm", "--", "sh", "-c", "printf 'a b'; echo \"$1\"", "sh", "c d"];
     let report = system.ok(&arguments).json();
     assert_eq!((&report["type"], &report["components"][0]["kind"]), (&"stream".into(), &"stream".into()));
-    assert_eq!(cat(&system, "latest:crm"), b"a bc d\n");
+    assert_eq!(cat(&system, "latest@crm:crm"), b"a bc d\n");
     // The same again costs next to nothing, and the directories go on as before.
     let again = system.ok(&arguments).json();
     assert_eq!(again["components"][0]["bytes_new"], 0, "{again}");

@@ -28,6 +28,8 @@ const PAUSE: Duration = Duration::from_millis(1);
 /// A system that is backed up: a folder with components, and the repository in `backups`.
 pub(crate) struct System {
     folder: TempDir,
+    /// What this host remembers of it.
+    state: TempDir,
 }
 
 /// A finished run of the binary.
@@ -40,7 +42,8 @@ pub(crate) struct Run {
 
 impl System {
     pub(crate) fn new() -> Self {
-        Self { folder: tempfile::tempdir().expect("temporary folder") }
+        let folder = || tempfile::tempdir().expect("temporary folder");
+        Self { folder: folder(), state: folder() }
     }
 
     /// A system with a file `models/one`.
@@ -81,6 +84,7 @@ impl System {
             }
         }
         command.arg("-C").arg(self.folder.path()).args(arguments).stdin(Stdio::null());
+        command.env("STATE_DIRECTORY", self.state.path());
         command
     }
 
@@ -171,6 +175,7 @@ impl Run {
 pub(crate) fn within_limit(system: &System, arguments: &[&str]) -> Run {
     let larder = system.command(arguments);
     let mut command = Command::new("timeout");
+    command.envs(larder.get_envs().filter_map(|(name, value)| Some((name, value?))));
     command.args(["--signal=KILL", SECONDS]).arg(larder.get_program()).args(larder.get_args()).stdin(Stdio::null());
     Run::of(&mut command)
 }

@@ -199,20 +199,24 @@ fn a_partial_volume_takes_nothing_away_and_says_so() {
 fn a_repository_in_a_volume_is_left_out_of_it() {
     let stack = Stack::bare();
     stack.start_models();
-    stack.write("ollama_data", "model.bin", b"model");
     let models = stack.mountpoint(&stack.volume("ollama_data"));
     let create = |inside: &str| {
-        let mut command = stack.command(&["create", "--json"]);
+        let mut command = stack.command(&["create", "--json", "--new-repository"]);
         run(command.arg("--backup-dir").arg(models.join(inside)))
     };
     for method in ["mountpoint", "engine"] {
         stack.configure(&format!("[volumes.ollama_data]\nmethod = \"{method}\"\n"));
+        stack.write("ollama_data", "model.bin", b"model");
         for _ in 0..2 {
             let night = create("sub/backups").exits(0).json();
             let part = component(&night, "docker_volume_ollama_data");
             assert_eq!(part["files"], 1, "{part}");
             assert!(part["notes"].to_string().contains("it is the repository"), "{part}");
         }
+        // None is made between other files.
+        create("").exits(2);
+        fs::remove_file(models.join("model.bin")).expect("root");
+        fs::remove_dir_all(models.join("sub")).expect("root");
         let refused = create("").exits(3).json();
         let part = component(&refused, "docker_volume_ollama_data");
         assert!(part["errors"].to_string().contains("skip = true"), "{part}");

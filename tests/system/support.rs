@@ -236,6 +236,7 @@ impl System {
         let mut command = Command::new(env!("CARGO_BIN_EXE_larder"));
         clean(&mut command);
         command.arg("-C").arg(self.path("")).arg("--backup-dir").arg(self.beside("backups")).args(arguments);
+        command.env("STATE_DIRECTORY", self.beside("state"));
         command
     }
 

@@ -96,7 +96,7 @@ fn classify(error: &anyhow::Error) -> (Exit, Option<&str>) {
 
 const fn classify_postgres(error: &postgres::Error) -> (Exit, Option<&'static str>) {
     match error {
-        postgres::Error::Settings(_) => (Exit::Usage, None),
+        postgres::Error::Settings(_) | postgres::Error::Parameter(_) => (Exit::Usage, None),
         postgres::Error::Process(process::Error::Docker(error)) => (Exit::Failed, docker_advice(error)),
         _ => (Exit::Failed, None),
     }
@@ -106,6 +106,10 @@ fn classify_pipeline(error: &Error) -> (Exit, Option<&'static str>) {
     match error {
         Error::NoSuchSnapshot { .. } => (Exit::NoSuchSnapshot, Some("`larder list` shows the snapshots there are")),
         Error::NoSnapshots => (Exit::NoSuchSnapshot, Some("`larder create` makes the first one")),
+        Error::NoName => {
+            (Exit::Usage, Some("name a snapshot, or `latest`; where it came from a variable, that is empty"))
+        }
+        Error::OtherSystems { .. } => (Exit::NoSuchSnapshot, Some("name one of them with `--system`")),
         Error::Ambiguous { .. } => (Exit::NoSuchSnapshot, Some("give more of the name")),
         Error::NoSuchComponent { .. } => (Exit::Usage, None),
         Error::Path { .. } | Error::Model(larder::model::Error::NotFound { .. }) => {

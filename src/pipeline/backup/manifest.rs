@@ -29,6 +29,7 @@ pub(super) fn begin(
     snapshot.program.clone_from(&options.program);
     snapshot.tags.clone_from(&options.tags);
     snapshot.imported.clone_from(&options.imported);
+    snapshot.dropped.clone_from(&options.dropped);
     if let (SnapshotKind::Stream, Some(stream)) = (options.kind, sources.first()) {
         snapshot.series = format!("{} {}", options.kind.series(), stream.name);
     }

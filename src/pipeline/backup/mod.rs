@@ -26,7 +26,8 @@ use crate::clock::{LocalTime, Stopwatch};
 use crate::docker::{Hold, HoldMethod, Journals};
 use crate::limits::{BATCHES_IN_FLIGHT, COMPONENTS_MAX, TAGS_MAX};
 use crate::model::{
-    Component, ComponentKind, ComponentName, Consistency, NodeKind, Snapshot, SnapshotKind, SnapshotName, StepTiming,
+    Component, ComponentKind, ComponentName, Consistency, Expectation, NodeKind, Snapshot, SnapshotKind, SnapshotName,
+    StepTiming,
 };
 use crate::pack;
 use crate::progress::{self, Progress};
@@ -140,6 +141,10 @@ pub struct BackupOptions {
     pub imported: Option<String>,
     /// Components whose sources are known not to be whole, and why: errors of theirs.
     pub not_whole: Vec<(ComponentName, String)>,
+    /// Components that the system had before, and that are left out on purpose.
+    pub dropped: Vec<ComponentName>,
+    /// Components that are taken as they are, however little they have of what the last backup had.
+    pub accepted: Vec<ComponentName>,
 }
 
 impl BackupOptions {
@@ -158,6 +163,8 @@ impl BackupOptions {
             journals: Journals::default(),
             imported: None,
             not_whole: Vec::new(),
+            dropped: Vec::new(),
+            accepted: Vec::new(),
         }
     }
 }
@@ -240,6 +247,7 @@ pub fn run(
     (snapshot.parent, snapshot.steps, snapshot.components) = (parent, steps, components);
     (snapshot.end, snapshot.millis) = (LocalTime::now(), run.timing().millis);
     complete(&mut snapshot.components, sources, options);
+    measure(&mut snapshot, &snapshots.snapshots, options);
     for (component, bytes) in snapshot.components.iter_mut().zip(&finished.stored().account_bytes) {
         component.bytes_stored = *bytes;
     }
@@ -275,6 +283,28 @@ fn complete(components: &mut [Component], sources: &[ComponentSource], options: 
         not_whole.for_each(|(_, why)| component.errors.push(why.clone()));
         if let Origin::Archive(archive) = &source.origin {
             component.volume = Some(archive.facts());
+        }
+    }
+}
+
+/// Measures a backup against the last ones of its system: a component that has next to nothing any more, or is another database, has an
+/// error. What was imported, or is about to be replaced, is as it is.
+fn measure(snapshot: &mut Snapshot, newest_first: &[Snapshot], options: &BackupOptions) {
+    if options.imported.is_some() || snapshot.kind == SnapshotKind::Safety {
+        return;
+    }
+    let is_whole = |other: &Snapshot| other.system == snapshot.system && other.kind == SnapshotKind::Full;
+    let series: &[&str] = match snapshot.kind {
+        SnapshotKind::Stream => &[&snapshot.series],
+        _ if newest_first.iter().any(is_whole) => &[SnapshotKind::Full.series()],
+        _ => &SnapshotKind::PARTS.map(SnapshotKind::series),
+    };
+    let expectation = Expectation::of(newest_first, &snapshot.system, series, snapshot.time);
+    for component in &mut snapshot.components {
+        match expectation.doubt(component) {
+            None => {}
+            Some(_) if options.accepted.contains(&component.name) => component.accept(),
+            Some(why) => component.errors.push(why),
         }
     }
 }

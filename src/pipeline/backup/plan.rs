@@ -4,8 +4,9 @@ use std::io::Read;
 
 use super::parent::Parents;
 use super::{ComponentSource, Origin};
-use crate::model::{ComponentKind, Node, Problems};
-use crate::pipeline::Error;
+use crate::clock::LocalTime;
+use crate::model::{ComponentKind, Expectation, Node, Problems};
+use crate::pipeline::{Error, lookup};
 use crate::postgres::{Tools, query};
 use crate::progress::{self, Progress};
 use crate::repo::Repository;
@@ -35,26 +36,29 @@ pub struct ComponentPlan {
     pub notes: Problems,
 }
 
-/// Plans a backup of the sources. `repository` is `None` where there is none yet.
+/// Plans a backup of the sources of a system. `repository` is `None` where there is none yet.
 ///
 /// # Errors
 /// [`Error::Repo`], [`Error::Cancelled`].
 pub fn plan(
     repository: Option<&Repository>,
     sources: &[ComponentSource],
+    system: &str,
     progress: &dyn Progress,
 ) -> Result<Vec<ComponentPlan>, Error> {
+    let earlier = repository.map(lookup::snapshots).transpose()?.unwrap_or_default().snapshots;
+    let expectation = Expectation::of_system(&earlier, system, LocalTime::now());
     let mut parents = match repository {
         Some(repository) => Some(Parents::find_for_plan(repository, sources)?),
         None => None,
     };
     let mut plans = Vec::new();
     for source in sources {
-        let component = source.empty_component();
+        let mut component = source.empty_component();
         let mut plan = ComponentPlan {
             name: source.name.to_string(),
             kind: component.kind,
-            source: component.source,
+            source: component.source.clone(),
             files: 0,
             bytes: 0,
             bytes_to_read: 0,
@@ -82,6 +86,12 @@ pub fn plan(
             },
             Origin::Command(_) | Origin::DumpFile(_) | Origin::Archive(_) => {}
             Origin::Missing { why, .. } => plan.errors.push(why.clone()),
+        }
+        // What a database and a stream have is not known before they are read.
+        let is_walked = matches!(source.origin, Origin::Directory(_) | Origin::Volume(_)) && plan.errors.is_empty();
+        (component.files, component.bytes) = (plan.files, plan.bytes);
+        if let Some(why) = expectation.doubt_of(&component).filter(|_| is_walked) {
+            plan.errors.push(why);
         }
         plans.push(plan);
     }

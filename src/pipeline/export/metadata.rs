@@ -48,7 +48,9 @@ pub(super) fn render(
         "validation_errors": errors,
         // What an import makes the same snapshot of again.
         "larder": {
+            "system": snapshot.system,
             "kind": snapshot.kind,
+            "dropped": snapshot.dropped,
             "tags": snapshot.tags,
             "pinned": pinned,
             "time": snapshot.time,

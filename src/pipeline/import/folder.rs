@@ -58,6 +58,12 @@ pub struct OldBackup {
     /// Why it is taken only when that is insisted on.
     pub doubts: Vec<String>,
     pub(super) kind: SnapshotKind,
+    /// The system that it is of, where that is said.
+    pub(super) system: Option<String>,
+    /// Components that had been left out on purpose.
+    pub(super) dropped: Vec<ComponentName>,
+    /// When the snapshot was made that it was exported from, with everything that it has.
+    pub(super) exported: Option<LocalTime>,
     /// Words that it had.
     pub(super) tags: Vec<String>,
     /// Whether it was pinned.
@@ -78,6 +84,14 @@ pub(super) fn time_of(path: &Path) -> Option<LocalTime> {
     LocalTime::of_stamp(stamp).filter(|_| before.ends_with('_'))
 }
 
+/// The system that the metadata of a folder names.
+pub(super) fn exported_system(folder: &Path) -> Option<String> {
+    let file = StoredFile::within(folder, Path::new(METADATA_FILE));
+    let mut bytes = Vec::new();
+    file.open_stored().ok()?.take(METADATA_BYTES_MAX).read_to_end(&mut bytes).ok()?;
+    parse(&bytes).ok()?.exported?.system
+}
+
 impl OldBackup {
     /// Looks at a folder or a file; `None` when its name is not that of a backup.
     ///
@@ -93,6 +107,9 @@ impl OldBackup {
             bytes,
             doubts: Vec::new(),
             kind: SnapshotKind::Database,
+            system: None,
+            dropped: Vec::new(),
+            exported: None,
             tags: Vec::new(),
             pinned: false,
             parts: Vec::new(),
@@ -131,11 +148,15 @@ impl OldBackup {
     /// Takes over what it was as a snapshot. Its name says when it was made, to the second: another time is not believed.
     fn as_exported(&mut self, exported: Exported) {
         match exported.time {
-            Some(time) if time.stamp() == self.time.stamp() => self.time = time,
+            Some(time) if time.stamp() == self.time.stamp() => {
+                self.time = time;
+                self.exported = Some(time).filter(|_| !exported.is_masked);
+            }
             Some(_) => self.doubts.push("what `larder` says of its time is not what its name says".to_owned()),
             None => {}
         }
         self.kind = exported.kind.unwrap_or(self.kind);
+        (self.system, self.dropped) = (exported.system, exported.dropped);
         (self.tags, self.pinned) = (exported.tags, exported.pinned);
         self.doubts.extend(exported.doubts);
     }

@@ -36,6 +36,12 @@ pub struct FolderMetadata {
 /// What Larder notes of a snapshot in the folder that it is exported to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Exported {
+    /// The system that it is of, where that is said.
+    pub system: Option<String>,
+    /// Components that had been left out on purpose.
+    pub dropped: Vec<ComponentName>,
+    /// Whether rows of it are not those of the system.
+    pub is_masked: bool,
     /// What had been asked for.
     pub kind: Option<SnapshotKind>,
     /// Words that the user gave it.
@@ -52,7 +58,12 @@ impl Exported {
     /// What a document says of the snapshot; `None` where it is no folder of Larder's. Each field counts by itself.
     fn of(document: &Map<String, Value>) -> Option<Self> {
         let said = document.get("larder")?;
-        let mut exported = Self::default();
+        let mut exported = Self { is_masked: document.contains_key("masked"), ..Self::default() };
+        // Folders of earlier versions do not say these.
+        let is_said = |name: &str| said.get(name).is_some();
+        exported.system = if is_said("system") { exported.field(said, "system") } else { None };
+        let dropped = if is_said("dropped") { exported.field(said, "dropped") } else { None };
+        exported.dropped = dropped.unwrap_or_default();
         exported.kind = exported.field(said, "kind");
         exported.time = exported.field(said, "time");
         let tags: Option<Vec<String>> = exported.field(said, "tags");

@@ -7,7 +7,7 @@
 mod folder;
 mod metadata;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 pub use folder::OldBackup;
@@ -15,6 +15,7 @@ pub use metadata::{FolderComponent, FolderMetadata, parse};
 
 use super::backup::{self, BackupOptions, ComponentSource, Origin};
 use super::{Error, lookup};
+use crate::clock::LocalTime;
 use crate::model::Snapshot;
 use crate::progress::{Cancelled, Progress};
 use crate::repo::Repository;
@@ -51,6 +52,8 @@ pub struct Importer<'a> {
     repository: Option<&'a Repository>,
     /// Names of snapshots by what tells the folders that they were imported from.
     known: HashMap<String, String>,
+    /// Names of snapshots by when they were made.
+    made: BTreeMap<LocalTime, String>,
     options: BackupOptions,
     /// Whether backups are taken in which something is wrong.
     force: bool,
@@ -88,6 +91,12 @@ pub fn find(paths: &[PathBuf], trust: &Trust) -> Result<Vec<PathBuf>, Error> {
     Ok(found.into_iter().map(|(_, path)| path).collect())
 }
 
+/// The system of the snapshot that a folder was exported from, where that is said.
+#[must_use]
+pub fn exported_system(folder: &Path) -> Option<String> {
+    folder::exported_system(folder)
+}
+
 impl<'a> Importer<'a> {
     /// Looks at what was imported before; without a repository, nothing was. `force` takes backups in which something is wrong, too.
     ///
@@ -95,8 +104,9 @@ impl<'a> Importer<'a> {
     /// [`Error::Repo`].
     pub fn new(repository: Option<&'a Repository>, options: BackupOptions, force: bool) -> Result<Self, Error> {
         let snapshots = repository.map(lookup::snapshots).transpose()?.unwrap_or_default().snapshots;
+        let made = snapshots.iter().map(|snapshot| (snapshot.time, snapshot.name.to_string())).collect();
         let known = snapshots.into_iter().filter_map(|snapshot| Some((snapshot.imported?, snapshot.name.to_string())));
-        Ok(Self { repository, known: known.collect(), options, force })
+        Ok(Self { repository, known: known.collect(), made, options, force })
     }
 
     /// Imports the backup at `path`; with `only_look`, says what would become of it as far as that is known before. The
@@ -111,7 +121,9 @@ impl<'a> Importer<'a> {
             Err(error) => return Ok((Outcome::Failed(error.to_string()), 0)),
         };
         let bytes = backup.bytes;
-        if let Some(name) = self.known.get(&backup.fingerprint) {
+        // What was exported from here is here already.
+        let made = backup.exported.and_then(|time| self.made.get(&time));
+        if let Some(name) = self.known.get(&backup.fingerprint).or(made) {
             return Ok((Outcome::Known(name.clone()), bytes));
         }
         progress.begin(&format!("checking {}", path.display()), None);
@@ -148,6 +160,8 @@ impl<'a> Importer<'a> {
         let reserved = backup::reserve_from(repository, backup.time)?;
         let options = BackupOptions {
             kind: backup.kind,
+            system: backup.system.unwrap_or_else(|| self.options.system.clone()),
+            dropped: backup.dropped,
             tags: tagged(backup.tags),
             imported: Some(backup.fingerprint.clone()),
             not_whole: Vec::new(),

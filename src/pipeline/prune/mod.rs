@@ -12,6 +12,7 @@ pub use plan::{Decision, PruneOptions, PrunePlan, plan};
 
 use super::{Error, lookup};
 use crate::clock::LocalTime;
+use crate::model;
 use crate::progress::{self, Progress};
 use crate::repo::{self, ChunkReader, Collected, Repository};
 
@@ -96,7 +97,15 @@ fn look_again(
     let mut marker = Marker::default();
     for name in repository.manifest_names()? {
         progress::check(progress)?;
-        let snapshot = lookup::snapshot(repository, &name)?;
+        let snapshot = match lookup::by_name(repository, &name) {
+            // Deleted since the listing.
+            Err(Error::Manifest { source: model::Error::Repo(repo::Error::Storage(error)), .. })
+                if error.is_missing() =>
+            {
+                continue;
+            }
+            found => found?,
+        };
         if !known.contains(&(name, snapshot.time)) {
             marker.snapshot(reader, &snapshot, each, progress)?;
         }

@@ -98,8 +98,12 @@ pub fn plan(repository: &Repository, options: &PruneOptions, progress: &dyn Prog
         return Err(Error::Manifest { name, source });
     }
     let snapshots = found.snapshots;
+    if let Some(why) = lookup::lost_manifests(repository, &snapshots)? {
+        return Err(Error::Refused(format!("{why}: nothing is deleted")));
+    }
     let pins = repository.pins()?;
-    let verdicts = decide(&snapshots, &pins, &options.retention).map_err(|error| Error::Refused(error.to_string()))?;
+    let verdicts = decide(&snapshots, &pins, &options.retention, LocalTime::now())
+        .map_err(|error| Error::Refused(error.to_string()))?;
     let mut decisions: Vec<Decision> = snapshots.iter().zip(&verdicts).map(decision).collect();
     progress.begin("looking for what is in use", None);
     // What fits as it is needs no estimate.

@@ -1,21 +1,26 @@
-//! `larder cat`: the bytes of one file of a snapshot, or a database as one plain dump.
+//! `larder cat`: the bytes of one file of a snapshot, a directory as an archive, or a database as one plain dump.
 
 use clap::Args;
-use larder::model::resolve;
-use larder::pipeline::{Error, write_content, write_dump};
+use larder::model::{NodeKind, resolve};
+use larder::pipeline::{Error, write_archive, write_content, write_dump};
 
-use super::{Context, snapshot_and_path};
+use super::Context;
+use super::select::SelectArguments;
+use crate::console::warning;
 use crate::failure::{Exit, UsageError};
+use crate::units::count;
 
-/// Write a file of a snapshot to standard output, or a database as one plain dump.
+/// Write a file of a snapshot to standard output, a directory as a tar archive, or a database as one plain dump.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  larder cat latest:config/sources.yaml\n  larder cat latest:database | psql scratch\n  larder cat latest:database/data/public.articles | head"
 )]
 pub(super) struct CatArguments {
-    /// The snapshot, and the path of a file that begins with a component; or the component of a database.
+    /// The snapshot, and the path of a file or directory that begins with a component; or the component of a database.
     #[arg(value_name = "NAME:PATH")]
     place: String,
+    #[command(flatten)]
+    select: SelectArguments,
 }
 
 impl CatArguments {
@@ -24,7 +29,7 @@ impl CatArguments {
             return Err(UsageError::new("cat writes the bytes of a file: --json means nothing to it").into());
         }
         let repository = context.repository()?;
-        let (snapshot, path) = snapshot_and_path(&repository, &self.place)?;
+        let (snapshot, path) = self.select.snapshot_and_path(context, &repository, &self.place)?;
         if path.split().is_none() {
             return Err(UsageError::with_advice("cat needs the path of a file", "NAME:COMPONENT/PATH").into());
         }
@@ -37,6 +42,13 @@ impl CatArguments {
             return Ok(Exit::Done);
         }
         let node = resolve(&mut reader, &snapshot, &path).map_err(Error::from)?;
+        if matches!(node.kind, NodeKind::Directory { .. }) {
+            let sockets = write_archive(&repository, &node, &mut target, &context.progress)?;
+            if sockets > 0 {
+                warning(&format!("{} left out, which no archive has", count(sockets, "socket is", "sockets are")));
+            }
+            return Ok(Exit::Done);
+        }
         write_content(&mut reader, &node, &mut target)?;
         Ok(Exit::Done)
     }

@@ -4,16 +4,21 @@ use std::ffi::OsString;
 
 use clap::{Args, ValueEnum};
 use larder::docker::Journals;
-use larder::model::{Component, ComponentKind, ComponentName, Consistency, Snapshot, SnapshotKind, Status};
+use larder::model::{Component, ComponentName, Consistency, Snapshot, SnapshotKind, Status};
 use larder::pipeline::backup::{self, BackupOptions, BackupReport, ComponentPlan, ComponentSource, Origin};
 use larder::pipeline::lookup;
 use larder::repo::Repository;
 use larder::source::CommandSource;
 use serde_json::{Value, json};
 
+use super::expected::{Gaps, uncovered, warn_of_clock};
 use super::{Context, check_names, name_list, split_names};
-use crate::console::{line, warning};
+use crate::config::{DATABASE, VOLUME_PREFIX};
+use crate::console::{advice, line, warning};
 use crate::failure::{Exit, UsageError};
+use crate::identity::{
+    check_repository_id, host_name, lost_newest, remember_use, system_name, warn_of_new_system, warn_of_other_host,
+};
 use crate::restoring::{half_restored, why_not_whole};
 use crate::state::journals;
 use crate::system::System;
@@ -22,6 +27,10 @@ use crate::units::{count, seconds, size, span};
 
 /// Problems that are printed for each component; the manifest has more.
 const PROBLEMS_SHOWN: usize = 10;
+/// Fewest digits that name a repository.
+const ID_DIGITS_MIN: usize = 8;
+/// Longest tag, in characters.
+const TAG_CHARS_MAX: usize = 100;
 pub(super) const NOTHING_HERE: &str = "there is nothing to back up here";
 
 /// Back up the system as a new snapshot.
@@ -43,11 +52,23 @@ pub(super) struct CreateArguments {
     #[arg(long, value_name = "A,B", value_parser = name_list, conflicts_with = "what")]
     components: Vec<String>,
     /// A word to find the snapshot by; may be repeated.
-    #[arg(long = "tag", value_name = "TAG")]
+    #[arg(long = "tag", value_name = "TAG", value_parser = tag)]
     tags: Vec<String>,
     /// Accepted for the scripts of other tools; data is always compressed where that helps.
     #[arg(long, hide = true)]
     no_compress: bool,
+    /// Leave these out from now on, which the last backup had and which are gone.
+    #[arg(long, value_name = "A,B", value_parser = name_list, conflicts_with_all = ["components", "stdin", "command"])]
+    drop: Vec<String>,
+    /// Take these as they are, though they have next to nothing of what they had, or are another database.
+    #[arg(long, value_name = "A,B", value_parser = name_list)]
+    accept: Vec<String>,
+    /// Make a new repository where one was before and is gone, or use another one in its place.
+    #[arg(long)]
+    new_repository: bool,
+    /// Use no other repository than the one whose id begins like this; may be repeated. Schedules have it.
+    #[arg(long, value_name = "ID", value_parser = repository_id)]
+    repository_id: Vec<String>,
     /// Do not read back what was written.
     #[arg(long)]
     no_verify: bool,
@@ -75,29 +96,83 @@ enum Type {
     Files,
 }
 
+/// What a run is about to do.
+struct Run {
+    sources: Vec<ComponentSource>,
+    kind: SnapshotKind,
+    gaps: Gaps,
+    /// How the system is called.
+    system: String,
+}
+
+/// The name of a stream, which is not that of a series or of a volume. A dump that somebody else makes may be called `database`.
+fn stream_name(text: &str) -> Result<ComponentName, UsageError> {
+    let name = text.parse::<ComponentName>().map_err(|error| UsageError::new(error.to_string()))?;
+    if text.starts_with(VOLUME_PREFIX) || (text != DATABASE && lookup::is_of_series(text)) {
+        let message = format!("a stream cannot be called {text}: that means something else");
+        return Err(UsageError::with_advice(message, "give it another name"));
+    }
+    Ok(name)
+}
+
+/// The beginning of an id that tells it from others.
+pub(super) fn repository_id(text: &str) -> Result<String, String> {
+    let is_id = text.len() >= ID_DIGITS_MIN && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if is_id {
+        Ok(text.to_ascii_lowercase())
+    } else {
+        Err(format!("it is at least {ID_DIGITS_MIN} hexadecimal digits"))
+    }
+}
+
+/// A word that a terminal and a table can show.
+fn tag(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() {
+        return Err("it has no letter".to_owned());
+    }
+    if text.contains(char::is_control) || text.chars().count() > TAG_CHARS_MAX {
+        return Err(format!("a tag has at most {TAG_CHARS_MAX} characters, and none that controls a terminal"));
+    }
+    Ok(text.to_owned())
+}
+
 impl CreateArguments {
     pub(super) fn run(&self, context: &Context<'_>) -> anyhow::Result<Exit> {
         context.progress.stop_cleanly()?;
         // Opening it lets go on what a killed run has left held, so it comes before anybody looks at what runs.
-        let existing = context.repository_if_any()?;
+        let existing = context.repository_to_add_to(self.new_repository)?;
+        check_repository_id(&context.settings, existing.as_ref(), &self.repository_id)?;
         let system = context.system()?;
-        let (sources, kind) = self.sources(&system, existing.as_ref())?;
+        let run = self.look(&system, existing.as_ref())?;
         // Nothing is known yet of what the engine has, and it is not saved.
-        let is_blind = matches!(kind, SnapshotKind::Full | SnapshotKind::Database) && system.no_engine.is_some();
+        let is_blind = matches!(run.kind, SnapshotKind::Full | SnapshotKind::Database) && system.no_engine.is_some();
         if self.dry_run {
-            let plans = backup::plan(existing.as_ref(), &sources, &context.progress)?;
+            let plans = backup::plan(existing.as_ref(), &run.sources, &run.system, &context.progress)?;
             context.progress.end();
             let exit = print_plan(context, &plans);
             return Ok(if is_blind { Exit::Partial } else { exit });
         }
         // What is asked for was looked at before anything is made.
-        let (repository, sources) = if let Some(repository) = existing {
-            (repository, sources)
+        let (repository, run) = if let Some(repository) = existing {
+            (repository, run)
         } else {
             let repository = context.repository_or_new()?;
-            let (sources, _) = self.sources(&system, Some(&repository))?;
-            (repository, sources)
+            let run = self.look(&system, Some(&repository))?;
+            (repository, run)
         };
+        let lost = lost_newest(&repository, self.new_repository)?;
+        if let Some(why) = &lost {
+            warning(why);
+            advice("put back what was lost; or `larder create --new-repository` goes on with what is there");
+        }
+        let Run { sources, kind, gaps, system: name } = run;
+        let accepted = self.accepted(&sources)?;
+        gaps.tell();
+        if kind == SnapshotKind::Full {
+            for what in uncovered(&system) {
+                line(&format!("note: {what}"));
+            }
+        }
         context.warn_of_strange_folder();
         let (reservation, time) = backup::reserve(&repository)?;
         let title = format!("Creating comprehensive system backup: {}", reservation.name());
@@ -111,35 +186,47 @@ impl CreateArguments {
         let half = half_restored();
         let why = |source: &ComponentSource| Some((source.name.clone(), why_not_whole(&half, source)?));
         let not_whole = sources.iter().filter_map(why).collect();
-        let options = BackupOptions { tags, read_back, deltas, not_whole, ..options(kind, journals(&repository)) };
+        let dropped = gaps.dropped;
+        let usual = options(kind, journals(&repository), name.clone());
+        let options = BackupOptions { tags, read_back, deltas, not_whole, dropped, accepted, ..usual };
         let report = backup::run(&repository, (reservation, time), &sources, &options, &context.progress);
         context.progress.end();
         let report = report?;
+        remember_use(&context.settings, &repository, &name)?;
         print_problems(&report.snapshot);
         if context.output.is_json() {
             context.output.json(&to_json(&report));
         } else {
             print_summary(context, &report);
         }
-        let is_whole = context.protect(&repository)? && report.snapshot.status == Status::Complete && !is_blind;
+        let is_whole =
+            context.protect(&repository)? && report.snapshot.status == Status::Complete && !is_blind && lost.is_none();
         Ok(if is_whole { Exit::Done } else { Exit::Partial })
     }
 
     /// What to back up. Without a repository it is only checked that there is something.
-    fn sources(
-        &self,
-        system: &System<'_>,
-        repository: Option<&Repository>,
-    ) -> anyhow::Result<(Vec<ComponentSource>, SnapshotKind)> {
-        if let Some((name, command)) = self.stream() {
-            let name = name.parse::<ComponentName>().map_err(|error| UsageError::new(error.to_string()))?;
-            return Ok((vec![ComponentSource { name, origin: Origin::Command(command) }], SnapshotKind::Stream));
+    fn look(&self, system: &System<'_>, repository: Option<&Repository>) -> anyhow::Result<Run> {
+        let name = system_name(system.settings, repository);
+        let earlier = repository.map(lookup::snapshots).transpose()?.unwrap_or_default().snapshots;
+        if repository.is_some() {
+            warn_of_new_system(&name, &earlier);
+            warn_of_other_host(&name, &earlier);
+            warn_of_clock(&earlier);
+        }
+        if let Some((stream, command)) = self.stream() {
+            let stream = stream_name(stream)?;
+            let sources = vec![ComponentSource { name: stream, origin: Origin::Command(command) }];
+            return Ok(Run { sources, kind: SnapshotKind::Stream, gaps: Gaps::default(), system: name });
+        }
+        if !self.drop.is_empty() && self.what != Type::Full {
+            let message =
+                "--drop leaves something out of all backups from now on, and --type says that this one is of a part";
+            return Err(UsageError::with_advice(message, "leave --type out").into());
         }
         let wanted = split_names(&self.components);
         check_names(&wanted, &system.names(), "in the configuration")?;
-        let earlier = repository.map(lookup::snapshots).transpose()?.unwrap_or_default().snapshots;
         let (names, kind) = if wanted.is_empty() {
-            let directories = present_directories(system, &earlier);
+            let directories = system.present_directories();
             let databases = system.databases.iter().map(|database| database.name.to_string());
             let volumes = system.volumes.iter().map(|volume| volume.name.to_string());
             match self.what {
@@ -150,10 +237,9 @@ impl CreateArguments {
         } else {
             (wanted, SnapshotKind::Selected)
         };
+        let gaps = Gaps::find(system, (&name, &earlier), kind, &split_names(&self.drop))?;
         let mut sources = system.sources(repository, &names)?;
-        if kind == SnapshotKind::Full || kind == SnapshotKind::Database {
-            sources.extend(vanished(system, &earlier, kind));
-        }
+        sources.extend(gaps.sources());
         if sources.is_empty() {
             let message = match self.what {
                 Type::Database => "no database is configured",
@@ -161,7 +247,15 @@ impl CreateArguments {
             };
             return Err(nothing(message).into());
         }
-        Ok((sources, kind))
+        Ok(Run { sources, kind, gaps, system: name })
+    }
+
+    /// The components that are taken as they are.
+    fn accepted(&self, sources: &[ComponentSource]) -> anyhow::Result<Vec<ComponentName>> {
+        let known: Vec<String> = sources.iter().map(|source| source.name.to_string()).collect();
+        let names = split_names(&self.accept);
+        check_names(&names, &known, "in this backup")?;
+        Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
     }
 
     fn stream(&self) -> Option<(&String, CommandSource)> {
@@ -176,34 +270,10 @@ pub(super) fn nothing(message: &str) -> UsageError {
     UsageError::with_advice(message, advice)
 }
 
-/// The directories that the user named, and of the default ones those that are there or were there in an earlier
-/// snapshot, so that one that vanished is noticed.
-pub(super) fn present_directories(system: &System<'_>, earlier: &[Snapshot]) -> Vec<String> {
-    let known = |name: &str| earlier.iter().any(|snapshot| snapshot.component(name).is_some());
-    let present = system
-        .settings
-        .directories
-        .iter()
-        .filter(|directory| directory.configured || directory.path.exists() || known(directory.name.as_str()));
-    present.map(|directory| directory.name.to_string()).collect()
-}
-
-/// What earlier snapshots have of the engine and is not to be found there now.
-fn vanished(system: &System<'_>, earlier: &[Snapshot], kind: SnapshotKind) -> Vec<ComponentSource> {
-    let mut lost = system.vanished(earlier);
-    lost.retain(|(component, _)| kind == SnapshotKind::Full || component.kind == ComponentKind::Database);
-    let missing = lost.into_iter().map(|(component, why)| {
-        let origin = Origin::Missing { kind: component.kind, why };
-        ComponentSource { name: component.name, origin }
-    });
-    missing.collect()
-}
-
-/// Options for a backup by this program on this host.
-pub(super) fn options(kind: SnapshotKind, journals: Journals) -> BackupOptions {
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+/// Options for a backup of a system by this program on this host.
+pub(super) fn options(kind: SnapshotKind, journals: Journals, system: String) -> BackupOptions {
     let program = concat!("larder ", env!("CARGO_PKG_VERSION"));
-    BackupOptions { journals, ..BackupOptions::new(kind, host.trim(), program) }
+    BackupOptions { journals, system, ..BackupOptions::new(kind, &host_name(), program) }
 }
 
 fn print_plan(context: &Context<'_>, plans: &[ComponentPlan]) -> Exit {
@@ -275,6 +345,7 @@ fn print_summary(context: &Context<'_>, report: &BackupReport) {
         ("new", Align::Right),
         ("stored", Align::Right),
         ("time", Align::Right),
+        ("from", Align::Left),
     ];
     let mut table = Table::new(&columns);
     for component in &snapshot.components {
@@ -287,6 +358,7 @@ fn print_summary(context: &Context<'_>, report: &BackupReport) {
             size(component.bytes_new),
             size(component.bytes_stored),
             span(component.millis),
+            component.source.clone(),
         ]);
     }
     table.lines().iter().for_each(|line| context.output.line(line));
@@ -328,10 +400,13 @@ fn to_json(report: &BackupReport) -> Value {
     json!({
         "name": snapshot.name,
         "time": snapshot.time.rfc3339(),
+        "system": snapshot.system,
         "type": snapshot.kind,
+        "series": snapshot.series,
         "status": snapshot.status,
         "parent": snapshot.parent,
         "tags": snapshot.tags,
+        "dropped": snapshot.dropped,
         "seconds": seconds(snapshot.millis),
         "bytes": snapshot.bytes(),
         "bytes_added": report.stored.total_bytes,

@@ -3,10 +3,11 @@
 use clap::Args;
 use larder::model::{Change, Difference, Snapshot, show_path};
 use larder::pipeline::find::compare;
-use larder::pipeline::{RowChanges, compare_rows, lookup};
+use larder::pipeline::{RowChanges, compare_rows};
 use serde_json::{Value, json};
 
 use super::Context;
+use super::select::SelectArguments;
 use crate::failure::Exit;
 use crate::units::size;
 
@@ -21,6 +22,8 @@ pub(super) struct DiffArguments {
     old: String,
     /// The newer snapshot.
     new: String,
+    #[command(flatten)]
+    select: SelectArguments,
 }
 
 #[derive(Default)]
@@ -34,8 +37,8 @@ struct Totals {
 impl DiffArguments {
     pub(super) fn run(&self, context: &Context<'_>) -> anyhow::Result<Exit> {
         let repository = context.repository()?;
-        let old = lookup::snapshot(&repository, &self.old)?;
-        let new = lookup::snapshot(&repository, &self.new)?;
+        let old = self.select.snapshot(context, &repository, &self.old)?;
+        let new = self.select.snapshot(context, &repository, &self.new)?;
         let output = context.output;
         let mut totals = Totals::default();
         let mut changes = Vec::new();

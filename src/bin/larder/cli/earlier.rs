@@ -12,8 +12,10 @@ use larder::storage::LocalStorage;
 use larder::temporary::TemporaryFolder;
 
 use super::create::options;
+use super::select::SelectArguments;
 use super::{Context, place};
 use crate::failure::UsageError;
+use crate::identity::system_name;
 use crate::system::System;
 
 /// A snapshot and the repository that has it.
@@ -39,10 +41,15 @@ pub(super) struct Doubts {
 
 /// Finds a snapshot by its name, or makes one of the folder or dump at this path: in the repository with `keep`, else in a
 /// temporary one.
-pub(super) fn find_snapshot(context: &Context<'_>, text: &str, keep: bool) -> anyhow::Result<Result<Found, Doubts>> {
+pub(super) fn find_snapshot(
+    context: &Context<'_>,
+    text: &str,
+    select: &SelectArguments,
+    keep: bool,
+) -> anyhow::Result<Result<Found, Doubts>> {
     if !is_path(text) {
         let repository = context.repository()?;
-        match lookup::snapshot(&repository, text) {
+        match lookup::snapshot(&repository, text, &select.selection(context, &repository)) {
             Err(pipeline::Error::NoSuchSnapshot { .. }) if Path::new(text).exists() => {}
             snapshot => return Ok(Ok(Found { snapshot: snapshot?, repository, folder: None })),
         }
@@ -56,15 +63,20 @@ pub(super) fn find_snapshot(context: &Context<'_>, text: &str, keep: bool) -> an
     let folder = if keep { None } else { Some(TemporaryFolder::new("larder-import-")?) };
     let repository = match &folder {
         Some(folder) => Repository::open_or_create(Arc::new(LocalStorage::new(folder.path().join("backups"))))?,
-        None => context.repository_or_new()?,
+        None => match context.repository_to_add_to(false)? {
+            Some(repository) => repository,
+            None => context.repository_or_new()?,
+        },
     };
-    let mut importer = Importer::new(Some(&repository), options(SnapshotKind::Full, Journals::default()), false)?;
+    let system = system_name(&context.settings, Some(&repository));
+    let options = options(SnapshotKind::Full, Journals::default(), system);
+    let mut importer = Importer::new(Some(&repository), options, false)?;
     let imported = importer.import(path, false, &context.progress);
     context.progress.end();
     let doubts = |why| Ok(Err(Doubts { path: path.display().to_string(), why }));
     let snapshot = match imported?.0 {
         Outcome::Imported(snapshot, _) => *snapshot,
-        Outcome::Known(name) => lookup::snapshot(&repository, &name)?,
+        Outcome::Known(name) => lookup::by_name(&repository, &name)?,
         Outcome::Refused(why) => return doubts(why),
         Outcome::Failed(why) => return doubts(vec![why]),
         Outcome::ToDo => unreachable!("it was not only looked at"),

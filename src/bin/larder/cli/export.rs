@@ -6,11 +6,13 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use larder::model::Snapshot;
 use larder::pipeline::export::{ExportOptions, ExportReport, Layout, export, export_tar};
+use larder::pipeline::import::exported_system;
 use larder::pipeline::{Mask, lookup};
 use larder::progress::Progress;
 use larder::repo::Repository;
 use serde_json::{Value, json};
 
+use super::select::SelectArguments;
 use super::{Context, place, warn_unreadable};
 use crate::config::read_mask;
 use crate::console::{line, warning};
@@ -46,6 +48,8 @@ pub(super) struct ExportArguments {
     /// Write the folder as a tar archive to this file, or with `-` to standard output.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["all", "to"])]
     tar: Option<PathBuf>,
+    #[command(flatten)]
+    select: SelectArguments,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -72,10 +76,10 @@ impl ExportArguments {
         let repository = context.repository()?;
         match (&self.name, &self.tar) {
             (Some(name), Some(target)) => {
-                self.tar((context, options), &repository, &lookup::snapshot(&repository, name)?, target)
+                self.tar((context, options), &repository, &self.select.snapshot(context, &repository, name)?, target)
             }
             (Some(name), None) => {
-                let snapshot = lookup::snapshot(&repository, name)?;
+                let snapshot = self.select.snapshot(context, &repository, name)?;
                 let report = self.folder((context, options), &repository, &snapshot)?;
                 if context.output.is_json() {
                     context.output.json(&to_json(&report, &snapshot));
@@ -120,9 +124,21 @@ impl ExportArguments {
         let found = lookup::snapshots(repository)?;
         let mut worst = if warn_unreadable(&found) { Exit::Damage } else { Exit::Done };
         let (mut documents, mut standing, mut failed) = (Vec::new(), 0, 0);
-        for snapshot in found.snapshots.iter().rev() {
-            if !self.force && self.to.join(snapshot.name.as_str()).symlink_metadata().is_ok() {
-                standing += 1;
+        let selection = self.select.selection(context, repository);
+        selection.check(&found.snapshots)?;
+        for snapshot in found.snapshots.iter().rev().filter(|snapshot| selection.has(snapshot)) {
+            let folder = self.to.join(snapshot.name.as_str());
+            if !self.force && folder.symlink_metadata().is_ok() {
+                if let Some(system) = exported_system(&folder).filter(|system| *system != snapshot.system) {
+                    warning(&format!(
+                        "{} is of the system '{system}': name another folder for those of '{}'",
+                        folder.display(),
+                        snapshot.system
+                    ));
+                    (worst, failed) = (if worst == Exit::Damage { worst } else { Exit::Partial }, failed + 1);
+                } else {
+                    standing += 1;
+                }
                 continue;
             }
             let report = match self.folder((context, options), repository, snapshot) {

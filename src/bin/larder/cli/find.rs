@@ -6,6 +6,7 @@ use larder::pipeline::lookup;
 use serde_json::{Value, json};
 
 use super::ls::{line, node_json};
+use super::select::SelectArguments;
 use super::{Context, warn_unreadable};
 use crate::failure::Exit;
 
@@ -21,17 +22,20 @@ pub(super) struct FindArguments {
     /// Only in this snapshot.
     #[arg(long, value_name = "NAME")]
     snapshot: Option<String>,
+    #[command(flatten)]
+    select: SelectArguments,
 }
 
 impl FindArguments {
     pub(super) fn run(&self, context: &Context<'_>) -> anyhow::Result<Exit> {
         let repository = context.repository()?;
         let (snapshots, exit) = if let Some(name) = &self.snapshot {
-            (vec![lookup::snapshot(&repository, name)?], Exit::Done)
+            (vec![self.select.snapshot(context, &repository, name)?], Exit::Done)
         } else {
             let found = lookup::snapshots(&repository)?;
             let exit = if warn_unreadable(&found) { Exit::Damage } else { Exit::Done };
-            (found.snapshots, exit)
+            let selection = self.select.selection(context, &repository);
+            (found.snapshots.into_iter().filter(|snapshot| selection.has(snapshot)).collect(), exit)
         };
         let mut entries = Vec::new();
         find(&repository, &snapshots, &self.pattern, &context.progress, &mut |snapshot, path, node| {

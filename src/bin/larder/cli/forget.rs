@@ -5,8 +5,10 @@ use larder::pipeline::forget;
 use serde_json::json;
 
 use super::Context;
+use super::select::SelectArguments;
 use crate::console::{confirm, line, warning};
 use crate::failure::{Exit, UsageError};
+use crate::identity::remember_newest;
 use crate::units::count;
 
 /// Delete snapshots by name.
@@ -18,19 +20,22 @@ pub(super) struct ForgetArguments {
     /// The snapshots: names, or beginnings of them.
     #[arg(required = true, value_name = "NAME")]
     names: Vec<String>,
-    /// Do not ask, and delete the newest complete snapshot too.
+    /// Do not ask, and delete also what is the newest complete of its series, or the newest copy of a component.
     #[arg(long)]
     force: bool,
+    #[command(flatten)]
+    select: SelectArguments,
 }
 
 impl ForgetArguments {
     pub(super) fn run(&self, context: &Context<'_>) -> anyhow::Result<Exit> {
         let repository = context.repository()?;
-        let plan = forget::plan(&repository, &self.names)?;
+        let plan = forget::plan(&repository, &self.names, &self.select.selection(context, &repository))?;
         if !self.force {
             ask(&plan)?;
         }
         let forgotten = forget::execute(&repository, plan)?;
+        remember_newest(&repository)?;
         for one in forgotten.iter().filter(|one| !one.can_return) {
             warning(&format!("{} cannot be brought back: the disk is full", one.name));
         }
@@ -48,8 +53,9 @@ impl ForgetArguments {
 }
 
 fn ask(plan: &forget::ForgetPlan) -> anyhow::Result<()> {
-    if let Some(newest) = &plan.newest {
-        let message = format!("{newest} is the newest complete snapshot");
+    if let Some(protected) = plan.protected.first() {
+        let rules: Vec<String> = protected.keep.iter().map(ToString::to_string).collect();
+        let message = format!("{} is the {}", protected.name, rules.join(", the "));
         return Err(UsageError::with_advice(message, "`--force` deletes it all the same").into());
     }
     plan.names.iter().for_each(|name| line(&format!("  {name}")));

@@ -12,6 +12,7 @@ use super::create::options;
 use super::{Context, place};
 use crate::console::{advice, error, warning};
 use crate::failure::Exit;
+use crate::identity::{remember_use, system_name};
 use crate::system::System;
 use crate::units::{count, size};
 
@@ -38,10 +39,15 @@ impl ImportArguments {
     pub(super) fn run(&self, context: &Context<'_>) -> anyhow::Result<Exit> {
         let found = find(&self.paths, &System::trust_now(&context.settings))?;
         place::check_temporary(&context.settings)?;
-        let repository = if self.dry_run { context.repository_if_any()? } else { Some(context.repository_or_new()?) };
+        let existing = context.repository_to_add_to(false)?;
+        let repository = if self.dry_run || existing.is_some() { existing } else { Some(context.repository_or_new()?) };
+        let system = system_name(&context.settings, repository.as_ref());
         context.progress.stop_cleanly()?;
-        let mut importer =
-            Importer::new(repository.as_ref(), options(SnapshotKind::Full, Journals::default()), self.force)?;
+        let mut importer = Importer::new(
+            repository.as_ref(),
+            options(SnapshotKind::Full, Journals::default(), system.clone()),
+            self.force,
+        )?;
         let (mut documents, mut sums) = (Vec::new(), Sums::default());
         for path in found {
             let imported = importer.import(&path, self.dry_run, &context.progress);
@@ -56,6 +62,9 @@ impl ImportArguments {
             }
         }
         let changed = repository.as_ref().filter(|_| sums.imported > 0);
+        if let Some(repository) = changed {
+            remember_use(&context.settings, repository, &system)?;
+        }
         let is_protected = changed.map_or(Ok(true), |repository| context.protect(repository))?;
         if context.output.is_json() {
             context.output.json(&json!({

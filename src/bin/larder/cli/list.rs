@@ -8,8 +8,10 @@ use larder::pipeline::lookup;
 use serde_json::{Value, json};
 
 use super::create::component_json;
+use super::expected::warn_of_clock;
+use super::select::SelectArguments;
 use super::{Context, warn_unreadable};
-use crate::console::line;
+use crate::console::{line, warning};
 use crate::failure::Exit;
 use crate::table::{Align, Table};
 use crate::units::{count, seconds, size, span};
@@ -21,25 +23,39 @@ pub(super) struct ListArguments {
     /// Show the components of each snapshot too.
     #[arg(long)]
     show_details: bool,
+    #[command(flatten)]
+    select: SelectArguments,
 }
 
 impl ListArguments {
     pub(super) fn run(&self, context: &Context<'_>) -> anyhow::Result<Exit> {
         let repository = context.repository()?;
-        let found = lookup::snapshots(&repository)?;
+        let mut found = lookup::snapshots(&repository)?;
+        warn_of_clock(&found.snapshots);
+        let has_systems = lookup::systems(&found.snapshots).len() > 1;
+        let selection = self.select.selection(context, &repository);
+        selection.check(&found.snapshots)?;
+        let before = found.snapshots.len();
+        found.snapshots.retain(|snapshot| selection.has(snapshot));
         let pins = repository.pins()?;
         let exit = if warn_unreadable(&found) { Exit::Damage } else { Exit::Done };
         if context.output.is_json() {
             context.output.json(&found.snapshots.iter().map(|snapshot| snapshot_json(snapshot, &pins)).collect());
             return Ok(exit);
         }
+        if before == 0
+            && let Some(why) = lookup::lost_manifests(&repository, &found.snapshots)?
+        {
+            warning(why);
+        }
         if found.snapshots.is_empty() {
-            context.output.line("There are no snapshots yet.");
+            let none = if before == 0 { "There are no snapshots yet." } else { "There are no such snapshots." };
+            context.output.line(none);
             tell_of_forgotten(repository.forgotten_names()?.len());
             return Ok(exit);
         }
         // Scripts take the name from the second column, so no column before it may be empty or have spaces.
-        let columns = [
+        let mut columns = vec![
             ("status", Align::Left),
             ("name", Align::Left),
             ("time", Align::Left),
@@ -50,9 +66,13 @@ impl ListArguments {
             ("took", Align::Right),
             ("tags", Align::Left),
         ];
+        if has_systems {
+            columns.push(("system", Align::Left));
+        }
         let mut table = Table::new(&columns);
         for snapshot in &found.snapshots {
-            table.row(row(snapshot, &pins));
+            let system = has_systems.then(|| snapshot.system.clone());
+            table.row(row(snapshot, &pins).into_iter().chain(system).collect());
         }
         let lines = table.lines();
         let (heading, rows) = lines.split_first().map_or((None, &[][..]), |(heading, rows)| (Some(heading), rows));
@@ -113,12 +133,15 @@ pub(super) fn snapshot_json(snapshot: &Snapshot, pins: &BTreeSet<String>) -> Val
     json!({
         "name": snapshot.name,
         "time": snapshot.time.rfc3339(),
+        "system": snapshot.system,
         "host": snapshot.host,
         "program": snapshot.program,
         "type": snapshot.kind,
+        "series": snapshot.series,
         "status": snapshot.status,
         "parent": snapshot.parent,
         "tags": snapshot.tags,
+        "dropped": snapshot.dropped,
         "pinned": pins.contains(snapshot.name.as_str()),
         "seconds": seconds(snapshot.millis),
         "bytes": snapshot.bytes(),

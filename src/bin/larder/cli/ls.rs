@@ -5,7 +5,8 @@ use larder::model::{Node, NodeKind, Snapshot, show_path};
 use larder::pipeline::find::list;
 use serde_json::{Value, json};
 
-use super::{Context, snapshot_and_path};
+use super::Context;
+use super::select::SelectArguments;
 use crate::failure::Exit;
 use crate::units::{file_time, size};
 
@@ -21,12 +22,14 @@ pub(super) struct LsArguments {
     /// Everything below it too.
     #[arg(short, long)]
     recursive: bool,
+    #[command(flatten)]
+    select: SelectArguments,
 }
 
 impl LsArguments {
     pub(super) fn run(&self, context: &Context<'_>) -> anyhow::Result<Exit> {
         let repository = context.repository()?;
-        let (snapshot, path) = snapshot_and_path(&repository, &self.place)?;
+        let (snapshot, path) = self.select.snapshot_and_path(context, &repository, &self.place)?;
         let mut entries = Vec::new();
         list(&mut repository.reader()?, &snapshot, &path, self.recursive, &mut |path, node| {
             if context.output.is_json() {

@@ -3,9 +3,11 @@
 mod believed;
 mod cat;
 mod completions;
+mod config;
 mod create;
 mod diff;
 mod earlier;
+mod expected;
 mod export;
 mod find;
 mod forget;
@@ -28,6 +30,7 @@ mod restore;
 mod restore_plan;
 mod savings;
 mod schedule;
+mod select;
 mod setup;
 mod shim;
 mod show;
@@ -40,16 +43,16 @@ use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand};
 use larder::docker::Stack;
-use larder::model::{Snapshot, SnapshotPath};
 use larder::pipeline::lookup;
 use larder::progress::Progress;
 use larder::repo::Repository;
 use larder::rooted::Refusal;
 use larder::storage::Storage;
 
-use crate::config::{Parity, Settings, check_repository, repository_refused, strange_folder_above};
+use crate::config::{Parity, Settings, check_repository, repository_refused, strange_folder_above, warn_of_unknown};
 use crate::console::{ConsoleProgress, Verbosity, advice, line, warning};
 use crate::failure::{Exit, UsageError, with_causes};
+use crate::identity::{check_repository_is_known, doubt_of_repository};
 use crate::output::Output;
 use crate::state;
 use crate::system::System;
@@ -117,6 +120,7 @@ enum Command {
     Unpin(pin::UnpinArguments),
     Stats(stats::StatsArguments),
     Savings(savings::SavingsArguments),
+    Config(config::ConfigArguments),
     Schedule(schedule::ScheduleArguments),
     Shim(shim::ShimArguments),
     Setup(setup::SetupArguments),
@@ -150,6 +154,7 @@ pub(crate) fn run(arguments: &Arguments, output: &Output) -> anyhow::Result<Exit
         Command::Unpin(command) => command.run(&Context::new(global, output)?),
         Command::Stats(command) => command.run(&Context::new(global, output)?),
         Command::Savings(command) => command.run(&Context::new(global, output)?),
+        Command::Config(command) => Ok(command.run(&Context::new(global, output)?, global)),
         Command::ImportConfig(command) => command.run(global, output),
         Command::Schedule(command) => command.run(global, output),
         Command::Shim(command) => command.run(output),
@@ -182,6 +187,7 @@ struct Context<'a> {
 
 impl<'a> Context<'a> {
     fn new(global: &GlobalArguments, output: &'a Output) -> anyhow::Result<Self> {
+        warn_of_unknown();
         Ok(Self::with(Settings::load(global)?, global, output))
     }
 
@@ -204,6 +210,9 @@ impl<'a> Context<'a> {
     /// Opens the repository, which must be there.
     fn repository(&self) -> anyhow::Result<Repository> {
         let repository = Repository::open(self.storage()?)?;
+        if let Some((why, _)) = doubt_of_repository(&self.settings.backup_dir, Some(&repository)) {
+            warning(&why);
+        }
         left_held::make_good(&repository, &self.settings)?;
         Ok(repository)
     }
@@ -216,9 +225,25 @@ impl<'a> Context<'a> {
         }
     }
 
+    /// Opens the repository, where there is one, for adding to it; only the one that was used before, or none where none was, unless a new
+    /// one is wanted.
+    fn repository_to_add_to(&self, takes_new: bool) -> anyhow::Result<Option<Repository>> {
+        let existing = self.repository_if_any()?;
+        if existing.is_none() {
+            Repository::check_vacant(self.storage()?.as_ref())?;
+        }
+        check_repository_is_known(&self.settings, existing.as_ref(), takes_new)?;
+        Ok(existing)
+    }
+
     /// Opens the repository, and makes it where there is none.
     fn repository_or_new(&self) -> anyhow::Result<Repository> {
-        let repository = Repository::open_or_create(self.storage()?)?;
+        let storage = self.storage()?;
+        let is_there = Repository::is_there(storage.as_ref())?;
+        let repository = Repository::open_or_create(storage)?;
+        if !is_there {
+            line(&format!("note: a new repository was made in {}", self.settings.backup_dir.display()));
+        }
         left_held::make_good(&repository, &self.settings)?;
         Ok(repository)
     }
@@ -268,6 +293,9 @@ impl<'a> Context<'a> {
             warning(&format!("a container may write to {place}: whoever is root in it decides over {what}"));
         }
         state::check(&system.trust)?;
+        if let Some(why) = self.settings.unused_database.as_ref().filter(|_| !system.databases.is_empty()) {
+            warning(why);
+        }
         if let Some(why) = &system.no_engine {
             warning(&format!("volumes and databases in containers are out of reach: {why}"));
             advice("where there is no engine, `enabled = false` in [docker] says so");
@@ -278,12 +306,6 @@ impl<'a> Context<'a> {
 
 fn is_not_found(error: &anyhow::Error) -> bool {
     matches!(error.downcast_ref(), Some(larder::repo::Error::NotFound { .. }))
-}
-
-/// Splits `NAME:PATH`, finds the snapshot, and gives both.
-fn snapshot_and_path(repository: &Repository, text: &str) -> anyhow::Result<(Snapshot, SnapshotPath)> {
-    let (name, path) = text.split_once(':').unwrap_or((text, ""));
-    Ok((lookup::snapshot(repository, name)?, SnapshotPath::new(path.as_bytes())))
 }
 
 /// A list of names with at least one: where a variable of a script is empty, what was meant is not known.

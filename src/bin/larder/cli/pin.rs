@@ -5,6 +5,7 @@ use larder::pipeline::forget;
 use serde_json::json;
 
 use super::Context;
+use super::select::SelectArguments;
 use crate::failure::Exit;
 
 /// Keep a snapshot whatever the retention says.
@@ -13,6 +14,8 @@ use crate::failure::Exit;
 pub(super) struct PinArguments {
     /// The snapshot: its name, the beginning of it, or `latest`.
     name: String,
+    #[command(flatten)]
+    select: SelectArguments,
 }
 
 /// Let the retention decide about a snapshot again.
@@ -21,11 +24,14 @@ pub(super) struct PinArguments {
 pub(super) struct UnpinArguments {
     /// The snapshot: its name, the beginning of it, or `latest`.
     name: String,
+    #[command(flatten)]
+    select: SelectArguments,
 }
 
 impl PinArguments {
     pub(super) fn run(&self, context: &Context<'_>) -> anyhow::Result<Exit> {
-        let name = forget::pin(&context.repository()?, &self.name)?;
+        let repository = context.repository()?;
+        let name = forget::pin(&repository, &self.name, &self.select.selection(context, &repository))?;
         say(context, &name, true);
         Ok(Exit::Done)
     }
@@ -33,7 +39,8 @@ impl PinArguments {
 
 impl UnpinArguments {
     pub(super) fn run(&self, context: &Context<'_>) -> anyhow::Result<Exit> {
-        let name = forget::unpin(&context.repository()?, &self.name)?;
+        let repository = context.repository()?;
+        let name = forget::unpin(&repository, &self.name, &self.select.selection(context, &repository))?;
         say(context, &name, false);
         Ok(Exit::Done)
     }

@@ -5,21 +5,24 @@ use std::path::Path;
 
 use clap::Args;
 use larder::docker::HoldMethod;
-use larder::model::{Component, ComponentKind, ComponentName, Snapshot, VolumeMethod};
+use larder::model::{ComponentKind, ComponentName, SnapshotKind, VolumeMethod};
 use larder::postgres::Tools;
 use larder::rooted::{Guarded, Refusal};
 use larder::source::VolumeSource;
 use larder::source::postgres::tables_without_order;
 use serde_json::{Value, json};
 
-use super::create::{NOTHING_HERE, nothing, present_directories};
+use super::create::{NOTHING_HERE, nothing};
+use super::expected::{Gaps, uncovered, warn_of_clock};
+use super::plan_repository::Known;
 use super::{Context, GlobalArguments, plan_repository, refusals};
-use crate::config::{Settings, of_run};
+use crate::config::{Settings, of_run, warn_of_unknown};
 use crate::console::warning;
 use crate::failure::Exit;
+use crate::identity::warn_of_new_system;
 use crate::output::Output;
 use crate::restoring::{HalfRestored, why_of_directory, why_of_volume};
-use crate::system::System;
+use crate::system::{Missing, System};
 use crate::table::{Align, Table};
 
 /// Show what `create` would back up: which databases, directories and volumes, from where, and which containers would
@@ -63,6 +66,7 @@ impl Part {
 impl PlanArguments {
     #[expect(clippy::unused_self, reason = "commands are run alike")]
     pub(super) fn run(&self, global: &GlobalArguments, output: &Output) -> anyhow::Result<Exit> {
+        warn_of_unknown();
         let trust = of_run(global.trust_files, &[])?;
         let mut is_believed = true;
         let settings = Settings::load_trusting(global, trust, |_| {
@@ -80,24 +84,29 @@ impl PlanArguments {
         }
         let context = Context::with(settings, global, output);
         context.warn_of_strange_folder();
-        let snapshots = if refused.iter().any(refusals::Refused::is_of_repository) {
-            Ok((Vec::new(), Vec::new()))
+        let known = if refused.iter().any(refusals::Refused::is_of_repository) {
+            Ok(Known::default())
         } else {
-            plan_repository::snapshots(&context)
+            plan_repository::look(&context)
         };
-        let (earlier, half) =
-            snapshots.as_ref().map(|(all, half)| (all.as_slice(), half.as_slice())).unwrap_or_default();
+        let nothing_known = Known::default();
+        let Known { snapshots: earlier, half, system: name } = known.as_ref().unwrap_or(&nothing_known);
+        warn_of_new_system(name, earlier);
+        warn_of_clock(earlier);
         let system = context.system()?;
         let mut parts = databases(&system);
-        parts.extend(directories(&system, earlier));
+        parts.extend(directories(&system));
         parts.extend(volumes(&system)?);
-        parts.extend(vanished(&system, earlier));
+        let gaps = Gaps::find(&system, (name, earlier), SnapshotKind::Full, &[])?;
+        parts.extend(gaps.missing.iter().map(missing_part));
+        gaps.tell();
         note_half_restored(&system, half, &mut parts);
         let failed = system.no_engine.is_some() || parts.iter().any(|part| part.problem.is_some());
         if output.is_json() {
             output.json(&json!({
                 "project": system.stack.project,
                 "components": parts.iter().map(to_json).collect::<Vec<_>>(),
+                "uncovered": system.uncovered_binds().into_keys().collect::<Vec<_>>(),
                 "refused": refusals::to_json(&refused),
             }));
         } else {
@@ -108,7 +117,7 @@ impl PlanArguments {
                 warning(&format!("{}: {problem}", part.name));
             }
         }
-        snapshots?;
+        known?;
         if parts.is_empty() {
             return Err(nothing(NOTHING_HERE).into());
         }
@@ -143,8 +152,8 @@ fn databases(system: &System<'_>) -> Vec<Part> {
     system.databases.iter().map(part).collect()
 }
 
-fn directories(system: &System<'_>, earlier: &[Snapshot]) -> Vec<Part> {
-    let present = present_directories(system, earlier);
+fn directories(system: &System<'_>) -> Vec<Part> {
+    let present = system.present_directories();
     let part = |name: &String| {
         let directory = system.settings.directory(name)?;
         let path = directory.path.display();
@@ -180,13 +189,15 @@ fn note_half_restored(system: &System<'_>, half: &[HalfRestored], parts: &mut [P
     }
 }
 
-/// What earlier snapshots have of the engine and is not to be found there now.
-fn vanished(system: &System<'_>, earlier: &[Snapshot]) -> Vec<Part> {
-    let part = |(component, why): (Component, String)| {
-        let kind = if component.kind == ComponentKind::Database { "database" } else { "volume" };
-        Part { problem: Some(why), ..Part::new(&component.name, kind, component.source) }
+/// A component that the last backup had and that is gone.
+fn missing_part(missing: &Missing) -> Part {
+    let kind = match missing.kind {
+        ComponentKind::Database => "database",
+        ComponentKind::Volume => "volume",
+        ComponentKind::Directory => "directory",
+        ComponentKind::Stream => "stream",
     };
-    system.vanished(earlier).into_iter().map(part).collect()
+    Part { problem: Some(missing.why.clone()), ..Part::new(&missing.name, kind, missing.source.clone()) }
 }
 
 fn joined(problems: &[String]) -> Option<String> {
@@ -260,6 +271,9 @@ fn print(context: &Context<'_>, system: &System<'_>, parts: &[Part]) {
     }
     for volume in system.stack.anonymous_volumes() {
         context.output.line(&format!("Left out, because it has no name: the volume {}", volume.name));
+    }
+    for what in uncovered(system) {
+        context.output.line(&what);
     }
     for container in system.stack.disbelieved() {
         let mut labels: Vec<&str> = container.foreign_labels.keys().map(String::as_str).collect();

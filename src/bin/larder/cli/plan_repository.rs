@@ -9,26 +9,41 @@ use larder::repo::{self, Repository};
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 
 use super::Context;
+use crate::identity::{check_repository_is_known, system_name};
 use crate::restoring::{HalfRestored, half_restored};
 
-/// The snapshots that there are, and the places that are half-restored; none where there is no repository and one can be made.
+/// What is known of a repository that nothing is written to.
+#[derive(Default)]
+pub(super) struct Known {
+    /// The snapshots that there are.
+    pub(super) snapshots: Vec<Snapshot>,
+    /// The places that are half-restored.
+    pub(super) half: Vec<HalfRestored>,
+    /// How the system is called in it.
+    pub(super) system: String,
+}
+
+/// What there is; nothing where there is no repository and one can be made.
 ///
 /// # Errors
 /// Why `create` could not open it, write to it, or make it.
-pub(super) fn snapshots(context: &Context<'_>) -> anyhow::Result<(Vec<Snapshot>, Vec<HalfRestored>)> {
+pub(super) fn look(context: &Context<'_>) -> anyhow::Result<Known> {
     let place = &context.settings.backup_dir;
     match Repository::open(context.storage()?) {
         Ok(repository) => {
+            check_repository_is_known(&context.settings, Some(&repository), false)?;
             check_folder(place)?;
-            Ok((lookup::snapshots(&repository)?.snapshots, half_restored()))
+            let (snapshots, half) = (lookup::snapshots(&repository)?.snapshots, half_restored());
+            Ok(Known { snapshots, half, system: system_name(&context.settings, Some(&repository)) })
         }
         Err(repo::Error::NotFound { .. }) => {
+            Repository::check_vacant(context.storage()?.as_ref())?;
+            check_repository_is_known(&context.settings, None, false)?;
             let above = place.ancestors().find(|folder| folder.symlink_metadata().is_ok()).unwrap_or(Path::new("."));
             let is_directory = above.is_dir();
             anyhow::ensure!(is_directory, "no repository can be made in {}: it is not a directory", above.display());
             check(above, Access::WRITE_OK | Access::EXEC_OK, "make a repository in")?;
-            Repository::check_vacant(context.storage()?.as_ref())?;
-            Ok((Vec::new(), Vec::new()))
+            Ok(Known::default())
         }
         Err(error) => Err(error.into()),
     }

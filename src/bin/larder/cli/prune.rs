@@ -1,17 +1,22 @@
 //! `larder prune`: deletes old snapshots and frees the space of everything that nothing needs.
 
 use clap::Args;
+use clap::builder::NonEmptyStringValueParser;
 use larder::id::PackId;
+use larder::model::Rule;
 use larder::pack;
 use larder::pipeline::prune::{self, Decision, PruneOptions, PrunePlan, PruneReport};
-use larder::repo;
+use larder::repo::{self, Repository};
 use serde_json::{Value, json};
 
 use super::Context;
+use super::create::repository_id;
+use super::expected::warn_of_ahead;
 use super::forget::confirmed;
 use crate::config::{RetentionTable, parse_size, parse_span};
-use crate::console::{confirm, warning};
-use crate::failure::Exit;
+use crate::console::{advice, confirm, warning};
+use crate::failure::{Exit, UsageError};
+use crate::identity::{check_repository_id, check_repository_is_known, lost_newest, remember_newest};
 use crate::table::{Align, Table};
 use crate::units::{count, size};
 
@@ -45,14 +50,18 @@ pub(super) struct PruneArguments {
     #[arg(long, value_name = "SPAN", value_parser = |text: &str| parse_span(text).map(|_| text.to_owned()))]
     keep_within: Option<String>,
     /// Keep everything with this tag; may be repeated.
-    #[arg(long, value_name = "TAG")]
+    #[arg(long, value_name = "TAG", value_parser = NonEmptyStringValueParser::new())]
     keep_tag: Vec<String>,
-    /// Delete the oldest snapshots until the repository takes no more than this; 0 for no limit [default: 50].
+    /// Delete the oldest snapshots, also those that rules keep, until the repository takes no more than this; 0 for no limit
+    /// [default: 50].
     #[arg(long, value_name = "N")]
     max_size_gb: Option<f64>,
     /// Write at most so much anew to free space, like 500M or 2G.
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     max_repack_size: Option<u64>,
+    /// Prune no other repository than the one whose id begins like this; may be repeated. Schedules have it.
+    #[arg(long, value_name = "ID", value_parser = repository_id)]
+    repository_id: Vec<String>,
     /// Say what would be done, and change nothing.
     #[arg(long)]
     dry_run: bool,
@@ -65,19 +74,34 @@ impl PruneArguments {
     pub(super) fn run(&self, context: &Context<'_>) -> anyhow::Result<Exit> {
         let (retention, bytes_max) = self.table().resolve(&context.settings.retention)?;
         let repository = context.repository()?;
+        self.check(context, &repository)?;
         let options = PruneOptions { retention, bytes_max, rewrite_bytes_max: self.max_repack_size };
         let plan = prune::plan(&repository, &options, &context.progress);
         context.progress.end();
         let plan = plan?;
         let (decisions, fits) = (plan.decisions.clone(), plan.fits);
         let going = plan.going().count() as u64;
+        let ahead = decisions.iter().filter(|decision| decision.rules.contains(&Rule::Ahead));
+        warn_of_ahead(&ahead.map(|decision| decision.name.as_str()).collect::<Vec<_>>());
         if !context.output.is_json() {
             print_decisions(context, &decisions);
+        }
+        let beyond: Vec<&str> = beyond_rules(&decisions).map(|decision| decision.name.as_str()).collect();
+        if let Some(bytes_max) = options.bytes_max.filter(|_| !beyond.is_empty()) {
+            let (snapshots, names) = (
+                count(beyond.len() as u64, "snapshot that rules keep goes", "snapshots that rules keep go"),
+                beyond.join(", "),
+            );
+            warning(&format!(
+                "{snapshots} all the same, because the repository may take {} at most: {names}",
+                size(bytes_max)
+            ));
+            advice("a larger `max_size_gb` in [retention] or `--max-size-gb` keeps them; 0 is no limit");
         }
         if fits == Some(false) {
             warning("the repository stays larger than it may be: what is left is pinned, or the newest there is");
         }
-        let unfit = if fits == Some(false) { Exit::Partial } else { Exit::Done };
+        let unfit = if fits == Some(false) || !beyond.is_empty() { Exit::Partial } else { Exit::Done };
         for (pack, error) in plan.untrue() {
             warning(&format!("{} is not what the index says, and something else is used: {error}", pack::key(*pack)));
         }
@@ -93,6 +117,7 @@ impl PruneArguments {
         let report = prune::execute(&repository, plan, &context.progress);
         context.progress.end();
         let report = report?;
+        remember_newest(&repository)?;
         print_report(context, &decisions, fits, &report);
         let is_protected = context.protect(&repository)?;
         for (pack, error) in &report.collected.damaged {
@@ -107,6 +132,18 @@ impl PruneArguments {
             (true, true) => Exit::Partial,
             (true, false) => unfit,
         })
+    }
+
+    /// Refuses a repository that is not the one that was used here, or that may have lost manifests: what is deleted is not brought back by
+    /// mounting the right disk.
+    fn check(&self, context: &Context<'_>, repository: &Repository) -> anyhow::Result<()> {
+        check_repository_is_known(&context.settings, Some(repository), false)?;
+        check_repository_id(&context.settings, Some(repository), &self.repository_id)?;
+        if let Some(why) = lost_newest(repository, false)? {
+            let advice = "put back what was lost; or `larder create --new-repository` goes on with what is there";
+            return Err(UsageError::with_advice(format!("{why}: nothing is deleted"), advice).into());
+        }
+        Ok(())
     }
 
     fn table(&self) -> RetentionTable {
@@ -124,10 +161,16 @@ impl PruneArguments {
     }
 }
 
+/// The snapshots that go because the repository is too large, though rules keep them.
+fn beyond_rules(decisions: &[Decision]) -> impl Iterator<Item = &Decision> {
+    decisions.iter().filter(|decision| decision.is_too_much && !decision.rules.is_empty())
+}
+
 /// Why a snapshot stays or goes.
 fn reasons(decision: &Decision) -> Vec<String> {
     if decision.is_too_much {
-        return vec!["the repository is too large".to_owned()];
+        let rules: Vec<String> = decision.rules.iter().map(ToString::to_string).collect();
+        return vec![format!("the repository is too large, though {}", rules.join(", "))];
     }
     decision.rules.iter().map(ToString::to_string).collect()
 }

@@ -19,12 +19,15 @@ use serde_json::{Value, json};
 
 use super::create::options;
 use super::earlier::{Doubts, Found, find_snapshot};
+use super::expected::warn_of_clock;
 use super::left_held::start_after_killed_restores;
 use super::restore_plan::Plan;
+use super::select::SelectArguments;
 use super::{Context, name_list, place, split_names};
 use crate::config::{DATABASE, read_mask};
 use crate::console::{confirm, error, line, warning};
 use crate::failure::{Exit, UsageError};
+use crate::identity::system_name;
 use crate::restoring::Restoring;
 use crate::state::journals;
 use crate::system::System;
@@ -76,8 +79,8 @@ pub(super) struct RestoreArguments {
     /// Restore a database as a new one of this name, beside the live one.
     #[arg(long, value_name = "DATABASE", value_parser = database_name, conflicts_with_all = ["target", "volumes"])]
     into: Option<String>,
-    /// Mask columns of databases by the rules of this file. Volumes that hold a database are left as they are then.
-    #[arg(long, value_name = "FILE", conflicts_with = "target")]
+    /// Mask columns of the database by the rules of this file; needs --into: the live database would be replaced by the masked one.
+    #[arg(long, value_name = "FILE", requires = "into")]
     mask: Option<PathBuf>,
     /// Load tables with all rights of the restoring role also where that runs code of roles that are no superusers, and load
     /// whatever a dump says that was imported: who wrote it could become superuser by it. Without it such a table is loaded
@@ -87,6 +90,8 @@ pub(super) struct RestoreArguments {
     /// Restore the volume OLD of the snapshot into the volume NEW of the engine; may be repeated.
     #[arg(long = "volume", value_name = "OLD=NEW", value_parser = volume_mapping, conflicts_with = "target")]
     volumes: Vec<(String, String)>,
+    #[command(flatten)]
+    select: SelectArguments,
 }
 
 /// A name that a server takes as it is: a longer one it cuts.
@@ -109,7 +114,7 @@ impl RestoreArguments {
     pub(super) fn run(&self, context: &Context<'_>) -> anyhow::Result<Exit> {
         context.progress.stop_cleanly()?;
         let live = self.target.is_none() && !self.dry_run;
-        let Found { repository, snapshot, .. } = &match find_snapshot(context, &self.name, live)? {
+        let Found { repository, snapshot, .. } = &match find_snapshot(context, &self.name, &self.select, live)? {
             Ok(found) => found,
             Err(Doubts { path, why }) => {
                 for why in why {
@@ -120,6 +125,10 @@ impl RestoreArguments {
                 return Err(UsageError::with_advice(message, advice).into());
             }
         };
+        warn_of_clock(&lookup::snapshots(repository)?.snapshots);
+        if self.target.is_none() {
+            self.select.check_system(context, repository, snapshot)?;
+        }
         let mask = self.mask.as_deref().map(|path| read_mask(path, &context.settings.trust)).transpose()?.map(Arc::new);
         let tables = split_names(&self.tables);
         let wanted = split_names(&self.components);
@@ -138,6 +147,7 @@ impl RestoreArguments {
             Some(system) => Plan::live(system, (&components, &snapshot.components), &self.volumes, !wanted.is_empty())?,
         };
         plan.aim_databases(&tables, self.into.as_deref(), mask.as_ref());
+        plan.warn_of_other_names(snapshot);
         if live && (mask.is_some() || self.into.is_some() || !tables.is_empty()) {
             check_databases(context, repository, &plan.jobs, mask.as_deref())?;
         }
@@ -160,12 +170,7 @@ impl RestoreArguments {
         }
         let RestoreReport { components: results, interrupted } = report?;
         self.print(context, snapshot, &plan, (&results, safety_name));
-        for (name, why) in &plan.refused {
-            error(&format!("{name} is not restored: {why}"));
-        }
-        for name in &plan.left_out {
-            warning(&format!("{} has no {name}: it could not be saved that night", snapshot.name));
-        }
+        tell_of_the_rest(snapshot, &plan);
         results.iter().for_each(print_failures);
         if interrupted {
             return Err(pipeline::Error::Cancelled(Cancelled).into());
@@ -203,6 +208,16 @@ impl RestoreArguments {
             let left_out = plan.left_out.len() + plan.refused.len() + not_begun;
             print_results(context, snapshot, results, (left_out, self.dry_run));
         }
+    }
+}
+
+/// Says what was not restored, and why.
+fn tell_of_the_rest(snapshot: &Snapshot, plan: &Plan<'_>) {
+    for (name, why) in &plan.refused {
+        error(&format!("{name} is not restored: {why}"));
+    }
+    for name in &plan.left_out {
+        warning(&format!("{} has no {name}: it could not be saved that night", snapshot.name));
     }
 }
 
@@ -353,8 +368,9 @@ fn save(
             Destination::Live { .. } | Destination::Folder { .. } => {}
         }
     }
-    let safety =
-        safety_snapshot(repository, sources, &options(SnapshotKind::Safety, journals(repository)), &context.progress);
+    let name = system_name(system.settings, Some(repository));
+    let options = options(SnapshotKind::Safety, journals(repository), name);
+    let safety = safety_snapshot(repository, sources, &options, &context.progress);
     context.progress.end();
     let safety = safety?;
     if let Some(snapshot) = &safety.snapshot {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use larder::model::{Component, ComponentKind, Consistency};
+use larder::model::{Component, ComponentKind, Consistency, Snapshot};
 use larder::pipeline::Mask;
 use larder::pipeline::restore::{
     DatabaseTarget, Destination, RestoreJob, VolumeTarget, check_options, has_server_data,
@@ -14,8 +14,18 @@ use larder::process::Place;
 use larder::rooted::Trust;
 
 use crate::config::VOLUME_PREFIX;
+use crate::console::warning;
 use crate::failure::UsageError;
+use crate::identity::host_name;
 use crate::system::System;
+
+/// The server of a connection, as a component says it.
+fn server_of(connection: &Connection) -> String {
+    let shown = connection.to_string();
+    let server = shown.strip_prefix("postgres://").and_then(|rest| rest.strip_suffix(&connection.database));
+    let server = server.unwrap_or_default().trim_end_matches('/');
+    server.rsplit_once('@').map_or(server, |(_, server)| server).to_owned()
+}
 
 /// The components that are restored, each with its place.
 #[derive(Default)]
@@ -69,8 +79,7 @@ impl<'a> Plan<'a> {
         Ok(plan)
     }
 
-    /// Says what of the databases is restored, into which, and how it is masked. A volume that holds a database would bring
-    /// rows that are not masked.
+    /// Says what of the databases is restored, into which, and how it is masked.
     pub(super) fn aim_databases(&mut self, tables: &[String], into: Option<&str>, mask: Option<&Arc<Mask>>) {
         let is_database = |job: &&RestoreJob<'_>| matches!(job.destination, Destination::Database(_));
         let has_all_rules = self.jobs.iter().filter(is_database).count() == 1;
@@ -84,14 +93,42 @@ impl<'a> Plan<'a> {
                 target.is_new = true;
             }
         }
-        let holds_rows =
-            |component: &Component| component.volume.as_ref().is_some_and(|facts| facts.server_data.is_some());
-        if mask.is_some() {
-            let (left, kept) = std::mem::take(&mut self.jobs).into_iter().partition(|job| holds_rows(job.component));
-            self.jobs = kept;
-            let why = "it holds the rows of a database, which are not masked there";
-            let names = left.into_iter().map(|job: RestoreJob<'_>| job.component.name.to_string());
-            self.skipped.extend(names.map(|name| (name, why.to_owned())));
+    }
+
+    /// Warns of databases of another name, of directories at another place, and of another host, before they are replaced. What was
+    /// imported does not say where it was.
+    pub(super) fn warn_of_other_names(&self, snapshot: &Snapshot) {
+        let is_own = snapshot.imported.is_none();
+        for job in &self.jobs {
+            let name = &job.component.name;
+            if let Some(error) = job.component.errors.messages.first() {
+                warning(&format!("{name} is not whole in the snapshot: {error}"));
+            }
+            let (was, is) = match (&job.destination, &job.component.database) {
+                (Destination::Database(target), Some(facts)) if !target.is_new && !facts.name.is_empty() => {
+                    let server = server_of(&target.connection);
+                    let is_on = |server: &str| if server.is_empty() { String::new() } else { format!(" on {server}") };
+                    // Of a server in a container the name says nothing.
+                    let was_on =
+                        job.component.server().filter(|_| is_own && target.connection.place.container().is_none());
+                    let (was, is) = (was_on.map(is_on), was_on.map(|_| is_on(&server)));
+                    let show =
+                        |name: &str, on: Option<String>| format!("the database '{name}'{}", on.unwrap_or_default());
+                    (show(&facts.name, was), show(&target.connection.database, is))
+                }
+                (Destination::Live { folder, .. }, _) if is_own => {
+                    (job.component.source.clone(), folder.display().to_string())
+                }
+                _ => continue,
+            };
+            if was != is {
+                warning(&format!("{name} was saved from {was}, and goes into {is}"));
+            }
+        }
+        let (was, is) = (&snapshot.host, host_name());
+        let is_live = self.jobs.iter().any(|job| !matches!(job.destination, Destination::Folder { .. }));
+        if is_live && is_own && !was.is_empty() && *was != is {
+            warning(&format!("{} was made on the host '{was}', and this is '{is}'", snapshot.name));
         }
     }
 

@@ -8,17 +8,21 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use clap::{Args, Subcommand, ValueEnum};
+use larder::docker::Stack;
 use larder::model::show_path;
 use larder::postgres::Connection;
+use larder::repo::Repository;
 use serde_json::json;
 
 use super::GlobalArguments;
 use super::believed::{check_program, planned, settings, user};
-use crate::config::{DatabasePlace, FILE_NAME, Settings};
-use crate::console::{advice, warning};
+use super::create::nothing;
+use crate::config::{DatabasePlace, FILE_NAME, Settings, settings_of_environment};
 use crate::failure::{Exit, UsageError};
+use crate::identity::ids_at;
 use crate::new_file::{self, Purpose};
 use crate::output::Output;
+use crate::real_path::real;
 use crate::schedule::{Job, Planned, Runner, Schedule, When, timers};
 
 /// Longest command that cron takes whole, in bytes.
@@ -97,9 +101,10 @@ impl ScheduleArguments {
         let name = Schedule::name_of(&base);
         match &self.action {
             Action::Install(install) => {
-                let jobs = install.jobs(global, &base)?;
                 // What the commands will be run with has to be understood now.
                 let (settings, trusted) = settings(global, &install.trusted)?;
+                check_something_is_saved(&settings)?;
+                let jobs = install.jobs(global, &base, &settings)?;
                 let repository = word("the path of the repository", &real(&settings.backup_dir))?;
                 let reads = reads(&settings, global)?;
                 check_program(global, &trusted)?;
@@ -159,10 +164,6 @@ impl ScheduleArguments {
                 systemctl(["daemon-reload"])?;
                 systemctl(["enable", "--now"].into_iter().map(str::to_owned).chain(timers(&paths)))?;
             }
-        }
-        if ["DATABASE_URL", "POSTGRES_DB"].iter().any(|name| std::env::var_os(name).is_some()) {
-            warning("the database is named by the environment, which the schedule does not have");
-            advice("name it in [database] of larder.toml, with its password in a file");
         }
         let paths: Vec<_> = written.iter().map(|file| &file.path).collect();
         if output.is_json() {
@@ -227,7 +228,7 @@ impl ScheduleArguments {
 }
 
 impl InstallArguments {
-    fn jobs(&self, global: &GlobalArguments, base: &Path) -> anyhow::Result<Vec<Job>> {
+    fn jobs(&self, global: &GlobalArguments, base: &Path, settings: &Settings) -> anyhow::Result<Vec<Job>> {
         let number = self.subset.trim_end_matches('%').parse::<f64>();
         if !number.is_ok_and(|number| number > 0.0 && number <= 100.0) {
             return Err(UsageError::new(format!("--subset {}: not between 0 and 100 %", self.subset)).into());
@@ -245,24 +246,59 @@ impl InstallArguments {
             let config = word("the configuration file (--config)", &std::path::absolute(config)?)?;
             words.extend(["--config".to_owned(), config]);
         }
-        let job = |name, when, arguments: &[&str]| {
-            let arguments = arguments.iter().map(|word| (*word).to_owned());
-            Job {
-                name,
-                when,
-                starts_programs: name == "create",
-                words: words.iter().cloned().chain(arguments).collect(),
-            }
+        let job = |name, when, arguments: Vec<String>| Job {
+            name,
+            when,
+            starts_programs: name == "create",
+            words: words.iter().cloned().chain(arguments).collect(),
         };
-        let mut jobs = vec![job("create", self.create, &["create"])];
+        // Where there is a repository already, no other one is used than those that were used here.
+        let ids = repository_ids(settings);
+        let with_ids = |words: &[&str]| -> Vec<String> {
+            let ids = ids.iter().flat_map(|id| ["--repository-id", id.as_str()]);
+            words.iter().copied().chain(ids).map(str::to_owned).collect()
+        };
+        let mut jobs = vec![job("create", self.create, with_ids(&["create"]))];
         if let Chosen(Some(when)) = self.verify {
-            jobs.push(job("verify", when, &["verify", "--all", "--read-data", "--subset", &self.subset]));
+            let verify = ["verify", "--all", "--read-data", "--subset", &self.subset];
+            jobs.push(job("verify", when, verify.map(str::to_owned).to_vec()));
         }
         if let Chosen(Some(when)) = self.prune {
-            jobs.push(job("prune", when, &["prune", "--force"]));
+            jobs.push(job("prune", when, with_ids(&["prune", "--force"])));
         }
         Ok(jobs)
     }
+}
+
+/// Refuses a system whose runs would save nothing, or nothing of a database that only the environment of this command names.
+fn check_something_is_saved(settings: &Settings) -> Result<(), UsageError> {
+    if settings.is_database_of_environment {
+        let message = "the database is named by the environment alone (DATABASE_URL, POSTGRES_DB), which the schedule does not have";
+        let advice =
+            "name it in [database] of larder.toml, with its password in a file; `skip = true` there saves none";
+        return Err(UsageError::with_advice(message, advice));
+    }
+    let said = settings_of_environment();
+    if !said.is_empty() {
+        let message = format!("{} are set here, and the schedule does not have them", said.join(", "));
+        return Err(UsageError::with_advice(message, "write these settings into larder.toml"));
+    }
+    let has_directory = settings.directories.iter().any(|directory| directory.configured || directory.path.exists());
+    let has_engine = Stack::is_compose_directory(&settings.base)
+        || settings.docker.enabled == Some(true)
+        || settings.docker.project.is_some()
+        || !settings.volumes.is_empty();
+    if has_directory || has_engine || settings.database.is_some() {
+        return Ok(());
+    }
+    Err(nothing("there is nothing to back up here that a schedule would know of"))
+}
+
+/// The ids of the repositories that were used, where there is one that can be read.
+fn repository_ids(settings: &Settings) -> Vec<String> {
+    let storage = larder::storage::open(&settings.backup_dir.to_string_lossy(), &settings.trust);
+    let repository = storage.ok().and_then(|storage| Repository::open(storage).ok());
+    repository.map(|repository| ids_at(settings, &repository)).unwrap_or_default()
 }
 
 /// Refuses a command that cron would cut off.
@@ -290,15 +326,6 @@ fn reads(settings: &Settings, global: &GlobalArguments) -> anyhow::Result<Vec<Pa
         }
     }
     Ok(reads.iter().map(|path| real(path)).collect())
-}
-
-/// A path without links and dots, as far as it is there.
-fn real(path: &Path) -> PathBuf {
-    match (path.canonicalize(), path.parent(), path.file_name()) {
-        (Ok(path), ..) => path,
-        (Err(_), Some(parent), Some(name)) => real(parent).join(name),
-        _ => path.to_owned(),
-    }
 }
 
 /// A path as a word of a schedule. A control character could end its line and begin one of somebody else.

@@ -8,6 +8,7 @@ use clap::Args;
 use crate::failure::{Exit, UsageError};
 use crate::new_file::{self, Purpose};
 use crate::output::Output;
+use crate::shell::quoted;
 
 const MAIN: &str = "backup_restore.sh";
 const SHELL: &str = include_str!("shim.sh");
@@ -44,7 +45,9 @@ fn known(name: &str) -> Result<String, String> {
 
 fn script(name: &str) -> Option<String> {
     if name == MAIN {
-        return Some(SHELL.to_owned());
+        // One whose path cannot be told is looked for on PATH alone.
+        let program = std::env::current_exe().ok().and_then(|path| path.to_str().map(str::to_owned));
+        return Some(SHELL.replacen("PROGRAM", &quoted(&program.unwrap_or_default()), 1));
     }
     let (_, command) = OTHERS.iter().find(|(other, _)| *other == name)?;
     Some(PYTHON.replace("COMMAND", command))

@@ -1,10 +1,13 @@
 #!/usr/bin/env bash
 # The commands of the old backup tool, done by Larder. Written by `larder shim`.
 #
-# Run it where it was always run: in the directory of the application. LARDER names the program where it is not on PATH.
+# Run it where it was always run: in the directory of the application. LARDER names the program; otherwise it is the one on PATH, or, as
+# cron has a short one, the one that wrote this.
 set -u
 
+written_by=PROGRAM
 larder=${LARDER:-larder}
+command -v -- "$larder" >/dev/null || [[ -n ${LARDER:-} || ! -x $written_by ]] || larder=$written_by
 
 usage() {
     cat <<'END'

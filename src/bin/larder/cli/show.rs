@@ -1,11 +1,11 @@
 //! `larder show`: everything that the manifest of a snapshot says.
 
 use clap::Args;
-use larder::model::{Component, VolumeMethod};
-use larder::pipeline::lookup;
+use larder::model::{Component, ComponentName, VolumeMethod};
 
 use super::Context;
 use super::list::snapshot_json;
+use super::select::SelectArguments;
 use crate::failure::Exit;
 use crate::units::{count, size, span};
 
@@ -15,12 +15,14 @@ use crate::units::{count, size, span};
 pub(super) struct ShowArguments {
     /// The snapshot: its name, the beginning of it, or `latest`.
     name: String,
+    #[command(flatten)]
+    select: SelectArguments,
 }
 
 impl ShowArguments {
     pub(super) fn run(&self, context: &Context<'_>) -> anyhow::Result<Exit> {
         let repository = context.repository()?;
-        let snapshot = lookup::snapshot(&repository, &self.name)?;
+        let snapshot = self.select.snapshot(context, &repository, &self.name)?;
         let pins = repository.pins()?;
         let output = context.output;
         if output.is_json() {
@@ -32,6 +34,8 @@ impl ShowArguments {
         output.line(&format!("  time     {}", snapshot.time.rfc3339()));
         output.line(&format!("  status   {}", format!("{:?}", snapshot.status).to_lowercase()));
         output.line(&format!("  type     {}", format!("{:?}", snapshot.kind).to_lowercase()));
+        output.line(&format!("  series   {}", snapshot.series));
+        output.line(&format!("  system   {}", snapshot.system));
         output.line(&format!("  host     {}", snapshot.host));
         output.line(&format!("  program  {}", snapshot.program));
         output.line(&format!("  parent   {parent}"));
@@ -40,6 +44,10 @@ impl ShowArguments {
         }
         if !snapshot.tags.is_empty() {
             output.line(&format!("  tags     {}", snapshot.tags.join(", ")));
+        }
+        if !snapshot.dropped.is_empty() {
+            let dropped: Vec<&str> = snapshot.dropped.iter().map(ComponentName::as_str).collect();
+            output.line(&format!("  dropped  {}", dropped.join(", ")));
         }
         output.line(&format!("  size     {} in {}", size(snapshot.bytes()), span(snapshot.millis)));
         for component in &snapshot.components {
@@ -59,6 +67,9 @@ fn print_component(context: &Context<'_>, component: &Component) {
         format!("{:?}", component.consistency).to_lowercase()
     ));
     output.line(&format!("  from     {}", component.source));
+    if component.is_accepted() {
+        output.line("  accepted as it was, though it had been something else");
+    }
     let files = count(component.files, "file", "files");
     output.line(&format!("  size     {} in {files}", size(component.bytes)));
     output.line(&format!("  read     {}", size(component.bytes_read)));

@@ -4,7 +4,9 @@ use clap::Args;
 use larder::pipeline::{lookup, stats};
 use serde_json::json;
 
+use super::select::SelectArguments;
 use super::{Context, warn_unreadable};
+use crate::config::RetentionTable;
 use crate::failure::Exit;
 use crate::table::{Align, Table};
 use crate::units::size;
@@ -20,12 +22,14 @@ const RECENT_SHOWN: usize = 10;
 pub(super) struct StatsArguments {
     /// A snapshot, to show what it refers to.
     name: Option<String>,
+    #[command(flatten)]
+    select: SelectArguments,
 }
 
 impl StatsArguments {
     pub(super) fn run(&self, context: &Context<'_>) -> anyhow::Result<Exit> {
         match &self.name {
-            Some(name) => snapshot(context, name),
+            Some(name) => snapshot(context, name, &self.select),
             None => repository(context),
         }
     }
@@ -38,8 +42,10 @@ fn repository(context: &Context<'_>) -> anyhow::Result<Exit> {
     let stats = stats::repository(&repository, &found.snapshots)?;
     let stored = stats.stored_bytes();
     let ratio = if stored == 0 { 0.0 } else { stats.bytes_in_snapshots as f64 / stored as f64 };
+    let bytes_max = RetentionTable::default().resolve(&context.settings.retention)?.1;
     if context.output.is_json() {
         context.output.json(&json!({
+            "bytes_max": bytes_max,
             "snapshots": stats.snapshots,
             "bytes_in_snapshots": stats.bytes_in_snapshots,
             "stored_bytes": stored,
@@ -71,6 +77,8 @@ fn repository(context: &Context<'_>) -> anyhow::Result<Exit> {
     context.output.line("");
     context.output.line(&format!("Total backups: {}", stats.snapshots));
     context.output.line(&format!("Total size: {} ({:.2} GB)", mebibytes(stored), stored as f64 / GIBIBYTE));
+    let limit = bytes_max.map_or("none".to_owned(), size);
+    context.output.line(&format!("Limit of `prune`: {limit} (max_size_gb)"));
     context
         .output
         .line(&format!("As full copies they would take {}: {ratio:.1} times as much.", size(stats.bytes_in_snapshots)));
@@ -91,9 +99,9 @@ fn mebibytes(bytes: u64) -> String {
     format!("{:.2} MB", bytes as f64 / MEBIBYTE)
 }
 
-fn snapshot(context: &Context<'_>, name: &str) -> anyhow::Result<Exit> {
+fn snapshot(context: &Context<'_>, name: &str, select: &SelectArguments) -> anyhow::Result<Exit> {
     let repository = context.repository()?;
-    let snapshot = lookup::snapshot(&repository, name)?;
+    let snapshot = select.snapshot(context, &repository, name)?;
     let stats = stats::snapshot(&repository, &snapshot, &context.progress)?;
     if context.output.is_json() {
         context.output.json(&json!({

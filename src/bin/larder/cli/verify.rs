@@ -15,8 +15,9 @@ use serde_json::{Value, json};
 
 use super::earlier::{Doubts, find_snapshot};
 use super::losses::{damage_json, lost_json, print_damage, print_lost};
+use super::select::SelectArguments;
 use super::{Context, place};
-use crate::console::line;
+use crate::console::{line, warning};
 use crate::failure::{Exit, UsageError};
 use crate::system::System;
 use crate::units::{count, rows_of_tables, seconds, size, span};
@@ -63,6 +64,8 @@ pub(super) struct VerifyArguments {
     /// of the owners of the tables.
     #[arg(long)]
     on_live_server: bool,
+    #[command(flatten)]
+    select: SelectArguments,
 }
 
 fn percent(text: &str) -> Result<f64, String> {
@@ -77,15 +80,17 @@ impl VerifyArguments {
             let advice = "name --test-restore or --drill, too";
             return Err(UsageError::with_advice("--on-live-server says where a test restore goes", advice).into());
         }
-        let found = match self.name.as_ref().map(|name| find_snapshot(context, name, false)).transpose()? {
-            Some(Ok(found)) => Some(found),
-            Some(Err(doubts)) => return Ok(print_doubts(context, &doubts)),
-            None => None,
-        };
+        let found =
+            match self.name.as_ref().map(|name| find_snapshot(context, name, &self.select, false)).transpose()? {
+                Some(Ok(found)) => Some(found),
+                Some(Err(doubts)) => return Ok(print_doubts(context, &doubts)),
+                None => None,
+            };
         let (repository, snapshot) = match &found {
             Some(found) => (&found.repository, Some(found.snapshot.clone())),
             None => (&context.repository()?, None),
         };
+        let is_everything = snapshot.is_none();
         let options = VerifyOptions { read_data: self.read_data, subset_percent: self.subset };
         let report = verify(repository, snapshot.as_ref(), options, &context.progress)?;
         // A folder may lack what it says it has, and then it is sound as far as it goes.
@@ -110,11 +115,16 @@ impl VerifyArguments {
                 print_drill(context, &tests, took);
             }
         }
+        let snapshots = if is_everything { lookup::snapshots(repository)?.snapshots } else { Vec::new() };
+        let no_manifests = if is_everything { lookup::lost_manifests(repository, &snapshots)? } else { None };
+        if let Some(why) = no_manifests {
+            warning(why);
+        }
         Ok(if !report.is_clean() || tests.iter().any(|test| test.damaged) {
             Exit::Damage
         } else if tests.iter().any(|test| !test.errors.is_empty()) {
             Exit::Failed
-        } else if lacking.is_empty() && tests.iter().all(|test| test.not_done.is_none()) {
+        } else if lacking.is_empty() && no_manifests.is_none() && tests.iter().all(|test| test.not_done.is_none()) {
             Exit::Done
         } else {
             Exit::Partial
@@ -135,7 +145,7 @@ impl VerifyArguments {
                     UsageError::with_advice("--test-restore restores one snapshot", "name it, or `latest`").into()
                 );
             }
-            None => lookup::snapshot(repository, "latest")?,
+            None => self.select.snapshot(context, repository, "latest")?,
         };
         let folder = TemporaryFolder::new("larder-test-restore-").context("cannot create a temporary folder")?;
         let system = context.system()?;

@@ -11,8 +11,8 @@ use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
 
+use super::database::{DatabasePlace, DatabaseSettings, of_url, read_password};
 use super::retention::{RetentionTable, parse_size};
-use super::{DatabasePlace, DatabaseSettings, read_password};
 use crate::failure::UsageError;
 
 /// Sessions that may read tables at once.
@@ -22,6 +22,8 @@ const JOBS_MAX: usize = 64;
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct File {
+    #[serde(default)]
+    pub(super) system: System,
     pub(super) backup_dir: Option<PathBuf>,
     pub(super) parity: Option<String>,
     pub(super) directories: Option<BTreeMap<String, DirectoryEntry>>,
@@ -32,6 +34,13 @@ pub(super) struct File {
     pub(super) volumes: BTreeMap<String, Volume>,
     #[serde(default)]
     pub(super) retention: RetentionTable,
+}
+
+/// The system itself.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct System {
+    pub(super) name: Option<String>,
 }
 
 /// The Docker Engine and the compose project.
@@ -217,32 +226,37 @@ impl Database {
             let place = DatabasePlace::Container { container: container.clone(), name, user, password };
             return Ok(Some(DatabaseSettings { place, others, password_file }));
         }
-        let place = DatabasePlace::Server(self.connection(password)?);
+        let place = match self.connection(password)? {
+            Ok(connection) => DatabasePlace::Server(connection),
+            Err(why) => DatabasePlace::Unknown(why),
+        };
         Ok(Some(DatabaseSettings { place, others, password_file }))
     }
 
-    fn connection(&self, password: Option<String>) -> anyhow::Result<Connection> {
+    fn connection(&self, password: Option<String>) -> anyhow::Result<Result<Connection, String>> {
         let Some(url) = &self.url else {
             let missing = || UsageError::new("[database] needs `url`, `name` or `container`");
             let database = self.name.clone().ok_or_else(missing)?;
             let (host, port, user) = (self.host.clone(), self.port, self.user.clone());
-            return Ok(Connection { host, port, user, password, database, ..Connection::default() });
+            return Ok(Ok(Connection { host, port, user, password, database, ..Connection::default() }));
         };
         if self.host.is_some() || self.port.is_some() || self.name.is_some() || self.user.is_some() {
             return Err(UsageError::new("[database] has both `url` and single settings: keep one of them").into());
         }
-        let mut connection =
-            Connection::from_url(url).map_err(|error| UsageError::new(format!("[database] url: {error}")))?;
-        connection.password = password.or(connection.password);
-        Ok(connection)
+        let connection = of_url(url)?;
+        Ok(connection.map(|connection| Connection { password: password.or(connection.password.clone()), ..connection }))
     }
 }
 
 impl File {
     /// The settings in a text; the error names the key and the line.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
-        let file: Self = toml::from_str(text).map_err(|error| one_line(text, &error))?;
-        Ok(file)
+        toml::from_str(text).map_err(|error| one_line(text, &error))
+    }
+
+    /// The settings in a table; the error names the key.
+    pub(super) fn of_table(table: toml::Table) -> Result<Self, String> {
+        table.try_into().map_err(|error: toml::de::Error| error.message().replace('\n', " "))
     }
 }
 

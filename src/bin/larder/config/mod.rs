@@ -1,5 +1,10 @@
-//! What is to be backed up and where: flags over environment over `larder.toml` over what is found.
+//! What is to be backed up and where: flags over `LARDER_…` over `larder.toml` over variables that other programs read too, over what is
+//! found.
 
+mod database;
+mod effective;
+mod engine;
+mod environment;
 mod file;
 mod mask;
 mod old;
@@ -8,19 +13,19 @@ mod trust;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use anyhow::Context;
-use larder::docker::HoldMethod;
 use larder::model::ComponentName;
 use larder::parity::Share;
-use larder::postgres::Connection;
 use larder::repo;
 use larder::rooted::{Refusal, Trust};
+use larder::source::Excludes;
 use larder::source::postgres::TableOptions;
-use larder::source::{Excludes, ReadMethod};
 use larder::storage::check_folder;
 
+pub(crate) use database::{DATABASE, DatabasePlace, DatabaseSettings};
+pub(crate) use effective::{Effective, effective};
+pub(crate) use engine::{DockerSettings, VOLUME_PREFIX, VolumeSettings, hold_of_label};
+pub(crate) use environment::{is_system_of_environment, settings_of_environment, warn_of_unknown};
 pub(crate) use mask::read_mask;
 pub(crate) use old::convert;
 pub(crate) use retention::{RetentionTable, parse_size, parse_span};
@@ -35,15 +40,11 @@ use crate::failure::UsageError;
 pub(crate) const FILE_NAME: &str = "larder.toml";
 /// Longest file with settings that is read, in bytes.
 pub(crate) const FILE_BYTES_MAX: u64 = 1 << 20;
+/// Longest name of a system, in bytes.
+const SYSTEM_NAME_BYTES_MAX: usize = 200;
 const DEFAULT_BACKUP_DIR: &str = "backups";
 /// The directories of the documented system.
 const DEFAULT_DIRECTORIES: [&str; 4] = ["models", "config", "outputs", "logs"];
-/// The name of the database as a component.
-pub(crate) const DATABASE: &str = "database";
-/// What stands before the name of a volume in the name of its component.
-pub(crate) const VOLUME_PREFIX: &str = "docker_volume_";
-/// How long the containers that write to a volume may be held, unless something else is said.
-const DEFAULT_HOLD_LIMIT: Duration = Duration::from_mins(1);
 
 /// A directory that is a component.
 #[derive(Debug, Clone)]
@@ -55,56 +56,6 @@ pub(crate) struct Directory {
     pub(crate) patterns: Vec<String>,
     /// Whether the user named it, so that its absence is an error.
     pub(crate) configured: bool,
-}
-
-/// Where the database is.
-#[derive(Debug, Clone)]
-pub(crate) enum DatabasePlace {
-    /// On a server that can be connected to.
-    Server(Connection),
-    /// In a container, which says itself what is not said here.
-    Container { container: String, name: Option<String>, user: Option<String>, password: Option<String> },
-}
-
-/// The database, and others of its server.
-#[derive(Debug, Clone)]
-pub(crate) struct DatabaseSettings {
-    pub(crate) place: DatabasePlace,
-    pub(crate) others: Vec<String>,
-    /// What the password was read from.
-    pub(crate) password_file: Option<PathBuf>,
-}
-
-/// A volume as the user wants it.
-#[derive(Debug, Clone)]
-pub(crate) struct VolumeSettings {
-    /// Its name in the engine, where it cannot be found by the one that the project gives it.
-    pub(crate) engine_name: Option<String>,
-    pub(crate) hold: Option<HoldMethod>,
-    /// Whether the file says how its writers are held; else their labels may.
-    pub(crate) says_hold: bool,
-    pub(crate) method: ReadMethod,
-    pub(crate) excludes: Excludes,
-    pub(crate) skip: bool,
-}
-
-impl Default for VolumeSettings {
-    fn default() -> Self {
-        let (method, excludes) = (ReadMethod::Auto, Excludes::default());
-        let (hold, says_hold) = (Some(HoldMethod::Pause), false);
-        Self { engine_name: None, hold, says_hold, method, excludes, skip: false }
-    }
-}
-
-/// The engine and the compose project.
-#[derive(Debug, Clone)]
-pub(crate) struct DockerSettings {
-    /// `None`: when there is something to be found.
-    pub(crate) enabled: Option<bool>,
-    pub(crate) host: Option<String>,
-    pub(crate) project: Option<String>,
-    /// How long containers may be held.
-    pub(crate) hold_limit: Duration,
 }
 
 /// How much parity there is to be.
@@ -126,11 +77,17 @@ pub(crate) struct Settings {
     pub(crate) trust: Trust,
     /// Whether everybody's are, because that was insisted on.
     pub(crate) insists: bool,
+    /// How the system is called, where that is said.
+    pub(crate) system: Option<String>,
     pub(crate) backup_dir: PathBuf,
     /// How much parity there is to be, where something is said of it.
     pub(crate) parity: Option<Parity>,
     pub(crate) directories: Vec<Directory>,
     pub(crate) database: Option<DatabaseSettings>,
+    /// What names a database and is not used, and why.
+    pub(crate) unused_database: Option<String>,
+    /// Whether only variables name the database that other programs read too.
+    pub(crate) is_database_of_environment: bool,
     /// Sessions that read or load the tables of a database at once.
     pub(crate) jobs: usize,
     /// How databases are read table by table; `None` when each is one plain dump.
@@ -141,6 +98,8 @@ pub(crate) struct Settings {
     pub(crate) volumes: BTreeMap<String, VolumeSettings>,
     /// What the file says of pruning.
     pub(crate) retention: RetentionTable,
+    /// Everything that the file and the environment say, for showing it.
+    pub(crate) said: toml::Table,
 }
 
 /// What has to be believed before it is used.
@@ -179,40 +138,46 @@ impl Settings {
             return Err(UsageError::new(format!("{} is not a directory", global.directory.display())).into());
         }
         let base = std::path::absolute(&global.directory)?;
-        let file = read_file(global, &base, &trust, refuse)?;
+        let (file, said) = read_file(global, &base, &trust, refuse)?;
         let backup_dir = global.backup_dir.clone().or_else(|| file.backup_dir.clone());
         let backup_dir = backup_dir.unwrap_or_else(|| PathBuf::from(DEFAULT_BACKUP_DIR));
+        if backup_dir.as_os_str().is_empty() {
+            return Err(UsageError::new("backup_dir is empty: it names the folder of the repository").into());
+        }
         check_folder(&backup_dir.to_string_lossy()).map_err(repo::Error::from)?;
         let backup_dir = base.join(backup_dir);
         let directories = directories(&file, &base)?;
-        let database = if let Some(connection) = database_from_environment()? {
-            let place = DatabasePlace::Server(connection);
-            Some(DatabaseSettings { place, others: Vec::new(), password_file: None })
-        } else {
-            file.database.as_ref().map(|database| database.settings(&base, &trust)).transpose()?.flatten()
-        };
+        let database::FoundDatabase { settings: database, unused: unused_database, is_of_environment } =
+            database::find(file.database.as_ref(), &base, &trust)?;
         let (tables, is_plain) = file.database.as_ref().map(file::Database::tables).transpose()?.unwrap_or_default();
         let (jobs, tables) = (tables.jobs, (!is_plain).then_some(tables));
         let skips_database = file.database.as_ref().is_some_and(file::Database::is_skipped);
-        let volumes = file.volumes.iter().map(|(name, volume)| Ok((name.clone(), volume_settings(name, volume)?)));
+        let volumes = file.volumes.iter().map(|(name, volume)| Ok((name.clone(), engine::volume(name, volume)?)));
         let volumes = volumes.collect::<anyhow::Result<_>>()?;
+        let system = file.system.name.as_deref().map(system_name).transpose()?;
         let parity = file.parity.as_deref().map(parse_parity).transpose()?;
-        let (docker, retention) = (docker_settings(file.docker), file.retention);
+        // A policy that means nothing is found now, and not by the first prune.
+        file.retention.check()?;
+        let (docker, retention) = (engine::docker(file.docker), file.retention);
         Ok(Self {
             file: configuration_file(global, &base)?,
             base,
             trust,
             insists: global.trust_files,
+            system,
             backup_dir,
             parity,
             directories,
             database,
+            unused_database,
+            is_database_of_environment: is_of_environment,
             jobs,
             tables,
             skips_database,
             docker,
             volumes,
             retention,
+            said,
         })
     }
 
@@ -281,6 +246,14 @@ impl Settings {
     }
 }
 
+/// How the system is called, where that is a name.
+fn system_name(name: &str) -> Result<String, UsageError> {
+    let is_name = !name.trim().is_empty() && name.len() <= SYSTEM_NAME_BYTES_MAX && !name.contains(char::is_control);
+    let message =
+        || format!("[system] name: it has at most {SYSTEM_NAME_BYTES_MAX} bytes, and something that can be seen");
+    if is_name { Ok(name.trim().to_owned()) } else { Err(UsageError::new(message())) }
+}
+
 /// Understands `3%`, `0.5%` and `0%`.
 fn parse_parity(text: &str) -> Result<Parity, UsageError> {
     let wrong = || {
@@ -296,54 +269,12 @@ fn parse_parity(text: &str) -> Result<Parity, UsageError> {
     if thousandths == 0 { Ok(Parity::None) } else { Share::new(thousandths).map(Parity::Share).ok_or_else(wrong) }
 }
 
-fn docker_settings(file: file::Docker) -> DockerSettings {
-    let host = std::env::var("DOCKER_HOST").ok().filter(|host| !host.is_empty());
-    let project = std::env::var("COMPOSE_PROJECT_NAME").ok().filter(|project| !project.is_empty());
-    let hold_limit = file.hold_secs.map_or(DEFAULT_HOLD_LIMIT, Duration::from_secs);
-    DockerSettings { enabled: file.enabled, host: host.or(file.host), project: project.or(file.project), hold_limit }
-}
-
-fn volume_settings(name: &str, volume: &file::Volume) -> anyhow::Result<VolumeSettings> {
-    let invalid = |error: &dyn std::fmt::Display| UsageError::new(format!("[volumes.{name}]: {error}"));
-    format!("{VOLUME_PREFIX}{name}").parse::<ComponentName>().map_err(|error| invalid(&error))?;
-    Ok(VolumeSettings {
-        engine_name: volume.name.clone(),
-        hold: hold_of(volume.quiesce.unwrap_or(file::Quiesce::Pause)),
-        says_hold: volume.quiesce.is_some(),
-        method: match volume.method {
-            file::Method::Auto => ReadMethod::Auto,
-            file::Method::Mountpoint => ReadMethod::Mountpoint,
-            file::Method::Engine => ReadMethod::Engine,
-        },
-        excludes: Excludes::new(&volume.exclude).map_err(|error| invalid(&error))?,
-        skip: volume.skip,
-    })
-}
-
-const fn hold_of(quiesce: file::Quiesce) -> Option<HoldMethod> {
-    match quiesce {
-        file::Quiesce::Pause => Some(HoldMethod::Pause),
-        file::Quiesce::Stop => Some(HoldMethod::Stop),
-        file::Quiesce::None => None,
-    }
-}
-
-/// What a label means that says the same as `quiesce` of a volume.
-pub(crate) fn hold_of_label(label: &str) -> Result<Option<HoldMethod>, &'static str> {
-    match label {
-        "pause" => Ok(hold_of(file::Quiesce::Pause)),
-        "stop" => Ok(hold_of(file::Quiesce::Stop)),
-        "none" => Ok(hold_of(file::Quiesce::None)),
-        _ => Err("it can be pause, stop or none"),
-    }
-}
-
 fn read_file(
     global: &GlobalArguments,
     base: &Path,
     trust: &Trust,
     refuse: impl FnOnce(Refusal) -> anyhow::Result<()>,
-) -> anyhow::Result<file::File> {
+) -> anyhow::Result<(file::File, toml::Table)> {
     let path = configuration_file(global, base)?;
     let text = match trust::read_trusted(&path, trust) {
         Err(refusal) if refusal.is_not_found() && global.config.is_none() => String::new(),
@@ -356,11 +287,14 @@ fn read_file(
             // Whose it is decides whether anything of it is shown, errors in it included.
             let text =
                 trust::read_trusted(&path, &Trust::of_everybody()).map_err(|refusal| trust::refused(&refusal))?;
-            return Ok(file::File::parse(&text).unwrap_or_default());
+            return Ok((file::File::parse(&text).unwrap_or_default(), toml::Table::new()));
         }
         Ok(text) => text,
     };
-    file::File::parse(&text).map_err(|why| UsageError::new(format!("{} is not valid: {why}", path.display())).into())
+    let invalid = |why: String| UsageError::new(format!("{} is not valid: {why}", path.display()));
+    // What is wrong with the file is told with its line, before the environment changes anything of it.
+    file::File::parse(&text).map_err(invalid)?;
+    environment::laid_over(&text, |name| std::env::var(name).ok())
 }
 
 fn configuration_file(global: &GlobalArguments, base: &Path) -> std::io::Result<PathBuf> {
@@ -386,38 +320,14 @@ fn directories(file: &file::File, base: &Path) -> anyhow::Result<Vec<Directory>>
         }
         let excludes = Excludes::new(entry.exclude())
             .map_err(|error| UsageError::new(format!("[directories.{name}]: {error}")))?;
+        if entry.path().as_os_str().is_empty() {
+            return Err(UsageError::new(format!(
+                "[directories] {name}: the path is empty; `.` is the directory of the system"
+            ))
+            .into());
+        }
         let (path, patterns) = (base.join(entry.path()), entry.exclude().to_vec());
         directories.push(Directory { name: component, path, excludes, patterns, configured: true });
     }
     Ok(directories)
-}
-
-/// The connection that the environment names; a URL of another kind of database is not ours to read.
-fn database_from_environment() -> anyhow::Result<Option<Connection>> {
-    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-    if let Some(url) = variable("DATABASE_URL").filter(|url| url.starts_with("postgres")) {
-        let connection = Connection::from_url(&url);
-        return connection.map(Some).map_err(|error| UsageError::new(format!("DATABASE_URL: {error}")).into());
-    }
-    let Some(database) = variable("POSTGRES_DB") else { return Ok(None) };
-    let port = variable("POSTGRES_PORT")
-        .map(|port| port.parse().map_err(|_| UsageError::new(format!("POSTGRES_PORT: '{port}' is not a port"))))
-        .transpose()?;
-    Ok(Some(Connection {
-        host: variable("POSTGRES_HOST"),
-        port,
-        user: variable("POSTGRES_USER"),
-        password: variable("POSTGRES_PASSWORD"),
-        database,
-        ..Connection::default()
-    }))
-}
-
-/// Reads a password from the first line of a file.
-fn read_password(path: &Path, trust: &Trust) -> anyhow::Result<String> {
-    let text = trust
-        .read_named(path, FILE_BYTES_MAX)
-        .map_err(std::io::Error::from)
-        .with_context(|| format!("cannot read the password file {}", path.display()))?;
-    Ok(text.lines().next().unwrap_or_default().to_owned())
 }

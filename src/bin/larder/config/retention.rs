@@ -1,4 +1,5 @@
-//! What is kept by `prune`: flags over environment over `[retention]` of `larder.toml` over defaults, each setting by itself.
+//! What is kept by `prune`: flags over `[retention]` of `larder.toml` over `BACKUP_…` of the environment over defaults, each setting by
+//! itself.
 
 use std::time::Duration;
 
@@ -56,7 +57,17 @@ impl RetentionTable {
 
     /// The retention of these flags, and the most bytes that the repository may take.
     pub(crate) fn resolve(self, file: &Self) -> Result<(Retention, Option<u64>), UsageError> {
-        let table = self.or(&Self::of_environment()?).or(file);
+        self.or(file).or(&Self::of_environment()?).settle()
+    }
+
+    /// Refuses what means nothing, whatever else is said.
+    pub(crate) fn check(&self) -> Result<(), UsageError> {
+        self.clone().settle().map(drop)
+    }
+
+    /// The retention of this table, with the defaults where it says nothing.
+    fn settle(self) -> Result<(Retention, Option<u64>), UsageError> {
+        let table = self;
         let default = Retention::default();
         let within = table.within.as_deref().map(parse_span).transpose();
         let retention = Retention {

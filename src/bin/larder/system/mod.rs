@@ -1,5 +1,7 @@
 //! What there is to back up: what the settings name, and what is found in the Docker Engine.
 
+mod binds;
+mod missing;
 mod targets;
 
 use std::collections::HashSet;
@@ -8,7 +10,7 @@ use std::sync::{Arc, OnceLock};
 
 use larder::docker::{self, DatabaseServer, Engine, HoldMethod, Stack};
 use larder::id::checksum;
-use larder::model::{Component, ComponentKind, ComponentName, Snapshot, SnapshotKind};
+use larder::model::{ComponentKind, ComponentName};
 use larder::pipeline::backup::{ComponentSource, Origin, VolumeOrigin};
 use larder::postgres::{self, Connection, Stopped, query};
 use larder::process::Place;
@@ -25,6 +27,8 @@ use crate::config::{
 use crate::console::warning;
 use crate::failure::{UsageError, docker_advice};
 use crate::places;
+
+pub(crate) use missing::Missing;
 
 /// Databases of a server, but for those that nobody has anything in.
 const OTHERS_SQL: &str = "SELECT datname FROM pg_catalog.pg_database WHERE datallowconn AND NOT datistemplate
@@ -175,6 +179,9 @@ impl<'a> System<'a> {
             Some(database) => self.configured_databases(database),
             None => self.databases_of_servers(stopped),
         };
+        if let Some(why) = self.settings.unused_database.as_ref().filter(|_| found.is_empty()) {
+            found.push((DATABASE.to_owned(), Err(why.clone()), None));
+        }
         found.sort_by(|(a, ..), (b, ..)| a.cmp(b));
         let mut taken = self.settings.directories.iter().map(|directory| directory.name.clone()).collect();
         for (name, connection, others_unknown) in found {
@@ -187,6 +194,7 @@ impl<'a> System<'a> {
     fn configured_databases(&self, settings: &DatabaseSettings) -> Vec<Found> {
         let main = match &settings.place {
             DatabasePlace::Server(connection) => Ok(connection.clone()),
+            DatabasePlace::Unknown(why) => Err(why.clone()),
             DatabasePlace::Container { container, name, user, password } => {
                 self.in_container(container).map(|found| Connection {
                     database: name.clone().unwrap_or(found.database),
@@ -303,41 +311,6 @@ impl<'a> System<'a> {
         databases.chain(directories).chain(self.volumes.iter().map(|volume| volume.name.to_string())).collect()
     }
 
-    /// Components of earlier snapshots, the newest of which comes first, that only an engine has and that are not found
-    /// now; each with the reason.
-    ///
-    /// What an engine that answers does not have is compared with the last time that it had anything, so that it is
-    /// missed once. While it does not answer, nothing is known to be gone, and everything is missed.
-    pub(crate) fn vanished(&self, earlier: &[Snapshot]) -> Vec<(Component, String)> {
-        let is_full = |snapshot: &&Snapshot| snapshot.kind == SnapshotKind::Full;
-        let last = || earlier.iter().filter(is_full).find(|snapshot| snapshot.components.iter().any(is_of_engine));
-        let compared: Vec<&Snapshot> = match self.engine {
-            Some(_) => last().into_iter().collect(),
-            None => earlier.iter().collect(),
-        };
-        let mut seen: HashSet<String> = self.names().into_iter().collect();
-        let components = compared.into_iter().flat_map(|snapshot| &snapshot.components);
-        let lost = components.filter(|component| is_of_engine(component) && !self.is_unwanted(component));
-        let lost = lost.filter(|component| seen.insert(component.name.to_string()));
-        let unknown = self.databases.iter().find_map(|database| database.others_unknown.clone());
-        let why = |component: &Component| match (&self.engine, &self.silent_engine) {
-            (Some(_), _) if component.kind == ComponentKind::Database && unknown.is_some() => {
-                unknown.clone().unwrap_or_default()
-            }
-            (Some(_), _) => format!("the last backup had it from {}, and that is gone", component.source),
-            (None, Some(why)) => why.clone(),
-            (None, None) => "no Docker Engine was found, and earlier backups had it from one".to_owned(),
-        };
-        lost.map(|component| (component.clone(), why(component))).collect()
-    }
-
-    /// Whether the settings say that a component of the engine is not to be saved.
-    fn is_unwanted(&self, component: &Component) -> bool {
-        let short = component.name.as_str().strip_prefix(VOLUME_PREFIX);
-        let settings = short.and_then(|short| self.settings.volumes.get(short));
-        self.settings.docker.enabled == Some(false) || settings.is_some_and(|settings| settings.skip)
-    }
-
     /// The sources of the named components: databases, directories, volumes.
     pub(crate) fn sources(
         &self,
@@ -417,12 +390,6 @@ impl<'a> System<'a> {
         let excludes = settings.excludes.clone();
         Ok(VolumeSource::new(self.engine()?, volume.clone(), settings.method, excludes, usage))
     }
-}
-
-/// Whether a component was saved from an engine.
-fn is_of_engine(component: &Component) -> bool {
-    let in_container = component.database.as_ref().is_some_and(|facts| facts.container.is_some());
-    component.root.is_some() && (component.kind == ComponentKind::Volume || in_container)
 }
 
 /// Leaves the repository out of a volume.

@@ -1,0 +1,274 @@
+//! What a backup of a system is expected to have: everything that the last complete one of the whole system had.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Component, ComponentKind, ComponentName, Snapshot, SnapshotKind, Status, counted};
+use crate::clock::LocalTime;
+
+/// A component that has less than one of so many parts of what it had is not what was expected.
+const PARTS: u64 = 10;
+/// Where it had at least so many files or rows, and bytes: few things come and go.
+const THINGS_MIN: u64 = 100;
+const BYTES_MIN: u64 = 1 << 20;
+
+/// A component that is expected, and the snapshot that had it last.
+#[derive(Debug, Clone, Copy)]
+pub struct Expected<'a> {
+    /// The snapshot.
+    pub snapshot: &'a Snapshot,
+    /// The component as it was then.
+    pub component: &'a Component,
+}
+
+impl Expected<'_> {
+    /// Whether nothing older tells more.
+    fn is_final(&self) -> bool {
+        self.component.is_good() || self.component.is_accepted()
+    }
+}
+
+/// The components that are expected.
+#[derive(Debug, Default)]
+pub struct Expectation<'a> {
+    components: BTreeMap<&'a str, Expected<'a>>,
+}
+
+impl<'a> Expectation<'a> {
+    /// What a system is expected to have, by its snapshots, which come newest first: the components of the newest complete one of
+    /// everything, and those that partial ones since then have, but for what was dropped on purpose.
+    #[must_use]
+    pub fn of_system(newest_first: &'a [Snapshot], system: &str, now: LocalTime) -> Self {
+        Self::of(newest_first, system, &[SnapshotKind::Full.series()], now)
+    }
+
+    /// What some series of a system are expected to have together.
+    #[must_use]
+    pub fn of(newest_first: &'a [Snapshot], system: &str, series: &[&str], now: LocalTime) -> Self {
+        let is_counted = counted(newest_first, now);
+        let of_system = newest_first.iter().zip(is_counted).filter(|(snapshot, _)| snapshot.system == system);
+        let (counted, ahead): (Vec<_>, Vec<_>) = of_system.partition(|(_, is_counted)| *is_counted);
+        // Those that are later than the clock come last: it may be the clock that is wrong.
+        let by_trust: Vec<&Snapshot> = counted.into_iter().chain(ahead).map(|(snapshot, _)| snapshot).collect();
+        let mut expectation = Self::default();
+        for series in series {
+            expectation.add(by_trust.iter().copied().filter(|snapshot| snapshot.series == *series));
+        }
+        expectation.take_accepted(&by_trust);
+        expectation
+    }
+
+    /// Adds what the newest complete snapshot of a series has, and partial ones before it.
+    fn add(&mut self, by_trust: impl Iterator<Item = &'a Snapshot>) {
+        let mut dropped = BTreeSet::new();
+        for snapshot in by_trust {
+            for component in snapshot.components.iter().filter(|component| component.root.is_some()) {
+                let name = component.name.as_str();
+                if !dropped.contains(name) {
+                    let known = self.components.entry(name).or_insert(Expected { snapshot, component });
+                    // The newest good one counts. Where there is none, one of those with errors may be one that was no more as expected.
+                    if !known.is_final() && (component.is_good() || has_more(component, known.component)) {
+                        *known = Expected { snapshot, component };
+                    }
+                }
+            }
+            dropped.extend(snapshot.dropped.iter().map(ComponentName::as_str));
+            if snapshot.status == Status::Complete {
+                break;
+            }
+        }
+    }
+
+    /// What was taken as it is, by whatever backup, is what is expected from then on.
+    fn take_accepted(&mut self, by_trust: &[&'a Snapshot]) {
+        for (name, expected) in &mut self.components {
+            let accepted =
+                by_trust.iter().take_while(|snapshot| snapshot.name != expected.snapshot.name).find_map(|snapshot| {
+                    let is_it = |component: &&Component| component.name.as_str() == *name && component.is_accepted();
+                    let component = snapshot.components.iter().find(is_it)?;
+                    Some(Expected { snapshot, component })
+                });
+            if let Some(accepted) = accepted.filter(|accepted| accepted.component.kind == expected.component.kind) {
+                *expected = accepted;
+            }
+        }
+    }
+
+    /// All that is expected, in the order of the names.
+    pub fn iter(&self) -> impl Iterator<Item = &Expected<'a>> {
+        self.components.values()
+    }
+
+    /// The component of this name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Expected<'a>> {
+        self.components.get(name)
+    }
+
+    /// Why a component that was saved is not what was expected: it has nothing any more, is another database, or comes from another
+    /// place; `None` when it is.
+    #[must_use]
+    pub fn doubt(&self, component: &Component) -> Option<String> {
+        component.root.as_ref()?;
+        self.doubt_of(component)
+    }
+
+    /// The same of a component that was only looked at.
+    #[must_use]
+    pub fn doubt_of(&self, component: &Component) -> Option<String> {
+        let Expected { snapshot, component: before } = self.get(component.name.as_str())?;
+        let (was, is) = other_database(before, component)
+            .or_else(|| shrunk(before, component))
+            // What was imported says where its folder lay.
+            .or_else(|| other_place(before, component).filter(|_| snapshot.imported.is_none()))?;
+        let (name, of) = (&component.name, &snapshot.name);
+        Some(format!("in {of} it was {was}, and now it {is}; if that is right, `larder create --accept {name}`"))
+    }
+}
+
+/// Whether a component has far more than a later copy of it, which is not what was expected then.
+pub(super) fn has_far_more(before: &Component, later: &Component) -> bool {
+    shrunk(before, later).is_some()
+}
+
+/// Whether a component has more of anything than another one.
+fn has_more(one: &Component, other: &Component) -> bool {
+    (rows(one), one.files, one.bytes) > (rows(other), other.files, other.bytes)
+}
+
+/// From where a component was and is read, where that is another directory, or a server at another place. Containers and volumes have the
+/// names that an engine gives them.
+fn other_place(before: &Component, now: &Component) -> Option<(String, String)> {
+    let place = |component: &Component| match component.kind {
+        ComponentKind::Directory => Some(component.source.clone()),
+        ComponentKind::Database => component.server().map(str::to_owned),
+        ComponentKind::Volume | ComponentKind::Stream => None,
+    };
+    let (was, is) = (place(before)?, place(now)?);
+    (was != is).then(|| (format!("at {was}"), format!("is at {is}")))
+}
+
+/// What a component was and is, where it is of another database.
+fn other_database(before: &Component, now: &Component) -> Option<(String, String)> {
+    let (was, is) = (before.database.as_ref()?, now.database.as_ref()?);
+    // A dump that was imported may not say its name.
+    let differs = was.name != is.name && !was.name.is_empty() && !is.name.is_empty();
+    differs.then(|| (format!("the database '{}'", was.name), format!("is '{}'", is.name)))
+}
+
+/// What a component had and has, where that is nothing any more or next to nothing.
+fn shrunk(before: &Component, now: &Component) -> Option<(String, String)> {
+    let counts = [
+        ("rows", rows(before), rows(now), THINGS_MIN),
+        ("files", before.files, now.files, THINGS_MIN),
+        // A file that is emptied, as logs are, is still there.
+        ("bytes", before.bytes, now.bytes, BYTES_MIN),
+    ];
+    let is_less = |what: &str, had: u64, has: u64, least: u64| {
+        (has == 0 && had > 0 && what != "bytes") || (had >= least && has < had / PARTS)
+    };
+    let (what, had, has, _) = counts.into_iter().find(|(what, had, has, least)| is_less(what, *had, *has, *least))?;
+    let what = if had == 1 { what.trim_end_matches('s') } else { what };
+    Some((format!("{had} {what}"), if has == 0 { "has none".to_owned() } else { format!("has {has}") }))
+}
+
+fn rows(component: &Component) -> u64 {
+    component.database.iter().flat_map(|facts| &facts.tables).map(|table| table.rows).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Consistency, Content, DatabaseFacts, Metadata, Node, NodeKind, SnapshotName, TableRows};
+
+    fn now() -> LocalTime {
+        LocalTime { unix_micros: 100 * 86_400_000_000, offset_secs: 0 }
+    }
+
+    fn component(name: &str, files: u64) -> Component {
+        let name: ComponentName = name.parse().expect("a name");
+        let node = Node::new(
+            name.as_str().as_bytes().into(),
+            Metadata::default(),
+            NodeKind::Directory { tree: Content::default() },
+        );
+        let component = Component::new(name, ComponentKind::Directory, "x".to_owned(), Consistency::Live);
+        Component { root: Some(node), files, bytes: files * 20_000, ..component }
+    }
+
+    fn failed(name: &str) -> Component {
+        Component { root: None, ..component(name, 0) }
+    }
+
+    fn database(name: &str, rows: u64) -> Component {
+        let tables = vec![TableRows { table: "public.t".to_owned(), rows }];
+        let facts = DatabaseFacts { name: name.to_owned(), tables, ..DatabaseFacts::default() };
+        Component { database: Some(facts), ..component("database", 3) }
+    }
+
+    fn snapshot(day: i64, status: Status, components: Vec<Component>) -> Snapshot {
+        let time = LocalTime { unix_micros: day * 86_400_000_000, offset_secs: 0 };
+        let snapshot = Snapshot::new(SnapshotName::at(time), time, SnapshotKind::Full);
+        Snapshot { system: "here".to_owned(), status, components, ..snapshot }
+    }
+
+    fn names(newest_first: &[Snapshot]) -> Vec<String> {
+        let expectation = Expectation::of_system(newest_first, "here", now());
+        expectation.iter().map(|expected| expected.component.name.to_string()).collect()
+    }
+
+    /// A run without its database was complete.
+    #[test]
+    fn what_the_last_complete_one_and_partial_ones_since_have_is_expected() {
+        use Status::{Complete, Partial};
+        let old = snapshot(1, Complete, vec![component("old", 1)]);
+        let complete = snapshot(2, Complete, vec![component("a", 1), component("b", 1)]);
+        let partial = snapshot(3, Partial, vec![component("a", 1), failed("b"), component("c", 1), failed("d")]);
+        assert_eq!(names(&[partial.clone(), complete.clone(), old.clone()]), ["a", "b", "c"]);
+        let dropped = Snapshot { dropped: vec!["b".parse().expect("a name")], ..partial };
+        assert_eq!(names(&[dropped, complete.clone(), old]), ["a", "c"]);
+        let others = [
+            Snapshot { system: "there".to_owned(), ..complete.clone() },
+            Snapshot { series: "folders".to_owned(), ..complete },
+            // A clock that was wrong decides nothing.
+            snapshot(500, Complete, vec![component("future", 1)]),
+            snapshot(1, Complete, vec![component("own", 1)]),
+        ];
+        assert_eq!(names(&others), ["own"]);
+        assert!(names(&others[..2]).is_empty() && names(&others[2..3]) == ["future"]);
+    }
+
+    /// A run in which a component was empty was what the next one was measured against.
+    #[test]
+    fn a_good_one_counts_before_a_newer_one_with_errors() {
+        let mut emptied = component("a", 0);
+        emptied.errors.push("it is empty".to_owned());
+        let newest_first =
+            [snapshot(2, Status::Partial, vec![emptied]), snapshot(1, Status::Complete, vec![component("a", 5)])];
+        let expectation = Expectation::of_system(&newest_first, "here", now());
+        assert!(expectation.doubt(&component("a", 0)).is_some());
+    }
+
+    #[test]
+    fn what_is_gone_or_nearly_gone_or_another_database_is_told() {
+        let before = |component: Component| [snapshot(1, Status::Complete, vec![component])];
+        let doubt = |was: Component, is: Component| Expectation::of_system(&before(was), "here", now()).doubt(&is);
+        let text = doubt(component("a", 5), component("a", 0)).expect("it is empty");
+        assert!(text.contains("5 files") && text.contains("has none") && text.contains("--accept a"), "{text}");
+        assert!(doubt(component("a", 1_000), component("a", 99)).is_some());
+        let text = doubt(database("shop", 341_598), database("shop", 1)).expect("it has nothing");
+        assert!(text.contains("341598 rows") && text.contains("has 1"), "{text}");
+        let text = doubt(database("shop", 5), database("crm", 5)).expect("it is another one");
+        assert!(text.contains("'shop'") && text.contains("'crm'"), "{text}");
+        for (was, is) in [
+            (component("a", 1_000), component("a", 100)),
+            (component("a", 9), component("a", 1)),
+            (component("a", 0), component("a", 0)),
+            (database("shop", 90), database("shop", 1)),
+            (database("", 5), database("shop", 5)),
+            (component("a", 5), component("b", 0)),
+            (component("a", 5), failed("a")),
+        ] {
+            assert_eq!(doubt(was, is), None);
+        }
+    }
+}

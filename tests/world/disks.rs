@@ -1,0 +1,199 @@
+//! Repositories on disks that are not mounted, or are others.
+
+use std::fs;
+
+use super::support::{DONE, PARTIAL, USAGE, World, is_root, name_of};
+
+/// The disk of the repository was not mounted, and every night made a new one in the empty folder.
+#[test]
+fn a_repository_that_is_gone_is_not_made_anew() {
+    let world = World::with_app();
+    world.ok("app", &["create"]).says(&["a new repository was made in"]);
+    world.ok("app", &["create"]).says_not("new repository");
+    let (place, away) = (world.path("app/backups"), world.path("away"));
+    fs::rename(&place, &away).expect("ours");
+    for is_folder in [false, true] {
+        if is_folder {
+            fs::create_dir(&place).expect("ours");
+        }
+        for words in [&["create"][..], &["create", "--dry-run"], &["plan"], &["import", "../away"]] {
+            let refused = world.run("app", words);
+            assert!(matches!(refused.code, Some(1 | USAGE)), "{words:?}: {refused:?}");
+            if words[0] != "import" {
+                refused.says(&["there was a repository in", "mount its disk", "--new-repository"]);
+            }
+        }
+        assert_eq!(place.exists(), is_folder, "nothing was made");
+    }
+    assert!(fs::read_dir(&place).expect("ours").next().is_none(), "nothing was made");
+    // Another one in its place.
+    world.ok("app", &["create", "--new-repository"]).says(&["a new repository was made in"]);
+    let other = world.path("other");
+    fs::rename(&place, &other).expect("ours");
+    fs::rename(&away, &place).expect("ours");
+    // Each was allowed once, and they take turns.
+    world.ok("app", &["create"]);
+    fs::rename(&place, &away).expect("ours");
+    fs::rename(&other, &place).expect("ours");
+    world.ok("app", &["create"]);
+    // One that was never here.
+    world.write("stranger/config/settings", "x");
+    world.ok("stranger", &["create"]);
+    fs::rename(&place, &other).expect("ours");
+    fs::rename(world.path("stranger/backups"), &place).expect("ours");
+    world.run("app", &["create"]).ended(USAGE).says(&["is another one than was used there before", "the right disk"]);
+    world.ok("app", &["list"]).says(&["warning", "is another one than was used there before"]);
+    world.ok("app", &["create", "--new-repository"]).says_not("a new repository was made");
+    world.ok("app", &["create"]);
+}
+
+/// The same with a real mount.
+#[test]
+fn a_disk_that_is_not_mounted_is_noticed() {
+    if !is_root() {
+        return;
+    }
+    let world = World::with_app();
+    world.write("app/larder.toml", "backup_dir = \"../mnt\"\n");
+    for folder in ["mnt", "disk"] {
+        fs::create_dir(world.path(folder)).expect("ours");
+    }
+    let mounted =
+        |command: &str| world.shell(&format!("mount --bind disk mnt; \"$LARDER_TEST_PROGRAM\" -C app {command}"));
+    mounted("create").ended(DONE);
+    mounted("create").ended(DONE);
+    world.run("app", &["create"]).ended(USAGE).says(&["there was a repository in"]);
+    assert!(fs::read_dir(world.path("mnt")).expect("ours").next().is_none(), "nothing was made");
+    mounted("create").ended(DONE).says_not("new repository");
+}
+
+/// A folder with other files became a repository, with its parts between them.
+#[test]
+fn a_folder_of_others_becomes_no_repository() {
+    let world = World::with_app();
+    for name in ["invoice.pdf", ".hidden", "data/x"] {
+        world.write(&format!("foreign/{name}"), "x");
+        let foreign = world.path("foreign");
+        let words = ["--backup-dir", foreign.to_str().expect("text"), "create"];
+        world.run("app", &words).ended(USAGE).says(&["foreign", name.split('/').next().expect("a name")]);
+        assert_eq!(fs::read_dir(&foreign).expect("ours").count(), 1, "nothing was made");
+        world.remove("foreign");
+    }
+    for name in [
+        "lost+found/.keep",
+        ".gitignore",
+        ".gitkeep",
+        "system_backup_20250101_020000/x",
+        "pre_restore_1.sql",
+        "a.sql.gz",
+    ] {
+        world.write(&format!("app/backups/{name}"), "");
+    }
+    world.create("app");
+}
+
+/// A prune of Sunday applied the retention of this system to the disk of another one.
+#[test]
+fn nothing_is_pruned_on_another_disk() {
+    let world = World::with_app();
+    world.create("app");
+    world.write("other/config/settings", "x");
+    world.create("other");
+    let (place, away) = (world.path("app/backups"), world.path("away"));
+    fs::rename(&place, &away).expect("ours");
+    fs::rename(world.path("other/backups"), &place).expect("ours");
+    world.run("app", &["prune", "--force"]).ended(USAGE).says(&["is another one than was used there before"]);
+    world.run("app", &["prune", "--force", "--dry-run"]).ended(USAGE);
+    world.run("app", &["prune", "--force", "--repository-id", "12345678"]).ended(USAGE);
+    // By another spelling it is the same place.
+    fs::remove_dir_all(&place).expect("ours");
+    std::os::unix::fs::symlink(world.path("app"), world.path("link")).expect("ours");
+    for spelling in ["link/backups", "app/../app/backups", "app/./backups/"] {
+        let spelled = world.path(spelling);
+        let words = ["--backup-dir", spelled.to_str().expect("text"), "create"];
+        world.run("app", &words).ended(USAGE).says(&["there was a repository in"]);
+    }
+    world.run("app", &["restore", away.to_str().expect("text"), "--force"]);
+    assert!(!place.exists(), "no repository is made by a restore either");
+}
+
+/// A file of what is remembered that was cut short let a new repository be made where the disk was not mounted.
+#[test]
+fn what_is_remembered_can_be_damaged() {
+    let world = World::with_app();
+    world.create("app");
+    for text in ["", "{\"places\":"] {
+        world.write("state/repositories.json", text);
+        let (place, away) = (world.path("app/backups"), world.path("away"));
+        fs::rename(&place, &away).expect("ours");
+        world.run("app", &["create"]).ended(USAGE).says(&["repositories.json", "--new-repository"]);
+        assert!(!place.exists(), "nothing is made");
+        fs::rename(&away, &place).expect("ours");
+        let run = world.ok("app", &["create"]);
+        assert_eq!(run.says(&["the next backup begins it anew"]).stderr.matches("warning").count(), 1, "{run:?}");
+        world.ok("app", &["create"]).says_not("warning");
+    }
+    assert!(world.path("state/repositories.json.damaged").exists());
+}
+
+/// The folder of the manifests was lost as a whole: everything was said to be well, and a prune deleted the data.
+#[test]
+fn without_its_manifests_no_data_is_garbage() {
+    let world = World::with_app();
+    let name = world.create("app");
+    fs::rename(world.path("app/backups/snapshots"), world.path("away")).expect("ours");
+    // Whatever the host remembers.
+    world.remove("state");
+    for is_folder in [false, true] {
+        if is_folder {
+            fs::create_dir(world.path("app/backups/snapshots")).expect("ours");
+        }
+        let what = "there is no snapshot, but data of some";
+        world.run("app", &["prune", "--force"]).ended(1).says(&[what, "nothing is deleted"]);
+        world.run("app", &["verify", "--all"]).ended(PARTIAL).says(&[what]);
+        world.ok("app", &["list"]).says(&[what]);
+    }
+    fs::remove_dir(world.path("app/backups/snapshots")).expect("nothing is in it");
+    fs::rename(world.path("away"), world.path("app/backups/snapshots")).expect("ours");
+    assert_eq!(world.names("app"), std::slice::from_ref(&name));
+    world.ok("app", &["verify", "--all", "--read-data"]).says_not("no snapshot");
+    // What was deleted on purpose is garbage.
+    world.ok("app", &["forget", &name, "--force"]);
+    world.ok("app", &["prune", "--force"]);
+}
+
+/// After the next backup there was a snapshot again, and a prune deleted the data of all that were lost.
+#[test]
+fn a_backup_after_a_loss_has_nothing_deleted() {
+    let world = World::with_app();
+    // Names are not given again within the second.
+    let Some(first) = world.create_at("-1h") else { return };
+    first.ended(DONE);
+    let name = name_of(&world.create_at("-1h").expect("it was there").ended(DONE).json());
+    let (place, away) = (world.path("app/backups/snapshots"), world.path("away"));
+    fs::rename(&place, &away).expect("ours");
+    for _ in 0..2 {
+        world.run("app", &["create"]).ended(PARTIAL).says(&[&name, "may be lost", "--new-repository"]);
+        world.run("app", &["prune", "--force"]).ended(USAGE).says(&[&name, "nothing is deleted"]);
+    }
+    for entry in fs::read_dir(&away).expect("ours") {
+        let entry = entry.expect("an entry");
+        fs::rename(entry.path(), place.join(entry.file_name())).expect("ours");
+    }
+    world.create("app");
+    world.ok("app", &["prune", "--force"]);
+    world.ok("app", &["verify", "--all", "--read-data"]);
+    // What goes on with what is there.
+    world.create_at("+1h").expect("it was there").ended(DONE);
+    for entry in fs::read_dir(&place).expect("ours") {
+        fs::remove_file(entry.expect("an entry").path()).expect("ours");
+    }
+    world.run("app", &["create"]).ended(PARTIAL);
+    world.ok("app", &["create", "--new-repository"]);
+    world.create("app");
+    world.ok("app", &["prune", "--force"]);
+    // What was deleted on purpose is not missed.
+    world.ok("app", &["forget", "latest", "--force"]);
+    world.ok("app", &["prune", "--force"]);
+    world.create("app");
+}
