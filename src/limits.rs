@@ -149,6 +149,8 @@ pub const SMALL_PACKS_MAX: usize = 8;
 pub const RESTORE_CHUNKS_MAX: usize = 8_192;
 /// Files that a restore collects, and holds open, before it hands them over as a group to be filled.
 pub const RESTORE_FILES_MAX: usize = 128;
+/// Files that a process holds open besides: of the repository, and what programs that it starts are given.
+pub const OTHER_FILES_MAX: u64 = 96;
 /// Groups that are being filled while the next one is collected.
 pub const RESTORE_GROUPS_MAX: usize = 3;
 

@@ -13,6 +13,9 @@ use super::{Beneath, Error, Existing};
 use crate::model::Node;
 use crate::rooted::{Status, explain, names_in, open_directory};
 
+/// All rights of the owner.
+const OWNER: u32 = 0o700;
+
 impl Beneath {
     /// Makes a directory, which only its user gets into, and says which one it is.
     ///
@@ -72,6 +75,12 @@ impl Beneath {
             )));
         }
         if !geteuid().is_root() {
+            // Who owns a directory may have taken the right to write to it from himself; it gets its mode when it is finished.
+            let mode = existing.status.mode();
+            if existing.status.uid() == geteuid().as_raw() && mode & OWNER != OWNER {
+                let opened = fchmod(&directory, Mode::from_raw_mode(mode | OWNER));
+                opened.map_err(|errno| Error::io("write to", self.show(path), explain(errno)))?;
+            }
             return Ok((existing.clone(), existing));
         }
         let existing = existing.with_list(&directory, node);

@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
+use super::strangers::as_stranger;
 use super::support::{Run, System, assert_same_content, is_root, noise};
 
 /// A small file system that is unmounted in the end.
@@ -182,4 +183,61 @@ fn a_backup_and_verifications_at_once() {
     }
     Run::from_output(&create.wait_with_output().expect("wait")).ended(0);
     system.ok(&["verify", "--all", "--read-data"]);
+}
+
+/// A run of the program in a shell that has set a bound for it.
+fn bounded(system: &System, bound: &str, arguments: &[&str]) -> Run {
+    let program = system.command(arguments);
+    let mut shell = Command::new("bash");
+    shell.args(["-c", &format!("{bound}; exec \"$@\""), "bash"]).arg(program.get_program()).args(program.get_args());
+    Run::of(shell.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?)))))
+}
+
+/// A restore of some hundred files ended with "Too many open files" where few may be open.
+#[test]
+fn few_open_files_are_enough() {
+    let system = System::new();
+    for number in 0..600 {
+        system.write(format!("models/{number}"), number.to_string());
+    }
+    bounded(&system, "ulimit -n 180", &["create"]).ended(0);
+    fs::remove_dir_all(system.path("models")).expect("ours");
+    bounded(&system, "ulimit -n 180", &["restore", "latest", "--force"]).ended(0);
+    assert_eq!(fs::read_dir(system.path("models")).expect("restored").count(), 600);
+    bounded(&system, "ulimit -n 180", &["verify", "latest", "--test-restore"]).ended(0);
+    // A soft bound is lifted.
+    bounded(&system, "ulimit -Sn 64", &["verify", "latest", "--test-restore"]).ended(0);
+}
+
+/// A file that may not become longer ended the program without a word.
+#[test]
+fn a_file_that_may_not_become_longer_is_an_error() {
+    let system = System::with_model("one");
+    system.create();
+    system.write("models/two", noise(3 << 20, 1));
+    bounded(&system, "ulimit -f 200", &["create"]).ended(1).says("File too large");
+    system.create();
+    system.ok(&["verify", "--all", "--read-data"]);
+}
+
+/// Folders of others than root that have no right to write, as caches of modules have, could not be restored into.
+#[test]
+fn an_own_directory_that_is_read_only_is_restored() {
+    if !is_root() {
+        return;
+    }
+    let system = System::new();
+    system.write("config/ro/file", "x");
+    let set = |mode: &str| {
+        let script = format!("chown -R 61999:61999 \"$1\" && chmod 755 \"$1\" && chmod {mode} \"$1/config/ro\"");
+        let status = Command::new("sh").args(["-c", &script, "sh"]).arg(system.path("")).status();
+        assert!(status.is_ok_and(|status| status.success()));
+    };
+    set("555");
+    as_stranger(&system, &["create"]).ended(0);
+    fs::remove_file(system.path("config/ro/file")).expect("root");
+    as_stranger(&system, &["restore", "latest", "--force", "--no-snapshot"]).ended(0);
+    assert!(system.exists("config/ro/file"));
+    let mode = std::os::unix::fs::MetadataExt::mode(&fs::metadata(system.path("config/ro")).expect("there"));
+    assert_eq!(mode & 0o777, 0o555);
 }

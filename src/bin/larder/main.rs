@@ -1,5 +1,6 @@
 //! The command line of Larder: reads arguments, configuration and signals, calls the library, and speaks to people.
 
+mod bounds;
 mod chart;
 mod cli;
 mod config;
@@ -27,6 +28,7 @@ use clap::Parser;
 
 fn main() -> ExitCode {
     secrecy::leave_no_core_dumps();
+    bounds::set();
     let arguments = cli::Arguments::parse();
     let output = output::Output::new(arguments.global.json);
     if let Err(why) = larder::rooted::check_kernel() {

@@ -7,6 +7,8 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
+use rustix::process::{Resource, getrlimit};
+
 use super::compare::same_content;
 use super::directory::OpenDirectory;
 use super::finish::{Group, Waiting};
@@ -15,7 +17,8 @@ use super::target::Target;
 use super::writer::{ChunkWriter, Worker};
 use super::{ComponentRestore, with_causes};
 use crate::limits::{
-    RESTORE_CACHE_BYTES, RESTORE_CHUNKS_MAX, RESTORE_FILES_MAX, RESTORE_GROUPS_MAX, RESTORE_PATHS_BYTES_MAX,
+    OTHER_FILES_MAX, RESTORE_CACHE_BYTES, RESTORE_CHUNKS_MAX, RESTORE_FILES_MAX, RESTORE_GROUPS_MAX,
+    RESTORE_PATHS_BYTES_MAX,
 };
 use crate::model::{Component, ContentReader, FirstNames, Name, Node, NodeKind, Step, Walk, is_empty_tree, show_path};
 use crate::pipeline::Error;
@@ -63,6 +66,8 @@ pub(super) struct TreeRestore<'a> {
     /// Length of their paths.
     pub(super) waiting_bytes: usize,
     pub(super) open_files: usize,
+    /// How many files there may be among it.
+    files_max: usize,
     /// The groups before it, whose files are being filled.
     pub(super) filling: VecDeque<Group>,
     /// What a backup leaves out is never removed.
@@ -131,6 +136,7 @@ impl<'a> TreeRestore<'a> {
             waiting: Vec::new(),
             waiting_bytes: 0,
             open_files: 0,
+            files_max: files_max(),
             filling: VecDeque::new(),
             left_out: target.left_out,
             left: Vec::new(),
@@ -227,7 +233,7 @@ impl<'a> TreeRestore<'a> {
     }
 
     fn is_group_full(&self) -> bool {
-        self.open_files >= RESTORE_FILES_MAX
+        self.open_files >= self.files_max
             || self.writer.planned() >= RESTORE_CHUNKS_MAX
             || self.waiting.len() >= WAITING_MAX
             || self.waiting_bytes >= RESTORE_PATHS_BYTES_MAX
@@ -446,6 +452,14 @@ impl<'a> TreeRestore<'a> {
             }
         }
     }
+}
+
+/// How many files a group may hold open: each of those that are filled, and of the one that is collected, has its share of what the
+/// process may have open.
+fn files_max() -> usize {
+    let may_be_open = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let share = may_be_open.saturating_sub(OTHER_FILES_MAX) / (RESTORE_GROUPS_MAX as u64 + 1);
+    usize::try_from(share).unwrap_or(usize::MAX).clamp(1, RESTORE_FILES_MAX)
 }
 
 pub(super) fn missing_target() -> Error {
