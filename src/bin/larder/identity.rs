@@ -12,6 +12,10 @@ use crate::failure::UsageError;
 use crate::real_path::real;
 use crate::remembered::{remember, remembered};
 
+/// What to do about manifests that may be lost.
+pub(crate) const WAYS_OUT_OF_LOSS: &str =
+    "put back what was lost; or `larder create --new-repository` goes on with what is there";
+
 /// The name of this host.
 pub(crate) fn host_name() -> String {
     std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned()

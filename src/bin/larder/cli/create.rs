@@ -11,13 +11,15 @@ use larder::repo::Repository;
 use larder::source::CommandSource;
 use serde_json::{Value, json};
 
-use super::expected::{Gaps, uncovered, warn_of_clock};
+use super::ahead::warn_of_clock;
+use super::expected::{Gaps, uncovered};
 use super::{Context, check_names, name_list, split_names};
 use crate::config::{DATABASE, VOLUME_PREFIX};
 use crate::console::{advice, line, warning};
 use crate::failure::{Exit, UsageError};
 use crate::identity::{
-    check_repository_id, host_name, lost_newest, remember_use, system_name, warn_of_new_system, warn_of_other_host,
+    WAYS_OUT_OF_LOSS, check_repository_id, host_name, lost_newest, remember_use, system_name, warn_of_new_system,
+    warn_of_other_host,
 };
 use crate::restoring::{half_restored, why_not_whole};
 use crate::state::journals;
@@ -163,7 +165,7 @@ impl CreateArguments {
         let lost = lost_newest(&repository, self.new_repository)?;
         if let Some(why) = &lost {
             warning(why);
-            advice("put back what was lost; or `larder create --new-repository` goes on with what is there");
+            advice(WAYS_OUT_OF_LOSS);
         }
         let Run { sources, kind, gaps, system: name } = run;
         let accepted = self.accepted(&sources)?;

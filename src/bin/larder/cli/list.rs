@@ -7,8 +7,8 @@ use larder::model::{Snapshot, Status};
 use larder::pipeline::lookup;
 use serde_json::{Value, json};
 
+use super::ahead::warn_of_clock;
 use super::create::component_json;
-use super::expected::warn_of_clock;
 use super::select::SelectArguments;
 use super::{Context, warn_unreadable};
 use crate::console::{line, warning};

@@ -1,5 +1,6 @@
 //! The commands, one file each, and what they share: arguments, opening the repository, finding a snapshot.
 
+mod ahead;
 mod believed;
 mod cat;
 mod completions;

@@ -12,8 +12,9 @@ use larder::source::VolumeSource;
 use larder::source::postgres::tables_without_order;
 use serde_json::{Value, json};
 
+use super::ahead::warn_of_clock;
 use super::create::{NOTHING_HERE, nothing};
-use super::expected::{Gaps, uncovered, warn_of_clock};
+use super::expected::{Gaps, uncovered};
 use super::plan_repository::Known;
 use super::{Context, GlobalArguments, plan_repository, refusals};
 use crate::config::{Settings, of_run, warn_of_unknown};

@@ -10,13 +10,13 @@ use larder::repo::{self, Repository};
 use serde_json::{Value, json};
 
 use super::Context;
+use super::ahead::warn_of_ahead;
 use super::create::repository_id;
-use super::expected::warn_of_ahead;
 use super::forget::confirmed;
 use crate::config::{RetentionTable, parse_size, parse_span};
 use crate::console::{advice, confirm, warning};
 use crate::failure::{Exit, UsageError};
-use crate::identity::{check_repository_id, check_repository_is_known, lost_newest, remember_newest};
+use crate::identity::{WAYS_OUT_OF_LOSS, check_repository_id, check_repository_is_known, lost_newest, remember_newest};
 use crate::table::{Align, Table};
 use crate::units::{count, size};
 
@@ -140,8 +140,7 @@ impl PruneArguments {
         check_repository_is_known(&context.settings, Some(repository), false)?;
         check_repository_id(&context.settings, Some(repository), &self.repository_id)?;
         if let Some(why) = lost_newest(repository, false)? {
-            let advice = "put back what was lost; or `larder create --new-repository` goes on with what is there";
-            return Err(UsageError::with_advice(format!("{why}: nothing is deleted"), advice).into());
+            return Err(UsageError::with_advice(format!("{why}: nothing is deleted"), WAYS_OUT_OF_LOSS).into());
         }
         Ok(())
     }

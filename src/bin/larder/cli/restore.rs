@@ -17,9 +17,9 @@ use larder::repo::Repository;
 use larder::source::postgres::DumpSource;
 use serde_json::{Value, json};
 
+use super::ahead::warn_of_clock;
 use super::create::options;
 use super::earlier::{Doubts, Found, find_snapshot};
-use super::expected::warn_of_clock;
 use super::left_held::start_after_killed_restores;
 use super::restore_plan::Plan;
 use super::select::SelectArguments;
