@@ -208,8 +208,12 @@ fn any_history_of_edits_and_prunes_keeps_what_it_keeps() {
         assert_whole(&system, &nights, &format!("seed {seed}, the end"));
         let again = system.json(&["prune", "--force", "--keep-last", "100"]);
         assert_eq!(again["deleted"].as_array().map(Vec::len), Some(0), "{again}");
-        let again = system.json(&["prune", "--force", "--keep-last", "100"]);
-        assert_eq!((&again["packs_deleted"], &again["bytes_written"]), (&0.into(), &0.into()), "{again}");
+        // What one has written anew may show the next one what is cheaper; that comes to an end.
+        let is_done = |_| {
+            let again = system.json(&["prune", "--force", "--keep-last", "100"]);
+            (&again["packs_deleted"], &again["bytes_written"]) == (&0.into(), &0.into())
+        };
+        assert!((0..3).any(is_done), "seed {seed}");
     }
 }
 

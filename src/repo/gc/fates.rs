@@ -94,9 +94,13 @@ fn decide(tallies: &[Tally], limits: Limits) -> HashMap<PackId, Fate> {
     // Those that free most for what is written.
     let gain = |tally: &&Tally| Reverse((tally.pack.len_bytes << 16) / tally.written_bytes().max(1));
     candidates.sort_by_key(gain);
-    let (mut small, few): (Vec<_>, Vec<_>) = small.into_values().partition(|packs| packs.len() > SMALL_PACKS_MAX);
-    small.sort_by_key(|packs| packs.first().map(|tally| tally.pack.id.kind()));
-    others.extend(few.into_iter().flatten());
+    // What the candidates of a kind become may be another small one, and the next prune would find it.
+    let count = |kind| usize::from(candidates.iter().any(|tally| tally.pack.id.kind() == kind));
+    let (mut small, few): (Vec<_>, Vec<_>) =
+        small.into_iter().partition(|(kind, packs)| packs.len() + count(*kind) > SMALL_PACKS_MAX);
+    small.sort_by_key(|(kind, _)| *kind);
+    let (small, few) = (small.into_iter().map(|(_, packs)| packs), few.into_iter().map(|(_, packs)| packs));
+    others.extend(few.flatten());
     others.sort_by_key(gain);
     let mut left = limits.rewrite_bytes_max.unwrap_or(u64::MAX);
     let mut packs_bytes: u64 = tallies.iter().filter(|tally| tally.is_live).map(|tally| tally.pack.len_bytes).sum();
@@ -108,7 +112,7 @@ fn decide(tallies: &[Tally], limits: Limits) -> HashMap<PackId, Fate> {
             fates.insert(tally.pack.id, Fate::Rewrite);
         }
     };
-    candidates.into_iter().chain(small.into_iter().flatten()).for_each(|tally| rewrite(tally, &mut packs_bytes));
+    candidates.into_iter().chain(small.flatten()).for_each(|tally| rewrite(tally, &mut packs_bytes));
     for tally in others {
         let is_too_much = limits.packs_bytes_max.is_some_and(|bytes_max| packs_bytes > bytes_max);
         if is_too_much && tally.written_bytes() < tally.pack.len_bytes {
@@ -129,4 +133,28 @@ fn keep_whole(live: &mut Live, fates: &HashMap<PackId, Fate>) -> Result<bool, Er
         }
     }
     Ok(added)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::Digest;
+
+    fn tally(number: u8, kind: PackKind, live_bytes: u64) -> Tally {
+        let pack = ListedPack { id: PackId::new(kind, Digest::of(&[number])), len_bytes: 1000 };
+        Tally { pack, stored_bytes: 1000, live_bytes, is_live: true, has_alone: false }
+    }
+
+    /// The collection that followed found one small pack more than may be, and wrote all of them anew.
+    #[test]
+    fn the_small_pack_that_a_rewrite_leaves_is_counted() {
+        let fates_beside = |kind| {
+            let small = (0_u8..).take(SMALL_PACKS_MAX).map(|number| tally(number, PackKind::Data, 900));
+            let tallies: Vec<Tally> = small.chain([tally(100, kind, 10)]).collect();
+            let fates = decide(&tallies, Limits::default());
+            fates.into_values().filter(|fate| *fate == Fate::Rewrite).count()
+        };
+        assert_eq!(fates_beside(PackKind::Data), SMALL_PACKS_MAX + 1);
+        assert_eq!(fates_beside(PackKind::Tree), 1);
+    }
 }
