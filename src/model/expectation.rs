@@ -7,9 +7,13 @@ use crate::clock::LocalTime;
 
 /// A component that has less than one of so many parts of what it had is not what was expected.
 const PARTS: u64 = 10;
-/// Where it had at least so many files or rows, and bytes: few things come and go.
-const THINGS_MIN: u64 = 100;
+/// Where it had at least so many files or rows, or bytes: few things come and go.
+const THINGS_MIN: u64 = 20;
 const BYTES_MIN: u64 = 1 << 20;
+/// One that has less than one of so many parts is as expected, which is worth knowing.
+const NOTED_PARTS: u64 = 2;
+/// Tables that are named.
+const TABLES_NAMED: usize = 5;
 
 /// A component that is expected, and the snapshot that had it last.
 #[derive(Debug, Clone, Copy)]
@@ -31,6 +35,8 @@ impl Expected<'_> {
 #[derive(Debug, Default)]
 pub struct Expectation<'a> {
     components: BTreeMap<&'a str, Expected<'a>>,
+    /// The newest good copies of components that are not expected any more, and may come back.
+    former: BTreeMap<&'a str, Expected<'a>>,
 }
 
 impl<'a> Expectation<'a> {
@@ -47,11 +53,16 @@ impl<'a> Expectation<'a> {
         let is_counted = counted(newest_first, now);
         let of_system = newest_first.iter().zip(is_counted).filter(|(snapshot, _)| snapshot.system == system);
         let (counted, ahead): (Vec<_>, Vec<_>) = of_system.partition(|(_, is_counted)| *is_counted);
-        // Those that are later than the clock come last: it may be the clock that is wrong.
-        let by_trust: Vec<&Snapshot> = counted.into_iter().chain(ahead).map(|(snapshot, _)| snapshot).collect();
+        // What was imported may lack what the system has. Those that are later than the clock come last: it may be the clock that is wrong.
+        let (own, imported): (Vec<_>, Vec<_>) =
+            counted.into_iter().partition(|(snapshot, _)| snapshot.imported.is_none());
+        let by_trust = own.into_iter().chain(imported).chain(ahead);
+        let by_trust: Vec<&Snapshot> = by_trust.map(|(snapshot, _)| snapshot).collect();
         let mut expectation = Self::default();
         for series in series {
-            expectation.add(by_trust.iter().copied().filter(|snapshot| snapshot.series == *series));
+            let of_series = || by_trust.iter().copied().filter(|snapshot| snapshot.series == *series);
+            expectation.add(of_series());
+            expectation.add_former(of_series());
         }
         expectation.take_accepted(&by_trust);
         expectation
@@ -74,6 +85,15 @@ impl<'a> Expectation<'a> {
             dropped.extend(snapshot.dropped.iter().map(ComponentName::as_str));
             if snapshot.status == Status::Complete {
                 break;
+            }
+        }
+    }
+
+    /// Adds what is not expected any more.
+    fn add_former(&mut self, by_trust: impl Iterator<Item = &'a Snapshot>) {
+        for snapshot in by_trust {
+            for component in snapshot.components.iter().filter(|component| component.is_good()) {
+                self.former.entry(component.name.as_str()).or_insert(Expected { snapshot, component });
             }
         }
     }
@@ -104,6 +124,20 @@ impl<'a> Expectation<'a> {
         self.components.get(name)
     }
 
+    /// What is worth knowing of a component that is as expected: it has less than half of what it had, or tables of it are empty now.
+    #[must_use]
+    pub fn remarks(&self, component: &Component) -> Vec<String> {
+        let Some(Expected { snapshot, component: before }) = self.get(component.name.as_str()) else {
+            return Vec::new();
+        };
+        let of = &snapshot.name;
+        let less = less_than(NOTED_PARTS, before, component);
+        let less = less.map(|(was, is)| format!("in {of} it was {was}, and now it {is}"));
+        let emptied = emptied_tables(before, component)
+            .map(|tables| format!("these had rows in {of}, and have none now: {tables}"));
+        less.into_iter().chain(emptied).collect()
+    }
+
     /// Why a component that was saved is not what was expected: it has nothing any more, is another database, or comes from another
     /// place; `None` when it is.
     #[must_use]
@@ -115,13 +149,16 @@ impl<'a> Expectation<'a> {
     /// The same of a component that was only looked at.
     #[must_use]
     pub fn doubt_of(&self, component: &Component) -> Option<String> {
-        let Expected { snapshot, component: before } = self.get(component.name.as_str())?;
+        let name = component.name.as_str();
+        let Expected { snapshot, component: before } = self.get(name).or_else(|| self.former.get(name))?;
         let (was, is) = other_database(before, component)
             .or_else(|| shrunk(before, component))
             // What was imported says where its folder lay.
             .or_else(|| other_place(before, component).filter(|_| snapshot.imported.is_none()))?;
         let (name, of) = (&component.name, &snapshot.name);
-        Some(format!("in {of} it was {was}, and now it {is}; if that is right, `larder create --accept {name}`"))
+        Some(format!(
+            "in {of} it was {was}, and now it {is}; if that is right, add `--accept {name}` to `larder create`"
+        ))
     }
 }
 
@@ -157,6 +194,11 @@ fn other_database(before: &Component, now: &Component) -> Option<(String, String
 
 /// What a component had and has, where that is nothing any more or next to nothing.
 fn shrunk(before: &Component, now: &Component) -> Option<(String, String)> {
+    less_than(PARTS, before, now)
+}
+
+/// What a component had and has, where that is less than one of so many parts.
+fn less_than(parts: u64, before: &Component, now: &Component) -> Option<(String, String)> {
     let counts = [
         ("rows", rows(before), rows(now), THINGS_MIN),
         ("files", before.files, now.files, THINGS_MIN),
@@ -164,11 +206,25 @@ fn shrunk(before: &Component, now: &Component) -> Option<(String, String)> {
         ("bytes", before.bytes, now.bytes, BYTES_MIN),
     ];
     let is_less = |what: &str, had: u64, has: u64, least: u64| {
-        (has == 0 && had > 0 && what != "bytes") || (had >= least && has < had / PARTS)
+        (has == 0 && had > 0 && what != "bytes") || (had >= least && has < had / parts)
     };
     let (what, had, has, _) = counts.into_iter().find(|(what, had, has, least)| is_less(what, *had, *has, *least))?;
     let what = if had == 1 { what.trim_end_matches('s') } else { what };
     Some((format!("{had} {what}"), if has == 0 { "has none".to_owned() } else { format!("has {has}") }))
+}
+
+/// The tables that had some rows and have none now.
+fn emptied_tables(before: &Component, now: &Component) -> Option<String> {
+    let tables = |component: &'_ Component| -> BTreeMap<String, u64> {
+        let tables = component.database.iter().flat_map(|facts| &facts.tables);
+        tables.map(|table| (table.table.clone(), table.rows)).collect()
+    };
+    let (had, has) = (tables(before), tables(now));
+    let is_emptied = |(table, rows): &(&String, &u64)| **rows >= THINGS_MIN && has.get(*table) == Some(&0);
+    let emptied: Vec<&str> = had.iter().filter(is_emptied).map(|(table, _)| table.as_str()).collect();
+    let more = if emptied.len() > TABLES_NAMED { " and more" } else { "" };
+    let named = emptied.iter().take(TABLES_NAMED).copied().collect::<Vec<_>>().join(", ");
+    (!emptied.is_empty()).then(|| format!("{named}{more}"))
 }
 
 fn rows(component: &Component) -> u64 {
@@ -263,7 +319,7 @@ mod tests {
             (component("a", 1_000), component("a", 100)),
             (component("a", 9), component("a", 1)),
             (component("a", 0), component("a", 0)),
-            (database("shop", 90), database("shop", 1)),
+            (database("shop", 19), database("shop", 1)),
             (database("", 5), database("shop", 5)),
             (component("a", 5), component("b", 0)),
             (component("a", 5), failed("a")),

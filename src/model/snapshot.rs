@@ -1,6 +1,6 @@
 //! Manifests: what one run backed up, from where, and how well.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -11,8 +11,6 @@ use crate::limits::{COMPONENTS_MAX, PROBLEM_BYTES_MAX, PROBLEMS_MAX, STEPS_MAX, 
 
 /// The tag of the field of a component that says that it was taken as it is.
 const ACCEPTED: u16 = 2;
-/// So many seconds the names of snapshots may differ more than their times: the zones of one system may be that far apart.
-const ZONE_SECS_MAX: i64 = 26 * 3_600;
 /// So many seconds the clocks of one system may differ: a day, as time zones and leaps make of them.
 const CLOCK_SECS_MAX: i64 = 86_400;
 
@@ -355,7 +353,12 @@ impl Snapshot {
     /// Refuses what no writer makes, or a newer one does.
     pub(super) fn validate(&self) -> Result<(), Error> {
         self.extra.check("manifest")?;
+        let mut names = BTreeSet::new();
         for component in &self.components {
+            if !names.insert(&component.name) {
+                let why = format!("it has two components called {}", component.name);
+                return Err(Error::Damaged { what: "manifest", why });
+            }
             component.extra.check("manifest")?;
             component.root.as_ref().map_or(Ok(()), Node::validate)?;
             component.database.as_ref().map_or(Ok(()), DatabaseFacts::validate)?;
@@ -379,19 +382,6 @@ impl Snapshot {
     #[must_use]
     pub const fn is_ahead_of(&self, now: LocalTime) -> bool {
         self.time.unix_micros > now.plus_secs(CLOCK_SECS_MAX).unix_micros
-    }
-
-    /// Whether its time is earlier than that of the snapshot that it was compared with, by more than clocks of one system differ, though
-    /// the time of that one is not later than now. One that was imported has the time of what it was imported from.
-    #[must_use]
-    pub fn was_clock_behind(&self, now: LocalTime) -> bool {
-        let parent = self.parent.as_ref().filter(|_| self.imported.is_none()).and_then(SnapshotName::time);
-        let is_between = |(parent, own): (LocalTime, LocalTime)| {
-            let is_later_than =
-                |time: LocalTime| parent.unix_micros > time.plus_secs(CLOCK_SECS_MAX + ZONE_SECS_MAX).unix_micros;
-            is_later_than(own) && !is_later_than(now)
-        };
-        parent.zip(self.name.time()).is_some_and(is_between)
     }
 
     /// Everything that is missing or wrong, with the component that it concerns.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, Mode, mkfifoat};
 
 use super::harm::{FLIPS, Harm, LOSSES};
-use super::support::{DAMAGE, System, files_below, noise};
+use super::support::{DAMAGE, PARTIAL, System, files_below, noise};
 
 const DATA_BYTES: usize = 300_000;
 
@@ -292,7 +292,7 @@ fn every_harm_to_a_manifest_is_found_and_named() {
     // Backups go on beside a damaged manifest.
     let _harmed = Harmed::new(&manifest, Harm::Flip(500));
     system.write("models/third", "3");
-    system.create();
+    assert_eq!(system.run(&["create", "--json"]).ended(PARTIAL).json()["status"], "complete");
 }
 
 /// A backup went on beside snapshots that nobody could read, without a word.
@@ -303,7 +303,8 @@ fn a_backup_names_the_snapshots_that_cannot_be_read() {
     let manifest = system.path("backups/snapshots").join(&name);
     fs::write(&manifest, "nothing of the kind, and long enough to have a header and a checksum").expect("ours");
     let run = system.run(&["create", "--json"]);
-    run.ended(0).says(&format!("the snapshot {name} cannot be read"));
+    // What is expected is not known.
+    run.ended(PARTIAL).says(&format!("the snapshot {name} cannot be read"));
     assert!(run.json()["notes"].to_string().contains("cannot be read"), "{run:?}");
 }
 
@@ -352,7 +353,8 @@ fn what_stands_in_the_place_of_an_object_keeps_nothing_else_from_being_done() {
                 mkfifoat(CWD, &object, Mode::RUSR).expect("ours");
             }
             let run = system.run(&["create", "--json"]);
-            assert_eq!(run.code, Some(0), "{what}: {run:?}");
+            let is_unsure = area == "snapshots";
+            assert_eq!(run.code, Some(if is_unsure { PARTIAL } else { 0 }), "{what}: {run:?}");
             let repaired = system.run(&["repair"]);
             if area == "snapshots" {
                 repaired.ended(DAMAGE).shows("DAMAGED snapshots/").shows("not a regular file");

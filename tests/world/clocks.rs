@@ -73,3 +73,16 @@ fn a_snapshot_that_was_made_while_the_clock_was_behind_stays() {
     assert_eq!(world.names("app"), [last, behind]);
     assert!(!world.names("app").contains(&first));
 }
+
+/// One was deleted that had been made while the clock was behind, because the one before it had been made while it was ahead.
+#[test]
+fn a_clock_that_is_wrong_both_ways_has_nothing_deleted() {
+    let world = World::with_app();
+    world.create("app");
+    let Some(ahead) = world.create_at("+2000d") else { return };
+    let ahead = name_of(&ahead.ended(DONE).json());
+    let right = world.create("app");
+    let behind = name_of(&world.create_at("-3000d").expect("it was there").ended(DONE).json());
+    world.ok("app", &["prune", "--force", "--keep-last", "1", "--daily", "0", "--weekly", "0", "--monthly", "0"]);
+    assert_eq!(world.names("app"), [ahead, right, behind]);
+}

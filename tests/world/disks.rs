@@ -197,3 +197,39 @@ fn a_backup_after_a_loss_has_nothing_deleted() {
     world.ok("app", &["prune", "--force"]);
     world.create("app");
 }
+
+/// The newest manifest of everything was lost, and a later one of a stream hid that from all commands; so did one that lay among the deleted
+/// ones.
+#[test]
+fn a_newer_snapshot_of_something_else_does_not_hide_a_loss() {
+    let world = World::with_app();
+    let forgotten = world.path("app/backups/forgotten");
+    for is_forgotten in [false, true] {
+        let name = world.create("app");
+        world.ok("app", &["create", "--command", "crm", "--", "echo", "x"]);
+        fs::create_dir_all(&forgotten).expect("ours");
+        let place = world.path("app/backups/snapshots").join(&name);
+        let lost = if is_forgotten { forgotten.join(&name) } else { world.path("away") };
+        fs::rename(&place, &lost).expect("ours");
+        world.run("app", &["verify", "--all"]).ended(PARTIAL).says(&[&name, "may be lost"]);
+        world.run("app", &["prune", "--force"]).ended(USAGE).says(&[&name, "nothing is deleted"]);
+        world.run("app", &["create"]).ended(PARTIAL).says(&[&name, "may be lost"]);
+        fs::rename(&lost, &place).expect("ours");
+        world.ok("app", &["verify", "--all"]).says_not("may be lost");
+    }
+    // What is deleted on purpose is not.
+    world.ok("app", &["forget", "latest@crm", "--force"]);
+    world.ok("app", &["verify", "--all"]);
+    world.ok("app", &["prune", "--force"]);
+    world.create("app");
+}
+
+/// What was expected was not known, and everything that was there was complete.
+#[test]
+fn a_manifest_that_cannot_be_read_makes_no_backup_well() {
+    let world = World::with_app();
+    let name = world.create("app");
+    fs::write(world.path("app/backups/snapshots").join(&name), "").expect("ours");
+    world.run("app", &["create"]).ended(PARTIAL).says(&[&name]);
+    world.run("app", &["create"]).ended(PARTIAL).says(&[&name]);
+}

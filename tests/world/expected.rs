@@ -1,5 +1,7 @@
 //! What the last complete backup had, and the next one does not.
 
+use std::fs;
+
 use super::support::{DONE, Database, PARTIAL, Run, USAGE, World, name_of};
 
 /// One forgotten variable, and the run without its database was complete; the next prune deleted those that had it.
@@ -223,7 +225,7 @@ fn what_is_of_another_place_is_no_copy() {
     let staging = prod.url().replace("127.0.0.1", url);
     let whole = name_of(&with(&prod.url(), &["create", "--json"]).ended(DONE).json());
     world.ok("app", &["create", "--drop", "database"]);
-    with(&staging, &["create"]).ended(DONE);
+    with(&staging, &["create", "--accept", "database"]).ended(DONE);
     world.ok("app", &["prune", "--force", "--keep-last", "1", "--daily", "0", "--weekly", "0", "--monthly", "0"]);
     assert!(world.names("app").contains(&whole));
     let restore = ["restore", "latest", "--components", "database", "--force", "--dry-run"];
@@ -253,4 +255,89 @@ fn what_was_imported_says_nothing_of_places() {
     world.write("new/larder.toml", format!("[system]\nname = \"{system}\"\n"));
     world.ok("new", &["import", world.path("old").to_str().expect("text")]);
     world.ok("new", &["create"]);
+}
+
+/// A folder of the old tool that was newer, and had no database, hid that the system has one.
+#[test]
+fn what_is_imported_does_not_hide_what_is_missing() {
+    let (world, database) = (World::with_app(), Database::with_rows(500));
+    Run::of(world.command("app", &["create"]).env("DATABASE_URL", database.url())).ended(DONE);
+    let stamp = "system_backup_20991231_000000";
+    world.write(&format!("old/{stamp}/config/settings"), "one");
+    let listed = r#"{"version": "2.0", "components": {"config": {"backup_dir": "config", "files": 1}}}"#;
+    world.write(&format!("old/{stamp}/metadata.json"), listed);
+    world.ok("app", &["import", world.path("old").to_str().expect("text")]);
+    world.run("app", &["create"]).ended(PARTIAL).says(&["error: database", "is DATABASE_URL set?"]);
+}
+
+/// What came back after it had been left out on purpose was measured against nothing.
+#[test]
+fn what_comes_back_is_measured_against_what_it_was() {
+    let (world, database) = (World::with_app(), Database::with_rows(500));
+    let with = |arguments: &[&str]| Run::of(world.command("app", arguments).env("DATABASE_URL", database.url()));
+    with(&["create"]).ended(DONE);
+    world.ok("app", &["create", "--drop", "database"]);
+    world.ok("app", &["create"]);
+    database.sql("DELETE FROM t");
+    with(&["create"]).ended(PARTIAL).says(&["it was 500 rows, and now it has none", "--accept database"]);
+    with(&["create", "--accept", "database"]).ended(DONE);
+    with(&["create"]).ended(DONE);
+}
+
+/// `plan` found nothing wrong with a folder that was empty.
+#[test]
+fn a_plan_tells_of_a_folder_that_is_empty_or_another_one() {
+    let world = World::with_app();
+    world.create("app");
+    world.run("app", &["plan"]).ended(DONE);
+    fs::rename(world.path("app/config"), world.path("app/elsewhere")).expect("ours");
+    fs::create_dir(world.path("app/config")).expect("ours");
+    world.run("app", &["plan"]).ended(PARTIAL).says(&["warning: config", "and now it has none"]);
+    world.write("app/larder.toml", "[directories.config]\npath = \"elsewhere\"\n");
+    world.run("app", &["plan"]).ended(PARTIAL).says(&["warning: config", "app/elsewhere"]);
+}
+
+/// A folder lost half of its files, and a small table beside a large one all of its rows, without a word.
+#[test]
+fn what_is_less_than_half_is_noted() {
+    let (world, database) = (World::with_app(), Database::with_rows(500));
+    let with = |arguments: &[&str]| Run::of(world.command("app", arguments).env("DATABASE_URL", database.url()));
+    database.sql("CREATE TABLE people AS SELECT n FROM generate_series(1, 30) n");
+    for number in 0..60 {
+        world.write(&format!("app/logs/{number}"), "x");
+    }
+    with(&["create"]).ended(DONE).says_not("note: logs");
+    database.sql("DELETE FROM people");
+    let remove = |number| fs::remove_file(world.path(format!("app/logs/{number}"))).expect("ours");
+    (0..40).for_each(remove);
+    with(&["create"]).ended(DONE).says(&[
+        "note: logs",
+        "it was 60 files, and now it has 20",
+        "note: database",
+        "public.people",
+    ]);
+    (40..59).for_each(remove);
+    with(&["create"]).ended(PARTIAL).says(&["it was 20 files, and now it has 1", "--accept logs"]);
+}
+
+/// A misspelt variable of the first run, and no database was saved from the beginning.
+#[test]
+fn that_no_database_is_saved_is_said_until_there_is_none() {
+    let world = World::with_app();
+    for command in ["plan", "create", "create"] {
+        world.ok("app", &[command]).says(&["note: no database is saved"]);
+    }
+    world.write("app/larder.toml", "[database]\nskip = true\n");
+    world.ok("app", &["create"]).says_not("no database");
+}
+
+/// A misspelt `backup_dir`, and backups went on in another place.
+#[test]
+fn another_place_for_the_backups_is_told() {
+    let world = World::with_app();
+    world.create("app");
+    let backups = world.path("app/backups").display().to_string();
+    world.write("app/larder.toml", "backup_dir = \"bakups\"\n");
+    world.ok("app", &["create"]).says(&["a new repository was made", &backups]);
+    world.ok("app", &["create"]).says_not(&backups);
 }

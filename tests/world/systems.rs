@@ -1,5 +1,8 @@
 //! Several systems, hosts with other names, and snapshots that moved from one repository to another.
 
+use std::fs;
+use std::path::Path;
+
 use super::support::{DONE, NO_SUCH_SNAPSHOT, PARTIAL, Run, USAGE, World, is_root, name_of};
 
 /// Two hosts had one repository: `restore latest` put the files of the other over one's own, and `prune` deleted its snapshots.
@@ -184,4 +187,33 @@ fn exported_and_imported_snapshots_are_those_that_they_were() {
     assert_eq!(told, [("safety", system.clone(), Some(false)), ("full", system, Some(true))]);
     assert!(list[1]["tags"].to_string().contains("before upgrade"));
     assert_eq!(name_of(&world.json("other", &["show", "latest"])), good);
+}
+
+/// A folder that the old tool had made on another machine was `latest` of this system.
+#[test]
+fn folders_of_another_machine_are_of_no_system_until_it_is_named() {
+    let world = World::with_app();
+    let folder = |name: &str, from: &Path| {
+        world.write(&format!("old/{name}/config/settings"), "one");
+        let from = from.display();
+        let text = format!(
+            r#"{{"version": "2.0", "components": {{"config": {{"source_dir": "{from}", "backup_dir": "config", "files": 1}}}}}}"#
+        );
+        world.write(&format!("old/{name}/metadata.json"), text);
+    };
+    folder("system_backup_20250101_000000", Path::new("/opt/shop/config"));
+    let old = world.path("old").display().to_string();
+    let old = old.as_str();
+    for arguments in [&["import", old][..], &["restore", old, "--force", "--no-snapshot"]] {
+        let run = world.run("app", arguments);
+        run.ended(USAGE).says(&["was made of /opt/shop/config", "--system"]);
+        assert!(!world.path("app/backups").exists(), "nothing was made");
+    }
+    world.ok("app", &["import", old, "--system", "shop"]);
+    world.run("app", &["restore", "latest", "--force"]).ended(USAGE).says(&["--system=shop"]);
+    // This system's are.
+    fs::remove_dir_all(world.path("old")).expect("ours");
+    folder("system_backup_20250102_000000", &world.path("app/config"));
+    world.ok("app", &["import", old]);
+    world.ok("app", &["restore", "latest", "--force"]);
 }

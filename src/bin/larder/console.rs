@@ -65,6 +65,11 @@ pub(crate) struct ConsoleProgress {
 }
 
 impl ConsoleProgress {
+    /// Whether only what went wrong is to be said.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.verbosity == Verbosity::Quiet
+    }
+
     /// Progress that says as much as `verbosity` wants.
     pub(crate) fn new(verbosity: Verbosity) -> Self {
         let interrupted = Arc::new(AtomicBool::new(false));

@@ -9,12 +9,9 @@ use larder::repo::Repository;
 use crate::config::{Settings, is_system_of_environment};
 use crate::console::warning;
 use crate::failure::UsageError;
+use crate::heads::remember_heads;
 use crate::real_path::real;
 use crate::remembered::{remember, remembered};
-
-/// What to do about manifests that may be lost.
-pub(crate) const WAYS_OUT_OF_LOSS: &str =
-    "put back what was lost; or `larder create --new-repository` goes on with what is there";
 
 /// The name of this host.
 pub(crate) fn host_name() -> String {
@@ -53,10 +50,9 @@ pub(crate) fn warn_of_other_host(system: &str, newest_first: &[Snapshot]) {
     }
 }
 
-/// Remembers the repository at its place, how the system is called in it, and its newest snapshot.
+/// Remembers the repository at its place, how the system is called in it, and its newest snapshots.
 pub(crate) fn remember_use(settings: &Settings, repository: &Repository, system: &str) -> anyhow::Result<()> {
     let id = repository.config().id.to_string();
-    let newest = repository.manifest_names()?.into_iter().max();
     let (place, base) = (real(&settings.backup_dir), real(&settings.base));
     remember(|known| {
         known.add_place(&place, &id);
@@ -64,38 +60,8 @@ pub(crate) fn remember_use(settings: &Settings, repository: &Repository, system:
         if known.system(&id, &base).is_none() || !is_system_of_environment() {
             known.add_system(&id, &base, system);
         }
-        known.set_newest(&id, newest);
     });
-    Ok(())
-}
-
-/// Remembers the newest snapshot, when some were deleted on purpose.
-pub(crate) fn remember_newest(repository: &Repository) -> anyhow::Result<()> {
-    let id = repository.config().id.to_string();
-    let newest = repository.manifest_names()?.into_iter().max();
-    if remembered().newest(&id).is_some() {
-        remember(|known| known.set_newest(&id, newest));
-    }
-    Ok(())
-}
-
-/// Why manifests of a repository may be lost: the newest snapshot that was known here is gone, nobody deleted it, and there is no newer
-/// one. That is missed until it is back, or until what is there is taken as it is.
-pub(crate) fn lost_newest(repository: &Repository, takes_what_is_there: bool) -> anyhow::Result<Option<String>> {
-    let (known, id) = (remembered(), repository.config().id.to_string());
-    let names = [repository.manifest_names()?, repository.forgotten_names()?].concat();
-    let is_gone = |newest: &&String| !names.contains(newest) && names.iter().all(|name| name < *newest);
-    let missed = known.lost(&id).filter(|lost| !names.contains(lost)).or_else(|| known.newest(&id).filter(is_gone));
-    let missed = missed.filter(|_| !takes_what_is_there).cloned();
-    if known.lost(&id) != missed.as_ref() {
-        remember(|known| known.set_lost(&id, missed.clone()));
-    }
-    let why = |name| {
-        format!(
-            "the snapshot {name} is gone, and nobody deleted it here: what lies in `snapshots/` may be lost in part"
-        )
-    };
-    Ok(missed.map(why))
+    remember_heads(repository, &[])
 }
 
 /// Warns of a system that a repository has nothing of, where it has something of others.
@@ -109,6 +75,20 @@ pub(crate) fn warn_of_new_system(system: &str, snapshots: &[Snapshot]) {
         warning(&format!(
             "the repository has no snapshot of the system '{system}', only some of {others}: if it is one of them, name it as `name` in \
              [system] of larder.toml"
+        ));
+    }
+}
+
+/// Warns of a new repository of a system that was saved to other places so far.
+pub(crate) fn warn_of_other_places(settings: &Settings) {
+    let (known, here) = (remembered(), real(&settings.backup_dir));
+    let base = real(&settings.base);
+    let others: Vec<String> =
+        known.places_of(&base).filter(|place| **place != here).map(|place| place.display().to_string()).collect();
+    if !others.is_empty() {
+        warning(&format!(
+            "this is another place for the backups of this system, which were in {} so far",
+            others.join(", ")
         ));
     }
 }

@@ -6,6 +6,7 @@ mod cli;
 mod config;
 mod console;
 mod failure;
+mod heads;
 mod identity;
 mod new_file;
 mod output;

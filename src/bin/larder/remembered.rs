@@ -23,6 +23,9 @@ const LOCK_NAME: &str = "repositories.lock";
 /// Longest file that is read, in bytes.
 const FILE_BYTES_MAX: u64 = 16 << 20;
 
+/// The name of the newest snapshot, by system and series.
+pub(crate) type Heads = BTreeMap<String, BTreeMap<String, String>>;
+
 /// Everything that is remembered.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -31,10 +34,10 @@ pub(crate) struct Remembered {
     places: BTreeMap<PathBuf, BTreeSet<String>>,
     /// How systems are called in a repository, by their directories.
     systems: BTreeMap<String, BTreeMap<PathBuf, String>>,
-    /// The newest snapshot of a repository when something was last made or deleted in it.
-    newest: BTreeMap<String, String>,
-    /// The newest snapshot of a repository that was gone when it was looked for.
-    lost: BTreeMap<String, String>,
+    /// The newest snapshots of a repository when something was last made or deleted in it.
+    heads: BTreeMap<String, Heads>,
+    /// Those that were gone when they were looked for.
+    missed: BTreeMap<String, BTreeSet<String>>,
     /// The file that could not be read, so that nothing of it is known.
     #[serde(skip)]
     pub(crate) unreadable: Option<PathBuf>,
@@ -57,24 +60,36 @@ impl Remembered {
         systems.filter(move |(_, known)| *known == name).map(|(base, _)| base)
     }
 
-    /// The newest snapshot that was known of a repository.
-    pub(crate) fn newest(&self, repository: &str) -> Option<&String> {
-        self.newest.get(repository)
+    /// The places of the repositories that the system in a directory was saved to.
+    pub(crate) fn places_of(&self, base: &Path) -> impl Iterator<Item = &PathBuf> {
+        let is_of_it = |id: &String| self.system(id, base).is_some();
+        self.places.iter().filter(move |(_, ids)| ids.iter().any(is_of_it)).map(|(place, _)| place)
     }
 
-    /// The snapshot of a repository that is missed.
-    pub(crate) fn lost(&self, repository: &str) -> Option<&String> {
-        self.lost.get(repository)
+    /// The newest snapshots that were known of a repository: system, series and name.
+    pub(crate) fn heads(&self, repository: &str) -> impl Iterator<Item = (&String, &String, &String)> {
+        let systems = self.heads.get(repository).into_iter().flatten();
+        systems.flat_map(|(system, heads)| heads.iter().map(move |(series, name)| (system, series, name)))
     }
 
-    /// Remembers the newest snapshot of a repository, where there is any.
-    pub(crate) fn set_newest(&mut self, repository: &str, name: Option<String>) {
-        set(&mut self.newest, repository, name);
+    /// The snapshots of a repository that are missed.
+    pub(crate) fn missed(&self, repository: &str) -> &BTreeSet<String> {
+        static NONE: BTreeSet<String> = BTreeSet::new();
+        self.missed.get(repository).unwrap_or(&NONE)
     }
 
-    /// Remembers that a snapshot of a repository is missed, or that none is.
-    pub(crate) fn set_lost(&mut self, repository: &str, name: Option<String>) {
-        set(&mut self.lost, repository, name);
+    /// Remembers the newest snapshots of a repository.
+    pub(crate) fn set_heads(&mut self, repository: &str, heads: Heads) {
+        self.heads.insert(repository.to_owned(), heads);
+    }
+
+    /// Remembers which snapshots of a repository are missed.
+    pub(crate) fn set_missed(&mut self, repository: &str, names: BTreeSet<String>) {
+        if names.is_empty() {
+            self.missed.remove(repository);
+        } else {
+            self.missed.insert(repository.to_owned(), names);
+        }
     }
 
     /// Remembers that a repository was used at a place.
@@ -86,13 +101,6 @@ impl Remembered {
     pub(crate) fn add_system(&mut self, repository: &str, base: &Path, name: &str) {
         self.systems.entry(repository.to_owned()).or_default().insert(base.to_owned(), name.to_owned());
     }
-}
-
-fn set(map: &mut BTreeMap<String, String>, key: &str, value: Option<String>) {
-    match value {
-        Some(value) => map.insert(key.to_owned(), value),
-        None => map.remove(key),
-    };
 }
 
 /// What is remembered. Where that cannot be read, or not be believed, it is nothing, with a warning.

@@ -4,6 +4,7 @@
 //! whole system, nor one system that of another. Ages count back from the newest snapshot of the series. The clock makes a snapshot
 //! count less where its time cannot be true, and never has one deleted. What deleting frees is not known here.
 
+mod behind;
 mod copies;
 mod policy;
 mod slots;
@@ -14,6 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
+use behind::made_behind;
 pub use policy::{EmptyRetention, Retention};
 
 use super::{Snapshot, SnapshotKind, SnapshotName, Status};
@@ -131,12 +133,12 @@ pub fn decide(
 /// The rules that hold whatever the policy says, for snapshots that come newest first: what they keep is deleted only by name.
 #[must_use]
 pub fn protect(snapshots: &[Snapshot], pins: &BTreeSet<String>, now: LocalTime) -> Vec<Verdict> {
-    let verdict = |snapshot: &Snapshot| {
+    let verdict = |(snapshot, is_behind): (&Snapshot, bool)| {
         let pinned = pins.contains(snapshot.name.as_str()).then_some(Rule::Pinned);
-        let behind = snapshot.was_clock_behind(now).then_some(Rule::Behind);
+        let behind = is_behind.then_some(Rule::Behind);
         Verdict { name: snapshot.name.clone(), keep: pinned.into_iter().chain(behind).collect() }
     };
-    let mut verdicts: Vec<Verdict> = snapshots.iter().map(verdict).collect();
+    let mut verdicts: Vec<Verdict> = snapshots.iter().zip(made_behind(snapshots, now)).map(verdict).collect();
     for series in all_series(snapshots, now) {
         let newest = series.good().next().map(|(number, _)| *number);
         for (number, _) in series.counted.iter().take_while(|(number, _)| Some(*number) != newest) {
@@ -194,9 +196,9 @@ impl<'a> Series<'a> {
 /// All series but those of what restores replaced.
 fn all_series(snapshots: &[Snapshot], now: LocalTime) -> Vec<Series<'_>> {
     let mut series: BTreeMap<(&str, &str), Vec<Numbered<'_>>> = BTreeMap::new();
-    let counted = counted(snapshots, now);
+    let (counted, behind) = (counted(snapshots, now), made_behind(snapshots, now));
     for (number, snapshot) in snapshots.iter().enumerate() {
-        let is_counted = counted.get(number) == Some(&true) && !snapshot.was_clock_behind(now);
+        let is_counted = counted.get(number) == Some(&true) && behind.get(number) == Some(&false);
         if is_counted && snapshot.kind != SnapshotKind::Safety {
             series.entry((&snapshot.system, &snapshot.series)).or_default().push((number, snapshot));
         }

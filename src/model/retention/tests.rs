@@ -211,6 +211,12 @@ fn a_clock_that_is_wrong_has_nothing_deleted() {
     let behind = Snapshot { parent: Some(later.name.clone()), ..at(0) };
     let ordinary = Snapshot { parent: Some(at(299 * DAY).name), ..later.clone() };
     assert_eq!(kept(vec![behind.clone(), at(DAY), ordinary.clone()], &within), days([300, 0]));
+    // The one that it was compared with was made while the clock was ahead.
+    let ahead = Snapshot { parent: Some(later.name.clone()), ..at(5_000 * DAY) };
+    let of_ahead = |snapshot: Snapshot| Snapshot { parent: Some(ahead.name.clone()), ..snapshot };
+    let all = vec![of_ahead(at(0)), of_ahead(at(DAY)), of_ahead(at(301 * DAY)), ordinary.clone(), ahead.clone()];
+    let last = Retention { last: 1, ..Retention::NONE };
+    assert_eq!(kept(all, &last), days([5_000, 301, 1, 0]));
     let imported = Snapshot { imported: Some("x".to_owned()), ..behind };
     assert_eq!(kept(vec![imported, at(DAY), ordinary], &within), days([300]));
 }

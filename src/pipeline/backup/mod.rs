@@ -302,7 +302,7 @@ fn measure(snapshot: &mut Snapshot, newest_first: &[Snapshot], options: &BackupO
     let expectation = Expectation::of(newest_first, &snapshot.system, series, snapshot.time);
     for component in &mut snapshot.components {
         match expectation.doubt(component) {
-            None => {}
+            None => expectation.remarks(component).into_iter().for_each(|remark| component.notes.push(remark)),
             Some(_) if options.accepted.contains(&component.name) => component.accept(),
             Some(why) => component.errors.push(why),
         }

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest as _, Sha256};
 
 use super::metadata::{
-    ARCHIVE_ENDINGS, DUMP_ENDINGS, Exported, FolderComponent, FolderMetadata, VOLUME_PREFIX, ends_in, parse,
+    ARCHIVE_ENDINGS, DUMP_ENDINGS, Exported, FolderComponent, FolderMetadata, METADATA_FILE, VOLUME_PREFIX, ends_in,
+    parse,
 };
 use crate::clock::LocalTime;
 use crate::id::{Digest, hex};
@@ -19,7 +20,6 @@ use crate::progress::{self, Progress};
 use crate::source::StoredFile;
 
 const FOLDER_PREFIX: &str = "system_backup_";
-const METADATA_FILE: &str = "metadata.json";
 const VOLUMES_FOLDER: &str = "docker_volumes";
 /// How the names of dumps begin that the old tool made before a restore.
 const BEFORE_RESTORE: &str = "pre_restore_snapshot_";
@@ -82,14 +82,6 @@ pub(super) fn time_of(path: &Path) -> Option<LocalTime> {
     let stem = DUMP_ENDINGS.iter().find_map(|ending| name.strip_suffix(ending))?;
     let (before, stamp) = stem.split_at_checked(stem.len().checked_sub(STAMP_CHARS)?)?;
     LocalTime::of_stamp(stamp).filter(|_| before.ends_with('_'))
-}
-
-/// The system that the metadata of a folder names.
-pub(super) fn exported_system(folder: &Path) -> Option<String> {
-    let file = StoredFile::within(folder, Path::new(METADATA_FILE));
-    let mut bytes = Vec::new();
-    file.open_stored().ok()?.take(METADATA_BYTES_MAX).read_to_end(&mut bytes).ok()?;
-    parse(&bytes).ok()?.exported?.system
 }
 
 impl OldBackup {

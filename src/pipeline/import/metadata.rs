@@ -2,13 +2,19 @@
 //!
 //! No path in it is followed. Names of files count, and only those that stay in the folder.
 
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::clock::LocalTime;
-use crate::limits::TAGS_MAX;
+use crate::limits::{METADATA_BYTES_MAX, TAGS_MAX};
 use crate::model::{ComponentKind, ComponentName, SnapshotKind};
+use crate::source::StoredFile;
 
+/// The file of a folder that says what is in it.
+pub(super) const METADATA_FILE: &str = "metadata.json";
 /// What stands before the name of a volume in the name of its component.
 pub(super) const VOLUME_PREFIX: &str = "docker_volume_";
 /// How the names of dumps end.
@@ -102,8 +108,29 @@ pub struct FolderComponent {
     pub files: Option<u64>,
     /// The volume or database that it was made of.
     pub origin: Option<String>,
+    /// The directory that it was copied from, where that is said and is an absolute path.
+    pub source: Option<PathBuf>,
     /// What went wrong with it.
     pub errors: Vec<String>,
+}
+
+/// The system that the metadata of a folder names.
+pub(super) fn exported_system(folder: &Path) -> Option<String> {
+    metadata_of(folder)?.exported?.system
+}
+
+/// The directories that a folder of the old tool was copied from, by their components.
+pub(super) fn copied_from(folder: &Path) -> Vec<(ComponentName, PathBuf)> {
+    let of_old_tool = metadata_of(folder).filter(|metadata| metadata.exported.is_none());
+    let components = of_old_tool.map(|metadata| metadata.components).unwrap_or_default();
+    components.into_iter().filter_map(|component| Some((component.name, component.source?))).collect()
+}
+
+fn metadata_of(folder: &Path) -> Option<FolderMetadata> {
+    let file = StoredFile::within(folder, Path::new(METADATA_FILE));
+    let mut bytes = Vec::new();
+    file.open_stored().ok()?.take(METADATA_BYTES_MAX).read_to_end(&mut bytes).ok()?;
+    parse(&bytes).ok()
 }
 
 /// Reads a `metadata.json`.
@@ -148,6 +175,7 @@ fn component(name: ComponentName, fields: &Map<String, Value>) -> FolderComponen
         kind,
         checksum: checksum.filter(is_checksum),
         files: fields.get("files").and_then(Value::as_u64),
+        source: text("source_dir").map(PathBuf::from).filter(|path| path.is_absolute()),
         origin: text("volume").or(text("database")).map(str::to_owned),
         errors: texts(fields.get("errors")),
         filename,

@@ -16,7 +16,7 @@ pub use metadata::{FolderComponent, FolderMetadata, parse};
 use super::backup::{self, BackupOptions, ComponentSource, Origin};
 use super::{Error, lookup};
 use crate::clock::LocalTime;
-use crate::model::Snapshot;
+use crate::model::{ComponentName, Snapshot};
 use crate::progress::{Cancelled, Progress};
 use crate::repo::Repository;
 use crate::rooted::Trust;
@@ -94,7 +94,13 @@ pub fn find(paths: &[PathBuf], trust: &Trust) -> Result<Vec<PathBuf>, Error> {
 /// The system of the snapshot that a folder was exported from, where that is said.
 #[must_use]
 pub fn exported_system(folder: &Path) -> Option<String> {
-    folder::exported_system(folder)
+    metadata::exported_system(folder)
+}
+
+/// The directories that a folder of the old tool was copied from, by their components, as far as it says so.
+#[must_use]
+pub fn copied_from(folder: &Path) -> Vec<(ComponentName, PathBuf)> {
+    metadata::copied_from(folder)
 }
 
 impl<'a> Importer<'a> {

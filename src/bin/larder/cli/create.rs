@@ -12,14 +12,14 @@ use larder::source::CommandSource;
 use serde_json::{Value, json};
 
 use super::ahead::warn_of_clock;
-use super::expected::{Gaps, uncovered};
+use super::expected::{Gaps, tell_of_no_database, uncovered};
 use super::{Context, check_names, name_list, split_names};
 use crate::config::{DATABASE, VOLUME_PREFIX};
 use crate::console::{advice, line, warning};
 use crate::failure::{Exit, UsageError};
+use crate::heads::{WAYS_OUT_OF_LOSS, lost_newest};
 use crate::identity::{
-    WAYS_OUT_OF_LOSS, check_repository_id, host_name, lost_newest, remember_use, system_name, warn_of_new_system,
-    warn_of_other_host,
+    check_repository_id, host_name, remember_use, system_name, warn_of_new_system, warn_of_other_host,
 };
 use crate::restoring::{half_restored, why_not_whole};
 use crate::state::journals;
@@ -105,6 +105,8 @@ struct Run {
     gaps: Gaps,
     /// How the system is called.
     system: String,
+    /// Whether a manifest cannot be read, so that it is not known what is expected.
+    is_unsure: bool,
 }
 
 /// The name of a stream, which is not that of a series or of a volume. A dump that somebody else makes may be called `database`.
@@ -167,13 +169,11 @@ impl CreateArguments {
             warning(why);
             advice(WAYS_OUT_OF_LOSS);
         }
-        let Run { sources, kind, gaps, system: name } = run;
+        let Run { sources, kind, gaps, system: name, is_unsure } = run;
         let accepted = self.accepted(&sources)?;
         gaps.tell();
         if kind == SnapshotKind::Full {
-            for what in uncovered(&system) {
-                line(&format!("note: {what}"));
-            }
+            tell_of_uncovered(context, &system, &gaps);
         }
         context.warn_of_strange_folder();
         let (reservation, time) = backup::reserve(&repository)?;
@@ -201,15 +201,19 @@ impl CreateArguments {
         } else {
             print_summary(context, &report);
         }
-        let is_whole =
-            context.protect(&repository)? && report.snapshot.status == Status::Complete && !is_blind && lost.is_none();
+        let is_whole = context.protect(&repository)?
+            && report.snapshot.status == Status::Complete
+            && !is_blind
+            && !is_unsure
+            && lost.is_none();
         Ok(if is_whole { Exit::Done } else { Exit::Partial })
     }
 
     /// What to back up. Without a repository it is only checked that there is something.
     fn look(&self, system: &System<'_>, repository: Option<&Repository>) -> anyhow::Result<Run> {
         let name = system_name(system.settings, repository);
-        let earlier = repository.map(lookup::snapshots).transpose()?.unwrap_or_default().snapshots;
+        let found = repository.map(lookup::snapshots).transpose()?.unwrap_or_default();
+        let (earlier, is_unsure) = (found.snapshots, !found.unreadable.is_empty());
         if repository.is_some() {
             warn_of_new_system(&name, &earlier);
             warn_of_other_host(&name, &earlier);
@@ -218,7 +222,7 @@ impl CreateArguments {
         if let Some((stream, command)) = self.stream() {
             let stream = stream_name(stream)?;
             let sources = vec![ComponentSource { name: stream, origin: Origin::Command(command) }];
-            return Ok(Run { sources, kind: SnapshotKind::Stream, gaps: Gaps::default(), system: name });
+            return Ok(Run { sources, kind: SnapshotKind::Stream, gaps: Gaps::default(), system: name, is_unsure });
         }
         if !self.drop.is_empty() && self.what != Type::Full {
             let message =
@@ -249,7 +253,7 @@ impl CreateArguments {
             };
             return Err(nothing(message).into());
         }
-        Ok(Run { sources, kind, gaps, system: name })
+        Ok(Run { sources, kind, gaps, system: name, is_unsure })
     }
 
     /// The components that are taken as they are.
@@ -263,6 +267,16 @@ impl CreateArguments {
     fn stream(&self) -> Option<(&String, CommandSource)> {
         let stdin = self.stdin.as_ref().map(|name| (name, CommandSource::Stdin));
         stdin.or_else(|| self.command.as_ref().map(|name| (name, CommandSource::Command(self.words.clone()))))
+    }
+}
+
+/// Says what no component of a run of the whole system has.
+fn tell_of_uncovered(context: &Context<'_>, system: &System<'_>, gaps: &Gaps) {
+    if !context.progress.is_quiet() {
+        tell_of_no_database(system, gaps);
+    }
+    for what in uncovered(system) {
+        line(&format!("note: {what}"));
     }
 }
 

@@ -12,6 +12,7 @@ use larder::storage::LocalStorage;
 use larder::temporary::TemporaryFolder;
 
 use super::create::options;
+use super::origin::check_origin;
 use super::select::SelectArguments;
 use super::{Context, place};
 use crate::failure::UsageError;
@@ -61,14 +62,16 @@ pub(super) fn find_snapshot(
     };
     place::check_temporary(&context.settings)?;
     let folder = if keep { None } else { Some(TemporaryFolder::new("larder-import-")?) };
-    let repository = match &folder {
-        Some(folder) => Repository::open_or_create(Arc::new(LocalStorage::new(folder.path().join("backups"))))?,
-        None => match context.repository_to_add_to(false)? {
-            Some(repository) => repository,
-            None => context.repository_or_new()?,
-        },
+    let repository = if let Some(folder) = &folder {
+        Repository::open_or_create(Arc::new(LocalStorage::new(folder.path().join("backups"))))?
+    } else {
+        let existing = context.repository_to_add_to(false)?;
+        if select.system.is_none() {
+            check_origin(&context.settings, &system_name(&context.settings, existing.as_ref()), &found)?;
+        }
+        existing.map_or_else(|| context.repository_or_new(), Ok)?
     };
-    let system = system_name(&context.settings, Some(&repository));
+    let system = select.system.clone().unwrap_or_else(|| system_name(&context.settings, Some(&repository)));
     let options = options(SnapshotKind::Full, Journals::default(), system);
     let mut importer = Importer::new(Some(&repository), options, false)?;
     let imported = importer.import(path, false, &context.progress);

@@ -70,6 +70,17 @@ impl Gaps {
     }
 }
 
+/// Says that no database is saved, where it was not said that there is none.
+pub(super) fn tell_of_no_database(system: &System<'_>, gaps: &Gaps) {
+    let is_missing = gaps.missing.iter().any(|missing| missing.kind == ComponentKind::Database);
+    if system.databases.is_empty() && !system.settings.skips_database && !is_missing {
+        line(
+            "note: no database is saved, because none is configured or found; if there is none, `skip = true` in [database] of larder.toml \
+             says so",
+        );
+    }
+}
+
 /// What containers write to of the host and no component has, in words.
 pub(super) fn uncovered(system: &System<'_>) -> Vec<String> {
     let tell = |(path, containers): (PathBuf, Vec<String>)| {
@@ -80,7 +91,7 @@ pub(super) fn uncovered(system: &System<'_>) -> Vec<String> {
 }
 
 /// What a run of this kind is expected to have: what those of the whole system have, or where there are none those of its own kind.
-fn expectation<'a>(system: &str, earlier: &'a [Snapshot], kind: SnapshotKind) -> Expectation<'a> {
+pub(super) fn expectation<'a>(system: &str, earlier: &'a [Snapshot], kind: SnapshotKind) -> Expectation<'a> {
     let is_whole = |snapshot: &Snapshot| snapshot.system == system && snapshot.kind == SnapshotKind::Full;
     let parts = SnapshotKind::PARTS.map(SnapshotKind::series);
     let series: &[&str] = match kind {

@@ -8,7 +8,7 @@ use super::Context;
 use super::select::SelectArguments;
 use crate::console::{confirm, line, warning};
 use crate::failure::{Exit, UsageError};
-use crate::identity::remember_newest;
+use crate::heads::remember_heads;
 use crate::units::count;
 
 /// Delete snapshots by name.
@@ -35,7 +35,7 @@ impl ForgetArguments {
             ask(&plan)?;
         }
         let forgotten = forget::execute(&repository, plan)?;
-        remember_newest(&repository)?;
+        remember_heads(&repository, &forgotten.iter().map(|one| one.name.clone()).collect::<Vec<_>>())?;
         for one in forgotten.iter().filter(|one| !one.can_return) {
             warning(&format!("{} cannot be brought back: the disk is full", one.name));
         }

@@ -3,12 +3,14 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use clap::builder::NonEmptyStringValueParser;
 use larder::docker::Journals;
 use larder::model::{SnapshotKind, Status};
 use larder::pipeline::import::{Importer, Outcome, find};
 use serde_json::{Value, json};
 
 use super::create::options;
+use super::origin::check_origin;
 use super::{Context, place};
 use crate::console::{advice, error, warning};
 use crate::failure::Exit;
@@ -33,6 +35,9 @@ pub(super) struct ImportArguments {
     /// Import those too of which a checksum is wrong, or that are not complete; they become partial snapshots.
     #[arg(long)]
     force: bool,
+    /// Import them as those of this system, unless they say of which one they are [default: the one that is here].
+    #[arg(long, value_name = "SYSTEM", value_parser = NonEmptyStringValueParser::new())]
+    system: Option<String>,
 }
 
 impl ImportArguments {
@@ -40,14 +45,15 @@ impl ImportArguments {
         let found = find(&self.paths, &System::trust_now(&context.settings))?;
         place::check_temporary(&context.settings)?;
         let existing = context.repository_to_add_to(false)?;
+        let own = system_name(&context.settings, existing.as_ref());
+        if self.system.is_none() {
+            check_origin(&context.settings, &own, &found)?;
+        }
         let repository = if self.dry_run || existing.is_some() { existing } else { Some(context.repository_or_new()?) };
-        let system = system_name(&context.settings, repository.as_ref());
+        let system = self.system.clone().unwrap_or_else(|| own.clone());
         context.progress.stop_cleanly()?;
-        let mut importer = Importer::new(
-            repository.as_ref(),
-            options(SnapshotKind::Full, Journals::default(), system.clone()),
-            self.force,
-        )?;
+        let mut importer =
+            Importer::new(repository.as_ref(), options(SnapshotKind::Full, Journals::default(), system), self.force)?;
         let (mut documents, mut sums) = (Vec::new(), Sums::default());
         for path in found {
             let imported = importer.import(&path, self.dry_run, &context.progress);
@@ -63,7 +69,7 @@ impl ImportArguments {
         }
         let changed = repository.as_ref().filter(|_| sums.imported > 0);
         if let Some(repository) = changed {
-            remember_use(&context.settings, repository, &system)?;
+            remember_use(&context.settings, repository, &own)?;
         }
         let is_protected = changed.map_or(Ok(true), |repository| context.protect(repository))?;
         if context.output.is_json() {

@@ -20,6 +20,7 @@ mod list;
 mod losses;
 mod ls;
 mod man;
+mod origin;
 mod pin;
 mod place;
 mod plan;
@@ -53,7 +54,7 @@ use larder::storage::Storage;
 use crate::config::{Parity, Settings, check_repository, repository_refused, strange_folder_above, warn_of_unknown};
 use crate::console::{ConsoleProgress, Verbosity, advice, line, warning};
 use crate::failure::{Exit, UsageError, with_causes};
-use crate::identity::{check_repository_is_known, doubt_of_repository};
+use crate::identity::{check_repository_is_known, doubt_of_repository, warn_of_other_places};
 use crate::output::Output;
 use crate::state;
 use crate::system::System;
@@ -244,6 +245,7 @@ impl<'a> Context<'a> {
         let repository = Repository::open_or_create(storage)?;
         if !is_there {
             line(&format!("note: a new repository was made in {}", self.settings.backup_dir.display()));
+            warn_of_other_places(&self.settings);
         }
         left_held::make_good(&repository, &self.settings)?;
         Ok(repository)

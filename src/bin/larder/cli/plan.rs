@@ -5,7 +5,7 @@ use std::path::Path;
 
 use clap::Args;
 use larder::docker::HoldMethod;
-use larder::model::{ComponentKind, ComponentName, SnapshotKind, VolumeMethod};
+use larder::model::{Component, ComponentKind, ComponentName, Expectation, SnapshotKind, VolumeMethod};
 use larder::postgres::Tools;
 use larder::rooted::{Guarded, Refusal};
 use larder::source::VolumeSource;
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::ahead::warn_of_clock;
 use super::create::{NOTHING_HERE, nothing};
-use super::expected::{Gaps, uncovered};
+use super::expected::{Gaps, expectation, tell_of_no_database, uncovered};
 use super::plan_repository::Known;
 use super::{Context, GlobalArguments, plan_repository, refusals};
 use crate::config::{Settings, of_run, warn_of_unknown};
@@ -101,7 +101,9 @@ impl PlanArguments {
         let gaps = Gaps::find(&system, (name, earlier), SnapshotKind::Full, &[])?;
         parts.extend(gaps.missing.iter().map(missing_part));
         gaps.tell();
+        tell_of_no_database(&system, &gaps);
         note_half_restored(&system, half, &mut parts);
+        note_unexpected(&expectation(name, earlier, SnapshotKind::Full), &mut parts);
         let failed = system.no_engine.is_some() || parts.iter().any(|part| part.problem.is_some());
         if output.is_json() {
             output.json(&json!({
@@ -187,6 +189,18 @@ fn note_half_restored(system: &System<'_>, half: &[HalfRestored], parts: &mut [P
             "volume" => why_of_volume(half, &host, &part.source),
             _ => None,
         };
+    }
+}
+
+/// Says of directories that they are empty, or another one, where the last backup had something.
+fn note_unexpected(expectation: &Expectation<'_>, parts: &mut [Part]) {
+    for part in parts.iter_mut().filter(|part| part.problem.is_none() && part.kind == "directory") {
+        let Some(before) = expectation.get(&part.name).map(|expected| expected.component) else { continue };
+        let is_empty = Path::new(&part.source).read_dir().is_ok_and(|mut entries| entries.next().is_none());
+        let (files, bytes) = if is_empty { (0, 0) } else { (before.files, before.bytes) };
+        // How many files there are is not known before they are read.
+        let now = Component { source: part.source.clone(), files, bytes, ..before.clone() };
+        part.problem = expectation.doubt_of(&now);
     }
 }
 

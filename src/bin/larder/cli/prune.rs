@@ -16,7 +16,8 @@ use super::forget::confirmed;
 use crate::config::{RetentionTable, parse_size, parse_span};
 use crate::console::{advice, confirm, warning};
 use crate::failure::{Exit, UsageError};
-use crate::identity::{WAYS_OUT_OF_LOSS, check_repository_id, check_repository_is_known, lost_newest, remember_newest};
+use crate::heads::{WAYS_OUT_OF_LOSS, lost_newest, remember_heads};
+use crate::identity::{check_repository_id, check_repository_is_known};
 use crate::table::{Align, Table};
 use crate::units::{count, size};
 
@@ -117,7 +118,7 @@ impl PruneArguments {
         let report = prune::execute(&repository, plan, &context.progress);
         context.progress.end();
         let report = report?;
-        remember_newest(&repository)?;
+        remember_heads(&repository, &report.deleted)?;
         print_report(context, &decisions, fits, &report);
         let is_protected = context.protect(&repository)?;
         for (pack, error) in &report.collected.damaged {

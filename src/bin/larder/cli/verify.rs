@@ -17,8 +17,9 @@ use super::earlier::{Doubts, find_snapshot};
 use super::losses::{damage_json, lost_json, print_damage, print_lost};
 use super::select::SelectArguments;
 use super::{Context, place};
-use crate::console::{line, warning};
+use crate::console::{advice, line, warning};
 use crate::failure::{Exit, UsageError};
+use crate::heads::{WAYS_OUT_OF_LOSS, lost_newest};
 use crate::system::System;
 use crate::units::{count, rows_of_tables, seconds, size, span};
 
@@ -117,14 +118,19 @@ impl VerifyArguments {
         }
         let snapshots = if is_everything { lookup::snapshots(repository)?.snapshots } else { Vec::new() };
         let no_manifests = if is_everything { lookup::lost_manifests(repository, &snapshots)? } else { None };
-        if let Some(why) = no_manifests {
+        let lost = if is_everything { lost_newest(repository, false)? } else { None };
+        for why in no_manifests.iter().copied().chain(lost.as_deref()) {
             warning(why);
         }
+        if lost.is_some() {
+            advice(WAYS_OUT_OF_LOSS);
+        }
+        let is_missed = no_manifests.is_some() || lost.is_some();
         Ok(if !report.is_clean() || tests.iter().any(|test| test.damaged) {
             Exit::Damage
         } else if tests.iter().any(|test| !test.errors.is_empty()) {
             Exit::Failed
-        } else if lacking.is_empty() && no_manifests.is_none() && tests.iter().all(|test| test.not_done.is_none()) {
+        } else if lacking.is_empty() && !is_missed && tests.iter().all(|test| test.not_done.is_none()) {
             Exit::Done
         } else {
             Exit::Partial

@@ -24,8 +24,8 @@ impl System<'_> {
         };
         let missing = |Expected { snapshot, component }: &Expected<'_>| {
             let (name, source) = (component.name.clone(), component.source.clone());
-            let way_out = format!("`larder create --drop {name}` goes on without it");
-            let why = format!("{} has it from {source}, and {}; {way_out}", snapshot.name, self.why_gone(component));
+            let way_out = format!("To go on without it, add `--drop {name}` to `larder create`");
+            let why = format!("{} has it from {source}, and {}. {way_out}", snapshot.name, self.why_gone(component));
             Missing { name, kind: component.kind, source, why }
         };
         expectation.iter().filter(is_gone).map(missing).collect()
@@ -76,7 +76,7 @@ impl System<'_> {
             (true, None, Some(why)) => why.clone(),
             (true, None, None) => "no Docker Engine was found".to_owned(),
             (false, ..) if component.kind == ComponentKind::Database => {
-                "no database is configured now: is DATABASE_URL set?".to_owned()
+                "no database is configured now (is DATABASE_URL set?)".to_owned()
             }
             (false, ..) => match self.settings.directory(component.name.as_str()) {
                 Some(directory) => format!("{} is not there", directory.path.display()),

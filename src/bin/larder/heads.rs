@@ -1,0 +1,74 @@
+//! The newest snapshot of each series of each system, as this host knows them: one that is gone, and that nobody deleted here, is lost, and
+//! others with it perhaps.
+
+use std::collections::BTreeSet;
+
+use larder::clock::LocalTime;
+use larder::model::{Snapshot, SnapshotKind};
+use larder::pipeline::lookup;
+use larder::repo::Repository;
+
+use crate::remembered::{Heads, Remembered, remember, remembered};
+
+/// What to do about manifests that may be lost.
+pub(crate) const WAYS_OUT_OF_LOSS: &str =
+    "put back what was lost; or `larder create --new-repository` goes on with what is there";
+
+/// Why manifests of a repository may be lost: a newest snapshot that was known here is gone, nobody deleted it, and there is no newer one of
+/// its series. That is missed until it is back, or until what is there is taken as it is.
+pub(crate) fn lost_newest(repository: &Repository, takes_what_is_there: bool) -> anyhow::Result<Option<String>> {
+    let (known, id) = (remembered(), repository.config().id.to_string());
+    let missed = if takes_what_is_there { BTreeSet::new() } else { missed(repository, &known, &[])? };
+    if known.missed(&id) != &missed {
+        remember(|known| known.set_missed(&id, missed.clone()));
+    }
+    let names: Vec<&str> = missed.iter().map(String::as_str).collect();
+    Ok((!names.is_empty()).then(|| {
+        let is = if names.len() == 1 { "the snapshot" } else { "the snapshots" };
+        let gone = if names.len() == 1 {
+            "is gone, and nobody deleted it here"
+        } else {
+            "are gone, and nobody deleted them here"
+        };
+        format!("{is} {} {gone}: what lies in `snapshots/` may be lost in part", names.join(", "))
+    }))
+}
+
+/// Remembers what is there, after something was added, or these snapshots were deleted on purpose.
+pub(crate) fn remember_heads(repository: &Repository, deleted: &[String]) -> anyhow::Result<()> {
+    let id = repository.config().id.to_string();
+    let heads = heads(&lookup::snapshots(repository)?.snapshots);
+    let missed = missed(repository, &remembered(), deleted)?;
+    remember(|known| {
+        known.set_heads(&id, heads);
+        known.set_missed(&id, missed);
+    });
+    Ok(())
+}
+
+/// What was known and is gone, but for what was deleted on purpose.
+fn missed(repository: &Repository, known: &Remembered, deleted: &[String]) -> anyhow::Result<BTreeSet<String>> {
+    let id = repository.config().id.to_string();
+    let names: BTreeSet<String> = repository.manifest_names()?.into_iter().collect();
+    let there = heads(&lookup::snapshots(repository)?.snapshots);
+    let mut missed = known.missed(&id).clone();
+    for (system, series, name) in known.heads(&id) {
+        let is_followed = there.get(system).and_then(|all| all.get(series)).is_some_and(|newest| newest > name);
+        if !is_followed {
+            missed.insert(name.clone());
+        }
+    }
+    missed.retain(|name| !names.contains(name) && !deleted.contains(name));
+    Ok(missed)
+}
+
+/// The newest of each. What is later than the clock is none, and what restores have replaced is no backup.
+fn heads(newest_first: &[Snapshot]) -> Heads {
+    let now = LocalTime::now();
+    let mut heads = Heads::new();
+    for snapshot in newest_first.iter().filter(|one| one.kind != SnapshotKind::Safety && !one.is_ahead_of(now)) {
+        let of_system = heads.entry(snapshot.system.clone()).or_default();
+        of_system.entry(snapshot.series.clone()).or_insert_with(|| snapshot.name.to_string());
+    }
+    heads
+}
