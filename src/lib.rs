@@ -28,7 +28,7 @@
 //! let report = backup::run(&repository, backup::reserve(&repository)?, &sources, &options, &Silent)?;
 //!
 //! let component = report.snapshot.component("models").ok_or("it was just saved")?;
-//! let jobs = [RestoreJob { component, destination: Destination::Folder { folder: target.clone(), trust: Trust::default() } }];
+//! let jobs = [RestoreJob { component, destination: Destination::Folder { folder: target.clone(), trust: Trust::default() }, parts: None }];
 //! let report = restore::run(&repository, &report.snapshot, &jobs, Safety::default(), RestoreOptions::default(), &Silent)?;
 //! assert!(report.components.iter().all(|result| result.failed.is_empty()));
 //! assert_eq!(std::fs::read(target.join("models/filter.pkl"))?, b"weights");

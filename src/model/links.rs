@@ -70,6 +70,12 @@ impl FirstNames {
         }
     }
 
+    /// How many files have further names that have not come.
+    #[must_use]
+    pub fn incomplete(&self) -> usize {
+        self.known.len()
+    }
+
     /// Forgets a first name: what it names could not be had, and the next one counts as the first.
     pub fn forget(&mut self, node: &Node) {
         if let Some(identity) = node.hard_link_identity() {

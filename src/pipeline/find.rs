@@ -1,13 +1,18 @@
 //! Which snapshots have which entries: listing, finding by pattern, comparing.
 
-use globset::GlobBuilder;
+use globset::{GlobBuilder, GlobMatcher};
+
+use std::sync::Arc;
 
 use super::Error;
 use crate::model::{
-    Component, Difference, Node, NodeKind, Snapshot, SnapshotPath, Step, TreeReader, Walk, diff, resolve,
+    self, Component, Difference, Node, NodeKind, Parts, Snapshot, SnapshotPath, Step, TreeReader, Walk, diff, resolve,
 };
 use crate::progress::{self, Progress};
 use crate::repo::{ChunkReader, Repository};
+
+/// With one of these a text is a pattern.
+const PATTERN_CHARACTERS: [char; 5] = ['*', '?', '[', '{', '\\'];
 
 /// Hears of entries: path and node.
 pub type EachEntry<'a> = &'a mut dyn FnMut(&[u8], &Node) -> Result<(), Error>;
@@ -75,15 +80,12 @@ pub fn find(
     progress: &dyn Progress,
     each: EachFound<'_>,
 ) -> Result<(), Error> {
-    let whole =
-        if pattern.contains('/') { pattern.trim_start_matches('/').to_owned() } else { format!("**/{pattern}") };
-    let glob = GlobBuilder::new(&whole).literal_separator(true).build();
-    let matcher = glob.map_err(|error| Error::Refused(format!("the pattern is not valid: {error}")))?.compile_matcher();
+    let (matcher, prefix) = matcher(pattern)?;
     let mut reader = repository.reader()?;
     for snapshot in snapshots {
         for component in &snapshot.components {
             let Some(root) = component.root.clone() else { continue };
-            let mut walk = Walk::new(root, component.name.as_str().as_bytes());
+            let mut walk = Walk::new(root, component.name.as_str().as_bytes()).only(prefix.clone());
             while let Some(step) = walk.next(&mut reader)? {
                 progress::check(progress)?;
                 let Step::Entry(node) = step else { continue };
@@ -95,6 +97,62 @@ pub fn find(
         }
     }
     Ok(())
+}
+
+/// The parts of a snapshot that are meant by paths. Each is the path of an entry, or else a pattern as [`find`] takes it.
+///
+/// # Errors
+/// [`Error::Path`] when nothing is meant by one of them; those of [`find`].
+pub fn parts(
+    repository: &Repository,
+    snapshot: &Snapshot,
+    paths: &[String],
+    progress: &dyn Progress,
+) -> Result<Parts, Error> {
+    let mut parts = Parts::default();
+    let mut reader = repository.reader()?;
+    for text in paths {
+        let path = SnapshotPath::new(text.as_bytes());
+        match resolve(&mut reader, snapshot, &path) {
+            Ok(_) => parts.insert(&path.to_bytes()),
+            Err(model::Error::NotFound { .. }) if text.contains(PATTERN_CHARACTERS) => {
+                let mut is_met = false;
+                find(repository, std::slice::from_ref(snapshot), text, progress, &mut |_, path, _| {
+                    is_met = true;
+                    parts.insert(path);
+                    Ok(())
+                })?;
+                if !is_met {
+                    let why = format!("nothing in {} matches it", snapshot.name);
+                    return Err(Error::Path { path: text.clone(), why });
+                }
+            }
+            Err(model::Error::NotFound { .. }) => {
+                let why = match path.split().and_then(|(name, _)| snapshot.component(&String::from_utf8_lossy(name))) {
+                    Some(component) if component.root.is_none() => "could not be saved in",
+                    _ => "is not in",
+                };
+                return Err(Error::Path { path: text.clone(), why: format!("it {why} {}", snapshot.name) });
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(parts)
+}
+
+/// What matches whole paths, and the path that all of them are at or below, if there is one.
+fn matcher(pattern: &str) -> Result<(GlobMatcher, Option<Arc<Parts>>), Error> {
+    let whole =
+        if pattern.contains('/') { pattern.trim_start_matches('/').to_owned() } else { format!("**/{pattern}") };
+    let glob = GlobBuilder::new(&whole).literal_separator(true).build();
+    let glob = glob.map_err(|error| Error::Refused(format!("the pattern is not valid: {error}")))?;
+    let plain: Vec<&str> = whole.split('/').take_while(|part| !part.contains(PATTERN_CHARACTERS)).collect();
+    let prefix = (!plain.is_empty()).then(|| {
+        let mut parts = Parts::default();
+        parts.insert(plain.join("/").as_bytes());
+        Arc::new(parts)
+    });
+    Ok((glob.compile_matcher(), prefix))
 }
 
 /// Calls `each` for every difference between two snapshots, component by component.

@@ -11,7 +11,9 @@ use crate::chunk::ChunkRef;
 use crate::id::{ChunkId, Digest, PackId};
 use crate::index::Index;
 use crate::limits::TREES_REMEMBERED_MAX;
-use crate::model::{self, Component, Content, FirstNames, ListSums, Node, NodeKind, Step, Walk, show_path};
+use crate::model::{
+    self, Component, ComponentKind, Content, FirstNames, ListSums, Node, NodeKind, Parts, Step, Walk, show_path,
+};
 use crate::pack::{self, ListedPack};
 use crate::progress::{self, Progress};
 use crate::repo::{self, ChunkReader, Repository};
@@ -47,6 +49,8 @@ impl AddAssign for Lacks {
 struct Open {
     identity: Digest,
     lacks: bool,
+    /// Whether only parts of it are looked at.
+    is_around_parts: bool,
 }
 
 /// Looks for what is missing.
@@ -93,17 +97,22 @@ impl Presence {
         self.lists.clear();
     }
 
-    /// Everything of a component that cannot be restored. `entries` counts what was looked at. A directory that lacks something
+    /// Everything of a component, or of its `parts`, that cannot be restored. `entries` counts what was looked at. A directory that lacks something
     /// is looked into once: where the same one is met again, it is named as a whole.
     pub(super) fn lost(
         &mut self,
-        component: &Component,
+        (component, parts): (&Component, Option<&Arc<Parts>>),
         entries: &mut u64,
         progress: &dyn Progress,
     ) -> Result<Vec<LostPath>, Error> {
         let mut lost = Vec::new();
         let Some(root) = component.root.clone() else { return Ok(lost) };
-        let mut walk = Walk::new(root, component.name.as_str().as_bytes());
+        if !is_of_kind(component, &root) {
+            let why = format!("the root of {} is not of its kind", component.name);
+            let path = component.name.as_str().as_bytes().to_vec();
+            return Ok(vec![LostPath { path, cause: model::Error::Damaged { what: "manifest", why } }]);
+        }
+        let mut walk = Walk::new(root, component.name.as_str().as_bytes()).only(parts.cloned());
         let mut names = FirstNames::default();
         let (mut open, mut damaged_trees) = (Vec::new(), HashSet::new());
         loop {
@@ -156,23 +165,27 @@ impl Presence {
             walk.skip();
             return Ok(());
         }
-        let is_damaged = damaged_trees.contains(&identity);
+        let is_around_parts = walk.is_around_parts();
+        let is_damaged = damaged_trees.contains(&identity) && !is_around_parts;
         let why = || "the same one stands elsewhere in the component, and lacks something".to_owned();
         let known = is_damaged.then(|| model::Error::Damaged { what: "directory", why: why() });
         if let Err(cause) = known.map_or_else(|| self.check_content(tree, progress), Err) {
             walk.skip();
             return Err(cause);
         }
-        open.push(Open { identity, lacks: false });
+        open.push(Open { identity, lacks: false, is_around_parts });
         Ok(())
     }
 
     /// Ends directories until so many are open.
     fn close(&mut self, open: &mut Vec<Open>, len: usize, damaged_trees: &mut HashSet<Digest>) {
         while open.len() > len {
-            let Some(Open { identity, lacks }) = open.pop() else { return };
+            let Some(Open { identity, lacks, is_around_parts }) = open.pop() else { return };
             if lacks {
                 lack(open);
+            }
+            if is_around_parts {
+            } else if lacks {
                 damaged_trees.insert(identity);
             } else if self.whole_trees.len() < TREES_REMEMBERED_MAX {
                 self.whole_trees.insert(identity);
@@ -214,6 +227,14 @@ impl Presence {
             return Err(model::Error::Damaged { what: "content", why });
         }
         Ok(())
+    }
+}
+
+/// Whether a root is what the component says.
+const fn is_of_kind(component: &Component, root: &Node) -> bool {
+    match component.kind {
+        ComponentKind::Directory | ComponentKind::Database | ComponentKind::Volume => root.is_directory(),
+        ComponentKind::Stream => matches!(root.kind, NodeKind::File { .. }),
     }
 }
 

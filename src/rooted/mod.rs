@@ -13,6 +13,7 @@ mod status;
 mod trust;
 mod way;
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -61,12 +62,25 @@ struct Level {
     /// Length of its path below the root.
     len: usize,
     directory: Option<Arc<OwnedFd>>,
+    /// Device and inode, where somebody asked.
+    identity: Option<Identity>,
+}
+
+/// Device and inode.
+type Identity = (u64, u64);
+
+/// A directory that has to be the one that it is, by the directory around it and its name.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Held {
+    around: Identity,
+    name: Vec<u8>,
 }
 
 /// A root directory that nothing leads out of.
 #[derive(Debug)]
 pub struct RootedDir {
     root: Arc<OwnedFd>,
+    identity: Identity,
     mount: u64,
     /// Whether this kernel knows everything of what lies on that mount.
     is_local: bool,
@@ -77,7 +91,9 @@ pub struct RootedDir {
     /// A directory that is being worked on.
     pinned: Vec<u8>,
     /// It and those on the way to it that have to be the ones they were: length of the path, device and inode.
-    pins: Vec<(usize, (u64, u64))>,
+    pins: Vec<(usize, Identity)>,
+    /// Those that have to be the ones they were until they are released.
+    held: HashMap<Held, Identity>,
 }
 
 impl RootedDir {
@@ -94,9 +110,18 @@ impl RootedDir {
     /// # Errors
     /// Those of [`Status::of`].
     pub fn new(root: OwnedFd) -> Result<Self> {
-        let (mount, is_local) = (Status::of(&root)?.mount(), is_on_local_disk(&root));
-        let (path, levels, pinned, pins) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Ok(Self { root: Arc::new(root), mount, is_local, path, levels, pinned, pins })
+        let (status, is_local) = (Status::of(&root)?, is_on_local_disk(&root));
+        Ok(Self {
+            root: Arc::new(root),
+            identity: status.identity(),
+            mount: status.mount(),
+            is_local,
+            path: Vec::new(),
+            levels: Vec::new(),
+            pinned: Vec::new(),
+            pins: Vec::new(),
+            held: HashMap::new(),
+        })
     }
 
     /// The root itself.
@@ -114,8 +139,8 @@ impl RootedDir {
     /// The directory at a path, opened.
     ///
     /// # Errors
-    /// Those of the operating system: `LOOP` for a link, `XDEV` for a mount on the way, `STALE` for one that was pinned and is
-    /// another one now.
+    /// Those of the operating system: `LOOP` for a link, `XDEV` for a mount on the way, `STALE` for one that is pinned or held and
+    /// is another one now.
     pub fn directory(&mut self, path: &[u8]) -> Result<Arc<OwnedFd>> {
         if path.is_empty() {
             return Ok(Arc::clone(&self.root));
@@ -128,22 +153,28 @@ impl RootedDir {
         self.climb_to(path);
         let pinned = common_len(&self.pinned, path);
         let (mut from, mut at) = match self.levels.last() {
-            Some(Level { len, directory: Some(directory) }) => (Arc::clone(directory), *len),
+            Some(Level { len, directory: Some(directory), .. }) => (Arc::clone(directory), *len),
             _ => (Arc::clone(&self.root), 0),
         };
         while at < path.len() {
             let start = if at == 0 { 0 } else { at + 1 };
             let rest = path.get(start..).unwrap_or_default();
             let len = rest.iter().position(|byte| *byte == b'/').unwrap_or(rest.len());
-            from = Arc::new(open_directory(&from, rest.get(..len).unwrap_or_default())?);
+            let name = rest.get(..len).unwrap_or_default();
+            let opened = Arc::new(open_directory(&from, name)?);
             at = start + len;
-            if at <= pinned
-                && let Ok(pin) = self.pins.binary_search_by_key(&at, |(len, _)| *len)
-                && self.pins.get(pin).map(|(_, identity)| *identity) != Some(Status::of(&from)?.identity())
-            {
-                return Err(Errno::STALE);
+            let pin = self.pins.binary_search_by_key(&at, |(len, _)| *len).ok().filter(|_| at <= pinned);
+            let pin = pin.and_then(|pin| self.pins.get(pin)).map(|(_, identity)| *identity);
+            let mut identity = None;
+            if pin.is_some() || !self.held.is_empty() {
+                let found = *identity.insert(Status::of(&opened)?.identity());
+                let held = self.held_in(&from, name)?;
+                if [pin, held].into_iter().flatten().any(|expected| expected != found) {
+                    return Err(Errno::STALE);
+                }
             }
-            self.push(Level { len: at, directory: Some(Arc::clone(&from)) });
+            from = opened;
+            self.push(Level { len: at, directory: Some(Arc::clone(&from)), identity });
             let known = self.path.len();
             self.path.extend_from_slice(path.get(known..at).unwrap_or_default());
         }
@@ -160,6 +191,44 @@ impl RootedDir {
         self.pins.push((path.len(), identity));
         self.pinned.truncate(on_the_way);
         self.pinned.extend_from_slice(path.get(on_the_way..).unwrap_or_default());
+    }
+
+    /// From now on this directory has to be the one with this device and inode, under its name in the directory around it, until it is
+    /// released.
+    ///
+    /// # Errors
+    /// Those of [`RootedDir::directory`].
+    pub fn hold(&mut self, path: &[u8], identity: Identity) -> Result<Held> {
+        let (around, name) = self.parent(path)?;
+        let held = Held { around: self.identity_of(&around)?, name: name.to_vec() };
+        self.held.insert(held.clone(), identity);
+        Ok(held)
+    }
+
+    /// Lets another directory stand there again.
+    pub fn release(&mut self, held: &Held) {
+        self.held.remove(held);
+    }
+
+    /// The directory that has to stand under a name in the directory that was opened last.
+    fn held_in(&self, around: &Arc<OwnedFd>, name: &[u8]) -> Result<Option<Identity>> {
+        if self.held.is_empty() {
+            return Ok(None);
+        }
+        let held = Held { around: self.identity_of(around)?, name: name.to_vec() };
+        Ok(self.held.get(&held).copied())
+    }
+
+    /// Device and inode of an open directory.
+    fn identity_of(&self, directory: &Arc<OwnedFd>) -> Result<Identity> {
+        let is_it = |level: &&Level| level.directory.as_ref().is_some_and(|open| Arc::ptr_eq(open, directory));
+        if Arc::ptr_eq(directory, &self.root) {
+            return Ok(self.identity);
+        }
+        match self.levels.last().filter(is_it).and_then(|level| level.identity) {
+            Some(identity) => Ok(identity),
+            None => Ok(Status::of(directory)?.identity()),
+        }
     }
 
     /// Forgets the directory at a path, and what lies below: another one stands there now.

@@ -97,8 +97,20 @@ impl Existing {
         let Self { status, has_other_list, .. } = self;
         // Who is not root gives nothing to another group.
         let group = if status.gid() == node.metadata.gid || !geteuid().is_root() { GROUP } else { 0 };
-        let kept = node.metadata.mode & (group | OTHERS);
+        let mut kept = node.metadata.mode & (group | OTHERS);
+        if group == 0 {
+            // Who was kept out as one of the group is one of the others now.
+            kept &= (node.metadata.mode & GROUP) >> 3;
+        }
         *has_other_list || !self.was_trusted(node) || status.mode() & (GROUP | OTHERS) & !kept != 0
+    }
+
+    /// Whether it keeps out whom the node keeps out, and belongs to nobody else.
+    #[must_use]
+    pub fn keeps_out_as(&self, node: &Node) -> bool {
+        let Self { status, .. } = self;
+        let is_of_group = status.gid() == node.metadata.gid || status.mode() & (GROUP | OTHERS) == 0;
+        status.uid() == node.metadata.uid && is_of_group && !self.was_open_to_others(node)
     }
 
     /// Whether it is still that, with the same owner and mode: a number alone may have been used again.

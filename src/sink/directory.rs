@@ -10,8 +10,8 @@ use rustix::process::{getegid, geteuid};
 
 use super::staging::is_as_staging;
 use super::{Beneath, Error, Existing};
-use crate::model::Node;
-use crate::rooted::{Status, explain, names_in, open_directory};
+use crate::model::{Metadata, Node};
+use crate::rooted::{Held, Status, explain, names_in, open_directory};
 
 /// All rights of the owner.
 const OWNER: u32 = 0o700;
@@ -68,12 +68,7 @@ impl Beneath {
     pub fn take_over(&mut self, path: &[u8], node: &Node, is_fresh: bool) -> Result<(Existing, Existing), Error> {
         let directory = self.directory(path)?;
         let existing = Existing::from(Status::of(&directory).map_err(|errno| self.failed("look at", path, errno))?);
-        if self.is_guarded(&existing) {
-            return Err(Error::Unusable(format!(
-                "{} is a mount or the repository, and is left as it is",
-                self.show(path)
-            )));
-        }
+        self.check_not_guarded(path, &existing)?;
         if !geteuid().is_root() {
             // Who owns a directory may have taken the right to write to it from himself; it gets its mode when it is finished.
             let mode = existing.status.mode();
@@ -97,6 +92,40 @@ impl Beneath {
             return Ok((existing.clone(), existing));
         }
         Ok((self.renew(path, &directory)?, existing))
+    }
+
+    /// Goes into a directory that stays as it is. For root it has to keep out whom the node keeps out: what is restored in it may
+    /// rely on that.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; [`Error::Unusable`] for one that others get into, a mount, and the repository.
+    pub fn pass(&mut self, path: &[u8], node: &Node) -> Result<Existing, Error> {
+        let directory = self.directory(path)?;
+        let existing = Existing::from(Status::of(&directory).map_err(|errno| self.failed("look at", path, errno))?);
+        self.check_not_guarded(path, &existing)?;
+        let existing = existing.with_list(&directory, node);
+        if geteuid().is_root() && !existing.keeps_out_as(node) {
+            let Metadata { uid, gid, mode, .. } = &node.metadata;
+            let (shown, status) = (self.show(path), existing.status);
+            return Err(Error::Unusable(format!(
+                "{shown} belongs to {}:{} with the mode {:o} now, and belonged to {uid}:{gid} with {mode:o} when it was saved: it may be another \
+                 one, and others get at what would be restored in it; restore all of it, or use --target",
+                status.uid(),
+                status.gid(),
+                status.mode()
+            )));
+        }
+        Ok(existing)
+    }
+
+    fn check_not_guarded(&self, path: &[u8], existing: &Existing) -> Result<(), Error> {
+        if self.is_guarded(existing) {
+            return Err(Error::Unusable(format!(
+                "{} is a mount or the repository, and is left as it is",
+                self.show(path)
+            )));
+        }
+        Ok(())
     }
 
     /// Has a new directory take the place of one that is closed to others.
@@ -139,9 +168,21 @@ impl Beneath {
         Error::io("make a new directory, because this one had other rights, in the place of", self.show(path), why)
     }
 
-    /// From now on a path that leads through this directory has to lead to the one with this device and inode.
-    pub fn pin(&mut self, path: &[u8], identity: (u64, u64)) {
-        self.tree.pin(path, identity);
+    /// From now on a path that leads through this directory has to lead to the one with this device and inode, until it is released.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn hold(&mut self, path: &[u8], identity: (u64, u64)) -> Result<Option<Held>, Error> {
+        if path.is_empty() {
+            // The root is open.
+            return Ok(None);
+        }
+        self.tree.hold(path, identity).map(Some).map_err(|errno| self.failed("look at", path, errno))
+    }
+
+    /// Nothing more is done in a directory.
+    pub fn release(&mut self, held: &Held) {
+        self.tree.release(held);
     }
 
     /// The directory at a path, which has to be the one that it was.
@@ -271,12 +312,39 @@ mod tests {
         });
     }
 
+    /// A further name of a file of root was put into the directory of somebody who had exchanged it since it was gone into: the walk was
+    /// elsewhere by then.
+    #[test]
+    fn nothing_is_put_into_another_directory_after_the_walk_has_left() {
+        with_directory(0, 0o700, |beneath, place| {
+            let folder = place.parent().expect("the root");
+            fs::create_dir_all(folder.join("other/deep")).expect("ours");
+            fs::create_dir(folder.join("mine")).expect("ours");
+            fs::write(folder.join("first"), "secret").expect("ours");
+            let mut held = Vec::new();
+            for path in [&b"d"[..], b"other", b"other/deep"] {
+                let directory = Existing::from(Status::of(beneath.directory(path).expect("there")).expect("open"));
+                held.extend(beneath.hold(path, directory.identity()).expect("there"));
+            }
+            let file = beneath.look(b"first").expect("looked").expect("there");
+            fs::rename(folder.join("d"), folder.join("away")).expect("ours");
+            fs::rename(folder.join("mine"), folder.join("d")).expect("ours");
+            beneath.make_hard_link(b"first", b"d/second", &file).expect_err("another directory");
+            beneath.temporary_file(b"d/new").expect_err("another directory");
+            beneath.remove_file(b"d/file").expect_err("another directory");
+            beneath.remove_directory(b"d/inner").expect_err("another directory");
+            assert_eq!(fs::read_dir(folder.join("d")).expect("list").count(), 0, "nothing is put there");
+            beneath.release(&held[0]);
+            beneath.make_hard_link(b"first", b"d/second", &file).expect("nothing is done in it any more");
+        });
+    }
+
     /// Whoever owned the directory around it put another one in its place, which got its owner and its mode.
     #[test]
     fn a_directory_that_was_exchanged_is_known() {
         with_directory(0, 0o755, |beneath, place| {
             let (now, _) = beneath.take_over(b"d", &directory_of_root(0o755), false).expect("root");
-            beneath.pin(b"d", now.identity());
+            beneath.hold(b"d", now.identity()).expect("there");
             beneath.directory_as(b"d", now.identity()).expect("the same");
             fs::rename(place, place.with_file_name("e")).expect("ours");
             fs::create_dir_all(place.join("inner")).expect("ours");

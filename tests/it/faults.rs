@@ -294,6 +294,7 @@ impl History {
         let jobs = [RestoreJob {
             component,
             destination: Destination::Folder { folder: out.clone(), trust: Trust::default() },
+            parts: None,
         }];
         let (safety, options) = (Safety::default(), RestoreOptions::default());
         restore::run(repository, snapshot, &jobs, safety, options, &Silent).expect("a restore");

@@ -26,6 +26,7 @@ mod mounts;
 mod moved;
 mod mutations;
 mod parity;
+mod parts;
 mod plan;
 mod possession;
 mod power;

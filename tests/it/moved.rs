@@ -98,7 +98,7 @@ impl Models {
         let component = snapshot.component("models").expect("it was saved");
         let (folder, excludes) = (self.path(""), Excludes::default());
         let destination = Destination::Live { folder, excludes, trust: Trust::default() };
-        let jobs = [RestoreJob { component, destination }];
+        let jobs = [RestoreJob { component, destination, parts: None }];
         let report = restore::run(&self.repository, snapshot, &jobs, safety, RestoreOptions::default(), &Silent);
         report.expect("a restore").components.remove(0)
     }

@@ -79,8 +79,11 @@ fn restored(folder: &Path, repository: &Repository, snapshot: &Snapshot, progres
     let out = folder.join("out");
     let _ = fs::remove_dir_all(&out);
     let component = snapshot.component("models")?;
-    let jobs =
-        [RestoreJob { component, destination: Destination::Folder { folder: out.clone(), trust: Trust::default() } }];
+    let jobs = [RestoreJob {
+        component,
+        destination: Destination::Folder { folder: out.clone(), trust: Trust::default() },
+        parts: None,
+    }];
     let options = RestoreOptions::default();
     let report = restore::run(repository, snapshot, &jobs, Safety::default(), options, progress).ok()?;
     let is_whole = report.components.iter().all(|result| result.failed.is_empty()) && component.root.is_some();

@@ -20,6 +20,13 @@ pub(crate) enum Exit {
     Interrupted = 130,
 }
 
+impl Exit {
+    /// The same, but for what is done: something is not.
+    pub(crate) const fn or_partial(self) -> Self {
+        if matches!(self, Self::Done) { Self::Partial } else { self }
+    }
+}
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit as u8)

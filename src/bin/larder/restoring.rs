@@ -3,13 +3,14 @@
 //! A note of each lies in the state folder of this host, from before anything is written until the restore has ended.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::fs;
 use std::io::{self, Read};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use larder::clock::LocalTime;
-use larder::model::Snapshot;
+use larder::model::{Parts, Snapshot, is_deceptive};
 use larder::pipeline::backup::{ComponentSource, Origin};
 use larder::pipeline::restore::{ComponentRestore, Destination, RestoreJob, RestoreReport};
 use larder::repo::Repository;
@@ -18,18 +19,22 @@ use serde::{Deserialize, Serialize};
 
 use crate::console::warning;
 use crate::new_file::{self, Purpose};
+use crate::shell::quoted;
 use crate::state;
 
 /// Longest file that is read.
 const BYTES_MAX: u64 = 1 << 20;
 
 /// What a note says.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Note {
     /// The snapshot that is restored.
     snapshot: String,
     /// The directories and volumes that are written, each with its component in the snapshot.
     places: BTreeMap<String, String>,
+    /// The paths of the snapshot that are written; none for everything of these components.
+    #[serde(default)]
+    paths: Vec<String>,
 }
 
 /// A restore that goes on.
@@ -48,11 +53,25 @@ pub(crate) struct HalfRestored {
     why: String,
 }
 
+impl fmt::Display for HalfRestored {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}: {}", self.place, self.why)
+    }
+}
+
 impl Restoring {
     /// Notes what is about to be written. Databases are not: an old one serves on until the new one is whole.
-    pub(crate) fn begin(repository: &Repository, snapshot: &Snapshot, jobs: &[RestoreJob<'_>]) -> Self {
+    pub(crate) fn begin(
+        repository: &Repository,
+        snapshot: &Snapshot,
+        jobs: &[RestoreJob<'_>],
+        parts: Option<&Parts>,
+    ) -> Self {
+        let path = |path: &[u8]| String::from_utf8_lossy(path).into_owned();
+        let paths = parts.map_or_else(Vec::new, |parts| parts.paths().map(path).collect());
         let place = |job: &RestoreJob<'_>| Some((place_of(&job.destination)?, job.component.name.to_string()));
-        let note = Note { snapshot: snapshot.name.to_string(), places: jobs.iter().filter_map(place).collect() };
+        let places = jobs.iter().filter_map(place).collect();
+        let note = Note { snapshot: snapshot.name.to_string(), places, paths };
         let folder = state::restoring(repository);
         let mut restoring = Self { file: None, note, folder };
         if restoring.note.places.is_empty() {
@@ -60,6 +79,7 @@ impl Restoring {
         }
         let written = restoring.write();
         if let Err(error) = written {
+            (restoring.file, restoring.folder) = (None, None);
             warning(&format!("that this restore has begun cannot be noted, in case that it does not end: {error}"));
         }
         restoring
@@ -67,47 +87,91 @@ impl Restoring {
 
     fn write(&mut self) -> io::Result<()> {
         let folder = self.folder.as_ref().ok_or(io::ErrorKind::NotFound)?;
+        // Nothing is made where a link of somebody else leads.
+        Trust::default().check_way(folder)?;
         fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         let name = format!("{}-{}.json", std::process::id(), LocalTime::now().stamp());
         let file = self.file.insert(folder.join(name));
         save(file, &self.note)
     }
 
-    /// Takes the note away, but for places of which only a part could be written. What earlier ones have left is whole again where
-    /// this one has come to its end.
-    pub(crate) fn end(mut self, report: Option<&RestoreReport>) {
+    /// Takes the note away, but for places of which only a part could be written. What earlier ones have left is whole again where this
+    /// one has written all of it without an error, from a component that is whole itself. Says which places are not.
+    pub(crate) fn end(mut self, report: Option<&RestoreReport>, jobs: &[RestoreJob<'_>]) -> Vec<HalfRestored> {
         let results = report.map(|report| report.components.as_slice()).unwrap_or_default();
         let is_half = |result: &&ComponentRestore| result.touched && !result.failed.is_empty();
-        let (half, ended): (Vec<&ComponentRestore>, Vec<_>) = results.iter().partition(is_half);
-        let is_in = |results: &[&ComponentRestore], name: &str| results.iter().any(|result| result.name == name);
-        let written = self.note.places.clone();
-        self.note.places.retain(|_, component| is_in(&half, component));
+        let half: Vec<&str> = results.iter().filter(is_half).map(|result| result.name.as_str()).collect();
+        let ended = |job: &&RestoreJob<'_>| {
+            let result = results.iter().find(|result| result.name == job.component.name.as_str());
+            job.component.is_good() && result.is_some_and(|result| result.failed.is_empty())
+        };
+        let ended: Vec<&RestoreJob<'_>> = jobs.iter().filter(ended).collect();
+        let written = std::mem::take(&mut self.note.places);
+        self.note.places = written.iter().filter(|(_, name)| half.contains(&name.as_str())).map(owned).collect();
         if let Some(file) = &self.file {
             // One that stays says less than it should only to whoever looks twice.
             let _ = replace(file, &self.note);
         }
-        for (file, mut note) in all_notes() {
-            let before = note.places.len();
-            note.places.retain(|place, _| !written.get(place).is_some_and(|component| is_in(&ended, component)));
-            if note.places.len() < before {
-                let _ = replace(&file, &note);
+        for (file, note) in all_notes() {
+            let mut left = note.clone();
+            for job in &ended {
+                left.remove(place_of(&job.destination).as_deref(), job);
+            }
+            if left != note {
+                let _ = replace(&file, &left);
             }
         }
         if let Some(folder) = &self.folder {
             // It goes when nothing is left in it.
             let _ = fs::remove_dir(folder).and_then(|()| fs::remove_dir(folder.parent().unwrap_or(folder)));
         }
+        half_restored().into_iter().filter(|half| written.contains_key(&half.place)).collect()
     }
+}
+
+impl Note {
+    /// Takes away what a job has written.
+    fn remove(&mut self, place: Option<&str>, job: &RestoreJob<'_>) {
+        let name = job.component.name.as_str();
+        let Some(place) = place.filter(|place| self.places.contains_key(*place)) else { return };
+        let is_whole = self.paths.is_empty();
+        let is_written = |path: &str| job.parts.as_ref().is_none_or(|parts| parts.covers(path.as_bytes()));
+        self.paths.retain(|path| !(is_of(path, name) && is_written(path)));
+        let is_left = if is_whole { job.parts.is_some() } else { self.paths.iter().any(|path| is_of(path, name)) };
+        if !is_left {
+            self.places.remove(place);
+        }
+    }
+}
+
+/// Whether a path is that of a component, or of something in it.
+fn is_of(path: &str, component: &str) -> bool {
+    path.strip_prefix(component).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// Whether a character cannot be typed as it is shown.
+fn is_no_word(char: char) -> bool {
+    char == char::REPLACEMENT_CHARACTER || is_deceptive(char)
+}
+
+fn owned((place, component): (&String, &String)) -> (String, String) {
+    (place.clone(), component.clone())
 }
 
 /// The places of this host that are half-restored, from whatever repository.
 pub(crate) fn half_restored() -> Vec<HalfRestored> {
     let mut found = Vec::new();
-    for (file, Note { snapshot, places }) in all_notes() {
+    for (file, Note { snapshot, places, paths }) in all_notes() {
         for (place, component) in places {
+            let of_component = |path: &&String| is_of(path, &component);
+            let own: Vec<String> =
+                paths.iter().filter(of_component).map(|path| quoted(&format!("{snapshot}:{path}"))).collect();
+            // What cannot be typed is not named.
+            let is_plain = !own.is_empty() && !own.iter().any(|path| path.contains(is_no_word));
+            let wanted = if is_plain { own.join(" ") } else { format!("{snapshot} --components {component}") };
             let why = format!(
                 "a restore of {snapshot} into it has not ended well, so it may be partly old and partly new: \
-                 `larder restore {snapshot} --components {component}` writes it again; if it is as it should be, remove {}",
+                 `larder restore {wanted}` writes it again; if it is as it should be, remove {}",
                 file.display()
             );
             found.push(HalfRestored { place, why });
@@ -136,7 +200,8 @@ pub(crate) fn why_of_volume(found: &[HalfRestored], host: &str, name: &str) -> O
 }
 
 fn why(found: &[HalfRestored], place: &str) -> Option<String> {
-    found.iter().find(|half| half.place == place).map(|half| half.why.clone())
+    let all: Vec<&str> = found.iter().filter(|half| half.place == place).map(|half| half.why.as_str()).collect();
+    (!all.is_empty()).then(|| all.join("; "))
 }
 
 fn place_of(destination: &Destination) -> Option<String> {

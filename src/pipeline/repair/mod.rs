@@ -203,7 +203,7 @@ fn is_forgotten_whole(repository: &Repository, progress: &dyn Progress) -> Resul
     let (mut presence, mut entries) = (Presence::new(repository)?, 0);
     for key in forgotten(repository)? {
         for component in &read_forgotten(repository, &key)?.components {
-            if !presence.lost(component, &mut entries, progress)?.is_empty() {
+            if !presence.lost((component, None), &mut entries, progress)?.is_empty() {
                 return Ok(false);
             }
         }
@@ -250,7 +250,7 @@ fn walk(
     let mut presence = Presence::new(repository)?;
     for snapshot in lookup::snapshots(repository)?.snapshots {
         for component in &snapshot.components {
-            for lost in presence.lost(component, &mut report.entries, progress)? {
+            for lost in presence.lost((component, None), &mut report.entries, progress)? {
                 report.lost.add(&snapshot.name, &lost);
             }
         }

@@ -16,7 +16,7 @@ use super::left_out::is_unfinished;
 use super::tree::{TreeRestore, fail, missing_target, note_not_set};
 use crate::model::{Metadata, Node, show_path};
 use crate::pipeline::Error;
-use crate::rooted::{Status, join, names_in};
+use crate::rooted::{Held, Status, join, names_in};
 use crate::sink::Existing;
 
 /// Whether somebody will get at what is left in a directory who did not before.
@@ -29,9 +29,20 @@ enum Exposure {
     Opened,
 }
 
+/// Whether a directory becomes that of the snapshot.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Role {
+    Restored,
+    /// It was not there, and is made.
+    Made,
+    /// It stands around parts that are, and stays as it is.
+    Passed,
+}
+
 /// A directory that is being restored.
 pub(super) struct OpenDirectory {
     node: Node,
+    role: Role,
     /// Names that stand there and that the snapshot has not shown yet.
     pub(super) extra: BTreeSet<Vec<u8>>,
     /// Whether these are removed.
@@ -46,6 +57,8 @@ pub(super) struct OpenDirectory {
     pub(super) found: Option<Status>,
     /// Device and inode; `None` where nothing is changed.
     identity: Option<(u64, u64)>,
+    /// Keeps another one from being gone into under its path, as long as something is done in it.
+    pub(super) held: Option<Held>,
     number: Number,
 }
 
@@ -87,9 +100,22 @@ impl TreeRestore<'_> {
         self.open.last().is_some_and(|open| open.is_left_out)
     }
 
+    /// Whether the current directory is one that would be made.
+    pub(super) fn is_only_planned(&self) -> bool {
+        self.options.dry_run && self.open.last().is_some_and(|open| open.role == Role::Made)
+    }
+
     /// Whether nothing that stands in the current directory is kept as it is.
     pub(super) fn is_fresh(&self) -> bool {
         self.open.last().is_some_and(|open| open.is_fresh)
+    }
+
+    /// Of something in the current directory.
+    fn exposure_within(&self) -> Exposure {
+        match self.open.last().map_or(Exposure::No, |open| open.exposure) {
+            Exposure::No => Exposure::No,
+            Exposure::Within | Exposure::Opened => Exposure::Within,
+        }
     }
 
     pub(super) fn enter(
@@ -101,22 +127,19 @@ impl TreeRestore<'_> {
     ) -> Result<(), Error> {
         let at_root = path.is_empty();
         let stands = if at_root { self.beneath.is_some() } else { existing.is_some_and(Existing::is_directory) };
-        let removes_around = self.open.last().is_none_or(|open| open.removes);
+        let removes_around = self.open.last().is_none_or(|open| open.removes || open.role == Role::Passed);
         let is_left_out = !at_root && self.is_left_out(path, existing);
         let removes = stands && self.options.make_equal && removes_around && !is_left_out;
         if stands && is_left_out && !self.is_below_left_out() {
             let shown = show_path(path);
             result.notes.push(format!("{shown}: backups leave it out now, so what stands there stays as it is"));
         }
-        let (mut extra, mut identity, mut is_fresh) = (BTreeSet::new(), None, self.is_fresh());
-        let mut before = None;
-        let mut exposure = match self.open.last().map_or(Exposure::No, |open| open.exposure) {
-            Exposure::No => Exposure::No,
-            Exposure::Within | Exposure::Opened => Exposure::Within,
-        };
+        let (mut extra, mut identity, mut before, mut held) = (BTreeSet::new(), None, None, None);
+        let mut is_fresh = self.is_fresh();
+        let mut exposure = self.exposure_within();
         if !stands {
             self.check_replace(path, existing)?;
-            result.written += 1;
+            result.written += u64::from(!at_root);
         }
         if self.options.dry_run {
             let found = match &mut self.beneath {
@@ -143,7 +166,7 @@ impl TreeRestore<'_> {
                 }
                 beneath.make_directory(path)?
             };
-            beneath.pin(path, directory.identity());
+            held = beneath.hold(path, directory.identity())?;
             identity = Some(directory.identity());
         }
         if stands && (removes || exposure != Exposure::No) {
@@ -151,6 +174,7 @@ impl TreeRestore<'_> {
         }
         self.open.push(OpenDirectory {
             node,
+            role: if stands { Role::Restored } else { Role::Made },
             extra,
             removes,
             is_left_out,
@@ -158,7 +182,46 @@ impl TreeRestore<'_> {
             is_fresh,
             found: before,
             identity,
+            held,
             number: Number::Free,
+        });
+        Ok(())
+    }
+
+    /// Goes into a directory around parts that are restored. One that stands stays as it is; one that is missing is made.
+    pub(super) fn pass(
+        &mut self,
+        path: &[u8],
+        node: Node,
+        existing: Option<&Existing>,
+        result: &mut ComponentRestore,
+    ) -> Result<(), Error> {
+        let stands = if path.is_empty() { !self.is_new_root } else { existing.is_some_and(Existing::is_directory) };
+        if !stands && existing.is_some() {
+            let why = "something else stands in the place of this directory, and is not replaced for a part of it: restore all of it, \
+                       or use --target";
+            return Err(Error::Refused(why.to_owned()));
+        }
+        if !stands {
+            return self.enter(path, node, existing, result);
+        }
+        let is_left_out = !path.is_empty() && self.is_left_out(path, existing);
+        let is_fresh = self.is_fresh();
+        let beneath = self.beneath()?;
+        let found = *beneath.pass(path, &node)?.status();
+        let held = beneath.hold(path, found.identity())?;
+        self.open.push(OpenDirectory {
+            node,
+            role: Role::Passed,
+            extra: BTreeSet::new(),
+            removes: false,
+            is_left_out,
+            exposure: Exposure::No,
+            is_fresh,
+            found: Some(found),
+            identity: Some(found.identity()),
+            held,
+            number: Number::Filled,
         });
         Ok(())
     }
@@ -226,12 +289,15 @@ impl TreeRestore<'_> {
         open: OpenDirectory,
         result: &mut ComponentRestore,
     ) -> Result<(), Error> {
-        let OpenDirectory { node, extra, removes, exposure, identity, number, .. } = open;
+        let OpenDirectory { node, role, extra, removes, exposure, identity, number, .. } = open;
         let attributes = self.attributes;
-        result.touched = true;
         let beneath = self.beneath.as_mut().ok_or_else(missing_target)?;
         let directory = beneath.directory_as(path, identity.unwrap_or_default())?;
         beneath.end_staging(&directory);
+        if role == Role::Passed {
+            return Ok(());
+        }
+        result.touched = true;
         let mut left = None;
         for name in extra {
             // Where something could not be restored, nothing is taken away either.

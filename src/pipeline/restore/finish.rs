@@ -65,10 +65,15 @@ impl TreeRestore<'_> {
                 Waiting::Link { first, path } => {
                     result.touched = true;
                     let linked = self.make_link(&first, &path);
+                    result.written -= u64::from(linked.is_err());
                     (path, linked)
                 }
-                Waiting::Directory { path, open } => {
+                Waiting::Directory { path, mut open } => {
+                    let held = open.held.take();
                     let finished = self.finish_directory(&path, *open, result);
+                    if let (Some(held), Some(beneath)) = (held, &mut self.beneath) {
+                        beneath.release(&held);
+                    }
                     (path, finished)
                 }
             };

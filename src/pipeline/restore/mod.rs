@@ -6,6 +6,7 @@
 mod compare;
 mod database;
 mod directory;
+mod file;
 mod finish;
 mod left_out;
 mod replace;
@@ -21,6 +22,7 @@ mod volume;
 mod writer;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 pub use compare::same_content;
 pub use database::{DatabaseRestore, DatabaseTarget, TestPlace, check_target, load_and_count};
@@ -39,7 +41,7 @@ use volume::{VolumeJob, Volumes};
 use super::Error;
 pub use super::presence::LostPath;
 use super::presence::Presence;
-use crate::model::{Component, Snapshot};
+use crate::model::{Component, Parts, Snapshot};
 use crate::progress::Progress;
 use crate::repo::Repository;
 use crate::rooted::Trust;
@@ -70,13 +72,16 @@ pub enum Destination {
     Volume(Box<VolumeTarget>),
 }
 
-/// A component and where it goes.
+/// A component, or parts of it, and where they go.
 #[derive(Debug, Clone)]
 pub struct RestoreJob<'a> {
     /// The component.
     pub component: &'a Component,
     /// Its destination.
     pub destination: Destination,
+    /// What of it is restored, of a directory into itself or of anything into a folder; `None` for all of it. A directory around such a
+    /// part stays as it is where it stands.
+    pub parts: Option<Arc<Parts>>,
 }
 
 /// How to restore.
@@ -158,8 +163,14 @@ pub fn run(
     let (mut volumes, mut others) = (Vec::new(), Vec::new());
     progress.begin("proving that everything is there", None);
     for job in jobs {
-        let lost = presence.lost(job.component, &mut 0, progress)?;
+        let lost = presence.lost((job.component, job.parts.as_ref()), &mut 0, progress)?;
         match &job.destination {
+            Destination::Volume(_) if job.parts.is_some() => {
+                return Err(Error::Refused(format!(
+                    "parts of {} can only be restored into a folder",
+                    job.component.name
+                )));
+            }
             Destination::Volume(target) => volumes.push(VolumeJob { component: job.component, target, lost }),
             _ => others.push(Other { job, lost, saved: Saved::new(&safety, job.component) }),
         }
@@ -179,7 +190,7 @@ pub fn run(
             break;
         }
         let name = job.component.name.as_str();
-        progress.begin(&format!("restoring {name}"), Some(job.component.bytes));
+        progress.begin(&format!("restoring {name}"), job.parts.is_none().then_some(job.component.bytes));
         if let Destination::Database(target) = &job.destination {
             let restarted = |name: &String| report.components.iter().any(|volume| volume.restarted.contains(name));
             database::wait_for_server(&target.connection, &restarted, progress);
@@ -222,7 +233,7 @@ impl Run<'_> {
         let component = job.component;
         let tree_options = |make_equal| TreeOptions { make_equal, dry_run: options.dry_run, room_first: false };
         let root = component.root.as_ref().ok_or_else(|| {
-            Error::Refused(format!("{} has no {}: it could not be saved that night", snapshot.name, component.name))
+            Error::Refused(format!("{} has no {}: it could not be saved then", snapshot.name, component.name))
         })?;
         match &job.destination {
             Destination::Live { folder, excludes, trust } => {
@@ -235,15 +246,19 @@ impl Run<'_> {
                 }
                 let options = tree_options(is_made_equal(component, options, result));
                 let target = Target { root: folder, trust, left_out: LeftOut::new(excludes.clone()).but(saved) };
-                TreeRestore::live(repository, target, options, lost)?.run(component, root, result, progress)
+                let restore = TreeRestore::live(repository, target, options, lost)?.only(job.parts.clone());
+                restore.run(component, root, result, progress)
             }
             Destination::Folder { folder, trust } => {
                 result.destination = folder.join(component.name.as_str()).display().to_string();
                 let options = tree_options(false);
-                TreeRestore::into_folder(repository, Target::new(folder, trust), options, lost)?
-                    .run(component, root, result, progress)
+                let restore = TreeRestore::into_folder(repository, Target::new(folder, trust), options, lost)?;
+                restore.only(job.parts.clone()).run(component, root, result, progress)
             }
             Destination::Volume(_) => Ok(()),
+            Destination::Database(_) if job.parts.is_some() => {
+                Err(Error::Refused(format!("parts of {} can only be restored into a folder", component.name)))
+            }
             Destination::Database(target) => {
                 result.destination = target.connection.to_string();
                 database::restore(repository, (snapshot, component), target, lost, options, result, progress)

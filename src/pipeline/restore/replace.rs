@@ -1,5 +1,6 @@
 //! What becomes of something that stands where an entry of the snapshot is to be.
 
+use super::ComponentRestore;
 use super::directory::OpenDirectory;
 use super::tree::{TreeRestore, missing_target};
 use crate::pipeline::Error;
@@ -28,6 +29,18 @@ impl TreeRestore<'_> {
         }
         let why = "what stands there was moved while it was saved, so that the safety snapshot does not have it";
         Err(Error::Refused(format!("{why}: it stays; restore again")))
+    }
+
+    /// Refuses to take away a directory with something in it where what the snapshot does not have stays, and counts one that goes.
+    pub(super) fn check_clear(&mut self, path: &[u8], result: &mut ComponentRestore) -> Result<(), Error> {
+        let beneath = self.beneath.as_mut().ok_or_else(missing_target)?;
+        let is_empty = beneath.names(path)?.is_empty();
+        if !is_empty && !self.options.make_equal {
+            let why = "a directory with something in it stands in the place of it, and stays";
+            return Err(Error::Refused(why.to_owned()));
+        }
+        result.removed += u64::from(!is_empty);
+        Ok(())
     }
 
     /// Takes away the directory that stands where something else is to be, unless no snapshot has some of it.

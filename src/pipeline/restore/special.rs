@@ -29,6 +29,9 @@ impl TreeRestore<'_> {
         if !same {
             self.check_replace(path, existing)?;
         }
+        if existing.is_some_and(Existing::is_directory) {
+            self.check_clear(path, result)?;
+        }
         result.unchanged += u64::from(same);
         result.written += u64::from(!same);
         if self.options.dry_run {
@@ -88,6 +91,9 @@ impl TreeRestore<'_> {
             return Ok(());
         }
         self.check_replace(path, here.as_ref())?;
+        if here.as_ref().is_some_and(Existing::is_directory) {
+            self.check_clear(path, result)?;
+        }
         result.written += 1;
         if !self.options.dry_run {
             self.waiting.push(Waiting::Link { first, path: path.to_vec() });

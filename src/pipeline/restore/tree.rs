@@ -4,12 +4,10 @@
 //! then put in place one by one, with the directories around them finished last.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use rustix::process::{Resource, getrlimit};
 
-use super::compare::same_content;
 use super::directory::OpenDirectory;
 use super::finish::{Group, Waiting};
 use super::left_out::LeftOut;
@@ -20,13 +18,12 @@ use crate::limits::{
     OTHER_FILES_MAX, RESTORE_CACHE_BYTES, RESTORE_CHUNKS_MAX, RESTORE_FILES_MAX, RESTORE_GROUPS_MAX,
     RESTORE_PATHS_BYTES_MAX,
 };
-use crate::model::{Component, ContentReader, FirstNames, Name, Node, NodeKind, Step, Walk, is_empty_tree, show_path};
+use crate::model::{Component, FirstNames, Name, Node, NodeKind, Parts, Step, Walk, is_empty_tree, show_path};
 use crate::pipeline::Error;
 use crate::pipeline::presence::LostPath;
 use crate::progress::{self, Progress};
 use crate::repo::{ChunkReader, Repository};
-use crate::rooted::Status;
-use crate::sink::{self, Attributes, Beneath, Existing, FileTarget};
+use crate::sink::{self, Attributes, Beneath, Existing};
 
 /// Most entries that wait for their group.
 const WAITING_MAX: usize = 8 * RESTORE_FILES_MAX;
@@ -49,9 +46,9 @@ enum Entered {
 }
 
 pub(super) struct TreeRestore<'a> {
-    repository: &'a Repository,
+    pub(super) repository: &'a Repository,
     pub(super) reader: ChunkReader,
-    writer: ChunkWriter,
+    pub(super) writer: ChunkWriter,
     workers: Vec<Worker>,
     /// `None` when the root is missing and nothing may be made.
     pub(super) beneath: Option<Beneath>,
@@ -59,6 +56,10 @@ pub(super) struct TreeRestore<'a> {
     pub(super) base: Option<Vec<u8>>,
     pub(super) options: TreeOptions,
     lost: HashSet<Vec<u8>>,
+    /// What is restored; `None` for everything.
+    parts: Option<Arc<Parts>>,
+    /// Whether there was nothing in the place of the root.
+    pub(super) is_new_root: bool,
     pub(super) attributes: Attributes,
     pub(super) open: Vec<OpenDirectory>,
     /// What waits for the group that is being collected, and how many files there are among it.
@@ -108,7 +109,8 @@ impl<'a> TreeRestore<'a> {
         options: TreeOptions,
         lost: &[LostPath],
     ) -> Result<Self, Error> {
-        let beneath = if options.dry_run && !target.root.exists() {
+        let is_new_root = !target.root.exists();
+        let beneath = if options.dry_run && is_new_root {
             None
         } else {
             let guarded = repository.guarded()?;
@@ -131,6 +133,8 @@ impl<'a> TreeRestore<'a> {
             base,
             options,
             lost,
+            parts: None,
+            is_new_root,
             attributes: Attributes::default(),
             open: Vec::new(),
             waiting: Vec::new(),
@@ -143,6 +147,12 @@ impl<'a> TreeRestore<'a> {
             first_files: HashMap::new(),
             names: FirstNames::default(),
         })
+    }
+
+    /// Only these parts, and the directories around them that are missing.
+    pub(super) fn only(mut self, parts: Option<Arc<Parts>>) -> Self {
+        self.parts = parts;
+        self
     }
 
     /// Restores everything below `root`. What fails is told in `result`, and the rest goes on.
@@ -174,7 +184,7 @@ impl<'a> TreeRestore<'a> {
             self.make_room(root, result)?;
         }
         self.tell_unfinished(result);
-        let mut walk = Walk::new(root.clone(), name);
+        let mut walk = Walk::new(root.clone(), name).only(self.parts.clone());
         loop {
             if progress.cancelled() {
                 break;
@@ -195,16 +205,9 @@ impl<'a> TreeRestore<'a> {
                     let is_directory = node.is_directory();
                     let path = self.target_path(walk.path(), name);
                     self.waiting_bytes += path.len();
-                    let restored = self.entry(&path, walk.path(), *node, result, progress);
-                    if is_directory && !matches!(restored, Ok(Entered::Yes)) {
+                    let entered = self.entry_or_failure(path, walk.path(), *node, result, progress);
+                    if is_directory && !matches!(entered, Entered::Yes) {
                         walk.skip();
-                    }
-                    if let Err(error) = restored {
-                        if matches!(error, Error::Cancelled(_)) {
-                            continue;
-                        }
-                        result.damaged |= error.is_damage();
-                        self.give_up((walk.path(), path), &with_causes(&error), result);
                     }
                 }
                 Err(error) => {
@@ -224,6 +227,7 @@ impl<'a> TreeRestore<'a> {
             self.finish_group(result, progress);
         }
         result.notes.extend(self.left_out.note());
+        result.notes.extend(self.note_of_names());
         progress::check(progress)?;
         result.bytes_decoded += self.reader.decoded_bytes();
         match &self.beneath {
@@ -256,6 +260,17 @@ impl<'a> TreeRestore<'a> {
         }
     }
 
+    /// What to say of files of which not every name is restored.
+    fn note_of_names(&self) -> Option<String> {
+        let files = self.names.incomplete();
+        (self.parts.is_some() && files > 0).then(|| {
+            format!(
+                "files with further names that are not restored with them: {files}; where one was written, those names keep \
+                 what they had"
+            )
+        })
+    }
+
     /// The path below the root for a path of the walk, which begins with the component's name.
     pub(super) fn target_path(&self, walk_path: &[u8], name: &[u8]) -> Vec<u8> {
         match self.base {
@@ -280,6 +295,9 @@ impl<'a> TreeRestore<'a> {
     }
 
     pub(super) fn look(&mut self, path: &[u8]) -> Result<Option<Existing>, Error> {
+        if self.is_only_planned() {
+            return Ok(None);
+        }
         match &mut self.beneath {
             Some(beneath) => Ok(beneath.look(path)?),
             None => Ok(None),
@@ -288,6 +306,49 @@ impl<'a> TreeRestore<'a> {
 
     pub(super) fn beneath(&mut self) -> Result<&mut Beneath, Error> {
         self.beneath.as_mut().ok_or_else(missing_target)
+    }
+
+    /// Restores an entry. One that fails is not counted as written.
+    fn entry_or_failure(
+        &mut self,
+        path: Vec<u8>,
+        walk_path: &[u8],
+        node: Node,
+        result: &mut ComponentRestore,
+        progress: &dyn Progress,
+    ) -> Entered {
+        let (written, bytes_written) = (result.written, result.bytes_written);
+        match self.entry(&path, walk_path, node, result, progress) {
+            Ok(entered) => entered,
+            Err(Error::Cancelled(_)) => Entered::No,
+            Err(error) => {
+                result.damaged |= error.is_damage();
+                (result.written, result.bytes_written) = (written, bytes_written);
+                self.give_up((walk_path, path), &with_causes(&error), result);
+                Entered::No
+            }
+        }
+    }
+
+    /// Whether what stands in the place of an entry stays as it is, be it something mounted where an empty directory was, or what backups
+    /// leave out.
+    fn stays(&mut self, path: &[u8], node: &Node, existing: &Existing) -> Result<bool, Error> {
+        if self.beneath.as_ref().is_some_and(|beneath| beneath.is_mount(existing)) {
+            self.note_left(path);
+            return match &node.kind {
+                NodeKind::Directory { tree } if is_empty_tree(tree) => Ok(true),
+                _ => Err(Error::Refused("something is mounted there now, and is left as it is".to_owned())),
+            };
+        }
+        if (node.is_directory() && existing.is_directory()) || !self.is_left_out(path, Some(existing)) {
+            return Ok(false);
+        }
+        self.note_left(path);
+        if self.parts.is_some() {
+            let why = "backups leave it out now, so it stays as it is: restore it into a folder with --target";
+            return Err(Error::Refused(why.to_owned()));
+        }
+        Ok(true)
     }
 
     fn entry(
@@ -303,28 +364,22 @@ impl<'a> TreeRestore<'a> {
         if !matches!(node.kind, NodeKind::Socket) || existing.as_ref().is_some_and(Existing::is_socket) {
             self.keep(walk_path);
         }
-        if let (Some(existing), Some(beneath)) = (&existing, &self.beneath)
-            && beneath.is_mount(existing)
-        {
-            self.note_left(path);
-            return match &node.kind {
-                NodeKind::Directory { tree } if is_empty_tree(tree) => Ok(Entered::No),
-                _ => Err(Error::Refused("something is mounted there now, and is left as it is".to_owned())),
-            };
-        }
         if let Some(existing) = &existing
-            && !(node.is_directory() && existing.is_directory())
-            && self.is_left_out(path, Some(existing))
+            && self.stays(path, &node, existing)?
         {
-            self.note_left(path);
-            if !self.is_below_left_out() {
+            if !(node.is_directory() || self.is_below_left_out()) {
                 result.notes.push(format!("{}: backups leave it out now, so it stays as it is", show_path(walk_path)));
             }
             return Ok(Entered::No);
         }
         if node.is_directory() {
             self.note_filled();
-            return self.enter(path, node, existing.as_ref(), result).map(|()| Entered::Yes);
+            let is_around_parts = self.parts.as_ref().is_some_and(|parts| !parts.covers(walk_path));
+            return if is_around_parts {
+                self.pass(path, node, existing.as_ref(), result).map(|()| Entered::Yes)
+            } else {
+                self.enter(path, node, existing.as_ref(), result).map(|()| Entered::Yes)
+            };
         }
         let name = self.names.name(path, &node)?;
         match &name {
@@ -355,102 +410,6 @@ impl<'a> TreeRestore<'a> {
             _ => self.special(path, &node, existing.as_ref(), result)?,
         }
         Ok(Entered::No)
-    }
-
-    fn file(
-        &mut self,
-        path: &[u8],
-        node: &Node,
-        existing: Option<&Existing>,
-        result: &mut ComponentRestore,
-        progress: &dyn Progress,
-    ) -> Result<(), Error> {
-        let in_the_way = existing.is_some_and(Existing::is_directory);
-        // One that cannot be opened, because somebody has a lease on it say, is replaced.
-        if existing.is_some_and(|existing| existing.is_file_of(node.metadata.size_bytes))
-            && let Ok((file, opened)) = self.beneath()?.open_file(path)
-        {
-            let (ids, found) = (self.repository.ids(), *opened.status());
-            if opened.is_file_of(node.metadata.size_bytes)
-                && opened.with_list(&file, node).may_become(node)
-                && !self.is_fresh()
-                && same_content(&mut self.reader, ids, &file, node)?
-            {
-                result.unchanged += 1;
-                progress.advance(node.metadata.size_bytes);
-                if !self.options.dry_run {
-                    result.touched = true;
-                    let failures = self.attributes.apply_changes(&file, node, &found);
-                    note_not_set(result, path, failures);
-                    self.note_first(path, node, &file)?;
-                }
-                return Ok(());
-            }
-        }
-        self.check_replace(path, existing)?;
-        result.written += 1;
-        result.bytes_written += node.metadata.size_bytes;
-        if self.options.dry_run {
-            return Ok(());
-        }
-        result.touched = true;
-        if self.options.room_first && !in_the_way {
-            self.beneath()?.remove_file(path)?;
-        }
-        self.write_file((path, in_the_way), node, result, progress)
-    }
-
-    /// Remembers what has the first of several names.
-    pub(super) fn note_first(&mut self, path: &[u8], node: &Node, file: impl AsFd) -> Result<(), Error> {
-        if node.metadata.links > 1 {
-            let status = Status::of(file).map_err(|errno| sink::Error::io("look at", show_path(path), errno))?;
-            self.first_files.insert(path.to_vec(), status.into());
-        }
-        Ok(())
-    }
-
-    /// Plans a file; `in_the_way` says that a directory stands in its place.
-    fn write_file(
-        &mut self,
-        (path, in_the_way): (&[u8], bool),
-        node: &Node,
-        result: &mut ComponentRestore,
-        progress: &dyn Progress,
-    ) -> Result<(), Error> {
-        let NodeKind::File { content, .. } = &node.kind else { return Ok(()) };
-        let beneath = self.beneath()?;
-        let (file, temporary) = beneath.temporary_file(path)?;
-        let shown = beneath.show(path);
-        let filled = FileTarget::new(file, node).map_err(|source| sink::Error::io("write", shown, source).into());
-        let planned = filled.and_then(|target| {
-            let file = self.writer.add_file(target);
-            let mut chunks = ContentReader::new(content.clone())?;
-            let mut offset = 0;
-            while let Some(chunk) = chunks.next(&mut self.reader)? {
-                self.writer.add_chunk(&file, offset, chunk)?;
-                offset += u64::from(chunk.len_bytes);
-                if self.writer.planned() >= RESTORE_CHUNKS_MAX {
-                    self.writer.write();
-                    progress::check(progress)?;
-                }
-            }
-            Ok(file)
-        });
-        match planned {
-            Ok(file) => {
-                let (path, node) = (path.to_vec(), Box::new(node.clone()));
-                self.open_files += 1;
-                self.waiting.push(Waiting::File { path, temporary, node, file, in_the_way });
-                Ok(())
-            }
-            Err(error) => {
-                result.written -= 1;
-                result.bytes_written -= node.metadata.size_bytes;
-                // The error that led here is the one to tell.
-                let _ = self.beneath()?.remove_file(&temporary);
-                Err(error)
-            }
-        }
     }
 }
 

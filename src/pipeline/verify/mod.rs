@@ -219,7 +219,7 @@ fn walk(
     progress: &dyn Progress,
 ) -> Result<(), Error> {
     for component in &snapshot.components {
-        for lost in presence.lost(component, &mut report.entries, progress)? {
+        for lost in presence.lost((component, None), &mut report.entries, progress)? {
             report.affected.add(&snapshot.name, &lost);
         }
     }

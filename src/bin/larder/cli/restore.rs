@@ -5,23 +5,23 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
-use larder::model::{Component, ComponentKind, Snapshot, SnapshotKind, SnapshotName};
+use larder::model::{Component, ComponentKind, Parts, Snapshot, SnapshotKind};
 use larder::pipeline::backup::{ComponentSource, Origin};
 use larder::pipeline::restore::{
-    self, ComponentRestore, DatabaseTarget, Destination, RestoreJob, RestoreOptions, RestoreReport, Safety,
-    safety_snapshot,
+    self, DatabaseTarget, Destination, RestoreJob, RestoreOptions, RestoreReport, Safety, safety_snapshot,
 };
 use larder::pipeline::{self, Mask, lookup};
 use larder::progress::Cancelled;
 use larder::repo::Repository;
 use larder::source::postgres::DumpSource;
-use serde_json::{Value, json};
 
 use super::ahead::warn_of_clock;
 use super::create::options;
 use super::earlier::{Doubts, Found, find_snapshot};
 use super::left_held::start_after_killed_restores;
+use super::restore_paths::{Wanted, check_live, components_of, parts_of};
 use super::restore_plan::Plan;
+use super::restore_report::Report;
 use super::select::SelectArguments;
 use super::{Context, name_list, place, split_names};
 use crate::config::{DATABASE, read_mask};
@@ -31,10 +31,9 @@ use crate::identity::system_name;
 use crate::restoring::Restoring;
 use crate::state::journals;
 use crate::system::System;
-use crate::units::{count, rows_of_tables, size};
 
-/// Failures that are printed for each component.
-const FAILURES_SHOWN: usize = 20;
+/// Paths of a component that a question names.
+const PATHS_SHOWN: usize = 10;
 /// Tables that a question names.
 const TABLES_SHOWN: usize = 5;
 /// Rights of everybody but the owner.
@@ -51,10 +50,12 @@ const DATABASE_NAME_BYTES_MAX: usize = 63;
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 #[command(after_help = "Examples:\n  larder restore latest --dry-run\n  larder restore system_backup_20251010_103000 \
     --components database,models\n  larder restore latest --target /tmp/look\n  \
-    larder restore latest --tables public.users,public.orders\n  larder restore latest --into shop_test --mask mask.toml\n  larder restore latest --components docker_volume_redis_data --volume redis_data=test_redis_data")]
+    larder restore latest:config/sources.yaml 'latest:outputs/**/*.csv'\n  larder restore latest --tables public.users,public.orders\n  larder restore latest --into shop_test --mask mask.toml\n  larder restore latest --components docker_volume_redis_data --volume redis_data=test_redis_data")]
 pub(super) struct RestoreArguments {
-    /// The snapshot: its name, the beginning of it, or `latest`; or the path of a folder or dump, which is imported first.
-    name: String,
+    /// The snapshot: its name, the beginning of it, or `latest`; with a path behind a colon only that file or folder, or what the
+    /// pattern matches; or the path of a folder or dump, which is imported first.
+    #[arg(required = true, value_name = "NAME[:PATH]")]
+    places: Vec<String>,
     /// Only these components, separated by commas.
     #[arg(long, value_name = "A,B", value_parser = name_list)]
     components: Vec<String>,
@@ -114,7 +115,9 @@ impl RestoreArguments {
     pub(super) fn run(&self, context: &Context<'_>) -> anyhow::Result<Exit> {
         context.progress.stop_cleanly()?;
         let live = self.target.is_none() && !self.dry_run;
-        let Found { repository, snapshot, .. } = &match find_snapshot(context, &self.name, &self.select, live)? {
+        let wanted = Wanted::parse(&self.places)?;
+        self.check_alone(&wanted)?;
+        let Found { repository, snapshot, .. } = &match find_snapshot(context, &wanted.name, &self.select, live)? {
             Ok(found) => found,
             Err(Doubts { path, why }) => {
                 for why in why {
@@ -131,28 +134,17 @@ impl RestoreArguments {
         }
         let mask = self.mask.as_deref().map(|path| read_mask(path, &context.settings.trust)).transpose()?.map(Arc::new);
         let tables = split_names(&self.tables);
-        let wanted = split_names(&self.components);
-        let mut components = lookup::components(snapshot, &wanted)?;
-        if self.into.is_some() || !tables.is_empty() {
-            components = vec![only_database(&components, wanted.is_empty())?];
-        }
+        let parts = wanted.parts(repository, snapshot, &context.progress)?;
+        context.progress.end();
         let system = if self.target.is_some() { None } else { Some(context.system()?) };
-        let mut plan = match &system {
-            None => {
-                let target = std::path::absolute(self.target.as_deref().unwrap_or(Path::new(".")))?;
-                check_target(&target, context.settings.insists)?;
-                place::check(&target, &context.settings)?;
-                Plan::into_folder(&target, &context.settings.trust, &components)
-            }
-            Some(system) => Plan::live(system, (&components, &snapshot.components), &self.volumes, !wanted.is_empty())?,
-        };
+        let mut plan = self.plan(context, snapshot, system.as_ref(), parts)?;
         plan.aim_databases(&tables, self.into.as_deref(), mask.as_ref());
         plan.warn_of_other_names(snapshot);
         if live && (mask.is_some() || self.into.is_some() || !tables.is_empty()) {
             check_databases(context, repository, &plan.jobs, mask.as_deref())?;
         }
         if live && !self.force {
-            ask(snapshot, &plan.jobs)?;
+            ask(snapshot, &plan)?;
         }
         let trusts_code = self.run_code_as_superuser || (live && ask_for_code(snapshot, &plan.jobs)?);
         let mut safety = Safety { journals: journals(repository), ..Safety::default() };
@@ -162,62 +154,73 @@ impl RestoreArguments {
         let safety_name = safety.snapshot.as_ref().map(|safety| safety.name.clone());
         let jobs = context.settings.jobs;
         let options = RestoreOptions { keep_extra: self.keep_extra, dry_run: self.dry_run, jobs, trusts_code };
-        let restoring = (live && !self.dry_run).then(|| Restoring::begin(repository, snapshot, &plan.jobs));
+        let restoring =
+            (live && !self.dry_run).then(|| Restoring::begin(repository, snapshot, &plan.jobs, plan.parts.as_deref()));
         let report = restore::run(repository, snapshot, &plan.jobs, safety, options, &context.progress);
         context.progress.end();
-        if let Some(restoring) = restoring {
-            restoring.end(report.as_ref().ok());
-        }
+        let half = restoring.map(|restoring| restoring.end(report.as_ref().ok(), &plan.jobs)).unwrap_or_default();
         let RestoreReport { components: results, interrupted } = report?;
-        self.print(context, snapshot, &plan, (&results, safety_name));
-        tell_of_the_rest(snapshot, &plan);
-        results.iter().for_each(print_failures);
+        let dry_run = self.dry_run;
+        let report = Report { snapshot, plan: &plan, results: &results, safety: safety_name, dry_run };
+        report.print(context);
+        for half in &half {
+            warning(&half.to_string());
+        }
         if interrupted {
+            if *snapshot.name.as_str() != *wanted.name {
+                // By then `latest` may be what this one leaves.
+                line(&format!("note: to go on, restore {}, and not {}", snapshot.name, wanted.name));
+            }
             return Err(pipeline::Error::Cancelled(Cancelled).into());
         }
-        let exit = exit(&results, !(plan.left_out.is_empty() && plan.refused.is_empty()));
+        let exit = if half.is_empty() { report.exit() } else { report.exit().or_partial() };
         if live && exit == Exit::Done {
             start_after_killed_restores(repository, &plan.jobs);
         }
         Ok(exit)
     }
 
-    /// Says what was done with each component.
-    fn print(
+    /// What goes where; without a system into the target.
+    fn plan<'a>(
         &self,
         context: &Context<'_>,
-        snapshot: &Snapshot,
-        plan: &Plan<'_>,
-        (results, safety_name): (&[ComponentRestore], Option<SnapshotName>),
-    ) {
-        if context.output.is_json() {
-            context.output.json(&json!({
-                "name": snapshot.name,
-                "dry_run": self.dry_run,
-                "safety_snapshot": safety_name,
-                "components": results.iter().map(to_json).collect::<Vec<_>>(),
-                "left_out": plan.left_out,
-                "skipped": with_reasons(&plan.skipped),
-                "refused": with_reasons(&plan.refused),
-            }));
-        } else {
-            for (name, why) in &plan.skipped {
-                context.output.line(&format!("{name:<12} left as it is: {why}"));
-            }
-            let not_begun = plan.jobs.len() - results.len();
-            let left_out = plan.left_out.len() + plan.refused.len() + not_begun;
-            print_results(context, snapshot, results, (left_out, self.dry_run));
+        snapshot: &'a Snapshot,
+        system: Option<&System<'_>>,
+        parts: Option<Arc<Parts>>,
+    ) -> anyhow::Result<Plan<'a>> {
+        let names = parts.as_deref().map_or_else(|| split_names(&self.components), components_of);
+        let mut components = lookup::components(snapshot, &names)?;
+        if self.into.is_some() || !self.tables.is_empty() {
+            components = vec![only_database(&components, names.is_empty())?];
         }
+        let mut plan = if let Some(system) = system {
+            parts.as_ref().map_or(Ok(()), |parts| check_live(parts, &components))?;
+            Plan::live(system, (&components, &snapshot.components), &self.volumes, !names.is_empty())?
+        } else {
+            let target = std::path::absolute(self.target.as_deref().unwrap_or(Path::new(".")))?;
+            check_target(&target, context.settings.insists)?;
+            place::check(&target, &context.settings)?;
+            Plan::into_folder(&target, &context.settings.trust, &components)
+        };
+        plan.limit(parts);
+        Ok(plan)
     }
-}
 
-/// Says what was not restored, and why.
-fn tell_of_the_rest(snapshot: &Snapshot, plan: &Plan<'_>) {
-    for (name, why) in &plan.refused {
-        error(&format!("{name} is not restored: {why}"));
-    }
-    for name in &plan.left_out {
-        warning(&format!("{} has no {name}: it could not be saved that night", snapshot.name));
+    /// Refuses paths beside options that choose, too.
+    fn check_alone(&self, wanted: &Wanted) -> Result<(), UsageError> {
+        let options = [
+            ("--components", !self.components.is_empty()),
+            ("--tables", !self.tables.is_empty()),
+            ("--into", self.into.is_some()),
+            ("--volume", !self.volumes.is_empty()),
+        ];
+        match options.into_iter().find(|(_, is_given)| *is_given && !wanted.paths.is_empty()) {
+            Some((option, _)) => {
+                let message = format!("NAME:PATH and {option} both say what is restored");
+                Err(UsageError::with_advice(message, "use one of them"))
+            }
+            None => Ok(()),
+        }
     }
 }
 
@@ -282,9 +285,9 @@ fn describe(target: &DatabaseTarget) -> String {
     }
 }
 
-fn ask(snapshot: &Snapshot, jobs: &[RestoreJob<'_>]) -> anyhow::Result<()> {
+fn ask(snapshot: &Snapshot, plan: &Plan<'_>) -> anyhow::Result<()> {
     line(&format!("{} of {} replaces:", snapshot.name, snapshot.time.to_text()));
-    for job in jobs {
+    for job in &plan.jobs {
         let place = match &job.destination {
             Destination::Live { folder, .. } | Destination::Folder { folder, .. } => folder.display().to_string(),
             Destination::Database(target) => describe(target),
@@ -295,7 +298,14 @@ fn ask(snapshot: &Snapshot, jobs: &[RestoreJob<'_>]) -> anyhow::Result<()> {
                 format!("the volume {}{stopped}", target.name)
             }
         };
-        line(&format!("  {} ({place})", job.component.name));
+        let parts = job.parts.as_deref().map_or_else(Vec::new, |parts| parts_of(parts, job.component));
+        if parts.is_empty() {
+            line(&format!("  {} ({place})", job.component.name));
+        }
+        parts.iter().take(PATHS_SHOWN).for_each(|path| line(&format!("  {path} (in {place})")));
+        if parts.len() > PATHS_SHOWN {
+            line(&format!("  and {} more of {}", parts.len() - PATHS_SHOWN, job.component.name));
+        }
     }
     match confirm("Are you sure you want to continue?") {
         Some(true) => Ok(()),
@@ -377,109 +387,4 @@ fn save(
         line(&format!("What is replaced is saved as {}.", snapshot.name));
     }
     Ok(safety)
-}
-
-fn exit(results: &[ComponentRestore], incomplete: bool) -> Exit {
-    let failed = results.iter().filter(|result| result.problems().next().is_some()).count();
-    if results.iter().any(|result| result.damaged) {
-        Exit::Damage
-    } else if failed == 0 && !incomplete {
-        Exit::Done
-    } else if failed == results.len() && results.iter().all(|result| result.written == 0 && result.unchanged == 0) {
-        Exit::Failed
-    } else {
-        Exit::Partial
-    }
-}
-
-fn print_results(
-    context: &Context<'_>,
-    snapshot: &Snapshot,
-    results: &[ComponentRestore],
-    (left_out, dry_run): (usize, bool),
-) {
-    let would = if dry_run { "would be " } else { "" };
-    for result in results {
-        let text = match &result.database {
-            Some(database) => {
-                let rows = rows_of_tables(database.tables, database.rows);
-                let place = match (database.rows_replaced, database.replaced) {
-                    (true, _) => "in the place of the rows that were there",
-                    (false, true) => "in the place of the old one",
-                    (false, false) => "as a new database",
-                };
-                let roles = if database.roles_created.is_empty() {
-                    String::new()
-                } else {
-                    format!("; made without passwords: {}", database.roles_created.join(", "))
-                };
-                format!("{rows} {would}loaded {place}{roles}")
-            }
-            None if result.written == 0 && result.unchanged == 0 && !result.failed.is_empty() => {
-                "nothing was restored".to_owned()
-            }
-            None if result.written == 0 && result.removed == 0 && result.problems().next().is_none() => {
-                format!("as in the snapshot already, {} looked at", count(result.unchanged, "entry", "entries"))
-            }
-            None => {
-                let written = count(result.written, "entry", "entries");
-                let bytes = size(result.bytes_written);
-                format!(
-                    "{written} ({bytes}) {would}written, {} left as they were, {} {would}removed",
-                    result.unchanged, result.removed
-                )
-            }
-        };
-        let restarted = if result.restarted.is_empty() {
-            String::new()
-        } else {
-            format!("; restarted: {}", result.restarted.join(", "))
-        };
-        context.output.line(&format!("{:<12} {text}{restarted}", result.name));
-        result.notes.iter().for_each(|note| line(&format!("note: {}: {note}", result.name)));
-    }
-    let failed = left_out + results.iter().filter(|result| result.problems().next().is_some()).count();
-    context.output.line(&match (dry_run, failed) {
-        (true, _) => "Dry run: nothing was touched.".to_owned(),
-        (false, 0) => format!("{} is restored.", snapshot.name),
-        (false, failed) => format!(
-            "{} is NOT fully restored: {} failed.",
-            snapshot.name,
-            count(failed as u64, "component", "components")
-        ),
-    });
-}
-
-fn print_failures(result: &ComponentRestore) {
-    for (path, why) in result.problems().take(FAILURES_SHOWN) {
-        let place = if *path == result.name { String::new() } else { format!("{path}: ") };
-        error(&format!("{}: {place}{why}", result.name));
-    }
-    let hidden = result.problems().count().saturating_sub(FAILURES_SHOWN);
-    if hidden > 0 {
-        error(&format!("{}: {hidden} more", result.name));
-    }
-}
-
-fn with_reasons(names: &[(String, String)]) -> Value {
-    names.iter().map(|(name, why)| json!({ "name": name, "why": why })).collect()
-}
-
-fn to_json(result: &ComponentRestore) -> Value {
-    json!({
-        "name": result.name,
-        "destination": result.destination,
-        "status": if result.problems().next().is_none() { "complete" } else if result.written + result.unchanged > 0 { "partial" } else { "failed" },
-        "written": result.written,
-        "bytes_written": result.bytes_written,
-        "bytes_decoded": result.bytes_decoded,
-        "unchanged": result.unchanged,
-        "removed": result.removed,
-        "failed": result.problems().map(|(path, why)| json!({ "path": path, "error": why })).collect::<Vec<_>>(),
-        "tables": result.database.as_ref().map(|database| database.tables),
-        "rows": result.database.as_ref().map(|database| database.rows),
-        "roles_created": result.database.as_ref().map(|database| &database.roles_created),
-        "restarted": result.restarted,
-        "notes": result.notes,
-    })
 }

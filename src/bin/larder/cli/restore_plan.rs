@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use larder::model::{Component, ComponentKind, Consistency, Snapshot};
+use larder::model::{Component, ComponentKind, Consistency, Parts, Snapshot};
 use larder::pipeline::Mask;
 use larder::pipeline::restore::{
     DatabaseTarget, Destination, RestoreJob, VolumeTarget, check_options, has_server_data,
@@ -31,6 +31,8 @@ fn server_of(connection: &Connection) -> String {
 #[derive(Default)]
 pub(super) struct Plan<'a> {
     pub(super) jobs: Vec<RestoreJob<'a>>,
+    /// What of them is restored; `None` for everything.
+    pub(super) parts: Option<Arc<Parts>>,
     /// Those that the snapshot does not have.
     pub(super) left_out: Vec<String>,
     /// Those that stay as they are, and why.
@@ -44,7 +46,7 @@ impl<'a> Plan<'a> {
     pub(super) fn into_folder(folder: &Path, trust: &Trust, components: &[&'a Component]) -> Self {
         let (saved, left_out) = saved(components);
         let destination = Destination::Folder { folder: folder.to_owned(), trust: trust.clone() };
-        let job = |component| RestoreJob { component, destination: destination.clone() };
+        let job = |component| RestoreJob { component, destination: destination.clone(), parts: None };
         Self { jobs: saved.into_iter().map(job).collect(), left_out, ..Self::default() }
     }
 
@@ -72,11 +74,20 @@ impl<'a> Plan<'a> {
         }
         for component in others {
             if !plan.is_decided(component) {
-                plan.jobs.push(RestoreJob { component, destination: destination(system, component)? });
+                plan.jobs.push(RestoreJob { component, destination: destination(system, component)?, parts: None });
             }
         }
         plan.check_targets()?;
         Ok(plan)
+    }
+
+    /// Restores only these parts.
+    pub(super) fn limit(&mut self, parts: Option<Arc<Parts>>) {
+        for job in &mut self.jobs {
+            let name = job.component.name.as_str().as_bytes();
+            job.parts = parts.clone().filter(|parts| !parts.covers(name));
+        }
+        self.parts = parts;
     }
 
     /// Says what of the databases is restored, into which, and how it is masked.
@@ -175,7 +186,8 @@ impl<'a> Plan<'a> {
             let message = format!("{name} and {dump} are the same database");
             return Err(UsageError::with_advice(message, "name one of them in --components").into());
         }
-        self.jobs.push(RestoreJob { component: volume, destination: Destination::Volume(Box::new(target)) });
+        let destination = Destination::Volume(Box::new(target));
+        self.jobs.push(RestoreJob { component: volume, destination, parts: None });
         Ok(())
     }
 
