@@ -24,18 +24,17 @@ impl ExtraFields {
         Self(fields)
     }
 
-    /// Adds a field without bytes, where there is none of its tag.
-    pub(super) fn set(&mut self, tag: u16) {
-        if !self.has(tag) {
-            self.0.push((tag, ByteString(Vec::new())));
-            self.0.sort();
-        }
+    /// Sets the field of this tag.
+    pub(super) fn set(&mut self, tag: u16, bytes: &[u8]) {
+        self.0.retain(|(other, _)| *other != tag);
+        self.0.push((tag, bytes.into()));
+        self.0.sort();
     }
 
-    /// Whether there is a field of this tag.
+    /// The bytes of the field of this tag.
     #[must_use]
-    pub(super) fn has(&self, tag: u16) -> bool {
-        self.0.iter().any(|(other, _)| *other == tag)
+    pub(super) fn get(&self, tag: u16) -> Option<&[u8]> {
+        self.0.iter().find(|(other, _)| *other == tag).map(|(_, bytes)| bytes.as_ref())
     }
 
     /// Refuses fields that are not known and must not be ignored, and those that no writer makes.

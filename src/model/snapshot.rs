@@ -11,6 +11,8 @@ use crate::limits::{COMPONENTS_MAX, PROBLEM_BYTES_MAX, PROBLEMS_MAX, STEPS_MAX, 
 
 /// The tag of the field of a component that says that it was taken as it is.
 const ACCEPTED: u16 = 2;
+/// The tag of the field of a snapshot that tells its machine from others.
+const MACHINE: u16 = 2;
 /// So many seconds the clocks of one system may differ: a day, as time zones and leaps make of them.
 const CLOCK_SECS_MAX: i64 = 86_400;
 
@@ -237,13 +239,13 @@ impl Component {
 
     /// Notes that it was taken as it is, though it had next to nothing of what the last one had, or was another database.
     pub fn accept(&mut self) {
-        self.extra.set(ACCEPTED);
+        self.extra.set(ACCEPTED, &[]);
     }
 
     /// Whether it was taken as it is.
     #[must_use]
     pub fn is_accepted(&self) -> bool {
-        self.extra.has(ACCEPTED)
+        self.extra.get(ACCEPTED).is_some()
     }
 
     /// The server of a database that is in no container, without whoever asked it: `host:port`.
@@ -364,6 +366,17 @@ impl Snapshot {
             component.database.as_ref().map_or(Ok(()), DatabaseFacts::validate)?;
         }
         Ok(())
+    }
+
+    /// What tells the machine that the run was on from others, however they are called; `None` where that is not known.
+    #[must_use]
+    pub fn machine(&self) -> Option<&[u8]> {
+        self.extra.get(MACHINE)
+    }
+
+    /// Says what tells the machine from others.
+    pub fn set_machine(&mut self, machine: &[u8]) {
+        self.extra.set(MACHINE, machine);
     }
 
     /// The component with this name.

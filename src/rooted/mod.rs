@@ -28,7 +28,7 @@ pub use descent::{Descent, Step};
 pub use guarded::Guarded;
 pub use mounts::{is_local_mount, is_mount_point, is_on_local_disk, mounts_below, place_of};
 pub use refusal::Refusal;
-pub use status::{Instant, Status, check_kernel};
+pub use status::{Identity, Instant, Status, check_kernel};
 pub use trust::Trust;
 
 /// The deepest directories of the last path that stay open, and of the others each one of so many.
@@ -62,12 +62,9 @@ struct Level {
     /// Length of its path below the root.
     len: usize,
     directory: Option<Arc<OwnedFd>>,
-    /// Device and inode, where somebody asked.
+    /// Which it is, where somebody asked.
     identity: Option<Identity>,
 }
-
-/// Device and inode.
-type Identity = (u64, u64);
 
 /// A directory that has to be the one that it is, by the directory around it and its name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -91,7 +88,7 @@ pub struct RootedDir {
     /// A directory that is being worked on.
     pinned: Vec<u8>,
     /// It and those on the way to it that have to be the ones they were: length of the path, device and inode.
-    pins: Vec<(usize, Identity)>,
+    pins: Vec<(usize, (u64, u64))>,
     /// Those that have to be the ones they were until they are released.
     held: HashMap<Held, Identity>,
 }
@@ -113,7 +110,7 @@ impl RootedDir {
         let (status, is_local) = (Status::of(&root)?, is_on_local_disk(&root));
         Ok(Self {
             root: Arc::new(root),
-            identity: status.identity(),
+            identity: status.whole_identity(),
             mount: status.mount(),
             is_local,
             path: Vec::new(),
@@ -167,9 +164,9 @@ impl RootedDir {
             let pin = pin.and_then(|pin| self.pins.get(pin)).map(|(_, identity)| *identity);
             let mut identity = None;
             if pin.is_some() || !self.held.is_empty() {
-                let found = *identity.insert(Status::of(&opened)?.identity());
+                let found = *identity.insert(Status::of(&opened)?.whole_identity());
                 let held = self.held_in(&from, name)?;
-                if [pin, held].into_iter().flatten().any(|expected| expected != found) {
+                if pin.is_some_and(|pin| pin != found.0) || held.is_some_and(|held| held != found) {
                     return Err(Errno::STALE);
                 }
             }
@@ -193,7 +190,7 @@ impl RootedDir {
         self.pinned.extend_from_slice(path.get(on_the_way..).unwrap_or_default());
     }
 
-    /// From now on this directory has to be the one with this device and inode, under its name in the directory around it, until it is
+    /// From now on this directory has to be that one, under its name in the directory around it, until it is
     /// released.
     ///
     /// # Errors
@@ -219,7 +216,7 @@ impl RootedDir {
         Ok(self.held.get(&held).copied())
     }
 
-    /// Device and inode of an open directory.
+    /// Which an open directory is.
     fn identity_of(&self, directory: &Arc<OwnedFd>) -> Result<Identity> {
         let is_it = |level: &&Level| level.directory.as_ref().is_some_and(|open| Arc::ptr_eq(open, directory));
         if Arc::ptr_eq(directory, &self.root) {
@@ -227,7 +224,7 @@ impl RootedDir {
         }
         match self.levels.last().filter(is_it).and_then(|level| level.identity) {
             Some(identity) => Ok(identity),
-            None => Ok(Status::of(directory)?.identity()),
+            None => Ok(Status::of(directory)?.whole_identity()),
         }
     }
 

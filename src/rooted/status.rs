@@ -13,6 +13,9 @@ use super::DESCRIPTORS;
 /// A point in time as file systems keep it: seconds since 1970 and nanoseconds.
 pub type Instant = (i64, u32);
 
+/// Device, inode, and where the file system says so when it was made: the number of what was removed may be given to another one.
+pub type Identity = ((u64, u64), Option<Instant>);
+
 /// The metadata of one entry, which was not followed where it is a link.
 #[derive(Debug, Clone, Copy)]
 pub struct Status {
@@ -93,6 +96,12 @@ impl Status {
             ctime: (statx.stx_ctime.tv_sec, statx.stx_ctime.tv_nsec),
             made: known.contains(StatxFlags::BTIME).then_some(made),
         })
+    }
+
+    /// What tells it from every other entry.
+    #[must_use]
+    pub const fn whole_identity(&self) -> Identity {
+        (self.identity, self.made)
     }
 
     /// What kind of entry it is.

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, fsync, linkat, openat, readlinkat, renameat, syncfs, unlinkat};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, fsync, openat, readlinkat, renameat, syncfs, unlinkat};
 use rustix::io::Errno;
 use rustix::process::geteuid;
 
@@ -116,7 +116,7 @@ impl Existing {
     /// Whether it is still that, with the same owner and mode: a number alone may have been used again.
     #[must_use]
     pub fn is_still(&self, other: &Self) -> bool {
-        let of = |Self { status, .. }: &Self| (status.identity(), status.uid(), status.gid(), status.mode());
+        let of = |Self { status, .. }: &Self| (status.whole_identity(), status.uid(), status.gid(), status.mode());
         of(self) == of(other)
     }
 
@@ -276,17 +276,18 @@ impl Beneath {
     /// # Errors
     /// [`Error::Io`]; [`Error::Unusable`] when something else stands there.
     pub fn make_hard_link(&mut self, from: &[u8], to: &[u8], file: &Existing) -> Result<(), Error> {
-        let temporary = self.temporary_path(to);
         let (from_parent, from_name) = self.parent(from)?;
-        let (parent, name) = self.parent(&temporary)?;
-        linkat(&from_parent, from_name, &parent, name, AtFlags::empty())
-            .map_err(|errno| self.failed("link", to, errno))?;
-        let linked = Status::of_entry(&parent, name).map_err(|errno| self.failed("link", to, errno))?;
+        // In a directory of somebody else he could take a name away before it is known to be that of another file.
+        let linked = self.staging(to)?.link(&from_parent, from_name);
+        let linked = linked.map_err(|errno| self.failed("link", to, errno))?;
         if !Existing::from(linked).is_still(file) {
-            let _ = unlinkat(&parent, name, AtFlags::empty());
+            self.staging(to)?.clear();
             return Err(self.exchanged(from));
         }
-        self.put_in_place(&temporary, to)
+        let placed = self.place_special(to);
+        // Where both are the same file already, nothing is moved.
+        self.staging(to)?.clear();
+        placed
     }
 
     /// Renames a temporary entry to its path, in the place of what stands there.

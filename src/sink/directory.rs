@@ -11,7 +11,7 @@ use rustix::process::{getegid, geteuid};
 use super::staging::is_as_staging;
 use super::{Beneath, Error, Existing};
 use crate::model::{Metadata, Node};
-use crate::rooted::{Held, Status, explain, names_in, open_directory};
+use crate::rooted::{Held, Identity, Status, explain, names_in, open_directory};
 
 /// All rights of the owner.
 const OWNER: u32 = 0o700;
@@ -35,7 +35,7 @@ impl Beneath {
         };
         let status = Status::of(&made).map_err(|errno| self.failed("look at", path, errno))?;
         // From here on it is this one that the path has to lead to.
-        self.directory_as(path, status.identity())?;
+        self.directory_as(path, status.whole_identity())?;
         Ok(status.into())
     }
 
@@ -168,16 +168,19 @@ impl Beneath {
         Error::io("make a new directory, because this one had other rights, in the place of", self.show(path), why)
     }
 
-    /// From now on a path that leads through this directory has to lead to the one with this device and inode, until it is released.
+    /// From now on a path that leads through this directory has to lead to that one, until it is released.
     ///
     /// # Errors
     /// [`Error::Io`].
-    pub fn hold(&mut self, path: &[u8], identity: (u64, u64)) -> Result<Option<Held>, Error> {
+    pub fn hold(&mut self, path: &[u8], directory: &Existing) -> Result<Option<Held>, Error> {
         if path.is_empty() {
             // The root is open.
             return Ok(None);
         }
-        self.tree.hold(path, identity).map(Some).map_err(|errno| self.failed("look at", path, errno))
+        self.tree
+            .hold(path, directory.status.whole_identity())
+            .map(Some)
+            .map_err(|errno| self.failed("look at", path, errno))
     }
 
     /// Nothing more is done in a directory.
@@ -189,10 +192,10 @@ impl Beneath {
     ///
     /// # Errors
     /// [`Error::Io`]; [`Error::Unusable`] when it was exchanged.
-    pub fn directory_as(&mut self, path: &[u8], identity: (u64, u64)) -> Result<Arc<OwnedFd>, Error> {
+    pub fn directory_as(&mut self, path: &[u8], identity: Identity) -> Result<Arc<OwnedFd>, Error> {
         let directory = self.directory(path)?;
         let status = Status::of(&directory).map_err(|errno| self.failed("look at", path, errno))?;
-        if status.identity() == identity { Ok(directory) } else { Err(self.exchanged(path)) }
+        if status.whole_identity() == identity { Ok(directory) } else { Err(self.exchanged(path)) }
     }
 
     pub(super) fn exchanged(&self, path: &[u8]) -> Error {
@@ -324,7 +327,7 @@ mod tests {
             let mut held = Vec::new();
             for path in [&b"d"[..], b"other", b"other/deep"] {
                 let directory = Existing::from(Status::of(beneath.directory(path).expect("there")).expect("open"));
-                held.extend(beneath.hold(path, directory.identity()).expect("there"));
+                held.extend(beneath.hold(path, &directory).expect("there"));
             }
             let file = beneath.look(b"first").expect("looked").expect("there");
             fs::rename(folder.join("d"), folder.join("away")).expect("ours");
@@ -344,14 +347,14 @@ mod tests {
     fn a_directory_that_was_exchanged_is_known() {
         with_directory(0, 0o755, |beneath, place| {
             let (now, _) = beneath.take_over(b"d", &directory_of_root(0o755), false).expect("root");
-            beneath.hold(b"d", now.identity()).expect("there");
-            beneath.directory_as(b"d", now.identity()).expect("the same");
+            beneath.hold(b"d", &now).expect("there");
+            beneath.directory_as(b"d", now.status.whole_identity()).expect("the same");
             fs::rename(place, place.with_file_name("e")).expect("ours");
             fs::create_dir_all(place.join("inner")).expect("ours");
             beneath.directory(b"").expect("the root");
             beneath.tree.forget(b"d");
             assert!(beneath.directory(b"d").is_err() && beneath.directory(b"d/inner").is_err());
-            assert!(beneath.directory_as(b"d", now.identity()).is_err());
+            assert!(beneath.directory_as(b"d", now.status.whole_identity()).is_err());
         });
     }
 }

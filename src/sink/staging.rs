@@ -7,7 +7,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
-use rustix::fs::{AtFlags, Mode, RenameFlags, fgetxattr, mkdirat, renameat_with, unlinkat};
+use rustix::fs::{AtFlags, Mode, RenameFlags, fgetxattr, linkat, mkdirat, renameat_with, unlinkat};
 use rustix::io::{Errno, Result};
 use rustix::process::geteuid;
 
@@ -101,6 +101,15 @@ impl Staging {
         renameat_with(around, name, &self.directory, NAME, RenameFlags::NOREPLACE)?;
         let is_it = Status::of_entry(&self.directory, NAME)?.identity() == Status::of(file)?.identity();
         if is_it { Ok(()) } else { Err(Errno::STALE) }
+    }
+
+    /// Makes another name of a file in it, and says which file that is: it may have been exchanged.
+    ///
+    /// # Errors
+    /// Those of the operating system.
+    pub(super) fn link(&self, around: impl AsFd, name: &[u8]) -> Result<Status> {
+        linkat(around, name, &self.directory, NAME, AtFlags::empty())?;
+        Status::of_entry(&self.directory, NAME).inspect_err(|_| self.clear())
     }
 
     /// Has what was made and a directory change places. That one is here then, unless another one stood there, which stays.

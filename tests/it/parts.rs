@@ -377,3 +377,60 @@ fn patterns_are_looked_for_where_they_can_match() {
         assert_eq!(paths, found, "{pattern}");
     }
 }
+
+/// The folder was gone when the restore began, and lay behind a link: it had another name when the next backup looked.
+#[test]
+fn what_is_half_restored_behind_a_link_is_known() {
+    let system = System::new();
+    system.write("real/config/a", "good");
+    system.write("real/config/b/c", "good");
+    symlink(system.path("real"), system.path("link")).expect("ours");
+    let toml = "[directories.config]\npath = \"link/config\"\n";
+    system.write("larder.toml", toml);
+    let name = system.create();
+    fs::remove_dir_all(system.path("real/config")).expect("ours");
+    let killed = system.command(&["restore", &name, "--force", "--no-snapshot"]);
+    let mut traced = Command::new("strace");
+    traced
+        .args(["-f", "-o", "/dev/null", "-e", "inject=syncfs:signal=KILL"])
+        .arg(killed.get_program())
+        .args(killed.get_args());
+    traced.envs(killed.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    Run::of(&mut traced);
+    assert!(system.exists("real/config/a"), "it was killed at the end");
+    let plan = system.run(&["plan"]);
+    plan.ended(PARTIAL).says("has not ended well").says(&format!("restore {name} --force --no-snapshot"));
+    system.run(&["create"]).ended(PARTIAL).says("has not ended well");
+    system.ok(&["restore", &name, "--force", "--no-snapshot"]);
+    system.ok(&["create"]);
+}
+
+/// A note with thousands of paths was too long to be read again.
+#[test]
+fn a_part_of_thousands_of_paths_is_noted() {
+    let system = System::new();
+    for number in 0..3_000 {
+        system.write(format!("outputs/{}-{number}", "x".repeat(200)), "good");
+    }
+    system.write("outputs/last/in", "good");
+    system.create();
+    for number in 0..3_000 {
+        system.write(format!("outputs/{}-{number}", "x".repeat(200)), "bad");
+    }
+    fs::remove_dir_all(system.path("outputs/last")).expect("ours");
+    system.write("outputs/last", "a file in the way");
+    system.run(&["restore", "latest:outputs/x*", "latest:outputs/last/in", "--force", "--no-snapshot"]).ended(PARTIAL);
+    system.run(&["plan"]).ended(PARTIAL).says("has not ended well");
+}
+
+/// Files of a folder in which nothing was written counted as half-restored.
+#[test]
+fn where_nothing_was_written_nothing_is_half_restored() {
+    let system = System::new();
+    system.write("config/d/a", "x");
+    system.create();
+    fs::remove_dir_all(system.path("config/d")).expect("ours");
+    system.write("config/d", "a file");
+    system.run(&["restore", "latest:config/d/a", "--force", "--no-snapshot"]).ended(1);
+    system.run(&["plan"]).ended(0);
+}

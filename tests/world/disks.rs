@@ -1,8 +1,9 @@
 //! Repositories on disks that are not mounted, or are others.
 
 use std::fs;
+use std::process::Command;
 
-use super::support::{DONE, PARTIAL, USAGE, World, is_root, name_of};
+use super::support::{DONE, PARTIAL, Run, USAGE, World, is_root, name_of};
 
 /// The disk of the repository was not mounted, and every night made a new one in the empty folder.
 #[test]
@@ -232,4 +233,36 @@ fn a_manifest_that_cannot_be_read_makes_no_backup_well() {
     fs::write(world.path("app/backups/snapshots").join(&name), "").expect("ours");
     world.run("app", &["create"]).ended(PARTIAL).says(&[&name]);
     world.run("app", &["create"]).ended(PARTIAL).says(&[&name]);
+}
+
+/// Two copies of one repository, and two hosts in one, each missed what the other had, night by night.
+#[test]
+fn what_is_of_another_copy_or_host_is_not_missed() {
+    let world = World::with_app();
+    world.create("app");
+    let copy = world.path("copy").display().to_string();
+    Run::of(Command::new("cp").arg("-a").arg(world.path("app/backups")).arg(&copy)).ended(DONE);
+    world.create("app");
+    for _ in 0..2 {
+        world.ok("app", &["create", "--backup-dir", &copy]).says_not("gone");
+        world.ok("app", &["create"]).says_not("gone");
+    }
+    world.ok("app", &["verify", "--all"]);
+    world.ok("app", &["verify", "--all", "--backup-dir", &copy]);
+    // Of the other system, whose host deletes it.
+    let other = |words: &[&str]| {
+        let mut command = world.command("app", words);
+        Run::of(command.env("STATE_DIRECTORY", world.path("other")).env("LARDER_SYSTEM_NAME", "other"))
+    };
+    let name = name_of(&other(&["create", "--json"]).ended(DONE).json());
+    world.create("app");
+    other(&["forget", &name, "--force"]).ended(DONE);
+    world.ok("app", &["create"]).says_not("gone");
+    world.ok("app", &["prune", "--force"]).says_not("gone");
+    // What comes back is known again.
+    let last = world.create("app");
+    world.ok("app", &["forget", &last, "--force"]);
+    world.ok("app", &["undelete", &last]);
+    fs::rename(world.path("app/backups/snapshots").join(&last), world.path("away")).expect("ours");
+    world.run("app", &["verify", "--all"]).ended(PARTIAL).says(&[&last, "may be lost"]);
 }

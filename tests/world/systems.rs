@@ -217,3 +217,20 @@ fn folders_of_another_machine_are_of_no_system_until_it_is_named() {
     world.ok("app", &["import", old]);
     world.ok("app", &["restore", "latest", "--force"]);
 }
+
+/// Two machines that were called alike put their backups into one repository, and each was the last backup of the other.
+#[test]
+fn another_machine_of_the_same_name_is_told() {
+    let (place, id) = (Path::new("/etc/machine-id"), "0123456789abcdef0123456789abcdef");
+    if !is_root() || !place.exists() {
+        return;
+    }
+    let world = World::with_app();
+    world.write("machine-id", id);
+    world.create("app");
+    let other = format!("mount --bind machine-id {}; \"$LARDER_TEST_PROGRAM\" -C app create", place.display());
+    world.shell(&other).ended(DONE).says(&["was made on another machine that is called"]);
+    world.shell(&other).ended(DONE).says_not("another machine");
+    world.ok("app", &["create"]).says(&["was made on another machine that is called"]);
+    world.ok("app", &["create"]).says_not("another machine");
+}

@@ -1,4 +1,4 @@
-//! The newest snapshot of each series of each system, as this host knows them: one that is gone, and that nobody deleted here, is lost, and
+//! The newest snapshot of each series of the systems of this host, as it knows them: one that is gone, and that nobody deleted here, is lost, and
 //! others with it perhaps.
 
 use std::collections::BTreeSet;
@@ -8,6 +8,8 @@ use larder::model::{Snapshot, SnapshotKind};
 use larder::pipeline::lookup;
 use larder::repo::Repository;
 
+use crate::config::Settings;
+use crate::real_path::real;
 use crate::remembered::{Heads, Remembered, remember, remembered};
 
 /// What to do about manifests that may be lost.
@@ -16,11 +18,15 @@ pub(crate) const WAYS_OUT_OF_LOSS: &str =
 
 /// Why manifests of a repository may be lost: a newest snapshot that was known here is gone, nobody deleted it, and there is no newer one of
 /// its series. That is missed until it is back, or until what is there is taken as it is.
-pub(crate) fn lost_newest(repository: &Repository, takes_what_is_there: bool) -> anyhow::Result<Option<String>> {
-    let (known, id) = (remembered(), repository.config().id.to_string());
-    let missed = if takes_what_is_there { BTreeSet::new() } else { missed(repository, &known, &[])? };
-    if known.missed(&id) != &missed {
-        remember(|known| known.set_missed(&id, missed.clone()));
+pub(crate) fn lost_newest(
+    settings: &Settings,
+    repository: &Repository,
+    takes_what_is_there: bool,
+) -> anyhow::Result<Option<String>> {
+    let (known, place) = (remembered(), place(settings, repository));
+    let missed = if takes_what_is_there { BTreeSet::new() } else { missed(repository, &known, &place, &[])? };
+    if known.missed(&place) != &missed {
+        remember(|known| known.set_missed(&place, missed.clone()));
     }
     let names: Vec<&str> = missed.iter().map(String::as_str).collect();
     Ok((!names.is_empty()).then(|| {
@@ -34,25 +40,42 @@ pub(crate) fn lost_newest(repository: &Repository, takes_what_is_there: bool) ->
     }))
 }
 
-/// Remembers what is there, after something was added, or these snapshots were deleted on purpose.
-pub(crate) fn remember_heads(repository: &Repository, deleted: &[String]) -> anyhow::Result<()> {
+/// Remembers what is there of the systems of this host, after something was added, or these snapshots were deleted on purpose.
+pub(crate) fn remember_heads(settings: &Settings, repository: &Repository, deleted: &[String]) -> anyhow::Result<()> {
+    let (known, place) = (remembered(), place(settings, repository));
+    let mut heads = heads(&lookup::snapshots(repository)?.snapshots);
     let id = repository.config().id.to_string();
-    let heads = heads(&lookup::snapshots(repository)?.snapshots);
-    let missed = missed(repository, &remembered(), deleted)?;
+    heads.retain(|system, _| known.systems(&id).any(|own| own == system));
+    let missed = missed(repository, &known, &place, deleted)?;
     remember(|known| {
-        known.set_heads(&id, heads);
-        known.set_missed(&id, missed);
+        known.set_heads(&place, heads);
+        known.set_missed(&place, missed);
     });
     Ok(())
 }
 
+/// Remembers what is there, where anything of it was known, after snapshots were deleted or brought back.
+pub(crate) fn refresh_heads(settings: &Settings, repository: &Repository, deleted: &[String]) -> anyhow::Result<()> {
+    let is_known = remembered().heads(&place(settings, repository)).next().is_some();
+    if is_known { remember_heads(settings, repository, deleted) } else { Ok(()) }
+}
+
+/// A repository at its place: a copy of it elsewhere goes its own way.
+fn place(settings: &Settings, repository: &Repository) -> String {
+    format!("{} {}", repository.config().id, real(&settings.backup_dir).display())
+}
+
 /// What was known and is gone, but for what was deleted on purpose.
-fn missed(repository: &Repository, known: &Remembered, deleted: &[String]) -> anyhow::Result<BTreeSet<String>> {
-    let id = repository.config().id.to_string();
+fn missed(
+    repository: &Repository,
+    known: &Remembered,
+    place: &str,
+    deleted: &[String],
+) -> anyhow::Result<BTreeSet<String>> {
     let names: BTreeSet<String> = repository.manifest_names()?.into_iter().collect();
     let there = heads(&lookup::snapshots(repository)?.snapshots);
-    let mut missed = known.missed(&id).clone();
-    for (system, series, name) in known.heads(&id) {
+    let mut missed = known.missed(place).clone();
+    for (system, series, name) in known.heads(place) {
         let is_followed = there.get(system).and_then(|all| all.get(series)).is_some_and(|newest| newest > name);
         if !is_followed {
             missed.insert(name.clone());

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use larder::id::Digest;
 use larder::model::{Snapshot, SnapshotKind};
 use larder::pipeline::lookup;
 use larder::repo::Repository;
@@ -13,9 +14,23 @@ use crate::heads::remember_heads;
 use crate::real_path::real;
 use crate::remembered::{remember, remembered};
 
+/// Hexadecimal digits of the id that a machine was installed with.
+const MACHINE_ID_DIGITS: usize = 32;
+/// Bytes of the digest of it that are kept.
+const MACHINE_BYTES: usize = 16;
+
 /// The name of this host.
 pub(crate) fn host_name() -> String {
     std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned()
+}
+
+/// What tells this machine from others that are called alike: a digest of the id that it was installed with, which is kept to itself.
+pub(crate) fn machine() -> Option<Vec<u8>> {
+    let id = std::fs::read_to_string("/etc/machine-id").ok()?;
+    let id = id.trim();
+    let is_id = id.len() == MACHINE_ID_DIGITS && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let digest = is_id.then(|| Digest::of(format!("larder machine {id}").as_bytes()))?;
+    Some(digest.as_bytes().iter().copied().take(MACHINE_BYTES).collect())
 }
 
 /// How the system is called in a repository: as the settings say, as it was called before, or like the host. Where another directory of
@@ -37,17 +52,25 @@ pub(crate) fn system_name(settings: &Settings, repository: Option<&Repository>) 
     }
 }
 
-/// Warns of a system whose last backup was made on another host: a copy of a machine takes its name along.
+/// Warns of a system whose last backup was made on another host, or on another machine that is called alike: a copy of a machine takes its name
+/// along.
 pub(crate) fn warn_of_other_host(system: &str, newest_first: &[Snapshot]) {
     let is_own = |snapshot: &&Snapshot| snapshot.system == system && snapshot.imported.is_none();
     let host = host_name();
-    if let Some(last) = newest_first.iter().find(is_own).filter(|last| !last.host.is_empty() && last.host != host) {
-        warning(&format!(
-            "{}, the last snapshot of the system '{system}', was made on the host '{}', and this is '{host}': two hosts need two names \
-             of their systems (`name` in [system] of larder.toml)",
-            last.name, last.host
-        ));
-    }
+    let Some(last) = newest_first.iter().find(is_own).filter(|last| !last.host.is_empty()) else { return };
+    let is_other_machine = last.machine().zip(machine().as_deref()).is_some_and(|(was, is)| was != is);
+    let what = if last.host != host {
+        format!("on the host '{}', and this is '{host}'", last.host)
+    } else if is_other_machine {
+        format!("on another machine that is called '{host}', too")
+    } else {
+        return;
+    };
+    warning(&format!(
+        "{}, the last snapshot of the system '{system}', was made {what}: two hosts need two names of their systems (`name` in [system] of \
+         larder.toml)",
+        last.name
+    ));
 }
 
 /// Remembers the repository at its place, how the system is called in it, and its newest snapshots.
@@ -61,7 +84,7 @@ pub(crate) fn remember_use(settings: &Settings, repository: &Repository, system:
             known.add_system(&id, &base, system);
         }
     });
-    remember_heads(repository, &[])
+    remember_heads(settings, repository, &[])
 }
 
 /// Warns of a system that a repository has nothing of, where it has something of others.

@@ -34,7 +34,7 @@ pub(crate) struct Remembered {
     places: BTreeMap<PathBuf, BTreeSet<String>>,
     /// How systems are called in a repository, by their directories.
     systems: BTreeMap<String, BTreeMap<PathBuf, String>>,
-    /// The newest snapshots of a repository when something was last made or deleted in it.
+    /// The newest snapshots of a repository at its place when something was last made or deleted in it.
     heads: BTreeMap<String, Heads>,
     /// Those that were gone when they were looked for.
     missed: BTreeMap<String, BTreeSet<String>>,
@@ -52,6 +52,11 @@ impl Remembered {
     /// How the system in a directory is called in a repository.
     pub(crate) fn system(&self, repository: &str, base: &Path) -> Option<&String> {
         self.systems.get(repository)?.get(base)
+    }
+
+    /// How the systems of this host are called in a repository.
+    pub(crate) fn systems(&self, repository: &str) -> impl Iterator<Item = &String> {
+        self.systems.get(repository).into_iter().flat_map(BTreeMap::values)
     }
 
     /// The directories of the systems of a repository that are called so.

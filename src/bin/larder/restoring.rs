@@ -3,6 +3,7 @@
 //! A note of each lies in the state folder of this host, from before anything is written until the restore has ended.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fmt;
 use std::fs;
 use std::io::{self, Read};
@@ -10,7 +11,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use larder::clock::LocalTime;
-use larder::model::{Parts, Snapshot, is_deceptive};
+use larder::model::{Parts, Snapshot};
 use larder::pipeline::backup::{ComponentSource, Origin};
 use larder::pipeline::restore::{ComponentRestore, Destination, RestoreJob, RestoreReport};
 use larder::repo::Repository;
@@ -19,11 +20,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::console::warning;
 use crate::new_file::{self, Purpose};
+use crate::real_path::real;
 use crate::shell::quoted;
 use crate::state;
 
 /// Longest file that is read.
 const BYTES_MAX: u64 = 1 << 20;
+/// Most bytes of paths that are noted; where there are more, it is all of the components.
+const PATHS_BYTES_MAX: usize = 1 << 16;
+/// Longest command that is noted; in the place of a longer one, that of all of the component is told.
+const COMMAND_BYTES_MAX: usize = 1 << 12;
 
 /// What a note says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +41,11 @@ struct Note {
     /// The paths of the snapshot that are written; none for everything of these components.
     #[serde(default)]
     paths: Vec<String>,
+    /// The command that writes them, and the directory that it was given in.
+    #[serde(default)]
+    command: String,
+    #[serde(default)]
+    directory: String,
 }
 
 /// A restore that goes on.
@@ -63,15 +74,19 @@ impl Restoring {
     /// Notes what is about to be written. Databases are not: an old one serves on until the new one is whole.
     pub(crate) fn begin(
         repository: &Repository,
-        snapshot: &Snapshot,
+        (snapshot, wanted): (&Snapshot, &str),
         jobs: &[RestoreJob<'_>],
         parts: Option<&Parts>,
     ) -> Self {
         let path = |path: &[u8]| String::from_utf8_lossy(path).into_owned();
-        let paths = parts.map_or_else(Vec::new, |parts| parts.paths().map(path).collect());
+        let mut paths: Vec<String> = parts.map_or_else(Vec::new, |parts| parts.paths().map(path).collect());
+        if paths.iter().map(String::len).sum::<usize>() > PATHS_BYTES_MAX {
+            paths.clear();
+        }
         let place = |job: &RestoreJob<'_>| Some((place_of(&job.destination)?, job.component.name.to_string()));
         let places = jobs.iter().filter_map(place).collect();
-        let note = Note { snapshot: snapshot.name.to_string(), places, paths };
+        let (command, directory) = (command(snapshot.name.as_str(), wanted), current_directory());
+        let note = Note { snapshot: snapshot.name.to_string(), places, paths, command, directory };
         let folder = state::restoring(repository);
         let mut restoring = Self { file: None, note, folder };
         if restoring.note.places.is_empty() {
@@ -99,7 +114,15 @@ impl Restoring {
     /// one has written all of it without an error, from a component that is whole itself. Says which places are not.
     pub(crate) fn end(mut self, report: Option<&RestoreReport>, jobs: &[RestoreJob<'_>]) -> Vec<HalfRestored> {
         let results = report.map(|report| report.components.as_slice()).unwrap_or_default();
-        let is_half = |result: &&ComponentRestore| result.touched && !result.failed.is_empty();
+        // What stands in the volume of a restore that failed was put back, or could not be.
+        let is_volume = |name: &str| {
+            let is_it = |job: &&RestoreJob<'_>| job.component.name.as_str() == name;
+            jobs.iter().find(is_it).is_some_and(|job| matches!(job.destination, Destination::Volume(_)))
+        };
+        let is_half = |result: &&ComponentRestore| {
+            let is_changed = result.written + result.removed > 0 || (result.touched && is_volume(&result.name));
+            is_changed && !result.failed.is_empty()
+        };
         let half: Vec<&str> = results.iter().filter(is_half).map(|result| result.name.as_str()).collect();
         let ended = |job: &&RestoreJob<'_>| {
             let result = results.iter().find(|result| result.name == job.component.name.as_str());
@@ -149,9 +172,23 @@ fn is_of(path: &str, component: &str) -> bool {
     path.strip_prefix(component).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// Whether a character cannot be typed as it is shown.
-fn is_no_word(char: char) -> bool {
-    char == char::REPLACEMENT_CHARACTER || is_deceptive(char)
+/// The command that runs, with the snapshot's own name: `latest` may be another one next time.
+fn command(snapshot: &str, wanted: &str) -> String {
+    let word = |word: OsString| {
+        let word = word.to_string_lossy().into_owned();
+        match word.strip_prefix(wanted) {
+            Some(rest) if !wanted.is_empty() && (rest.is_empty() || rest.starts_with(':')) => {
+                quoted(&format!("{snapshot}{rest}"))
+            }
+            _ => quoted(&word),
+        }
+    };
+    let command = std::env::args_os().map(word).collect::<Vec<_>>().join(" ");
+    if command.len() > COMMAND_BYTES_MAX { String::new() } else { command }
+}
+
+fn current_directory() -> String {
+    std::env::current_dir().unwrap_or_default().display().to_string()
 }
 
 fn owned((place, component): (&String, &String)) -> (String, String) {
@@ -161,17 +198,16 @@ fn owned((place, component): (&String, &String)) -> (String, String) {
 /// The places of this host that are half-restored, from whatever repository.
 pub(crate) fn half_restored() -> Vec<HalfRestored> {
     let mut found = Vec::new();
-    for (file, Note { snapshot, places, paths }) in all_notes() {
+    for (file, Note { snapshot, places, command, directory, .. }) in all_notes() {
         for (place, component) in places {
-            let of_component = |path: &&String| is_of(path, &component);
-            let own: Vec<String> =
-                paths.iter().filter(of_component).map(|path| quoted(&format!("{snapshot}:{path}"))).collect();
-            // What cannot be typed is not named.
-            let is_plain = !own.is_empty() && !own.iter().any(|path| path.contains(is_no_word));
-            let wanted = if is_plain { own.join(" ") } else { format!("{snapshot} --components {component}") };
+            let again = if command.is_empty() {
+                format!("`larder restore {snapshot} --components {component}`")
+            } else {
+                format!("`{command}` in {directory}")
+            };
             let why = format!(
-                "a restore of {snapshot} into it has not ended well, so it may be partly old and partly new: \
-                 `larder restore {wanted}` writes it again; if it is as it should be, remove {}",
+                "a restore of {snapshot} into it has not ended well, so it may be partly old and partly new: {again} writes it again; if it \
+                 is as it should be, remove {}",
                 file.display()
             );
             found.push(HalfRestored { place, why });
@@ -213,7 +249,7 @@ fn place_of(destination: &Destination) -> Option<String> {
 }
 
 fn place_of_directory(folder: &Path) -> String {
-    folder.canonicalize().unwrap_or_else(|_| folder.to_owned()).to_string_lossy().into_owned()
+    real(folder).to_string_lossy().into_owned()
 }
 
 fn place_of_volume(host: &str, name: &str) -> String {
@@ -236,10 +272,23 @@ fn all_notes() -> Vec<(PathBuf, Note)> {
 
 fn notes(folder: &Path) -> Vec<(PathBuf, Note)> {
     let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
-    let read = |path: PathBuf| {
-        let mut text = Vec::new();
-        Trust::default().open_file(&path).ok()?.take(BYTES_MAX).read_to_end(&mut text).ok()?;
-        Some((path, serde_json::from_slice(&text).ok()?))
+    let read = |path: PathBuf| match read_note(&path) {
+        Ok(note) => Some((path, note)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => {
+            let path = path.display();
+            warning(&format!(
+                "{path} cannot be read: it says of a restore that it has not ended well, and what that wrote may be partly old and partly new \
+                 ({error})"
+            ));
+            None
+        }
     };
     entries.flatten().map(|entry| entry.path()).filter_map(read).collect()
+}
+
+fn read_note(path: &Path) -> io::Result<Note> {
+    let mut text = Vec::new();
+    Trust::default().open_file(path)?.take(BYTES_MAX).read_to_end(&mut text)?;
+    Ok(serde_json::from_slice(&text)?)
 }

@@ -26,6 +26,9 @@ pub(super) fn begin(
     let mut snapshot = Snapshot::new(name, time, options.kind);
     snapshot.system.clone_from(&options.system);
     snapshot.host.clone_from(&options.host);
+    if let Some(machine) = &options.machine {
+        snapshot.set_machine(machine);
+    }
     snapshot.program.clone_from(&options.program);
     snapshot.tags.clone_from(&options.tags);
     snapshot.imported.clone_from(&options.imported);

@@ -124,6 +124,8 @@ pub struct BackupOptions {
     pub system: String,
     /// The host to name in the manifest.
     pub host: String,
+    /// What tells the machine from others that are called alike, where that is known.
+    pub machine: Option<Vec<u8>>,
     /// The program to name in the manifest.
     pub program: String,
     /// Words to find it by.
@@ -155,6 +157,7 @@ impl BackupOptions {
             kind,
             system: host.to_owned(),
             host: host.to_owned(),
+            machine: None,
             program: program.to_owned(),
             tags: Vec::new(),
             read_back: true,

@@ -16,8 +16,11 @@ use super::left_out::is_unfinished;
 use super::tree::{TreeRestore, fail, missing_target, note_not_set};
 use crate::model::{Metadata, Node, show_path};
 use crate::pipeline::Error;
-use crate::rooted::{Held, Status, join, names_in};
+use crate::rooted::{Held, Identity, Status, join, names_in};
 use crate::sink::Existing;
+
+/// Rights of the group and of others to write.
+const OF_OTHERS_WRITE: u32 = 0o022;
 
 /// Whether somebody will get at what is left in a directory who did not before.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -55,8 +58,8 @@ pub(super) struct OpenDirectory {
     pub(super) is_fresh: bool,
     /// What stood there before; `None` where nothing did, or nothing is changed.
     pub(super) found: Option<Status>,
-    /// Device and inode; `None` where nothing is changed.
-    identity: Option<(u64, u64)>,
+    /// Which it is; `None` where nothing is changed.
+    identity: Option<Identity>,
     /// Keeps another one from being gone into under its path, as long as something is done in it.
     pub(super) held: Option<Held>,
     number: Number,
@@ -66,7 +69,7 @@ pub(super) struct OpenDirectory {
 /// it is empty.
 enum Number {
     Free,
-    /// Something stands in it by now.
+    /// Something of root stands in it by now, in a directory that is root's alone.
     Filled,
     /// It is open.
     Held {
@@ -166,8 +169,8 @@ impl TreeRestore<'_> {
                 }
                 beneath.make_directory(path)?
             };
-            held = beneath.hold(path, directory.identity())?;
-            identity = Some(directory.identity());
+            held = beneath.hold(path, &directory)?;
+            identity = Some(directory.status().whole_identity());
         }
         if stands && (removes || exposure != Exposure::No) {
             extra.extend(self.beneath()?.names(path)?);
@@ -208,8 +211,8 @@ impl TreeRestore<'_> {
         let is_left_out = !path.is_empty() && self.is_left_out(path, existing);
         let is_fresh = self.is_fresh();
         let beneath = self.beneath()?;
-        let found = *beneath.pass(path, &node)?.status();
-        let held = beneath.hold(path, found.identity())?;
+        let directory = beneath.pass(path, &node)?;
+        let (held, found) = (beneath.hold(path, &directory)?, *directory.status());
         self.open.push(OpenDirectory {
             node,
             role: Role::Passed,
@@ -219,7 +222,7 @@ impl TreeRestore<'_> {
             exposure: Exposure::No,
             is_fresh,
             found: Some(found),
-            identity: Some(found.identity()),
+            identity: Some(found.whole_identity()),
             held,
             number: Number::Filled,
         });
@@ -245,11 +248,22 @@ impl TreeRestore<'_> {
         }
     }
 
-    /// Keeps a directory open that has nothing in it yet.
+    /// Keeps a directory open that somebody may remove: one that has nothing in it yet, or that others own, or may write to the directory
+    /// around.
     fn hold(&mut self, path: &[u8], number: Number) -> Number {
-        let (Number::Free, true, Some(beneath)) = (&number, is_root(), &mut self.beneath) else { return number };
+        let is_shared = |open: &OpenDirectory| {
+            let Metadata { uid, mode, .. } = open.node.metadata;
+            let is_open = |uid: u32, mode: u32| uid != 0 || mode & OF_OTHERS_WRITE != 0;
+            is_open(uid, mode) || open.found.is_some_and(|found| is_open(found.uid(), found.mode()))
+        };
+        let may_be_emptied = self.open.last().is_none_or(is_shared);
+        let (true, Some(beneath)) =
+            (is_root() && (may_be_emptied || matches!(number, Number::Free)), &mut self.beneath)
+        else {
+            return number;
+        };
         match beneath.directory(path) {
-            Ok(directory) if names_in(&directory).is_ok_and(|names| names.is_empty()) => {
+            Ok(directory) if may_be_emptied || names_in(&directory).is_ok_and(|names| names.is_empty()) => {
                 self.open_files += 1;
                 Number::Held { _directory: directory }
             }
@@ -292,7 +306,7 @@ impl TreeRestore<'_> {
         let OpenDirectory { node, role, extra, removes, exposure, identity, number, .. } = open;
         let attributes = self.attributes;
         let beneath = self.beneath.as_mut().ok_or_else(missing_target)?;
-        let directory = beneath.directory_as(path, identity.unwrap_or_default())?;
+        let directory = beneath.directory_as(path, identity.ok_or_else(missing_target)?)?;
         beneath.end_staging(&directory);
         if role == Role::Passed {
             return Ok(());

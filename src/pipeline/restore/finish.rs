@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use rustix::fs::{Mode, fchmod};
 use rustix::process::geteuid;
 
 use super::directory::OpenDirectory;
@@ -55,6 +56,8 @@ impl TreeRestore<'_> {
                     let cleared = if in_the_way { self.clear(&path) } else { Ok(()) };
                     let finished = cleared.and_then(|()| self.finish_file(&path, &temporary, &node, &file, result));
                     if finished.is_err() {
+                        // Somebody may have taken it along.
+                        let _ = fchmod(file.target.file(), Mode::empty());
                         self.drop_temporary(&temporary);
                         result.written -= 1;
                         result.bytes_written -= node.metadata.size_bytes;

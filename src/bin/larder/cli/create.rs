@@ -19,7 +19,7 @@ use crate::console::{advice, line, warning};
 use crate::failure::{Exit, UsageError};
 use crate::heads::{WAYS_OUT_OF_LOSS, lost_newest};
 use crate::identity::{
-    check_repository_id, host_name, remember_use, system_name, warn_of_new_system, warn_of_other_host,
+    check_repository_id, host_name, machine, remember_use, system_name, warn_of_new_system, warn_of_other_host,
 };
 use crate::restoring::{half_restored, why_not_whole};
 use crate::state::journals;
@@ -164,7 +164,7 @@ impl CreateArguments {
             let run = self.look(&system, Some(&repository))?;
             (repository, run)
         };
-        let lost = lost_newest(&repository, self.new_repository)?;
+        let lost = lost_newest(&context.settings, &repository, self.new_repository)?;
         if let Some(why) = &lost {
             warning(why);
             advice(WAYS_OUT_OF_LOSS);
@@ -289,7 +289,7 @@ pub(super) fn nothing(message: &str) -> UsageError {
 /// Options for a backup of a system by this program on this host.
 pub(super) fn options(kind: SnapshotKind, journals: Journals, system: String) -> BackupOptions {
     let program = concat!("larder ", env!("CARGO_PKG_VERSION"));
-    BackupOptions { journals, system, ..BackupOptions::new(kind, &host_name(), program) }
+    BackupOptions { journals, system, machine: machine(), ..BackupOptions::new(kind, &host_name(), program) }
 }
 
 fn print_plan(context: &Context<'_>, plans: &[ComponentPlan]) -> Exit {

@@ -8,7 +8,7 @@ use super::Context;
 use super::select::SelectArguments;
 use crate::console::{confirm, line, warning};
 use crate::failure::{Exit, UsageError};
-use crate::heads::remember_heads;
+use crate::heads::refresh_heads;
 use crate::units::count;
 
 /// Delete snapshots by name.
@@ -35,7 +35,11 @@ impl ForgetArguments {
             ask(&plan)?;
         }
         let forgotten = forget::execute(&repository, plan)?;
-        remember_heads(&repository, &forgotten.iter().map(|one| one.name.clone()).collect::<Vec<_>>())?;
+        refresh_heads(
+            &context.settings,
+            &repository,
+            &forgotten.iter().map(|one| one.name.clone()).collect::<Vec<_>>(),
+        )?;
         for one in forgotten.iter().filter(|one| !one.can_return) {
             warning(&format!("{} cannot be brought back: the disk is full", one.name));
         }

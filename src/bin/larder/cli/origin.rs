@@ -21,7 +21,7 @@ pub(super) fn check_origin(settings: &Settings, own: &str, folders: &[PathBuf]) 
         }
         if let Some((was, here)) = places.first() {
             let message = format!(
-                "{} was made of {}, and here that is {}: nothing was imported",
+                "{} was made of {}, and here that is {}: it may be of another system",
                 folder.display(),
                 was.display(),
                 here.display()

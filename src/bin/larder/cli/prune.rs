@@ -16,7 +16,7 @@ use super::forget::confirmed;
 use crate::config::{RetentionTable, parse_size, parse_span};
 use crate::console::{advice, confirm, warning};
 use crate::failure::{Exit, UsageError};
-use crate::heads::{WAYS_OUT_OF_LOSS, lost_newest, remember_heads};
+use crate::heads::{WAYS_OUT_OF_LOSS, lost_newest, refresh_heads};
 use crate::identity::{check_repository_id, check_repository_is_known};
 use crate::table::{Align, Table};
 use crate::units::{count, size};
@@ -118,7 +118,7 @@ impl PruneArguments {
         let report = prune::execute(&repository, plan, &context.progress);
         context.progress.end();
         let report = report?;
-        remember_heads(&repository, &report.deleted)?;
+        refresh_heads(&context.settings, &repository, &report.deleted)?;
         print_report(context, &decisions, fits, &report);
         let is_protected = context.protect(&repository)?;
         for (pack, error) in &report.collected.damaged {
@@ -140,7 +140,7 @@ impl PruneArguments {
     fn check(&self, context: &Context<'_>, repository: &Repository) -> anyhow::Result<()> {
         check_repository_is_known(&context.settings, Some(repository), false)?;
         check_repository_id(&context.settings, Some(repository), &self.repository_id)?;
-        if let Some(why) = lost_newest(repository, false)? {
+        if let Some(why) = lost_newest(&context.settings, repository, false)? {
             return Err(UsageError::with_advice(format!("{why}: nothing is deleted"), WAYS_OUT_OF_LOSS).into());
         }
         Ok(())

@@ -25,10 +25,10 @@ use super::restore_report::Report;
 use super::select::SelectArguments;
 use super::{Context, name_list, place, split_names};
 use crate::config::{DATABASE, read_mask};
-use crate::console::{confirm, error, line, warning};
+use crate::console::{advice, confirm, error, line, warning};
 use crate::failure::{Exit, UsageError};
 use crate::identity::system_name;
-use crate::restoring::Restoring;
+use crate::restoring::{HalfRestored, Restoring};
 use crate::state::journals;
 use crate::system::System;
 
@@ -154,8 +154,8 @@ impl RestoreArguments {
         let safety_name = safety.snapshot.as_ref().map(|safety| safety.name.clone());
         let jobs = context.settings.jobs;
         let options = RestoreOptions { keep_extra: self.keep_extra, dry_run: self.dry_run, jobs, trusts_code };
-        let restoring =
-            (live && !self.dry_run).then(|| Restoring::begin(repository, snapshot, &plan.jobs, plan.parts.as_deref()));
+        let restoring = (live && !self.dry_run)
+            .then(|| Restoring::begin(repository, (snapshot, &wanted.name), &plan.jobs, plan.parts.as_deref()));
         let report = restore::run(repository, snapshot, &plan.jobs, safety, options, &context.progress);
         context.progress.end();
         let half = restoring.map(|restoring| restoring.end(report.as_ref().ok(), &plan.jobs)).unwrap_or_default();
@@ -163,9 +163,7 @@ impl RestoreArguments {
         let dry_run = self.dry_run;
         let report = Report { snapshot, plan: &plan, results: &results, safety: safety_name, dry_run };
         report.print(context);
-        for half in &half {
-            warning(&half.to_string());
-        }
+        tell_of_half(&half, &plan);
         if interrupted {
             if *snapshot.name.as_str() != *wanted.name {
                 // By then `latest` may be what this one leaves.
@@ -221,6 +219,18 @@ impl RestoreArguments {
             }
             None => Ok(()),
         }
+    }
+}
+
+/// Says which places are not whole.
+fn tell_of_half(half: &[HalfRestored], plan: &Plan<'_>) {
+    for half in half {
+        warning(&half.to_string());
+    }
+    if !half.is_empty() && plan.jobs.iter().any(|job| !job.component.is_good()) {
+        advice(
+            "what is not whole in its snapshot makes nothing whole: restore it from another one, or look at it and remove the file",
+        );
     }
 }
 

@@ -7,6 +7,7 @@ use serde_json::json;
 use super::Context;
 use crate::console::line;
 use crate::failure::Exit;
+use crate::heads::refresh_heads;
 
 /// Bring back a deleted snapshot, as long as its space has not been freed.
 #[derive(Debug, Args)]
@@ -28,6 +29,7 @@ impl UndeleteArguments {
             }
             result => result?,
         };
+        refresh_heads(&context.settings, &repository, &[])?;
         if context.output.is_json() {
             context.output.json(&json!({ "name": name }));
         } else {

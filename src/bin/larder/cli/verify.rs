@@ -118,7 +118,7 @@ impl VerifyArguments {
         }
         let snapshots = if is_everything { lookup::snapshots(repository)?.snapshots } else { Vec::new() };
         let no_manifests = if is_everything { lookup::lost_manifests(repository, &snapshots)? } else { None };
-        let lost = if is_everything { lost_newest(repository, false)? } else { None };
+        let lost = if is_everything { lost_newest(&context.settings, repository, false)? } else { None };
         for why in no_manifests.iter().copied().chain(lost.as_deref()) {
             warning(why);
         }
