@@ -259,7 +259,12 @@ fn what_is_of_another_copy_or_host_is_not_missed() {
     other(&["forget", &name, "--force"]).ended(DONE);
     world.ok("app", &["create"]).says_not("gone");
     world.ok("app", &["prune", "--force"]).says_not("gone");
-    // What comes back is known again.
+}
+
+/// What was brought back was not known again, and nobody missed it.
+#[test]
+fn what_is_brought_back_is_missed_again() {
+    let world = World::with_app();
     let last = world.create("app");
     world.ok("app", &["forget", &last, "--force"]);
     world.ok("app", &["undelete", &last]);

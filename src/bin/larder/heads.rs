@@ -56,8 +56,11 @@ pub(crate) fn remember_heads(settings: &Settings, repository: &Repository, delet
 
 /// Remembers what is there, where anything of it was known, after snapshots were deleted or brought back.
 pub(crate) fn refresh_heads(settings: &Settings, repository: &Repository, deleted: &[String]) -> anyhow::Result<()> {
-    let is_known = remembered().heads(&place(settings, repository)).next().is_some();
-    if is_known { remember_heads(settings, repository, deleted) } else { Ok(()) }
+    if remembered().has_heads(&place(settings, repository)) {
+        remember_heads(settings, repository, deleted)
+    } else {
+        Ok(())
+    }
 }
 
 /// A repository at its place: a copy of it elsewhere goes its own way.

@@ -77,6 +77,11 @@ impl Remembered {
         systems.flat_map(|(system, heads)| heads.iter().map(move |(series, name)| (system, series, name)))
     }
 
+    /// Whether any were ever known of it.
+    pub(crate) fn has_heads(&self, repository: &str) -> bool {
+        self.heads.contains_key(repository)
+    }
+
     /// The snapshots of a repository that are missed.
     pub(crate) fn missed(&self, repository: &str) -> &BTreeSet<String> {
         static NONE: BTreeSet<String> = BTreeSet::new();
