@@ -137,8 +137,9 @@ impl Restoring {
         }
         for (file, note) in all_notes() {
             let mut left = note.clone();
+            let is_same = !note.command.is_empty() && note.command == self.note.command;
             for job in &ended {
-                left.remove(place_of(&job.destination).as_deref(), job);
+                left.remove(place_of(&job.destination).as_deref(), job, is_same);
             }
             if left != note {
                 let _ = replace(&file, &left);
@@ -153,15 +154,15 @@ impl Restoring {
 }
 
 impl Note {
-    /// Takes away what a job has written.
-    fn remove(&mut self, place: Option<&str>, job: &RestoreJob<'_>) {
+    /// Takes away what a job has written; `is_same` says that its command is that of the note, which wrote as much.
+    fn remove(&mut self, place: Option<&str>, job: &RestoreJob<'_>, is_same: bool) {
         let name = job.component.name.as_str();
         let Some(place) = place.filter(|place| self.places.contains_key(*place)) else { return };
         let is_whole = self.paths.is_empty();
         let is_written = |path: &str| job.parts.as_ref().is_none_or(|parts| parts.covers(path.as_bytes()));
         self.paths.retain(|path| !(is_of(path, name) && is_written(path)));
         let is_left = if is_whole { job.parts.is_some() } else { self.paths.iter().any(|path| is_of(path, name)) };
-        if !is_left {
+        if is_same || !is_left {
             self.places.remove(place);
         }
     }
