@@ -1,8 +1,8 @@
 //! Which snapshots have which entries: listing, finding by pattern, comparing.
 
-use globset::{GlobBuilder, GlobMatcher};
-
 use std::sync::Arc;
+
+use globset::{GlobBuilder, GlobMatcher};
 
 use super::Error;
 use crate::model::{

@@ -56,8 +56,6 @@ impl TreeRestore<'_> {
                     let cleared = if in_the_way { self.clear(&path) } else { Ok(()) };
                     let finished = cleared.and_then(|()| self.finish_file(&path, &temporary, &node, &file, result));
                     if finished.is_err() {
-                        // Somebody may have taken it along.
-                        let _ = fchmod(file.target.file(), Mode::empty());
                         self.drop_temporary(&temporary);
                         result.written -= 1;
                         result.bytes_written -= node.metadata.size_bytes;
@@ -110,11 +108,13 @@ impl TreeRestore<'_> {
         }
         let failures = self.attributes.apply(file.target.file(), node);
         note_not_set(result, path, failures);
-        if is_staged {
-            self.beneath()?.place_special(path)?;
-        } else {
-            self.beneath()?.put_in_place(temporary, path)?;
+        let beneath = self.beneath()?;
+        let placed = if is_staged { beneath.place_special(path) } else { beneath.put_in_place(temporary, path) };
+        if placed.is_err() {
+            // It has its mode by now, and somebody may have taken it along.
+            let _ = fchmod(file.target.file(), Mode::empty());
         }
+        placed?;
         self.note_first(path, node, file.target.file())
     }
 
