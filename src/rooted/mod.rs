@@ -26,7 +26,7 @@ use rustix::io::{Errno, Result};
 pub use access_list::access_list;
 pub use descent::{Descent, Step};
 pub use guarded::Guarded;
-pub use mounts::{is_local_mount, is_mount_point, is_on_local_disk, mounts_below, place_of};
+pub use mounts::{is_in_memory, is_local_mount, is_mount_point, is_on_local_disk, mounts_below, place_of};
 pub use refusal::Refusal;
 pub use status::{Identity, Instant, Status, check_kernel};
 pub use trust::Trust;

@@ -18,6 +18,8 @@ const LOCAL_KINDS: [&str; 18] = [
 /// ext4, XFS, Btrfs, tmpfs, ZFS, F2FS, overlayfs and bcachefs.
 const LOCAL_NUMBERS: [u32; 8] =
     [0xEF53, 0x5846_5342, 0x9123_683E, 0x0102_1994, 0x2FC1_2FC1, 0xF2F5_2010, 0x794C_7630, 0xCA45_1A4E];
+/// Those that keep files in memory alone: tmpfs, ramfs and hugetlbfs.
+const MEMORY_NUMBERS: [u32; 3] = [0x0102_1994, 0x8584_58F6, 0x9584_58F6];
 const LIST: &str = "/proc/self/mountinfo";
 /// The field of a line that has the place.
 const PLACE_FIELD: usize = 4;
@@ -55,7 +57,17 @@ pub fn is_local_mount(number: u64) -> bool {
 /// short, or change its times, without this kernel knowing.
 #[must_use]
 pub fn is_on_local_disk(file: impl AsFd) -> bool {
-    fstatfs(file).is_ok_and(|stat| LOCAL_NUMBERS.iter().any(|number| i128::from(stat.f_type) == i128::from(*number)))
+    is_of_kind(file, &LOCAL_NUMBERS)
+}
+
+/// Whether a file lies in memory alone: nothing of it is written back, and so a write to a mapping of it never sets its times.
+#[must_use]
+pub fn is_in_memory(file: impl AsFd) -> bool {
+    is_of_kind(file, &MEMORY_NUMBERS)
+}
+
+fn is_of_kind(file: impl AsFd, numbers: &[u32]) -> bool {
+    fstatfs(file).is_ok_and(|stat| numbers.iter().any(|number| i128::from(stat.f_type) == i128::from(*number)))
 }
 
 /// The place of a mount in a line of the kernel's list.

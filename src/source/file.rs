@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use super::xattrs_of;
 use crate::limits::{SPARSE_BYTES_MIN, SPARSE_GROWTH_MAX, SPARSE_RUNS_MAX};
 use crate::model::{Hole, Xattr};
-use crate::rooted::{Place, Status, open_file};
+use crate::rooted::{Place, Status, is_in_memory, open_file};
 
 /// The unit that the operating system counts the blocks of a file in.
 const SECTOR_BYTES: u64 = 512;
@@ -152,11 +152,11 @@ impl<'a> FileReader<'a> {
 
     /// Whether another write, after the file was opened, may leave no trace: it was touched after this time, when everything
     /// had been written back, or so shortly before it was opened that the clock of the file system could not tell the two writes
-    /// from each other.
+    /// from each other; or it lies in memory, where no write to a mapping leaves a trace.
     #[must_use]
     pub fn is_fresh(&self, written_back: Option<SystemTime>) -> bool {
         let since = written_back.map_or(self.opened, |time| time.min(self.opened));
-        self.changed_since(since.checked_sub(CLOCK_TICK).unwrap_or(UNIX_EPOCH))
+        self.changed_since(since.checked_sub(CLOCK_TICK).unwrap_or(UNIX_EPOCH)) || is_in_memory(&self.file)
     }
 
     fn changed_since(&self, time: SystemTime) -> bool {
