@@ -18,6 +18,12 @@ use crate::source::UNFINISHED_PREFIX;
 /// Rights of the group, and of all others.
 const GROUP: u32 = 0o070;
 const OTHERS: u32 = 0o007;
+/// Rights of both to write.
+const OTHERS_WRITE: u32 = 0o022;
+/// In a directory with it nobody moves or removes what is somebody else's.
+const STICKY: u32 = 0o1000;
+/// What is made in a directory with it gets its group.
+const SET_GROUP: u32 = 0o2000;
 
 /// What stands at a path.
 #[derive(Debug, Clone)]
@@ -102,7 +108,10 @@ impl Existing {
             // Who was kept out as one of the group is one of the others now.
             kept &= (node.metadata.mode & GROUP) >> 3;
         }
-        *has_other_list || !self.was_trusted(node) || status.mode() & (GROUP | OTHERS) & !kept != 0
+        *has_other_list
+            || !self.was_trusted(node)
+            || status.mode() & (GROUP | OTHERS) & !kept != 0
+            || lacks_sticky(status.mode(), node.metadata.mode)
     }
 
     /// Whether it keeps out whom the node keeps out, and belongs to nobody else.
@@ -136,15 +145,19 @@ impl Existing {
         (has_list && self.differs_in_list)
             || (self.status.uid() != node.metadata.uid && node.metadata.uid != 0)
             || node.metadata.mode & (GROUP | OTHERS) & !had != 0
+            || lacks_sticky(node.metadata.mode, self.status.mode())
     }
 
-    /// Its rights, without those that the node has not; of somebody else's directory only those of its user.
+    /// Its rights, without those that the node has not; of somebody else's directory only those of its user. Where either says that nobody
+    /// moves what is somebody else's, nobody does.
     pub(super) fn narrowed(&self, node: &Node) -> Mode {
         if self.has_other_list || !self.was_trusted(node) {
             return Mode::RWXU;
         }
         let group = if self.status.gid() == node.metadata.gid { GROUP } else { 0 };
-        Mode::RWXU | Mode::from_raw_mode(self.status.mode() & node.metadata.mode & (group | OTHERS))
+        let (found, saved) = (self.status.mode(), node.metadata.mode);
+        let rights = found & saved & (group | OTHERS) | (found | saved) & STICKY | found & SET_GROUP;
+        Mode::RWXU | Mode::from_raw_mode(rights)
     }
 
     /// What identifies the inode.
@@ -158,6 +171,11 @@ impl Existing {
     pub fn is_same_special(&self, node: &Node) -> bool {
         special::is_same(&self.status, node)
     }
+}
+
+/// Whether a directory of this mode lets others move what is not theirs, and one of the other mode does not.
+const fn lacks_sticky(mode: u32, other: u32) -> bool {
+    mode & OTHERS_WRITE != 0 && mode & STICKY == 0 && other & STICKY != 0
 }
 
 /// A root directory.

@@ -274,6 +274,31 @@ mod tests {
         });
     }
 
+    /// While a directory that everybody may write to was restored, everybody could move what was somebody else's in it.
+    #[test]
+    fn nobody_moves_meanwhile_what_is_not_his() {
+        let mode = |place: &Path| fs::metadata(place).expect("there").mode() & 0o7777;
+        for (saved, meanwhile) in [(0o1777, 0o3777), (0o1755, 0o3755), (0o0755, 0o3755)] {
+            with_directory(0, 0o3777, |beneath, place| {
+                beneath.take_over(b"d", &directory_of_root(saved), false).expect("root");
+                assert_eq!(mode(place), meanwhile, "{saved:o}");
+            });
+        }
+        with_directory(0, 0o777, |beneath, place| {
+            let (_, found) = beneath.take_over(b"d", &directory_of_root(0o1777), true).expect("root");
+            assert!(found.was_open_to_others(&directory_of_root(0o1777)));
+            assert_eq!(mode(place), 0o700, "another one, until it is finished");
+            assert!(beneath.pass(b"d", &directory_of_root(0o1700)).is_ok());
+        });
+        with_directory(0, 0o777, |beneath, _| {
+            drop(beneath.pass(b"d", &directory_of_root(0o1777)).expect_err("it was closed"))
+        });
+        with_directory(0, 0o1777, |beneath, _| {
+            let (_, found) = beneath.take_over(b"d", &directory_of_root(0o777), false).expect("root");
+            assert!(found.would_open_to(&directory_of_root(0o777)));
+        });
+    }
+
     /// Whoever has rights by the list that a directory hands down got into what was made in it.
     #[test]
     fn what_is_made_in_a_closed_directory_gets_no_list_of_it() {
