@@ -1,8 +1,9 @@
 //! What a backup of a system is expected to have: everything that the last complete one of the whole system had.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Component, ComponentKind, ComponentName, Snapshot, SnapshotKind, Status, counted};
+use super::{Component, ComponentKind, ComponentName, Snapshot, SnapshotKind, Status, TableRows, counted};
 use crate::clock::LocalTime;
 
 /// A component that has less than one of so many parts of what it had is not what was expected.
@@ -134,7 +135,7 @@ impl<'a> Expectation<'a> {
         let less = less_than(NOTED_PARTS, before, component);
         let less = less.map(|(was, is)| format!("in {of} it was {was}, and now it {is}"));
         let emptied = emptied_tables(before, component)
-            .map(|tables| format!("these had rows in {of}, and have none now: {tables}"));
+            .map(|tables| format!("these tables had rows in {of}, and have none now: {tables}"));
         less.into_iter().chain(emptied).collect()
     }
 
@@ -152,7 +153,9 @@ impl<'a> Expectation<'a> {
         let name = component.name.as_str();
         let Expected { snapshot, component: before } = self.get(name).or_else(|| self.former.get(name))?;
         let (was, is) = other_database(before, component)
-            .or_else(|| shrunk(before, component))
+            .or_else(|| {
+                shrunk(before, component).map(|(was, is)| (was, is + &most_lost(before, component).unwrap_or_default()))
+            })
             // What was imported says where its folder lay.
             .or_else(|| other_place(before, component).filter(|_| snapshot.imported.is_none()))?;
         let (name, of) = (&component.name, &snapshot.name);
@@ -213,28 +216,52 @@ fn less_than(parts: u64, before: &Component, now: &Component) -> Option<(String,
     Some((format!("{had} {what}"), if has == 0 { "has none".to_owned() } else { format!("has {has}") }))
 }
 
-/// The tables that had some rows and have none now.
+/// The tables that had some rows and have none now, or are gone; those that had most come first.
 fn emptied_tables(before: &Component, now: &Component) -> Option<String> {
-    let tables = |component: &'_ Component| -> BTreeMap<String, u64> {
-        let tables = component.database.iter().flat_map(|facts| &facts.tables);
-        tables.map(|table| (table.table.clone(), table.rows)).collect()
+    let has = rows_of_tables(now);
+    let is_emptied =
+        |table: &&TableRows| table.rows >= THINGS_MIN && has.get(table.table.as_str()).is_none_or(|rows| *rows == 0);
+    let told = |table: &TableRows| {
+        let gone = if has.contains_key(table.table.as_str()) { "" } else { ", the table is gone" };
+        format!("{} ({} rows{gone})", table.table, table.rows)
     };
-    let (had, has) = (tables(before), tables(now));
-    let is_emptied = |(table, rows): &(&String, &u64)| **rows >= THINGS_MIN && has.get(*table) == Some(&0);
-    let emptied: Vec<&str> = had.iter().filter(is_emptied).map(|(table, _)| table.as_str()).collect();
-    let more = if emptied.len() > TABLES_NAMED { " and more" } else { "" };
-    let named = emptied.iter().take(TABLES_NAMED).copied().collect::<Vec<_>>().join(", ");
+    let mut emptied: Vec<&TableRows> = tables(before).filter(is_emptied).collect();
+    emptied.sort_by_key(|table| Reverse(table.rows));
+    let named = emptied.iter().take(TABLES_NAMED).map(|table| told(table)).collect::<Vec<_>>().join(", ");
+    let more = emptied.len().saturating_sub(TABLES_NAMED);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     (!emptied.is_empty()).then(|| format!("{named}{more}"))
 }
 
+/// The tables that lost most, where any lost some.
+fn most_lost(before: &Component, now: &Component) -> Option<String> {
+    let has = rows_of_tables(now);
+    let lost = |table: &TableRows| {
+        let rows = has.get(table.table.as_str()).copied().unwrap_or_default();
+        (table.rows.saturating_sub(rows), format!("{} ({} rows, now {rows})", table.table, table.rows))
+    };
+    let mut lost: Vec<(u64, String)> = tables(before).map(lost).filter(|(rows, _)| *rows > 0).collect();
+    lost.sort_by_key(|(rows, _)| Reverse(*rows));
+    let named: Vec<String> = lost.into_iter().take(TABLES_NAMED).map(|(_, told)| told).collect();
+    (!named.is_empty()).then(|| format!(" (most in {})", named.join(", ")))
+}
+
+fn tables(component: &Component) -> impl Iterator<Item = &TableRows> {
+    component.database.iter().flat_map(|facts| &facts.tables)
+}
+
+fn rows_of_tables(component: &Component) -> BTreeMap<&str, u64> {
+    tables(component).map(|table| (table.table.as_str(), table.rows)).collect()
+}
+
 fn rows(component: &Component) -> u64 {
-    component.database.iter().flat_map(|facts| &facts.tables).map(|table| table.rows).sum()
+    tables(component).map(|table| table.rows).sum()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Consistency, Content, DatabaseFacts, Metadata, Node, NodeKind, SnapshotName, TableRows};
+    use crate::model::{Consistency, Content, DatabaseFacts, Metadata, Node, NodeKind, SnapshotName};
 
     fn now() -> LocalTime {
         LocalTime { unix_micros: 100 * 86_400_000_000, offset_secs: 0 }
@@ -326,5 +353,25 @@ mod tests {
         ] {
             assert_eq!(doubt(was, is), None);
         }
+    }
+
+    /// A table that was dropped was not told of, and one that was emptied not behind five others.
+    #[test]
+    fn tables_without_rows_are_told_with_the_largest_first() {
+        let with = |tables: &[(&str, u64)]| {
+            let rows = |(table, rows): &(&str, u64)| TableRows { table: (*table).to_owned(), rows: *rows };
+            let facts = DatabaseFacts { tables: tables.iter().map(rows).collect(), ..DatabaseFacts::default() };
+            Component { database: Some(facts), ..component("database", 3) }
+        };
+        let many =
+            [("a", 30), ("b", 30), ("c", 30), ("d", 30), ("e", 30), ("gone", 900), ("large", 5_000), ("z", 2_000)];
+        let before = [snapshot(1, Status::Complete, vec![with(&many)])];
+        let empty = [("a", 0), ("b", 0), ("c", 0), ("d", 0), ("e", 0), ("large", 5_000), ("z", 0)];
+        let expectation = Expectation::of_system(&before, "here", now());
+        let [remark] = expectation.remarks(&with(&empty)).try_into().expect("one");
+        assert!(remark.contains("now: z (2000 rows), gone (900 rows, the table is gone), a (30 rows), "), "{remark}");
+        assert!(remark.ends_with(" and 2 more"), "{remark}");
+        let doubt = expectation.doubt(&with(&[("large", 100), ("z", 3)])).expect("it lost most");
+        assert!(doubt.contains("most in large (5000 rows, now 100), z (2000 rows, now 3), gone"), "{doubt}");
     }
 }
