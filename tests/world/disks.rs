@@ -271,3 +271,16 @@ fn what_is_brought_back_is_missed_again() {
     fs::rename(world.path("app/backups/snapshots").join(&last), world.path("away")).expect("ours");
     world.run("app", &["verify", "--all"]).ended(PARTIAL).says(&[&last, "may be lost"]);
 }
+
+/// What was deleted by another path to the same repository was missed for ever.
+#[test]
+fn what_is_deleted_by_another_path_is_not_missed() {
+    let world = World::with_app();
+    let name = world.create("app");
+    fs::create_dir(world.path("other")).expect("ours");
+    let mounted = "mount --bind app/backups other";
+    let forget = "\"$LARDER_TEST_PROGRAM\" -C app --backup-dir \"$PWD/other\" forget";
+    world.shell(&format!("{mounted}; {forget} {name} --force")).ended(DONE);
+    world.ok("app", &["create"]).says_not("gone");
+    world.ok("app", &["prune", "--force"]).says_not("gone");
+}

@@ -2,11 +2,14 @@
 //! others with it perhaps.
 
 use std::collections::BTreeSet;
+use std::fs::File;
+use std::path::Path;
 
 use larder::clock::LocalTime;
 use larder::model::{Snapshot, SnapshotKind};
 use larder::pipeline::lookup;
 use larder::repo::Repository;
+use larder::rooted::{Identity, Status};
 
 use crate::config::Settings;
 use crate::real_path::real;
@@ -42,25 +45,40 @@ pub(crate) fn lost_newest(
 
 /// Remembers what is there of the systems of this host, after something was added, or these snapshots were deleted on purpose.
 pub(crate) fn remember_heads(settings: &Settings, repository: &Repository, deleted: &[String]) -> anyhow::Result<()> {
-    let (known, place) = (remembered(), place(settings, repository));
-    let mut heads = heads(&lookup::snapshots(repository)?.snapshots);
-    let id = repository.config().id.to_string();
-    heads.retain(|system, _| known.systems(&id).any(|own| own == system));
-    let missed = missed(repository, &known, &place, deleted)?;
-    remember(|known| {
-        known.set_heads(&place, heads);
-        known.set_missed(&place, missed);
-    });
-    Ok(())
+    remember_at(&place(settings, repository), repository, deleted)
 }
 
 /// Remembers what is there, where anything of it was known, after snapshots were deleted or brought back.
 pub(crate) fn refresh_heads(settings: &Settings, repository: &Repository, deleted: &[String]) -> anyhow::Result<()> {
-    if remembered().has_heads(&place(settings, repository)) {
-        remember_heads(settings, repository, deleted)
-    } else {
-        Ok(())
+    let (known, here) = (remembered(), identity(&settings.backup_dir));
+    let id = repository.config().id.to_string();
+    // Another path may lead to the same one.
+    let is_here = |place: &&String| {
+        let path = place.strip_prefix(id.as_str()).and_then(|place| place.strip_prefix(' '));
+        path.is_some_and(|path| here.is_some() && identity(Path::new(path)) == here)
+    };
+    for place in known.all_with_heads().filter(is_here) {
+        remember_at(place, repository, deleted)?;
     }
+    Ok(())
+}
+
+fn remember_at(place: &str, repository: &Repository, deleted: &[String]) -> anyhow::Result<()> {
+    let known = remembered();
+    let mut heads = heads(&lookup::snapshots(repository)?.snapshots);
+    let id = repository.config().id.to_string();
+    heads.retain(|system, _| known.systems(&id).any(|own| own == system));
+    let missed = missed(repository, &known, place, deleted)?;
+    remember(|known| {
+        known.set_heads(place, heads);
+        known.set_missed(place, missed);
+    });
+    Ok(())
+}
+
+/// Which folder it is.
+fn identity(folder: &Path) -> Option<Identity> {
+    Some(Status::of(File::open(folder).ok()?).ok()?.whole_identity())
 }
 
 /// A repository at its place: a copy of it elsewhere goes its own way.

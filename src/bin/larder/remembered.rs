@@ -77,9 +77,9 @@ impl Remembered {
         systems.flat_map(|(system, heads)| heads.iter().map(move |(series, name)| (system, series, name)))
     }
 
-    /// Whether any were ever known of it.
-    pub(crate) fn has_heads(&self, repository: &str) -> bool {
-        self.heads.contains_key(repository)
+    /// The repositories that any were ever known of.
+    pub(crate) fn all_with_heads(&self) -> impl Iterator<Item = &String> {
+        self.heads.keys()
     }
 
     /// The snapshots of a repository that are missed.
