@@ -40,9 +40,11 @@ fn each_setting_comes_from_where_it_is_said_first() {
         ("COMPOSE_PROJECT_NAME", "other"),
         ("DOCKER_HOST", "unix:///nowhere"),
         ("LARDER_RETENTON_YEARLY", "1"),
+        // It begins like one that there is, and backups went on in the usual place.
+        ("LARDER_BACKUP_DIRR", "elsewhere"),
     ];
     let run = Run::of(command.envs(environment));
-    run.ended(DONE).says(&["no setting is called like the variable LARDER_RETENTON_YEARLY"]);
+    run.ended(DONE).says(&["no setting is called like the variable", "LARDER_RETENTON_YEARLY", "LARDER_BACKUP_DIRR"]);
     assert!(!run.stdout.contains("secret"), "{run:?}");
     let document = run.json();
     let of = |key: &str| {

@@ -9,8 +9,10 @@ use crate::failure::UsageError;
 
 /// What the names of these variables begin with.
 const PREFIX: &str = "LARDER_";
-/// Other variables that begin like this: the program for the scripts of the old tool, and what only tests know.
-const OTHERS: [&str; 2] = ["LARDER_BACKUP_DIR", "LARDER_TEST_"];
+/// Another variable that begins like this, of the scripts of the old tool.
+const OTHER: &str = "LARDER_BACKUP_DIR";
+/// What those of tests begin with.
+const OF_TESTS: &str = "LARDER_TEST_";
 
 /// What a key has.
 #[derive(Debug, Clone, Copy)]
@@ -115,7 +117,8 @@ pub(crate) fn settings_of_environment() -> Vec<String> {
 /// Warns of variables that begin like those of Larder and mean nothing: one that is not spelled right would be forgotten.
 pub(crate) fn warn_of_unknown() {
     let is_known = |name: &str| {
-        OTHERS.iter().any(|other| name.starts_with(other))
+        name == OTHER
+            || name.starts_with(OF_TESTS)
             || KEYS.iter().any(|(section, key, _)| variable_of(section, key) == name)
     };
     let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
