@@ -46,4 +46,5 @@ mod strangers;
 mod streams;
 mod support;
 mod together;
+mod unended;
 mod usage;

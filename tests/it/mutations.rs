@@ -309,11 +309,7 @@ impl Mutated<'_> {
     }
 
     fn prune(&self) {
-        let options = PruneOptions {
-            retention: Retention { last: 2, ..Retention::NONE },
-            bytes_max: None,
-            rewrite_bytes_max: None,
-        };
+        let options = PruneOptions { retention: Retention { last: 2, ..Retention::NONE }, ..PruneOptions::default() };
         self.job("prune", |repository, progress| {
             if let Ok(plan) = prune::plan(repository, &options, progress) {
                 drop(prune::execute(repository, plan, progress));

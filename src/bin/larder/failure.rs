@@ -51,6 +51,20 @@ impl UsageError {
     }
 }
 
+/// Somebody else does what excludes this.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub(crate) struct BusyError {
+    message: String,
+    advice: &'static str,
+}
+
+impl BusyError {
+    pub(crate) fn with_advice(message: impl Into<String>, advice: &'static str) -> Self {
+        Self { message: message.into(), advice }
+    }
+}
+
 /// Prints an error with its causes and what to do about it.
 pub(crate) fn report(error: &anyhow::Error) -> Exit {
     let (exit, advice) = classify(error);
@@ -80,6 +94,9 @@ pub(crate) fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
 fn classify(error: &anyhow::Error) -> (Exit, Option<&str>) {
     if let Some(usage) = error.downcast_ref::<UsageError>() {
         return (Exit::Usage, usage.advice.as_deref());
+    }
+    if let Some(busy) = error.downcast_ref::<BusyError>() {
+        return (Exit::Locked, Some(busy.advice));
     }
     if let Some(error) = error.downcast_ref::<Error>() {
         return classify_pipeline(error);

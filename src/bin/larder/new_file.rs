@@ -13,7 +13,7 @@ use std::path::Path;
 use crate::places;
 use larder::id::{hex, random_bytes};
 use larder::rooted::Trust;
-use rustix::fs::{AtFlags, Mode, OFlags, fchmod, fsync, openat, renameat, unlinkat};
+use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, fchmod, flock, fsync, openat, renameat, unlinkat};
 
 /// Bytes of a temporary name that are random.
 const RANDOM_BYTES: usize = 8;
@@ -39,6 +39,15 @@ pub(crate) struct NewFile {
 /// Writes a file in the place of what stands there, unless that is a directory.
 pub(crate) fn write(path: &Path, bytes: &[u8], purpose: Purpose) -> io::Result<()> {
     NewFile::create(path, purpose)?.put_in_place(bytes)
+}
+
+/// Writes a file that has a lock on it before it has its name, and as long as it is open.
+pub(crate) fn write_locked(path: &Path, bytes: &[u8]) -> io::Result<File> {
+    let new = NewFile::create(path, Purpose::Text)?;
+    flock(&new.file, FlockOperation::NonBlockingLockExclusive)?;
+    let locked = new.file.try_clone()?;
+    new.put_in_place(bytes)?;
+    Ok(locked)
 }
 
 /// Removes a file, in the directory that writing it would open.

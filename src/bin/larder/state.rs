@@ -42,8 +42,11 @@ pub(crate) fn check(trust: &Trust) -> Result<(), UsageError> {
 
 /// The folder for what is remembered of a repository.
 fn of_repository(repository: &Repository) -> Option<PathBuf> {
-    let id: String = repository.config().id.to_string().chars().take(ID_DIGITS).collect();
-    folder().map(|folder| folder.join(id))
+    folder().map(|folder| folder.join(name_of(repository)))
+}
+
+fn name_of(repository: &Repository) -> String {
+    repository.config().id.to_string().chars().take(ID_DIGITS).collect()
 }
 
 /// Where live restores from a repository are noted.
@@ -51,10 +54,15 @@ pub(crate) fn restoring(repository: &Repository) -> Option<PathBuf> {
     of_repository(repository).map(|folder| folder.join(RESTORING))
 }
 
-/// Where live restores from any repository may be noted on this host: a run from a schedule and one by hand can have several folders.
-pub(crate) fn all_restoring() -> Vec<PathBuf> {
+/// Where live restores from a repository, or from any, may be noted on this host: a run from a schedule and one by hand can have several
+/// folders.
+pub(crate) fn all_restoring(repository: Option<&Repository>) -> Vec<PathBuf> {
     let of_root = rustix::process::geteuid().is_root().then(|| Path::new(STATE_OF_ROOT).to_owned());
     let bases: BTreeSet<PathBuf> = folder().into_iter().chain(of_root).collect();
+    if let Some(repository) = repository {
+        let name = name_of(repository);
+        return bases.iter().map(|base| base.join(&name).join(RESTORING)).collect();
+    }
     let folders = bases.iter().filter_map(|base| std::fs::read_dir(base).ok()).flatten().flatten();
     folders.map(|entry| entry.path().join(RESTORING)).collect()
 }

@@ -32,6 +32,8 @@ const GAP_MAX: Duration = Duration::from_hours(7 * 24);
 pub enum Rule {
     /// The user asked for it.
     Pinned,
+    /// A restore of it has not ended well, and needs it again.
+    Unended,
     /// It is the newest complete one of its series, which is named.
     Newest(String),
     /// It is newer than the newest complete one of its series.
@@ -58,6 +60,7 @@ impl fmt::Display for Rule {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Pinned => formatter.write_str("pinned"),
+            Self::Unended => formatter.write_str("a restore of it has not ended well"),
             Self::Newest(series) => write!(formatter, "newest complete of {series}"),
             Self::Newer => formatter.write_str("newer than the newest complete"),
             Self::Copy(components) => write!(formatter, "newest copy of {}", components.join(", ")),
@@ -86,7 +89,8 @@ impl Verdict {
     #[must_use]
     pub fn is_protected(&self) -> bool {
         let protects = |rule: &Rule| {
-            matches!(rule, Rule::Pinned | Rule::Newest(_) | Rule::Newer | Rule::Copy(_) | Rule::Ahead | Rule::Behind)
+            use Rule::{Ahead, Behind, Copy, Newer, Newest, Pinned, Unended};
+            matches!(rule, Pinned | Unended | Newest(_) | Newer | Copy(_) | Ahead | Behind)
         };
         self.keep.iter().any(protects)
     }

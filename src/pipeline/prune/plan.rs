@@ -1,6 +1,6 @@
 //! What a prune would do: which snapshots go, and what becomes of the packs then. Nothing is changed.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::mark::Marker;
@@ -17,6 +17,8 @@ use crate::storage::{Area, Key, Listed};
 pub struct PruneOptions {
     /// Which snapshots are kept.
     pub retention: Retention,
+    /// Snapshots by name that a restore needs again, because it has not ended well.
+    pub needed: BTreeSet<String>,
     /// Most bytes that the repository may take: the oldest snapshots go until it fits.
     pub bytes_max: Option<u64>,
     /// Most bytes of packs that are written anew.
@@ -102,8 +104,11 @@ pub fn plan(repository: &Repository, options: &PruneOptions, progress: &dyn Prog
         return Err(Error::Refused(format!("{why}: nothing is deleted")));
     }
     let pins = repository.pins()?;
-    let verdicts = decide(&snapshots, &pins, &options.retention, LocalTime::now())
+    let mut verdicts = decide(&snapshots, &pins, &options.retention, LocalTime::now())
         .map_err(|error| Error::Refused(error.to_string()))?;
+    for verdict in verdicts.iter_mut().filter(|verdict| options.needed.contains(verdict.name.as_str())) {
+        verdict.keep.push(Rule::Unended);
+    }
     let mut decisions: Vec<Decision> = snapshots.iter().zip(&verdicts).map(decision).collect();
     progress.begin("looking for what is in use", None);
     // What fits as it is needs no estimate.

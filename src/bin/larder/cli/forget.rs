@@ -9,6 +9,7 @@ use super::select::SelectArguments;
 use crate::console::{confirm, line, warning};
 use crate::failure::{Exit, UsageError};
 use crate::heads::refresh_heads;
+use crate::restoring::needed;
 use crate::units::count;
 
 /// Delete snapshots by name.
@@ -20,7 +21,8 @@ pub(super) struct ForgetArguments {
     /// The snapshots: names, or beginnings of them.
     #[arg(required = true, value_name = "NAME")]
     names: Vec<String>,
-    /// Do not ask, and delete also what is the newest complete of its series, or the newest copy of a component.
+    /// Do not ask, and delete also what is the newest complete of its series, or the newest copy of a component, or what a restore needs
+    /// again that has not ended well.
     #[arg(long)]
     force: bool,
     #[command(flatten)]
@@ -31,6 +33,14 @@ impl ForgetArguments {
     pub(super) fn run(&self, context: &Context<'_>) -> anyhow::Result<Exit> {
         let repository = context.repository()?;
         let plan = forget::plan(&repository, &self.names, &self.select.selection(context, &repository))?;
+        let needed = needed(&repository);
+        for name in plan.names.iter().filter(|name| needed.contains(*name)) {
+            let message = format!("a restore of {name} has not ended well, and needs it again");
+            if !self.force {
+                return Err(UsageError::with_advice(message, "`--force` deletes it all the same").into());
+            }
+            warning(&message);
+        }
         if !self.force {
             ask(&plan)?;
         }

@@ -18,6 +18,7 @@ use crate::console::{advice, confirm, warning};
 use crate::failure::{Exit, UsageError};
 use crate::heads::{WAYS_OUT_OF_LOSS, lost_newest, refresh_heads};
 use crate::identity::{check_repository_id, check_repository_is_known};
+use crate::restoring::needed;
 use crate::table::{Align, Table};
 use crate::units::{count, size};
 
@@ -76,7 +77,8 @@ impl PruneArguments {
         let (retention, bytes_max) = self.table().resolve(&context.settings.retention)?;
         let repository = context.repository()?;
         self.check(context, &repository)?;
-        let options = PruneOptions { retention, bytes_max, rewrite_bytes_max: self.max_repack_size };
+        let needed = needed(&repository);
+        let options = PruneOptions { retention, needed, bytes_max, rewrite_bytes_max: self.max_repack_size };
         let plan = prune::plan(&repository, &options, &context.progress);
         context.progress.end();
         let plan = plan?;

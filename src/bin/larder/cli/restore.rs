@@ -28,7 +28,7 @@ use crate::config::{DATABASE, read_mask};
 use crate::console::{advice, confirm, error, line, warning};
 use crate::failure::{Exit, UsageError};
 use crate::identity::system_name;
-use crate::restoring::{HalfRestored, Restoring};
+use crate::restoring::{HalfRestored, Restoring, check_nobody_restores};
 use crate::state::journals;
 use crate::system::System;
 
@@ -143,6 +143,9 @@ impl RestoreArguments {
         if live && (mask.is_some() || self.into.is_some() || !tables.is_empty()) {
             check_databases(context, repository, &plan.jobs, mask.as_deref())?;
         }
+        if live {
+            check_nobody_restores(&plan.jobs)?;
+        }
         if live && !self.force {
             ask(snapshot, &plan)?;
         }
@@ -155,7 +158,8 @@ impl RestoreArguments {
         let jobs = context.settings.jobs;
         let options = RestoreOptions { keep_extra: self.keep_extra, dry_run: self.dry_run, jobs, trusts_code };
         let restoring = (live && !self.dry_run)
-            .then(|| Restoring::begin(repository, (snapshot, &wanted.name), &plan.jobs, plan.parts.as_deref()));
+            .then(|| Restoring::begin(repository, (snapshot, &wanted.name), &plan.jobs, plan.parts.as_deref()))
+            .transpose()?;
         let report = restore::run(repository, snapshot, &plan.jobs, safety, options, &context.progress);
         context.progress.end();
         let half = restoring.map(|restoring| restoring.end(report.as_ref().ok(), &plan.jobs)).unwrap_or_default();
