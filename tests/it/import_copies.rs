@@ -120,3 +120,20 @@ fn what_was_exported_is_the_same_snapshot_when_it_is_imported() {
     assert_eq!((&shown["type"], &shown["pinned"]), (&json!("full"), &json!(true)));
     assert_eq!(shown["tags"], json!(["release", "imported"]));
 }
+
+/// Of a component that had failed the imported snapshot knew nothing, and another one had its error: a restore of it ended well.
+#[test]
+fn a_component_that_had_failed_has_failed_in_the_copy() {
+    let system = System::with_model("mine");
+    system.write("larder.toml", "[directories]\nmodels = \"models\"\nconfig = \"config\"\n");
+    system.run(&["create"]).ended(PARTIAL);
+    system.run(&["export", "latest", "--to", &system.path("folder").to_string_lossy()]).ended(PARTIAL);
+    let other = System::with_model("others");
+    other.run(&["import", &system.path("folder").to_string_lossy()]).ended(PARTIAL);
+    let shown = other.json(&["show", "latest"]);
+    let components = shown["components"].as_array().expect("a list");
+    let of = |name: &str| components.iter().find(|one| one["name"] == name).map(|one| one["status"].clone());
+    assert_eq!((of("config"), of("models")), (Some("failed".into()), Some("complete".into())), "{shown}");
+    let target = other.path("out").to_string_lossy().into_owned();
+    other.run(&["restore", "latest", "--target", &target]).ended(PARTIAL).says("config");
+}

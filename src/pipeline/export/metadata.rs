@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use serde_json::{Map, Value, json};
 
-use crate::model::{Component, Snapshot};
+use crate::model::{Component, ComponentKind, Snapshot};
 use crate::pipeline::Mask;
 
 const VERSION: &str = "2.0";
@@ -38,6 +38,9 @@ pub(super) fn render(
         rendered.insert(component.name.to_string(), value);
     }
     let errors: Vec<String> = snapshot.errors().collect();
+    let failed = snapshot.components.iter().filter(|component| component.root.is_none());
+    let failed: BTreeMap<&str, ComponentKind> =
+        failed.map(|component| (component.name.as_str(), component.kind)).collect();
     let mut document = json!({
         "timestamp": snapshot.time.iso_naive(),
         "version": VERSION,
@@ -51,6 +54,7 @@ pub(super) fn render(
             "system": snapshot.system,
             "kind": snapshot.kind,
             "dropped": snapshot.dropped,
+            "failed": failed,
             "tags": snapshot.tags,
             "pinned": pinned,
             "time": snapshot.time,

@@ -176,7 +176,8 @@ impl OldBackup {
         match parsed {
             Ok(mut metadata) => {
                 exported = metadata.exported.take();
-                self.parts_of(metadata)?;
+                let failed = exported.iter().flat_map(|exported| &exported.failed).map(|(name, kind)| (name, *kind));
+                self.parts_of(metadata, failed)?;
             }
             Err(why) => {
                 self.doubts.push(format!("{METADATA_FILE} cannot be used: {why}"));
@@ -191,7 +192,11 @@ impl OldBackup {
         Ok((bytes, exported))
     }
 
-    fn parts_of(&mut self, metadata: FolderMetadata) -> io::Result<()> {
+    fn parts_of<'a>(
+        &mut self,
+        metadata: FolderMetadata,
+        failed: impl Iterator<Item = (&'a ComponentName, ComponentKind)>,
+    ) -> io::Result<()> {
         if let Some(version) = metadata.unknown_version {
             self.doubts.push(format!("its format has the version '{version}', which is not known"));
         }
@@ -201,6 +206,15 @@ impl OldBackup {
             let (name, checksum) = (component.name.clone(), component.checksum.clone());
             let place = self.place_of(&component)?;
             self.parts.push(Part { name, place, checksum, errors });
+        }
+        for (name, kind) in failed {
+            if !self.parts.iter().any(|part| part.name == *name) {
+                let said =
+                    metadata.errors.iter().find_map(|error| error.strip_prefix(name.as_str())?.strip_prefix(": "));
+                let why = said.unwrap_or("nothing of it was saved").to_owned();
+                let place = Place::Missing(kind, why.clone());
+                self.parts.push(Part { name: name.clone(), place, checksum: None, errors: vec![why] });
+            }
         }
         for error in metadata.errors {
             let of_component = error.split_once(": ").and_then(|(name, why)| {

@@ -2,6 +2,7 @@
 //!
 //! No path in it is followed. Names of files count, and only those that stay in the folder.
 
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -46,6 +47,8 @@ pub struct Exported {
     pub system: Option<String>,
     /// Components that had been left out on purpose.
     pub dropped: Vec<ComponentName>,
+    /// Components of which nothing had been saved.
+    pub failed: BTreeMap<ComponentName, ComponentKind>,
     /// Whether rows of it are not those of the system.
     pub is_masked: bool,
     /// What had been asked for.
@@ -70,6 +73,8 @@ impl Exported {
         exported.system = if is_said("system") { exported.field(said, "system") } else { None };
         let dropped = if is_said("dropped") { exported.field(said, "dropped") } else { None };
         exported.dropped = dropped.unwrap_or_default();
+        let failed = if is_said("failed") { exported.field(said, "failed") } else { None };
+        exported.failed = failed.unwrap_or_default();
         exported.kind = exported.field(said, "kind");
         exported.time = exported.field(said, "time");
         let tags: Option<Vec<String>> = exported.field(said, "tags");
