@@ -7,8 +7,9 @@ use std::collections::HashMap;
 
 use serde::Deserialize;
 
-use super::client::{QUESTION_BEGIN, parse};
+use super::client::{parse, question_begin};
 use super::dump_encoding::UTF8;
+use super::neutral::{Purpose, neutral, optional};
 use super::pieces::{PIECE_BYTES, bounds, conditions};
 use super::shape_lock::{EXPRESSIONS, RUNS_CODE, ShapeLock};
 use super::sql::{self, literal};
@@ -20,19 +21,12 @@ use crate::model::{KeyColumn, KeyOrder, split_table};
 const CORRELATION_MIN: f64 = 0.5;
 /// Tables that one statement locks.
 const LOCKED_AT_ONCE: usize = 500;
-/// Begins a transaction that sees and says everything as `pg_dump` would. Times are said in one time zone, so that they are
-/// ordered as their text is. Nothing outlasts it: between a session and the server may be one that lends connections out.
-const BEGIN_SQL: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL role = none; SET LOCAL search_path = '';
-    SET LOCAL standard_conforming_strings = on; SET LOCAL datestyle = 'ISO'; SET LOCAL intervalstyle = 'postgres'; SET LOCAL timezone = 'UTC'; SET LOCAL bytea_output = 'hex';
-    SET LOCAL extra_float_digits = 3; SET LOCAL quote_all_identifiers = off;
-    SET LOCAL synchronize_seqscans = off; SET LOCAL row_security = off; SET LOCAL constraint_exclusion = off;
-    SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0;";
-/// The settings that not every version has, among them the one that keeps a view from being read that has taken the place of a
-/// table; and an encoding. Asking for them is a look at the database, so it comes after the locks.
-const FURTHER_SETTINGS_SQL: &str = "SELECT pg_catalog.set_config(name, CASE name
-            WHEN 'restrict_nonsystem_relation_kind' THEN 'view, foreign-table' ELSE '0' END, true) FROM pg_catalog.pg_settings
-        WHERE name IN ('transaction_timeout', 'jit', 'idle_session_timeout', 'restrict_nonsystem_relation_kind');
-    SET LOCAL client_encoding = :ENCODING;";
+/// Begins a transaction that sees everything as of one moment. Nothing outlasts it: between a session and the server may be one
+/// that lends connections out.
+const BEGIN_SQL: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY NOT DEFERRABLE; SET LOCAL role = none;\n";
+/// What keeps a view from being read that has taken the place of a table, where the server knows that.
+const NO_VIEWS_SQL: &str = "SELECT pg_catalog.set_config(name, 'view, foreign-table', true) FROM pg_catalog.pg_settings
+        WHERE name OPERATOR(pg_catalog.=) 'restrict_nonsystem_relation_kind';\n";
 
 /// Ordinary and partitioned tables that are the user's own.
 const TABLES_SQL: &str = "SELECT pg_catalog.format('%I.%I', n.nspname, c.relname)
@@ -192,13 +186,20 @@ pub(crate) struct Catalog {
 /// # Errors
 /// [`Error::Process`] with what the server said.
 pub(crate) fn look(session: &mut Session, stopped: Stopped<'_>) -> Result<(), Error> {
-    session.run(BEGIN_SQL, stopped)?;
+    session.run(&begin_sql(), stopped)?;
     settle(session, UTF8, stopped)
 }
 
-/// Sets what is asked for, and the encoding of what is said.
+/// Begins a transaction that says everything as `pg_dump` would. Nothing is looked at.
+fn begin_sql() -> String {
+    format!("{BEGIN_SQL}{}", neutral(Purpose::Reading, true))
+}
+
+/// Sets what not every version has, and the encoding of what is said. Asking for the first is a look at the database, so it comes after
+/// the locks.
 fn settle(session: &mut Session, encoding: &str, stopped: Stopped<'_>) -> Result<(), Error> {
-    session.run(&FURTHER_SETTINGS_SQL.replace(":ENCODING", &literal(encoding)), stopped)
+    let encoding = format!("SET LOCAL client_encoding = {};", literal(encoding));
+    session.run(&format!("{}{NO_VIEWS_SQL}{encoding}", optional(true)), stopped)
 }
 
 /// Locks all tables and begins to see the database as it is now. Returns the name of what is seen, for other sessions.
@@ -206,10 +207,10 @@ fn settle(session: &mut Session, encoding: &str, stopped: Stopped<'_>) -> Result
 /// # Errors
 /// [`Error::Process`] with what the server said.
 pub(crate) fn begin(session: &mut Session, stopped: Stopped<'_>) -> Result<String, Error> {
-    session.run(QUESTION_BEGIN, stopped)?;
+    session.run(&question_begin(), stopped)?;
     let tables = session.rows(TABLES_SQL, stopped)?;
     session.run("COMMIT;", stopped)?;
-    session.run(BEGIN_SQL, stopped)?;
+    session.run(&begin_sql(), stopped)?;
     // Locks are taken before anything is seen, so that nothing that is seen changes its shape afterwards.
     let tables: Vec<String> = tables.into_iter().flatten().flatten().collect();
     lock(session, &tables, "", stopped)?;
@@ -237,7 +238,7 @@ pub(crate) fn join(
     (tables, encoding): (&[Table], &str),
     stopped: Stopped<'_>,
 ) -> Result<(), Error> {
-    session.run(&format!("{BEGIN_SQL} SET TRANSACTION SNAPSHOT '{snapshot}';"), stopped)?;
+    session.run(&format!("{} SET TRANSACTION SNAPSHOT '{snapshot}';", begin_sql()), stopped)?;
     settle(session, encoding, stopped)?;
     let names: Vec<String> = tables.iter().map(|table| table.quoted.clone()).collect();
     lock(session, &names, " NOWAIT", stopped)?;
@@ -334,7 +335,7 @@ impl Catalog {
             return Ok(None);
         }
         let mut session = Session::open(connection, name, stopped)?;
-        session.run(&BEGIN_SQL.replace("REPEATABLE READ", "READ COMMITTED"), stopped)?;
+        session.run(&begin_sql().replace("REPEATABLE READ", "READ COMMITTED"), stopped)?;
         settle(&mut session, UTF8, stopped)?;
         let (lock, unfit) = ShapeLock::take(session, &of_others, stopped)?;
         let (others, keyed) =

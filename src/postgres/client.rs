@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 
+use super::neutral::{Purpose, neutral, neutral_at_once};
 use super::restriction::Restriction;
 use super::{Connection, Error, psql_program};
 use crate::limits::{ANSWER_BYTES_MAX, PSQL_BYTES_MAX};
@@ -24,14 +25,13 @@ pub const QUESTION_LIMIT: Duration = Duration::from_mins(2);
 const TIDY_LIMIT: Duration = Duration::from_secs(30);
 /// Whoever logged in stays that. The owner of a database can have everybody become him who comes into it: his code would be
 /// taken for code of who asks, and could become that again.
-/// And a role that is set to read only, or to end long statements, restores all the same.
-const BEGIN: &str = "SET role = none;\nSET default_transaction_read_only = off;\nSET statement_timeout = 0;\n";
-/// Begins a transaction of a question: every name means what it means to the server itself. To compile a question takes the
-/// server a hundred times as long as to answer it, where it does that at all.
-pub(super) const QUESTION_BEGIN: &str = "BEGIN READ ONLY; SET LOCAL role = none; SET LOCAL search_path = ''; SET LOCAL client_encoding = 'UTF8'; \
-                              SET LOCAL standard_conforming_strings = on; SET LOCAL statement_timeout = 0;
-                              SET LOCAL datestyle = 'ISO'; SET LOCAL intervalstyle = 'postgres'; SET LOCAL timezone = 'UTC';
-                              SELECT pg_catalog.set_config(name, 'off', true) FROM pg_catalog.pg_settings WHERE name OPERATOR(pg_catalog.=) 'jit';";
+const BEGIN: &str = "SET role = none;\n";
+const QUESTION_BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY NOT DEFERRABLE; SET LOCAL role = none; SET LOCAL client_encoding = 'UTF8';\n";
+
+/// Begins a transaction of a question: every name means what it means to the server itself.
+pub(super) fn question_begin() -> String {
+    format!("{QUESTION_BEGIN}{}", neutral_at_once(Purpose::Reading))
+}
 
 /// A `psql` that is kept open. Its transaction ends with it.
 pub struct Session {
@@ -108,7 +108,7 @@ fn start(connection: &Connection, name: &str, options: &[&str], stopped: Stopped
     }
     let (input, process) = program.start(true)?;
     let mut input = input.expect("it was started with an input");
-    let begin = restriction.begin() + BEGIN;
+    let begin = restriction.begin() + BEGIN + &neutral(Purpose::Any, false);
     let begun = input.write_all(begin.as_bytes()).and_then(|()| input.flush());
     match begun {
         Ok(()) => Ok(Fed { input, process, restriction }),
@@ -159,7 +159,7 @@ impl Session {
     /// # Errors
     /// Those of [`Session::rows`].
     pub(super) fn question(&mut self, query: &str, stopped: Stopped<'_>) -> Result<Vec<Row>, Error> {
-        self.run(QUESTION_BEGIN, stopped)?;
+        self.run(&question_begin(), stopped)?;
         let rows = self.rows(query, stopped)?;
         self.run("COMMIT;", stopped)?;
         Ok(rows)

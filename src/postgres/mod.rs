@@ -28,6 +28,7 @@ mod lexer;
 mod made;
 mod maintenance;
 mod members;
+pub(crate) mod neutral;
 pub(crate) mod of_superuser;
 pub(crate) mod owned;
 pub(crate) mod part;

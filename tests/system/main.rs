@@ -13,6 +13,7 @@ mod parts;
 mod prepared;
 mod programs;
 mod savings;
+mod settings;
 mod support;
 mod tables;
 mod tablespaces;

@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, SendTimeoutError, Sender, bounded, unbounded};
 
+use crate::model::DatabaseSetting;
 use crate::postgres::dump_encoding::UTF8;
+use crate::postgres::neutral::{Purpose, neutral, of_database, optional};
 use crate::postgres::sql::{ident, literal};
 use crate::postgres::{Connection, Error, Fed, Restriction, query, start_fed};
 use crate::process::{self, Process, ProcessInput};
@@ -20,28 +22,6 @@ use crate::source::postgres::session_name;
 const QUEUE_PIECES: usize = 64;
 /// How often it is seen to, while nothing happens, whether the caller wants to stop.
 const POLL: Duration = Duration::from_millis(100);
-/// What a session is set to: to see everything as dumps expect it, and to be fast.
-const SETTINGS: [&str; 18] = [
-    "search_path = ''",
-    "statement_timeout = 0",
-    "lock_timeout = 0",
-    "idle_in_transaction_session_timeout = 0",
-    "intervalstyle = 'postgres'",
-    "standard_conforming_strings = on",
-    "check_function_bodies = false",
-    "xmloption = content",
-    "client_min_messages = warning",
-    "array_nulls = on",
-    "backslash_quote = safe_encoding",
-    "transform_null_equals = off",
-    "default_transaction_isolation = 'read committed'",
-    "default_transaction_read_only = off",
-    "default_transaction_deferrable = off",
-    "row_security = off",
-    // Checks of tables are not evaluated for a plan.
-    "constraint_exclusion = off",
-    "timezone = 'UTC'",
-];
 /// Rows that others have committed meanwhile are seen, whatever the database is set to.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE NOT DEFERRABLE;\n";
 /// A fresh database that is lost with the server is made again.
@@ -72,6 +52,8 @@ pub(super) struct LaneOptions<'o> {
     pub(super) one_transaction: bool,
     /// The role that they become, where they are not to stay who they log in as.
     pub(super) role: Option<&'o str>,
+    /// What a new database is going to be set to.
+    pub(super) settings: &'o [DatabaseSetting],
 }
 
 struct Queue {
@@ -231,17 +213,13 @@ impl Drop for Lanes<'_> {
 
 /// What a session is told first. What is set in a transaction does not outlast it: the connection may be lent to others.
 fn beginning(options: LaneOptions<'_>) -> String {
-    let LaneOptions { one_transaction, role, .. } = options;
+    let LaneOptions { one_transaction, role, settings: settings_of, .. } = options;
     let (begin, set) = if one_transaction { (BEGIN, "SET LOCAL") } else { ("", "SET") };
-    let settings = SETTINGS.map(|setting| format!("{set} {setting};\n")).concat();
+    let settings = neutral(Purpose::Loading, one_transaction);
     let fresh = if one_transaction { "" } else { FRESH_SQL };
-    // Not every version has these.
-    let limits = format!(
-        "SELECT pg_catalog.set_config(name, '0', {one_transaction}) FROM pg_catalog.pg_settings
-            WHERE name IN ('transaction_timeout', 'idle_session_timeout');\n"
-    );
+    let (limits, own) = (optional(one_transaction), of_database(settings_of));
     let role = role.map_or_else(String::new, |role| format!("{set} ROLE {};\n", ident(role)));
-    format!("{begin}{settings}{fresh}{limits}{set} client_encoding = {};\n{role}", literal(UTF8))
+    format!("{begin}{settings}{fresh}{limits}{own}{set} client_encoding = {};\n{role}", literal(UTF8))
 }
 
 fn feed(mut input: ProcessInput, pieces: &Receiver<Vec<u8>>) {

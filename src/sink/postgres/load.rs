@@ -13,7 +13,7 @@ use super::reading::{is_blank, next_part, read_piece, unreadable};
 use super::sessions::{Sessions, failed};
 use super::shape::{Shape, schema_of};
 use crate::model::rows::END;
-use crate::model::split_names;
+use crate::model::{DatabaseSetting, split_names};
 use crate::postgres::access::{Access, LoadAs};
 use crate::postgres::definition::Definition;
 use crate::postgres::of_superuser::OfSuperuser;
@@ -38,6 +38,8 @@ pub struct LoadOptions<'o> {
     pub jobs: usize,
     /// The encoding that the scripts and rows are written in.
     pub encoding: &'o str,
+    /// What the database is going to be set to.
+    pub settings: &'o [DatabaseSetting],
     /// Whether all rows are there, so that all foreign keys can be made.
     pub has_all_rows: bool,
     /// Whether code of roles that are no superusers may run with all rights of who restores.

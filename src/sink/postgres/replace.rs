@@ -62,7 +62,7 @@ impl<'a> RowReplacer<'a> {
         let owner = if options.trusts_code { None } else { only_owner(&database, tables, &stopped)? };
         LoaderRoles::drop_left(&maintenance, &stopped);
         let mut roles = LoaderRoles::new(maintenance, database.clone());
-        let lane = LaneOptions { count: 1, one_transaction: true, role: owner.as_deref() };
+        let lane = LaneOptions { count: 1, one_transaction: true, role: owner.as_deref(), settings: &[] };
         let lanes = if let Some(owner) = &owner {
             // Who is no superuser cannot set it himself.
             roles.lanes(owner, lane, &[REPLICA, COUNTS], progress)?

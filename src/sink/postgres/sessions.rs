@@ -35,7 +35,8 @@ impl<'a> Sessions<'a> {
         options: LoadOptions<'a>,
         progress: &'a dyn Progress,
     ) -> Result<Self, Error> {
-        let lane_options = LaneOptions { count: options.jobs, one_transaction: false, role: None };
+        let lane_options =
+            LaneOptions { count: options.jobs, one_transaction: false, role: None, settings: options.settings };
         let own = Lanes::open(&database, lane_options, progress).map_err(|source| failed(&database, source))?;
         LoaderRoles::drop_left(&maintenance, &|| progress.cancelled());
         let roles = LoaderRoles::new(maintenance, database.clone());
@@ -134,7 +135,8 @@ impl<'a> Sessions<'a> {
             return Ok(());
         }
         self.end_owner()?;
-        let options = LaneOptions { count: self.options.jobs, one_transaction: false, role: Some(owner) };
+        let LoadOptions { jobs, settings, .. } = self.options;
+        let options = LaneOptions { count: jobs, one_transaction: false, role: Some(owner), settings };
         let lanes = self.roles.lanes(owner, options, &[], self.progress)?;
         self.owner = Some((owner.to_owned(), lanes));
         Ok(())

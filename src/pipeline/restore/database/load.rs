@@ -34,7 +34,8 @@ pub(super) fn load(
 ) -> Result<Vec<String>, Error> {
     let Loading { wanted, jobs, trusts_code, is_foreign } = loading;
     let has_all_rows = wanted.tables.is_empty();
-    let options = LoadOptions { jobs, encoding: &saved.facts.dump_encoding, has_all_rows, trusts_code, is_foreign };
+    let (encoding, settings) = (saved.facts.dump_encoding.as_str(), saved.facts.properties.settings.as_slice());
+    let options = LoadOptions { jobs, encoding, settings, has_all_rows, trusts_code, is_foreign };
     let mut ahead_reader = repository.reader()?;
     let ahead = match &saved.dump {
         Dump::Plain(content) => vec![Segment::whole(content)],

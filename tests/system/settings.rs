@@ -1,0 +1,87 @@
+//! What a role or a database is set to, and what a backup and a restore make of it.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Command, Stdio};
+
+use crate::support::{System, run};
+
+/// By both methods.
+fn for_each_method(system: &System, test: impl Fn(&str)) {
+    for method in ["tables", "pg_dump"] {
+        system.write("larder.toml", format!("[database]\nmethod = \"{method}\"\n").as_bytes());
+        test(method);
+    }
+}
+
+/// A restore set the database to its time zone only when its rows were loaded: a check of it failed, and a view had other days.
+#[test]
+fn a_database_is_loaded_with_the_settings_that_say_what_values_are() {
+    let system = System::with_numbers(10);
+    let name = &system.database;
+    system.sql(&format!(
+        "ALTER DATABASE {name} SET timezone = 'America/New_York'; ALTER DATABASE {name} SET app.rate = '3';
+         ALTER DATABASE {name} SET datestyle = 'SQL, DMY'; ALTER DATABASE {name} SET statement_timeout = '20s';
+         ALTER DATABASE {name} SET intervalstyle = 'sql_standard';"
+    ));
+    // Another session, which has them.
+    system.sql(
+        "CREATE TABLE at (id int PRIMARY KEY, ts timestamptz, day date, span interval, CHECK (ts::date = day));
+         INSERT INTO at SELECT 1, '2026-01-02 02:00+00', '01-01-2026', '-1 02:03:04';
+         CREATE MATERIALIZED VIEW days AS SELECT ts::date AS day, '03/04/2026'::date AS other FROM at;
+         CREATE MATERIALIZED VIEW rates AS SELECT current_setting('app.rate')::int * 7 AS rate;",
+    );
+    let found = || system.sql("SELECT days.day, other, rate, span FROM days, rates, at");
+    let before = found();
+    assert!(before.starts_with("01/01/2026|03/04/2026|21|"), "{before}");
+    for_each_method(&system, |method| {
+        system.create();
+        system.larder(&["verify", "latest", "--test-restore"]).exits(0);
+        let restore = ["restore", "latest", "--components", "database", "--force", "--no-snapshot"];
+        system.larder(&restore).exits(0);
+        assert_eq!(found(), before, "{method}");
+        system.drop_database();
+        system.larder(&restore).exits(0);
+        assert_eq!(found(), before, "{method}");
+    });
+    system.write("larder.toml", b"");
+    system.create();
+    system.sql("DELETE FROM at");
+    system.larder(&["restore", "latest", "--tables", "public.at", "--force", "--no-snapshot"]).exits(0);
+    assert_eq!(system.sql("SELECT count(*) FROM at"), "1");
+}
+
+/// A transaction that is put off waits for others for ever, and no lock says for whom.
+#[test]
+fn nothing_waits_for_a_transaction_that_is_put_off() {
+    let system = System::with_numbers(10);
+    let name = &system.database;
+    system.sql(&format!(
+        "ALTER DATABASE {name} SET default_transaction_isolation = 'serializable';
+         ALTER DATABASE {name} SET default_transaction_deferrable = on; ALTER DATABASE {name} SET lock_timeout = '1ms'"
+    ));
+    let mut writer = system.server.psql(name).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("psql runs");
+    let input = writer.stdin.as_mut().expect("it has one");
+    input
+        .write_all(
+            b"BEGIN ISOLATION LEVEL SERIALIZABLE NOT DEFERRABLE;
+              INSERT INTO numbers SELECT max(id) + 1 FROM numbers;\n\\echo begun\n",
+        )
+        .expect("it reads");
+    let mut line = String::new();
+    BufReader::new(writer.stdout.as_mut().expect("it has one")).read_line(&mut line).expect("it speaks");
+    assert_eq!(line, "begun\n");
+    for_each_method(&system, |_| {
+        let create = system.command(&["create"]);
+        let mut limited = Command::new("timeout");
+        limited.arg("60").arg(create.get_program()).args(create.get_args());
+        for (variable, value) in create.get_envs() {
+            match value {
+                Some(value) => limited.env(variable, value),
+                None => limited.env_remove(variable),
+            };
+        }
+        run(&mut limited).exits(0);
+    });
+    drop(writer.stdin.take());
+    assert!(writer.wait().expect("it ends").success());
+}
