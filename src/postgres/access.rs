@@ -109,6 +109,8 @@ SELECT pg_catalog.json_build_object('schema', t.nspname, 'name', t.relname,
         WHERE c.tab = t.oid AND c.author NOT IN (SELECT oid FROM trusted)), '[]'),
     'is_foreign', EXISTS (SELECT FROM above a JOIN pg_catalog.pg_class f ON f.oid = a.part WHERE a.whole = t.oid AND f.relkind = 'f'),
     'compares', t.oid IN (SELECT tab FROM compared),
+    'has_types_of_others', EXISTS (SELECT FROM types JOIN pg_catalog.pg_type y ON y.oid = types.typ
+        WHERE types.tab = t.oid AND y.typowner NOT IN (SELECT oid FROM trusted)),
     'calls', EXISTS (SELECT FROM called c WHERE c.tab = t.oid AND c.is_called AND c.author NOT IN (SELECT oid FROM trusted)),
     'defaults', coalesce((SELECT pg_catalog.json_agg(a.attname) FROM pg_catalog.pg_attribute a
         WHERE a.attrelid = t.oid AND a.atthasdef AND NOT a.attisdropped AND coalesce(pg_catalog.to_jsonb(a) ->> 'attgenerated', '') = ''), '[]'))
@@ -189,6 +191,7 @@ pub(crate) enum LoadAs {
     Owner(String),
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "each is an answer of the catalogue")]
 #[derive(Debug, Deserialize)]
 struct Entry {
     schema: String,
@@ -202,6 +205,8 @@ struct Entry {
     compares: bool,
     /// Whether rows could go to another server: it is a foreign table, or has one as a part.
     is_foreign: bool,
+    /// Whether values in it are of types of others, or made of such.
+    has_types_of_others: bool,
     /// Columns that have a default.
     defaults: Vec<String>,
 }
@@ -319,7 +324,8 @@ impl Access {
     pub(crate) fn maker(&self, constraint: &Constraint) -> Result<Option<String>, NeedsAllRights> {
         let (name, owner, may_run_code) = match constraint {
             Constraint::Check(table) => (table, self.owner(table), self.others.has_functions),
-            Constraint::ForeignKey(..) if !self.others.has_casts => return Ok(None),
+            // A cast is of a type of its author.
+            Constraint::ForeignKey(table, other) if !self.may_cast(table) && !self.may_cast(other) => return Ok(None),
             // The server may look at each row with the rights of whoever owns the other table.
             Constraint::ForeignKey(table, other) if self.owner(table) != self.owner(other) => (table, None, true),
             Constraint::ForeignKey(table, _) => (table, self.owner(table), true),
@@ -332,9 +338,15 @@ impl Access {
         }
     }
 
-    /// Whether values are cast by functions of others without being asked to.
-    pub(crate) const fn has_casts(&self) -> bool {
-        self.others.has_casts
+    /// Whether values in a table may be cast by functions of others without being asked to: it has types of theirs. One that is not known
+    /// may have some.
+    pub(crate) fn may_cast(&self, table: &str) -> bool {
+        let names = split_names(table).unwrap_or_default();
+        let entry = match names.as_slice() {
+            [schema, name] => self.entries.get(&(schema.clone(), name.clone())),
+            _ => None,
+        };
+        self.others.has_casts && entry.is_none_or(|entry| entry.has_types_of_others)
     }
 
     /// Whether a table may run code of others when a query on it is planned or run, or compares its rows; a table that is not
@@ -398,6 +410,7 @@ mod tests {
             calls: false,
             is_foreign: false,
             compares: false,
+            has_types_of_others: false,
             defaults,
         };
         Access { entries: HashMap::from([((schema, name), entry)]), ..Access::default() }
@@ -438,6 +451,9 @@ mod tests {
         assert_eq!(other.maker(&Constraint::Check(table.clone())).expect("nobody else"), None);
         other.others = Others { has_functions: true, has_casts: true, ..Others::default() };
         assert!(other.maker(&Constraint::Check(table.clone())).is_err());
+        // No cast is of types that belong to nobody else.
+        assert_eq!(other.maker(&Constraint::ForeignKey(table.clone(), table.clone())).expect("nobody else"), None);
+        other.entries.values_mut().for_each(|entry| entry.has_types_of_others = true);
         assert!(other.maker(&Constraint::ForeignKey(table.clone(), table)).is_err());
     }
 }

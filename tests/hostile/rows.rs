@@ -90,8 +90,14 @@ fn rows_of_a_repository_are_no_statements() {
     let database = Connection::from_url(&url).expect("a URL");
     let columns = ["id".to_owned(), "v".to_owned()];
     let loader = || {
-        let options =
-            LoadOptions { jobs: 1, encoding: "UTF8", has_all_rows: true, trusts_code: false, is_foreign: false };
+        let options = LoadOptions {
+            jobs: 1,
+            encoding: "UTF8",
+            settings: &[],
+            has_all_rows: true,
+            trusts_code: false,
+            is_foreign: false,
+        };
         let connections = (database.clone(), database.with_database("postgres"));
         Loader::open(connections, options, Box::new(std::io::empty()), &Silent).expect("a server")
     };

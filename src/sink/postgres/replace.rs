@@ -215,7 +215,7 @@ fn only_owner(
     // Whether references hold is a query on others too.
     let wanted: Vec<&str> = tables.iter().map(|(table, _)| *table).collect();
     let partners = Access::partners(database, &wanted, stopped).map_err(|source| failed(database, None, source))?;
-    let runs_code = access.has_casts() || partners.iter().any(|table| access.runs_code(table));
+    let runs_code = partners.iter().any(|table| access.runs_code(table) || access.may_cast(table));
     if !runs_code && all.iter().all(|load_as| *load_as == LoadAs::Restorer) {
         return Ok(None);
     }
