@@ -66,7 +66,9 @@ fn is_for(purpose: Purpose, of: Option<Purpose>) -> bool {
 pub(crate) fn neutral(purpose: Purpose, in_transaction: bool) -> String {
     let set = if in_transaction { "SET LOCAL" } else { "SET" };
     let wanted = SETTINGS.iter().filter(|(of, ..)| is_for(purpose, *of));
-    wanted.map(|(_, name, value)| format!("{set} {name} = {};\n", literal(value))).collect()
+    let statements: Vec<String> =
+        wanted.map(|(_, name, value)| format!("{set} {name} = {};\n", literal(value))).collect();
+    statements.concat()
 }
 
 /// A question that sets what only some versions have.
@@ -94,9 +96,9 @@ fn set_at_once<'s>(settings: impl Iterator<Item = (&'s str, &'s str)>, in_transa
 /// its time zone, its currency, and settings of the application, say. Every role may set these.
 pub(crate) fn of_database(settings: &[DatabaseSetting]) -> String {
     let is_kept = |setting: &&Setting| {
-        let is_called = |name: &&str| setting.name.eq_ignore_ascii_case(name);
+        let is_called = |name: &str| setting.name.eq_ignore_ascii_case(name);
         let neutral = SETTINGS.iter().filter(|(of, ..)| is_for(Purpose::Loading, *of)).map(|(_, name, _)| name);
-        !neutral.chain(OPTIONAL.iter().map(|(name, _)| name)).chain(&OF_PLACE).any(|name| is_called(&name))
+        !neutral.chain(OPTIONAL.iter().map(|(name, _)| name)).chain(&OF_PLACE).any(|name| is_called(name))
     };
     let of_all = settings.iter().filter(|setting| setting.role.is_none()).map(|setting| &setting.setting);
     let values: Vec<String> = of_all

@@ -291,7 +291,7 @@ mod tests {
             assert!(beneath.pass(b"d", &directory_of_root(0o1700)).is_ok());
         });
         with_directory(0, 0o777, |beneath, _| {
-            drop(beneath.pass(b"d", &directory_of_root(0o1777)).expect_err("it was closed"))
+            drop(beneath.pass(b"d", &directory_of_root(0o1777)).expect_err("it was closed"));
         });
         with_directory(0, 0o1777, |beneath, _| {
             let (_, found) = beneath.take_over(b"d", &directory_of_root(0o777), false).expect("root");

@@ -147,7 +147,9 @@ impl Restoring {
             let Some(note) = note.ok().filter(|_| !is_live) else { continue };
             let mut left = note.clone();
             let is_same = !note.command.is_empty() && note.command == self.note.command;
-            ended.iter().for_each(|job| left.remove(job, is_same));
+            for job in &ended {
+                left.remove(job, is_same);
+            }
             if left != note {
                 let _ = left.replace(&file);
             }
