@@ -12,8 +12,15 @@ use super::tables::split_names;
 /// Where the roles lie in the component.
 pub const ROLES_FILE: &str = "roles.json";
 
+/// Where that lies in it which the server keeps of the database.
+pub const PROPERTIES_FILE: &str = "properties.json";
+
 const ROLES: &str = "list of roles";
 const ROLES_VERSION: u16 = 1;
+/// Extensions that are made only in the database whose name the server is set to.
+const BOUND_EXTENSIONS: [&str; 1] = ["pg_cron"];
+const PROPERTIES: &str = "list of properties";
+const PROPERTIES_VERSION: u16 = 1;
 
 /// Rows of one table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,6 +67,14 @@ pub struct DatabaseFacts {
     pub foreign_code: Vec<String>,
 }
 
+impl DatabaseFacts {
+    /// An extension that a server makes only in the database that it is set to by name.
+    #[must_use]
+    pub fn bound_extension(&self) -> Option<&str> {
+        BOUND_EXTENSIONS.into_iter().find(|extension| self.extensions.contains_key(*extension))
+    }
+}
+
 /// Settings and privileges of a database itself, which are in no dump of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DatabaseProperties {
@@ -100,6 +115,69 @@ pub struct Privilege {
     pub privilege: String,
     /// Whether they may give it to others.
     pub grantable: bool,
+}
+
+/// What a server keeps of a database beside what the manifest has a field for, as a file of its component.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerProperties {
+    version: u16,
+    /// Where the order of its texts comes from; `None` where the server has one answer for all.
+    pub locale: Option<DatabaseLocale>,
+    /// Whether others are made of it by whoever may make any.
+    pub is_template: bool,
+    /// Who has given whom which privilege on it, its owner too; `None` where nothing was said and the default holds.
+    pub grants: Option<Vec<Grant>>,
+}
+
+/// Where the order of texts in a database comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DatabaseLocale {
+    /// `libc`, `icu` or `builtin`.
+    pub provider: String,
+    /// What that calls it; none of `libc`, which has the two names in the manifest.
+    pub name: Option<String>,
+    /// Its own rules beside, of `icu`.
+    pub rules: Option<String>,
+}
+
+/// A privilege on a database that somebody has given.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Grant {
+    /// Who has given it.
+    pub grantor: String,
+    /// The privilege.
+    #[serde(flatten)]
+    pub privilege: Privilege,
+}
+
+impl ServerProperties {
+    /// These properties.
+    #[must_use]
+    pub const fn new(locale: Option<DatabaseLocale>, is_template: bool, grants: Option<Vec<Grant>>) -> Self {
+        Self { version: PROPERTIES_VERSION, locale, is_template, grants }
+    }
+
+    /// They as a file.
+    ///
+    /// # Panics
+    /// Never: plain data can be written.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        to_file(self)
+    }
+
+    /// The properties that a file holds.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`], [`Error::UnknownVersion`].
+    pub fn decode(bytes: &[u8]) -> Result<Self, Error> {
+        let damaged = |error: serde_json::Error| Error::Damaged { what: PROPERTIES, why: error.to_string() };
+        let properties: Self = serde_json::from_slice(bytes).map_err(damaged)?;
+        match properties.version {
+            PROPERTIES_VERSION => Ok(properties),
+            found => Err(Error::UnknownVersion { what: PROPERTIES, found }),
+        }
+    }
 }
 
 /// The roles of a server, without passwords.
@@ -200,9 +278,7 @@ impl Roles {
     /// Never: plain data can be written.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        let mut bytes = serde_json::to_vec_pretty(self).expect("plain data can be written as JSON");
-        bytes.push(b'\n');
-        bytes
+        to_file(self)
     }
 
     /// The roles that a file holds.
@@ -223,6 +299,12 @@ impl Roles {
     pub fn role(&self, name: &str) -> Option<&Role> {
         self.roles.iter().find(|role| role.name == name)
     }
+}
+
+fn to_file(value: &impl Serialize) -> Vec<u8> {
+    let mut bytes = serde_json::to_vec_pretty(value).expect("plain data can be written as JSON");
+    bytes.push(b'\n');
+    bytes
 }
 
 #[cfg(test)]

@@ -29,8 +29,8 @@ pub use bytes::ByteString;
 pub use codec::{decode_snapshot, encode_snapshot};
 pub use content::{ChunkList, Content, ContentBytes, ContentReader, ContentWriter};
 pub use database::{
-    DatabaseFacts, DatabaseProperties, DatabaseSetting, Membership, Privilege, ROLES_FILE, Role, Roles, Setting,
-    TableRows, Tablespace,
+    DatabaseFacts, DatabaseLocale, DatabaseProperties, DatabaseSetting, Grant, Membership, PROPERTIES_FILE, Privilege,
+    ROLES_FILE, Role, Roles, ServerProperties, Setting, TableRows, Tablespace,
 };
 pub use diff::{Change, Difference, diff};
 pub use expectation::{Expectation, Expected};

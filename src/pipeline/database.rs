@@ -7,8 +7,8 @@ use super::stream::{ContentStream, Segment};
 use super::{Error, Mask};
 use crate::limits::DATABASE_LIST_BYTES_MAX;
 use crate::model::{
-    self, Component, Content, ContentReader, DATA_FOLDER, DatabaseFacts, KeyedTable, Node, NodeKind, ROLES_FILE, Roles,
-    Script, TABLES_FILE, TableIndex, TreeReader,
+    self, Component, Content, ContentReader, DATA_FOLDER, DatabaseFacts, KeyedTable, Node, NodeKind, PROPERTIES_FILE,
+    ROLES_FILE, Roles, Script, ServerProperties, TABLES_FILE, TableIndex, TreeReader,
 };
 use crate::repo::ChunkReader;
 use crate::sink;
@@ -25,6 +25,8 @@ pub(super) struct SavedDatabase<'a> {
     pub(super) dump: Dump,
     /// The roles; none when they were not saved.
     pub(super) roles: Roles,
+    /// What the server kept of it; nothing where that was not saved.
+    pub(super) of_server: ServerProperties,
 }
 
 /// The data and the shape of a database.
@@ -67,6 +69,9 @@ impl<'a> SavedDatabase<'a> {
         };
         let roles = text(ROLES_FILE)?;
         let roles = if roles.is_empty() { Roles::default() } else { Roles::decode(&roles)? };
+        let of_server = text(PROPERTIES_FILE)?;
+        let of_server =
+            if of_server.is_empty() { ServerProperties::default() } else { ServerProperties::decode(&of_server)? };
         let dump = if let Some(content) = files.get(DUMP_FILE) {
             Dump::Plain(content.clone())
         } else if files.contains_key(TABLES_FILE) {
@@ -75,7 +80,7 @@ impl<'a> SavedDatabase<'a> {
         } else {
             return Err(no_dump());
         };
-        Ok(Self { facts, dump, roles })
+        Ok(Self { facts, dump, roles, of_server })
     }
 
     /// Makes sure that each rule of a mask is for a column that is there, as far as that is known before a dump is read.

@@ -9,7 +9,9 @@ use super::dump_encoding::dump_encoding;
 use super::shared::Shared;
 use super::sql::{ident, literal, loads_nothing, setting};
 use super::{Connection, Error, Stopped, query};
-use crate::model::{DatabaseFacts, DatabaseProperties, DatabaseSetting, Privilege};
+use crate::model::{
+    DatabaseFacts, DatabaseLocale, DatabaseProperties, DatabaseSetting, Grant, Privilege, ServerProperties,
+};
 
 /// One row of JSON.
 const FACTS_SQL: &str = "SELECT pg_catalog.json_build_object(
@@ -17,6 +19,8 @@ const FACTS_SQL: &str = "SELECT pg_catalog.json_build_object(
     'version_number', pg_catalog.current_setting('server_version_num')::pg_catalog.int4,
     'size_bytes', pg_catalog.pg_database_size(d.oid),
     'encoding', pg_catalog.pg_encoding_to_char(d.encoding), 'collate', d.datcollate, 'ctype', d.datctype,
+    'provider', pg_catalog.to_jsonb(d) ->> 'datlocprovider', 'rules', pg_catalog.to_jsonb(d) ->> 'daticurules',
+    'locale', coalesce(pg_catalog.to_jsonb(d) ->> 'datlocale', pg_catalog.to_jsonb(d) ->> 'daticulocale'),
     'extensions', (SELECT pg_catalog.json_object_agg(extname, extversion) FROM pg_catalog.pg_extension)
 ) FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()";
 
@@ -29,21 +33,43 @@ struct Answer {
     encoding: String,
     collate: String,
     ctype: String,
+    provider: Option<String>,
+    locale: Option<String>,
+    rules: Option<String>,
     extensions: Option<BTreeMap<String, String>>,
 }
 
-/// What is worth knowing of a database, the major version of its server, and what of it is left out.
+/// What a server says of a database.
+pub(crate) struct Found {
+    pub(crate) facts: DatabaseFacts,
+    pub(crate) properties: ServerProperties,
+    /// The major version of the server.
+    pub(crate) server_major: u32,
+    /// What is not saved, in words.
+    pub(crate) left_out: Vec<String>,
+}
+
+/// What is worth knowing of a database.
 ///
 /// # Errors
 /// Those of [`query`]; [`Error::Answer`], [`Error::UnknownName`].
-pub(crate) fn read_facts(
-    connection: &Connection,
-    stopped: Stopped<'_>,
-) -> Result<(DatabaseFacts, u32, Vec<String>), Error> {
+pub(crate) fn read_facts(connection: &Connection, stopped: Stopped<'_>) -> Result<Found, Error> {
     let rows = query(connection, FACTS_SQL, stopped)?;
     let answer: Answer = parse(rows.first().ok_or_else(|| Error::Answer { why: "it has no row".to_owned() })?)?;
     let dump_encoding = dump_encoding(connection, &answer.encoding, stopped)?;
-    let Shared { owner, tablespace, properties, left_out } = Shared::of(connection, answer.oid, stopped)?;
+    let Shared { owner, tablespace, properties, is_template, grants, left_out } =
+        Shared::of(connection, answer.oid, stopped)?;
+    let provider = match answer.provider.as_deref() {
+        Some("i") => Some("icu"),
+        Some("b") => Some("builtin"),
+        Some("c") => Some("libc"),
+        _ => None,
+    };
+    let locale = provider.map(|provider| DatabaseLocale {
+        provider: provider.to_owned(),
+        name: answer.locale,
+        rules: answer.rules,
+    });
     let facts = DatabaseFacts {
         name: connection.database.clone(),
         server_version: answer.server_version,
@@ -59,14 +85,19 @@ pub(crate) fn read_facts(
         container: connection.place.container().map(str::to_owned),
         ..DatabaseFacts::default()
     };
-    Ok((facts, answer.version_number / 10_000, left_out))
+    let properties = ServerProperties::new(locale, is_template, grants);
+    Ok(Found { facts, properties, server_major: answer.version_number / 10_000, left_out })
 }
 
-/// The statements that give a database its settings and privileges.
+/// The statements that give a database its settings and privileges, when it belongs to its owner already.
 ///
 /// # Errors
 /// [`Error::Answer`] when a value cannot be made SQL.
-pub(crate) fn property_statements(properties: &DatabaseProperties, database: &str) -> Result<Vec<String>, Error> {
+pub(crate) fn property_statements(
+    properties: &DatabaseProperties,
+    of_server: &ServerProperties,
+    (database, owner): (&str, &str),
+) -> Result<Vec<String>, Error> {
     let database = ident(database);
     let mut statements = Vec::new();
     for DatabaseSetting { role, setting: value } in &properties.settings {
@@ -83,19 +114,56 @@ pub(crate) fn property_statements(properties: &DatabaseProperties, database: &st
     if let Some(comment) = &properties.comment {
         statements.push(format!("COMMENT ON DATABASE {database} IS {}", literal(comment)));
     }
-    if let Some(privileges) = &properties.privileges {
+    if let Some(grants) = &of_server.grants {
+        // Its owner may have taken some from himself.
+        statements.push(format!("REVOKE ALL ON DATABASE {database} FROM PUBLIC, {}", ident(owner)));
+        for Grant { grantor, privilege } in grants {
+            let grant = grant_statement(privilege, &database)?;
+            statements.push(if grantor == owner {
+                grant
+            } else {
+                format!("BEGIN; SET LOCAL ROLE {}; {grant}; COMMIT", ident(grantor))
+            });
+        }
+    } else if let Some(privileges) = &properties.privileges {
         statements.push(format!("REVOKE ALL ON DATABASE {database} FROM PUBLIC"));
-        for Privilege { grantee, privilege, grantable } in privileges {
-            if !matches!(privilege.as_str(), "CREATE" | "CONNECT" | "TEMPORARY" | "TEMP") {
-                let why = format!("'{}' is no privilege on a database", privilege.escape_debug());
-                return Err(Error::Answer { why });
-            }
-            let grantee = grantee.as_deref().map_or_else(|| "PUBLIC".to_owned(), ident);
-            let option = if *grantable { " WITH GRANT OPTION" } else { "" };
-            statements.push(format!("GRANT {privilege} ON DATABASE {database} TO {grantee}{option}"));
+        for privilege in privileges {
+            statements.push(grant_statement(privilege, &database)?);
         }
     }
+    if of_server.is_template {
+        statements.push(format!("ALTER DATABASE {database} IS_TEMPLATE true"));
+    }
     Ok(statements)
+}
+
+fn grant_statement(Privilege { grantee, privilege, grantable }: &Privilege, database: &str) -> Result<String, Error> {
+    if !matches!(privilege.as_str(), "CREATE" | "CONNECT" | "TEMPORARY" | "TEMP") {
+        return Err(Error::Answer { why: format!("'{}' is no privilege on a database", privilege.escape_debug()) });
+    }
+    let grantee = grantee.as_deref().map_or_else(|| "PUBLIC".to_owned(), ident);
+    let option = if *grantable { " WITH GRANT OPTION" } else { "" };
+    Ok(format!("GRANT {privilege} ON DATABASE {database} TO {grantee}{option}"))
+}
+
+/// How `CREATE DATABASE` is told where the order of texts comes from, the best first: of a server that does not know a provider, or of an
+/// older one, it is that of the names that the manifest has, and of one that does not know these, that of bytes.
+pub(crate) fn locale_options(facts: &DatabaseFacts, of_server: &ServerProperties) -> Vec<String> {
+    let encoding = format!("ENCODING {}", literal(&facts.encoding));
+    let names =
+        |collate: &str, ctype: &str| format!("{encoding} LC_COLLATE {} LC_CTYPE {}", literal(collate), literal(ctype));
+    let saved = names(&facts.collate, &facts.ctype);
+    let of_provider = of_server.locale.as_ref().and_then(|DatabaseLocale { provider, name, rules }| {
+        let name = literal(name.as_deref().unwrap_or_default());
+        let rules = rules.as_deref().map_or_else(String::new, |rules| format!(" ICU_RULES {}", literal(rules)));
+        match provider.as_str() {
+            "icu" => Some(format!("{saved} LOCALE_PROVIDER icu ICU_LOCALE {name}{rules}")),
+            "builtin" => Some(format!("{saved} LOCALE_PROVIDER builtin BUILTIN_LOCALE {name}")),
+            "libc" => Some(format!("{saved} LOCALE_PROVIDER libc")),
+            _ => None,
+        }
+    });
+    of_provider.into_iter().chain([saved, names("C", "C")]).collect()
 }
 
 #[cfg(test)]
@@ -113,7 +181,8 @@ mod tests {
             comment: Some(hostile.to_owned()),
             privileges: Some(vec![Privilege { grantee: None, privilege: "CONNECT".to_owned(), grantable: true }]),
         };
-        let statements = property_statements(&properties, "a\"b").expect("statements");
+        let none = ServerProperties::default();
+        let statements = property_statements(&properties, &none, ("a\"b", "o")).expect("statements");
         let quoted = "E'a''; ALTER ROLE mallory SUPERUSER; --\n\\\\! id'";
         let name = "\"a'; ALTER ROLE mallory SUPERUSER; --\n\\! id\"";
         let expected = [
@@ -126,6 +195,20 @@ mod tests {
         assert_eq!(statements, expected);
         let privilege = Privilege { grantee: None, privilege: "ALL; DROP".to_owned(), grantable: false };
         let properties = DatabaseProperties { privileges: Some(vec![privilege]), ..DatabaseProperties::default() };
-        assert!(property_statements(&properties, "d").is_err());
+        assert!(property_statements(&properties, &none, ("d", "o")).is_err());
+        let grant = |grantor: &str, grantee: &str| {
+            let privilege =
+                Privilege { grantee: Some(grantee.to_owned()), privilege: "TEMP".to_owned(), grantable: false };
+            Grant { grantor: grantor.to_owned(), privilege }
+        };
+        let own = ServerProperties::new(None, true, Some(vec![grant("o", "a"), grant("a", hostile)]));
+        let statements = property_statements(&DatabaseProperties::default(), &own, ("d", "o")).expect("statements");
+        let expected = [
+            "REVOKE ALL ON DATABASE \"d\" FROM PUBLIC, \"o\"".to_owned(),
+            "GRANT TEMP ON DATABASE \"d\" TO \"a\"".to_owned(),
+            format!("BEGIN; SET LOCAL ROLE \"a\"; GRANT TEMP ON DATABASE \"d\" TO {name}; COMMIT"),
+            "ALTER DATABASE \"d\" IS_TEMPLATE true".to_owned(),
+        ];
+        assert_eq!(statements, expected);
     }
 }

@@ -55,7 +55,7 @@ pub use connection::Connection;
 pub use copy::CopyCounter;
 pub(crate) use copy::copied_table;
 pub use error::Error;
-pub(crate) use facts::{property_statements, read_facts};
+pub(crate) use facts::{Found, locale_options, property_statements, read_facts};
 pub(crate) use findings::code_in;
 pub(crate) use kept::Kept;
 pub(crate) use lexer::Lexer;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::client::parse;
 use super::{Connection, Error, Stopped, maintenance, query};
 use crate::limits::{SERVER_ENTRIES_MAX, SERVER_TEXT_BYTES_MAX};
-use crate::model::{DatabaseProperties, DatabaseSetting, Privilege, Setting};
+use crate::model::{DatabaseProperties, DatabaseSetting, Grant, Privilege, Setting};
 
 /// One row of JSON.
 const SHARED_SQL: &str = "SELECT pg_catalog.json_build_object(
@@ -17,7 +17,11 @@ const SHARED_SQL: &str = "SELECT pg_catalog.json_build_object(
     'tablespace', (SELECT spcname FROM pg_catalog.pg_tablespace s WHERE s.oid = d.dattablespace AND spcname <> 'pg_default'),
     'comment', pg_catalog.left(pg_catalog.shobj_description(d.oid, 'pg_database'), :MAX),
     'comment_bytes', coalesce(pg_catalog.octet_length(pg_catalog.shobj_description(d.oid, 'pg_database')), 0),
-    'has_privileges', d.datacl IS NOT NULL,
+    'has_privileges', d.datacl IS NOT NULL, 'is_template', d.datistemplate,
+    'grants', (SELECT pg_catalog.json_agg(pg_catalog.json_build_object('privilege', a.privilege_type, 'grantable', a.is_grantable,
+            'grantor', pg_catalog.pg_get_userbyid(a.grantor),
+            'grantee', CASE WHEN a.grantee <> 0 THEN pg_catalog.pg_get_userbyid(a.grantee) END))
+        FROM pg_catalog.aclexplode(d.datacl) AS a),
     'privileges', (SELECT pg_catalog.json_agg(pg_catalog.json_build_object('privilege', a.privilege_type, 'grantable', a.is_grantable,
             'grantee', CASE WHEN a.grantee <> 0 THEN pg_catalog.pg_get_userbyid(a.grantee) END))
         FROM pg_catalog.aclexplode(d.datacl) AS a WHERE a.grantee <> d.datdba)
@@ -38,6 +42,8 @@ struct Answer {
     comment: Option<String>,
     comment_bytes: usize,
     has_privileges: bool,
+    is_template: bool,
+    grants: Option<Vec<Grant>>,
     privileges: Option<Vec<Privilege>>,
 }
 
@@ -47,6 +53,8 @@ pub(super) struct Shared {
     pub(super) owner: String,
     pub(super) tablespace: Option<String>,
     pub(super) properties: DatabaseProperties,
+    pub(super) is_template: bool,
+    pub(super) grants: Option<Vec<Grant>>,
     pub(super) left_out: Vec<String>,
 }
 
@@ -57,7 +65,7 @@ impl Shared {
     /// Those of [`query`]; [`Error::Answer`].
     pub(super) fn of(connection: &Connection, oid: u32, stopped: Stopped<'_>) -> Result<Self, Error> {
         let shared = Self::read(connection, oid, stopped)?;
-        if is_ascii(&(&shared.owner, &shared.tablespace, &shared.properties)) {
+        if is_ascii(&(&shared.owner, &shared.tablespace, &shared.properties, &shared.grants)) {
             return Ok(shared);
         }
         let through = maintenance(connection, stopped).and_then(|(other, _)| Self::read(&other, oid, stopped));
@@ -86,7 +94,9 @@ impl Shared {
             comment,
             privileges: answer.has_privileges.then(|| answer.privileges.unwrap_or_default()),
         };
-        Ok(Self { owner: answer.owner, tablespace: answer.tablespace, properties, left_out })
+        let grants = answer.has_privileges.then(|| answer.grants.unwrap_or_default());
+        let Answer { owner, tablespace, is_template, .. } = answer;
+        Ok(Self { owner, tablespace, properties, is_template, grants, left_out })
     }
 }
 

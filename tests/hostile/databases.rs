@@ -24,14 +24,39 @@ fn a_template_is_replaced() {
     assert_eq!(attacked.system.scratch_databases(), "");
 }
 
+/// The server drops no database with a subscription: the replaced one stayed, and tried to read from the publisher.
+#[test]
+fn a_database_with_a_subscription_is_replaced() {
+    let attacked = attacked();
+    attacked.system.sql(
+        "CREATE SUBSCRIPTION s CONNECTION 'host=nowhere' PUBLICATION p WITH (connect = false, slot_name = 'far_slot')",
+    );
+    attacked.system.create();
+    attacked.as_mallory("UPDATE m.t SET a = 'lost'");
+    let report = attacked.restore(&[]).exits(0);
+    assert!(report.all().contains("its slot far_slot stays at the publisher"), "{report:?}");
+    assert_eq!(attacked.system.sql("SELECT a FROM m.t"), "later");
+    assert_eq!(
+        attacked.system.sql("SELECT subenabled, subslotname FROM pg_subscription WHERE subname = 's'"),
+        "f|far_slot"
+    );
+    assert_eq!(attacked.system.scratch_databases(), "");
+    attacked.system.sql("ALTER SUBSCRIPTION s SET (slot_name = NONE); DROP SUBSCRIPTION s");
+}
+
 /// Where the replaced database could not be dropped, the report said that nothing was restored.
 #[test]
 fn a_replaced_database_that_stays_is_told() {
     let attacked = attacked();
     let (server, database) = (&attacked.system.server, &attacked.system.database);
     let owner = format!("SELECT datdba::regrole FROM pg_database WHERE datname = '{database}'");
-    // The server drops no database with one.
-    attacked.system.sql("CREATE SUBSCRIPTION s CONNECTION '' PUBLICATION p WITH (connect = false, slot_name = NONE)");
+    // The server drops no database with a subscription, and the trigger has that one stay.
+    attacked.system.sql(
+        "CREATE SUBSCRIPTION s CONNECTION '' PUBLICATION p WITH (connect = false, slot_name = NONE);
+         CREATE FUNCTION keep() RETURNS event_trigger LANGUAGE plpgsql AS $f$ BEGIN RAISE EXCEPTION 'it stays'; END $f$;
+         CREATE EVENT TRIGGER keep ON ddl_command_start WHEN TAG IN ('DROP SUBSCRIPTION') EXECUTE FUNCTION keep();
+         ALTER EVENT TRIGGER keep ENABLE ALWAYS",
+    );
     let report = attacked.restore(&["--json"]).exits(3);
     assert_eq!(attacked.system.sql("SELECT a FROM m.t"), "saved");
     let old = attacked.system.scratch_databases();
@@ -43,6 +68,7 @@ fn a_replaced_database_that_stays_is_told() {
     assert_eq!(report.json()["components"][0]["status"], "partial");
     assert_eq!(server.sql("postgres", &owner), attacked.mallory);
     server.sql("postgres", &format!("ALTER DATABASE {old} ALLOW_CONNECTIONS true"));
+    server.sql(&old, "DROP EVENT TRIGGER keep");
     server.sql(&old, "DROP SUBSCRIPTION s");
     server.sql("postgres", &format!("DROP DATABASE {old}"));
 }

@@ -12,6 +12,7 @@ mod owners;
 mod parts;
 mod prepared;
 mod programs;
+mod properties;
 mod savings;
 mod settings;
 mod support;

@@ -48,7 +48,7 @@ impl Renderer<'_> {
             saved.check_mask(self.options.mask)?;
             let mut dump: Box<dyn Read + '_> = Box::new(ContentStream::of_segments(saved.plain()?, &mut reader));
             if self.options.mask.is_some() {
-                let wanted = Wanted { mask: self.options.mask, tables: &[], index: saved.index() };
+                let wanted = Wanted { mask: self.options.mask, index: saved.index(), ..Wanted::default() };
                 dump = Box::new(Filtered::script(dump, wanted));
             }
             self.file(&mut dump, &self.dump_name(component), self.options.compress)

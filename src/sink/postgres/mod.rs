@@ -2,8 +2,6 @@
 //!
 //! The old database serves until the new one is complete; renaming both is one transaction.
 
-use std::time::{Duration, Instant};
-
 mod counts;
 mod drops;
 mod guard;
@@ -20,6 +18,7 @@ mod reading;
 mod replace;
 mod sessions;
 mod shape;
+mod swap;
 mod tablespaces;
 mod written;
 
@@ -31,25 +30,30 @@ pub use tablespaces::make_tablespaces;
 pub(crate) use written::SETTLE;
 
 use super::Error;
-use crate::model::{DatabaseFacts, Roles, TableRows};
+use crate::model::{DatabaseFacts, Roles, ServerProperties, TableRows};
 use crate::postgres::sql::{ident, literal};
 use crate::postgres::{
-    self, Connection, Kept, MadeRoles, Row, Stopped, create_missing_roles, property_statements, query, tidy_up,
+    self, Connection, Kept, MadeRoles, Row, Stopped, create_missing_roles, locale_options, property_statements, query,
 };
 use crate::progress::Progress;
 use maintenance::{beside, has};
 
-/// How long that is tried, while nobody can connect. The server itself waits five seconds for sessions to end.
-const RENAME_LIMIT: Duration = Duration::from_secs(10);
-const RENAME_PAUSE: Duration = Duration::from_millis(100);
+/// What is to be said of a database that was replaced.
+#[derive(Debug, Default)]
+pub struct Replaced {
+    /// What has gone with it, or stays elsewhere, each in words.
+    pub notes: Vec<String>,
+    /// Why it is still there, where it could not be dropped.
+    pub left: Option<Error>,
+}
 
 /// A fresh database that a dump is loaded into. Dropped unless it is put in place.
 #[derive(Debug)]
 pub struct LoadedDatabase {
     maintenance: Kept,
     name: String,
-    /// The tablespace that it cannot be in here.
-    lost_tablespace: Option<String>,
+    /// What of it is not as it was saved, each in words.
+    notes: Vec<String>,
 }
 
 /// Makes a database that nobody can connect to yet. Everybody may until the right to is taken from the public, and stays connected then.
@@ -64,21 +68,21 @@ fn opening(name: &str) -> [String; 2] {
 }
 
 impl LoadedDatabase {
-    /// Creates an empty database beside the one that the facts describe. Roles that the snapshot names and the server
+    /// Creates an empty database beside the one that the facts describe, named for a purpose; without one it gets the name itself. Roles that the snapshot names and the server
     /// lacks are made, without passwords.
     ///
     /// # Errors
     /// [`Error::Database`].
     pub fn create(
         maintenance: Connection,
-        facts: &DatabaseFacts,
-        purpose: &str,
+        (facts, of_server): (&DatabaseFacts, &ServerProperties),
+        purpose: Option<&str>,
         roles: &Roles,
         stopped: Stopped<'_>,
     ) -> Result<(Self, MadeRoles), Error> {
         let failed = |source| Error::Database { action: "make the roles that are missing".to_owned(), source };
         let made = create_missing_roles(&maintenance, roles, stopped).map_err(failed)?;
-        let name = beside(&facts.name, purpose);
+        let name = purpose.map_or_else(|| facts.name.clone(), |purpose| beside(&facts.name, purpose));
         let maintenance = Kept::new(maintenance);
         let tablespace = facts.tablespace.as_deref();
         let can_be_in = |tablespace| tablespaces::is_usable(&maintenance, tablespace, stopped);
@@ -86,20 +90,31 @@ impl LoadedDatabase {
         let place = tablespace.filter(|_| is_usable);
         let place = place.map_or_else(String::new, |tablespace| format!(" TABLESPACE {}", ident(tablespace)));
         let plain = creation(&name) + &place;
-        let full = format!(
-            "{plain} ENCODING {} LC_COLLATE {} LC_CTYPE {}",
-            literal(&facts.encoding),
-            literal(&facts.collate),
-            literal(&facts.ctype)
-        );
         let action = format!("create the database {name}");
-        if execute(&maintenance, &action, &[full], stopped).is_err() {
-            // The locale of the old server may be unknown here: its encoding is what the data needs.
-            let encoded = format!("{plain} ENCODING {} LC_COLLATE 'C' LC_CTYPE 'C'", literal(&facts.encoding));
-            execute(&maintenance, &action, &[encoded], stopped)?;
+        let options = locale_options(facts, of_server);
+        let mut created = Ok(());
+        let mut tried = 0;
+        for options in &options {
+            created = execute(&maintenance, &action, &[format!("{plain} {options}")], stopped);
+            if created.is_ok() || stopped() {
+                break;
+            }
+            tried += 1;
         }
-        let lost_tablespace = facts.tablespace.clone().filter(|_| !is_usable);
-        let loaded = Self { maintenance, name, lost_tablespace };
+        created?;
+        let mut notes = Vec::new();
+        if let (Some(refused), Some(taken)) = (options.first().filter(|_| tried > 0), options.get(tried)) {
+            notes.push(format!(
+                "the order of texts is another one: the server refuses {refused}, and has taken {taken}"
+            ));
+        }
+        if let Some(lost) = tablespace.filter(|_| !is_usable) {
+            let lost = lost.escape_debug();
+            notes.push(format!(
+                "the database is in the default tablespace: there is no {lost} that the restoring role may use"
+            ));
+        }
+        let loaded = Self { maintenance, name, notes };
         let open = opening(&loaded.name);
         execute(&loaded.maintenance, "close the database to others", &open, stopped)?;
         Ok((loaded, made))
@@ -111,13 +126,10 @@ impl LoadedDatabase {
         &self.name
     }
 
-    /// What of it is not as it was saved, in words.
+    /// What of it is not as it was saved, each in words.
     #[must_use]
-    pub fn note(&self) -> Option<String> {
-        let tablespace = self.lost_tablespace.as_ref()?.escape_debug();
-        Some(format!(
-            "the database is in the default tablespace: there is no {tablespace} that the restoring role may use"
-        ))
+    pub fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     /// Sessions that load into it. What they load stays when one fails: it is whole only at their end. `ahead` is that of
@@ -162,58 +174,63 @@ impl LoadedDatabase {
     }
 
     /// Gives the database its settings and privileges, renames it to the snapshot's name, and drops the old one. One that is
-    /// new takes no other one's place. Returns why the old one is still there, where it could not be dropped.
+    /// new takes no other one's place. Returns what is to be said of the old one.
     ///
     /// # Errors
     /// [`Error::Database`]; the old database serves on then.
     pub fn put_in_place(
         mut self,
-        facts: &DatabaseFacts,
+        (facts, of_server): (&DatabaseFacts, &ServerProperties),
         is_new: bool,
         stopped: Stopped<'_>,
-    ) -> Result<Option<Error>, Error> {
+    ) -> Result<Replaced, Error> {
         let target = facts.name.as_str();
-        self.set_properties(facts, stopped)?;
+        self.set_properties((facts, of_server), stopped)?;
         let old = beside(target, "old");
         let had_old = !is_new && has(&self.maintenance, target, stopped)?;
+        let mut replaced = Replaced::default();
         if had_old {
-            self.swap(target, &old, stopped)?;
-        } else {
+            replaced.notes = swap::slots_of(&self.maintenance, target, stopped)?;
+            swap::swap(&self.maintenance, &self.name, (target, &old), stopped)?;
+        } else if self.name != target {
             let sql = format!("ALTER DATABASE {} RENAME TO {}", ident(&self.name), ident(target));
             execute(&self.maintenance, &format!("rename the database to {target}"), &[sql], stopped)?;
         }
         // It has another name now and must not be dropped.
         let maintenance = std::mem::replace(&mut self.maintenance, Kept::new(Connection::default()));
         std::mem::forget(self);
-        if !had_old {
-            return Ok(None);
+        if had_old {
+            let dropped = swap::drop_database(maintenance.connection(), &old, Some(&mut replaced.notes));
+            let action = format!("drop the replaced database, which is now called {old}");
+            replaced.left = dropped.err().map(|source| failed(&action, source));
         }
-        // It is in nobody's way, and whoever wants to stop would have to drop it himself.
-        let go_on = || false;
-        let action = format!("drop the replaced database, which is now called {old}");
-        for statement in make_droppable(&old) {
-            // What could not be done for that is said by what it is for.
-            let _ = execute(&maintenance, &action, &[statement], &go_on);
-        }
-        let drop = format!("DROP DATABASE {} WITH (FORCE)", ident(&old));
-        Ok(execute(&maintenance, &action, &[drop], &go_on).err())
+        Ok(replaced)
     }
 
     /// Gives the database the settings and privileges of the snapshot.
     ///
     /// # Errors
     /// [`Error::Database`].
-    pub fn set_properties(&self, facts: &DatabaseFacts, stopped: Stopped<'_>) -> Result<(), Error> {
+    pub fn set_properties(
+        &self,
+        (facts, of_server): (&DatabaseFacts, &ServerProperties),
+        stopped: Stopped<'_>,
+    ) -> Result<(), Error> {
         let action = "give the database its settings";
-        let failed = |source| Error::Database { action: action.to_owned(), source };
-        let mut statements = property_statements(&facts.properties, &self.name).map_err(failed)?;
+        let find_owner = format!("SELECT 1 FROM pg_catalog.pg_roles WHERE rolname = {}", literal(&facts.owner));
+        let has_owner = !ask(&self.maintenance, "look for the owner", &find_owner, stopped)?.is_empty();
+        let whoever = ServerProperties::new(None, of_server.is_template, None);
+        // Who restores has the privileges of an owner who is not there.
+        let of_server = if has_owner { of_server } else { &whoever };
+        let of = (self.name.as_str(), facts.owner.as_str());
+        let mut statements =
+            property_statements(&facts.properties, of_server, of).map_err(|source| failed(action, source))?;
         let name = ident(&self.name);
         if facts.properties.privileges.is_none() {
             // What a database allows of which nothing was said.
             statements.push(format!("GRANT CONNECT, TEMPORARY ON DATABASE {name} TO PUBLIC"));
         }
-        let find_owner = format!("SELECT 1 FROM pg_catalog.pg_roles WHERE rolname = {}", literal(&facts.owner));
-        if !ask(&self.maintenance, "look for the owner", &find_owner, stopped)?.is_empty() {
+        if has_owner {
             statements.insert(0, format!("ALTER DATABASE {name} OWNER TO {}", ident(&facts.owner)));
         }
         execute(&self.maintenance, action, &statements, stopped)
@@ -222,53 +239,13 @@ impl LoadedDatabase {
     fn connection(&self) -> Connection {
         self.maintenance.connection().with_database(&self.name)
     }
-
-    fn swap(&self, target: &str, old: &str, stopped: Stopped<'_>) -> Result<(), Error> {
-        let allow = |allowed: bool| [format!("ALTER DATABASE {} ALLOW_CONNECTIONS {allowed}", ident(target))];
-        let action = format!("put the restored database in the place of {target}");
-        execute(&self.maintenance, &action, &allow(false), stopped)?;
-        let terminate = format!(
-            "SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity
-                WHERE datname IN ({}, {}) AND pid <> pg_catalog.pg_backend_pid()",
-            literal(target),
-            literal(&self.name)
-        );
-        let rename = [
-            "BEGIN".to_owned(),
-            format!("ALTER DATABASE {} RENAME TO {}", ident(target), ident(old)),
-            format!("ALTER DATABASE {} RENAME TO {}", ident(&self.name), ident(target)),
-            "COMMIT".to_owned(),
-        ];
-        // Connections take a moment to end, and the server refuses to rename until they have.
-        let began = Instant::now();
-        let renamed = loop {
-            let renamed = ask(&self.maintenance, &action, &terminate, stopped)
-                .and_then(|_| execute(&self.maintenance, &action, &rename, stopped));
-            if renamed.is_ok() || stopped() || began.elapsed() > RENAME_LIMIT {
-                break renamed;
-            }
-            std::thread::sleep(RENAME_PAUSE);
-        };
-        if renamed.is_err() {
-            execute(&self.maintenance, "let connections to the database in again", &allow(true), &|| false)?;
-        }
-        renamed
-    }
 }
 
 impl Drop for LoadedDatabase {
     fn drop(&mut self) {
         // What is left behind when this fails has a name that says what it is.
-        let drop = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", ident(&self.name));
-        let statements: Vec<String> = make_droppable(&self.name).into_iter().chain([drop]).collect();
-        let _ = tidy_up(self.maintenance.connection(), &statements);
+        let _ = swap::drop_database(self.maintenance.connection(), &self.name, None);
     }
-}
-
-/// The statements after which its owner does not keep a database from being dropped: it is not his, and no template.
-fn make_droppable(name: &str) -> [String; 2] {
-    let name = ident(name);
-    [format!("ALTER DATABASE {name} OWNER TO CURRENT_USER"), format!("ALTER DATABASE {name} IS_TEMPLATE false")]
 }
 
 /// As [`run`], in a session that is kept.

@@ -6,12 +6,12 @@ use super::tables::{Nodes, Reading, TableDump, TableOptions};
 use crate::clock::LocalTime;
 use crate::id::{derive_secret, hex};
 use crate::limits::PROBLEMS_MAX;
-use crate::model::{Content, DatabaseFacts, Node, NodeKind, ROLES_FILE, TableRows};
+use crate::model::{Content, DatabaseFacts, Node, NodeKind, PROPERTIES_FILE, ROLES_FILE, TableRows};
 use crate::postgres::access::Access;
 use crate::postgres::sql::literal;
 use crate::postgres::{
-    self, Connection, CopyCounter, Stopped, Tools, globals_text, query, read_facts, read_left_out, read_roles,
-    unrestricted,
+    self, Connection, CopyCounter, Found, Stopped, Tools, globals_text, query, read_facts, read_left_out,
+    read_roles, unrestricted,
 };
 use crate::process::{Place, Program, Watched};
 use crate::progress::{self, Progress};
@@ -80,7 +80,7 @@ impl DumpSource {
         let stopped = || progress.cancelled();
         let interrupted =
             |error| progress::check(progress).map_or_else(|cancelled| Error::Stop(cancelled.into()), |()| error);
-        let (mut facts, server_major, left_out) =
+        let Found { mut facts, properties, server_major, left_out } =
             read_facts(&self.connection, &stopped).map_err(|error| interrupted(error.into()))?;
         facts.foreign_code = self.foreign_code(&stopped).map_err(|error| interrupted(error.into()))?;
         let members = read_left_out(&self.connection, &stopped).map_err(|error| interrupted(error.into()))?;
@@ -88,6 +88,11 @@ impl DumpSource {
         let problems = self.problem.iter().chain(&left_out).chain(&members.problems);
         problems.for_each(|problem| visitor.error(problem.clone()));
         members.notes.into_iter().for_each(|note| visitor.note(note));
+        if let Some(extension) = facts.bound_extension() {
+            visitor.note(format!(
+                "the server makes the extension {extension} only in the database of this name: it can be restored where there is none"
+            ));
+        }
         let tools = Tools::for_server(server_major, &self.connection.place, &stopped)?;
         facts.dump_version.clone_from(&tools.dump_version);
         let directory = |name: &str| made_node(name, NodeKind::Directory { tree: Content::default() }, time);
@@ -98,7 +103,8 @@ impl DumpSource {
         if let Some(note) = unrestricted(&self.connection, &stopped)? {
             visitor.note(note);
         }
-        let mut show_role_file = |name: &str, visitor: &mut dyn Visitor| match &roles {
+        let mut show_list = |name: &str, visitor: &mut dyn Visitor| match &roles {
+            _ if name == PROPERTIES_FILE => visitor.stream(file(name), &mut properties.encode().as_slice()),
             Some(roles) if name == GLOBALS_FILE => visitor.stream(file(name), &mut roles.globals.as_bytes()),
             Some(roles) => visitor.stream(file(name), &mut roles.list.as_slice()),
             None => Ok(()),
@@ -110,11 +116,10 @@ impl DumpSource {
         let shown = match self.begin_tables(&session, reading, visitor, progress)? {
             Some(tables) => {
                 let nodes = Nodes { file: &file, directory: &directory };
-                tables.show(&nodes, visitor, &mut show_role_file, progress)
+                tables.show(&nodes, visitor, &mut show_list, progress)
             }
             None => plain((&program(), encodings.1), file(DUMP_FILE), visitor, progress).and_then(|tables| {
-                show_role_file(GLOBALS_FILE, visitor)?;
-                show_role_file(ROLES_FILE, visitor)?;
+                [GLOBALS_FILE, PROPERTIES_FILE, ROLES_FILE].iter().try_for_each(|name| show_list(name, visitor))?;
                 Ok(tables)
             }),
         };

@@ -6,7 +6,9 @@ use std::io::{Cursor, Read};
 use std::time::{Duration, Instant};
 
 use super::dump::{GLOBALS_FILE, check_length};
-use crate::model::{DATA_FOLDER, KeyedTable, Node, OtherTable, ROLES_FILE, Script, TABLES_FILE, TableIndex, TableRows};
+use crate::model::{
+    DATA_FOLDER, KeyedTable, Node, OtherTable, PROPERTIES_FILE, ROLES_FILE, Script, TABLES_FILE, TableIndex, TableRows,
+};
 use crate::postgres::ahead::read_ahead;
 use crate::postgres::catalog::{self, Catalog, Table};
 use crate::postgres::dump_encoding::reorders;
@@ -158,7 +160,7 @@ impl TableDump {
         (!others.is_empty()).then(|| format!("not in the order of a key: {}{more}", shown.join(", ")))
     }
 
-    /// Shows all files in the order of their names. `show_role_file` shows those of the roles. Returns the rows of each table.
+    /// Shows all files in the order of their names. `show_list` shows those of roles and properties. Returns the rows of each table.
     ///
     /// # Errors
     /// [`Error::Process`], [`Error::Incomplete`] when a script does not reach its end, [`Error::Stop`].
@@ -166,7 +168,7 @@ impl TableDump {
         self,
         nodes: &Nodes<'_>,
         visitor: &mut dyn Visitor,
-        show_role_file: &mut dyn FnMut(&str, &mut dyn Visitor) -> Result<(), Error>,
+        show_list: &mut dyn FnMut(&str, &mut dyn Visitor) -> Result<(), Error>,
         progress: &dyn Progress,
     ) -> Result<Vec<TableRows>, Error> {
         let Self { mut holder, lock, sessions, catalog, scripts } = self;
@@ -190,12 +192,13 @@ impl TableDump {
         sessions.into_iter().try_for_each(Session::end)?;
         lock.map_or(Ok(()), |lock| lock.end(&|| progress.cancelled()))?;
         visitor.leave()?;
-        show_role_file(GLOBALS_FILE, visitor)?;
+        show_list(GLOBALS_FILE, visitor)?;
         let mut show = |name: &str, begun| script((nodes.file)(name), name, (begun, progress), visitor);
         let (others, other_tables) = show(OTHERS_FILE, others)?;
         let (after, _) = show(AFTER_FILE, after)?;
         let (before, _) = show(BEFORE_FILE, before)?;
-        show_role_file(ROLES_FILE, visitor)?;
+        show_list(PROPERTIES_FILE, visitor)?;
+        show_list(ROLES_FILE, visitor)?;
         // Had it been gone, tables could have changed their shape before they were read.
         holder.run("COMMIT;", &|| progress.cancelled())?;
         holder.end()?;

@@ -74,7 +74,7 @@ impl DatabaseTarget {
     }
 
     fn wanted<'w>(&'w self, saved: &'w SavedDatabase<'_>) -> Wanted<'w> {
-        Wanted { mask: self.mask.as_deref(), tables: &self.tables, index: saved.index() }
+        Wanted { mask: self.mask.as_deref(), tables: &self.tables, index: saved.index(), ..Wanted::default() }
     }
 }
 
@@ -101,16 +101,11 @@ pub(super) fn restore(
     let (maintenance, is_there) = maintenance(connection, &stopped)?;
     let mut done = counts(&facts);
     done.replaced = is_there;
-    result.notes.extend(check(&saved, target, done.replaced, &stopped)?);
-    if done.replaced && !target.is_new && target.tables.is_empty() {
-        refuse_prepared(&maintenance, &facts.name, &stopped)?;
-        let live = encoding_of(&maintenance, &facts.name, &stopped)?;
-        result.notes.extend(live.filter(|live| *live != facts.encoding).map(|live| {
-            let (saved, name) = (facts.encoding.escape_debug(), &facts.name);
-            format!("{name} is in the encoding {live}, and comes back in {saved}, as it was saved: characters that {saved} does not have cannot be written any more")
-        }));
-    }
     done.rows_replaced = target.replaces_rows();
+    result.notes.extend(check(&saved, target, done.replaced, &stopped)?);
+    if !done.rows_replaced && done.replaced {
+        result.notes.extend(check_replaceable(&maintenance, &facts, &stopped)?);
+    }
     result.bytes_written = if target.tables.is_empty() { component.bytes } else { 0 };
     if options.dry_run {
         // Nothing is touched, and it would have been refused by now.
@@ -120,18 +115,23 @@ pub(super) fn restore(
         done.roles_left = replace::rows(from, &saved, &mut reader, what, progress)?;
         result.notes.push("triggers did not run, and materialized views are as they were".to_owned());
     } else {
-        let (loaded, roles) = LoadedDatabase::create(maintenance, &facts, "new", &saved.roles, &stopped)?;
+        // Under another name some extensions are not made.
+        let purpose = facts.bound_extension().is_none().then_some("new");
+        let (loaded, roles) =
+            LoadedDatabase::create(maintenance, (&facts, &saved.of_server), purpose, &saved.roles, &stopped)?;
         let RestoreOptions { jobs, trusts_code, .. } = options;
         let loading = Loading { wanted, jobs, trusts_code, is_foreign: snapshot.imported.is_some() };
         let notes = load(repository, &loaded, &saved, loading, progress)?;
         loaded.check_rows(&facts.tables, &stopped)?;
         done.roles_left = loaded.left_roles(&stopped)?;
-        result.notes.extend(loaded.note());
+        result.notes.extend(loaded.notes().iter().cloned());
         result.notes.extend(unrestricted(connection, &|| progress.cancelled())?);
         if let Some(missing) = target.mask.as_ref().filter(|_| target.has_all_rules).and_then(|mask| mask.missing()) {
             return Err(Error::Refused(missing));
         }
-        if let Some(error) = loaded.put_in_place(&facts, target.is_new, &stopped)? {
+        let replaced = loaded.put_in_place((&facts, &saved.of_server), target.is_new, &stopped)?;
+        result.notes.extend(replaced.notes);
+        if let Some(error) = replaced.left {
             let why = format!(
                 "the database is restored, and the one that it replaced is still there: {}",
                 with_causes(&error)
@@ -181,6 +181,27 @@ fn check(
     } else {
         Ok(Vec::new())
     }
+}
+
+/// Makes sure that a database can be replaced, and says what will be otherwise afterwards.
+fn check_replaceable(
+    maintenance: &Connection,
+    facts: &DatabaseFacts,
+    stopped: Stopped<'_>,
+) -> Result<Option<String>, Error> {
+    let name = &facts.name;
+    if let Some(extension) = facts.bound_extension() {
+        return Err(Error::Refused(format!(
+            "{name} has the extension {extension}, which a server makes only in the database of a name that it is set to, so that no other one can \
+             take its place: rename the one that is there, and restore again"
+        )));
+    }
+    refuse_prepared(maintenance, name, stopped)?;
+    let live = encoding_of(maintenance, name, stopped)?;
+    Ok(live.filter(|live| *live != facts.encoding).map(|live| {
+        let saved = facts.encoding.escape_debug();
+        format!("{name} is in the encoding {live}, and comes back in {saved}, as it was saved: characters that {saved} does not have cannot be written any more")
+    }))
 }
 
 /// Refuses to replace a database that has prepared transactions: the server does not let it be renamed before they end.
@@ -262,12 +283,19 @@ pub fn load_and_count(
     if place.is_throwaway {
         make_tablespaces(&maintenance, &saved.roles.tablespaces, &stopped);
     }
-    let (loaded, roles) = LoadedDatabase::create(maintenance.clone(), saved.facts, "test", &saved.roles, &stopped)?;
+    let (loaded, roles) = LoadedDatabase::create(
+        maintenance.clone(),
+        (saved.facts, &saved.of_server),
+        Some("test"),
+        &saved.roles,
+        &stopped,
+    )?;
     let (trusts_code, is_foreign) = (place.is_throwaway, snapshot.imported.is_some());
     let loading = Loading { wanted: Wanted::default(), jobs: place.jobs, trusts_code, is_foreign };
-    let outcome = load(repository, &loaded, &saved, loading, progress).and_then(|notes| {
+    let outcome = load(repository, &loaded, &saved, loading, progress).and_then(|mut notes| {
+        notes.extend(loaded.notes().iter().cloned());
         loaded.check_rows(&saved.facts.tables, &stopped)?;
-        loaded.set_properties(saved.facts, &stopped)?;
+        loaded.set_properties((saved.facts, &saved.of_server), &stopped)?;
         Ok((loaded.left_roles(&stopped)?, notes))
     });
     drop(loaded);
