@@ -1,12 +1,13 @@
 //! The rows of a dump on their way: some tables are left out, some rows are masked, everything else passes as it is.
 
+use std::collections::BTreeSet;
 use std::io::{self, BufReader, Read};
 
 use super::mask::{Mask, RowMask};
 use crate::limits::COPY_STATEMENT_BYTES_MAX;
 use crate::model::rows::{END, read_line};
 use crate::model::{TableIndex, split_names, split_table};
-use crate::postgres::{Lexer, copied_table};
+use crate::postgres::{Lexer, Named, copied_table};
 
 const COPY_START: &[u8] = b"COPY ";
 const INSERT_START: &[u8] = b"INSERT ";
@@ -23,17 +24,35 @@ pub(super) struct Wanted<'a> {
     pub(super) tables: &'a [String],
     /// What is known of the tables.
     pub(super) index: Option<&'a TableIndex>,
+    /// What passes this time, where not everything does at once.
+    pub(super) pass: Pass<'a>,
+}
+
+/// What of a script passes.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) enum Pass<'a> {
+    #[default]
+    All,
+    /// Everything but the rows of these tables, by schema and name.
+    But(&'a BTreeSet<Named>),
+    /// The rows of these, and no statements.
+    Rows(&'a BTreeSet<Named>),
 }
 
 impl Wanted<'_> {
     /// Whether all passes as it is.
     pub(super) const fn is_everything(&self) -> bool {
-        self.mask.is_none() && self.tables.is_empty()
+        self.mask.is_none() && self.tables.is_empty() && matches!(self.pass, Pass::All)
     }
 
     /// Whether the rows of a table pass.
     pub(super) fn has(&self, table: &str) -> bool {
-        self.tables.is_empty() || self.tables.iter().any(|wanted| is_called(table, wanted))
+        let passes = match self.pass {
+            Pass::All => true,
+            Pass::But(others) => !others.contains(&split_table(table)),
+            Pass::Rows(tables) => tables.contains(&split_table(table)),
+        };
+        passes && (self.tables.is_empty() || self.tables.iter().any(|wanted| is_called(table, wanted)))
     }
 }
 
@@ -133,7 +152,9 @@ impl<'a, R: Read> Filtered<'a, R> {
             }
         }
         self.lexer.advance(&self.line);
-        self.ready.extend_from_slice(&self.line);
+        if is_copy || !matches!(self.wanted.pass, Pass::Rows(_)) {
+            self.ready.extend_from_slice(&self.line);
+        }
         Ok(())
     }
 }
@@ -202,7 +223,7 @@ mod tests {
     fn what_is_not_wanted_is_left_out_and_the_rest_is_as_it_was() {
         assert_eq!(passed(Wanted::default()).expect("from memory"), DUMP);
         let tables = ["public.d".to_owned(), "public.b\nc".to_owned()];
-        let text = passed(Wanted { mask: None, tables: &tables, index: None }).expect("from memory");
+        let text = passed(Wanted { mask: None, tables: &tables, index: None, pass: Pass::All }).expect("from memory");
         let expected = DUMP.replace("COPY public.a (x, y) FROM stdin;\n1\tada\n\\.\n", "");
         assert_eq!(text, expected);
     }
@@ -212,7 +233,7 @@ mod tests {
     fn rows_that_cannot_be_masked_are_refused() {
         let mask = mask("public.a", "y");
         let masked = |dump: &str| {
-            let wanted = Wanted { mask: Some(&mask), tables: &[], index: None };
+            let wanted = Wanted { mask: Some(&mask), tables: &[], index: None, pass: Pass::All };
             Filtered::script(dump.as_bytes(), wanted).read_to_string(&mut String::new())
         };
         let rows = " (x, y) FROM stdin;\n1\tada\n\\.\n";
@@ -230,15 +251,15 @@ mod tests {
     #[test]
     fn rows_are_masked_and_what_a_mask_names_must_come() {
         let [a, b] = [mask("public.a", "y"), mask("public.b\nc", "x")];
-        let text = passed(Wanted { mask: Some(&a), tables: &[], index: None }).expect("from memory");
+        let text = passed(Wanted { mask: Some(&a), tables: &[], index: None, pass: Pass::All }).expect("from memory");
         assert_eq!(text, DUMP.replace("1\tada", "1\t\\N"));
-        let text = passed(Wanted { mask: Some(&b), tables: &[], index: None }).expect("from memory");
+        let text = passed(Wanted { mask: Some(&b), tables: &[], index: None, pass: Pass::All }).expect("from memory");
         assert_eq!(text, DUMP.replace("\nada\n", "\n\\N\n"));
         assert_eq!((a.missing(), b.missing()), (None, None));
         let wrong = mask("public.a", "z");
-        assert!(passed(Wanted { mask: Some(&wrong), tables: &[], index: None }).is_err());
+        assert!(passed(Wanted { mask: Some(&wrong), tables: &[], index: None, pass: Pass::All }).is_err());
         let nowhere = mask("public.x", "y");
-        passed(Wanted { mask: Some(&nowhere), tables: &[], index: None }).expect("from memory");
+        passed(Wanted { mask: Some(&nowhere), tables: &[], index: None, pass: Pass::All }).expect("from memory");
         assert!(nowhere.missing().is_some());
     }
 }

@@ -8,6 +8,7 @@ mod earlier;
 mod encodings;
 mod failures;
 mod nights;
+mod order;
 mod owners;
 mod parts;
 mod prepared;

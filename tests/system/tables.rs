@@ -393,3 +393,20 @@ fn a_command_in_what_the_server_says_of_itself_is_not_run() {
     assert!(refused.stderr.contains("which would leave the database"), "{}", refused.stderr);
     assert!(!file.exists());
 }
+
+/// A database of many tables took all the locks that the server has, and was not saved.
+#[test]
+fn a_database_that_takes_too_many_locks_is_read_as_pg_dump_reads_it() {
+    let system = System::bare();
+    system.sql(
+        "DO $$ BEGIN FOR n IN 1..600 LOOP
+            EXECUTE format('CREATE TABLE t%s (id int PRIMARY KEY, a int, b int); CREATE INDEX ON t%s (a)', n, n);
+        END LOOP; END $$; INSERT INTO t600 VALUES (1)",
+    );
+    let before = system.fingerprint();
+    let created = system.larder(&["create"]).exits(0);
+    assert!(created.all().contains("600 tables") && created.all().contains("max_locks_per_transaction"), "{created:?}");
+    system.drop_database();
+    system.larder(&["restore", "latest", "--components", "database", "--force", "--no-snapshot"]).exits(0);
+    assert_eq!(system.fingerprint(), before);
+}

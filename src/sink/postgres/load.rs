@@ -9,7 +9,7 @@ use super::drops::may_drop;
 use super::guard::{Allowed, Guard};
 use super::maintenance::may_create;
 use super::privileges::Privileges;
-use super::reading::{is_blank, next_part, read_piece, unreadable};
+use super::reading::{is_blank, next_part, unreadable};
 use super::sessions::{Sessions, failed};
 use super::shape::{Shape, schema_of};
 use crate::model::rows::END;
@@ -22,14 +22,13 @@ use crate::postgres::script::ScriptReader;
 use crate::postgres::script_settings::ScriptSettings;
 use crate::postgres::sql::ident;
 use crate::postgres::wrapped::one_by_one;
-use crate::postgres::{self, Accepts, Connection, WholeRows, reads_alike};
+use crate::postgres::{self, Accepts, Connection, WholeRows, query, reads_alike};
 use crate::progress::Progress;
 use crate::sink::Error;
 
+const EVENT_TRIGGERS_SQL: &str = "SELECT 1 FROM pg_catalog.pg_event_trigger WHERE evtenabled <> 'D' LIMIT 1";
 /// A dump asks for errors where policies hide rows. What a materialized view is made of, they hide from its owner anyway.
 const POLICIES: &[u8] = b"SET LOCAL row_security = on;\n";
-/// Rows that one session is given before the next gets some, in bytes.
-const TURN_BYTES: usize = 4 << 20;
 
 /// How a database is loaded.
 #[derive(Debug, Clone, Copy)]
@@ -90,6 +89,8 @@ pub struct Loader<'a> {
     pub(super) ahead: Option<Box<dyn Read + 'a>>,
     /// Whether indexes are being made side by side.
     side_by_side: bool,
+    /// Whether there are event triggers by the time indexes are made: those of extensions; `None` as long as nobody has looked.
+    event_triggers: Option<bool>,
     after_indexes: Vec<Vec<u8>>,
     pub(super) late: Vec<(LoadAs, Statements)>,
     refreshes: Vec<Vec<u8>>,
@@ -103,7 +104,7 @@ pub struct Loader<'a> {
     /// Foreign keys that were made only where that could be.
     tried: u64,
     /// The session that gets the next rows.
-    next: usize,
+    pub(super) next: usize,
     pub(super) progress: &'a dyn Progress,
 }
 
@@ -130,6 +131,7 @@ impl<'a> Loader<'a> {
             late_indexes: HashSet::new(),
             ahead: Some(ahead),
             side_by_side: false,
+            event_triggers: None,
             after_indexes: Vec::new(),
             late: Vec::new(),
             refreshes: Vec::new(),
@@ -181,56 +183,6 @@ impl<'a> Loader<'a> {
         }
         self.settings = reader.settings().clone();
         self.wait()
-    }
-
-    /// Who loads the rows of tables with these columns; before the first are loaded. Tables of one owner are best loaded one
-    /// after another.
-    ///
-    /// # Errors
-    /// [`Error::Database`], [`Error::Code`].
-    pub fn sort_by_owner<T>(&mut self, tables: &mut [T], name: impl Fn(&T) -> (&str, &[String])) -> Result<(), Error> {
-        self.look_at_code()?;
-        let load_as = |table: &T| self.load_as(name(table).0, name(table).1);
-        tables.iter().try_for_each(|table| load_as(table).map(drop))?;
-        tables.sort_by_cached_key(|table| load_as(table).ok());
-        Ok(())
-    }
-
-    /// Loads rows of these columns of a table: in turns, so that all sessions are busy with one large table.
-    ///
-    /// # Errors
-    /// Those of [`Loader::script`].
-    pub fn rows(&mut self, (table, columns): (&str, &[String]), rows: &mut dyn Read) -> Result<(), Error> {
-        let load_as = self.begin_rows(table, columns)?;
-        let mut turn = 0;
-        let mut whole = WholeRows::default();
-        while let Some(mut piece) = read_piece(rows)? {
-            whole.check(&piece).map_err(unreadable)?;
-            if turn == 0 {
-                self.sessions.copy(&load_as, self.next, (table, columns))?;
-            }
-            turn += piece.len();
-            let cut = memchr::memrchr(b'\n', &piece).filter(|_| turn >= TURN_BYTES);
-            let Some(cut) = cut else {
-                self.sessions.say(&load_as, self.next, piece)?;
-                continue;
-            };
-            let rest = piece.split_off(cut + 1);
-            piece.extend_from_slice(END);
-            self.sessions.say(&load_as, self.next, piece)?;
-            self.next += 1;
-            turn = rest.len();
-            if turn > 0 {
-                self.sessions.copy(&load_as, self.next, (table, columns))?;
-                self.sessions.say(&load_as, self.next, rest)?;
-            }
-        }
-        whole.end().map_err(unreadable)?;
-        if turn > 0 {
-            self.sessions.say(&load_as, self.next, END.to_vec())?;
-            self.next += 1;
-        }
-        Ok(())
     }
 
     /// Waits until everything is done, runs what comes last, and ends the sessions.
@@ -339,7 +291,11 @@ impl<'a> Loader<'a> {
             When::Refresh => self.refreshes.push(statements.text),
             When::Last => self.last.push(statements.text),
             When::AfterIndexes => self.after_indexes.push(statements.text),
-            When::Now if maker == LoadAs::Restorer && matches!(definition, Definition::Index { .. }) => {
+            When::Now
+                if maker == LoadAs::Restorer
+                    && matches!(definition, Definition::Index { .. })
+                    && !self.has_event_triggers()? =>
+            {
                 if !std::mem::replace(&mut self.side_by_side, true) {
                     // What comes before may be rows: loaded after it, they would run the code of an index as who restores.
                     self.sessions.wait()?;
@@ -451,6 +407,18 @@ impl<'a> Loader<'a> {
         self.sessions.command(load_as, "\\set ON_ERROR_STOP on")
     }
 
+    /// Whether something is run whenever an index is made: of two at the same time, each could wait for the other one.
+    fn has_event_triggers(&mut self) -> Result<bool, Error> {
+        if let Some(has) = self.event_triggers {
+            return Ok(has);
+        }
+        self.wait()?;
+        let rows = query(&self.sessions.database, EVENT_TRIGGERS_SQL, &|| self.progress.cancelled());
+        let has = !rows.map_err(|source| self.failed(source))?.is_empty();
+        self.event_triggers = Some(has);
+        Ok(has)
+    }
+
     /// Waits until indexes are made that are made side by side.
     fn settle_indexes(&mut self) -> Result<(), Error> {
         if std::mem::take(&mut self.side_by_side) {
@@ -462,7 +430,7 @@ impl<'a> Loader<'a> {
         Ok(())
     }
 
-    fn wait(&mut self) -> Result<(), Error> {
+    pub(super) fn wait(&mut self) -> Result<(), Error> {
         self.settle_indexes()?;
         self.sessions.wait()
     }
@@ -477,7 +445,7 @@ impl<'a> Loader<'a> {
         self.sessions.say(&LoadAs::Restorer, 0, statements.into_bytes())
     }
 
-    fn failed(&self, source: postgres::Error) -> Error {
+    pub(super) fn failed(&self, source: postgres::Error) -> Error {
         failed(&self.sessions.database, source)
     }
 }

@@ -16,6 +16,7 @@ mod owners;
 mod privileges;
 mod reading;
 mod replace;
+mod rows;
 mod sessions;
 mod shape;
 mod swap;

@@ -10,7 +10,7 @@ use crate::model::{Content, DatabaseFacts, Node, NodeKind, PROPERTIES_FILE, ROLE
 use crate::postgres::access::Access;
 use crate::postgres::sql::literal;
 use crate::postgres::{
-    self, Connection, CopyCounter, Found, Stopped, Tools, globals_text, query, read_facts, read_left_out,
+    self, Connection, CopyCounter, Found, Stopped, Tools, globals_text, lacks_locks, query, read_facts, read_left_out,
     read_roles, unrestricted,
 };
 use crate::process::{Place, Program, Watched};
@@ -138,6 +138,10 @@ impl DumpSource {
         progress: &dyn Progress,
     ) -> Result<Option<TableDump>, Error> {
         let Some(reading) = reading else { return Ok(None) };
+        if let Some(why) = lacks_locks(&self.connection, reading.options.jobs, &|| progress.cancelled())? {
+            visitor.note(format!("not table by table, but as pg_dump gives it: {why}"));
+            return Ok(None);
+        }
         let mut tries = BEGIN_TRIES;
         loop {
             tries -= 1;

@@ -1,16 +1,21 @@
 //! Loading a saved database into an empty one.
 
+use std::collections::{BTreeSet, HashMap};
 use std::io::Read;
 
-use crate::model::{self, KeyedTable, TableIndex};
+use crate::model::{self, KeyedTable, TableIndex, split_table};
 use crate::pipeline::Error;
 use crate::pipeline::database::{Dump, SavedDatabase, SavedTables};
-use crate::pipeline::filter::{Filtered, Wanted};
+use crate::pipeline::filter::{Filtered, Pass, Wanted};
 use crate::pipeline::stream::{ContentStream, Segment};
+use crate::postgres::{Named, RowOrder};
 use crate::progress::{Progress, check};
 use crate::repo::{ChunkReader, Repository};
 use crate::sink;
 use crate::sink::postgres::{LoadOptions, Loaded, LoadedDatabase, Loader};
+
+/// How often what has no file of its own is read again, so that rows are loaded in the order of `pg_dump`.
+const PASSES_MAX: u32 = 8;
 
 /// How much of a saved database is loaded, and how.
 #[derive(Clone, Copy)]
@@ -74,33 +79,95 @@ fn load_tables(
     let reader = &mut repository.reader()?;
     let before = Counted::new(tables.statements(before)?, reader, progress);
     loader.script(&mut script(before, Wanted::default())).map_err(failed)?;
-    load_rows(loader, reader, (tables, wanted), progress)?;
+    let order = loader.row_order().map_err(failed)?;
+    load_others_rows(loader, reader, (tables, wanted), &order.first, progress)?;
+    load_rows(loader, reader, (tables, wanted), &order, progress)?;
+    let apart: BTreeSet<Named> = order.first.union(&order.last).cloned().collect();
+    let pass = if apart.is_empty() { Pass::All } else { Pass::But(&apart) };
     let others = Counted::new(tables.statements(others)?, reader, progress);
-    loader.script(&mut script(others, wanted)).map_err(failed)?;
+    loader.script(&mut script(others, Wanted { pass, ..wanted })).map_err(failed)?;
+    load_last(loader, reader, (tables, wanted), &order, progress)?;
     let after = Counted::new(tables.statements(after)?, reader, progress);
     loader.script(&mut script(after, Wanted::default())).map_err(failed)
 }
 
-/// Loads the rows of those tables that have a file of their own.
+/// Loads the rows of those tables that have a file of their own and are loaded in any order.
 fn load_rows(
     loader: &mut Loader<'_>,
     reader: &mut ChunkReader,
     (tables, wanted): (&SavedTables, Wanted<'_>),
+    order: &RowOrder,
     progress: &dyn Progress,
 ) -> Result<(), Error> {
     let failed = |error| reading_error(error, progress);
-    let mut keyed: Vec<&KeyedTable> = tables.index.tables.iter().filter(|table| wanted.has(&table.table)).collect();
+    let is_free = |table: &&KeyedTable| wanted.has(&table.table) && !order.last.contains(&split_table(&table.table));
+    let mut keyed: Vec<&KeyedTable> = tables.index.tables.iter().filter(is_free).collect();
     loader.sort_by_owner(&mut keyed, |table| (&table.table, &table.columns)).map_err(failed)?;
     for table in keyed {
-        let rows = Counted::new(Segment::whole(tables.rows(table)?), reader, progress);
-        let mut rows: Box<dyn Read + '_> = if wanted.mask.is_some() {
-            Box::new(Filtered::rows(rows, wanted, &table.table, &table.columns).map_err(Error::Refused)?)
-        } else {
-            Box::new(rows)
-        };
+        let mut rows = rows_of(table, reader, (tables, wanted), progress)?;
         loader.rows((&table.table, &table.columns), &mut rows).map_err(failed)?;
     }
     Ok(())
+}
+
+/// Loads the rows of those tables that may look into others, one after another.
+fn load_last(
+    loader: &mut Loader<'_>,
+    reader: &mut ChunkReader,
+    (tables, wanted): (&SavedTables, Wanted<'_>),
+    order: &RowOrder,
+    progress: &dyn Progress,
+) -> Result<(), Error> {
+    let keyed: HashMap<Named, &KeyedTable> =
+        tables.index.tables.iter().map(|table| (split_table(&table.table), table)).collect();
+    let mut waiting = BTreeSet::new();
+    let mut passes = 0;
+    for name in &order.last {
+        let Some(table) = keyed.get(name).filter(|table| wanted.has(&table.table)) else {
+            waiting.insert(name.clone());
+            continue;
+        };
+        if passes < PASSES_MAX && load_others_rows(loader, reader, (tables, wanted), &waiting, progress)? {
+            waiting.clear();
+            passes += 1;
+        }
+        let mut rows = rows_of(table, reader, (tables, wanted), progress)?;
+        let loaded = loader.rows_alone((&table.table, &table.columns), &mut rows);
+        loaded.map_err(|error| reading_error(error, progress))?;
+    }
+    load_others_rows(loader, reader, (tables, wanted), &waiting, progress).map(drop)
+}
+
+/// Loads the rows of some tables that have no file of their own, in the order of `pg_dump`. Says whether there are such tables.
+fn load_others_rows(
+    loader: &mut Loader<'_>,
+    reader: &mut ChunkReader,
+    (tables, wanted): (&SavedTables, Wanted<'_>),
+    some: &BTreeSet<Named>,
+    progress: &dyn Progress,
+) -> Result<bool, Error> {
+    let TableIndex { others, other_tables, .. } = &tables.index;
+    if !other_tables.iter().any(|table| some.contains(&split_table(&table.table))) {
+        return Ok(false);
+    }
+    let others = Counted::again(tables.statements(others)?, reader, progress);
+    let loaded = loader.script(&mut script(others, Wanted { pass: Pass::Rows(some), ..wanted }));
+    loaded.map_err(|error| reading_error(error, progress))?;
+    Ok(true)
+}
+
+/// What of the rows of a table is loaded.
+fn rows_of<'r>(
+    table: &'r KeyedTable,
+    reader: &'r mut ChunkReader,
+    (tables, wanted): (&SavedTables, Wanted<'r>),
+    progress: &'r dyn Progress,
+) -> Result<Box<dyn Read + 'r>, Error> {
+    let rows = Counted::new(Segment::whole(tables.rows(table)?), reader, progress);
+    if wanted.mask.is_none() {
+        return Ok(Box::new(rows));
+    }
+    Ok(Box::new(Filtered::rows(rows, wanted, &table.table, &table.columns).map_err(Error::Refused)?))
 }
 
 /// A script of which only what is wanted passes.
@@ -126,11 +193,18 @@ pub(super) fn reading_error(error: sink::Error, progress: &dyn Progress) -> Erro
 pub(super) struct Counted<'a> {
     stream: ContentStream<'a>,
     progress: &'a dyn Progress,
+    /// Whether what is read counts: it does once.
+    counts: bool,
 }
 
 impl<'a> Counted<'a> {
     pub(super) fn new(segment: Segment, reader: &'a mut ChunkReader, progress: &'a dyn Progress) -> Self {
-        Self { stream: ContentStream::of_segments(vec![segment], reader), progress }
+        Self { stream: ContentStream::of_segments(vec![segment], reader), progress, counts: true }
+    }
+
+    /// The same of what is read once more.
+    fn again(segment: Segment, reader: &'a mut ChunkReader, progress: &'a dyn Progress) -> Self {
+        Self { counts: false, ..Self::new(segment, reader, progress) }
     }
 }
 
@@ -140,7 +214,9 @@ impl Read for Counted<'_> {
             return Err(std::io::Error::other("interrupted"));
         }
         let len = self.stream.read(target)?;
-        self.progress.advance(len as u64);
+        if self.counts {
+            self.progress.advance(len as u64);
+        }
         Ok(len)
     }
 }

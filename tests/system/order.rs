@@ -1,0 +1,52 @@
+//! Tables whose rows are computed from others, or checked by them, when they are loaded.
+
+use crate::support::System;
+
+const TABLES: &str = "
+    CREATE TABLE a_country (code text NOT NULL);
+    INSERT INTO a_country VALUES ('de'), ('fr');
+    CREATE FUNCTION known_country(c text) RETURNS boolean LANGUAGE sql STABLE AS 'SELECT EXISTS (SELECT FROM public.a_country WHERE code = c)';
+    CREATE TABLE person (id int PRIMARY KEY, c text CHECK (known_country(c)));
+    INSERT INTO person SELECT n, 'de' FROM generate_series(1, 1000) AS n;
+    CREATE TABLE b_large (id int PRIMARY KEY, pad text);
+    INSERT INTO b_large SELECT n, repeat(md5(n::text), 30) FROM generate_series(1, 2000) AS n;
+    CREATE FUNCTION known_large(n int) RETURNS boolean LANGUAGE plpgsql AS $f$ BEGIN RETURN EXISTS (SELECT FROM public.b_large WHERE id = n); END $f$;
+    CREATE DOMAIN large_id AS int CHECK (known_large(VALUE));
+    CREATE FUNCTION pad_of(n int) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $f$ BEGIN RETURN (SELECT substr(pad, 1, 8) FROM public.b_large WHERE id = n); END $f$;
+    CREATE TABLE child (id int PRIMARY KEY, large large_id[], first int, g text NOT NULL GENERATED ALWAYS AS (pad_of(first)) STORED);
+    INSERT INTO child SELECT n, ARRAY[2000 - n], 1600 + n FROM generate_series(1, 300) AS n;
+    CREATE FUNCTION known_person(n int) RETURNS boolean LANGUAGE sql STABLE AS 'SELECT EXISTS (SELECT FROM public.person WHERE id = n)';
+    CREATE TABLE x_log (person int CHECK (known_person(person)));
+    INSERT INTO x_log SELECT n FROM generate_series(1, 500) AS n;
+    CREATE FUNCTION is_logged(n int) RETURNS boolean LANGUAGE sql STABLE AS 'SELECT EXISTS (SELECT FROM public.x_log WHERE person = n)';
+    CREATE TABLE \"z\"\"order\" (id int PRIMARY KEY, person int CHECK (is_logged(person)));
+    INSERT INTO \"z\"\"order\" SELECT n, n FROM generate_series(1, 500) AS n;
+";
+
+/// What one table looks up in another one was loaded after it, or at the same time: the database could not be restored.
+#[test]
+fn what_looks_into_others_is_loaded_after_them() {
+    let system = System::with_numbers(10);
+    system.sql(TABLES);
+    let before = system.fingerprint();
+    for method in ["tables", "pg_dump"] {
+        system.write("larder.toml", format!("[database]\nmethod = \"{method}\"\njobs = 3\n").as_bytes());
+        system.create();
+        let restore = ["restore", "latest", "--components", "database", "--force", "--no-snapshot"];
+        system.larder(&restore).exits(0);
+        assert_eq!(system.fingerprint(), before, "{method}");
+        system.drop_database();
+        system.larder(&restore).exits(0);
+        assert_eq!(system.fingerprint(), before, "{method}");
+        system.larder(&["verify", "latest", "--test-restore"]).exits(0);
+    }
+    system.write("larder.toml", b"");
+    system.create();
+    // Some of them, and what they look into.
+    let into = format!("{}_some", system.database);
+    let tables =
+        ["restore", "latest", "--into", &into, "--force", "--tables", "public.x_log,public.person,public.a_country"];
+    system.larder(&tables).exits(0);
+    assert_eq!(system.server.sql(&into, "SELECT count(*) FROM x_log"), "500");
+    system.server.sql("postgres", &format!("DROP DATABASE {into}"));
+}
