@@ -2,17 +2,15 @@
 //! others with it perhaps.
 
 use std::collections::BTreeSet;
-use std::fs::File;
 use std::path::Path;
 
 use larder::clock::LocalTime;
 use larder::model::{Snapshot, SnapshotKind};
 use larder::pipeline::lookup;
 use larder::repo::Repository;
-use larder::rooted::{Identity, Status};
 
 use crate::config::Settings;
-use crate::real_path::real;
+use crate::real_path::{identity, real};
 use crate::remembered::{Heads, Remembered, remember, remembered};
 
 /// What to do about manifests that may be lost.
@@ -74,11 +72,6 @@ fn remember_at(place: &str, repository: &Repository, deleted: &[String]) -> anyh
         known.set_missed(place, missed);
     });
     Ok(())
-}
-
-/// Which folder it is.
-fn identity(folder: &Path) -> Option<Identity> {
-    Some(Status::of(File::open(folder).ok()?).ok()?.whole_identity())
 }
 
 /// A repository at its place: a copy of it elsewhere goes its own way.

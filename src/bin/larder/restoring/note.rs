@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 
 use larder::pipeline::restore::{Destination, RestoreJob};
 use larder::repo::Repository;
-use larder::rooted::{Identity, Status, Trust};
+use larder::rooted::{Identity, Trust};
 use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use crate::new_file::{self, Purpose};
-use crate::real_path::real;
+use crate::real_path::{identity, real};
 use crate::state;
 
 /// Longest file that is read.
@@ -64,9 +65,7 @@ impl Place {
     }
 
     pub(super) fn of_directory(folder: &Path) -> Self {
-        let folder = real(folder);
-        let identity = File::open(&folder).ok().and_then(|open| Some(Status::of(open).ok()?.whole_identity()));
-        Self { name: folder.to_string_lossy().into_owned(), identity }
+        Self { name: real(folder).to_string_lossy().into_owned(), identity: identity(folder) }
     }
 
     pub(super) fn of_volume(host: &str, name: &str) -> Self {
@@ -164,7 +163,7 @@ fn read(file: PathBuf) -> Option<Found> {
             return (!is_gone).then_some(Found { file, note: Err(error), is_live: false });
         }
     };
-    let is_live = flock(&opened, FlockOperation::NonBlockingLockShared).is_err();
+    let is_live = flock(&opened, FlockOperation::NonBlockingLockShared) == Err(Errno::WOULDBLOCK);
     let mut text = Vec::new();
     let read = (&opened).take(BYTES_MAX).read_to_end(&mut text);
     let note = read.and_then(|_| Ok(serde_json::from_slice(&text)?));
