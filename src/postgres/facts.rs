@@ -111,9 +111,6 @@ pub(crate) fn property_statements(
     if let Some(limit) = properties.connection_limit {
         statements.push(format!("ALTER DATABASE {database} CONNECTION LIMIT {limit}"));
     }
-    if let Some(comment) = &properties.comment {
-        statements.push(format!("COMMENT ON DATABASE {database} IS {}", literal(comment)));
-    }
     if let Some(grants) = &of_server.grants {
         // Its owner may have taken some from himself.
         statements.push(format!("REVOKE ALL ON DATABASE {database} FROM PUBLIC, {}", ident(owner)));
@@ -135,6 +132,12 @@ pub(crate) fn property_statements(
         statements.push(format!("ALTER DATABASE {database} IS_TEMPLATE true"));
     }
     Ok(statements)
+}
+
+/// The statement that gives a database its comment, said through that database: it is text of its encoding.
+pub(crate) fn comment_statement(properties: &DatabaseProperties, database: &str) -> Option<String> {
+    let comment = properties.comment.as_ref()?;
+    Some(format!("COMMENT ON DATABASE {} IS {}", ident(database), literal(comment)))
 }
 
 fn grant_statement(Privilege { grantee, privilege, grantable }: &Privilege, database: &str) -> Result<String, Error> {
@@ -188,11 +191,12 @@ mod tests {
         let expected = [
             format!("ALTER ROLE {name} IN DATABASE \"a\"\"b\" SET {name} TO {quoted}"),
             "ALTER DATABASE \"a\"\"b\" CONNECTION LIMIT 3".to_owned(),
-            format!("COMMENT ON DATABASE \"a\"\"b\" IS {quoted}"),
             "REVOKE ALL ON DATABASE \"a\"\"b\" FROM PUBLIC".to_owned(),
             "GRANT CONNECT ON DATABASE \"a\"\"b\" TO PUBLIC WITH GRANT OPTION".to_owned(),
         ];
         assert_eq!(statements, expected);
+        let comment = comment_statement(&properties, "a\"b").expect("it has one");
+        assert_eq!(comment, format!("COMMENT ON DATABASE \"a\"\"b\" IS {quoted}"));
         let privilege = Privilege { grantee: None, privilege: "ALL; DROP".to_owned(), grantable: false };
         let properties = DatabaseProperties { privileges: Some(vec![privilege]), ..DatabaseProperties::default() };
         assert!(property_statements(&properties, &none, ("d", "o")).is_err());

@@ -15,8 +15,6 @@ use crate::model::{DatabaseProperties, DatabaseSetting, Grant, Privilege, Settin
 const SHARED_SQL: &str = "SELECT pg_catalog.json_build_object(
     'owner', pg_catalog.pg_get_userbyid(d.datdba), 'connection_limit', d.datconnlimit,
     'tablespace', (SELECT spcname FROM pg_catalog.pg_tablespace s WHERE s.oid = d.dattablespace AND spcname <> 'pg_default'),
-    'comment', pg_catalog.left(pg_catalog.shobj_description(d.oid, 'pg_database'), :MAX),
-    'comment_bytes', coalesce(pg_catalog.octet_length(pg_catalog.shobj_description(d.oid, 'pg_database')), 0),
     'has_privileges', d.datacl IS NOT NULL, 'is_template', d.datistemplate,
     'grants', (SELECT pg_catalog.json_agg(pg_catalog.json_build_object('privilege', a.privilege_type, 'grantable', a.is_grantable,
             'grantor', pg_catalog.pg_get_userbyid(a.grantor),
@@ -26,6 +24,9 @@ const SHARED_SQL: &str = "SELECT pg_catalog.json_build_object(
             'grantee', CASE WHEN a.grantee <> 0 THEN pg_catalog.pg_get_userbyid(a.grantee) END))
         FROM pg_catalog.aclexplode(d.datacl) AS a WHERE a.grantee <> d.datdba)
 ) FROM pg_catalog.pg_database d WHERE d.oid = :DATABASE";
+
+/// The comment of a database, cut, and its length. It is text of the encoding of that database, and so read and written through it.
+const COMMENT_SQL: &str = "SELECT pg_catalog.left(c, :MAX), pg_catalog.octet_length(c) FROM pg_catalog.shobj_description(:DATABASE, 'pg_database') AS c";
 
 /// Role, name and value of the settings in a database, and the length of the value, which is cut.
 const SETTINGS_SQL: &str = "SELECT CASE WHEN s.setrole <> 0 THEN pg_catalog.pg_get_userbyid(s.setrole) END,
@@ -39,8 +40,6 @@ struct Answer {
     owner: String,
     tablespace: Option<String>,
     connection_limit: i64,
-    comment: Option<String>,
-    comment_bytes: usize,
     has_privileges: bool,
     is_template: bool,
     grants: Option<Vec<Grant>>,
@@ -64,34 +63,44 @@ impl Shared {
     /// # Errors
     /// Those of [`query`]; [`Error::Answer`].
     pub(super) fn of(connection: &Connection, oid: u32, stopped: Stopped<'_>) -> Result<Self, Error> {
-        let shared = Self::read(connection, oid, stopped)?;
-        if is_ascii(&(&shared.owner, &shared.tablespace, &shared.properties, &shared.grants)) {
-            return Ok(shared);
+        let mut shared = Self::read(connection, oid, stopped)?;
+        if !is_ascii(&(&shared.owner, &shared.tablespace, &shared.properties, &shared.grants)) {
+            let through = maintenance(connection, stopped).and_then(|(other, _)| Self::read(&other, oid, stopped));
+            shared = through.unwrap_or_else(|error| {
+                let why = "what is not ASCII in the names and settings of a database is read through another one";
+                let problem = format!("its owner, settings and privileges are not saved: {why}: {error}");
+                Self { left_out: vec![problem], ..Self::default() }
+            });
         }
-        let through = maintenance(connection, stopped).and_then(|(other, _)| Self::read(&other, oid, stopped));
-        Ok(through.unwrap_or_else(|error| {
-            let why = "what is not ASCII in the names and settings of a database is read through another one";
-            let problem = format!("its owner, settings and privileges are not saved: {why}: {error}");
-            Self { left_out: vec![problem], ..Self::default() }
-        }))
+        shared.read_comment(connection, oid, stopped)?;
+        Ok(shared)
+    }
+
+    fn read_comment(&mut self, connection: &Connection, oid: u32, stopped: Stopped<'_>) -> Result<(), Error> {
+        let sql =
+            COMMENT_SQL.replace(":MAX", &SERVER_TEXT_BYTES_MAX.to_string()).replace(":DATABASE", &oid.to_string());
+        for row in query(connection, &sql, stopped)? {
+            let [Some(comment), Some(bytes)] = row.as_slice() else { continue };
+            match bytes.parse().unwrap_or(usize::MAX) {
+                bytes if bytes > SERVER_TEXT_BYTES_MAX => {
+                    self.left_out.push(too_long("the comment of the database", bytes));
+                }
+                _ => self.properties.comment = Some(comment.clone()),
+            }
+        }
+        Ok(())
     }
 
     fn read(connection: &Connection, oid: u32, stopped: Stopped<'_>) -> Result<Self, Error> {
-        let sql = SHARED_SQL.replace(":MAX", &SERVER_TEXT_BYTES_MAX.to_string()).replace(":DATABASE", &oid.to_string());
+        let sql = SHARED_SQL.replace(":DATABASE", &oid.to_string());
         let rows = query(connection, &sql, stopped)?;
         let answer: Answer = parse(rows.first().ok_or_else(|| Error::Answer { why: "it has no row".to_owned() })?)?;
         let mut left_out = Vec::new();
         let settings = read_settings(connection, &oid.to_string(), &mut left_out, stopped)?;
-        let comment = if answer.comment_bytes > SERVER_TEXT_BYTES_MAX {
-            left_out.push(too_long("the comment of the database", answer.comment_bytes));
-            None
-        } else {
-            answer.comment
-        };
         let properties = DatabaseProperties {
             settings: settings.into_iter().map(|(role, setting)| DatabaseSetting { role, setting }).collect(),
             connection_limit: u32::try_from(answer.connection_limit).ok(),
-            comment,
+            comment: None,
             privileges: answer.has_privileges.then(|| answer.privileges.unwrap_or_default()),
         };
         let grants = answer.has_privileges.then(|| answer.grants.unwrap_or_default());

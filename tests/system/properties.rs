@@ -75,3 +75,23 @@ fn whose_it_is_who_may_what_and_whether_it_is_a_template_comes_back() {
     restored(&system, |how| assert_eq!(found(), before, "{how}"));
     system.server.sql("postgres", &format!("ALTER DATABASE {name} IS_TEMPLATE false"));
 }
+
+/// A comment that is not ASCII was read through a database of another encoding, and nothing that the server keeps of this one was saved.
+#[test]
+fn a_comment_is_text_of_its_database() {
+    let system = System::with_numbers(1);
+    let name = &system.database;
+    system.drop_database();
+    system.server.sql(
+        "postgres",
+        &format!("CREATE DATABASE {name} TEMPLATE template0 ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C'"),
+    );
+    let latin = "SET client_encoding = 'UTF8'";
+    system.sql(&format!("{latin}; CREATE TABLE t (id int PRIMARY KEY); COMMENT ON DATABASE {name} IS 'café'"));
+    let found = || {
+        let of = "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = current_database()";
+        system.sql(&format!("{latin}; {of}"))
+    };
+    assert_eq!(found(), "café");
+    restored(&system, |how| assert_eq!(found(), "café", "{how}"));
+}
