@@ -83,6 +83,11 @@ SELECT pg_catalog.json_build_object(
         WHEN EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_class'::regclass
             AND d.objid = c.oid AND d.deptype = 'e') THEN 'it belongs to an extension'
         WHEN c.oid IN (SELECT oid FROM others) AND :EXPRESSIONS THEN ':RUNS_CODE'
+        -- To plan a query, the server reads such an index, and may run the function, which finds names where nobody says where they are.
+        WHEN EXISTS (SELECT FROM pg_catalog.pg_index x JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = x.indexrelid
+                AND d.refclassid = 'pg_catalog.pg_proc'::regclass
+            JOIN pg_catalog.pg_proc f ON f.oid = d.refobjid JOIN pg_catalog.pg_language l ON l.oid = f.prolang
+            WHERE x.indrelid = c.oid AND f.oid >= 16384 AND l.lanname NOT IN ('internal', 'c')) THEN 'an index of it calls a function that is not the server''s own'
         WHEN pg_catalog.row_security_active(c.oid) THEN 'policies hide rows of it'
         WHEN c.oid IN (SELECT oid FROM below) THEN 'its partition depends on how an enum hashes' END,
     'is_of_others', c.oid IN (SELECT oid FROM others),

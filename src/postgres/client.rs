@@ -86,12 +86,13 @@ pub(crate) struct Fed {
     pub(crate) restriction: Restriction,
 }
 
-/// Starts a `psql` that is to be fed, under a name that the server shows.
+/// Starts a `psql` that is to be fed, under a name that the server shows. Where it fails, it says which statement it was, so that only
+/// [`super::refused()`] may say why.
 ///
 /// # Errors
 /// [`Error::Process`].
 pub(crate) fn start_fed(connection: &Connection, name: &str, stopped: Stopped<'_>) -> Result<Fed, Error> {
-    start(connection, name, &["-o", "/dev/null"], stopped)
+    start(connection, name, &["-o", "/dev/null", "-b"], stopped)
 }
 
 /// Starts a `psql`, and tells it first of all that it runs no commands.

@@ -87,6 +87,14 @@ pub enum Error {
         /// The session of the other, by its role and number.
         blocker: String,
     },
+    /// A server does not do what it is told.
+    #[error("the server refuses {}: {why}", .what.as_deref().unwrap_or("a statement"))]
+    Refused {
+        /// What the dump says that it is, else the beginning of the statement, where that may be told.
+        what: Option<String>,
+        /// What the server said.
+        why: String,
+    },
     /// The settings of a connection cannot be used.
     #[error("the database settings cannot be used: {0}")]
     Settings(String),
@@ -101,6 +109,6 @@ impl Error {
     /// Whether this says that the caller wants to stop, or that a program could not be had, rather than that a server refused.
     #[must_use]
     pub const fn is_refusal(&self) -> bool {
-        matches!(self, Self::Process(process::Error::Failed { .. }))
+        matches!(self, Self::Process(process::Error::Failed { .. }) | Self::Refused { .. })
     }
 }

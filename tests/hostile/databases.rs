@@ -32,6 +32,8 @@ fn a_database_with_a_subscription_is_replaced() {
         "CREATE SUBSCRIPTION s CONNECTION 'host=nowhere' PUBLICATION p WITH (connect = false, slot_name = 'far_slot')",
     );
     attacked.system.create();
+    attacked.system.larder(&["verify", "latest", "--test-restore", "--on-live-server"]).exits(0);
+    assert_eq!(attacked.system.scratch_databases(), "", "a test leaves nothing");
     attacked.as_mallory("UPDATE m.t SET a = 'lost'");
     let report = attacked.restore(&[]).exits(0);
     assert!(report.all().contains("its slot far_slot stays at the publisher"), "{report:?}");

@@ -303,3 +303,27 @@ fn nobody_is_waited_for_who_waits_for_the_backup() {
     assert_eq!(database["database"]["tables"][0]["rows"], 10, "{created}");
     assert!(!database.to_string().contains("as pg_dump gives it"), "{created}");
 }
+
+/// The error named a line of no file that anybody has, and no way out.
+#[test]
+fn what_a_server_refuses_is_named_with_a_way_out() {
+    let system = System::with_numbers(1);
+    system.sql(
+        "CREATE FUNCTION plain(text) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT lower($1)';
+         CREATE FUNCTION outer_plain(text) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT plain($1)';
+         CREATE TABLE t (id int PRIMARY KEY, a text);
+         INSERT INTO t VALUES (1, 'secret');
+         CREATE INDEX t_plain ON t (outer_plain(a))",
+    );
+    for method in ["tables", "pg_dump"] {
+        system.write("larder.toml", format!("[database]\nmethod = \"{method}\"\n").as_bytes());
+        system.create();
+        let refused =
+            system.larder(&["restore", "latest", "--components", "database", "--force", "--no-snapshot"]).exits(1);
+        for said in ["the INDEX public.t_plain: ERROR:  function plain(text) does not exist", "larder cat"] {
+            assert!(refused.stderr.contains(said), "{method}: {said}: {}", refused.stderr);
+        }
+        assert!(!refused.stderr.contains("<stdin>"), "{refused:?}");
+        assert_eq!(system.sql("SELECT a FROM t"), "secret");
+    }
+}

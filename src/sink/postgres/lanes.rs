@@ -13,7 +13,7 @@ use crate::model::DatabaseSetting;
 use crate::postgres::dump_encoding::UTF8;
 use crate::postgres::neutral::{Purpose, neutral, of_database, optional};
 use crate::postgres::sql::{ident, literal};
-use crate::postgres::{Connection, Error, Fed, Restriction, query, start_fed};
+use crate::postgres::{Connection, Error, Fed, Restriction, query, refused, start_fed};
 use crate::process::{self, Process, ProcessInput};
 use crate::progress::Progress;
 use crate::source::postgres::session_name;
@@ -239,7 +239,7 @@ fn listen(number: usize, mut process: Process, answers: &Sender<Answer>, given_u
         }
         match process.read_within(&mut buffer, POLL) {
             Ok(None) => {}
-            Ok(Some(0)) => break process.finish().map_err(Error::from),
+            Ok(Some(0)) => break process.finish().map_err(refused),
             Ok(Some(len)) => {
                 let said = buffer.get(..len).unwrap_or_default();
                 for _ in memchr::memchr_iter(b'\n', said) {

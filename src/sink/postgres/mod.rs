@@ -34,7 +34,8 @@ use super::Error;
 use crate::model::{DatabaseFacts, Roles, ServerProperties, TableRows};
 use crate::postgres::sql::{ident, literal};
 use crate::postgres::{
-    self, Connection, Kept, MadeRoles, Row, Stopped, create_missing_roles, locale_options, property_statements, query,
+    self, Connection, Kept, MadeRoles, Row, Stopped, comment_statement, create_missing_roles, locale_options,
+    property_statements, query,
 };
 use crate::progress::Progress;
 use maintenance::{beside, has};
@@ -188,7 +189,7 @@ impl LoadedDatabase {
         let target = facts.name.as_str();
         self.set_properties((facts, of_server), stopped)?;
         let old = beside(target, "old");
-        let had_old = !is_new && has(&self.maintenance, target, stopped)?;
+        let had_old = !is_new && self.name != target && has(&self.maintenance, target, stopped)?;
         let mut replaced = Replaced::default();
         if had_old {
             replaced.notes = swap::slots_of(&self.maintenance, target, stopped)?;
@@ -220,6 +221,9 @@ impl LoadedDatabase {
         let action = "give the database its settings";
         let find_owner = format!("SELECT 1 FROM pg_catalog.pg_roles WHERE rolname = {}", literal(&facts.owner));
         let has_owner = !ask(&self.maintenance, "look for the owner", &find_owner, stopped)?.is_empty();
+        if let Some(comment) = comment_statement(&facts.properties, &self.name) {
+            do_all(&self.connection(), action, &[comment], stopped)?;
+        }
         let whoever = ServerProperties::new(None, of_server.is_template, None);
         // Who restores has the privileges of an owner who is not there.
         let of_server = if has_owner { of_server } else { &whoever };

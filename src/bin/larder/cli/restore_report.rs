@@ -1,12 +1,12 @@
 //! What a restore did, for people and for programs.
 
-use larder::model::{Snapshot, SnapshotName};
+use larder::model::{ComponentKind, Snapshot, SnapshotName};
 use larder::pipeline::restore::{ComponentRestore, DatabaseRestore};
 use serde_json::{Value, json};
 
 use super::Context;
 use super::restore_plan::Plan;
-use crate::console::{error, line, warning};
+use crate::console::{advice, error, line, warning};
 use crate::failure::Exit;
 use crate::units::{count, rows_of_tables, size};
 
@@ -56,6 +56,12 @@ impl Report<'_> {
             warning(&format!("{} has no {name}: it could not be saved then", snapshot.name));
         }
         results.iter().for_each(print_failures);
+        if !self.dry_run && results.iter().any(|result| result.database.is_none() && is_database(snapshot, result)) {
+            advice(
+                "what a server refuses can be left out by hand: `larder cat NAME:COMPONENT | psql -d DATABASE` loads everything else into a database \
+                 that you have made for it",
+            );
+        }
     }
 
     /// How the command ends.
@@ -115,6 +121,12 @@ impl Report<'_> {
             }
         }
     }
+}
+
+/// Whether a component that could not be restored is a database.
+fn is_database(snapshot: &Snapshot, result: &ComponentRestore) -> bool {
+    let is_it = snapshot.component(&result.name).is_some_and(|component| component.kind == ComponentKind::Database);
+    is_it && !result.damaged && !result.failed.is_empty()
 }
 
 fn failed(results: &[ComponentRestore]) -> usize {
