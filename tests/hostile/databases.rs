@@ -69,6 +69,8 @@ fn a_replaced_database_that_stays_is_told() {
     );
     assert_eq!(report.json()["components"][0]["status"], "partial");
     assert_eq!(server.sql("postgres", &owner), attacked.mallory);
+    let lets_in = format!("SELECT datallowconn FROM pg_database WHERE datname = '{old}'");
+    assert_eq!(server.sql("postgres", &lets_in), "f", "it lets nobody in");
     server.sql("postgres", &format!("ALTER DATABASE {old} ALLOW_CONNECTIONS true"));
     server.sql(&old, "DROP EVENT TRIGGER keep");
     server.sql(&old, "DROP SUBSCRIPTION s");

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::{Error, ask, execute};
 use crate::postgres::sql::{ident, literal};
-use crate::postgres::{self, Connection, Kept, Stopped, query, tidy_up};
+use crate::postgres::{self, Connection, Kept, Row, Stopped, query, tidy_up};
 
 /// How long that is tried, while nobody can connect. The server itself waits five seconds for sessions to end.
 const RENAME_LIMIT: Duration = Duration::from_secs(10);
@@ -111,6 +111,14 @@ fn detach(maintenance: &Connection, name: &str) -> Result<Vec<String>, postgres:
     // Nobody but superusers gets in meanwhile.
     let allow = |allowed: bool| format!("ALTER DATABASE {quoted} ALLOW_CONNECTIONS {allowed}");
     tidy_up(maintenance, &[format!("ALTER DATABASE {quoted} CONNECTION LIMIT 0"), allow(true)])?;
+    let dropped = drop_subscriptions(&maintenance.with_database(name), &rows);
+    // Where it stays, it lets nobody in.
+    tidy_up(maintenance, &[allow(false)])?;
+    dropped
+}
+
+/// Drops subscriptions, given with their slots, through the database that has them.
+fn drop_subscriptions(database: &Connection, rows: &[Row]) -> Result<Vec<String>, postgres::Error> {
     let mut notes = Vec::new();
     for row in rows {
         let [Some(subscription), slot] = row.as_slice() else { continue };
@@ -121,7 +129,7 @@ fn detach(maintenance: &Connection, name: &str) -> Result<Vec<String>, postgres:
             format!("SET session_replication_role = replica; ALTER SUBSCRIPTION {quoted} SET (slot_name = NONE)"),
             format!("SET session_replication_role = replica; DROP SUBSCRIPTION {quoted}"),
         ];
-        tidy_up(&maintenance.with_database(name), &statements)?;
+        tidy_up(database, &statements)?;
         if let Some(slot) = slot {
             let (subscription, slot) = (subscription.escape_debug(), slot.escape_debug());
             notes.push(format!(
@@ -130,6 +138,5 @@ fn detach(maintenance: &Connection, name: &str) -> Result<Vec<String>, postgres:
             ));
         }
     }
-    tidy_up(maintenance, &[allow(false)])?;
     Ok(notes)
 }
