@@ -1,6 +1,7 @@
 //! Queries that several sessions run at once, and whose rows are read one query after another.
 //!
-//! Of n sessions each runs every nth query. It stands still when as much of its rows waits to be read as memory is meant for.
+//! Of n sessions each runs every nth query. It stands still when as much of its rows waits to be read as memory is meant for. A table
+//! that somebody waits to alter is read by the session that has locked all.
 
 use std::io::{self, Read};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,7 +9,8 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
-use super::{Error, Session};
+use super::moment::{TableQuery, lock_one, unlock};
+use super::{Error, Session, Stopped};
 use crate::progress::Progress;
 
 /// What waits to be read of each session: as much as one piece of a table is aimed at, and some more.
@@ -22,14 +24,21 @@ enum Part {
     Rows(Vec<u8>),
     /// The rows of a query are at their end.
     End,
+    /// The table cannot be locked now.
+    NotLocked,
     Failed(Error),
 }
 
 /// The rows of all queries.
 pub(crate) struct Ahead<'a> {
     lanes: Vec<Receiver<Part>>,
+    queries: &'a [TableQuery<'a>],
     /// The number of the query whose rows come next.
     query: usize,
+    /// What the session is to read that has locked all, and what it has read.
+    holder: (Sender<TableQuery<'a>>, Receiver<Part>),
+    /// Whether that one reads this query.
+    by_holder: bool,
     progress: &'a dyn Progress,
 }
 
@@ -48,56 +57,92 @@ pub(crate) struct Rows<'a, 'p> {
     pub(crate) failure: Option<Error>,
 }
 
-/// Runs the queries in these sessions, and gives their rows to `read`. The sessions come back when it has read them.
+/// Runs the queries in these sessions, or in the holder of all locks, and gives their rows to `read`. The sessions come back when it
+/// has read them, that one first.
 ///
 /// # Errors
 /// Those of `read`.
-pub(crate) fn read_ahead<E>(
-    sessions: Vec<Session>,
-    queries: &[&str],
-    progress: &dyn Progress,
+pub(crate) fn read_ahead<'q, E>(
+    (mut holder, sessions): (Session, Vec<Session>),
+    queries: &'q [TableQuery<'q>],
+    progress: &'q dyn Progress,
     read: impl FnOnce(&mut Ahead<'_>) -> Result<(), E>,
-) -> Result<Vec<Session>, E> {
+) -> Result<(Session, Vec<Session>), E> {
     let given_up = AtomicBool::new(false);
     let count = sessions.len();
     std::thread::scope(|scope| {
         let (mut lanes, mut threads) = (Vec::new(), Vec::new());
+        let given_up = &given_up;
         for (lane, mut session) in sessions.into_iter().enumerate() {
             let (sender, receiver) = bounded(PARTS_AHEAD);
             lanes.push(receiver);
-            let given_up = &given_up;
             threads.push(scope.spawn(move || {
                 run(&mut session, queries.iter().skip(lane).step_by(count).copied(), &sender, given_up);
                 session
             }));
         }
-        let outcome = read(&mut Ahead { lanes, query: 0, progress });
+        let (ask, asked) = bounded::<TableQuery<'q>>(1);
+        let (sender, receiver) = bounded(PARTS_AHEAD);
+        let held = scope.spawn(move || {
+            run(&mut holder, asked.iter(), &sender, given_up);
+            holder
+        });
+        let mut ahead = Ahead { lanes, queries, query: 0, holder: (ask, receiver), by_holder: false, progress };
+        let outcome = read(&mut ahead);
         // Whoever still waits for the server, or for somebody to read, waits for nothing.
         given_up.store(true, Ordering::Release);
+        drop(ahead);
         let sessions = threads.into_iter().filter_map(|thread| thread.join().ok()).collect();
-        outcome.map(|()| sessions)
+        let holder = held.join();
+        outcome.map(|()| (holder.unwrap_or_else(|panic| std::panic::resume_unwind(panic)), sessions))
     })
 }
 
-fn run<'q>(session: &mut Session, queries: impl Iterator<Item = &'q str>, parts: &Sender<Part>, given_up: &AtomicBool) {
+fn run<'q>(
+    session: &mut Session,
+    queries: impl Iterator<Item = TableQuery<'q>>,
+    parts: &Sender<Part>,
+    given_up: &AtomicBool,
+) {
     let stopped = || given_up.load(Ordering::Acquire);
-    for query in queries {
-        let mut part = Vec::with_capacity(2 * PART_BYTES);
-        let rows = session.copy(query, &stopped, &mut |bytes| {
-            part.extend_from_slice(bytes);
-            if part.len() < PART_BYTES {
-                return Ok(());
+    for TableQuery { sql, locked } in queries {
+        let is_locked = locked.map_or(Ok(true), |table| lock_one(session, table, &stopped));
+        let is_over = match is_locked {
+            Ok(true) => {
+                let rows = copy(session, sql, parts, &stopped);
+                let rows = rows.and_then(|rest| locked.map_or(Ok(()), |_| unlock(session, &stopped)).map(|()| rest));
+                let is_over = rows.is_err();
+                let sent = match rows {
+                    Ok(rest) => parts.send(Part::Rows(rest)).and_then(|()| parts.send(Part::End)),
+                    Err(error) => parts.send(Part::Failed(error)),
+                };
+                is_over || sent.is_err()
             }
-            let full = std::mem::replace(&mut part, Vec::with_capacity(2 * PART_BYTES));
-            let unread = |_| Error::stream("psql", io::ErrorKind::BrokenPipe.into());
-            parts.send(Part::Rows(full)).map_err(unread)
-        });
-        let is_over = rows.is_err();
-        let end = rows.map_or_else(Part::Failed, |()| Part::End);
-        if parts.send(Part::Rows(part)).is_err() || parts.send(end).is_err() || is_over {
+            Ok(false) => parts.send(Part::NotLocked).is_err(),
+            Err(error) => {
+                drop(parts.send(Part::Failed(error)));
+                true
+            }
+        };
+        if is_over {
             return;
         }
     }
+}
+
+/// Sends the rows of a query on, but for the last, which come back.
+fn copy(session: &mut Session, sql: &str, parts: &Sender<Part>, stopped: Stopped<'_>) -> Result<Vec<u8>, Error> {
+    let mut part = Vec::with_capacity(2 * PART_BYTES);
+    session.copy(sql, stopped, &mut |bytes| {
+        part.extend_from_slice(bytes);
+        if part.len() < PART_BYTES {
+            return Ok(());
+        }
+        let full = std::mem::replace(&mut part, Vec::with_capacity(2 * PART_BYTES));
+        let unread = |_| Error::stream("psql", io::ErrorKind::BrokenPipe.into());
+        parts.send(Part::Rows(full)).map_err(unread)
+    })?;
+    Ok(part)
 }
 
 impl<'p> Ahead<'p> {
@@ -106,8 +151,18 @@ impl<'p> Ahead<'p> {
         Rows { ahead: self, left: queries, part: Vec::new(), position: 0, count: 0, bytes: 0, failure: None }
     }
 
+    /// Has the holder of all locks read the query whose rows come next.
+    fn ask_holder(&mut self) -> io::Result<()> {
+        let query = self.queries.get(self.query).ok_or(io::ErrorKind::NotFound)?;
+        self.by_holder = true;
+        let asked = self.holder.0.send(TableQuery { sql: query.sql, locked: None });
+        asked.map_err(|_| io::ErrorKind::UnexpectedEof.into())
+    }
+
     fn next_part(&mut self) -> io::Result<Part> {
-        let lane = self.lanes.get(self.query % self.lanes.len().max(1)).ok_or(io::ErrorKind::NotFound)?;
+        let lane = self.lanes.get(self.query % self.lanes.len().max(1));
+        let lane = if self.by_holder { Some(&self.holder.1) } else { lane };
+        let lane = lane.ok_or(io::ErrorKind::NotFound)?;
         loop {
             if self.progress.cancelled() {
                 return Err(io::Error::other("interrupted"));
@@ -132,7 +187,9 @@ impl Read for Rows<'_, '_> {
                     self.count += memchr::memchr_iter(b'\n', &rows).count() as u64;
                     (self.part, self.position) = (rows, 0);
                 }
+                Part::NotLocked => self.ahead.ask_holder()?,
                 Part::End => {
+                    self.ahead.by_holder = false;
                     self.ahead.query += 1;
                     self.left -= 1;
                 }

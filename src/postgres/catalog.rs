@@ -7,52 +7,17 @@ use std::collections::HashMap;
 
 use serde::Deserialize;
 
-use super::client::{parse, question_begin};
-use super::dump_encoding::UTF8;
-use super::neutral::{Purpose, neutral, optional};
+use super::client::parse;
+use super::moment::{TableQuery, look_on};
 use super::pieces::{PIECE_BYTES, bounds, conditions};
 use super::shape_lock::{EXPRESSIONS, RUNS_CODE, ShapeLock};
 use super::sql::{self, literal};
 use super::table_file::file_name;
-use super::{Connection, Error, Session, Stopped, query};
+use super::{Connection, Error, Session, Stopped};
 use crate::model::{KeyColumn, KeyOrder, split_table};
 
 /// Below this correlation of key and place, following the key jumps about in the table.
 const CORRELATION_MIN: f64 = 0.5;
-/// Tables that one statement locks.
-const LOCKED_AT_ONCE: usize = 500;
-/// Begins a transaction that sees everything as of one moment. Nothing outlasts it: between a session and the server may be one
-/// that lends connections out.
-const BEGIN_SQL: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY NOT DEFERRABLE; SET LOCAL role = none;\n";
-/// What keeps a view from being read that has taken the place of a table, where the server knows that.
-const NO_VIEWS_SQL: &str = "SELECT pg_catalog.set_config(name, 'view, foreign-table', true) FROM pg_catalog.pg_settings
-        WHERE name OPERATOR(pg_catalog.=) 'restrict_nonsystem_relation_kind';\n";
-
-/// Ordinary and partitioned tables that are the user's own.
-const TABLES_SQL: &str = "SELECT pg_catalog.format('%I.%I', n.nspname, c.relname)
-    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-    WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
-    ORDER BY 1";
-
-/// Whether a name means the relation with this oid now, and whether that has rows of its own. A view has not.
-const IS_TABLE_SQL: &str = "SELECT pg_catalog.to_regclass(name) IS NOT DISTINCT FROM oid::pg_catalog.regclass
-        AND pg_catalog.pg_relation_filenode(oid::pg_catalog.regclass) IS NOT NULL, name
-    FROM ROWS FROM (pg_catalog.unnest(ARRAY[:NAMES]), pg_catalog.unnest(ARRAY[:OIDS]::pg_catalog.oid[])) AS t (name, oid)";
-
-/// Names of what is not a table now.
-const NO_TABLE_SQL: &str = "SELECT name FROM pg_catalog.unnest(ARRAY[:NAMES]) AS t (name) WHERE NOT EXISTS (
-    SELECT FROM pg_catalog.pg_class WHERE oid = pg_catalog.to_regclass(name) AND relkind IN ('r', 'p'))";
-
-/// Sessions of others that one of ours waits for, and that wait for one of ours. Ours wait for one another outside of the
-/// server, which does not see that; and where it sees a deadlock, it may end the session of the other.
-const BLOCKERS_SQL: &str = "WITH RECURSIVE ours AS (
-    SELECT pid FROM pg_catalog.pg_stat_activity WHERE application_name = :NAME
-), waits AS (
-    SELECT b.pid, false AS is_back FROM ours CROSS JOIN pg_catalog.unnest(pg_catalog.pg_blocking_pids(ours.pid)) AS b (pid)
-    UNION SELECT w.pid, b.pid IN (SELECT pid FROM ours) FROM waits w CROSS JOIN pg_catalog.unnest(pg_catalog.pg_blocking_pids(w.pid)) AS b (pid)
-)
-SELECT pg_catalog.format('%s (process %s)', a.usename, a.pid) FROM waits JOIN pg_catalog.pg_stat_activity a USING (pid)
-WHERE is_back AND pid NOT IN (SELECT pid FROM ours) LIMIT 1";
 
 /// One row of JSON for each ordinary table. Columns that not every version of the server has are looked up by name.
 const CATALOG_SQL: &str = "WITH database AS (
@@ -173,6 +138,24 @@ pub(crate) struct Table {
     pub(crate) queries: Vec<String>,
 }
 
+impl Table {
+    /// Its number, and its name as it stands in SQL, where several sessions read it.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.queries.len() > 1
+    }
+
+    /// Its number and its name, quoted where needed.
+    pub(crate) fn named(&self) -> (u32, &str) {
+        (self.oid, &self.quoted)
+    }
+
+    /// The queries that give its rows. One that a single session reads is locked for that alone.
+    pub(crate) fn table_queries(&self) -> impl Iterator<Item = TableQuery<'_>> {
+        let locked = (!self.is_shared()).then(|| self.named());
+        self.queries.iter().map(move |sql| TableQuery { sql, locked })
+    }
+}
+
 /// The tables of a database.
 #[derive(Debug, Default)]
 pub(crate) struct Catalog {
@@ -184,114 +167,6 @@ pub(crate) struct Catalog {
     relations: Vec<(String, Vec<String>)>,
     /// Whether texts are in another order in the encoding that they are read in.
     reorders: bool,
-}
-
-/// Has a session look at the database without locking anything.
-///
-/// # Errors
-/// [`Error::Process`] with what the server said.
-pub(crate) fn look(session: &mut Session, stopped: Stopped<'_>) -> Result<(), Error> {
-    session.run(&begin_sql(), stopped)?;
-    settle(session, UTF8, stopped)
-}
-
-/// Begins a transaction that says everything as `pg_dump` would. Nothing is looked at.
-fn begin_sql() -> String {
-    format!("{BEGIN_SQL}{}", neutral(Purpose::Reading, true))
-}
-
-/// Sets what not every version has, and the encoding of what is said. Asking for the first is a look at the database, so it comes after
-/// the locks.
-fn settle(session: &mut Session, encoding: &str, stopped: Stopped<'_>) -> Result<(), Error> {
-    let encoding = format!("SET LOCAL client_encoding = {};", literal(encoding));
-    session.run(&format!("{}{NO_VIEWS_SQL}{encoding}", optional(true)), stopped)
-}
-
-/// Locks all tables and begins to see the database as it is now. Returns the name of what is seen, for other sessions.
-///
-/// # Errors
-/// [`Error::Process`] with what the server said.
-pub(crate) fn begin(session: &mut Session, stopped: Stopped<'_>) -> Result<String, Error> {
-    session.run(&question_begin(), stopped)?;
-    let tables = session.rows(TABLES_SQL, stopped)?;
-    session.run("COMMIT;", stopped)?;
-    session.run(&begin_sql(), stopped)?;
-    // Locks are taken before anything is seen, so that nothing that is seen changes its shape afterwards.
-    let tables: Vec<String> = tables.into_iter().flatten().flatten().collect();
-    lock(session, &tables, "", stopped)?;
-    settle(session, UTF8, stopped)?;
-    for tables in tables.chunks(LOCKED_AT_ONCE) {
-        let names: Vec<String> = tables.iter().map(|table| literal(table)).collect();
-        if let Some(name) = first(session, &NO_TABLE_SQL.replace(":NAMES", &names.join(", ")), stopped)? {
-            return Err(replaced(&name));
-        }
-    }
-    let name = first(session, "SELECT pg_catalog.pg_export_snapshot()", stopped)?;
-    let is_plain = |name: &String| name.chars().all(|char| char.is_ascii_hexdigit() || char == '-');
-    name.filter(is_plain).ok_or(Error::Incomplete { program: "psql".to_owned(), why: "the snapshot has no name" })
-}
-
-/// Has a session see the database as the one does that exported this snapshot, and lock what it is going to read. It says rows,
-/// and takes names, in this encoding. Whoever waits for that one to end would have to be waited for, without an end: then it fails
-/// at once. A table that was replaced before it was locked, perhaps by a view, is an error.
-///
-/// # Errors
-/// [`Error::Process`] with what the server said; [`Error::Answer`].
-pub(crate) fn join(
-    session: &mut Session,
-    snapshot: &str,
-    (tables, encoding): (&[Table], &str),
-    stopped: Stopped<'_>,
-) -> Result<(), Error> {
-    session.run(&format!("{} SET TRANSACTION SNAPSHOT '{snapshot}';", begin_sql()), stopped)?;
-    settle(session, encoding, stopped)?;
-    let names: Vec<String> = tables.iter().map(|table| table.quoted.clone()).collect();
-    lock(session, &names, " NOWAIT", stopped)?;
-    for tables in tables.chunks(LOCKED_AT_ONCE) {
-        let names: Vec<String> =
-            tables.iter().map(|table| Ok(literal(&sql::table(&table.quoted)?))).collect::<Result<_, Error>>()?;
-        let oids: Vec<String> = tables.iter().map(|table| table.oid.to_string()).collect();
-        let sql = IS_TABLE_SQL.replace(":OIDS", &oids.join(", ")).replace(":NAMES", &names.join(", "));
-        for row in session.rows(&sql, stopped)? {
-            if let [Some(is_table), Some(name)] = row.as_slice()
-                && is_table == "f"
-            {
-                return Err(replaced(name));
-            }
-        }
-    }
-    Ok(())
-}
-
-fn replaced(name: &str) -> Error {
-    Error::Answer { why: format!("the table {name} was replaced while it was to be read") }
-}
-
-/// The first value of an answer.
-fn first(session: &mut Session, query: &str, stopped: Stopped<'_>) -> Result<Option<String>, Error> {
-    Ok(session.rows(query, stopped)?.into_iter().flatten().flatten().next())
-}
-
-/// Makes sure that no session of this name waits for somebody who waits for another of them.
-///
-/// # Errors
-/// [`Error::Blocked`]; those of [`query`].
-pub(crate) fn check_blockers(connection: &Connection, name: &str, stopped: Stopped<'_>) -> Result<(), Error> {
-    let rows = query(connection, &BLOCKERS_SQL.replace(":NAME", &literal(name)), stopped)?;
-    match rows.into_iter().flatten().flatten().next() {
-        Some(blocker) => Err(Error::Blocked { blocker }),
-        None => Ok(()),
-    }
-}
-
-/// Keeps the shape of tables as it is while others read and write them.
-fn lock(session: &mut Session, tables: &[String], how: &str, stopped: Stopped<'_>) -> Result<(), Error> {
-    for tables in tables.chunks(LOCKED_AT_ONCE) {
-        let only = |table: &String| Ok(format!("ONLY {}", sql::table(table)?));
-        let tables: Vec<String> = tables.iter().map(only).collect::<Result<_, Error>>()?;
-        session.run(&format!("LOCK TABLE {} IN ACCESS SHARE MODE{how};", tables.join(", ")), stopped)?;
-    }
-    Ok(())
 }
 
 impl Catalog {
@@ -339,9 +214,7 @@ impl Catalog {
         if of_others.is_empty() {
             return Ok(None);
         }
-        let mut session = Session::open(connection, name, stopped)?;
-        session.run(&begin_sql().replace("REPEATABLE READ", "READ COMMITTED"), stopped)?;
-        settle(&mut session, UTF8, stopped)?;
+        let session = look_on(connection, name, stopped)?;
         let (lock, unfit) = ShapeLock::take(session, &of_others, stopped)?;
         let (others, keyed) =
             std::mem::take(&mut self.keyed).into_iter().partition(|table| unfit.contains_key(&table.oid));

@@ -184,8 +184,25 @@ impl Session {
     /// # Errors
     /// Those of [`Session::run`]; [`Error::Answer`] when they are not UTF-8, or too many.
     pub fn rows(&mut self, query: &str, stopped: Stopped<'_>) -> Result<Vec<Row>, Error> {
+        self.tell(&format!("COPY ({query}) TO STDOUT;"))?;
+        self.answer_rows(stopped)
+    }
+
+    /// The rows of a query after statements that may fail. Where they do there is no row, and the transaction is over but for its
+    /// savepoints.
+    ///
+    /// # Errors
+    /// Those of [`Session::rows`].
+    pub(super) fn attempt(&mut self, sql: &str, query: &str, stopped: Stopped<'_>) -> Result<Vec<Row>, Error> {
+        let go_on = self.restriction.command("\\set ON_ERROR_STOP off");
+        let stop = self.restriction.command("\\set ON_ERROR_STOP on");
+        self.tell(&format!("{go_on}{sql}\nCOPY ({query}) TO STDOUT;\n{stop}"))?;
+        self.answer_rows(stopped)
+    }
+
+    fn answer_rows(&mut self, stopped: Stopped<'_>) -> Result<Vec<Row>, Error> {
         let mut bytes = Vec::new();
-        self.copy(query, stopped, &mut |part| {
+        self.answer(stopped, &mut |part| {
             bytes.extend_from_slice(part);
             check_len(bytes.len())
         })?;

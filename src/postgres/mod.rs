@@ -29,6 +29,7 @@ mod lock_room;
 mod made;
 mod maintenance;
 mod members;
+pub(crate) mod moment;
 pub(crate) mod neutral;
 pub(crate) mod of_superuser;
 pub(crate) mod owned;

@@ -7,6 +7,7 @@ mod dump;
 mod earlier;
 mod encodings;
 mod failures;
+mod locks;
 mod nights;
 mod order;
 mod owners;

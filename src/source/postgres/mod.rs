@@ -2,6 +2,7 @@
 
 mod dump;
 mod file;
+mod scripts;
 mod tables;
 
 pub use dump::{DUMP_FILE, DumpSource, session_name};

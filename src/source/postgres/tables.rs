@@ -2,20 +2,19 @@
 //!
 //! Everything is seen as it was at one moment: one session holds it, the others and `pg_dump` see what it sees.
 
-use std::io::{Cursor, Read};
-use std::time::{Duration, Instant};
-
-use super::dump::{GLOBALS_FILE, check_length};
+use super::dump::GLOBALS_FILE;
+use super::scripts::{Begun, script};
 use crate::model::{
-    DATA_FOLDER, KeyedTable, Node, OtherTable, PROPERTIES_FILE, ROLES_FILE, Script, TABLES_FILE, TableIndex, TableRows,
+    DATA_FOLDER, KeyedTable, Node, OtherTable, PROPERTIES_FILE, ROLES_FILE, TABLES_FILE, TableIndex, TableRows,
 };
 use crate::postgres::ahead::read_ahead;
-use crate::postgres::catalog::{self, Catalog, Table};
+use crate::postgres::catalog::{Catalog, Table};
 use crate::postgres::dump_encoding::reorders;
+use crate::postgres::moment::{self, TableQuery};
 use crate::postgres::shape_lock::ShapeLock;
 use crate::postgres::sql::ident;
-use crate::postgres::{self, Connection, CopyCounter, Session};
-use crate::process::{self, POLL, Process, Program, Watched};
+use crate::postgres::{self, Connection, Session};
+use crate::process::Program;
 use crate::progress::{self, Progress};
 use crate::source::{Error, Visitor};
 
@@ -24,9 +23,6 @@ const OTHERS_FILE: &str = "other-data.sql";
 const AFTER_FILE: &str = "post-data.sql";
 /// How long `pg_dump` waits for a lock, in milliseconds. Only who waits for this backup to end can keep it from one.
 const LOCK_MILLIS: u32 = 1_000;
-/// How often it is looked whether a `pg_dump` that says nothing waits for somebody who waits for us.
-const LOOK: Duration = Duration::from_secs(1);
-const HEAD_BYTES: usize = 64 << 10;
 /// Tables that a note names.
 const NAMES_SHOWN: usize = 5;
 
@@ -54,7 +50,7 @@ pub fn tables_without_order(
     options: TableOptions,
 ) -> Result<Vec<(String, String)>, postgres::Error> {
     let mut session = Session::open(connection, "larder", &|| false)?.within(postgres::QUESTION_LIMIT);
-    catalog::look(&mut session, &|| false)?;
+    moment::look(&mut session, &|| false)?;
     let catalog = Catalog::read(&mut session, (options.scattered_max, false), &|| false)?;
     session.end().map(|()| catalog.others)
 }
@@ -86,14 +82,6 @@ struct Scripts {
     after: Begun,
 }
 
-/// A program that has begun to say something, and the beginning of it.
-struct Begun {
-    head: Vec<u8>,
-    process: Process,
-    /// The encoding that it writes.
-    encoding: String,
-}
-
 /// What makes the nodes of files and directories.
 pub(super) struct Nodes<'a> {
     pub(super) file: &'a dyn Fn(&str) -> Node,
@@ -114,31 +102,33 @@ impl TableDump {
         let stopped = || progress.cancelled();
         let begin = || {
             let mut holder = Session::open(connection, name, &stopped)?;
-            let snapshot = catalog::begin(&mut holder, &stopped)?;
+            let snapshot = moment::begin(&mut holder, &stopped)?;
             let mut catalog = Catalog::read(&mut holder, (options.scattered_max, reorders(database, dump)), &stopped)?;
-            let lock = catalog.lock(connection, name, &stopped)?;
             if catalog.keyed.is_empty() {
-                return Ok(Self { holder, lock, sessions: Vec::new(), catalog, scripts: None });
+                return Ok(Self { holder, lock: None, sessions: Vec::new(), catalog, scripts: None });
             }
+            moment::speak(&mut holder, dump, &stopped)?;
+            let blockers = || moment::check_blockers(connection, name, &stopped);
             let start = |section: &str, more: &[String]| {
                 let mut program = program();
                 program.args([format!("--section={section}"), format!("--snapshot={snapshot}")]);
                 program.arg(format!("--lock-wait-timeout={LOCK_MILLIS}")).args(more);
                 program.start(false).map(|(_, process)| process)
             };
-            let programs =
-                [start("pre-data", &[])?, start("data", &without(&catalog.keyed))?, start("post-data", &[])?];
+            // Each locks all tables until it has ended.
+            let before = Begun::whole(start("pre-data", &[])?, &blockers, dump, progress)?;
+            let after = Begun::whole(start("post-data", &[])?, &blockers, dump, progress)?;
+            let lock = catalog.lock(connection, name, &stopped)?;
+            let others = Begun::wait(start("data", &without(&catalog.keyed))?, &blockers, dump, progress)?;
+            let shared: Vec<_> = catalog.keyed.iter().filter(|table| table.is_shared()).map(Table::named).collect();
             let queries = catalog.keyed.iter().map(|table| table.queries.len()).sum();
             let mut sessions = Vec::new();
             for _ in 0..options.jobs.min(queries) {
                 let mut session = Session::open(connection, name, &stopped)?;
-                catalog::join(&mut session, &snapshot, (&catalog.keyed, dump), &stopped)?;
+                moment::join(&mut session, &snapshot, (&shared, dump), &stopped)?;
                 sessions.push(session);
             }
-            let blockers = || catalog::check_blockers(connection, name, &stopped);
-            let [before, others, after] = programs.map(|process| Begun::wait(process, &blockers, dump, progress));
-            let scripts = Some(Scripts { before: before?, others: others?, after: after? });
-            Ok(Self { holder, lock, sessions, catalog, scripts })
+            Ok(Self { holder, lock, sessions, catalog, scripts: Some(Scripts { before, others, after }) })
         };
         begin().map_err(|error| match progress::check(progress) {
             Err(cancelled) => Error::Stop(cancelled.into()),
@@ -171,13 +161,13 @@ impl TableDump {
         show_list: &mut dyn FnMut(&str, &mut dyn Visitor) -> Result<(), Error>,
         progress: &dyn Progress,
     ) -> Result<Vec<TableRows>, Error> {
-        let Self { mut holder, lock, sessions, catalog, scripts } = self;
+        let Self { holder, lock, sessions, catalog, scripts } = self;
         let nothing = postgres::Error::Incomplete { program: "pg_dump".to_owned(), why: "it was not started" };
         let Scripts { before, others, after } = scripts.ok_or(nothing)?;
         visitor.enter((nodes.directory)(DATA_FOLDER), None)?;
         let mut tables = Vec::new();
-        let queries: Vec<&str> = catalog.keyed.iter().flat_map(|table| &table.queries).map(String::as_str).collect();
-        let sessions = read_ahead(sessions, &queries, progress, |ahead| {
+        let queries: Vec<TableQuery<'_>> = catalog.keyed.iter().flat_map(Table::table_queries).collect();
+        let (mut holder, sessions) = read_ahead((holder, sessions), &queries, progress, |ahead| {
             for table in &catalog.keyed {
                 let mut rows = ahead.rows(table.queries.len());
                 let shown = visitor.stream((nodes.file)(&table.file), &mut rows);
@@ -216,43 +206,6 @@ impl TableDump {
     }
 }
 
-impl Begun {
-    /// Waits until a `pg_dump` says something: by then it has locked all tables, and looked at everything. Now and then
-    /// `blockers` says whether it waits for somebody who waits for us.
-    fn wait(
-        mut process: Process,
-        blockers: &dyn Fn() -> Result<(), postgres::Error>,
-        encoding: &str,
-        progress: &dyn Progress,
-    ) -> Result<Self, Error> {
-        let mut looked = Instant::now();
-        let mut head = vec![0; HEAD_BYTES];
-        let failed = |source| postgres::Error::stream("pg_dump", source);
-        loop {
-            if progress.cancelled() {
-                return Err(process::Error::interrupted("pg_dump").into());
-            }
-            match process.read_within(&mut head, POLL).map_err(failed)? {
-                None if looked.elapsed() >= LOOK => {
-                    blockers()?;
-                    looked = Instant::now();
-                }
-                None => {}
-                Some(0) => {
-                    process.finish()?;
-                    return Err(
-                        postgres::Error::Incomplete { program: "pg_dump".to_owned(), why: "it is empty" }.into()
-                    );
-                }
-                Some(len) => {
-                    head.truncate(len);
-                    return Ok(Self { head, process, encoding: encoding.to_owned() });
-                }
-            }
-        }
-    }
-}
-
 fn keyed_table(table: &Table, rows: u64, bytes: u64) -> KeyedTable {
     let Table { quoted, file, columns, key, related, .. } = table;
     let related = related.clone();
@@ -265,29 +218,4 @@ fn keyed_table(table: &Table, rows: u64, bytes: u64) -> KeyedTable {
 fn without(tables: &[Table]) -> Vec<String> {
     let argument = |table: &Table| format!("--exclude-table-data={}.{}", ident(&table.schema), ident(&table.name));
     tables.iter().map(argument).collect()
-}
-
-type CountedTable = (TableRows, Vec<String>);
-
-/// Shows a script, which must say that it is complete.
-fn script(
-    node: Node,
-    name: &str,
-    (begun, progress): (Begun, &dyn Progress),
-    visitor: &mut dyn Visitor,
-) -> Result<(Script, Vec<CountedTable>), Error> {
-    let stream = Watched::on(begun.process, progress);
-    let mut counter = CopyCounter::new(Cursor::new(begun.head).chain(stream), &begun.encoding);
-    let shown = visitor.stream(node, &mut counter);
-    let body = counter.body();
-    let columns = counter.columns().to_vec();
-    let (too_long, untold) = (counter.too_long().map(str::to_owned), counter.take_untold());
-    let (tables, stream) = counter.finish();
-    shown?;
-    stream.into_inner().1.finish()?;
-    check_length(too_long)?;
-    untold.map_or(Ok(()), Err)?;
-    let why = "the line that ends a dump is missing";
-    let (begin, end) = body.ok_or_else(|| postgres::Error::Incomplete { program: "pg_dump".to_owned(), why })?;
-    Ok((Script { file: name.to_owned(), begin, end }, tables.into_iter().zip(columns).collect()))
 }

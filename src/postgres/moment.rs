@@ -1,0 +1,224 @@
+//! Sessions that see a database as it was at one moment, and the locks of what they read.
+//!
+//! One session locks all tables. The others lock what they read for as long as they read it: a server has room for few locks, which
+//! belong to the application too.
+
+use super::client::question_begin;
+use super::dump_encoding::UTF8;
+use super::neutral::{Purpose, neutral, optional};
+use super::sql::{self, literal};
+use super::{Connection, Error, Row, Session, Stopped, query};
+
+/// Tables that one statement locks.
+const LOCKED_AT_ONCE: usize = 500;
+
+/// Begins a transaction that sees everything as of one moment. Nothing outlasts it: between a session and the server may be one
+/// that lends connections out.
+const BEGIN_SQL: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY NOT DEFERRABLE; SET LOCAL role = none;\n";
+
+/// What keeps a view from being read that has taken the place of a table, where the server knows that.
+const NO_VIEWS_SQL: &str = "SELECT pg_catalog.set_config(name, 'view, foreign-table', true) FROM pg_catalog.pg_settings
+        WHERE name OPERATOR(pg_catalog.=) 'restrict_nonsystem_relation_kind';\n";
+
+/// Ordinary and partitioned tables that are the user's own.
+const TABLES_SQL: &str = "SELECT pg_catalog.format('%I.%I', n.nspname, c.relname)
+    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
+    ORDER BY 1";
+
+/// Whether a name means the relation with this oid now, and whether that has rows of its own. A view has not.
+const IS_TABLE_SQL: &str = "SELECT pg_catalog.to_regclass(name) IS NOT DISTINCT FROM oid::pg_catalog.regclass
+        AND pg_catalog.pg_relation_filenode(oid::pg_catalog.regclass) IS NOT NULL, name
+    FROM ROWS FROM (pg_catalog.unnest(ARRAY[:NAMES]), pg_catalog.unnest(ARRAY[:OIDS]::pg_catalog.oid[])) AS t (name, oid)";
+
+/// Names of what is not a table now.
+const NO_TABLE_SQL: &str = "SELECT name FROM pg_catalog.unnest(ARRAY[:NAMES]) AS t (name) WHERE NOT EXISTS (
+    SELECT FROM pg_catalog.pg_class WHERE oid = pg_catalog.to_regclass(name) AND relkind IN ('r', 'p'))";
+
+/// Sessions of others that one of ours waits for, and that wait for one of ours. Ours wait for one another outside of the
+/// server, which does not see that; and where it sees a deadlock, it may end the session of the other.
+const BLOCKERS_SQL: &str = "WITH RECURSIVE ours AS (
+    SELECT pid FROM pg_catalog.pg_stat_activity WHERE application_name = :NAME
+), waits AS (
+    SELECT b.pid, false AS is_back FROM ours CROSS JOIN pg_catalog.unnest(pg_catalog.pg_blocking_pids(ours.pid)) AS b (pid)
+    UNION SELECT w.pid, b.pid IN (SELECT pid FROM ours) FROM waits w CROSS JOIN pg_catalog.unnest(pg_catalog.pg_blocking_pids(w.pid)) AS b (pid)
+)
+SELECT pg_catalog.format('%s (process %s)', a.usename, a.pid) FROM waits JOIN pg_catalog.pg_stat_activity a USING (pid)
+WHERE is_back AND pid NOT IN (SELECT pid FROM ours) LIMIT 1";
+
+/// How long a session waits for the indexes of a table: who waits for them may wait for another session of ours.
+const INDEX_WAIT: &str = "1s";
+
+/// A query that reads a table.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct TableQuery<'a> {
+    /// The query.
+    pub(crate) sql: &'a str,
+    /// The number and the name of the table, quoted where needed, that is locked for this query alone. The session has the lock of
+    /// others already.
+    pub(crate) locked: Option<(u32, &'a str)>,
+}
+
+/// Has a session look at the database without locking anything.
+///
+/// # Errors
+/// [`Error::Process`] with what the server said.
+pub(crate) fn look(session: &mut Session, stopped: Stopped<'_>) -> Result<(), Error> {
+    session.run(&begin_sql(), stopped)?;
+    settle(session, UTF8, stopped)
+}
+
+/// Opens a session under a name that looks at the database, and sees what others commit.
+///
+/// # Errors
+/// [`Error::Process`] with what the server said.
+pub(super) fn look_on(connection: &Connection, name: &str, stopped: Stopped<'_>) -> Result<Session, Error> {
+    let mut session = Session::open(connection, name, stopped)?;
+    session.run(&begin_sql().replace("REPEATABLE READ", "READ COMMITTED"), stopped)?;
+    settle(&mut session, UTF8, stopped)?;
+    Ok(session)
+}
+
+/// Begins a transaction that says everything as `pg_dump` would. Nothing is looked at.
+fn begin_sql() -> String {
+    format!("{BEGIN_SQL}{}", neutral(Purpose::Reading, true))
+}
+
+/// Sets what not every version has, and the encoding of what is said. Asking for the first is a look at the database, so it comes after
+/// the locks.
+fn settle(session: &mut Session, encoding: &str, stopped: Stopped<'_>) -> Result<(), Error> {
+    session.run(&format!("{}{NO_VIEWS_SQL}", optional(true)), stopped)?;
+    speak(session, encoding, stopped)
+}
+
+/// Has a session say rows, and take names, in this encoding.
+///
+/// # Errors
+/// [`Error::Process`] with what the server said.
+pub(crate) fn speak(session: &mut Session, encoding: &str, stopped: Stopped<'_>) -> Result<(), Error> {
+    session.run(&format!("SET LOCAL client_encoding = {};", literal(encoding)), stopped)
+}
+
+/// Locks all tables and begins to see the database as it is now. Returns the name of what is seen, for other sessions.
+///
+/// # Errors
+/// [`Error::Process`] with what the server said.
+pub(crate) fn begin(session: &mut Session, stopped: Stopped<'_>) -> Result<String, Error> {
+    session.run(&question_begin(), stopped)?;
+    let tables = session.rows(TABLES_SQL, stopped)?;
+    session.run("COMMIT;", stopped)?;
+    session.run(&begin_sql(), stopped)?;
+    // Locks are taken before anything is seen, so that nothing that is seen changes its shape afterwards.
+    let tables: Vec<String> = tables.into_iter().flatten().flatten().collect();
+    lock(session, &tables, "", stopped)?;
+    settle(session, UTF8, stopped)?;
+    for tables in tables.chunks(LOCKED_AT_ONCE) {
+        let names: Vec<String> = tables.iter().map(|table| literal(table)).collect();
+        if let Some(name) = first(session, &NO_TABLE_SQL.replace(":NAMES", &names.join(", ")), stopped)? {
+            return Err(replaced(&name));
+        }
+    }
+    let name = first(session, "SELECT pg_catalog.pg_export_snapshot()", stopped)?;
+    let is_plain = |name: &String| name.chars().all(|char| char.is_ascii_hexdigit() || char == '-');
+    name.filter(is_plain).ok_or(Error::Incomplete { program: "psql".to_owned(), why: "the snapshot has no name" })
+}
+
+/// Has a session see the database as the one does that exported this snapshot, and lock those tables, given with their numbers, that
+/// others read at the same time, with their indexes. It says rows, and takes names, in this encoding. Whoever waits for that one to
+/// end would have to be waited for, without an end: then it fails. A table that was replaced before it was locked, perhaps by a view, is
+/// an error.
+///
+/// # Errors
+/// [`Error::Process`] with what the server said; [`Error::Answer`].
+pub(crate) fn join(
+    session: &mut Session,
+    snapshot: &str,
+    (shared, encoding): (&[(u32, &str)], &str),
+    stopped: Stopped<'_>,
+) -> Result<(), Error> {
+    session.run(&format!("{} SET TRANSACTION SNAPSHOT '{snapshot}';", begin_sql()), stopped)?;
+    settle(session, encoding, stopped)?;
+    let names: Vec<String> = shared.iter().map(|(_, table)| (*table).to_owned()).collect();
+    lock(session, &names, " NOWAIT", stopped)?;
+    for tables in shared.chunks(LOCKED_AT_ONCE) {
+        check_tables(session.rows(&is_table(tables)?, stopped)?)?;
+        // To plan a query locks the indexes. Who came to rebuild one between two queries would wait for the first, and the second for him.
+        let plans = tables
+            .iter()
+            .map(|(_, table)| Ok(format!("COPY (SELECT FROM ONLY {} LIMIT 0) TO STDOUT;\n", sql::table(table)?)));
+        let plans = plans.collect::<Result<Vec<String>, Error>>()?.concat();
+        session
+            .run(&format!("SET LOCAL lock_timeout = '{INDEX_WAIT}';\n{plans}SET LOCAL lock_timeout = 0;"), stopped)?;
+    }
+    Ok(())
+}
+
+/// Locks a table, given with its number, until [`unlock`]. Says whether it could be: whoever waits to alter it would have to be waited
+/// for, without an end.
+///
+/// # Errors
+/// [`Error::Answer`] when it was replaced; those of [`Session::rows`].
+pub(super) fn lock_one(session: &mut Session, table: (u32, &str), stopped: Stopped<'_>) -> Result<bool, Error> {
+    session.run("SAVEPOINT one_table;", stopped)?;
+    let lock = format!("LOCK TABLE ONLY {} IN ACCESS SHARE MODE NOWAIT;", sql::table(table.1)?);
+    let rows = session.attempt(&lock, &is_table(&[table])?, stopped)?;
+    if rows.is_empty() {
+        return unlock(session, stopped).map(|()| false);
+    }
+    check_tables(rows).map(|()| true)
+}
+
+/// Gives back what was locked by [`lock_one`] and by queries since then.
+///
+/// # Errors
+/// Those of [`Session::run`].
+pub(super) fn unlock(session: &mut Session, stopped: Stopped<'_>) -> Result<(), Error> {
+    session.run("ROLLBACK TO SAVEPOINT one_table; RELEASE SAVEPOINT one_table;", stopped)
+}
+
+/// Asks whether the names of tables mean those of these numbers.
+fn is_table(tables: &[(u32, &str)]) -> Result<String, Error> {
+    let names = tables.iter().map(|(_, table)| Ok(literal(&sql::table(table)?)));
+    let names: Vec<String> = names.collect::<Result<_, Error>>()?;
+    let oids: Vec<String> = tables.iter().map(|(oid, _)| oid.to_string()).collect();
+    Ok(IS_TABLE_SQL.replace(":OIDS", &oids.join(", ")).replace(":NAMES", &names.join(", ")))
+}
+
+fn check_tables(rows: Vec<Row>) -> Result<(), Error> {
+    let other = rows.into_iter().find_map(|row| match <[Option<String>; 2]>::try_from(row) {
+        Ok([Some(is_table), Some(name)]) if is_table == "f" => Some(name),
+        _ => None,
+    });
+    other.map_or(Ok(()), |name| Err(replaced(&name)))
+}
+
+fn replaced(name: &str) -> Error {
+    Error::Answer { why: format!("the table {name} was replaced while it was to be read") }
+}
+
+/// The first value of an answer.
+fn first(session: &mut Session, query: &str, stopped: Stopped<'_>) -> Result<Option<String>, Error> {
+    Ok(session.rows(query, stopped)?.into_iter().flatten().flatten().next())
+}
+
+/// Makes sure that no session of this name waits for somebody who waits for another of them.
+///
+/// # Errors
+/// [`Error::Blocked`]; those of [`query`].
+pub(crate) fn check_blockers(connection: &Connection, name: &str, stopped: Stopped<'_>) -> Result<(), Error> {
+    let rows = query(connection, &BLOCKERS_SQL.replace(":NAME", &literal(name)), stopped)?;
+    match rows.into_iter().flatten().flatten().next() {
+        Some(blocker) => Err(Error::Blocked { blocker }),
+        None => Ok(()),
+    }
+}
+
+/// Keeps the shape of tables as it is while others read and write them.
+fn lock(session: &mut Session, tables: &[String], how: &str, stopped: Stopped<'_>) -> Result<(), Error> {
+    for tables in tables.chunks(LOCKED_AT_ONCE) {
+        let only = |table: &String| Ok(format!("ONLY {}", sql::table(table)?));
+        let tables: Vec<String> = tables.iter().map(only).collect::<Result<_, Error>>()?;
+        session.run(&format!("LOCK TABLE {} IN ACCESS SHARE MODE{how};", tables.join(", ")), stopped)?;
+    }
+    Ok(())
+}
