@@ -15,7 +15,7 @@ use crate::model::{
 
 /// One row of JSON.
 const FACTS_SQL: &str = "SELECT pg_catalog.json_build_object(
-    'oid', d.oid::pg_catalog.int8, 'server_version', pg_catalog.current_setting('server_version'),
+    'oid', d.oid::pg_catalog.int8, 'user', SESSION_USER, 'server_version', pg_catalog.current_setting('server_version'),
     'version_number', pg_catalog.current_setting('server_version_num')::pg_catalog.int4,
     'size_bytes', pg_catalog.pg_database_size(d.oid),
     'encoding', pg_catalog.pg_encoding_to_char(d.encoding), 'collate', d.datcollate, 'ctype', d.datctype,
@@ -27,6 +27,7 @@ const FACTS_SQL: &str = "SELECT pg_catalog.json_build_object(
 #[derive(Deserialize)]
 struct Answer {
     oid: u32,
+    user: String,
     server_version: String,
     version_number: u32,
     size_bytes: u64,
@@ -43,6 +44,8 @@ struct Answer {
 pub(crate) struct Found {
     pub(crate) facts: DatabaseFacts,
     pub(crate) properties: ServerProperties,
+    /// Who asked.
+    pub(crate) user: String,
     /// The major version of the server.
     pub(crate) server_major: u32,
     /// What is not saved, in words.
@@ -86,7 +89,7 @@ pub(crate) fn read_facts(connection: &Connection, stopped: Stopped<'_>) -> Resul
         ..DatabaseFacts::default()
     };
     let properties = ServerProperties::new(locale, is_template, grants);
-    Ok(Found { facts, properties, server_major: answer.version_number / 10_000, left_out })
+    Ok(Found { facts, properties, user: answer.user, server_major: answer.version_number / 10_000, left_out })
 }
 
 /// The statements that give a database its settings and privileges, when it belongs to its owner already.

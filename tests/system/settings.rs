@@ -50,6 +50,24 @@ fn a_database_is_loaded_with_the_settings_that_say_what_values_are() {
     assert_eq!(system.sql("SELECT count(*) FROM at"), "1");
 }
 
+/// Sessions of Larder became nobody else, and `pg_dump` became whom the owner of the database had set: no run was complete any more.
+#[test]
+fn a_database_that_is_set_to_another_role_is_read_by_who_logged_in() {
+    let mut system = System::with_numbers(10);
+    let (role, name) = (system.new_role(""), system.database.clone());
+    system.sql(&format!(
+        "CREATE SCHEMA hidden; CREATE TABLE hidden.t (id int PRIMARY KEY, v text); INSERT INTO hidden.t VALUES (1, 'one');
+         CREATE TABLE hidden.heap AS SELECT 2 AS id; ALTER DATABASE {name} SET role = '{role}'"
+    ));
+    let found = || system.sql("SET ROLE NONE; SELECT v, heap.id FROM hidden.t, hidden.heap");
+    for_each_method(&system, |method| {
+        system.create();
+        system.sql("SET ROLE NONE; DELETE FROM hidden.t; DELETE FROM hidden.heap");
+        system.larder(&["restore", "latest", "--components", "database", "--force", "--no-snapshot"]).exits(0);
+        assert_eq!(found(), "one|2", "{method}");
+    });
+}
+
 /// A transaction that is put off waits for others for ever, and no lock says for whom.
 #[test]
 fn nothing_waits_for_a_transaction_that_is_put_off() {

@@ -80,7 +80,7 @@ impl DumpSource {
         let stopped = || progress.cancelled();
         let interrupted =
             |error| progress::check(progress).map_or_else(|cancelled| Error::Stop(cancelled.into()), |()| error);
-        let Found { mut facts, properties, server_major, left_out } =
+        let Found { mut facts, properties, user, server_major, left_out } =
             read_facts(&self.connection, &stopped).map_err(|error| interrupted(error.into()))?;
         facts.foreign_code = self.foreign_code(&stopped).map_err(|error| interrupted(error.into()))?;
         let members = read_left_out(&self.connection, &stopped).map_err(|error| interrupted(error.into()))?;
@@ -111,7 +111,7 @@ impl DumpSource {
         };
         let session = session_name();
         let encodings = (facts.encoding.as_str(), facts.dump_encoding.as_str());
-        let program = || self.dump_program(&tools, &session, encodings.1);
+        let program = || self.dump_program(&tools, (&session, &user), encodings.1);
         let reading = self.tables.map(|options| Reading { options, program: &program, encodings });
         let shown = match self.begin_tables(&session, reading, visitor, progress)? {
             Some(tables) => {
@@ -165,11 +165,17 @@ impl DumpSource {
         }
     }
 
-    fn dump_program(&self, tools: &Tools, session: &str, encoding: &str) -> Program {
+    /// A `pg_dump` whose session has this name, as the role that logged in.
+    fn dump_program(&self, tools: &Tools, (session, user): (&str, &str), encoding: &str) -> Program {
         let mut program = self.connection.program(&tools.dump);
         program.args(["--format=plain", "--no-password"]).variable("PGAPPNAME", session);
         // Whatever role, database or environment ask for: all parts of a dump are in one encoding.
         program.arg(format!("--encoding={encoding}"));
+        // The owner of a database can have everybody become another role who comes into it. Names that are not ASCII are text of the encoding
+        // of whatever database they were made in.
+        if user.is_ascii() {
+            program.arg(format!("--role={user}"));
+        }
         // In a container others may see the arguments, and a key that is known is no protection.
         if self.connection.place == Place::Here && tools.has_restrict_key() {
             let subject =
