@@ -288,6 +288,15 @@ impl Access {
         self.others.is_superuser
     }
 
+    /// Whether there is a table of this name, quoted where needed as dumps have it.
+    pub(crate) fn has(&self, table: &str) -> bool {
+        match split_names(table).unwrap_or_default().as_slice() {
+            [schema, name] => self.entries.contains_key(&(schema.clone(), name.clone())),
+            [name] => self.entries.values().any(|entry| entry.name == *name),
+            _ => false,
+        }
+    }
+
     /// Who loads rows with these columns into a table, quoted where needed as dumps have it.
     ///
     /// # Errors

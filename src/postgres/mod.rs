@@ -66,7 +66,7 @@ pub(crate) use lexer::Lexer;
 pub(crate) use lock_room::lacks_locks;
 pub(crate) use maintenance::{find_sql, maintenance};
 pub(crate) use members::read_left_out;
-pub(crate) use refused::refused;
+pub(crate) use refused::{object_of, refused};
 pub(crate) use restriction::{Restriction, unrestricted};
 pub use roles::MadeRoles;
 pub(crate) use roles::{LOADER_ROLES, create_missing_roles, globals_text, read_roles};

@@ -53,6 +53,13 @@ fn parse(said: &str) -> Option<Error> {
     (!why.is_empty()).then_some(Error::Refused { what, why })
 }
 
+/// What statements of an entry are about, in words: what its title says, or how they begin.
+pub(crate) fn object_of(statements: &[u8]) -> String {
+    let text = String::from_utf8_lossy(statements);
+    let found = text.lines().find_map(title).or_else(|| beginning(&text.lines().collect::<Vec<_>>()));
+    found.unwrap_or_else(|| "a statement".to_owned())
+}
+
 /// What a statement makes or changes: its words up to the first text, list or body.
 fn beginning(statement: &[&str]) -> Option<String> {
     let lines = statement.iter().map(|line| line.trim()).filter(|line| !line.is_empty() && !line.starts_with("--"));

@@ -16,7 +16,22 @@ const DECODE: &str = "pg_catalog.decode(''";
 
 /// Statements in this encoding, all of one transaction, as one statement.
 pub(crate) fn wrapped(statements: &[u8], encoding: &str) -> String {
-    let frame = literal(&format!("BEGIN EXECUTE {}; END", value(&[], encoding)));
+    framed(statements, &format!("BEGIN EXECUTE {}; END", value(&[], encoding)))
+}
+
+/// The same for statements that do nothing where one of them is refused. `note` is the call in SQL of what is told why, in its last
+/// argument, for which `SQLERRM` stands.
+pub(crate) fn wrapped_noting(statements: &[u8], encoding: &str, note: &str) -> String {
+    let value = value(&[], encoding);
+    framed(
+        statements,
+        &format!("BEGIN EXECUTE {value}; EXCEPTION WHEN OTHERS OR ASSERT_FAILURE THEN PERFORM {note}; END"),
+    )
+}
+
+/// Statements in a frame of PL/pgSQL that has none at their place.
+fn framed(statements: &[u8], frame: &str) -> String {
+    let frame = literal(frame);
     let place = frame.find(DECODE).map_or(0, |place| place + DECODE.len());
     let (before, after) = frame.split_at(place);
     // Digits are the same within a string. Statements may be long, and are written once.

@@ -97,6 +97,7 @@ fn rows_of_a_repository_are_no_statements() {
             has_all_rows: true,
             trusts_code: false,
             is_foreign: false,
+            goes_on: false,
         };
         let connections = (database.clone(), database.with_database("postgres"));
         Loader::open(connections, options, Box::new(std::io::empty()), &Silent).expect("a server")

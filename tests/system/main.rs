@@ -3,6 +3,7 @@
 //! The server is the one that `tests/run` starts and names in `LARDER_TEST_DATABASE_URL`. Every test has a database of
 //! its own there, and folders of its own.
 
+mod continuing;
 mod dump;
 mod earlier;
 mod encodings;

@@ -86,6 +86,7 @@ pub struct RestoreJob<'a> {
 
 /// How to restore.
 #[derive(Debug, Clone, Copy, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub struct RestoreOptions {
     /// Leave files that the snapshot does not have.
     pub keep_extra: bool,
@@ -95,6 +96,8 @@ pub struct RestoreOptions {
     pub jobs: usize,
     /// Let code of roles that are no superusers, and of whoever wrote an imported dump, run with all rights of who restores.
     pub trusts_code: bool,
+    /// Restore everything else of a database where its server refuses something.
+    pub goes_on: bool,
 }
 
 /// What was done with one component.

@@ -37,13 +37,14 @@ struct Kind {
     read: Vec<String>,
 }
 
-/// Counts the rows of these tables, and compares.
+/// Counts the rows of these tables, and compares. Returns an [`Error::Rows`] for each that differs, or is not there.
 ///
 /// # Errors
-/// [`Error::Rows`] for the first table that differs, or is none; [`Error::Database`].
-pub(super) fn check(database: &Connection, tables: &[TableRows], stopped: Stopped<'_>) -> Result<(), Error> {
+/// [`Error::Database`].
+pub(super) fn check(database: &Connection, tables: &[TableRows], stopped: Stopped<'_>) -> Result<Vec<Error>, Error> {
+    let mut differ = Vec::new();
     if tables.is_empty() {
-        return Ok(());
+        return Ok(differ);
     }
     let mut kinds = HashMap::new();
     let sql = TABLES_SQL.replace(":EXPRESSIONS", EXPRESSIONS);
@@ -59,7 +60,8 @@ pub(super) fn check(database: &Connection, tables: &[TableRows], stopped: Stoppe
         let (mut sql, mut read) = (String::new(), Vec::new());
         for (number, rows) in tables.iter().enumerate() {
             let Some(kind) = kinds.get(&split_table(&rows.table)) else {
-                return Err(differs(rows, "none of its".to_owned()));
+                differ.push(differs(rows, "none of its".to_owned()));
+                continue;
             };
             if !kind.read.is_empty() {
                 let counts: Result<Vec<u64>, Error> =
@@ -86,12 +88,13 @@ pub(super) fn check(database: &Connection, tables: &[TableRows], stopped: Stoppe
             let found = counts.get(&number).copied().flatten();
             let is_of_extension = kinds.get(&split_table(&rows.table)).is_some_and(|kind| kind.is_of_extension);
             let brought_along = is_of_extension && found.is_some_and(|found| found > rows.rows);
-            if found != Some(rows.rows) && !brought_along {
-                return Err(differs(rows, found.map_or_else(String::new, |found| found.to_string())));
+            let is_there = kinds.contains_key(&split_table(&rows.table));
+            if is_there && found != Some(rows.rows) && !brought_along {
+                differ.push(differs(rows, found.map_or_else(String::new, |found| found.to_string())));
             }
         }
     }
-    Ok(())
+    Ok(differ)
 }
 
 /// The rows of a table, counted as they pass.

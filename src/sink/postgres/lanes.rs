@@ -222,6 +222,11 @@ fn beginning(options: LaneOptions<'_>) -> String {
     format!("{begin}{settings}{fresh}{limits}{own}{set} client_encoding = {};\n{role}", literal(UTF8))
 }
 
+/// Whether an error is that of a session that has ended with it.
+pub(super) const fn has_ended(error: &Error) -> bool {
+    matches!(error, Error::Refused { .. } | Error::Process(process::Error::Failed { .. }))
+}
+
 fn feed(mut input: ProcessInput, pieces: &Receiver<Vec<u8>>) {
     for piece in pieces {
         if input.write_all(&piece).and_then(|()| input.flush()).is_err() {

@@ -9,6 +9,7 @@ use crate::model::split_names;
 use crate::postgres::access::LoadAs;
 use crate::postgres::authors::index_owners;
 use crate::postgres::definition::Definition;
+use crate::postgres::object_of;
 use crate::sink::Error;
 
 /// Owners of indexes by their names; none of a superuser, or of who restores.
@@ -28,7 +29,13 @@ impl Loader<'_> {
         for (mut load_as, statements) in late {
             let definition = Definition::of(&statements.text);
             if let Definition::IndexPartition { whole, part } = &definition {
-                load_as = self.maker_of_part([whole, part], &mut owners)?;
+                match self.maker_of_part([whole, part], &mut owners) {
+                    Ok(maker) => load_as = maker,
+                    Err(error) => {
+                        self.or_skipped(&object_of(&statements.text), Err(error))?;
+                        continue;
+                    }
+                }
             }
             match load_as {
                 LoadAs::Restorer if matches!(definition, Definition::Index { .. }) => {

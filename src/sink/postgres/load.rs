@@ -10,6 +10,7 @@ use super::guard::{Allowed, Guard};
 use super::maintenance::may_create;
 use super::privileges::Privileges;
 use super::reading::{is_blank, next_part, unreadable};
+use super::refusals::Refusal;
 use super::sessions::{Sessions, failed};
 use super::shape::{Shape, schema_of};
 use crate::model::rows::END;
@@ -22,7 +23,7 @@ use crate::postgres::script::ScriptReader;
 use crate::postgres::script_settings::ScriptSettings;
 use crate::postgres::sql::ident;
 use crate::postgres::wrapped::one_by_one;
-use crate::postgres::{self, Accepts, Connection, WholeRows, query, reads_alike};
+use crate::postgres::{self, Accepts, Connection, WholeRows, object_of, query, reads_alike};
 use crate::progress::Progress;
 use crate::sink::Error;
 
@@ -32,6 +33,7 @@ const POLICIES: &[u8] = b"SET LOCAL row_security = on;\n";
 
 /// How a database is loaded.
 #[derive(Debug, Clone, Copy)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub struct LoadOptions<'o> {
     /// Sessions that load at once.
     pub jobs: usize,
@@ -45,6 +47,8 @@ pub struct LoadOptions<'o> {
     pub trusts_code: bool,
     /// Whether somebody else may have written the dump, whoever it says owns what it makes.
     pub is_foreign: bool,
+    /// Whether everything else is loaded where the server refuses something.
+    pub goes_on: bool,
 }
 
 /// What is worth knowing of a database that was loaded.
@@ -54,6 +58,8 @@ pub struct Loaded {
     pub tried: u64,
     /// What is not as it was saved, each in words.
     pub notes: Vec<String>,
+    /// What the server has refused.
+    pub refused: Vec<Refusal>,
 }
 
 /// When an entry of a script is run.
@@ -77,7 +83,7 @@ pub struct Loader<'a> {
     pub(super) options: LoadOptions<'a>,
     shape: Shape,
     /// Whose code the tables run; `None` as long as they are not all there, or it does not matter.
-    access: Option<Access>,
+    pub(super) access: Option<Access>,
     /// What the scripts so far have set.
     settings: ScriptSettings,
     /// What keeps the shape of the database, while code of others may run.
@@ -97,6 +103,8 @@ pub struct Loader<'a> {
     last: Vec<Vec<u8>>,
     /// What was not given to its owner.
     pub(super) kept: Vec<OfSuperuser>,
+    /// What the server has refused so far, but for what is noted in the database.
+    pub(super) refused: Vec<Refusal>,
     /// When the last entry is run that was read.
     was: When,
     /// Whether it is run only if that can be.
@@ -137,6 +145,7 @@ impl<'a> Loader<'a> {
             refreshes: Vec::new(),
             last: Vec::new(),
             kept: Vec::new(),
+            refused: Vec::new(),
             was: When::Now,
             was_tried: false,
             tried: 0,
@@ -151,6 +160,9 @@ impl<'a> Loader<'a> {
     /// [`Error::Database`] with what the server said; [`Error::Io`] when the script cannot be read; [`Error::NoLoader`],
     /// [`Error::AsOwner`], [`Error::Code`].
     pub fn script(&mut self, script: &mut dyn Read) -> Result<(), Error> {
+        if self.options.goes_on && self.sessions.refusals.is_none() {
+            self.begin_refusals()?;
+        }
         if self.guard.is_none() && !self.options.trusts_code {
             let guard = Guard::new().map_err(|source| self.failed(source))?;
             let begin = self.guard.insert(guard).begin();
@@ -164,6 +176,9 @@ impl<'a> Loader<'a> {
             match part {
                 Part::Statements(statements) if is_blank(&statements.text) => {}
                 Part::Statements(statements) => self.statements(statements)?,
+                Part::Copy { table, columns } if self.options.goes_on => {
+                    self.script_rows((&table, &columns), &mut reader)?;
+                }
                 Part::Copy { table, columns } => {
                     rows_as = self.begin_rows(&table, &columns)?;
                     whole = WholeRows::default();
@@ -202,14 +217,17 @@ impl<'a> Loader<'a> {
         if let Some(guard) = self.guard.take() {
             self.say(guard.end())?;
         }
+        self.end_refusals()?;
         // What is made or dropped after them would run them.
         for text in std::mem::take(&mut self.last) {
-            self.run_of_superuser(&text)?;
+            self.sessions.wait()?;
+            let outcome = self.run_of_superuser(&text).and_then(|()| self.sessions.wait());
+            self.or_refused(&object_of(&text), outcome)?;
         }
         self.sessions.wait()?;
         let notes = self.notes_on_kept()?;
         self.sessions.end()?;
-        Ok(Loaded { tried: self.tried, notes })
+        Ok(Loaded { tried: self.tried, notes, refused: self.refused })
     }
 
     pub(super) fn reader<'r>(&self, script: &'r mut dyn Read) -> Result<ScriptReader<&'r mut dyn Read>, Error> {
@@ -262,9 +280,28 @@ impl<'a> Loader<'a> {
         Ok(self.access.as_ref().map_or(Ok(LoadAs::Restorer), |access| access.of(table, columns))?)
     }
 
+    /// Runs statements, or says that nobody may.
+    fn statements(&mut self, statements: Statements) -> Result<(), Error> {
+        if !self.options.goes_on {
+            return self.entry(statements);
+        }
+        let looks = statements.inserts_into.is_some()
+            || matches!(
+                Definition::of(&statements.text),
+                Definition::Index { .. } | Definition::Statistics | Definition::Constraint(_)
+            );
+        if looks {
+            // What nobody may load at all is more than one entry.
+            self.look_at_code()?;
+        }
+        let object = object_of(&statements.text);
+        let outcome = self.entry(statements);
+        self.or_skipped(&object, outcome)
+    }
+
     /// Runs statements: indexes at the same time, everything else in its order, or later. Where not all rows are there, a
     /// foreign key that cannot be made is no error.
-    fn statements(&mut self, statements: Statements) -> Result<(), Error> {
+    fn entry(&mut self, statements: Statements) -> Result<(), Error> {
         if let Some(table) = &statements.inserts_into {
             let load_as = self.begin_rows(table, &[])?;
             self.settle_indexes()?;
@@ -393,7 +430,7 @@ impl<'a> Loader<'a> {
     /// Runs the statements of an entry. Where not all rows are there, a foreign key may fail, and what is said of it with it.
     pub(super) fn run_as(&mut self, load_as: &LoadAs, definition: &Definition, text: &[u8]) -> Result<(), Error> {
         let is_key = matches!(definition, Definition::Constraint(constraint) if constraint.is_foreign_key());
-        let may_fail = !self.options.has_all_rows;
+        let may_fail = !self.options.has_all_rows && !self.options.goes_on;
         self.was_tried = may_fail && (is_key || (*definition == Definition::Comment && self.was_tried));
         self.tried += u64::from(self.was_tried && is_key);
         if *definition == Definition::OfSuperuser {

@@ -15,6 +15,7 @@ mod of_superuser;
 mod owners;
 mod privileges;
 mod reading;
+mod refusals;
 mod replace;
 mod rows;
 mod sessions;
@@ -26,6 +27,7 @@ mod written;
 pub use load::{LoadOptions, Loaded, Loader};
 pub use maintenance::{encoding_of, exists, is_temporary, maintenance, prepared_transactions};
 pub use needs::{lacking, make_role, missing_role, says_lacking};
+pub use refusals::Refusal;
 pub use replace::{ReplaceOptions, RowReplacer};
 pub use tablespaces::make_tablespaces;
 pub(crate) use written::SETTLE;
@@ -35,9 +37,10 @@ use crate::model::{DatabaseFacts, Roles, ServerProperties, TableRows};
 use crate::postgres::sql::{ident, literal};
 use crate::postgres::{
     self, Connection, Kept, MadeRoles, Row, Stopped, comment_statement, create_missing_roles, locale_options,
-    property_statements, query,
+    object_of, property_statements, query,
 };
 use crate::progress::Progress;
+use lanes::has_ended;
 use maintenance::{beside, has};
 
 /// What is to be said of a database that was replaced.
@@ -158,11 +161,11 @@ impl LoadedDatabase {
         Ok(rows.into_iter().flatten().flatten().find_map(|count| count.parse().ok()).unwrap_or(0))
     }
 
-    /// Compares the rows of each table with the snapshot.
+    /// Compares the rows of each table with the snapshot. Returns an [`Error::Rows`] for each that differs.
     ///
     /// # Errors
-    /// [`Error::Rows`] for the first table that differs; [`Error::Database`].
-    pub fn check_rows(&self, tables: &[TableRows], stopped: Stopped<'_>) -> Result<(), Error> {
+    /// [`Error::Database`].
+    pub fn check_rows(&self, tables: &[TableRows], stopped: Stopped<'_>) -> Result<Vec<Error>, Error> {
         counts::check(&self.connection(), tables, stopped)
     }
 
@@ -175,19 +178,12 @@ impl LoadedDatabase {
         left.map_err(|source| failed("look for roles that were made for loading", source))
     }
 
-    /// Gives the database its settings and privileges, renames it to the snapshot's name, and drops the old one. One that is
-    /// new takes no other one's place. Returns what is to be said of the old one.
+    /// Renames the database to the snapshot's name, and drops the old one. One that is new takes no other one's place. Returns what is to be
+    /// said of the old one.
     ///
     /// # Errors
     /// [`Error::Database`]; the old database serves on then.
-    pub fn put_in_place(
-        mut self,
-        (facts, of_server): (&DatabaseFacts, &ServerProperties),
-        is_new: bool,
-        stopped: Stopped<'_>,
-    ) -> Result<Replaced, Error> {
-        let target = facts.name.as_str();
-        self.set_properties((facts, of_server), stopped)?;
+    pub fn put_in_place(mut self, target: &str, is_new: bool, stopped: Stopped<'_>) -> Result<Replaced, Error> {
         let old = beside(target, "old");
         let had_old = !is_new && self.name != target && has(&self.maintenance, target, stopped)?;
         let mut replaced = Replaced::default();
@@ -209,20 +205,39 @@ impl LoadedDatabase {
         Ok(replaced)
     }
 
-    /// Gives the database the settings and privileges of the snapshot.
+    /// Gives the database the settings and privileges of the snapshot. Where it `goes_on`, what the server refuses is no error and is
+    /// returned.
     ///
     /// # Errors
     /// [`Error::Database`].
     pub fn set_properties(
         &self,
         (facts, of_server): (&DatabaseFacts, &ServerProperties),
+        goes_on: bool,
         stopped: Stopped<'_>,
-    ) -> Result<(), Error> {
+    ) -> Result<Vec<Refusal>, Error> {
         let action = "give the database its settings";
         let find_owner = format!("SELECT 1 FROM pg_catalog.pg_roles WHERE rolname = {}", literal(&facts.owner));
         let has_owner = !ask(&self.maintenance, "look for the owner", &find_owner, stopped)?.is_empty();
+        let mut refused = Vec::new();
+        let mut try_all = |statements: &[String], run: &dyn Fn(&[String]) -> Result<(), Error>| {
+            if !goes_on {
+                return run(statements);
+            }
+            for statement in statements {
+                match run(std::slice::from_ref(statement)) {
+                    Err(error) if stopped() => return Err(error),
+                    Err(Error::Database { source, .. }) if has_ended(&source) => {
+                        let object = object_of(statement.as_bytes());
+                        refused.push(Refusal { object, why: refusals::why(&source) });
+                    }
+                    outcome => outcome?,
+                }
+            }
+            Ok(())
+        };
         if let Some(comment) = comment_statement(&facts.properties, &self.name) {
-            do_all(&self.connection(), action, &[comment], stopped)?;
+            try_all(&[comment], &|statements| do_all(&self.connection(), action, statements, stopped))?;
         }
         let whoever = ServerProperties::new(None, of_server.is_template, None);
         // Who restores has the privileges of an owner who is not there.
@@ -238,7 +253,8 @@ impl LoadedDatabase {
         if has_owner {
             statements.insert(0, format!("ALTER DATABASE {name} OWNER TO {}", ident(&facts.owner)));
         }
-        execute(&self.maintenance, action, &statements, stopped)
+        try_all(&statements, &|statements| execute(&self.maintenance, action, statements, stopped))?;
+        Ok(refused)
     }
 
     fn connection(&self) -> Connection {

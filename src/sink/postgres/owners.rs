@@ -5,6 +5,7 @@ use std::io::Read;
 use super::guard::Guard;
 use super::load::Loader;
 use super::reading::next_part;
+use super::refusals::Refusals;
 use crate::postgres::access::LoadAs;
 use crate::postgres::part::Part;
 use crate::postgres::wrapped::wrapped_where_there;
@@ -35,7 +36,9 @@ impl Loader<'_> {
         let taken = wrapped_where_there(self.privileges.taken(), self.options.encoding);
         self.say(taken)?;
         let guard = self.guard.as_ref().filter(|_| !self.privileges.are_given);
-        self.say(guard.map(Guard::close_functions).unwrap_or_default())
+        self.say(guard.map(Guard::close_functions).unwrap_or_default())?;
+        // That is one of them.
+        self.say(self.sessions.refusals.as_ref().map(Refusals::open).unwrap_or_default())
     }
 
     /// Who loads the rows of a table with these columns, which come next.

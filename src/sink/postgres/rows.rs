@@ -20,7 +20,9 @@ impl Loader<'_> {
     pub fn sort_by_owner<T>(&mut self, tables: &mut [T], name: impl Fn(&T) -> (&str, &[String])) -> Result<(), Error> {
         self.look_at_code()?;
         let load_as = |table: &T| self.load_as(name(table).0, name(table).1);
-        tables.iter().try_for_each(|table| load_as(table).map(drop))?;
+        if !self.options.goes_on {
+            tables.iter().try_for_each(|table| load_as(table).map(drop))?;
+        }
         tables.sort_by_cached_key(|table| load_as(table).ok());
         Ok(())
     }
@@ -40,6 +42,9 @@ impl Loader<'_> {
     /// # Errors
     /// Those of [`Loader::script`].
     pub fn rows_alone(&mut self, (table, columns): (&str, &[String]), rows: &mut dyn Read) -> Result<(), Error> {
+        if self.options.goes_on {
+            return self.rows_or_refused((table, columns), &mut || read_piece(rows));
+        }
         self.wait()?;
         let load_as = self.begin_rows(table, columns)?;
         let mut whole = WholeRows::default();
@@ -58,6 +63,9 @@ impl Loader<'_> {
     /// # Errors
     /// Those of [`Loader::script`].
     pub fn rows(&mut self, (table, columns): (&str, &[String]), rows: &mut dyn Read) -> Result<(), Error> {
+        if self.options.goes_on {
+            return self.rows_alone((table, columns), rows);
+        }
         let load_as = self.begin_rows(table, columns)?;
         let mut turn = 0;
         let mut whole = WholeRows::default();

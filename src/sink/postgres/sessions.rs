@@ -3,6 +3,7 @@
 use super::lanes::{LaneOptions, Lanes};
 use super::load::LoadOptions;
 use super::loader_role::LoaderRoles;
+use super::refusals::Refusals;
 use crate::postgres::access::LoadAs;
 use crate::postgres::wrapped::{copy, wrapped};
 use crate::postgres::{self, Connection};
@@ -15,6 +16,8 @@ pub(super) struct Sessions<'a> {
     own: Lanes<'a>,
     options: LoadOptions<'a>,
     roles: LoaderRoles,
+    /// Where it is noted what the server refuses, where that is no error.
+    pub(super) refusals: Option<Refusals>,
     /// What has strings of others read as the dump was written, where that is not the standard.
     strings: &'static [u8],
     /// The sessions of an owner that were used last.
@@ -35,12 +38,20 @@ impl<'a> Sessions<'a> {
         options: LoadOptions<'a>,
         progress: &'a dyn Progress,
     ) -> Result<Self, Error> {
-        let lane_options =
-            LaneOptions { count: options.jobs, one_transaction: false, role: None, settings: options.settings };
-        let own = Lanes::open(&database, lane_options, progress).map_err(|source| failed(&database, source))?;
+        let own = open_own(&database, options, progress)?;
         LoaderRoles::drop_left(&maintenance, &|| progress.cancelled());
         let roles = LoaderRoles::new(maintenance, database.clone());
-        Ok(Self { database, own, options, roles, strings: b"", owner: None, is_owners_turn: false, progress })
+        Ok(Self {
+            database,
+            own,
+            options,
+            roles,
+            refusals: None,
+            strings: b"",
+            owner: None,
+            is_owners_turn: false,
+            progress,
+        })
     }
 
     /// Gives a session of somebody something of ours, or rows, to read. Whatever the other one was given before is done then.
@@ -78,7 +89,9 @@ impl<'a> Sessions<'a> {
 
     /// Statements of others as a session is given them.
     fn piece(&self, statements: &[u8]) -> Vec<u8> {
-        [self.strings, wrapped(statements, self.options.encoding).as_bytes()].concat()
+        let encoding = self.options.encoding;
+        let text = self.refusals.as_ref().map(|refusals| refusals.wrapped(statements, encoding));
+        [self.strings, text.unwrap_or_else(|| wrapped(statements, encoding)).as_bytes()].concat()
     }
 
     /// Has a session of somebody read rows of a table from now on.
@@ -113,6 +126,17 @@ impl<'a> Sessions<'a> {
             }
             _ => self.own.command(0, command).map_err(|source| failed(&self.database, source)),
         }
+    }
+
+    /// Opens all anew after one has ended. Nothing was being done in the others.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub(super) fn reopen(&mut self) -> Result<(), Error> {
+        self.owner = None;
+        self.is_owners_turn = false;
+        self.own = open_own(&self.database, self.options, self.progress)?;
+        Ok(())
     }
 
     /// Waits until everything is done.
@@ -182,6 +206,16 @@ impl std::fmt::Debug for Sessions<'_> {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(formatter, "Sessions({})", self.database)
     }
+}
+
+/// Opens the sessions of who restores.
+fn open_own<'a>(
+    database: &Connection,
+    LoadOptions { jobs, settings, .. }: LoadOptions<'_>,
+    progress: &'a dyn Progress,
+) -> Result<Lanes<'a>, Error> {
+    let options = LaneOptions { count: jobs, one_transaction: false, role: None, settings };
+    Lanes::open(database, options, progress).map_err(|source| failed(database, source))
 }
 
 /// An error of who restores.

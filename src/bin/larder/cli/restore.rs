@@ -88,6 +88,10 @@ pub(super) struct RestoreArguments {
     /// as its owner, or the restore is refused.
     #[arg(long, conflicts_with = "target")]
     run_code_as_superuser: bool,
+    /// Restore everything else of a database where its server refuses something, and name each thing that it refuses; ends with 3 then.
+    /// Without it nothing of the database is restored.
+    #[arg(long = "continue", conflicts_with = "target")]
+    goes_on: bool,
     /// Restore the volume OLD of the snapshot into the volume NEW of the engine; may be repeated.
     #[arg(long = "volume", value_name = "OLD=NEW", value_parser = volume_mapping, conflicts_with = "target")]
     volumes: Vec<(String, String)>,
@@ -156,7 +160,8 @@ impl RestoreArguments {
         }
         let safety_name = safety.snapshot.as_ref().map(|safety| safety.name.clone());
         let jobs = context.settings.jobs;
-        let options = RestoreOptions { keep_extra: self.keep_extra, dry_run: self.dry_run, jobs, trusts_code };
+        let Self { keep_extra, dry_run, goes_on, .. } = *self;
+        let options = RestoreOptions { keep_extra, dry_run, jobs, trusts_code, goes_on };
         let restoring = (live && !self.dry_run)
             .then(|| Restoring::begin(repository, (snapshot, &wanted.name), &plan.jobs, plan.parts.as_deref()))
             .transpose()?;
@@ -210,6 +215,13 @@ impl RestoreArguments {
 
     /// Refuses paths beside options that choose, too.
     fn check_alone(&self, wanted: &Wanted) -> Result<(), UsageError> {
+        if self.goes_on && !self.tables.is_empty() && self.into.is_none() {
+            let message = "the rows of --tables are replaced all or none, and --continue would leave some out";
+            return Err(UsageError::with_advice(
+                message,
+                "leave --continue away, or name another database with --into",
+            ));
+        }
         let options = [
             ("--components", !self.components.is_empty()),
             ("--tables", !self.tables.is_empty()),

@@ -58,8 +58,8 @@ impl Report<'_> {
         results.iter().for_each(print_failures);
         if !self.dry_run && results.iter().any(|result| result.database.is_none() && is_database(snapshot, result)) {
             advice(
-                "what a server refuses can be left out by hand: `larder cat NAME:COMPONENT | psql -d DATABASE` loads everything else into a database \
-                 that you have made for it",
+                "add --continue to restore everything else, and have each thing named that the server refuses; or load the plain dump by hand into a \
+                 database that you have made for it: `larder cat NAME:COMPONENT | psql -d DATABASE`",
             );
         }
     }
@@ -149,11 +149,13 @@ fn describe_database(database: &DatabaseRestore, would: &str) -> String {
 }
 
 fn print_failures(result: &ComponentRestore) {
-    for (path, why) in result.problems().take(FAILURES_SHOWN) {
+    // Of a database each thing is named that its server refuses.
+    let shown = if result.database.is_some() { usize::MAX } else { FAILURES_SHOWN };
+    for (path, why) in result.problems().take(shown) {
         let place = if *path == result.name { String::new() } else { format!("{path}: ") };
         error(&format!("{}: {place}{why}", result.name));
     }
-    let hidden = result.problems().count().saturating_sub(FAILURES_SHOWN);
+    let hidden = result.problems().count().saturating_sub(shown);
     if hidden > 0 {
         error(&format!("{}: {hidden} more", result.name));
     }

@@ -12,7 +12,7 @@ use crate::postgres::{Named, RowOrder};
 use crate::progress::{Progress, check};
 use crate::repo::{ChunkReader, Repository};
 use crate::sink;
-use crate::sink::postgres::{LoadOptions, Loaded, LoadedDatabase, Loader};
+use crate::sink::postgres::{LoadOptions, Loaded, LoadedDatabase, Loader, Refusal};
 
 /// How often what has no file of its own is read again, so that rows are loaded in the order of `pg_dump`.
 const PASSES_MAX: u32 = 8;
@@ -27,20 +27,31 @@ pub(super) struct Loading<'a> {
     pub(super) trusts_code: bool,
     /// Whether somebody else may have written the dump.
     pub(super) is_foreign: bool,
+    /// Whether everything else is loaded where the server refuses something.
+    pub(super) goes_on: bool,
 }
 
-/// Loads what is wanted of a saved database. Returns what is not as it was saved, each in words.
+/// What is to be said of a database that was loaded.
+#[derive(Debug, Default)]
+pub(super) struct Said {
+    /// What is not as it was saved, each in words.
+    pub(super) notes: Vec<String>,
+    /// What the server has refused.
+    pub(super) refused: Vec<Refusal>,
+}
+
+/// Loads what is wanted of a saved database.
 pub(super) fn load(
     repository: &Repository,
     loaded: &LoadedDatabase,
     saved: &SavedDatabase<'_>,
     loading: Loading<'_>,
     progress: &dyn Progress,
-) -> Result<Vec<String>, Error> {
-    let Loading { wanted, jobs, trusts_code, is_foreign } = loading;
+) -> Result<Said, Error> {
+    let Loading { wanted, jobs, trusts_code, is_foreign, goes_on } = loading;
     let has_all_rows = wanted.tables.is_empty();
     let (encoding, settings) = (saved.facts.dump_encoding.as_str(), saved.facts.properties.settings.as_slice());
-    let options = LoadOptions { jobs, encoding, settings, has_all_rows, trusts_code, is_foreign };
+    let options = LoadOptions { jobs, encoding, settings, has_all_rows, trusts_code, is_foreign, goes_on };
     let mut ahead_reader = repository.reader()?;
     let ahead = match &saved.dump {
         Dump::Plain(content) => vec![Segment::whole(content)],
@@ -57,14 +68,14 @@ pub(super) fn load(
         }
         Dump::Tables(tables) => load_tables(&mut loader, repository, (tables, wanted), progress)?,
     }
-    let Loaded { tried, mut notes } = loader.end().map_err(|error| reading_error(error, progress))?;
+    let Loaded { tried, mut notes, refused } = loader.end().map_err(|error| reading_error(error, progress))?;
     if tried > 0 {
         let missing = tried.saturating_sub(loaded.count_foreign_keys(&|| progress.cancelled())?);
         if missing > 0 {
             notes.push(format!("without {missing} of its foreign keys: what they refer to was not restored"));
         }
     }
-    Ok(notes)
+    Ok(Said { notes, refused })
 }
 
 /// Loads the shape, the rows, and what is made of them.

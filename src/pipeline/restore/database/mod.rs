@@ -6,7 +6,7 @@ mod replace;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use load::{Loading, load};
+use load::{Loading, Said, load};
 
 use super::{ComponentRestore, LostPath, RestoreOptions, with_causes};
 use crate::model::{Component, DatabaseFacts, Snapshot};
@@ -19,8 +19,9 @@ use crate::postgres::{Connection, Stopped, tidy_up, unrestricted};
 use crate::process::Place;
 use crate::progress::Progress;
 use crate::repo::Repository;
+use crate::sink;
 use crate::sink::postgres::{
-    LoadedDatabase, encoding_of, exists, maintenance, make_tablespaces, prepared_transactions,
+    LoadedDatabase, Refusal, encoding_of, exists, maintenance, make_tablespaces, prepared_transactions,
 };
 
 /// How long a server may take to answer after its container was started.
@@ -44,6 +45,16 @@ pub struct DatabaseRestore {
     pub roles_left: Vec<String>,
     /// What was loaded otherwise than it was saved, each in words.
     pub notes: Vec<String>,
+}
+
+impl DatabaseRestore {
+    /// A table does not have the rows that it should have.
+    fn lacks(&mut self, differs: &sink::Error) {
+        let sink::Error::Rows { expected, found, .. } = differs else { return };
+        let found: Option<u64> = found.parse().ok();
+        self.tables -= u64::from(found.is_none());
+        self.rows = (self.rows + found.unwrap_or_default()).saturating_sub(*expected);
+    }
 }
 
 /// Where a database goes, and what of it.
@@ -119,17 +130,27 @@ pub(super) fn restore(
         let purpose = facts.bound_extension().is_none().then_some("new");
         let (loaded, roles) =
             LoadedDatabase::create(maintenance, (&facts, &saved.of_server), purpose, &saved.roles, &stopped)?;
-        let RestoreOptions { jobs, trusts_code, .. } = options;
-        let loading = Loading { wanted, jobs, trusts_code, is_foreign: snapshot.imported.is_some() };
-        let notes = load(repository, &loaded, &saved, loading, progress)?;
-        loaded.check_rows(&facts.tables, &stopped)?;
+        let RestoreOptions { jobs, trusts_code, goes_on, .. } = options;
+        let loading = Loading { wanted, jobs, trusts_code, is_foreign: snapshot.imported.is_some(), goes_on };
+        let Said { notes, refused } = load(repository, &loaded, &saved, loading, progress)?;
+        result.failed.extend(refused.iter().map(|refusal| (result.name.clone(), in_words(refusal))));
+        for differs in loaded.check_rows(&facts.tables, &stopped)? {
+            if !goes_on {
+                return Err(differs.into());
+            }
+            result.failed.push((result.name.clone(), differs.to_string()));
+            done.lacks(&differs);
+        }
         done.roles_left = loaded.left_roles(&stopped)?;
         result.notes.extend(loaded.notes().iter().cloned());
         result.notes.extend(unrestricted(connection, &|| progress.cancelled())?);
         if let Some(missing) = target.mask.as_ref().filter(|_| target.has_all_rules).and_then(|mask| mask.missing()) {
             return Err(Error::Refused(missing));
         }
-        let replaced = loaded.put_in_place((&facts, &saved.of_server), target.is_new, &stopped)?;
+        for refusal in loaded.set_properties((&facts, &saved.of_server), goes_on, &stopped)? {
+            result.failed.push((result.name.clone(), in_words(&refusal)));
+        }
+        let replaced = loaded.put_in_place(&facts.name, target.is_new, &stopped)?;
         result.notes.extend(replaced.notes);
         if let Some(error) = replaced.left {
             let why = format!(
@@ -251,6 +272,10 @@ pub(super) fn wait_for_server(connection: &Connection, restarted: &dyn Fn(&Strin
     }
 }
 
+fn in_words(Refusal { object, why }: &Refusal) -> String {
+    format!("the server refuses {object}: {why}")
+}
+
 fn counts(facts: &DatabaseFacts) -> DatabaseRestore {
     let rows = facts.tables.iter().map(|table| table.rows).sum();
     DatabaseRestore { tables: facts.tables.len() as u64, rows, ..DatabaseRestore::default() }
@@ -291,11 +316,11 @@ pub fn load_and_count(
         &stopped,
     )?;
     let (trusts_code, is_foreign) = (place.is_throwaway, snapshot.imported.is_some());
-    let loading = Loading { wanted: Wanted::default(), jobs: place.jobs, trusts_code, is_foreign };
-    let outcome = load(repository, &loaded, &saved, loading, progress).and_then(|mut notes| {
+    let loading = Loading { wanted: Wanted::default(), jobs: place.jobs, trusts_code, is_foreign, goes_on: false };
+    let outcome = load(repository, &loaded, &saved, loading, progress).and_then(|Said { mut notes, .. }| {
         notes.extend(loaded.notes().iter().cloned());
-        loaded.check_rows(&saved.facts.tables, &stopped)?;
-        loaded.set_properties((saved.facts, &saved.of_server), &stopped)?;
+        loaded.check_rows(&saved.facts.tables, &stopped)?.into_iter().next().map_or(Ok(()), Err)?;
+        loaded.set_properties((saved.facts, &saved.of_server), false, &stopped)?;
         Ok((loaded.left_roles(&stopped)?, notes))
     });
     drop(loaded);
