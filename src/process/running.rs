@@ -166,10 +166,18 @@ impl Process {
     /// # Errors
     /// [`Error::Failed`] when it did not end well, [`Error::NotInContainer`] when it could not be started there.
     pub fn finish(self) -> Result<(), Error> {
+        self.finish_saying().map(drop)
+    }
+
+    /// Waits for the process to end. Returns what it has said on its standard error.
+    ///
+    /// # Errors
+    /// Those of [`Process::finish`].
+    pub fn finish_saying(self) -> Result<String, Error> {
         let program = self.program;
         match self.running {
             Running::Exec(output) => match output.finish()? {
-                (0, _) => Ok(()),
+                (0, stderr) => Ok(stderr),
                 (status, _) if NOT_STARTED.contains(&status) => Err(Error::NotInContainer { program }),
                 (status, stderr) => Err(Error::Failed { program, status: format!("exit status {status}"), stderr }),
             },
@@ -181,7 +189,7 @@ impl Process {
                 let status = status.map_err(|source| Error::Stream { program: program.clone(), source })?;
                 let stderr = process.stderr.take().and_then(|thread| thread.join().ok()).unwrap_or_default();
                 if status.success() {
-                    return Ok(());
+                    return Ok(stderr);
                 }
                 Err(Error::Failed { program, status: status_text(status), stderr })
             }

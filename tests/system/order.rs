@@ -50,3 +50,30 @@ fn what_looks_into_others_is_loaded_after_them() {
     assert_eq!(system.server.sql(&into, "SELECT count(*) FROM x_log"), "500");
     system.server.sql("postgres", &format!("DROP DATABASE {into}"));
 }
+
+/// What stands after the rows in the order of `pg_dump`, and is needed by what stands before them, was looked for before it was made.
+#[test]
+fn a_default_that_needs_a_key_of_another_table_comes_back() {
+    let system = System::with_numbers(10);
+    system.sql(
+        "CREATE TABLE a (id int PRIMARY KEY, name text UNIQUE);
+         CREATE FUNCTION registered(n text) RETURNS int LANGUAGE sql BEGIN ATOMIC
+            INSERT INTO a VALUES (100, n) ON CONFLICT ON CONSTRAINT a_name_key DO UPDATE SET name = excluded.name RETURNING id; END;
+         CREATE TABLE t (k int PRIMARY KEY DEFAULT registered('d'), v text); INSERT INTO t VALUES (1, 'x');
+         CREATE FUNCTION named(i int) RETURNS text LANGUAGE sql STABLE BEGIN ATOMIC SELECT name FROM a WHERE id = i GROUP BY id; END;
+         CREATE OPERATOR @@@ (RIGHTARG = int, FUNCTION = named);
+         CREATE TABLE u (k int PRIMARY KEY, CHECK ((@@@ k) IS NULL)); INSERT INTO u VALUES (1)",
+    );
+    let before = system.fingerprint();
+    for method in ["tables", "pg_dump"] {
+        system.write("larder.toml", format!("[database]\nmethod = \"{method}\"\n").as_bytes());
+        system.create();
+        system.sql("ALTER TABLE t ALTER k DROP DEFAULT");
+        let restore = ["restore", "latest", "--components", "database", "--force", "--no-snapshot"];
+        system.larder(&restore).exits(0);
+        assert_eq!(system.fingerprint(), before, "{method}");
+        system.drop_database();
+        system.larder(&restore).exits(0);
+        assert_eq!(system.fingerprint(), before, "{method}");
+    }
+}

@@ -147,8 +147,9 @@ impl DumpSource {
             tries -= 1;
             match TableDump::begin(&self.connection, session, &reading, progress) {
                 Ok(tables) => {
-                    tables.note().into_iter().for_each(|note| visitor.note(note));
-                    return Ok(Some(tables).filter(TableDump::has_keyed_tables));
+                    let unfit = tables.unfit.map(|why| format!("not table by table, but as pg_dump gives it: {why}"));
+                    unfit.or_else(|| tables.note()).into_iter().for_each(|note| visitor.note(note));
+                    return Ok(Some(tables).filter(TableDump::is_fit));
                 }
                 Err(error @ Error::Stop(_)) => {
                     self.end_session(session);
@@ -168,7 +169,8 @@ impl DumpSource {
     /// A `pg_dump` whose session has this name, as the role that logged in.
     fn dump_program(&self, tools: &Tools, (session, user): (&str, &str), encoding: &str) -> Program {
         let mut program = self.connection.program(&tools.dump);
-        program.args(["--format=plain", "--no-password"]).variable("PGAPPNAME", session);
+        // One warning of it is looked for in English.
+        program.args(["--format=plain", "--no-password"]).variable("PGAPPNAME", session).variable("LC_ALL", "C");
         // Whatever role, database or environment ask for: all parts of a dump are in one encoding.
         program.arg(format!("--encoding={encoding}"));
         // The owner of a database can have everybody become another role who comes into it. Names that are not ASCII are text of the encoding

@@ -18,12 +18,18 @@ const PART_BYTES: usize = 64 << 10;
 /// What is kept of a script in memory; more of it lies in a file without a name below `TMPDIR`.
 const MEMORY_BYTES: usize = 16 << 20;
 
+/// What `pg_dump` warns of where something after the data is needed by something before it, as a function that depends on a key is by the
+/// default of a column: its sections one after another are not the dump.
+const OUT_OF_ORDER: &str = "not in correct section order";
+
 /// What a `pg_dump` has written so far, and itself where there may be more.
 pub(super) struct Begun {
     head: SpooledTempFile,
     process: Option<Process>,
     /// The encoding that it writes.
     encoding: String,
+    /// Whether its sections can be told one after another, as far as is known.
+    pub(super) is_in_order: bool,
 }
 
 /// Asks whether a program of ours waits for somebody who waits for us.
@@ -47,7 +53,7 @@ impl Begun {
             return Err(incomplete("it is empty").into());
         }
         head.rewind().map_err(kept)?;
-        Ok(Self { head, process: Some(process), encoding: encoding.to_owned() })
+        Ok(Self { head, process: Some(process), encoding: encoding.to_owned(), is_in_order: true })
     }
 
     /// Waits until a `pg_dump` has written everything, and ends it: its locks are given back.
@@ -64,7 +70,7 @@ impl Begun {
         if let Some(mut process) = begun.process.take() {
             begun.head.seek(io::SeekFrom::End(0)).map_err(kept)?;
             while read_part(&mut process, &mut begun.head, blockers, progress)? {}
-            process.finish()?;
+            begun.is_in_order = !process.finish_saying()?.contains(OUT_OF_ORDER);
             begun.head.rewind().map_err(kept)?;
         }
         Ok(begun)

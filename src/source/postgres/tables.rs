@@ -72,7 +72,10 @@ pub(super) struct TableDump {
     lock: Option<ShapeLock>,
     sessions: Vec<Session>,
     catalog: Catalog,
+    /// None where it cannot be read table by table.
     scripts: Option<Scripts>,
+    /// Why not, where that is worth a word.
+    pub(super) unfit: Option<&'static str>,
 }
 
 /// What `pg_dump` says before the data, of all other data, and after the data.
@@ -105,7 +108,7 @@ impl TableDump {
             let snapshot = moment::begin(&mut holder, &stopped)?;
             let mut catalog = Catalog::read(&mut holder, (options.scattered_max, reorders(database, dump)), &stopped)?;
             if catalog.keyed.is_empty() {
-                return Ok(Self { holder, lock: None, sessions: Vec::new(), catalog, scripts: None });
+                return Ok(Self { holder, lock: None, sessions: Vec::new(), catalog, scripts: None, unfit: None });
             }
             moment::speak(&mut holder, dump, &stopped)?;
             let blockers = || moment::check_blockers(connection, name, &stopped);
@@ -117,6 +120,10 @@ impl TableDump {
             };
             // Each locks all tables until it has ended.
             let before = Begun::whole(start("pre-data", &[])?, &blockers, dump, progress)?;
+            if !before.is_in_order {
+                let unfit = Some("something after its rows is needed by something before them");
+                return Ok(Self { holder, lock: None, sessions: Vec::new(), catalog, scripts: None, unfit });
+            }
             let after = Begun::whole(start("post-data", &[])?, &blockers, dump, progress)?;
             let lock = catalog.lock(connection, name, &stopped)?;
             let others = Begun::wait(start("data", &without(&catalog.keyed))?, &blockers, dump, progress)?;
@@ -128,7 +135,8 @@ impl TableDump {
                 moment::join(&mut session, &snapshot, (&shared, dump), &stopped)?;
                 sessions.push(session);
             }
-            Ok(Self { holder, lock, sessions, catalog, scripts: Some(Scripts { before, others, after }) })
+            let scripts = Some(Scripts { before, others, after });
+            Ok(Self { holder, lock, sessions, catalog, scripts, unfit: None })
         };
         begin().map_err(|error| match progress::check(progress) {
             Err(cancelled) => Error::Stop(cancelled.into()),
@@ -137,8 +145,8 @@ impl TableDump {
     }
 
     /// Whether any table is read in the order of its key.
-    pub(super) const fn has_keyed_tables(&self) -> bool {
-        !self.catalog.keyed.is_empty()
+    pub(super) const fn is_fit(&self) -> bool {
+        self.scripts.is_some()
     }
 
     /// Which tables are not read in the order of a key, and why; in a few words.
@@ -161,7 +169,7 @@ impl TableDump {
         show_list: &mut dyn FnMut(&str, &mut dyn Visitor) -> Result<(), Error>,
         progress: &dyn Progress,
     ) -> Result<Vec<TableRows>, Error> {
-        let Self { holder, lock, sessions, catalog, scripts } = self;
+        let Self { holder, lock, sessions, catalog, scripts, .. } = self;
         let nothing = postgres::Error::Incomplete { program: "pg_dump".to_owned(), why: "it was not started" };
         let Scripts { before, others, after } = scripts.ok_or(nothing)?;
         visitor.enter((nodes.directory)(DATA_FOLDER), None)?;
