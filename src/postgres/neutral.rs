@@ -18,7 +18,7 @@ pub(crate) enum Purpose {
 }
 
 /// The settings that all versions have, and the sessions that have them; `None` is for those that read and those that load.
-const SETTINGS: [(Option<Purpose>, &str, &str); 23] = [
+const SETTINGS: [(Option<Purpose>, &str, &str); 22] = [
     (Some(Purpose::Any), "default_transaction_isolation", "read committed"),
     (Some(Purpose::Any), "default_transaction_read_only", "off"),
     // A transaction that may be put off waits for those of others, without a lock and without an end.
@@ -28,13 +28,13 @@ const SETTINGS: [(Option<Purpose>, &str, &str); 23] = [
     (Some(Purpose::Any), "idle_in_transaction_session_timeout", "0"),
     (None, "search_path", ""),
     (None, "standard_conforming_strings", "on"),
-    (None, "intervalstyle", "postgres"),
     // Rows that policies hide are an error.
     (None, "row_security", "off"),
     // Checks of tables are not evaluated for a plan.
     (None, "constraint_exclusion", "off"),
     // As `pg_dump` has it. Times are said in one time zone, so that they are ordered as their text is.
     (Some(Purpose::Reading), "datestyle", "ISO"),
+    (Some(Purpose::Reading), "intervalstyle", "postgres"),
     (Some(Purpose::Reading), "timezone", "UTC"),
     (Some(Purpose::Reading), "bytea_output", "hex"),
     (Some(Purpose::Reading), "extra_float_digits", "3"),
@@ -46,7 +46,6 @@ const SETTINGS: [(Option<Purpose>, &str, &str); 23] = [
     (Some(Purpose::Loading), "client_min_messages", "warning"),
     (Some(Purpose::Loading), "array_nulls", "on"),
     (Some(Purpose::Loading), "backslash_quote", "safe_encoding"),
-    (Some(Purpose::Loading), "transform_null_equals", "off"),
 ];
 /// Those that some versions lack, for all sessions. To compile a question takes the server a hundred times as long as to answer it.
 const OPTIONAL: [(&str, &str); 3] = [("transaction_timeout", "0"), ("idle_session_timeout", "0"), ("jit", "off")];
@@ -92,26 +91,45 @@ fn set_at_once<'s>(settings: impl Iterator<Item = (&'s str, &'s str)>, in_transa
     )
 }
 
-/// A question that sets a loading session to what the database was set to, as far as that says what values mean and expressions give:
-/// its time zone, its currency, and settings of the application, say. Every role may set these.
+/// The setting that rows have to be read with, and queries of materialized views need not.
+const NULLS: &str = "array_nulls";
+
+/// The statements that set a transaction, in which no dump is read, to what the database was set to and dumps are not read with.
+pub(crate) fn of_queries(settings: &[DatabaseSetting]) -> String {
+    let of_all = settings.iter().filter(|setting| setting.role.is_none()).map(|setting| &setting.setting);
+    let nulls = of_all.filter(|setting| setting.name.eq_ignore_ascii_case(NULLS));
+    let statements: Vec<String> =
+        nulls.map(|setting| format!("SET LOCAL {NULLS} = {};\n", literal(&setting.value))).collect();
+    statements.concat()
+}
+
+/// Questions that set a loading session to what the database was set to, as far as that says what values mean and expressions give:
+/// its time zone, its currency, and settings of the application, say. Every role may set these. What it was set to for the role that logs
+/// in comes last.
 pub(crate) fn of_database(settings: &[DatabaseSetting]) -> String {
+    [false, true].map(|of_roles| of_some(settings, of_roles)).concat()
+}
+
+/// Those for all roles, or for single ones.
+fn of_some(settings: &[DatabaseSetting], of_roles: bool) -> String {
     let is_kept = |setting: &&Setting| {
         let is_called = |name: &str| setting.name.eq_ignore_ascii_case(name);
         let neutral = SETTINGS.iter().filter(|(of, ..)| is_for(Purpose::Loading, *of)).map(|(_, name, _)| name);
         !neutral.chain(OPTIONAL.iter().map(|(name, _)| name)).chain(&OF_PLACE).any(|name| is_called(name))
     };
-    let of_all = settings.iter().filter(|setting| setting.role.is_none()).map(|setting| &setting.setting);
-    let values: Vec<String> = of_all
-        .filter(is_kept)
-        .map(|Setting { name, value }| format!("({}, {})", literal(name), literal(value)))
-        .collect();
+    let some = settings.iter().filter(|setting| setting.role.is_some() == of_roles && is_kept(&&setting.setting));
+    let in_sql = |DatabaseSetting { role, setting: Setting { name, value } }: &DatabaseSetting| {
+        let role = role.as_ref().map_or_else(|| "NULL".to_owned(), |role| literal(role));
+        format!("({}, {}, {role})", literal(name), literal(value))
+    };
+    let values: Vec<String> = some.map(in_sql).collect();
     if values.is_empty() {
         return String::new();
     }
     format!(
-        "SELECT pg_catalog.set_config(v.name, v.value, false) FROM (VALUES {}) AS v (name, value)
+        "SELECT pg_catalog.set_config(v.name, v.value, false) FROM (VALUES {}) AS v (name, value, role)
             LEFT JOIN pg_catalog.pg_settings s ON pg_catalog.lower(s.name) OPERATOR(pg_catalog.=) pg_catalog.lower(v.name)
-            WHERE CASE WHEN s.name IS NULL THEN pg_catalog.strpos(v.name, '.') OPERATOR(pg_catalog.>) 0
+            WHERE (v.role IS NULL OR v.role OPERATOR(pg_catalog.=) SESSION_USER) AND CASE WHEN s.name IS NULL THEN pg_catalog.strpos(v.name, '.') OPERATOR(pg_catalog.>) 0
                 ELSE s.context OPERATOR(pg_catalog.=) 'user' END;\n",
         values.join(", ")
     )
@@ -149,7 +167,8 @@ mod tests {
             of(Some("role"), "TimeZone"),
         ];
         let set = of_database(&settings);
-        assert!(set.contains("VALUES (E'lc_monetary', E'it''s'), (E'app.rate', E'it''s')) AS v"), "{set}");
-        assert_eq!(of_database(&settings[2..]), "");
+        assert!(set.contains("VALUES (E'lc_monetary', E'it''s', NULL), (E'app.rate', E'it''s', NULL)) AS v"), "{set}");
+        assert!(set.contains("VALUES (E'TimeZone', E'it''s', E'role')) AS v"), "{set}");
+        assert_eq!(of_database(&settings[2..5]), "");
     }
 }

@@ -21,18 +21,30 @@ fn a_database_is_loaded_with_the_settings_that_say_what_values_are() {
     system.sql(&format!(
         "ALTER DATABASE {name} SET timezone = 'America/New_York'; ALTER DATABASE {name} SET app.rate = '3';
          ALTER DATABASE {name} SET datestyle = 'SQL, DMY'; ALTER DATABASE {name} SET statement_timeout = '20s';
-         ALTER DATABASE {name} SET intervalstyle = 'sql_standard';"
+         ALTER DATABASE {name} SET intervalstyle = 'sql_standard'; ALTER DATABASE {name} SET array_nulls = off;
+         ALTER DATABASE {name} SET transform_null_equals = on; ALTER ROLE {} IN DATABASE {name} SET app.tenant = 'acme'",
+        system.server.user
     ));
     // Another session, which has them.
     system.sql(
         "CREATE TABLE at (id int PRIMARY KEY, ts timestamptz, day date, span interval, CHECK (ts::date = day));
          INSERT INTO at SELECT 1, '2026-01-02 02:00+00', '01-01-2026', '-1 02:03:04';
          CREATE MATERIALIZED VIEW days AS SELECT ts::date AS day, '03/04/2026'::date AS other FROM at;
-         CREATE MATERIALIZED VIEW rates AS SELECT current_setting('app.rate')::int * 7 AS rate;",
+         CREATE MATERIALIZED VIEW rates AS SELECT current_setting('app.rate')::int * 7 AS rate;
+         CREATE FUNCTION is_none(t text) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN coalesce(t = NULL, false); END';
+         CREATE FUNCTION told(i interval) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT $1::text';
+         CREATE TABLE made (id int PRIMARY KEY, t text, i interval, none boolean GENERATED ALWAYS AS (is_none(t)) STORED,
+            told text GENERATED ALWAYS AS (told(i)) STORED, nulls text[]);
+         INSERT INTO made (id, t, i, nulls) VALUES (1, NULL, '1 day 02:03', ARRAY['NULL', NULL]);
+         CREATE MATERIALIZED VIEW of_tenant AS SELECT current_setting('app.tenant', true) AS tenant, ('{x,NUL' || 'L}')::text[] AS words;",
     );
-    let found = || system.sql("SELECT days.day, other, rate, span FROM days, rates, at");
+    let found = || {
+        system.sql("SELECT days.day, other, rate, span, none, told, tenant, words, cardinality(nulls), nulls[1], nulls[2] IS NULL
+            FROM days, rates, at, made, of_tenant")
+    };
     let before = found();
     assert!(before.starts_with("01/01/2026|03/04/2026|21|"), "{before}");
+    assert!(before.ends_with("|t|1 2:03:00|acme|{x,\"NULL\"}|2|NULL|t"), "{before}");
     for_each_method(&system, |method| {
         system.create();
         system.larder(&["verify", "latest", "--test-restore"]).exits(0);

@@ -17,6 +17,7 @@ use crate::model::rows::END;
 use crate::model::{DatabaseSetting, split_names};
 use crate::postgres::access::{Access, LoadAs};
 use crate::postgres::definition::Definition;
+use crate::postgres::neutral::of_queries;
 use crate::postgres::of_superuser::OfSuperuser;
 use crate::postgres::part::{Part, Statements};
 use crate::postgres::script::ScriptReader;
@@ -211,7 +212,8 @@ impl<'a> Loader<'a> {
         let may_hide = self.options.trusts_code || self.access.as_ref().is_some_and(Access::is_superuser);
         // Queries are planned for them, which would run expressions of indexes.
         for text in std::mem::take(&mut self.refreshes) {
-            self.run(&[if may_hide { POLICIES } else { b"" }, &text].concat())?;
+            let set = of_queries(self.options.settings);
+            self.run(&[set.as_bytes(), if may_hide { POLICIES } else { b"" }, &text].concat())?;
         }
         self.run_late()?;
         if let Some(guard) = self.guard.take() {
