@@ -61,7 +61,7 @@ const TABLES_SQL: &str = "WITH RECURSIVE trusted AS (
         FROM above a JOIN pg_catalog.pg_partitioned_table p ON p.partrelid = a.whole JOIN pg_catalog.pg_class c ON c.oid = p.partrelid
         WHERE p.partexprs IS NOT NULL
     UNION ALL SELECT t.oid, false, t.relowner, 'pg_catalog.pg_trigger'::pg_catalog.regclass, g.oid
-        FROM tables t JOIN pg_catalog.pg_trigger g ON g.tgrelid = t.oid WHERE NOT g.tgisinternal
+        FROM tables t JOIN pg_catalog.pg_trigger g ON g.tgrelid = t.oid WHERE NOT g.tgisinternal AND :HAS_TRIGGERS
     UNION ALL SELECT t.oid, false, t.relowner, 'pg_catalog.pg_class'::pg_catalog.regclass, i.indexrelid
         FROM tables t JOIN pg_catalog.pg_index i ON i.indrelid = t.oid WHERE i.indexprs IS NOT NULL OR i.indpred IS NOT NULL
     UNION ALL SELECT t.oid, false, t.relowner, 'pg_catalog.pg_statistic_ext'::pg_catalog.regclass, s.oid
@@ -239,9 +239,21 @@ impl Access {
     /// # Errors
     /// Those of [`query`]; [`Error::Answer`].
     pub(crate) fn read(connection: &Connection, stopped: Stopped<'_>) -> Result<Self, Error> {
+        Self::read_with(connection, true, stopped)
+    }
+
+    /// Asks a database what loading it will run where it is restored: triggers are made when all rows are there.
+    ///
+    /// # Errors
+    /// Those of [`Access::read`].
+    pub(crate) fn of_restore(connection: &Connection, stopped: Stopped<'_>) -> Result<Self, Error> {
+        Self::read_with(connection, false, stopped)
+    }
+
+    fn read_with(connection: &Connection, has_triggers: bool, stopped: Stopped<'_>) -> Result<Self, Error> {
         let mut entries = HashMap::new();
         let asked = Kept::new(connection.clone());
-        for row in asked.query(TABLES_SQL, stopped)? {
+        for row in asked.query(&TABLES_SQL.replace(":HAS_TRIGGERS", &has_triggers.to_string()), stopped)? {
             let entry: Entry = parse(&row)?;
             entries.insert((entry.schema.clone(), entry.name.clone()), entry);
         }

@@ -71,3 +71,29 @@ fn what_only_a_superuser_can_own_stays_with_who_restores_where_its_owner_is_none
         }
     }
 }
+
+/// A trigger runs when everything is loaded, and kept the database from being restored all the same.
+#[test]
+fn functions_that_only_triggers_call_keep_nothing_from_being_restored() {
+    let mut system = System::with_numbers(10);
+    let role = system.new_role("");
+    system.sql(&format!(
+        "GRANT CREATE ON SCHEMA public TO {role};
+         CREATE TABLE t (id int PRIMARY KEY, b int DEFAULT 0, CHECK (id > 0)); INSERT INTO t VALUES (1);
+         CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN new; END'; ALTER FUNCTION f() OWNER TO {role};
+         CREATE TRIGGER tr AFTER INSERT ON t FOR EACH ROW EXECUTE FUNCTION f();
+         CREATE FUNCTION ok(n int) RETURNS boolean LANGUAGE plpgsql AS 'BEGIN RETURN true; END'; ALTER FUNCTION ok(int) OWNER TO {role}"
+    ));
+    let before = system.fingerprint();
+    for method in ["tables", "pg_dump"] {
+        system.write("larder.toml", format!("[database]\nmethod = \"{method}\"\n").as_bytes());
+        let created = system.larder(&["create"]).exits(0).stderr;
+        assert!(!created.contains("run-code-as-superuser"), "{created}");
+        restore(&system);
+        assert_eq!(system.fingerprint(), before, "{method}");
+    }
+    // What is run for each row does.
+    system.sql("ALTER TABLE t ADD CHECK (ok(b))");
+    let created = system.larder(&["create"]).exits(0).stderr;
+    assert!(created.contains("only with --run-code-as-superuser") && created.contains("public.t"), "{created}");
+}

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::tables::{Nodes, Reading, TableDump, TableOptions};
+use super::tables::{NAMES_SHOWN, Nodes, Reading, TableDump, TableOptions};
 use crate::clock::LocalTime;
 use crate::id::{derive_secret, hex};
 use crate::limits::PROBLEMS_MAX;
@@ -88,6 +88,9 @@ impl DumpSource {
         let problems = self.problem.iter().chain(&left_out).chain(&members.problems);
         problems.for_each(|problem| visitor.error(problem.clone()));
         members.notes.into_iter().for_each(|note| visitor.note(note));
+        if let Some(note) = foreign_note(&facts.foreign_code) {
+            visitor.note(note);
+        }
         if let Some(extension) = facts.bound_extension() {
             visitor.note(format!(
                 "the server makes the extension {extension} only in the database of this name: it can be restored where there is none"
@@ -203,7 +206,7 @@ impl DumpSource {
 
     /// The tables that nobody but a superuser will be able to load, because they run code of others.
     fn foreign_code(&self, stopped: Stopped<'_>) -> Result<Vec<String>, postgres::Error> {
-        let refused = Access::read(&self.connection, stopped)?.check().err();
+        let refused = Access::of_restore(&self.connection, stopped)?.check().err();
         let mut objects = refused.map(|refused| refused.objects).unwrap_or_default();
         objects.truncate(PROBLEMS_MAX);
         Ok(objects)
@@ -230,6 +233,19 @@ impl DumpSource {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+/// What is to be said of objects that nobody but a superuser can load.
+fn foreign_note(objects: &[String]) -> Option<String> {
+    let shown = objects.iter().take(NAMES_SHOWN).map(|object| object.escape_debug().to_string()).collect::<Vec<_>>();
+    let more = objects.len().saturating_sub(NAMES_SHOWN);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    (!objects.is_empty()).then(|| {
+        format!(
+            "it is restored only with --run-code-as-superuser, which runs code of others with all rights: {}{more}",
+            shown.join(", ")
+        )
+    })
 }
 
 /// The roles of a server, for people and for a restore.

@@ -24,7 +24,7 @@ const AFTER_FILE: &str = "post-data.sql";
 /// How long `pg_dump` waits for a lock, in milliseconds. Only who waits for this backup to end can keep it from one.
 const LOCK_MILLIS: u32 = 1_000;
 /// Tables that a note names.
-const NAMES_SHOWN: usize = 5;
+pub(super) const NAMES_SHOWN: usize = 5;
 
 /// How a database is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
