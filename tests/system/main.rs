@@ -4,6 +4,7 @@
 //! its own there, and folders of its own.
 
 mod continuing;
+mod doubts;
 mod dump;
 mod earlier;
 mod encodings;

@@ -37,7 +37,7 @@ use crate::model::{DatabaseFacts, Roles, ServerProperties, TableRows};
 use crate::postgres::sql::{ident, literal};
 use crate::postgres::{
     self, Connection, Kept, MadeRoles, Row, Stopped, comment_statement, create_missing_roles, locale_options,
-    object_of, property_statements, query,
+    made_under_other_name, object_of, property_statements, query,
 };
 use crate::progress::Progress;
 use lanes::has_ended;
@@ -167,6 +167,12 @@ impl LoadedDatabase {
     /// [`Error::Database`].
     pub fn check_rows(&self, tables: &[TableRows], stopped: Stopped<'_>) -> Result<Vec<Error>, Error> {
         counts::check(&self.connection(), tables, stopped)
+    }
+
+    /// What was made while it has its name, and looks at that, each in words. They are guesses: where they cannot be made there are none.
+    #[must_use]
+    pub fn made_under_its_name(&self, name: &str, stopped: Stopped<'_>) -> Vec<String> {
+        made_under_other_name(&self.connection(), name, stopped).unwrap_or_default()
     }
 
     /// Which roles that were made for loading it others have kept from being dropped, each in words.

@@ -10,8 +10,8 @@ use crate::model::{Content, DatabaseFacts, Node, NodeKind, PROPERTIES_FILE, ROLE
 use crate::postgres::access::Access;
 use crate::postgres::sql::literal;
 use crate::postgres::{
-    self, Connection, CopyCounter, Found, Stopped, Tools, globals_text, lacks_locks, query, read_facts, read_left_out,
-    read_roles, unrestricted,
+    self, Connection, CopyCounter, Found, Stopped, Tools, doubts, globals_text, lacks_locks, query, read_facts,
+    read_left_out, read_roles, unrestricted,
 };
 use crate::process::{Place, Program, Watched};
 use crate::progress::{self, Progress};
@@ -88,6 +88,10 @@ impl DumpSource {
         let problems = self.problem.iter().chain(&left_out).chain(&members.problems);
         problems.for_each(|problem| visitor.error(problem.clone()));
         members.notes.into_iter().for_each(|note| visitor.note(note));
+        // They are guesses: what keeps them from being made is of no account.
+        for note in doubts(&self.connection, &stopped).unwrap_or_default() {
+            visitor.note(note);
+        }
         if let Some(note) = foreign_note(&facts.foreign_code) {
             visitor.note(note);
         }

@@ -2,26 +2,27 @@
 
 mod load;
 mod replace;
+mod whole;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use load::{Loading, Said, load};
+use whole::Whole;
 
-use super::{ComponentRestore, LostPath, RestoreOptions, with_causes};
+use super::{ComponentRestore, LostPath, RestoreOptions};
 use crate::model::{Component, DatabaseFacts, Snapshot};
 use crate::pipeline::Error;
 use crate::pipeline::database::{Dump, SavedDatabase};
 use crate::pipeline::filter::{Wanted, is_called};
 use crate::pipeline::mask::Mask;
 use crate::postgres::sql::ident;
-use crate::postgres::{Connection, Stopped, tidy_up, unrestricted};
+use crate::postgres::{Connection, Stopped, tidy_up};
 use crate::process::Place;
 use crate::progress::Progress;
 use crate::repo::Repository;
-use crate::sink;
 use crate::sink::postgres::{
-    LoadedDatabase, Refusal, encoding_of, exists, maintenance, make_tablespaces, prepared_transactions,
+    LoadedDatabase, encoding_of, exists, maintenance, make_tablespaces, prepared_transactions,
 };
 
 /// How long a server may take to answer after its container was started.
@@ -45,16 +46,6 @@ pub struct DatabaseRestore {
     pub roles_left: Vec<String>,
     /// What was loaded otherwise than it was saved, each in words.
     pub notes: Vec<String>,
-}
-
-impl DatabaseRestore {
-    /// A table does not have the rows that it should have.
-    fn lacks(&mut self, differs: &sink::Error) {
-        let sink::Error::Rows { expected, found, .. } = differs else { return };
-        let found: Option<u64> = found.parse().ok();
-        self.tables -= u64::from(found.is_none());
-        self.rows = (self.rows + found.unwrap_or_default()).saturating_sub(*expected);
-    }
 }
 
 /// Where a database goes, and what of it.
@@ -126,42 +117,10 @@ pub(super) fn restore(
         done.roles_left = replace::rows(from, &saved, &mut reader, what, progress)?;
         result.notes.push("triggers did not run, and materialized views are as they were".to_owned());
     } else {
-        // Under another name some extensions are not made.
-        let purpose = facts.bound_extension().is_none().then_some("new");
-        let (loaded, roles) =
-            LoadedDatabase::create(maintenance, (&facts, &saved.of_server), purpose, &saved.roles, &stopped)?;
         let RestoreOptions { jobs, trusts_code, goes_on, .. } = options;
         let loading = Loading { wanted, jobs, trusts_code, is_foreign: snapshot.imported.is_some(), goes_on };
-        let Said { notes, refused } = load(repository, &loaded, &saved, loading, progress)?;
-        result.failed.extend(refused.iter().map(|refusal| (result.name.clone(), in_words(refusal))));
-        for differs in loaded.check_rows(&facts.tables, &stopped)? {
-            if !goes_on {
-                return Err(differs.into());
-            }
-            result.failed.push((result.name.clone(), differs.to_string()));
-            done.lacks(&differs);
-        }
-        done.roles_left = loaded.left_roles(&stopped)?;
-        result.notes.extend(loaded.notes().iter().cloned());
-        result.notes.extend(unrestricted(connection, &|| progress.cancelled())?);
-        if let Some(missing) = target.mask.as_ref().filter(|_| target.has_all_rules).and_then(|mask| mask.missing()) {
-            return Err(Error::Refused(missing));
-        }
-        for refusal in loaded.set_properties((&facts, &saved.of_server), goes_on, &stopped)? {
-            result.failed.push((result.name.clone(), in_words(&refusal)));
-        }
-        let replaced = loaded.put_in_place(&facts.name, target.is_new, &stopped)?;
-        result.notes.extend(replaced.notes);
-        if let Some(error) = replaced.left {
-            let why = format!(
-                "the database is restored, and the one that it replaced is still there: {}",
-                with_causes(&error)
-            );
-            result.failed.push((result.name.clone(), why));
-        }
-        done.roles_created = roles.names;
-        result.notes.extend(roles.left_out);
-        done.notes = notes;
+        let whole = Whole { saved: &saved, target, facts: &facts, loading };
+        whole.restore(repository, maintenance, (result, &mut done), progress)?;
     }
     result.notes.extend(done.roles_left.iter().chain(&done.notes).cloned());
     result.written = 1;
@@ -270,10 +229,6 @@ pub(super) fn wait_for_server(connection: &Connection, restarted: &dyn Fn(&Strin
     {
         std::thread::sleep(READY_PAUSE);
     }
-}
-
-fn in_words(Refusal { object, why }: &Refusal) -> String {
-    format!("the server refuses {object}: {why}")
 }
 
 fn counts(facts: &DatabaseFacts) -> DatabaseRestore {

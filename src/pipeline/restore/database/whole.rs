@@ -1,0 +1,89 @@
+//! All of a database, or all but the rows of some tables: loaded beside the one that is there, and put into its place.
+
+use super::load::{Loading, Said, load};
+use super::{DatabaseRestore, DatabaseTarget};
+use crate::model::DatabaseFacts;
+use crate::pipeline::Error;
+use crate::pipeline::database::SavedDatabase;
+use crate::pipeline::restore::{ComponentRestore, with_causes};
+use crate::postgres::{Connection, unrestricted};
+use crate::progress::Progress;
+use crate::repo::Repository;
+use crate::sink;
+use crate::sink::postgres::{LoadedDatabase, Refusal};
+
+/// A saved database that is restored.
+pub(super) struct Whole<'a> {
+    pub(super) saved: &'a SavedDatabase<'a>,
+    pub(super) target: &'a DatabaseTarget,
+    /// Those of the restored one.
+    pub(super) facts: &'a DatabaseFacts,
+    pub(super) loading: Loading<'a>,
+}
+
+impl Whole<'_> {
+    /// Restores it. Until it is whole, the database that is there stays as it is.
+    pub(super) fn restore(
+        self,
+        repository: &Repository,
+        maintenance: Connection,
+        (result, done): (&mut ComponentRestore, &mut DatabaseRestore),
+        progress: &dyn Progress,
+    ) -> Result<(), Error> {
+        let Self { saved, target, facts, loading } = self;
+        let stopped = || progress.cancelled();
+        // Under another name some extensions are not made.
+        let purpose = facts.bound_extension().is_none().then_some("new");
+        let (loaded, roles) =
+            LoadedDatabase::create(maintenance, (facts, &saved.of_server), purpose, &saved.roles, &stopped)?;
+        let Said { notes, refused } = load(repository, &loaded, saved, loading, progress)?;
+        let name = result.name.clone();
+        let mut refuse = |why: String| result.failed.push((name.clone(), why));
+        for refusal in &refused {
+            refuse(in_words(refusal));
+        }
+        for differs in loaded.check_rows(&facts.tables, &stopped)? {
+            if !loading.goes_on {
+                return Err(differs.into());
+            }
+            refuse(differs.to_string());
+            done.lacks(&differs);
+        }
+        done.roles_left = loaded.left_roles(&stopped)?;
+        result.notes.extend(loaded.notes().iter().cloned());
+        result.notes.extend(unrestricted(&target.connection, &stopped)?);
+        if let Some(missing) = target.mask.as_ref().filter(|_| target.has_all_rules).and_then(|mask| mask.missing()) {
+            return Err(Error::Refused(missing));
+        }
+        for refusal in loaded.set_properties((facts, &saved.of_server), loading.goes_on, &stopped)? {
+            refuse(in_words(&refusal));
+        }
+        if loaded.name() != facts.name {
+            result.notes.extend(loaded.made_under_its_name(&facts.name, &stopped));
+        }
+        let replaced = loaded.put_in_place(&facts.name, target.is_new, &stopped)?;
+        result.notes.extend(replaced.notes);
+        if let Some(error) = replaced.left {
+            let why = with_causes(&error);
+            refuse(format!("the database is restored, and the one that it replaced is still there: {why}"));
+        }
+        done.roles_created = roles.names;
+        result.notes.extend(roles.left_out);
+        done.notes = notes;
+        Ok(())
+    }
+}
+
+fn in_words(Refusal { object, why }: &Refusal) -> String {
+    format!("the server refuses {object}: {why}")
+}
+
+impl DatabaseRestore {
+    /// A table does not have the rows that it should have.
+    fn lacks(&mut self, differs: &sink::Error) {
+        let sink::Error::Rows { expected, found, .. } = differs else { return };
+        let found: Option<u64> = found.parse().ok();
+        self.tables -= u64::from(found.is_none());
+        self.rows = (self.rows + found.unwrap_or_default()).saturating_sub(*expected);
+    }
+}

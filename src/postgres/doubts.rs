@@ -1,0 +1,128 @@
+//! What of a database may not be restored, or not as it is: what the server will be asked to do then, where it looks for other names.
+//!
+//! A dump is loaded with an empty `search_path`, as `pg_dump` has it, and into a database that has another name until it is whole. Code says
+//! what it needs only when it runs, so that this is a guess from its text.
+
+use std::time::Duration;
+
+use super::sql::literal;
+use super::{Connection, Error, Row, Session, Stopped};
+
+/// Most bytes of the body of a function that are looked at.
+const BODY_BYTES: usize = 100_000;
+/// How long it is looked for them.
+const LIMIT: Duration = Duration::from_secs(20);
+/// Objects of each kind that are named.
+const NAMED_MAX: usize = 5;
+
+/// Objects that are evaluated when a dump is loaded, and the functions of others than the server's that they call.
+const USED: &str = "used AS (
+    SELECT DISTINCT o.what, o.statement, f.oid, f.proname, n.nspname, pg_catalog.left(f.prosrc, :BYTES) AS body, coalesce(f.proconfig::pg_catalog.text, '') AS config
+    FROM (
+        SELECT 'the index ' || c.oid::pg_catalog.regclass::pg_catalog.text AS what, 'REINDEX INDEX ' || c.oid::pg_catalog.regclass::pg_catalog.text AS statement,
+            'pg_catalog.pg_class'::pg_catalog.regclass AS class, c.oid FROM pg_catalog.pg_class c WHERE c.relkind IN ('i', 'I') AND c.oid >= 16384
+        UNION ALL SELECT 'a generated column of ' || d.adrelid::pg_catalog.regclass::pg_catalog.text, NULL, 'pg_catalog.pg_attrdef'::pg_catalog.regclass, d.oid
+            FROM pg_catalog.pg_attrdef d JOIN pg_catalog.pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum
+            WHERE coalesce(pg_catalog.to_jsonb(a) ->> 'attgenerated', '') <> ''
+        UNION ALL SELECT 'the constraint ' || c.conname || ' of ' || CASE WHEN c.contypid <> 0 THEN c.contypid::pg_catalog.regtype::pg_catalog.text
+                ELSE c.conrelid::pg_catalog.regclass::pg_catalog.text END, NULL,
+            'pg_catalog.pg_constraint'::pg_catalog.regclass, c.oid FROM pg_catalog.pg_constraint c WHERE c.contype = 'c' AND c.oid >= 16384
+        UNION ALL SELECT 'the materialized view ' || c.oid::pg_catalog.regclass::pg_catalog.text, 'REFRESH MATERIALIZED VIEW ' || c.oid::pg_catalog.regclass::pg_catalog.text,
+            'pg_catalog.pg_rewrite'::pg_catalog.regclass, w.oid
+            FROM pg_catalog.pg_class c JOIN pg_catalog.pg_rewrite w ON w.ev_class = c.oid WHERE c.relkind = 'm' AND c.relispopulated
+    ) o JOIN pg_catalog.pg_depend d ON d.classid = o.class AND d.objid = o.oid AND d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass
+    JOIN pg_catalog.pg_proc f ON f.oid = d.refobjid JOIN pg_catalog.pg_namespace n ON n.oid = f.pronamespace JOIN pg_catalog.pg_language l ON l.oid = f.prolang
+    WHERE f.oid >= 16384 AND l.lanname NOT IN ('internal', 'c')
+)";
+
+/// Functions that are called, or tables that are read, by a name without a schema that only a `search_path` gives a meaning.
+const UNQUALIFIED_SQL: &str = "SELECT DISTINCT u.what, pg_catalog.format('%I.%I', u.nspname, u.proname), m.name[1] FROM used u
+    CROSS JOIN LATERAL (
+        SELECT pg_catalog.regexp_matches(u.body, '(?:^|[^.[:alnum:]_$\"])([[:alpha:]_][[:alnum:]_$]*)[[:space:]]*[(]', 'g') AS name, true AS is_function
+        UNION ALL SELECT pg_catalog.regexp_matches(u.body, '\\m(?:from|join|into|update)[[:space:]]+(?:only[[:space:]]+)?([[:alpha:]_][[:alnum:]_$]*)(?![[:alnum:]_$.]|[[:space:]]*[(.])', 'gi'), false
+    ) m
+    WHERE u.config !~ 'search_path=' AND CASE WHEN m.is_function
+        THEN EXISTS (SELECT FROM pg_catalog.pg_proc p WHERE p.proname = pg_catalog.lower(m.name[1]) AND p.pronamespace <> 'pg_catalog'::pg_catalog.regnamespace)
+            AND NOT EXISTS (SELECT FROM pg_catalog.pg_proc p WHERE p.proname = pg_catalog.lower(m.name[1]) AND p.pronamespace = 'pg_catalog'::pg_catalog.regnamespace)
+        ELSE EXISTS (SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relname = pg_catalog.lower(m.name[1])
+                AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema')
+            AND NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.relname = pg_catalog.lower(m.name[1]) AND c.relnamespace = 'pg_catalog'::pg_catalog.regnamespace) END
+    ORDER BY 1, 2, 3";
+
+/// What asks for the name of the database, or connects to it by its name, when it is made.
+const OWN_NAME_SQL: &str = "SELECT DISTINCT what, statement FROM (
+    SELECT what, statement FROM used WHERE body ~* :PATTERN OR pg_catalog.strpos(body, pg_catalog.current_database()) > 0 AND body ~* 'dblink'
+    UNION ALL SELECT 'the materialized view ' || c.oid::pg_catalog.regclass::pg_catalog.text, 'REFRESH MATERIALIZED VIEW ' || c.oid::pg_catalog.regclass::pg_catalog.text
+        FROM pg_catalog.pg_class c WHERE c.relkind = 'm' AND c.relispopulated AND c.oid >= 16384 AND pg_catalog.pg_get_viewdef(c.oid) ~* :PATTERN
+    UNION ALL SELECT 'the constraint ' || c.conname || ' of ' || c.conrelid::pg_catalog.regclass::pg_catalog.text, NULL
+        FROM pg_catalog.pg_constraint c WHERE c.contype = 'c' AND c.conrelid <> 0 AND c.oid >= 16384 AND pg_catalog.pg_get_constraintdef(c.oid) ~* :PATTERN
+    UNION ALL SELECT DISTINCT 'the materialized view ' || m.oid::pg_catalog.regclass::pg_catalog.text, 'REFRESH MATERIALIZED VIEW ' || m.oid::pg_catalog.regclass::pg_catalog.text
+        FROM pg_catalog.pg_class m JOIN pg_catalog.pg_rewrite w ON w.ev_class = m.oid
+        JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid = w.oid AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
+        JOIN pg_catalog.pg_foreign_table t ON t.ftrelid = d.refobjid JOIN pg_catalog.pg_foreign_server s ON s.oid = t.ftserver
+        WHERE m.relkind = 'm' AND m.relispopulated AND s.srvoptions @> ARRAY['dbname=' || :NAME]
+) found ORDER BY 1";
+const PATTERN: &str = "'current_database|current_catalog|pg_catalog[.]pg_database|[^_]pg_database[^_]'";
+
+/// What may not be restored as it is, each in words, as far as the texts of functions show it.
+///
+/// # Errors
+/// Those of [`Session::rows`].
+pub(crate) fn doubts(connection: &Connection, stopped: Stopped<'_>) -> Result<Vec<String>, Error> {
+    let with_used = |sql: &str| format!("WITH {} {sql}", USED.replace(":BYTES", &BODY_BYTES.to_string()));
+    let unqualified = ask(connection, &with_used(UNQUALIFIED_SQL), stopped)?;
+    let mut found = named(&unqualified, |row| match row {
+        [Some(what), Some(function), Some(name)] => Some(format!(
+            "it may not be restored: {what} calls {function}, which looks for {name} without a schema; \
+             ALTER FUNCTION {function} SET search_path makes it sure"
+        )),
+        _ => None,
+    });
+    let own_name = of_own_name(connection, &connection.database, stopped)?;
+    found.extend(named(&own_name, |row| match row {
+        [Some(what), _] => Some(format!(
+            "{what} asks for the name of the database, or connects to it: while it is restored, its name is another one"
+        )),
+        _ => None,
+    }));
+    Ok(found)
+}
+
+/// What of a database that was loaded under another name than `name` has looked at that, with the statements that make it again.
+///
+/// # Errors
+/// Those of [`Session::rows`].
+pub(crate) fn made_under_other_name(
+    connection: &Connection,
+    name: &str,
+    stopped: Stopped<'_>,
+) -> Result<Vec<String>, Error> {
+    let rows = of_own_name(connection, name, stopped)?;
+    let statements = rows.into_iter().filter_map(|row| row.into_iter().nth(1).flatten());
+    Ok(statements
+        .map(|statement| format!("made while the database had another name, at which it looks: {statement}"))
+        .collect())
+}
+
+fn of_own_name(connection: &Connection, name: &str, stopped: Stopped<'_>) -> Result<Vec<Row>, Error> {
+    let sql = OWN_NAME_SQL.replace(":PATTERN", PATTERN).replace(":NAME", &literal(name));
+    ask(connection, &format!("WITH {} {sql}", USED.replace(":BYTES", &BODY_BYTES.to_string())), stopped)
+}
+
+/// Whoever may write functions can have their texts keep the server busy.
+fn ask(connection: &Connection, sql: &str, stopped: Stopped<'_>) -> Result<Vec<Row>, Error> {
+    let mut session = Session::open(connection, "larder", stopped)?.within(LIMIT);
+    let rows = session.question(sql, stopped)?;
+    session.end().map(|()| rows)
+}
+
+/// The first few in words, and how many more there are.
+fn named(rows: &[Row], in_words: impl Fn(&[Option<String>]) -> Option<String>) -> Vec<String> {
+    let mut found: Vec<String> = rows.iter().take(NAMED_MAX).filter_map(|row| in_words(row)).collect();
+    if let Some(last) = found.last_mut()
+        && rows.len() > NAMED_MAX
+    {
+        *last = format!("{last}; and {} more like it", rows.len() - NAMED_MAX);
+    }
+    found
+}
