@@ -297,7 +297,10 @@ impl<'a> Loader<'a> {
             self.look_at_code()?;
         }
         let object = object_of(&statements.text);
+        // A later piece of an entry gives away what an earlier one has made: it is not left with who restores.
+        self.sessions.may_be_refused = statements.is_first && statements.is_last;
         let outcome = self.entry(statements);
+        self.sessions.may_be_refused = true;
         self.or_skipped(&object, outcome)
     }
 

@@ -18,6 +18,8 @@ pub(super) struct Sessions<'a> {
     roles: LoaderRoles,
     /// Where it is noted what the server refuses, where that is no error.
     pub(super) refusals: Option<Refusals>,
+    /// Whether that is so of what is run now.
+    pub(super) may_be_refused: bool,
     /// What has strings of others read as the dump was written, where that is not the standard.
     strings: &'static [u8],
     /// The sessions of an owner that were used last.
@@ -47,6 +49,7 @@ impl<'a> Sessions<'a> {
             options,
             roles,
             refusals: None,
+            may_be_refused: true,
             strings: b"",
             owner: None,
             is_owners_turn: false,
@@ -90,7 +93,11 @@ impl<'a> Sessions<'a> {
     /// Statements of others as a session is given them.
     fn piece(&self, statements: &[u8]) -> Vec<u8> {
         let encoding = self.options.encoding;
-        let text = self.refusals.as_ref().map(|refusals| refusals.wrapped(statements, encoding));
+        let text = self
+            .refusals
+            .as_ref()
+            .filter(|_| self.may_be_refused)
+            .map(|refusals| refusals.wrapped(statements, encoding));
         [self.strings, text.unwrap_or_else(|| wrapped(statements, encoding)).as_bytes()].concat()
     }
 
