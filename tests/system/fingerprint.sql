@@ -5,7 +5,7 @@ SET timezone = 'UTC';
 SELECT format('SELECT %L, count(*), md5(string_agg(t::text, E''\n'' ORDER BY t::text)) FROM ONLY %I.%I AS t',
         'rows ' || nspname || '.' || relname, nspname, relname)
     FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace
-    WHERE relkind IN ('r', 'm', 'v') AND nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast') ORDER BY 1 \gexec
+    WHERE relkind IN ('r', 'm', 'v') AND relispopulated AND nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast') ORDER BY 1 \gexec
 SELECT 'large object', oid, pg_get_userbyid(lomowner), md5(lo_get(oid)) FROM pg_largeobject_metadata ORDER BY 2;
 SELECT 'sequence', schemaname, sequencename, last_value, increment_by FROM pg_sequences ORDER BY 2, 3;
 SELECT 'relation', oid::regclass::text, relkind, pg_get_userbyid(relowner), relacl, obj_description(oid) FROM pg_class

@@ -18,6 +18,7 @@ mod prepared;
 mod programs;
 mod properties;
 mod savings;
+mod schemas;
 mod settings;
 mod support;
 mod tables;
