@@ -100,21 +100,27 @@ const TABLES_SQL: &str = "WITH RECURSIVE trusted AS (
     UNION ALL SELECT code.tab, true, f.proowner FROM code JOIN pg_catalog.pg_depend d ON d.classid = code.class AND d.objid = code.object
             AND d.refclassid = 'pg_catalog.pg_operator'::pg_catalog.regclass
         JOIN pg_catalog.pg_operator o ON o.oid = d.refobjid JOIN pg_catalog.pg_proc f ON f.oid = o.oprcode
+), authors AS MATERIALIZED (
+    -- Each is gathered once for all tables: there may be thousands.
+    SELECT tab, pg_catalog.json_agg(DISTINCT pg_catalog.pg_get_userbyid(author)) AS names, bool_or(is_called) AS calls
+        FROM called WHERE author NOT IN (SELECT oid FROM trusted) GROUP BY tab
+), defaults AS MATERIALIZED (
+    SELECT a.attrelid AS tab, pg_catalog.json_agg(a.attname) AS names FROM pg_catalog.pg_attribute a
+        WHERE a.atthasdef AND NOT a.attisdropped AND coalesce(pg_catalog.to_jsonb(a) ->> 'attgenerated', '') = '' GROUP BY a.attrelid
 )
 SELECT pg_catalog.json_build_object('schema', t.nspname, 'name', t.relname,
     'owner', CASE WHEN t.relowner NOT IN (SELECT oid FROM trusted)
-            AND NOT EXISTS (SELECT FROM casting c WHERE c.tab = t.oid AND c.author <> t.relowner AND c.author NOT IN (SELECT oid FROM trusted))
+            AND (t.oid, t.relowner) NOT IN (SELECT c.tab, o.relowner FROM casting c JOIN tables o ON o.oid = c.tab
+                WHERE c.author <> o.relowner AND c.author NOT IN (SELECT oid FROM trusted))
         THEN pg_catalog.pg_get_userbyid(t.relowner) END,
-    'authors', coalesce((SELECT pg_catalog.json_agg(DISTINCT pg_catalog.pg_get_userbyid(c.author)) FROM called c
-        WHERE c.tab = t.oid AND c.author NOT IN (SELECT oid FROM trusted)), '[]'),
-    'is_foreign', EXISTS (SELECT FROM above a JOIN pg_catalog.pg_class f ON f.oid = a.part WHERE a.whole = t.oid AND f.relkind = 'f'),
+    'authors', coalesce(authors.names, '[]'),
+    'is_foreign', t.oid IN (SELECT a.whole FROM above a JOIN pg_catalog.pg_class f ON f.oid = a.part WHERE f.relkind = 'f'),
     'compares', t.oid IN (SELECT tab FROM compared),
-    'has_types_of_others', EXISTS (SELECT FROM types JOIN pg_catalog.pg_type y ON y.oid = types.typ
-        WHERE types.tab = t.oid AND y.typowner NOT IN (SELECT oid FROM trusted)),
-    'calls', EXISTS (SELECT FROM called c WHERE c.tab = t.oid AND c.is_called AND c.author NOT IN (SELECT oid FROM trusted)),
-    'defaults', coalesce((SELECT pg_catalog.json_agg(a.attname) FROM pg_catalog.pg_attribute a
-        WHERE a.attrelid = t.oid AND a.atthasdef AND NOT a.attisdropped AND coalesce(pg_catalog.to_jsonb(a) ->> 'attgenerated', '') = ''), '[]'))
-FROM tables t";
+    'has_types_of_others', t.oid IN (SELECT types.tab FROM types JOIN pg_catalog.pg_type y ON y.oid = types.typ
+        WHERE y.typowner NOT IN (SELECT oid FROM trusted)),
+    'calls', coalesce(authors.calls, false),
+    'defaults', coalesce(defaults.names, '[]'))
+FROM tables t LEFT JOIN authors ON authors.tab = t.oid LEFT JOIN defaults ON defaults.tab = t.oid";
 
 /// One row of JSON with what else of the database belongs to roles that are no superusers and not the one who asks.
 const OTHERS_SQL: &str = "WITH trusted AS (
