@@ -153,6 +153,9 @@ const VIEWS_SQL: &str = "WITH RECURSIVE trusted AS (
         CROSS JOIN LATERAL (VALUES (c.relowner), (s.srvowner)) AS maker (author)
     UNION ALL
     SELECT reads.view, c.relowner AS author FROM reads JOIN pg_catalog.pg_class c ON c.oid = reads.part WHERE c.relkind IN ('v', 'm')
+    -- What is constant in the key of a partitioned table is run when a query on it is planned.
+    UNION ALL SELECT reads.view, c.relowner FROM reads JOIN pg_catalog.pg_class c ON c.oid = reads.part
+        JOIN pg_catalog.pg_partitioned_table p ON p.partrelid = c.oid WHERE p.partexprs IS NOT NULL
     UNION ALL SELECT reads.view, f.proowner FROM reads JOIN pg_catalog.pg_rewrite w ON w.ev_class = reads.part JOIN pg_catalog.pg_depend d
         ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid = w.oid
         JOIN pg_catalog.pg_proc f ON d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND f.oid = d.refobjid

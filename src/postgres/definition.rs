@@ -44,6 +44,7 @@ pub(crate) enum Definition {
         has_initial_value: bool,
     },
     EventTrigger,
+    Trigger,
     /// Something else that only a superuser can own.
     OfSuperuser,
     /// A comment or a label on an event trigger.
@@ -115,6 +116,7 @@ impl Definition {
             ["CREATE", "DOMAIN", ..] => Self::Domain,
             ["CREATE", "AGGREGATE", ..] => Self::Aggregate { has_initial_value: statement.contains("INITCOND = ") },
             ["CREATE" | "ALTER", "EVENT", "TRIGGER", ..] => Self::EventTrigger,
+            ["CREATE", "TRIGGER", ..] | ["CREATE", "CONSTRAINT", "TRIGGER", ..] => Self::Trigger,
             ["CREATE", "FOREIGN", "DATA", "WRAPPER"] | ["CREATE", "SUBSCRIPTION", ..] => Self::OfSuperuser,
             ["COMMENT", "ON", "EVENT", "TRIGGER"] => Self::OnEventTrigger,
             ["SECURITY", "LABEL", ..] if is_on_event_trigger(statement) => Self::OnEventTrigger,

@@ -24,6 +24,7 @@ mod facts;
 mod findings;
 pub(crate) mod granted;
 mod kept;
+pub(crate) mod key_code;
 mod kinds;
 mod lexer;
 mod lock_room;

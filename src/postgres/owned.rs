@@ -89,6 +89,23 @@ fn table_of(statement: &str) -> Option<String> {
     tokens.name()
 }
 
+/// The tables that the first statement of an entry makes something of: the one that it belongs to, and those that it refers to.
+pub(crate) fn tables_of(text: &[u8]) -> Vec<String> {
+    let statements = one_by_one(text);
+    let first = String::from_utf8_lossy(statements.first().expect("there is always one"));
+    let statement = without_comments(&first);
+    let mut tables: Vec<String> = table_of(statement).into_iter().collect();
+    let mut tokens = Tokens(statement);
+    while let Some(token) = tokens.next_token() {
+        // Of a foreign key, and of a trigger for one.
+        if matches!(token, "REFERENCES" | "FROM") {
+            let mut behind = Tokens(tokens.0);
+            tables.extend(behind.name());
+        }
+    }
+    tables
+}
+
 /// Passes the first such word. Nothing that stands before it in these statements has it but quoted names, which are no words.
 fn pass_to(tokens: &mut Tokens<'_>, word: &str) -> Option<()> {
     loop {
@@ -125,6 +142,24 @@ mod tests {
             ("CREATE VIEW m.v AS SELECT 1;\nALTER TABLE m.v SET (a = b); ALTER TABLE m.v ALTER COLUMN x SET DEFAULT 1;", Owned::Unknown),
         ] {
             assert_eq!(Owned::of(text.as_bytes()), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_refers_to_tables_names_them() {
+        for (text, tables) in [
+            (
+                "-- x\nALTER TABLE ONLY m.t\n    ADD CONSTRAINT c FOREIGN KEY (x) REFERENCES m.\"u v\"(y) NOT VALID;",
+                &["m.t", "m.\"u v\""][..],
+            ),
+            (
+                "CREATE CONSTRAINT TRIGGER c AFTER INSERT ON m.t FROM m.u FOR EACH ROW EXECUTE FUNCTION m.f();",
+                &["m.t", "m.u"],
+            ),
+            ("ALTER TABLE m.t ENABLE ALWAYS TRIGGER x;", &["m.t"]),
+            ("CREATE SCHEMA m;", &[]),
+        ] {
+            assert_eq!(tables_of(text.as_bytes()), tables, "{text}");
         }
     }
 

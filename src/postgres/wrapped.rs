@@ -19,14 +19,10 @@ pub(crate) fn wrapped(statements: &[u8], encoding: &str) -> String {
     framed(statements, &format!("BEGIN EXECUTE {}; END", value(&[], encoding)))
 }
 
-/// The same for statements that do nothing where one of them is refused. `note` is the call in SQL of what is told why, in its last
-/// argument, for which `SQLERRM` stands.
+/// The same for statements that do nothing where one of them is refused. `note` is the statement that is run then, in which `SQLERRM` says why.
 pub(crate) fn wrapped_noting(statements: &[u8], encoding: &str, note: &str) -> String {
     let value = value(&[], encoding);
-    framed(
-        statements,
-        &format!("BEGIN EXECUTE {value}; EXCEPTION WHEN OTHERS OR ASSERT_FAILURE THEN PERFORM {note}; END"),
-    )
+    framed(statements, &format!("BEGIN EXECUTE {value}; EXCEPTION WHEN OTHERS OR ASSERT_FAILURE THEN {note}; END"))
 }
 
 /// Statements in a frame of PL/pgSQL that has none at their place.

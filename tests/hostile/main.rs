@@ -11,6 +11,7 @@ mod databases;
 mod dumps;
 mod extensions;
 mod foreign;
+mod keys;
 mod limits;
 mod others;
 mod privileges;

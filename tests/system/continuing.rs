@@ -74,7 +74,7 @@ fn check(is_of_other: bool, method: &str) {
         "the TABLE public.typed: function norm(text) does not exist",
         "the rows of public.typed: the table is not there",
         "the FK CONSTRAINT public.of_typed of_typed_id_fkey: relation \\\"public.typed\\\" does not exist",
-        "the rows of public.computed: ERROR:  function norm(text) does not exist",
+        "the rows of public.computed: function norm(text) does not exist",
         "the INDEX public.indexed_slug: function norm(text) does not exist",
         "the MATERIALIZED VIEW DATA public.counted: relation \\\"indexed\\\" does not exist",
         "the FK CONSTRAINT public.child child_p: insert or update on table \\\"child\\\" violates foreign key constraint",

@@ -14,7 +14,8 @@ const COUNTED_AT_ONCE: usize = 500;
 /// Schema, name, whether it is partitioned, whether it belongs to an extension, and, where to plan a query on it is to run what is
 /// constant in expressions of somebody, or a part of it is on another server, the tables here that have its rows. What is no table has no rows of its own.
 const TABLES_SQL: &str = "WITH RECURSIVE code AS (
-    SELECT c.oid FROM pg_catalog.pg_class c WHERE c.relkind IN ('r', 'p') AND :EXPRESSIONS
+    SELECT c.oid FROM pg_catalog.pg_class c WHERE c.relkind IN ('r', 'p') AND (:EXPRESSIONS
+        OR EXISTS (SELECT FROM pg_catalog.pg_partitioned_table p WHERE p.partrelid = c.oid AND p.partexprs IS NOT NULL))
 ), tree AS (
     SELECT oid AS whole, oid AS part FROM pg_catalog.pg_class WHERE relkind IN ('r', 'p')
     UNION SELECT tree.whole, i.inhrelid FROM tree JOIN pg_catalog.pg_inherits i ON i.inhparent = tree.part

@@ -7,23 +7,21 @@ use std::io::Read;
 
 use super::drops::may_drop;
 use super::guard::{Allowed, Guard};
-use super::maintenance::may_create;
 use super::privileges::Privileges;
 use super::reading::{is_blank, next_part, unreadable};
 use super::refusals::Refusal;
 use super::sessions::{Sessions, failed};
-use super::shape::{Shape, schema_of};
+use super::shape::Shape;
 use crate::model::rows::END;
 use crate::model::{DatabaseSetting, split_names};
 use crate::postgres::access::{Access, LoadAs};
 use crate::postgres::definition::Definition;
+use crate::postgres::key_code::KeyCode;
 use crate::postgres::neutral::of_queries;
 use crate::postgres::of_superuser::OfSuperuser;
 use crate::postgres::part::{Part, Statements};
 use crate::postgres::script::ScriptReader;
 use crate::postgres::script_settings::ScriptSettings;
-use crate::postgres::sql::ident;
-use crate::postgres::wrapped::one_by_one;
 use crate::postgres::{self, Accepts, Connection, WholeRows, object_of, query, reads_alike};
 use crate::progress::Progress;
 use crate::sink::Error;
@@ -82,9 +80,11 @@ enum When {
 pub struct Loader<'a> {
     pub(super) sessions: Sessions<'a>,
     pub(super) options: LoadOptions<'a>,
-    shape: Shape,
+    pub(super) shape: Shape,
     /// Whose code the tables run; `None` as long as they are not all there, or it does not matter.
     pub(super) access: Option<Access>,
+    /// Whose code is in keys of partitioned tables; `None` as long.
+    pub(super) keys: Option<KeyCode>,
     /// What the scripts so far have set.
     settings: ScriptSettings,
     /// What keeps the shape of the database, while code of others may run.
@@ -109,9 +109,9 @@ pub struct Loader<'a> {
     /// When the last entry is run that was read.
     was: When,
     /// Whether it is run only if that can be.
-    was_tried: bool,
+    pub(super) was_tried: bool,
     /// Foreign keys that were made only where that could be.
-    tried: u64,
+    pub(super) tried: u64,
     /// The session that gets the next rows.
     pub(super) next: usize,
     pub(super) progress: &'a dyn Progress,
@@ -134,6 +134,7 @@ impl<'a> Loader<'a> {
             options,
             shape: Shape::default(),
             access: None,
+            keys: None,
             settings: ScriptSettings::default(),
             guard: None,
             privileges: Privileges::default(),
@@ -254,6 +255,8 @@ impl<'a> Loader<'a> {
         let stopped = || self.progress.cancelled();
         let access = Access::read(&self.sessions.database, &stopped).map_err(|source| self.failed(source))?;
         access.check()?;
+        let keys = KeyCode::read(&self.sessions.database, &stopped).map_err(|source| self.failed(source))?;
+        self.keys = Some(keys);
         let owner = access.needed_owner().map(str::to_owned);
         let is_superuser = access.is_superuser();
         self.access = Some(access);
@@ -290,7 +293,7 @@ impl<'a> Loader<'a> {
         let looks = statements.inserts_into.is_some()
             || matches!(
                 Definition::of(&statements.text),
-                Definition::Index { .. } | Definition::Statistics | Definition::Constraint(_)
+                Definition::Index { .. } | Definition::Statistics | Definition::Constraint(_) | Definition::Trigger
             );
         if looks {
             // What nobody may load at all is more than one entry.
@@ -310,7 +313,7 @@ impl<'a> Loader<'a> {
         if let Some(table) = &statements.inserts_into {
             let load_as = self.begin_rows(table, &[])?;
             self.settle_indexes()?;
-            return self.sessions.run(&load_as, &statements.text);
+            return self.run_by(&load_as, &statements.text);
         }
         if may_drop(&statements) {
             self.settle_indexes()?;
@@ -326,6 +329,9 @@ impl<'a> Loader<'a> {
         let (when, mut maker) = self.when(&definition)?;
         if maker == LoadAs::Restorer {
             maker = self.maker(&definition, &statements.text)?;
+        }
+        if maker == LoadAs::Restorer {
+            maker = self.maker_by_keys(&definition, &statements.text)?;
         }
         self.was = when;
         match when {
@@ -369,6 +375,10 @@ impl<'a> Loader<'a> {
                 let is_late = |name: &str| split_names(name).is_none_or(|names| self.late_indexes.contains(&names));
                 if is_late(whole) || is_late(part) { late } else { now }
             }
+            Definition::Trigger => {
+                self.look_at_code()?;
+                now
+            }
             Definition::Index { .. } | Definition::Statistics | Definition::Constraint(_) => {
                 self.look_at_code()?;
                 let Some(access) = &self.access else { return Ok(now) };
@@ -388,65 +398,6 @@ impl<'a> Loader<'a> {
             }
             _ => now,
         })
-    }
-
-    /// Who makes what gives the database its shape.
-    fn maker(&mut self, definition: &Definition, text: &[u8]) -> Result<LoadAs, Error> {
-        if self.options.trusts_code || !self.shape.asks(definition, text) {
-            return Ok(LoadAs::Restorer);
-        }
-        self.wait()?;
-        let stopped = || self.progress.cancelled();
-        self.shape.maker(&self.sessions.database, definition, text, &stopped)
-    }
-
-    /// Makes something with the rights of its owner, who may make things in the schema for that.
-    pub(super) fn make_as_owner(
-        &mut self,
-        owner: String,
-        definition: &Definition,
-        statements: Statements,
-    ) -> Result<(), Error> {
-        self.sessions.open_owner(&owner)?;
-        self.prepare_owners()?;
-        let mut lent = None;
-        if let Some(schema) = schema_of(definition, &statements.text) {
-            let stopped = || self.progress.cancelled();
-            if !may_create(&self.sessions.database, &owner, &schema, &stopped)? {
-                let (schema, owner) = (ident(&schema), ident(&owner));
-                self.say(format!("GRANT CREATE ON SCHEMA {schema} TO {owner};\n"))?;
-                lent = Some(format!("REVOKE CREATE ON SCHEMA {schema} FROM {owner};\n"));
-            }
-        }
-        let is_closed = self.guard.as_ref().is_some_and(|guard| guard.allowed == Allowed::Nothing);
-        if is_closed {
-            // Code of rows that are still loaded could make one thing too.
-            self.wait()?;
-            self.allow(Allowed::One)?;
-        }
-        let load_as = LoadAs::Owner(owner);
-        for statement in one_by_one(&statements.whole()) {
-            self.sessions.run(&load_as, statement)?;
-        }
-        self.say(lent.unwrap_or_default())?;
-        if is_closed { self.allow(Allowed::Nothing) } else { Ok(()) }
-    }
-
-    /// Runs the statements of an entry. Where not all rows are there, a foreign key may fail, and what is said of it with it.
-    pub(super) fn run_as(&mut self, load_as: &LoadAs, definition: &Definition, text: &[u8]) -> Result<(), Error> {
-        let is_key = matches!(definition, Definition::Constraint(constraint) if constraint.is_foreign_key());
-        let may_fail = !self.options.has_all_rows && !self.options.goes_on;
-        self.was_tried = may_fail && (is_key || (*definition == Definition::Comment && self.was_tried));
-        self.tried += u64::from(self.was_tried && is_key);
-        if *definition == Definition::OfSuperuser {
-            return self.run_of_superuser(text);
-        }
-        if !self.was_tried {
-            return self.sessions.run(load_as, text);
-        }
-        self.sessions.command(load_as, "\\set ON_ERROR_STOP off")?;
-        self.sessions.run(load_as, text)?;
-        self.sessions.command(load_as, "\\set ON_ERROR_STOP on")
     }
 
     /// Whether something is run whenever an index is made: of two at the same time, each could wait for the other one.

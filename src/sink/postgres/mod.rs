@@ -10,6 +10,7 @@ mod late;
 mod load;
 mod loader_role;
 mod maintenance;
+mod makers;
 mod needs;
 mod of_superuser;
 mod owners;

@@ -5,7 +5,6 @@ use std::io::Read;
 use super::guard::Guard;
 use super::load::Loader;
 use super::reading::next_part;
-use super::refusals::Refusals;
 use crate::postgres::access::LoadAs;
 use crate::postgres::part::Part;
 use crate::postgres::wrapped::wrapped_where_there;
@@ -28,7 +27,7 @@ impl Loader<'_> {
             }
         }
         for privileges in self.privileges.for_schemas() {
-            self.run(&privileges)?;
+            self.run_grants(&privileges)?;
         }
         if std::mem::replace(&mut self.privileges.are_taken, true) {
             return Ok(());
@@ -36,9 +35,7 @@ impl Loader<'_> {
         let taken = wrapped_where_there(self.privileges.taken(), self.options.encoding);
         self.say(taken)?;
         let guard = self.guard.as_ref().filter(|_| !self.privileges.are_given);
-        self.say(guard.map(Guard::close_functions).unwrap_or_default())?;
-        // That is one of them.
-        self.say(self.sessions.refusals.as_ref().map(Refusals::open).unwrap_or_default())
+        self.say(guard.map(Guard::close_functions).unwrap_or_default())
     }
 
     /// Who loads the rows of a table with these columns, which come next.
@@ -56,7 +53,7 @@ impl Loader<'_> {
         self.privileges.are_given = true;
         self.say(self.guard.as_ref().map(Guard::open_functions).unwrap_or_default())?;
         for text in self.privileges.at_end() {
-            self.run(&text)?;
+            self.run_grants(&text)?;
         }
         Ok(())
     }

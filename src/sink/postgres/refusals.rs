@@ -1,4 +1,4 @@
-//! What a server refuses of a database that is loaded all the same, by whichever session: each is noted in the database itself.
+//! What a server refuses of a database that is loaded all the same, and named: noted in the database itself, or by the session that ends.
 
 use super::lanes::has_ended;
 use super::load::Loader;
@@ -10,8 +10,10 @@ use crate::postgres::part::Part;
 use crate::postgres::script::ScriptReader;
 use crate::postgres::sql::{ident, literal};
 use crate::postgres::wrapped::wrapped_noting;
-use crate::postgres::{self, Connection, Stopped, WholeRows, object_of};
+use crate::postgres::{self, Connection, Stopped, WholeRows};
 
+/// What a server says behind the reason.
+const MORE: [&str; 3] = ["; LINE ", "; QUERY:", "; CONTEXT:"];
 /// Most characters of a message that are noted.
 const CHARS_MAX: usize = 2_000;
 
@@ -24,8 +26,8 @@ pub struct Refusal {
     pub why: String,
 }
 
-/// Where refusals are noted: a schema of a name that nobody knows. All may add to it, since code of others runs in sessions of theirs, and
-/// nobody but who restores can read or change what is there.
+/// Where what is refused of who restores is noted: a schema of a name that nobody knows, and that nobody else gets into. What is refused of an
+/// owner ends his session: code of his could note anything.
 #[derive(Debug)]
 pub(super) struct Refusals {
     schema: String,
@@ -45,25 +47,16 @@ impl Refusals {
     /// The statements that make it.
     pub(super) fn begin(&self) -> String {
         let schema = &self.schema;
-        let insert = literal(&format!(
-            "INSERT INTO {schema}.refusals (object, why) VALUES (pg_catalog.left(object, {CHARS_MAX}), pg_catalog.left(why, {CHARS_MAX}))"
-        ));
-        format!(
-            "CREATE SCHEMA {schema};
-             CREATE TABLE {schema}.refusals (number bigserial, object text, why text);
-             CREATE FUNCTION {schema}.note(object text, why text) RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path = '' AS {insert};
-             GRANT USAGE ON SCHEMA {schema} TO PUBLIC;\n"
-        )
+        format!("CREATE SCHEMA {schema};\nCREATE TABLE {schema}.refusals (number bigserial, object text, why text);\n")
     }
 
-    /// The statement that lets all add to it.
-    pub(super) fn open(&self) -> String {
-        format!("GRANT EXECUTE ON FUNCTION {}.note(text, text) TO PUBLIC;\n", self.schema)
-    }
-
-    /// Statements of others in this encoding, of which none is run when one is refused.
-    pub(super) fn wrapped(&self, statements: &[u8], encoding: &str) -> String {
-        let note = format!("{}.note({}, SQLERRM)", self.schema, literal(&object_of(statements)));
+    /// Statements of others in this encoding about this object, of which none is run when one is refused.
+    pub(super) fn wrapped(&self, object: &str, statements: &[u8], encoding: &str) -> String {
+        let note = format!(
+            "INSERT INTO {}.refusals (object, why) VALUES (pg_catalog.left({}, {CHARS_MAX}), pg_catalog.left(SQLERRM, {CHARS_MAX}))",
+            self.schema,
+            literal(object)
+        );
         wrapped_noting(statements, encoding, &note)
     }
 
@@ -84,10 +77,13 @@ impl Refusals {
     }
 }
 
-/// What the server says that has refused something.
+/// What the server says that has refused something, without the statement and the row, in which there may be secrets.
 pub(super) fn why(error: &postgres::Error) -> String {
     match error {
-        postgres::Error::Refused { why, .. } => why.clone(),
+        postgres::Error::Refused { why, .. } => {
+            let end = MORE.iter().filter_map(|more| why.find(more)).min().unwrap_or(why.len());
+            why.get(..end).unwrap_or(why).trim_start_matches("ERROR:").trim_start().to_owned()
+        }
         error => error.to_string(),
     }
 }

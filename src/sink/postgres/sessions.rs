@@ -6,7 +6,7 @@ use super::loader_role::LoaderRoles;
 use super::refusals::Refusals;
 use crate::postgres::access::LoadAs;
 use crate::postgres::wrapped::{copy, wrapped};
-use crate::postgres::{self, Connection};
+use crate::postgres::{self, Connection, object_of};
 use crate::progress::Progress;
 use crate::sink::Error;
 
@@ -87,17 +87,37 @@ impl<'a> Sessions<'a> {
     /// # Errors
     /// Those of [`Sessions::say`].
     pub(super) fn run(&mut self, load_as: &LoadAs, statements: &[u8]) -> Result<(), Error> {
-        self.say(load_as, 0, self.piece(statements))
+        let is_own = *load_as == LoadAs::Restorer;
+        let piece = if is_own { self.piece(statements) } else { self.plain(statements) };
+        self.say(load_as, 0, piece)
+    }
+
+    /// Has who restores run a part of the statements about this object, whether the others are refused or not.
+    ///
+    /// # Errors
+    /// Those of [`Sessions::say`].
+    pub(super) fn run_part(&mut self, object: &str, statements: &[u8]) -> Result<(), Error> {
+        let piece = self.piece_of(object, statements);
+        self.say(&LoadAs::Restorer, 0, piece)
     }
 
     /// Statements of others as a session is given them.
     fn piece(&self, statements: &[u8]) -> Vec<u8> {
+        self.piece_of(&object_of(statements), statements)
+    }
+
+    /// Those that nothing is noted of.
+    fn plain(&self, statements: &[u8]) -> Vec<u8> {
+        [self.strings, wrapped(statements, self.options.encoding).as_bytes()].concat()
+    }
+
+    fn piece_of(&self, object: &str, statements: &[u8]) -> Vec<u8> {
         let encoding = self.options.encoding;
         let text = self
             .refusals
             .as_ref()
             .filter(|_| self.may_be_refused)
-            .map(|refusals| refusals.wrapped(statements, encoding));
+            .map(|refusals| refusals.wrapped(object, statements, encoding));
         [self.strings, text.unwrap_or_else(|| wrapped(statements, encoding)).as_bytes()].concat()
     }
 
