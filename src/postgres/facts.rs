@@ -1,6 +1,6 @@
 //! What a server says of a database: versions, encoding, settings and privileges, as values; and those as SQL.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use serde::Deserialize;
 
@@ -117,7 +117,7 @@ pub(crate) fn property_statements(
     if let Some(grants) = &of_server.grants {
         // Its owner may have taken some from himself.
         statements.push(format!("REVOKE ALL ON DATABASE {database} FROM PUBLIC, {}", ident(owner)));
-        for Grant { grantor, privilege } in grants {
+        for Grant { grantor, privilege } in in_order(grants, owner) {
             let grant = grant_statement(privilege, &database)?;
             statements.push(if grantor == owner {
                 grant
@@ -135,6 +135,28 @@ pub(crate) fn property_statements(
         statements.push(format!("ALTER DATABASE {database} IS_TEMPLATE true"));
     }
     Ok(statements)
+}
+
+/// Grants in an order in which each is given by who may give it by then, where there is one: a server lists them in another, and for one who may
+/// not it gives nothing, without an error.
+fn in_order<'g>(grants: &'g [Grant], owner: &str) -> Vec<&'g Grant> {
+    let mut may: HashSet<(&str, &str)> = HashSet::new();
+    let (mut ordered, mut waiting): (Vec<&Grant>, Vec<&Grant>) = (Vec::new(), grants.iter().collect());
+    loop {
+        let (ready, rest): (Vec<&Grant>, Vec<&Grant>) = waiting.into_iter().partition(|grant| {
+            grant.grantor == owner || may.contains(&(grant.grantor.as_str(), grant.privilege.privilege.as_str()))
+        });
+        if ready.is_empty() {
+            ordered.extend(rest);
+            return ordered;
+        }
+        let given = ready.iter().filter(|grant| grant.privilege.grantable);
+        may.extend(
+            given.filter_map(|grant| Some((grant.privilege.grantee.as_deref()?, grant.privilege.privilege.as_str()))),
+        );
+        ordered.extend(ready);
+        waiting = rest;
+    }
 }
 
 /// The statement that gives a database its comment, said through that database: it is text of its encoding.
@@ -176,6 +198,18 @@ pub(crate) fn locale_options(facts: &DatabaseFacts, of_server: &ServerProperties
 mod tests {
     use super::*;
     use crate::model::Setting;
+
+    /// The server had listed them otherwise: one was given by who had no right to yet, and was lost without a word.
+    #[test]
+    fn grants_are_given_by_who_may_by_then() {
+        let grant = |grantor: &str, grantee: &str, grantable: bool| {
+            let privilege = Privilege { grantee: Some(grantee.to_owned()), privilege: "TEMP".to_owned(), grantable };
+            Grant { grantor: grantor.to_owned(), privilege }
+        };
+        let grants = [grant("b", "c", false), grant("x", "y", false), grant("a", "b", true), grant("o", "a", true)];
+        let order: Vec<&str> = in_order(&grants, "o").iter().map(|grant| grant.grantor.as_str()).collect();
+        assert_eq!(order, ["o", "a", "b", "x"]);
+    }
 
     #[test]
     fn values_are_never_syntax() {

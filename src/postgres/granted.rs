@@ -35,6 +35,31 @@ pub(crate) fn taken_from_everybody(entry: &[u8]) -> Vec<Vec<u8>> {
     one_by_one(entry).into_iter().filter(is_taken).map(<[u8]>::to_vec).collect()
 }
 
+/// The statements of an entry as they are refused: each by itself, but for those that say who gives something, which are one with what he gives.
+pub(crate) fn units(entry: &[u8]) -> Vec<Vec<u8>> {
+    let (mut units, mut as_other) = (Vec::new(), Vec::new());
+    for statement in one_by_one(entry) {
+        let text = String::from_utf8_lossy(statement);
+        let text = without_comments(&text);
+        if text.is_empty() {
+            continue;
+        }
+        let mut tokens = Tokens(text);
+        let begins = tokens.word();
+        let is_of_session = tokens.word() == Some("SESSION");
+        if as_other.is_empty() && !(begins == Some("SET") && is_of_session) {
+            units.push(statement.to_vec());
+            continue;
+        }
+        as_other.extend_from_slice(statement);
+        if begins == Some("RESET") && is_of_session {
+            units.push(std::mem::take(&mut as_other));
+        }
+    }
+    units.extend(Some(as_other).filter(|rest| !rest.is_empty()));
+    units
+}
+
 /// What is left of a statement, of which `tokens` has what follows `GRANT`.
 fn to_read(mut tokens: Tokens<'_>, text: &str) -> Option<String> {
     let mut columns = Vec::new();
@@ -67,6 +92,16 @@ fn after_list(tokens: &mut Tokens<'_>, list: &str) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_somebody_else_gives_is_one_with_who_gives_it() {
+        let entry = b"--\n-- Name: f; Type: ACL\n--\n\nREVOKE ALL ON FUNCTION m.f() FROM PUBLIC;\nSET SESSION AUTHORIZATION a;\nGRANT ALL ON FUNCTION m.f() TO b;
+            RESET SESSION AUTHORIZATION;\nGRANT ALL ON FUNCTION m.f() TO \"SET SESSION AUTHORIZATION\";\nGRANT ALL ON FUNCTION m.f() TO c;\n\n";
+        let units = units(entry);
+        let has = |unit: usize, word: &str| String::from_utf8_lossy(&units[unit]).contains(word);
+        assert_eq!(units.len(), 4);
+        assert!(has(0, "REVOKE") && has(1, "TO b") && has(1, "RESET") && has(2, "TO \"SET") && has(3, "TO c"));
+    }
 
     #[test]
     fn what_everybody_loses_is_found() {

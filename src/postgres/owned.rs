@@ -89,19 +89,21 @@ fn table_of(statement: &str) -> Option<String> {
     tokens.name()
 }
 
-/// The tables that the first statement of an entry makes something of: the one that it belongs to, and those that it refers to.
+/// The tables that the first statement of an entry makes something of: the one that it belongs to, and the one that a foreign key, or a trigger
+/// for one, refers to.
 pub(crate) fn tables_of(text: &[u8]) -> Vec<String> {
     let statements = one_by_one(text);
     let first = String::from_utf8_lossy(statements.first().expect("there is always one"));
     let statement = without_comments(&first);
     let mut tables: Vec<String> = table_of(statement).into_iter().collect();
     let mut tokens = Tokens(statement);
-    while let Some(token) = tokens.next_token() {
-        // Of a foreign key, and of a trigger for one.
-        if matches!(token, "REFERENCES" | "FROM") {
-            let mut behind = Tokens(tokens.0);
-            tables.extend(behind.name());
-        }
+    let before = match (tokens.word(), tokens.word()) {
+        (Some("ALTER"), Some("TABLE")) => "REFERENCES",
+        (Some("CREATE"), Some("CONSTRAINT")) => "FROM",
+        _ => return tables,
+    };
+    if pass_to(&mut tokens, before).is_some() {
+        tables.extend(tokens.name());
     }
     tables
 }
@@ -157,6 +159,7 @@ mod tests {
                 &["m.t", "m.u"],
             ),
             ("ALTER TABLE m.t ENABLE ALWAYS TRIGGER x;", &["m.t"]),
+            ("CREATE POLICY p ON m.t USING ((EXISTS ( SELECT FROM m.u)));", &["m.t"]),
             ("CREATE SCHEMA m;", &[]),
         ] {
             assert_eq!(tables_of(text.as_bytes()), tables, "{text}");

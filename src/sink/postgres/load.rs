@@ -326,12 +326,15 @@ impl<'a> Loader<'a> {
             return Ok(());
         }
         self.privileges.are_taken &= !matches!(definition, Definition::Callable | Definition::Aggregate { .. });
-        let (when, mut maker) = self.when(&definition)?;
+        let (mut when, mut maker) = self.when(&definition)?;
         if maker == LoadAs::Restorer {
             maker = self.maker(&definition, &statements.text)?;
         }
         if maker == LoadAs::Restorer {
             maker = self.maker_by_keys(&definition, &statements.text)?;
+            if maker != LoadAs::Restorer && matches!(definition, Definition::Constraint(_)) {
+                when = When::Late;
+            }
         }
         self.was = when;
         match when {

@@ -6,6 +6,7 @@ use super::maintenance::may_create;
 use super::shape::schema_of;
 use crate::postgres::access::LoadAs;
 use crate::postgres::definition::Definition;
+use crate::postgres::granted::units;
 use crate::postgres::key_code;
 use crate::postgres::object_of;
 use crate::postgres::owned::tables_of;
@@ -111,24 +112,6 @@ impl Loader<'_> {
             return self.run(text);
         }
         let object = object_of(text);
-        let mut as_other = Vec::new();
-        for statement in one_by_one(text) {
-            // What somebody else has given is one statement with who that is.
-            let begins = says(statement, b"SET SESSION AUTHORIZATION");
-            if begins || !as_other.is_empty() {
-                as_other.extend_from_slice(statement);
-                if says(statement, b"RESET SESSION AUTHORIZATION") {
-                    let group = std::mem::take(&mut as_other);
-                    self.sessions.run_part(&object, &group)?;
-                }
-            } else if !statement.trim_ascii().is_empty() {
-                self.sessions.run_part(&object, statement)?;
-            }
-        }
-        if as_other.is_empty() { Ok(()) } else { self.sessions.run_part(&object, &as_other) }
+        units(text).iter().try_for_each(|unit| self.sessions.run_part(&object, unit))
     }
-}
-
-fn says(statement: &[u8], words: &[u8]) -> bool {
-    memchr::memmem::find(statement, words).is_some()
 }
