@@ -139,7 +139,7 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    /// Its number, and its name as it stands in SQL, where several sessions read it.
+    /// Whether several sessions read it.
     pub(crate) fn is_shared(&self) -> bool {
         self.queries.len() > 1
     }

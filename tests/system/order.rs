@@ -23,6 +23,17 @@ const TABLES: &str = "
     INSERT INTO \"z\"\"order\" SELECT n, n FROM generate_series(1, 500) AS n;
 ";
 
+/// Restores the newest snapshot into the place of the database that is there, and where there is none: both are as it was.
+fn assert_comes_back(system: &System, before: &str, method: &str) {
+    for is_there in [true, false] {
+        if !is_there {
+            system.drop_database();
+        }
+        system.larder(&["restore", "latest", "--components", "database", "--force", "--no-snapshot"]).exits(0);
+        assert_eq!(system.fingerprint(), before, "{method}");
+    }
+}
+
 /// What one table looks up in another one was loaded after it, or at the same time: the database could not be restored.
 #[test]
 fn what_looks_into_others_is_loaded_after_them() {
@@ -32,12 +43,7 @@ fn what_looks_into_others_is_loaded_after_them() {
     for method in ["tables", "pg_dump"] {
         system.write("larder.toml", format!("[database]\nmethod = \"{method}\"\njobs = 3\n").as_bytes());
         system.create();
-        let restore = ["restore", "latest", "--components", "database", "--force", "--no-snapshot"];
-        system.larder(&restore).exits(0);
-        assert_eq!(system.fingerprint(), before, "{method}");
-        system.drop_database();
-        system.larder(&restore).exits(0);
-        assert_eq!(system.fingerprint(), before, "{method}");
+        assert_comes_back(&system, &before, method);
         system.larder(&["verify", "latest", "--test-restore"]).exits(0);
     }
     system.write("larder.toml", b"");
@@ -69,11 +75,6 @@ fn a_default_that_needs_a_key_of_another_table_comes_back() {
         system.write("larder.toml", format!("[database]\nmethod = \"{method}\"\n").as_bytes());
         system.create();
         system.sql("ALTER TABLE t ALTER k DROP DEFAULT");
-        let restore = ["restore", "latest", "--components", "database", "--force", "--no-snapshot"];
-        system.larder(&restore).exits(0);
-        assert_eq!(system.fingerprint(), before, "{method}");
-        system.drop_database();
-        system.larder(&restore).exits(0);
-        assert_eq!(system.fingerprint(), before, "{method}");
+        assert_comes_back(&system, &before, method);
     }
 }
