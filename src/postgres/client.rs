@@ -150,6 +150,13 @@ impl Session {
         self
     }
 
+    /// Waits for each answer until it comes.
+    #[must_use]
+    pub(crate) const fn unlimited(mut self) -> Self {
+        self.limit = None;
+        self
+    }
+
     /// Waits so long for each answer from now on, or without a limit.
     pub(super) const fn limit_to(&mut self, limit: Option<Duration>) {
         self.limit = limit;

@@ -81,6 +81,14 @@ pub enum Error {
         /// How long it was waited for, in seconds.
         secs: u64,
     },
+    /// A server was told to do something, and it is not waited for any more.
+    #[error(
+        "it was not done after {secs} s and is not waited for any more; the server may go on with it, and do it yet"
+    )]
+    AtWork {
+        /// How long it was waited for, in seconds.
+        secs: u64,
+    },
     /// A program waits for a lock that somebody is to get before who waits for this backup.
     #[error("pg_dump waits for {blocker}, who waits for this backup")]
     Blocked {

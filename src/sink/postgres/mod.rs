@@ -3,6 +3,7 @@
 //! The old database serves until the new one is complete; renaming both is one transaction.
 
 mod counts;
+mod discard;
 mod drops;
 mod guard;
 mod lanes;
@@ -205,7 +206,7 @@ impl LoadedDatabase {
         let maintenance = std::mem::replace(&mut self.maintenance, Kept::new(Connection::default()));
         std::mem::forget(self);
         if had_old {
-            let dropped = swap::drop_database(maintenance.connection(), &old, Some(&mut replaced.notes));
+            let dropped = discard::drop_database(maintenance.connection(), &old, Some(&mut replaced.notes), stopped);
             let action = format!("drop the replaced database, which is now called {old}");
             replaced.left = dropped.err().map(|source| failed(&action, source));
         }
@@ -272,7 +273,7 @@ impl LoadedDatabase {
 impl Drop for LoadedDatabase {
     fn drop(&mut self) {
         // What is left behind when this fails has a name that says what it is.
-        let _ = swap::drop_database(self.maintenance.connection(), &self.name, None);
+        let _ = discard::drop_database(self.maintenance.connection(), &self.name, None, &|| false);
     }
 }
 

@@ -61,6 +61,7 @@ impl Whole<'_> {
         if loaded.name() != facts.name {
             result.notes.extend(loaded.made_under_its_name(&facts.name, &stopped));
         }
+        progress.begin("putting the database in its place", None);
         let replaced = loaded.put_in_place(&facts.name, target.is_new, &stopped)?;
         result.notes.extend(replaced.notes);
         if let Some(error) = replaced.left {
