@@ -83,6 +83,11 @@ impl Constraint {
 const GENERATED: &str = "GENERATED ALWAYS AS (";
 const PARTITIONED: &str = "PARTITION BY ";
 const IS_PART: [&str; 2] = ["ATTACH PARTITION ", "PARTITION OF "];
+/// What is said of a table after it was made, and evaluates nothing. To make a column not null, the server runs what is constant in the checks
+/// of the table, to see whether they say the same.
+const EVALUATES_NOTHING: [&str; 6] = ["OWNER", "REPLICA", "FORCE", "CLUSTER", "ENABLE", "DISABLE"];
+/// The same of a column.
+const EVALUATES_NOTHING_OF_COLUMN: [&str; 5] = ["STATISTICS", "STORAGE", "COMPRESSION", "DEFAULT", "("];
 /// How a constraint ends that looks at no rows.
 const NOT_VALID: &str = " NOT VALID;";
 
@@ -141,7 +146,10 @@ impl Definition {
         Self::Table {
             owner: owner_given_by(others),
             name: tokens.name().unwrap_or_default(),
-            evaluates: is_part || is_partitioned || statement.contains(GENERATED),
+            evaluates: is_part
+                || is_partitioned
+                || statement.contains(GENERATED)
+                || others.iter().any(|other| may_evaluate(other)),
             is_part,
         }
     }
@@ -194,6 +202,38 @@ impl Definition {
             }
             _ => None,
         }
+    }
+}
+
+/// Whether the server may evaluate something of a table when it runs a statement that follows the one that made it.
+fn may_evaluate(statement: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(statement);
+    let text = without_comments(&text);
+    let mut tokens = Tokens(text);
+    if tokens.peek_word() != Some("ALTER") {
+        return false;
+    }
+    tokens.pass(1);
+    if tokens.peek_word() == Some("FOREIGN") {
+        tokens.pass(1);
+    }
+    if tokens.word() != Some("TABLE") {
+        return false;
+    }
+    if tokens.peek_word() == Some("ONLY") {
+        tokens.pass(1);
+    }
+    if tokens.name().is_none() {
+        return true;
+    }
+    match tokens.word() {
+        Some("ALTER") if tokens.word() == Some("COLUMN") && tokens.name().is_some() => {
+            let is_set = matches!(tokens.word(), Some("SET" | "OPTIONS"));
+            let what = tokens.next_token();
+            !is_set || !what.is_some_and(|what| EVALUATES_NOTHING_OF_COLUMN.contains(&what))
+        }
+        Some(word) => !EVALUATES_NOTHING.contains(&word),
+        None => true,
     }
 }
 

@@ -266,3 +266,43 @@ fn privileges_that_others_gave_come_back() {
         assert_eq!(attacked.system.sql(state), before, "{method}");
     }
 }
+
+/// Where a column of a table becomes not null, the server runs what is constant in the checks of that: with all rights, as the statement
+/// stands behind that which makes the table.
+#[test]
+fn a_column_that_becomes_not_null_runs_no_check_as_a_superuser() {
+    for method in ["tables", "pg_dump"] {
+        let attacked = Attacked::new();
+        attacked.by_method(method);
+        attacked.as_mallory("CREATE TABLE m.par (a integer)");
+        attacked.as_mallory(
+            "CREATE TABLE m.ch () INHERITS (m.par); ALTER TABLE m.ch ALTER a SET NOT NULL; ALTER TABLE m.ch ADD CHECK (m.evil(1)); INSERT INTO m.ch VALUES (1)",
+        );
+        let rows = "SELECT count(*), (SELECT string_agg(attnotnull::text, '') FROM pg_attribute WHERE attrelid = 'm.ch'::regclass AND attnum > 0) FROM m.par";
+        let before = attacked.system.sql(rows);
+        attacked.system.create();
+        attacked.system.larder(&["verify", "latest", "--test-restore", "--on-live-server"]).exits(0);
+        attacked.assert_harmless(method);
+        attacked.restore(&[]).exits(0);
+        attacked.assert_harmless(method);
+        assert_eq!(attacked.system.sql(rows), before);
+    }
+}
+
+/// A superuser's table that calls what somebody else has written is not loaded without a word, by such a statement neither.
+#[test]
+fn a_superusers_column_that_becomes_not_null_runs_no_code_of_others() {
+    let attacked = Attacked::new();
+    attacked.system.sql(
+        "CREATE TABLE public.par (a integer); CREATE TABLE public.ch () INHERITS (public.par); ALTER TABLE public.ch ALTER a SET NOT NULL",
+    );
+    attacked.system.sql("ALTER TABLE public.ch ADD CHECK (m.evil(1)) NOT VALID");
+    attacked.system.sql("INSERT INTO public.par VALUES (1)");
+    let harmless = format!("ALTER ROLE {} NOSUPERUSER", attacked.mallory);
+    attacked.system.sql(&harmless);
+    attacked.system.create();
+    attacked.assert_harmless("create");
+    let refused = attacked.restore(&[]).exits(2);
+    attacked.assert_harmless("restore");
+    assert!(refused.stderr.contains("--run-code-as-superuser"), "{}", refused.stderr);
+}
