@@ -142,3 +142,30 @@ fn what_is_not_seen_in_names_of_others_is_shown() {
     let listed = attacked.system.larder(&["ls", "-r", "latest"]).stdout;
     assert!(listed.contains("models/num\\u{200b}\\u{2064}\\u{feff}\\u{ad}\\u{e0041}bers"), "{listed}");
 }
+
+/// The name of a column ended the statement before rows, as it has a line that ends like that: the dump was taken to have other tables and
+/// other rows, and no restore took it.
+#[test]
+fn a_name_that_looks_like_the_beginning_of_rows_is_a_name() {
+    for method in ["tables", "pg_dump"] {
+        let attacked = Attacked::new();
+        attacked.by_method(method);
+        for name in ["c) FROM stdin;\n\\.\n d", "x FROM stdin;\ny", "\"\" FROM stdin;\n1"] {
+            attacked.as_mallory(&format!("CREATE TABLE m.\"{name}\" (\"{name}\" text, b text); INSERT INTO m.\"{name}\" VALUES ('1', '2'), ('3', '4')"));
+        }
+        attacked.system.sql("CREATE TABLE public.victim AS SELECT 1 AS a");
+        let before = attacked.system.fingerprint();
+        let created = attacked.system.create();
+        let rows: u64 = created["components"]
+            .as_array()
+            .expect("a list")
+            .iter()
+            .filter_map(|component| component["database"]["tables"].as_array())
+            .flatten()
+            .filter_map(|table| table["rows"].as_u64())
+            .sum();
+        assert_eq!(rows, 5 + 6 + 1, "{created}");
+        attacked.restore(&[]).exits(0);
+        assert_eq!(attacked.system.fingerprint(), before, "{method}");
+    }
+}

@@ -209,7 +209,10 @@ impl TableDump {
             .map(|(rows, columns)| OtherTable { related: catalog.related(&rows.table), table: rows.table, columns })
             .collect();
         let index = TableIndex::new(before, tables, (others, other_tables), after);
-        visitor.stream((nodes.file)(TABLES_FILE), &mut index.encode().as_slice())?;
+        let index = index.encode();
+        // What a restore could not read is not saved.
+        TableIndex::decode(&index).map_err(|error| postgres::Error::Answer { why: error.to_string() })?;
+        visitor.stream((nodes.file)(TABLES_FILE), &mut index.as_slice())?;
         Ok(rows)
     }
 }
