@@ -32,6 +32,7 @@ mod made;
 mod maintenance;
 mod members;
 pub(crate) mod moment;
+pub(crate) mod name_lock;
 pub(crate) mod neutral;
 pub(crate) mod of_superuser;
 pub(crate) mod owned;

@@ -5,6 +5,7 @@
 
 use super::client::question_begin;
 use super::dump_encoding::UTF8;
+use super::name_lock::NameLock;
 use super::neutral::{Purpose, neutral, optional};
 use super::sql::{self, literal};
 use super::{Connection, Error, Row, Session, Stopped, query};
@@ -34,6 +35,18 @@ const IS_TABLE_SQL: &str = "SELECT pg_catalog.to_regclass(name) IS NOT DISTINCT 
 /// Names of what is not a table now.
 const NO_TABLE_SQL: &str = "SELECT name FROM pg_catalog.unnest(ARRAY[:NAMES]) AS t (name) WHERE NOT EXISTS (
     SELECT FROM pg_catalog.pg_class WHERE oid = pg_catalog.to_regclass(name) AND relkind IN ('r', 'p'))";
+
+/// Locks each sequence by its number until the end of the transaction, where the server can: nobody drops it then and gives its name to a
+/// table, whose indexes would run code when `pg_dump` looks at the values of that name. Asks whether the name means it.
+const SEQUENCES_SQL: &str = "SELECT coalesce(pg_catalog.to_regclass(s.name) = s.oid, false) AND (s.last IS NULL OR s.last IS NOT NULL), s.name FROM (
+        SELECT c.oid, c.relkind, c.relpersistence, pg_catalog.format('%I.%I', n.nspname, c.relname) AS name,
+            CASE WHEN c.relkind <> 'S' OR c.relpersistence = 't' THEN NULL
+                WHEN pg_catalog.has_sequence_privilege(c.oid, 'SELECT, USAGE') THEN pg_catalog.pg_sequence_last_value(c.oid) END AS last
+        FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace OFFSET 0) AS s
+    WHERE s.relkind = 'S' AND s.relpersistence <> 't'";
+/// Whether there is what that takes.
+const LOCKS_SEQUENCES_SQL: &str =
+    "SELECT pg_catalog.to_regprocedure('pg_catalog.pg_sequence_last_value(regclass)') IS NOT NULL";
 
 /// Sessions of others that one of ours waits for, and that wait for one of ours. Ours wait for one another outside of the
 /// server, which does not see that; and where it sees a deadlock, it may end the session of the other.
@@ -99,28 +112,78 @@ pub(crate) fn speak(session: &mut Session, encoding: &str, stopped: Stopped<'_>)
     session.run(&format!("SET LOCAL client_encoding = {};", literal(encoding)), stopped)
 }
 
-/// Locks all tables and begins to see the database as it is now. Returns the name of what is seen, for other sessions.
-///
-/// # Errors
-/// [`Error::Process`] with what the server said.
-pub(crate) fn begin(session: &mut Session, stopped: Stopped<'_>) -> Result<String, Error> {
-    session.run(&question_begin(), stopped)?;
-    let tables = session.rows(TABLES_SQL, stopped)?;
-    session.run("COMMIT;", stopped)?;
-    session.run(&begin_sql(), stopped)?;
-    // Locks are taken before anything is seen, so that nothing that is seen changes its shape afterwards.
-    let tables: Vec<String> = tables.into_iter().flatten().flatten().collect();
-    lock(session, &tables, "", stopped)?;
-    settle(session, UTF8, stopped)?;
-    for tables in tables.chunks(LOCKED_AT_ONCE) {
-        let names: Vec<String> = tables.iter().map(|table| literal(table)).collect();
-        if let Some(name) = first(session, &NO_TABLE_SQL.replace(":NAMES", &names.join(", ")), stopped)? {
-            return Err(replaced(&name));
+/// What a session sees is seen by others under this name; it keeps sequences, and schemas under their names.
+pub(crate) struct Moment {
+    /// The name of what is seen.
+    pub(crate) snapshot: String,
+    names: Option<NameLock>,
+}
+
+impl Moment {
+    /// Locks all tables and sequences, and begins to see the database as it is now.
+    ///
+    /// # Errors
+    /// [`Error::Process`] with what the server said; [`Error::Answer`] when something was replaced meanwhile.
+    pub(crate) fn begin(
+        connection: &Connection,
+        (session, name): (&mut Session, &str),
+        stopped: Stopped<'_>,
+    ) -> Result<Self, Error> {
+        let names = NameLock::take(connection, name, stopped)?;
+        session.run(&question_begin(), stopped)?;
+        let tables = session.rows(TABLES_SQL, stopped)?;
+        session.run("COMMIT;", stopped)?;
+        session.run(&begin_sql(), stopped)?;
+        // Locks are taken before anything is seen, so that nothing that is seen changes its shape afterwards.
+        let tables: Vec<String> = tables.into_iter().flatten().flatten().collect();
+        lock(session, &tables, "", stopped)?;
+        settle(session, UTF8, stopped)?;
+        for tables in tables.chunks(LOCKED_AT_ONCE) {
+            let names: Vec<String> = tables.iter().map(|table| literal(table)).collect();
+            if let Some(name) = first(session, &NO_TABLE_SQL.replace(":NAMES", &names.join(", ")), stopped)? {
+                return Err(replaced("table", &name));
+            }
         }
+        Self::of(session, names, stopped)
     }
-    let name = first(session, "SELECT pg_catalog.pg_export_snapshot()", stopped)?;
-    let is_plain = |name: &String| name.chars().all(|char| char.is_ascii_hexdigit() || char == '-');
-    name.filter(is_plain).ok_or(Error::Incomplete { program: "psql".to_owned(), why: "the snapshot has no name" })
+
+    /// The same without a lock on tables, which `pg_dump` takes itself.
+    ///
+    /// # Errors
+    /// Those of [`Moment::begin`].
+    pub(crate) fn begin_without_tables(
+        connection: &Connection,
+        (session, name): (&mut Session, &str),
+        stopped: Stopped<'_>,
+    ) -> Result<Self, Error> {
+        let names = NameLock::take(connection, name, stopped)?;
+        look(session, stopped)?;
+        Self::of(session, names, stopped)
+    }
+
+    fn of(session: &mut Session, mut names: Option<NameLock>, stopped: Stopped<'_>) -> Result<Self, Error> {
+        if let Some(names) = &mut names {
+            names.check(session, stopped)?;
+        }
+        if first(session, LOCKS_SEQUENCES_SQL, stopped)?.as_deref() == Some("t") {
+            check_names("sequence", session.rows(SEQUENCES_SQL, stopped)?)?;
+        }
+        let name = first(session, "SELECT pg_catalog.pg_export_snapshot()", stopped)?;
+        let is_plain = |name: &String| name.chars().all(|char| char.is_ascii_hexdigit() || char == '-');
+        let unnamed = || Error::Incomplete { program: "psql".to_owned(), why: "the snapshot has no name" };
+        Ok(Self { snapshot: name.filter(is_plain).ok_or_else(unnamed)?, names })
+    }
+
+    /// Ends what it sees, in the session that it was begun in, which has to be there still: had it gone, something could have been replaced
+    /// before it was read.
+    ///
+    /// # Errors
+    /// [`Error::Process`].
+    pub(crate) fn end(self, mut session: Session, stopped: Stopped<'_>) -> Result<(), Error> {
+        session.run("COMMIT;", stopped)?;
+        session.end()?;
+        self.names.map_or(Ok(()), |names| names.end(stopped))
+    }
 }
 
 /// Has a session see the database as the one does that exported this snapshot, and lock those tables, given with their numbers, that
@@ -141,7 +204,7 @@ pub(crate) fn join(
     let names: Vec<String> = shared.iter().map(|(_, table)| (*table).to_owned()).collect();
     lock(session, &names, " NOWAIT", stopped)?;
     for tables in shared.chunks(LOCKED_AT_ONCE) {
-        check_tables(session.rows(&is_table(tables)?, stopped)?)?;
+        check_names("table", session.rows(&is_table(tables)?, stopped)?)?;
         // To plan a query locks the indexes. Who came to rebuild one between two queries would wait for the first, and the second for him.
         let plans = tables
             .iter()
@@ -165,7 +228,7 @@ pub(super) fn lock_one(session: &mut Session, table: (u32, &str), stopped: Stopp
     if rows.is_empty() {
         return unlock(session, stopped).map(|()| false);
     }
-    check_tables(rows).map(|()| true)
+    check_names("table", rows).map(|()| true)
 }
 
 /// Gives back what was locked by [`lock_one`] and by queries since then.
@@ -184,16 +247,16 @@ fn is_table(tables: &[(u32, &str)]) -> Result<String, Error> {
     Ok(IS_TABLE_SQL.replace(":OIDS", &oids.join(", ")).replace(":NAMES", &names.join(", ")))
 }
 
-fn check_tables(rows: Vec<Row>) -> Result<(), Error> {
+fn check_names(kind: &str, rows: Vec<Row>) -> Result<(), Error> {
     let other = rows.into_iter().find_map(|row| match <[Option<String>; 2]>::try_from(row) {
-        Ok([Some(is_table), Some(name)]) if is_table == "f" => Some(name),
+        Ok([Some(is_it), Some(name)]) if is_it == "f" => Some(name),
         _ => None,
     });
-    other.map_or(Ok(()), |name| Err(replaced(&name)))
+    other.map_or(Ok(()), |name| Err(replaced(kind, &name)))
 }
 
-fn replaced(name: &str) -> Error {
-    Error::Answer { why: format!("the table {name} was replaced while it was to be read") }
+fn replaced(kind: &str, name: &str) -> Error {
+    Error::Answer { why: format!("the {kind} {name} was replaced while it was to be read") }
 }
 
 /// The first value of an answer.

@@ -148,3 +148,48 @@ fn a_view_of_a_superuser_plans_nothing_of_others() {
     }
     assert_eq!(attacked.system.sql("SELECT sum FROM public.sums"), "200010000");
 }
+
+/// Statements that wait until this is so, but not for ever.
+fn wait_until(condition: &str) -> String {
+    format!(
+        "SET statement_timeout = '120s'; DO $wait$ BEGIN
+            WHILE NOT ({condition}) LOOP PERFORM pg_stat_clear_snapshot(), pg_sleep(0.002); END LOOP; END $wait$;"
+    )
+}
+
+/// Runs Larder while somebody holds what it wants, who does not give it back before he has tried statements which must have to wait.
+fn held_up(attacked: &Attacked, (hold, what, mode): (&str, &str, &str), tried: &[&str], larder: impl FnOnce()) {
+    let is_held =
+        |granted: &str| format!("EXISTS (SELECT FROM pg_locks WHERE {granted} AND relation = '{what}'::regclass)");
+    let attempt = |sql: &&str| {
+        format!(
+            "DO $t$ BEGIN {sql}; RAISE '{sql} did not have to wait'; EXCEPTION WHEN lock_not_available THEN NULL; END $t$;"
+        )
+    };
+    let tries = tried.iter().map(attempt).collect::<Vec<_>>().concat();
+    let waits = wait_until(&is_held("NOT granted"));
+    let sql = format!("BEGIN; {hold}; {waits} SET LOCAL lock_timeout = '300ms'; {tries} COMMIT");
+    std::thread::scope(|scope| {
+        let holding = scope.spawn(|| attacked.system.sql(&sql));
+        attacked.system.sql(&wait_until(&is_held(&format!("granted AND mode = '{mode}'"))));
+        larder();
+        holding.join().expect("everything had to wait");
+    });
+}
+
+/// A schema was renamed between the look at a table of its name and the reading: that of its owner was read then, by a query that ran his
+/// code, or saved as that of somebody else. A sequence was exchanged for a table, which `pg_dump` made a query on.
+#[test]
+fn schemas_and_sequences_keep_their_names_while_a_database_is_read() {
+    let (attacked, _) = attacked();
+    attacked.as_mallory("CREATE SEQUENCE m.s");
+    let index = ("REINDEX INDEX public.numbers_pkey", "public.numbers_pkey", "AccessExclusiveLock");
+    let table = ("LOCK TABLE public.numbers IN ACCESS EXCLUSIVE MODE", "public.numbers", "AccessExclusiveLock");
+    for (method, hold) in [("tables", index), ("pg_dump", table)] {
+        attacked.by_method(method);
+        let tried = ["ALTER SCHEMA m RENAME TO n", "DROP SEQUENCE m.s", "ALTER SEQUENCE m.s RENAME TO other"];
+        held_up(&attacked, hold, &tried, || drop(attacked.system.create()));
+        let at = "SELECT last_value FROM m.s";
+        assert_eq!(attacked.system.sql(at), "1");
+    }
+}

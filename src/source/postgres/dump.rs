@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use super::plain::PlainDump;
 use super::tables::{NAMES_SHOWN, Nodes, Reading, TableDump, TableOptions};
 use crate::clock::LocalTime;
 use crate::id::{derive_secret, hex};
@@ -10,10 +11,10 @@ use crate::model::{Content, DatabaseFacts, Node, NodeKind, PROPERTIES_FILE, ROLE
 use crate::postgres::access::Access;
 use crate::postgres::sql::literal;
 use crate::postgres::{
-    self, Connection, CopyCounter, Found, Stopped, Tools, doubts, globals_text, lacks_locks, query, read_facts,
-    read_left_out, read_roles, unrestricted,
+    self, Connection, Found, Stopped, Tools, doubts, globals_text, lacks_locks, query, read_facts, read_left_out,
+    read_roles, unrestricted,
 };
-use crate::process::{Place, Program, Watched};
+use crate::process::{Place, Program};
 use crate::progress::{self, Progress};
 use crate::source::{Error, Visitor, made_node};
 
@@ -125,10 +126,12 @@ impl DumpSource {
                 let nodes = Nodes { file: &file, directory: &directory };
                 tables.show(&nodes, visitor, &mut show_list, progress)
             }
-            None => plain((&program(), encodings.1), file(DUMP_FILE), visitor, progress).and_then(|tables| {
-                [GLOBALS_FILE, PROPERTIES_FILE, ROLES_FILE].iter().try_for_each(|name| show_list(name, visitor))?;
-                Ok(tables)
-            }),
+            None => {
+                self.plain((&session, &program), file(DUMP_FILE), encodings.1, visitor, progress).and_then(|tables| {
+                    [GLOBALS_FILE, PROPERTIES_FILE, ROLES_FILE].iter().try_for_each(|name| show_list(name, visitor))?;
+                    Ok(tables)
+                })
+            }
         };
         let tables = shown.inspect_err(|_| self.end_session(&session))?;
         facts.tables = tables;
@@ -169,6 +172,27 @@ impl DumpSource {
                     visitor.note(format!("not table by table, but as pg_dump gives it: {error}"));
                     return Ok(None);
                 }
+            }
+        }
+    }
+
+    /// Shows all of the database as one plain dump. Returns the rows of each table.
+    fn plain(
+        &self,
+        (session, program): (&str, &dyn Fn() -> Program),
+        node: Node,
+        encoding: &str,
+        visitor: &mut dyn Visitor,
+        progress: &dyn Progress,
+    ) -> Result<Vec<TableRows>, Error> {
+        let mut tries = BEGIN_TRIES;
+        loop {
+            tries -= 1;
+            match PlainDump::begin((&self.connection, session), program, encoding, progress) {
+                Ok(dump) => return dump.show(node, visitor, progress),
+                // Somebody waited to alter a table, or replaced one, and has done so by now.
+                Err(error) if tries > 0 && !matches!(error, Error::Stop(_)) => self.end_session(session),
+                Err(error) => return Err(error),
             }
         }
     }
@@ -256,31 +280,6 @@ fn foreign_note(objects: &[String]) -> Option<String> {
 struct RoleFiles {
     globals: String,
     list: Vec<u8>,
-}
-
-/// Shows all of a database as one plain dump. Returns the rows of each table.
-fn plain(
-    (program, encoding): (&Program, &str),
-    node: Node,
-    visitor: &mut dyn Visitor,
-    progress: &dyn Progress,
-) -> Result<Vec<TableRows>, Error> {
-    let mut counter = CopyCounter::new(Watched::start(program, progress)?, encoding);
-    visitor.stream(node, &mut counter)?;
-    let (complete, bytes) = (counter.is_complete(), counter.bytes_passed());
-    let (too_long, untold) = (counter.too_long().map(str::to_owned), counter.take_untold());
-    let (tables, stream) = counter.finish();
-    stream.finish()?;
-    let incomplete = |why| postgres::Error::Incomplete { program: "pg_dump".to_owned(), why };
-    if bytes == 0 {
-        return Err(incomplete("it is empty").into());
-    }
-    if !complete {
-        return Err(incomplete("the line that ends a dump is missing").into());
-    }
-    check_length(too_long)?;
-    untold.map_or(Ok(()), Err)?;
-    Ok(tables)
 }
 
 /// Makes sure that there is no entry that is longer than what a restore takes.

@@ -2,6 +2,7 @@
 
 mod dump;
 mod file;
+mod plain;
 mod scripts;
 mod tables;
 

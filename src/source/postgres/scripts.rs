@@ -75,6 +75,11 @@ impl Begun {
         }
         Ok(begun)
     }
+
+    /// What it has written, and the program itself where there may be more.
+    pub(super) fn into_parts(self) -> (SpooledTempFile, Option<Process>) {
+        (self.head, self.process)
+    }
 }
 
 /// Reads what comes next of a program. Says whether there was any.

@@ -10,7 +10,7 @@ use crate::model::{
 use crate::postgres::ahead::read_ahead;
 use crate::postgres::catalog::{Catalog, Table};
 use crate::postgres::dump_encoding::reorders;
-use crate::postgres::moment::{self, TableQuery};
+use crate::postgres::moment::{self, Moment, TableQuery};
 use crate::postgres::shape_lock::ShapeLock;
 use crate::postgres::sql::ident;
 use crate::postgres::{self, Connection, Session};
@@ -68,6 +68,7 @@ pub(super) struct Reading<'a> {
 pub(super) struct TableDump {
     /// It holds what is seen, and the locks.
     holder: Session,
+    moment: Moment,
     /// It keeps tables of others as they are while queries on them are planned.
     lock: Option<ShapeLock>,
     sessions: Vec<Session>,
@@ -105,16 +106,16 @@ impl TableDump {
         let stopped = || progress.cancelled();
         let begin = || {
             let mut holder = Session::open(connection, name, &stopped)?;
-            let snapshot = moment::begin(&mut holder, &stopped)?;
+            let moment = Moment::begin(connection, (&mut holder, name), &stopped)?;
             let mut catalog = Catalog::read(&mut holder, (options.scattered_max, reorders(database, dump)), &stopped)?;
             if catalog.keyed.is_empty() {
-                return Ok(Self { holder, lock: None, sessions: Vec::new(), catalog, scripts: None, unfit: None });
+                return Ok(Self::unfit((holder, moment), catalog, None));
             }
             moment::speak(&mut holder, dump, &stopped)?;
             let blockers = || moment::check_blockers(connection, name, &stopped);
             let start = |section: &str, more: &[String]| {
                 let mut program = program();
-                program.args([format!("--section={section}"), format!("--snapshot={snapshot}")]);
+                program.args([format!("--section={section}"), format!("--snapshot={}", moment.snapshot)]);
                 program.arg(format!("--lock-wait-timeout={LOCK_MILLIS}")).args(more);
                 program.start(false).map(|(_, process)| process)
             };
@@ -122,7 +123,7 @@ impl TableDump {
             let before = Begun::whole(start("pre-data", &[])?, &blockers, dump, progress)?;
             if !before.is_in_order {
                 let unfit = Some("something after its rows is needed by something before them");
-                return Ok(Self { holder, lock: None, sessions: Vec::new(), catalog, scripts: None, unfit });
+                return Ok(Self::unfit((holder, moment), catalog, unfit));
             }
             let after = Begun::whole(start("post-data", &[])?, &blockers, dump, progress)?;
             let lock = catalog.lock(connection, name, &stopped)?;
@@ -132,16 +133,20 @@ impl TableDump {
             let mut sessions = Vec::new();
             for _ in 0..options.jobs.min(queries) {
                 let mut session = Session::open(connection, name, &stopped)?;
-                moment::join(&mut session, &snapshot, (&shared, dump), &stopped)?;
+                moment::join(&mut session, &moment.snapshot, (&shared, dump), &stopped)?;
                 sessions.push(session);
             }
             let scripts = Some(Scripts { before, others, after });
-            Ok(Self { holder, lock, sessions, catalog, scripts, unfit: None })
+            Ok(Self { holder, moment, lock, sessions, catalog, scripts, unfit: None })
         };
         begin().map_err(|error| match progress::check(progress) {
             Err(cancelled) => Error::Stop(cancelled.into()),
             Ok(()) => error,
         })
+    }
+
+    fn unfit((holder, moment): (Session, Moment), catalog: Catalog, unfit: Option<&'static str>) -> Self {
+        Self { holder, moment, lock: None, sessions: Vec::new(), catalog, scripts: None, unfit }
     }
 
     /// Whether any table is read in the order of its key.
@@ -169,13 +174,13 @@ impl TableDump {
         show_list: &mut dyn FnMut(&str, &mut dyn Visitor) -> Result<(), Error>,
         progress: &dyn Progress,
     ) -> Result<Vec<TableRows>, Error> {
-        let Self { holder, lock, sessions, catalog, scripts, .. } = self;
+        let Self { holder, moment, lock, sessions, catalog, scripts, .. } = self;
         let nothing = postgres::Error::Incomplete { program: "pg_dump".to_owned(), why: "it was not started" };
         let Scripts { before, others, after } = scripts.ok_or(nothing)?;
         visitor.enter((nodes.directory)(DATA_FOLDER), None)?;
         let mut tables = Vec::new();
         let queries: Vec<TableQuery<'_>> = catalog.keyed.iter().flat_map(Table::table_queries).collect();
-        let (mut holder, sessions) = read_ahead((holder, sessions), &queries, progress, |ahead| {
+        let (holder, sessions) = read_ahead((holder, sessions), &queries, progress, |ahead| {
             for table in &catalog.keyed {
                 let mut rows = ahead.rows(table.queries.len());
                 let shown = visitor.stream((nodes.file)(&table.file), &mut rows);
@@ -197,9 +202,7 @@ impl TableDump {
         let (before, _) = show(BEFORE_FILE, before)?;
         show_list(PROPERTIES_FILE, visitor)?;
         show_list(ROLES_FILE, visitor)?;
-        // Had it been gone, tables could have changed their shape before they were read.
-        holder.run("COMMIT;", &|| progress.cancelled())?;
-        holder.end()?;
+        moment.end(holder, &|| progress.cancelled())?;
 
         let mut rows: Vec<TableRows> =
             tables.iter().map(|table| TableRows { table: table.table.clone(), rows: table.rows }).collect();
