@@ -79,7 +79,12 @@ impl LoaderRoles {
                 "pg_try_advisory_xact_lock(('x' || substr(loader.rolname, {}))::bit(64)::bigint)",
                 PREFIX.len() + 1
             );
-            let _ = tidy_up(maintenance, &[drop_sql(&format!("rolname ~ '{LOADER_ROLES}'"), &is_free)]);
+            // A role of others may have such a name.
+            let is_ours = format!(
+                "rolname ~ '{LOADER_ROLES}' AND pg_catalog.strpos(pg_catalog.shobj_description(oid, 'pg_authid'), {}) = 1",
+                literal(&comment(""))
+            );
+            let _ = tidy_up(maintenance, &[drop_sql(&is_ours, &is_free)]);
         }
     }
 
@@ -132,6 +137,7 @@ impl LoaderRoles {
         let holder = self.holder.as_mut().expect("it was just opened");
         holder.run(&format!("SELECT pg_catalog.pg_advisory_lock({});", key_of(&name)), stopped)?;
         let mut statements = vec![
+            "BEGIN".to_owned(),
             format!(
                 "CREATE ROLE {} WITH LOGIN NOSUPERUSER NOINHERIT NOCREATEROLE NOCREATEDB NOREPLICATION NOBYPASSRLS
                     CONNECTION LIMIT {} PASSWORD {}",
@@ -141,6 +147,7 @@ impl LoaderRoles {
                 literal(&scram_sha_256(password.as_bytes()))
             ),
             format!("COMMENT ON ROLE {} IS {}", ident(&name), literal(&comment(&self.database.database))),
+            "COMMIT".to_owned(),
             format!(
                 "DO $until$ BEGIN EXECUTE pg_catalog.format('ALTER ROLE {name} VALID UNTIL %L', pg_catalog.now() + '{VALID_HOURS} hours'); END $until$"
             ),
