@@ -47,8 +47,9 @@ const SETTINGS: [(Option<Purpose>, &str, &str); 22] = [
     (Some(Purpose::Loading), "array_nulls", "on"),
     (Some(Purpose::Loading), "backslash_quote", "safe_encoding"),
 ];
-/// Those that some versions lack, for all sessions. To compile a question takes the server a hundred times as long as to answer it.
-const OPTIONAL: [(&str, &str); 3] = [("transaction_timeout", "0"), ("idle_session_timeout", "0"), ("jit", "off")];
+/// Those that some versions lack, or some roles may not set, for all sessions. To compile a question takes the server a hundred times as long as to answer it.
+const OPTIONAL: [(&str, &str); 4] =
+    [("transaction_timeout", "0"), ("idle_session_timeout", "0"), ("jit", "off"), ("temp_file_limit", "-1")];
 /// What of a database's own settings says where something is made, or in which encoding it is told, and not what it is.
 const OF_PLACE: [&str; 4] =
     ["default_tablespace", "default_table_access_method", "temp_tablespaces", "client_encoding"];
@@ -86,7 +87,8 @@ fn set_at_once<'s>(settings: impl Iterator<Item = (&'s str, &'s str)>, in_transa
         settings.map(|(name, value)| format!("({}, {})", literal(name), literal(value))).collect();
     format!(
         "SELECT pg_catalog.set_config(s.name, v.value, {in_transaction}) FROM pg_catalog.pg_settings s
-            JOIN (VALUES {}) AS v (name, value) ON pg_catalog.lower(s.name) OPERATOR(pg_catalog.=) v.name;\n",
+            JOIN (VALUES {}) AS v (name, value) ON pg_catalog.lower(s.name) OPERATOR(pg_catalog.=) v.name
+            WHERE s.context OPERATOR(pg_catalog.=) 'user' OR (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname OPERATOR(pg_catalog.=) current_user);\n",
         values.join(", ")
     )
 }

@@ -115,3 +115,18 @@ fn nothing_waits_for_a_transaction_that_is_put_off() {
     drop(writer.stdin.take());
     assert!(writer.wait().expect("it ends").success());
 }
+
+/// The rows of a table whose key has another order than its index were sorted with the limit of the database, and nothing of it was saved.
+#[test]
+fn temporary_files_are_not_limited() {
+    let system = System::bare();
+    system.sql(
+        "CREATE TABLE t (k text COLLATE \"en-x-icu\" PRIMARY KEY, b text); INSERT INTO t SELECT md5(n::text), repeat('x', 50) FROM generate_series(1, 60000) AS n",
+    );
+    let before = system.fingerprint();
+    system.sql(&format!("ALTER DATABASE {} SET temp_file_limit = '2MB'", system.database));
+    system.create();
+    system.larder(&["restore", "latest", "--components", "database", "--force", "--no-snapshot"]).exits(0);
+    system.sql(&format!("ALTER DATABASE {} RESET temp_file_limit", system.database));
+    assert_eq!(system.fingerprint(), before);
+}
