@@ -62,6 +62,30 @@ const OWN_NAME_SQL: &str = "SELECT DISTINCT what, statement FROM (
         JOIN pg_catalog.pg_foreign_table t ON t.ftrelid = d.refobjid JOIN pg_catalog.pg_foreign_server s ON s.oid = t.ftserver
         WHERE m.relkind = 'm' AND m.relispopulated AND s.srvoptions @> ARRAY['dbname=' || :NAME]
 ) found ORDER BY 1";
+/// Tables that their owner makes and loads when a dump is loaded, as they run code that is no superuser's, and what he lacks for that: a superuser, who
+/// had made them or could make them, does not.
+const RIGHTS_SQL: &str = "WITH coded AS (
+    SELECT c.oid, c.relowner, r.rolname, c.reltablespace FROM pg_catalog.pg_class c JOIN pg_catalog.pg_roles r ON r.oid = c.relowner
+    WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND NOT r.rolsuper AND EXISTS (
+        SELECT FROM (
+            SELECT 'pg_catalog.pg_attrdef'::pg_catalog.regclass AS class, d.oid FROM pg_catalog.pg_attrdef d JOIN pg_catalog.pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum
+                WHERE d.adrelid = c.oid AND coalesce(pg_catalog.to_jsonb(a) ->> 'attgenerated', '') <> ''
+            UNION ALL SELECT 'pg_catalog.pg_constraint'::pg_catalog.regclass, k.oid FROM pg_catalog.pg_constraint k WHERE k.conrelid = c.oid AND k.contype = 'c'
+        ) o JOIN pg_catalog.pg_depend p ON p.classid = o.class AND p.objid = o.oid AND p.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass
+            JOIN pg_catalog.pg_proc f ON f.oid = p.refobjid JOIN pg_catalog.pg_roles w ON w.oid = f.proowner WHERE NOT w.rolsuper)
+)
+SELECT c.oid::pg_catalog.regclass::pg_catalog.text, c.rolname, l.what FROM coded c CROSS JOIN LATERAL (
+    SELECT 'is no role that another one can be a member of' AS what WHERE c.rolname = 'pg_database_owner'
+    UNION ALL SELECT 'may make nothing in the tablespace ' || s.spcname FROM pg_catalog.pg_tablespace s
+        WHERE s.oid = c.reltablespace AND NOT pg_catalog.has_tablespace_privilege(c.relowner, s.oid, 'CREATE')
+    UNION ALL SELECT 'does not own ' || i.inhparent::pg_catalog.regclass::pg_catalog.text || ', which it inherits from' FROM pg_catalog.pg_inherits i JOIN pg_catalog.pg_class p ON p.oid = i.inhparent
+        WHERE i.inhrelid = c.oid AND p.relkind = 'r' AND NOT pg_catalog.pg_has_role(c.relowner, p.relowner, 'USAGE')
+    UNION ALL SELECT 'may not use the type ' || pg_catalog.format_type(a.atttypid, NULL) FROM pg_catalog.pg_attribute a
+        WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.atttypid >= 16384 AND NOT pg_catalog.has_type_privilege(c.relowner, a.atttypid, 'USAGE')
+    UNION ALL SELECT 'may not use the schema of ' || s.oid::pg_catalog.regclass::pg_catalog.text FROM pg_catalog.pg_attrdef d
+        JOIN pg_catalog.pg_depend p ON p.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass AND p.objid = d.oid AND p.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
+        JOIN pg_catalog.pg_class s ON s.oid = p.refobjid AND s.relkind = 'S' WHERE d.adrelid = c.oid AND NOT pg_catalog.has_schema_privilege(c.relowner, s.relnamespace, 'USAGE')
+) l ORDER BY 1, 3";
 const PATTERN: &str = "'current_database|current_catalog|pg_catalog[.]pg_database|[^_]pg_database[^_]'";
 
 /// What may not be restored as it is, each in words, as far as the texts of functions show it.
@@ -78,6 +102,12 @@ pub(crate) fn doubts(connection: &Connection, stopped: Stopped<'_>) -> Result<Ve
         )),
         _ => None,
     });
+    found.extend(named(&ask(connection, RIGHTS_SQL, stopped)?, |row| match row {
+        [Some(table), Some(owner), Some(lacks)] => Some(format!(
+            "it is not restored without --run-code-as-superuser: {table} runs code of others and is made by its owner, and {owner} {lacks}"
+        )),
+        _ => None,
+    }));
     let own_name = of_own_name(connection, &connection.database, stopped)?;
     found.extend(named(&own_name, |row| match row {
         [Some(what), _] => Some(format!(

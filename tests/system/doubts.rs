@@ -59,3 +59,44 @@ fn what_looks_at_the_name_of_the_database_is_named() {
         assert_eq!(system.sql("SELECT name FROM \"Own\""), system.database);
     }
 }
+
+/// A table that runs code of its owner is made by him: what he lacks for that was said for the first time by the restore, of a database that was
+/// complete and whose test restore had succeeded.
+#[test]
+fn what_an_owner_lacks_to_make_his_table_is_named() {
+    let mut system = System::with_numbers(1);
+    let [owner, other] = ["NOLOGIN", "NOLOGIN"].map(|options| system.new_role(options));
+    system.sql(&format!(
+        "CREATE SCHEMA s; GRANT USAGE ON SCHEMA s TO PUBLIC; CREATE SCHEMA priv; CREATE FUNCTION s.f(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN $1; END';
+         ALTER FUNCTION s.f OWNER TO {owner}; CREATE TYPE s.mood AS ENUM ('a'); REVOKE USAGE ON TYPE s.mood FROM PUBLIC; CREATE SEQUENCE priv.sq;
+         CREATE TABLE s.par (a int); ALTER TABLE s.par OWNER TO {other};
+         CREATE TABLE s.chi (g int GENERATED ALWAYS AS (s.f(a)) STORED) INHERITS (s.par); ALTER TABLE s.chi OWNER TO {owner};
+         CREATE TABLE s.ty (m s.mood, a int CHECK (s.f(a) > 0)); ALTER TABLE s.ty OWNER TO {owner};
+         CREATE TABLE s.num (n bigint DEFAULT nextval('priv.sq') CHECK (s.f(n::int) > 0)); ALTER TABLE s.num OWNER TO {owner};
+         CREATE TABLE s.all (a int CHECK (s.f(a) > 0)); ALTER TABLE s.all OWNER TO pg_database_owner;
+         CREATE TABLE s.fine (a int CHECK (s.f(a) > 0)); ALTER TABLE s.fine OWNER TO {owner}"
+    ));
+    for method in METHODS {
+        system.write("larder.toml", format!("[database]\nmethod = \"{method}\"\n").as_bytes());
+        let said = system.larder(&["create"]).exits(0).stderr;
+        for what in [
+            format!(
+                "s.chi runs code of others and is made by its owner, and {owner} does not own s.par, which it inherits from"
+            ),
+            format!("and {owner} may not use the type s.mood"),
+            format!("and {owner} may not use the schema of priv.sq"),
+            "pg_database_owner is no role that another one can be a member of".to_owned(),
+        ] {
+            assert!(said.contains(&what), "{method}: {what}: {said}");
+        }
+        assert!(
+            !said.contains("s.fine runs code") && said.contains("not restored without --run-code-as-superuser"),
+            "{said}"
+        );
+    }
+    let before = system.fingerprint();
+    let restore = ["restore", "latest", "--components", "database", "--force", "--no-snapshot"];
+    system.larder(&restore).exits(1);
+    system.larder(&[&restore[..], &["--run-code-as-superuser"]].concat()).exits(0);
+    assert_eq!(system.fingerprint(), before);
+}

@@ -97,3 +97,28 @@ fn functions_that_only_triggers_call_keep_nothing_from_being_restored() {
     let created = system.larder(&["create"]).exits(0).stderr;
     assert!(created.contains("only with --run-code-as-superuser") && created.contains("public.t"), "{created}");
 }
+
+/// The server looks for a table by its name as the owner whose code it runs, who may not use its schema: nothing of the database came back.
+#[test]
+fn a_table_in_a_schema_that_its_owner_may_not_use_comes_back() {
+    for method in ["tables", "pg_dump"] {
+        let mut system = System::with_numbers(1);
+        let owner = system.new_role("NOLOGIN");
+        system.write("larder.toml", format!("[database]\nmethod = \"{method}\"\n").as_bytes());
+        system.sql(&format!(
+            "CREATE SCHEMA s; GRANT USAGE ON SCHEMA s TO PUBLIC; CREATE SCHEMA priv; CREATE FUNCTION s.f(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN $1 + 1; END';
+             ALTER FUNCTION s.f OWNER TO {owner};
+             CREATE TABLE priv.made (id int PRIMARY KEY, g int GENERATED ALWAYS AS (s.f(id)) STORED); INSERT INTO priv.made VALUES (1); ALTER TABLE priv.made OWNER TO {owner};
+             CREATE TABLE priv.checked (id int CHECK (s.f(id) > 0)); INSERT INTO priv.checked VALUES (1); CREATE INDEX ON priv.checked (s.f(id)); ALTER TABLE priv.checked OWNER TO {owner}"
+        ));
+        let before = system.fingerprint();
+        system.create();
+        let restore =
+            || system.larder(&["restore", "latest", "--components", "database", "--force", "--no-snapshot"]).exits(0);
+        restore();
+        assert_eq!(system.fingerprint(), before, "{method}");
+        system.drop_database();
+        restore();
+        assert_eq!(system.fingerprint(), before, "{method}");
+    }
+}

@@ -2,7 +2,7 @@
 //!
 //! Who restores may do everything, and those who wrote the database may not: what runs their code is done with their rights.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::io::Read;
 
 use super::drops::may_drop;
@@ -90,6 +90,9 @@ pub struct Loader<'a> {
     /// What keeps the shape of the database, while code of others may run.
     pub(super) guard: Option<Guard>,
     pub(super) privileges: Privileges,
+    /// Owners that were looked at whether they may use a schema, and the statements that take back what was lent to them.
+    pub(super) lent: BTreeSet<(String, String)>,
+    pub(super) taken_back: Vec<String>,
     /// Computed indexes that are made later.
     late_indexes: HashSet<Vec<String>>,
     /// All scripts once more, until it is known what they say of privileges.
@@ -138,6 +141,8 @@ impl<'a> Loader<'a> {
             settings: ScriptSettings::default(),
             guard: None,
             privileges: Privileges::default(),
+            lent: BTreeSet::new(),
+            taken_back: Vec::new(),
             late_indexes: HashSet::new(),
             ahead: Some(ahead),
             side_by_side: false,

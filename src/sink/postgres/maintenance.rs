@@ -58,16 +58,24 @@ pub fn encoding_of(connection: &Connection, name: &str, stopped: Stopped<'_>) ->
     Ok(run(connection, "look for the encoding", &sql, stopped)?.into_iter().flatten().flatten().next())
 }
 
-/// Whether a role may make something in a schema.
-pub(super) fn may_create(
+/// Which of these privileges a role lacks of a schema.
+///
+/// # Errors
+/// [`Error::Database`].
+pub(super) fn lacking_of_schema(
     connection: &Connection,
-    role: &str,
-    schema: &str,
+    (role, schema): (&str, &str),
+    privileges: &[&'static str],
     stopped: Stopped<'_>,
-) -> Result<bool, Error> {
+) -> Result<Vec<&'static str>, Error> {
     let (role, schema) = (literal(role), literal(schema));
-    let sql = format!("SELECT 1 WHERE pg_catalog.has_schema_privilege({role}, {schema}, 'CREATE')");
-    run(connection, "look for a privilege", &sql, stopped).map(|rows| !rows.is_empty())
+    let asked: Vec<String> = privileges
+        .iter()
+        .map(|privilege| format!("pg_catalog.has_schema_privilege({role}, {schema}, '{privilege}')"))
+        .collect();
+    let rows = run(connection, "look for a privilege", &format!("SELECT {}", asked.join(", ")), stopped)?;
+    let has = rows.first().into_iter().flatten().map(|has| has.as_deref() == Some("t"));
+    Ok(privileges.iter().zip(has).filter(|(_, has)| !has).map(|(privilege, _)| *privilege).collect())
 }
 
 /// A name for a database beside another one, unique to this moment and within the server's bound.

@@ -2,7 +2,7 @@
 
 use super::guard::Allowed;
 use super::load::Loader;
-use super::maintenance::may_create;
+use super::maintenance::lacking_of_schema;
 use super::shape::schema_of;
 use crate::postgres::access::LoadAs;
 use crate::postgres::definition::Definition;
@@ -26,7 +26,7 @@ impl Loader<'_> {
         self.shape.maker(&self.sessions.database, definition, text, &stopped)
     }
 
-    /// Makes something with the rights of its owner, who may make things in the schema for that.
+    /// Makes something with the rights of its owner, who may use the schema and make things in it for that.
     pub(super) fn make_as_owner(
         &mut self,
         owner: String,
@@ -38,10 +38,12 @@ impl Loader<'_> {
         let mut lent = None;
         if let Some(schema) = schema_of(definition, &statements.text) {
             let stopped = || self.progress.cancelled();
-            if !may_create(&self.sessions.database, &owner, &schema, &stopped)? {
+            let of = (owner.as_str(), schema.as_str());
+            let lacking = lacking_of_schema(&self.sessions.database, of, &["CREATE", "USAGE"], &stopped)?.join(", ");
+            if !lacking.is_empty() {
                 let (schema, owner) = (ident(&schema), ident(&owner));
-                self.say(format!("GRANT CREATE ON SCHEMA {schema} TO {owner};\n"))?;
-                lent = Some(format!("REVOKE CREATE ON SCHEMA {schema} FROM {owner};\n"));
+                self.say(format!("GRANT {lacking} ON SCHEMA {schema} TO {owner};\n"))?;
+                lent = Some(format!("REVOKE {lacking} ON SCHEMA {schema} FROM {owner};\n"));
             }
         }
         let is_closed = self.guard.as_ref().is_some_and(|guard| guard.allowed == Allowed::Nothing);

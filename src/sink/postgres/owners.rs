@@ -4,9 +4,12 @@ use std::io::Read;
 
 use super::guard::Guard;
 use super::load::Loader;
+use super::maintenance::lacking_of_schema;
 use super::reading::next_part;
+use crate::model::split_table;
 use crate::postgres::access::LoadAs;
 use crate::postgres::part::Part;
+use crate::postgres::sql::ident;
 use crate::postgres::wrapped::wrapped_where_there;
 use crate::sink::Error;
 
@@ -42,14 +45,34 @@ impl Loader<'_> {
     pub(super) fn begin_rows(&mut self, table: &str, columns: &[String]) -> Result<LoadAs, Error> {
         self.look_at_code()?;
         let load_as = self.load_as(table, columns)?;
+        if let LoadAs::Owner(owner) = &load_as {
+            self.lend_schema(owner, &split_table(table).0)?;
+        }
         for statement in self.privileges.gets_rows(table, load_as != LoadAs::Restorer) {
             self.run(&statement)?;
         }
         Ok(load_as)
     }
 
+    /// Lets an owner use the schema of a table of his until everybody has the privileges that he will have.
+    fn lend_schema(&mut self, owner: &str, schema: &str) -> Result<(), Error> {
+        if !self.lent.insert((owner.to_owned(), schema.to_owned())) {
+            return Ok(());
+        }
+        let stopped = || self.progress.cancelled();
+        let lacking = lacking_of_schema(&self.sessions.database, (owner, schema), &["USAGE"], &stopped)?;
+        if lacking.is_empty() {
+            return Ok(());
+        }
+        let (schema, owner) = (ident(schema), ident(owner));
+        self.taken_back.push(format!("REVOKE USAGE ON SCHEMA {schema} FROM {owner};\n"));
+        self.say(format!("GRANT USAGE ON SCHEMA {schema} TO {owner};\n"))
+    }
+
     /// Gives everybody the privileges that he will have.
     pub(super) fn give_privileges(&mut self) -> Result<(), Error> {
+        let taken_back = std::mem::take(&mut self.taken_back).concat();
+        self.say(taken_back)?;
         self.privileges.are_given = true;
         self.say(self.guard.as_ref().map(Guard::open_functions).unwrap_or_default())?;
         for text in self.privileges.at_end() {

@@ -89,9 +89,9 @@ impl DumpSource {
         let problems = self.problem.iter().chain(&left_out).chain(&members.problems);
         problems.for_each(|problem| visitor.error(problem.clone()));
         members.notes.into_iter().for_each(|note| visitor.note(note));
-        // They are guesses: what keeps them from being made is of no account.
-        for note in doubts(&self.connection, &stopped).unwrap_or_default() {
-            visitor.note(note);
+        match doubts(&self.connection, &stopped) {
+            Ok(doubts) => doubts.into_iter().for_each(|doubt| visitor.note(doubt)),
+            Err(error) => visitor.note(format!("it was not looked for what might not restore: {error}")),
         }
         if let Some(note) = foreign_note(&facts.foreign_code) {
             visitor.note(note);
