@@ -193,3 +193,14 @@ fn schemas_and_sequences_keep_their_names_while_a_database_is_read() {
         assert_eq!(attacked.system.sql(at), "1");
     }
 }
+
+/// Rows that were meant for a table went to that of whoever had renamed the schemas meanwhile, and ran his code with all rights.
+#[test]
+fn schemas_keep_their_names_while_rows_are_replaced() {
+    let (attacked, _) = attacked();
+    attacked.system.create();
+    let hold = ("LOCK TABLE public.numbers IN ROW EXCLUSIVE MODE", "public.numbers", "RowExclusiveLock");
+    held_up(&attacked, hold, &["ALTER SCHEMA m RENAME TO n"], || {
+        attacked.restore(&["--tables", "public.numbers"]).exits(0);
+    });
+}

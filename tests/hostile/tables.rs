@@ -227,3 +227,50 @@ fn nobody_else_logs_in_as_a_role_that_is_made_for_loading() {
     assert!(restored.success());
     attacked.assert_harmless("restored");
 }
+
+/// A table of a superuser that was dropped and comes back is made by a role without rights: a function that it calls may be somebody else's by
+/// now.
+#[test]
+fn a_dropped_table_of_a_superuser_runs_nothing_with_all_rights() {
+    let attacked = Attacked::new();
+    attacked.system.sql(
+        "CREATE FUNCTION m.same(integer) RETURNS integer IMMUTABLE LANGUAGE sql AS 'SELECT $1';
+         CREATE TABLE m.t (id integer PRIMARY KEY, a integer CHECK (m.same(a) > 0), b integer GENERATED ALWAYS AS (m.same(1)) STORED);
+         INSERT INTO m.t VALUES (1, 1), (2, 2); CREATE INDEX ON m.t ((a + m.same(1))); CREATE STATISTICS m.st ON (a + m.same(1)), id FROM m.t",
+    );
+    attacked.system.create();
+    // Who owns a schema may drop what is in it.
+    attacked.as_mallory(
+        "DROP TABLE m.t; DROP FUNCTION m.same(integer);
+         CREATE FUNCTION m.same(integer) RETURNS integer IMMUTABLE LANGUAGE plpgsql AS 'BEGIN RETURN m.evil_id($1); END'",
+    );
+    attacked.restore(&["--tables", "m.t"]).exits(0);
+    attacked.assert_harmless("a table");
+    let found = "SELECT count(*), (SELECT rolsuper FROM pg_class JOIN pg_roles r ON r.oid = relowner WHERE pg_class.oid = 'm.t'::regclass) FROM m.t";
+    assert_eq!(attacked.system.sql(found), "2|t");
+}
+
+/// Code that belongs to a dropped table could make something in a schema where its author may not, as the table is made there.
+#[test]
+fn a_dropped_table_makes_nothing_else_where_its_owner_may_not() {
+    let attacked = Attacked::new();
+    attacked.as_mallory(
+        "CREATE FUNCTION m.plant() RETURNS boolean LANGUAGE plpgsql AS $f$ BEGIN
+            BEGIN EXECUTE 'CREATE TABLE public.planted (a integer)'; EXCEPTION WHEN insufficient_privilege THEN NULL; END; RETURN true; END $f$;
+         CREATE FUNCTION m.check_it(integer) RETURNS boolean IMMUTABLE LANGUAGE plpgsql AS 'BEGIN RETURN m.plant(); END'",
+    );
+    attacked.system.sql(&format!(
+        "REVOKE CREATE ON SCHEMA public FROM PUBLIC; CREATE TABLE public.t (id integer PRIMARY KEY CHECK (m.check_it(id))); INSERT INTO t VALUES (1);
+         ALTER TABLE public.t OWNER TO {}; DROP TABLE IF EXISTS public.planted",
+        attacked.mallory
+    ));
+    attacked.system.create();
+    attacked.system.sql("DROP TABLE public.t");
+    let refused = attacked.restore(&["--tables", "public.t"]).exits(1);
+    assert!(refused.stderr.contains("code that belongs to the tables has made something else"), "{}", refused.stderr);
+    assert_eq!(
+        attacked.system.sql("SELECT to_regclass('public.t') IS NULL, to_regclass('public.planted') IS NULL"),
+        "t|t"
+    );
+    attacked.assert_harmless("a table");
+}
