@@ -9,7 +9,6 @@ mod dump;
 mod earlier;
 mod encodings;
 mod failures;
-mod gone;
 mod locks;
 mod nights;
 mod order;

@@ -19,9 +19,6 @@ const PREFIX: &str = "larder_load_";
 /// Also in case that nobody drops it, nobody can log in as it after so many hours.
 const VALID_HOURS: u32 = 48;
 
-/// What only a superuser may set, and every session of a restore has.
-pub(super) const NO_LIMIT: &str = "temp_file_limit = -1";
-
 /// Drops the roles that `:WHICH` is about, and ends their sessions. One that something depends on stays: whoever owns something in
 /// any database can have it depend on them. Then it has no rights of others, and nobody can log in as it. Others can also keep it
 /// from being dropped as long as they like: that is not waited for.
@@ -55,19 +52,6 @@ const LEFT_SQL: &str = "SELECT r.rolname, (SELECT pg_catalog.string_agg(DISTINCT
             JOIN pg_catalog.pg_database d ON d.oid = s.dbid WHERE s.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass AND s.refobjid = r.oid),
         r.rolcanlogin OR EXISTS (SELECT FROM pg_catalog.pg_auth_members m WHERE m.member = r.oid)
     FROM pg_catalog.pg_roles r WHERE :WHICH ORDER BY 1 LIMIT 1000";
-
-/// What sessions of a role may do.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Rights<'r> {
-    /// Whose rows or tables they are for.
-    pub(super) owner: &'r str,
-    /// What is granted for that, as it stands in SQL: the owner as a role, or privileges.
-    pub(super) granted: &'r [String],
-    /// Settings that only a superuser may set.
-    pub(super) settings: &'r [&'r str],
-    /// Whether it has the rights of a role that is granted without becoming it.
-    pub(super) inherits: bool,
-}
 
 /// The roles of one restore.
 #[derive(Debug)]
@@ -104,20 +88,21 @@ impl LoaderRoles {
         }
     }
 
-    /// Opens sessions with these rights, as a role of their own. All that were opened before have ended. From then on nobody can
-    /// log in as that role.
+    /// Opens sessions with the rights of this owner, as a role of their own. All that were opened before have ended. `settings`
+    /// are those of them that only a superuser may set. From then on nobody can log in as that role.
     ///
     /// # Errors
     /// [`Error::NoLoader`] when the server does not let such a role be made, or sessions be opened as it.
     pub(super) fn lanes<'a>(
         &mut self,
-        rights: Rights<'_>,
+        owner: &str,
         options: LaneOptions<'_>,
+        settings: &[&str],
         progress: &'a dyn Progress,
     ) -> Result<Lanes<'a>, Error> {
-        let no_loader = |source| Error::NoLoader { owner: rights.owner.to_owned(), source };
+        let no_loader = |source| Error::NoLoader { owner: owner.to_owned(), source };
         self.drop_last();
-        let opened = self.make(rights, options.count, &|| progress.cancelled()).and_then(|connection| {
+        let opened = self.make((owner, options.count), settings, &|| progress.cancelled()).and_then(|connection| {
             let mut lanes = Lanes::open(&connection, options, progress)?;
             // Who restores can still log in later.
             lanes.ended_by(self.database.clone());
@@ -137,7 +122,12 @@ impl LoaderRoles {
     }
 
     /// Makes a role that as many sessions can log in as.
-    fn make(&mut self, rights: Rights<'_>, count: usize, stopped: Stopped<'_>) -> Result<Connection, postgres::Error> {
+    fn make(
+        &mut self,
+        (owner, count): (&str, usize),
+        settings: &[&str],
+        stopped: Stopped<'_>,
+    ) -> Result<Connection, postgres::Error> {
         let random = || random_bytes().map_err(|source| postgres::Error::stream("/dev/urandom", source));
         let name = format!("{PREFIX}{}", hex(random()?.first_chunk::<8>().expect("a key is longer")));
         let password = hex(&random()?);
@@ -149,10 +139,9 @@ impl LoaderRoles {
         let mut statements = vec![
             "BEGIN".to_owned(),
             format!(
-                "CREATE ROLE {} WITH LOGIN NOSUPERUSER {} NOCREATEROLE NOCREATEDB NOREPLICATION NOBYPASSRLS
+                "CREATE ROLE {} WITH LOGIN NOSUPERUSER NOINHERIT NOCREATEROLE NOCREATEDB NOREPLICATION NOBYPASSRLS
                     CONNECTION LIMIT {} PASSWORD {}",
                 ident(&name),
-                if rights.inherits { "INHERIT" } else { "NOINHERIT" },
                 count.max(1),
                 // Statements are shown to others, and logged.
                 literal(&scram_sha_256(password.as_bytes()))
@@ -163,17 +152,15 @@ impl LoaderRoles {
                 "DO $until$ BEGIN EXECUTE pg_catalog.format('ALTER ROLE {name} VALID UNTIL %L', pg_catalog.now() + '{VALID_HOURS} hours'); END $until$"
             ),
         ];
-        statements.extend(rights.settings.iter().map(|setting| format!("ALTER ROLE {} SET {setting}", ident(&name))));
+        statements.extend(settings.iter().map(|setting| format!("ALTER ROLE {} SET {setting}", ident(&name))));
         if is_temporary(&self.database.database) {
             // It is closed to all others.
             statements.push(self.connect("GRANT", "TO", &name));
         }
         self.roles.push(name.clone());
         execute(&self.maintenance, &statements, stopped)?;
-        // The name of an owner is what this database takes it for.
-        let grants: Vec<String> =
-            rights.granted.iter().map(|granted| format!("GRANT {granted} TO {}", ident(&name))).collect();
-        execute(&self.database, &grants, stopped)?;
+        // The name of the owner is what this database takes it for.
+        execute(&self.database, &[format!("GRANT {} TO {}", ident(owner), ident(&name))], stopped)?;
         Ok(Connection { user: Some(name), password: Some(password), ..self.database.clone() })
     }
 

@@ -136,7 +136,6 @@ fn failed(results: &[ComponentRestore]) -> usize {
 fn describe_database(database: &DatabaseRestore, would: &str) -> String {
     let rows = rows_of_tables(database.tables, database.rows);
     let place = match (database.rows_replaced, database.replaced) {
-        (true, _) if database.tables == database.tables_made.len() as u64 => "into the database that is there",
         (true, _) => "in the place of the rows that were there",
         (false, true) => "in the place of the old one",
         (false, false) => "as a new database",
@@ -146,12 +145,7 @@ fn describe_database(database: &DatabaseRestore, would: &str) -> String {
     } else {
         format!("; made without passwords: {}", database.roles_created.join(", "))
     };
-    let made = if database.tables_made.is_empty() {
-        String::new()
-    } else {
-        format!("; {would}made again, as they were gone: {}", database.tables_made.join(", ").escape_debug())
-    };
-    format!("{rows} {would}loaded {place}{made}{roles}")
+    format!("{rows} {would}loaded {place}{roles}")
 }
 
 fn print_failures(result: &ComponentRestore) {
@@ -184,7 +178,6 @@ fn to_json(result: &ComponentRestore) -> Value {
         "failed": result.problems().map(|(path, why)| json!({ "path": path, "error": why })).collect::<Vec<_>>(),
         "tables": result.database.as_ref().map(|database| database.tables),
         "rows": result.database.as_ref().map(|database| database.rows),
-        "tables_made": result.database.as_ref().map(|database| &database.tables_made),
         "roles_created": result.database.as_ref().map(|database| &database.roles_created),
         "restarted": result.restarted,
         "notes": result.notes,
