@@ -89,6 +89,14 @@ pub enum Error {
         /// How long it was waited for, in seconds.
         secs: u64,
     },
+    /// Somebody is renaming a schema in a transaction that does not end: what is read by name could be of somebody else.
+    #[error(
+        "a schema is being renamed or dropped in a transaction that has not ended after {secs} s: end it (pg_locks and pg_stat_activity show whose it is)"
+    )]
+    Renaming {
+        /// How long it was waited for, in seconds.
+        secs: u64,
+    },
     /// A program waits for a lock that somebody is to get before who waits for this backup.
     #[error("pg_dump waits for {blocker}, who waits for this backup")]
     Blocked {

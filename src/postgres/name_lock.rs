@@ -5,7 +5,6 @@
 //! lock of a row whose key changes, which waits for whoever has the weakest lock of that row; privileges can be given meanwhile.
 
 use super::neutral::{Purpose, neutral};
-use super::sql::literal;
 use super::{Connection, Error, Row, Session, Stopped};
 
 const BEGIN_SQL: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE NOT DEFERRABLE; SET LOCAL role = none;\n";
@@ -13,7 +12,9 @@ const BEGIN_SQL: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE NOT DEF
 const MAY_SQL: &str =
     "SELECT rolsuper AND NOT pg_catalog.pg_is_in_recovery() FROM pg_catalog.pg_roles WHERE rolname = current_user";
 /// How long somebody is waited for who is renaming a schema.
-const WAIT: &str = "30s";
+const WAIT_SECS: u64 = 30;
+/// What a server says after that time.
+const TIMED_OUT: &str = "due to lock timeout";
 const LOCK_SQL: &str =
     "SELECT oid, nspname FROM pg_catalog.pg_namespace WHERE nspname !~ '^pg_(toast_)?temp_' FOR KEY SHARE";
 /// The same without a lock.
@@ -31,7 +32,7 @@ impl NameLock {
     /// Locks the names of all schemas there are, in a session of this name. None where the server does not let who asks.
     ///
     /// # Errors
-    /// [`Error::Process`] with what the server said, also when somebody else has renamed a schema and does not end.
+    /// [`Error::Renaming`] when somebody else is renaming a schema and does not end; [`Error::Process`] with what else the server said.
     pub(crate) fn take(connection: &Connection, name: &str, stopped: Stopped<'_>) -> Result<Option<Self>, Error> {
         let mut session = Session::open(connection, name, stopped)?;
         session.run(&format!("{BEGIN_SQL}{}", neutral(Purpose::Reading, true)), stopped)?;
@@ -39,7 +40,7 @@ impl NameLock {
         if may.first().and_then(|row| row.first()?.as_deref()) != Some("t") {
             return session.end().map(|()| None);
         }
-        session.run(&format!("SET LOCAL lock_timeout = {};", literal(WAIT)), stopped)?;
+        session.run(&format!("SET LOCAL lock_timeout = '{WAIT_SECS}s';"), stopped)?;
         let mut lock = Self { session, schemas: Vec::new() };
         lock.take_new(stopped)?;
         Ok(Some(lock))
@@ -68,7 +69,9 @@ impl NameLock {
     }
 
     fn take_new(&mut self, stopped: Stopped<'_>) -> Result<(), Error> {
-        self.schemas = self.session.rows(LOCK_SQL, stopped)?;
+        self.schemas = self.session.rows(LOCK_SQL, stopped).map_err(|error| {
+            if error.to_string().contains(TIMED_OUT) { Error::Renaming { secs: WAIT_SECS } } else { error }
+        })?;
         Ok(())
     }
 }

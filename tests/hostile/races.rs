@@ -204,3 +204,38 @@ fn schemas_keep_their_names_while_rows_are_replaced() {
         attacked.restore(&["--tables", "public.numbers"]).exits(0);
     });
 }
+
+/// Whoever renames a schema and does not end was waited for by each try to read, one after another.
+#[test]
+fn a_schema_that_is_being_renamed_fails_the_database_and_nothing_else() {
+    let (attacked, _) = attacked();
+    let mut psql = run_psql(&attacked);
+    let mut input = psql.stdin.take().expect("piped");
+    input
+        .write_all(b"BEGIN; ALTER SCHEMA m RENAME TO n;\n\\echo made\n")
+        .and_then(|()| input.flush())
+        .expect("it reads");
+    let mut output = BufReader::new(psql.stdout.take().expect("piped"));
+    let mut line = String::new();
+    while line.trim() != "made" {
+        line.clear();
+        assert!(output.read_line(&mut line).expect("it writes") > 0, "psql ended");
+    }
+    let created = attacked.system.larder(&["create", "--json"]).exits(3);
+    drop(input);
+    assert!(psql.wait().expect("it ends").success());
+    assert!(
+        created.stderr.contains("a schema is being renamed or dropped in a transaction that has not ended after 30 s"),
+        "{created:?}"
+    );
+    let components = created.json()["components"].clone();
+    let saved =
+        components.as_array().expect("a list").iter().filter(|component| component["status"] == "complete").count();
+    assert_eq!(saved + 1, components.as_array().map_or(0, Vec::len), "{components}");
+}
+
+/// A `psql` of the superuser that is told what to do.
+fn run_psql(attacked: &Attacked) -> std::process::Child {
+    let mut psql = attacked.system.server.psql(&attacked.system.database);
+    psql.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("psql")
+}

@@ -161,7 +161,7 @@ impl DumpSource {
                     unfit.or_else(|| tables.note()).into_iter().for_each(|note| visitor.note(note));
                     return Ok(Some(tables).filter(TableDump::is_fit));
                 }
-                Err(error @ Error::Stop(_)) => {
+                Err(error @ (Error::Stop(_) | Error::Postgres(postgres::Error::Renaming { .. }))) => {
                     self.end_session(session);
                     return Err(error);
                 }
@@ -191,7 +191,8 @@ impl DumpSource {
             match PlainDump::begin((&self.connection, session), program, encoding, progress) {
                 Ok(dump) => return dump.show(node, visitor, progress),
                 // Somebody waited to alter a table, or replaced one, and has done so by now.
-                Err(error) if tries > 0 && !matches!(error, Error::Stop(_)) => self.end_session(session),
+                Err(error @ (Error::Stop(_) | Error::Postgres(postgres::Error::Renaming { .. }))) => return Err(error),
+                Err(_) if tries > 0 => self.end_session(session),
                 Err(error) => return Err(error),
             }
         }
