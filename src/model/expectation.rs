@@ -202,9 +202,15 @@ fn shrunk(before: &Component, now: &Component) -> Option<(String, String)> {
 
 /// What a component had and has, where that is less than one of so many parts.
 fn less_than(parts: u64, before: &Component, now: &Component) -> Option<(String, String)> {
+    // How many files a database is depends on how it is read.
+    let things = if before.database.is_some() && now.database.is_some() {
+        ("tables", tables(before).count() as u64, tables(now).count() as u64, THINGS_MIN)
+    } else {
+        ("files", before.files, now.files, THINGS_MIN)
+    };
     let counts = [
         ("rows", rows(before), rows(now), THINGS_MIN),
-        ("files", before.files, now.files, THINGS_MIN),
+        things,
         // A file that is emptied, as logs are, is still there.
         ("bytes", before.bytes, now.bytes, BYTES_MIN),
     ];
@@ -318,6 +324,31 @@ mod tests {
         ];
         assert_eq!(names(&others), ["own"]);
         assert!(names(&others[..2]).is_empty() && names(&others[2..3]) == ["future"]);
+    }
+
+    /// A database that was read table by table, and was one dump next, had lost its files.
+    #[test]
+    fn a_database_is_measured_by_its_tables_and_not_by_its_files() {
+        let of = |files: u64, count: u64| {
+            let component = Component { files, bytes: 1_000, ..database("shop", 1) };
+            let facts = component.database.as_ref().map(|facts| DatabaseFacts {
+                // Nearly all rows are in the first.
+                tables: (0..count)
+                    .map(|number| TableRows {
+                        table: format!("public.t{number}"),
+                        rows: if number == 0 { 1_000 } else { 5 },
+                    })
+                    .collect(),
+                ..facts.clone()
+            });
+            Component { database: facts, ..component }
+        };
+        let earlier = [snapshot(1, Status::Complete, vec![of(79, 70)])];
+        let expectation = Expectation::of_system(&earlier, "here", now());
+        assert_eq!(expectation.doubt(&of(4, 70)), None);
+        assert!(expectation.remarks(&of(4, 70)).is_empty());
+        let lost = expectation.doubt(&of(79, 6)).expect("most tables are gone");
+        assert!(lost.contains("it was 70 tables, and now it has 6"), "{lost}");
     }
 
     /// A run in which a component was empty was what the next one was measured against.
