@@ -77,3 +77,25 @@ fn a_table_that_somebody_waits_to_alter_is_read_all_the_same() {
     assert_eq!(component(&created, "database")["status"], "complete", "{created}");
     assert_eq!(system.larder(&["cat", "latest:database/data/public.small"]).exits(0).stdout, "1\tas it was\n");
 }
+
+/// Everything was loaded in one transaction, and the server had no room for a lock of each object.
+#[test]
+fn thousands_of_large_objects_come_back() {
+    let system = System::with_numbers(1);
+    system.sql("DO $$ BEGIN PERFORM lo_from_bytea(n, convert_to('object ' || n, 'UTF8')) FROM generate_series(100001, 112000) AS n; END $$");
+    let all =
+        "SELECT count(*), md5(string_agg(encode(lo_get(oid), 'hex'), '' ORDER BY oid)) FROM pg_largeobject_metadata";
+    let before = system.sql(all);
+    assert!(before.starts_with("12000|"), "{before}");
+    for method in ["tables", "pg_dump"] {
+        system.write("larder.toml", format!("[database]\nmethod = \"{method}\"\n").as_bytes());
+        system.create();
+        for is_there in [true, false] {
+            if !is_there {
+                system.drop_database();
+            }
+            system.larder(&["restore", "latest", "--components", "database", "--force", "--no-snapshot"]).exits(0);
+            assert_eq!(system.sql(all), before, "{method}");
+        }
+    }
+}

@@ -17,6 +17,7 @@ mod parts;
 mod prepared;
 mod programs;
 mod properties;
+mod roles;
 mod savings;
 mod schemas;
 mod settings;

@@ -130,3 +130,40 @@ fn temporary_files_are_not_limited() {
     system.sql(&format!("ALTER DATABASE {} RESET temp_file_limit", system.database));
     assert_eq!(system.fingerprint(), before);
 }
+
+/// Limits of the time of statements, locks and transactions ended a restore when everything was loaded; empty lists of names were told wrongly, and
+/// the restore was refused.
+#[test]
+fn limits_and_empty_lists_of_a_database_and_a_role_keep_nothing_from_coming_back() {
+    let system = System::bare();
+    system.sql("CREATE TABLE t (id int PRIMARY KEY, b text); INSERT INTO t SELECT n, repeat('x', 20) FROM generate_series(1, 200000) AS n; CREATE INDEX ON t (b)");
+    let before = system.fingerprint();
+    let (name, user) = (&system.database, &system.server.user);
+    let limits = ["statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "idle_session_timeout"];
+    let of_all: String = limits.map(|limit| format!("ALTER DATABASE {name} SET {limit} = '15ms';")).concat();
+    let settings = "SELECT string_agg(coalesce(r.rolname, '-') || ' ' || (SELECT string_agg(one, ', ' ORDER BY one) FROM unnest(s.setconfig) AS one), E'\\n' ORDER BY r.rolname) FROM pg_db_role_setting s
+        JOIN pg_database d ON d.oid = s.setdatabase LEFT JOIN pg_roles r ON r.oid = s.setrole WHERE d.datname = ";
+    let settings = format!("{settings}'{name}'");
+    let set = format!(
+        "{of_all} ALTER DATABASE {name} SET search_path = ''; ALTER DATABASE {name} SET temp_tablespaces = '';
+         ALTER ROLE {user} IN DATABASE {name} SET search_path = ''; ALTER ROLE {user} IN DATABASE {name} SET statement_timeout = '15ms'"
+    );
+    for method in ["tables", "pg_dump"] {
+        system.write("larder.toml", format!("[database]\nmethod = \"{method}\"\n").as_bytes());
+        system.server.sql("postgres", &set);
+        let set = system.server.sql("postgres", &settings);
+        system.create();
+        for is_there in [true, false] {
+            if !is_there {
+                system.drop_database();
+            }
+            system.larder(&["restore", "latest", "--components", "database", "--force", "--no-snapshot"]).exits(0);
+            assert_eq!(system.server.sql("postgres", &settings), set, "{method}");
+        }
+        system.server.sql(
+            "postgres",
+            &format!("ALTER DATABASE {name} RESET ALL; ALTER ROLE {user} IN DATABASE {name} RESET ALL"),
+        );
+        assert_eq!(system.fingerprint(), before, "{method}");
+    }
+}
