@@ -388,14 +388,18 @@ fn roles_of_a_killed_restore_are_dropped_by_the_next() {
     let attacked = Attacked::new();
     attacked.as_mallory("CREATE TABLE m.t (id integer PRIMARY KEY CHECK (id > 0)); INSERT INTO m.t VALUES (1)");
     attacked.system.create();
-    attacked.system.server.sql("postgres", "CREATE ROLE larder_load_00000000000000ff LOGIN");
+    let made = "CREATE ROLE larder_load_00000000000000ff LOGIN; COMMENT ON ROLE larder_load_00000000000000ff IS 'made by Larder to load x';
+        CREATE ROLE larder_load_00000000000000fe LOGIN";
+    attacked.system.server.sql("postgres", made);
     // A backup that is made meanwhile does not keep it.
     attacked.system.create();
     let roles = attacked.system.larder(&["cat", "latest:database/roles.json"]).exits(0).stdout;
     assert!(roles.contains(&attacked.mallory) && !roles.contains("larder_load_"), "{roles}");
     attacked.restore(&[]).exits(0);
-    let left = "SELECT count(*) FROM pg_roles WHERE rolname = 'larder_load_00000000000000ff'";
-    assert_eq!(attacked.system.server.sql("postgres", left), "0");
+    let left = "SELECT string_agg(rolname || ' ' || rolcanlogin, ', ') FROM pg_roles WHERE rolname ~ '^larder_load_00000000000000f[ef]$'";
+    let found = attacked.system.server.sql("postgres", left);
+    attacked.system.server.sql("postgres", "DROP ROLE IF EXISTS larder_load_00000000000000fe");
+    assert_eq!(found, "larder_load_00000000000000fe true", "a role of others stays");
     attacked.assert_harmless("restored");
 }
 
