@@ -39,7 +39,9 @@ fn a_database_with_a_subscription_is_replaced() {
     assert!(report.all().contains("its slot far_slot stays at the publisher"), "{report:?}");
     assert_eq!(attacked.system.sql("SELECT a FROM m.t"), "later");
     assert_eq!(
-        attacked.system.sql("SELECT subenabled, subslotname FROM pg_subscription WHERE subname = 's'"),
+        attacked.system.sql(
+            "SELECT subenabled, subslotname FROM pg_subscription JOIN pg_database d ON d.oid = subdbid WHERE subname = 's' AND datname = current_database()"
+        ),
         "f|far_slot"
     );
     assert_eq!(attacked.system.scratch_databases(), "");
