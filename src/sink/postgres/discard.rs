@@ -8,7 +8,7 @@ use crate::postgres::sql::{ident, literal};
 use crate::postgres::{self, Connection, Row, Session, Stopped, query, tidy_up};
 
 /// How long it is waited for others, and how often the server is asked whether it works on it.
-const PATIENCE: Duration = Duration::from_secs(30);
+const WAIT: Duration = Duration::from_secs(30);
 /// Subscriptions of a database, with the slots at their publishers.
 const SUBSCRIPTIONS_SQL: &str = "SELECT s.subname, s.subslotname FROM pg_catalog.pg_subscription s
     JOIN pg_catalog.pg_database d ON d.oid = s.subdbid WHERE d.datname = :NAME ORDER BY 1";
@@ -17,11 +17,11 @@ const SUBSCRIPTIONS_SQL: &str = "SELECT s.subname, s.subslotname FROM pg_catalog
 const WORK_SQL: &str = "SELECT coalesce(wait_event, '') FROM pg_catalog.pg_stat_activity
     WHERE pid = :PID AND state = 'active' AND query LIKE 'DROP DATABASE %'";
 /// What it waits for when it waits for all other sessions of the server to take notice of something.
-const OTHERS: &str = "ProcSignalBarrier";
+const BARRIER: &str = "ProcSignalBarrier";
 
 /// Drops a database, also where its owner has made it a template, or where it has subscriptions, whose slots stay at their publishers:
 /// these are told. It is in nobody's way, and whoever wants to stop would have to drop it himself: `stopped` counts only after
-/// [`PATIENCE`].
+/// [`WAIT`].
 ///
 /// # Errors
 /// Those of [`tidy_up`]; [`postgres::Error::AtWork`] when it is not waited for any more.
@@ -42,16 +42,16 @@ pub(super) fn drop_database(
     if let (Ok(told), Some(notes)) = (told, notes) {
         notes.extend(told);
     }
-    drop_patiently(maintenance, &format!("DROP DATABASE IF EXISTS {quoted} WITH (FORCE);"), stopped)
+    drop_and_wait(maintenance, &format!("DROP DATABASE IF EXISTS {quoted} WITH (FORCE);"), stopped)
 }
 
 /// Runs a statement that has the server write all that was changed to disk and remove a file for each table and index: nobody
 /// knows how long that takes. It is waited for as long as the server works on it.
-fn drop_patiently(maintenance: &Connection, statement: &str, stopped: Stopped<'_>) -> Result<(), postgres::Error> {
+fn drop_and_wait(maintenance: &Connection, statement: &str, stopped: Stopped<'_>) -> Result<(), postgres::Error> {
     let begun = &|| false;
-    let mut session = Session::open(maintenance, "larder", begun)?.within(PATIENCE);
+    let mut session = Session::open(maintenance, "larder", begun)?.within(WAIT);
     // Locks of others are not waited for longer than that.
-    session.run(&format!("SET lock_timeout = {};", PATIENCE.as_millis()), begun)?;
+    session.run(&format!("SET lock_timeout = {};", WAIT.as_millis()), begun)?;
     let pid = session.rows("SELECT pg_catalog.pg_backend_pid()", begun)?.into_iter().flatten().flatten().next();
     let sql = WORK_SQL.replace(":PID", &literal(&pid.unwrap_or_default()));
     let ask = || query(maintenance, &sql, begun).ok().and_then(|rows| rows.into_iter().flatten().next().flatten());
@@ -74,19 +74,19 @@ struct Watch {
 
 impl Watch {
     fn new(began: Instant) -> Self {
-        Self { began, next: Mutex::new(began + PATIENCE), given_up: AtomicBool::new(false) }
+        Self { began, next: Mutex::new(began + WAIT), given_up: AtomicBool::new(false) }
     }
 
     /// `ask` returns what the session waits for as it works: an empty text for nothing, none where it does not work, or is not
     /// to be seen.
     fn is_enough(&self, now: Instant, stopped: bool, ask: impl FnOnce() -> Option<String>) -> bool {
         let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_patient = now.duration_since(self.began) < PATIENCE;
-        if is_patient || (!stopped && now < *next) {
+        let is_early = now.duration_since(self.began) < WAIT;
+        if is_early || (!stopped && now < *next) {
             return false;
         }
-        *next = now + PATIENCE;
-        let is_enough = stopped || ask().is_none_or(|waits_for| waits_for == OTHERS);
+        *next = now + WAIT;
+        let is_enough = stopped || ask().is_none_or(|waits_for| waits_for == BARRIER);
         self.given_up.fetch_or(is_enough, Ordering::Relaxed);
         is_enough
     }
@@ -157,7 +157,7 @@ mod tests {
         assert!(watch.is_enough(at(901), true, works), "somebody wants to stop");
         assert!(watch.has_given_up());
         let watch = Watch::new(began);
-        assert!(watch.is_enough(at(31), false, || Some(OTHERS.to_owned())), "another session holds it up");
+        assert!(watch.is_enough(at(31), false, || Some(BARRIER.to_owned())), "another session holds it up");
         assert!(watch.is_enough(at(62), false, || None), "it has ended");
     }
 }
