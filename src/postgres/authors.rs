@@ -6,6 +6,7 @@ use std::collections::{HashMap, HashSet};
 use serde::Deserialize;
 
 use super::client::parse;
+use super::overloads::{Overloads, overloads_sql};
 use super::sql::literal;
 use super::{Connection, Error, Row, Stopped, query};
 use crate::model::split_names;
@@ -38,6 +39,7 @@ SELECT pg_catalog.json_build_object(
     'cast_authors', coalesce((SELECT pg_catalog.json_agg(DISTINCT pg_catalog.pg_get_userbyid(f.proowner)) FROM pg_catalog.pg_cast c
         JOIN pg_catalog.pg_proc f ON f.oid = c.castfunc WHERE f.proowner NOT IN (SELECT oid FROM trusted)), '[]'),
     'has_domains', EXISTS (SELECT FROM checked),
+    'overloads', CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_proc WHERE proowner NOT IN (SELECT oid FROM trusted)) THEN (:OVERLOADS) ELSE '[]' END,
     'containers', coalesce((SELECT pg_catalog.json_agg(oid::pg_catalog.regtype::pg_catalog.text) FROM containers), '[]'))";
 const CAST: &str = "'::";
 const EMPTY: &str = "'{}'";
@@ -56,17 +58,19 @@ pub(crate) struct Authors {
     /// Who has written functions that cast values without being asked to.
     #[serde(rename = "cast_authors")]
     casting: Vec<String>,
+    /// What has several authors.
+    pub(crate) overloads: Overloads,
     /// Types whose values are checked by such domains when they are read, quoted where needed.
     containers: Vec<String>,
 }
 
 impl Authors {
-    /// Asks a database.
+    /// Asks a database. `refused` is as for [`Overloads::read`].
     ///
     /// # Errors
     /// Those of [`query`]; [`Error::Answer`].
-    pub(crate) fn read(connection: &Connection, stopped: Stopped<'_>) -> Result<Self, Error> {
-        let rows = query(connection, SQL, stopped)?;
+    pub(crate) fn read(connection: &Connection, refused: &str, stopped: Stopped<'_>) -> Result<Self, Error> {
+        let rows = query(connection, &SQL.replace(":OVERLOADS", &overloads_sql(refused)), stopped)?;
         parse(rows.first().ok_or_else(|| Error::Answer { why: "it has no row".to_owned() })?)
     }
 
@@ -141,7 +145,15 @@ mod tests {
     fn authors() -> Authors {
         let (trusted, containers) =
             (HashSet::from(["larder".to_owned()]), vec!["m.d[]".to_owned(), "m.\"C\"".to_owned()]);
-        Authors { trusted, has_code: true, has_wholes: false, has_domains: true, casting: Vec::new(), containers }
+        Authors {
+            trusted,
+            has_code: true,
+            has_wholes: false,
+            has_domains: true,
+            casting: Vec::new(),
+            overloads: Overloads::default(),
+            containers,
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use super::overloads::beside_others_sql;
 use super::sql::literal;
 use super::{Connection, Error, Row, Session, Stopped};
 
@@ -105,6 +106,12 @@ pub(crate) fn doubts(connection: &Connection, stopped: Stopped<'_>) -> Result<Ve
     found.extend(named(&ask(connection, RIGHTS_SQL, stopped)?, |row| match row {
         [Some(table), Some(owner), Some(lacks)] => Some(format!(
             "it is not restored without --run-code-as-superuser: {table} runs code of others and is made by its owner, and {owner} {lacks}"
+        )),
+        _ => None,
+    }));
+    found.extend(named(&ask(connection, &beside_others_sql(), stopped)?, |row| match row {
+        [Some(what), Some(called), Some(author)] => Some(format!(
+            "it may not be restored without --run-code-as-superuser: {what} calls {called}, and {author} has one of that name, which could be called then"
         )),
         _ => None,
     }));

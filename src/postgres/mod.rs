@@ -35,6 +35,7 @@ pub(crate) mod moment;
 pub(crate) mod name_lock;
 pub(crate) mod neutral;
 pub(crate) mod of_superuser;
+pub(crate) mod overloads;
 pub(crate) mod owned;
 pub(crate) mod part;
 mod pieces;

@@ -14,6 +14,7 @@ mod foreign;
 mod keys;
 mod limits;
 mod others;
+mod overloads;
 mod privileges;
 mod races;
 mod roles;

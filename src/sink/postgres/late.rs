@@ -28,6 +28,12 @@ impl Loader<'_> {
         let mut owners = Owners::new();
         for (mut load_as, statements) in late {
             let definition = Definition::of(&statements.text);
+            // Functions may have been made since it was read.
+            let outcome = self.check_calls(&definition, &statements.text);
+            if outcome.is_err() {
+                self.or_skipped(&object_of(&statements.text), outcome)?;
+                continue;
+            }
             if let Definition::IndexPartition { whole, part } = &definition {
                 match self.maker_of_part([whole, part], &mut owners) {
                     Ok(maker) => load_as = maker,

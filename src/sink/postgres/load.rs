@@ -19,6 +19,7 @@ use crate::postgres::definition::Definition;
 use crate::postgres::key_code::KeyCode;
 use crate::postgres::neutral::of_queries;
 use crate::postgres::of_superuser::OfSuperuser;
+use crate::postgres::overloads::Overloads;
 use crate::postgres::part::{Part, Statements};
 use crate::postgres::script::ScriptReader;
 use crate::postgres::script_settings::ScriptSettings;
@@ -85,6 +86,8 @@ pub struct Loader<'a> {
     pub(super) access: Option<Access>,
     /// Whose code is in keys of partitioned tables; `None` as long.
     pub(super) keys: Option<KeyCode>,
+    /// What can be called by a name that several have given; `None` when something was made since then.
+    pub(super) overloads: Option<Overloads>,
     /// What the scripts so far have set.
     settings: ScriptSettings,
     /// What keeps the shape of the database, while code of others may run.
@@ -138,6 +141,7 @@ impl<'a> Loader<'a> {
             shape: Shape::default(),
             access: None,
             keys: None,
+            overloads: None,
             settings: ScriptSettings::default(),
             guard: None,
             privileges: Privileges::default(),
@@ -216,12 +220,14 @@ impl<'a> Loader<'a> {
         self.give_privileges()?;
         // Policies call functions of others as the owner of the view. That may be who restores: a superuser passes them by.
         let may_hide = self.options.trusts_code || self.access.as_ref().is_some_and(Access::is_superuser);
+        self.check_all_calls()?;
         // Queries are planned for them, which would run expressions of indexes.
         for text in std::mem::take(&mut self.refreshes) {
             let set = of_queries(self.options.settings);
             self.run(&[set.as_bytes(), if may_hide { POLICIES } else { b"" }, &text].concat())?;
         }
         self.run_late()?;
+        self.check_all_calls()?;
         if let Some(guard) = self.guard.take() {
             self.say(guard.end())?;
         }
@@ -256,6 +262,7 @@ impl<'a> Loader<'a> {
         if self.access.is_some() || self.options.trusts_code {
             return Ok(());
         }
+        self.check_all_calls()?;
         self.wait()?;
         let stopped = || self.progress.cancelled();
         let access = Access::read(&self.sessions.database, &stopped).map_err(|source| self.failed(source))?;
@@ -331,6 +338,8 @@ impl<'a> Loader<'a> {
             return Ok(());
         }
         self.privileges.are_taken &= !matches!(definition, Definition::Callable | Definition::Aggregate { .. });
+        self.forget_overloads(&definition);
+        self.check_calls(&definition, &statements.text)?;
         let (mut when, mut maker) = self.when(&definition)?;
         if maker == LoadAs::Restorer {
             maker = self.maker(&definition, &statements.text)?;

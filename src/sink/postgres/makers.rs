@@ -22,6 +22,7 @@ impl Loader<'_> {
             return Ok(LoadAs::Restorer);
         }
         self.wait()?;
+        self.shape.refused = self.refused_sql();
         let stopped = || self.progress.cancelled();
         self.shape.maker(&self.sessions.database, definition, text, &stopped)
     }

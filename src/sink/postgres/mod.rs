@@ -14,6 +14,7 @@ mod maintenance;
 mod makers;
 mod needs;
 mod of_superuser;
+mod overloads;
 mod owners;
 mod privileges;
 mod reading;

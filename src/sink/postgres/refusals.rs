@@ -6,6 +6,7 @@ use super::reading::{next_part, unreadable};
 use super::{Error, run};
 use crate::id::{hex, random_bytes};
 use crate::model::rows::END;
+use crate::postgres::overloads::NOTHING_REFUSED;
 use crate::postgres::part::Part;
 use crate::postgres::script::ScriptReader;
 use crate::postgres::sql::{ident, literal};
@@ -71,6 +72,11 @@ impl Refusals {
         Ok(refusals.collect())
     }
 
+    /// The query for what was noted.
+    fn objects(&self) -> String {
+        format!("SELECT object FROM {}.refusals", self.schema)
+    }
+
     /// The statement that takes it away.
     fn end(&self) -> String {
         format!("DROP SCHEMA {} CASCADE;\n", self.schema)
@@ -107,6 +113,14 @@ impl Loader<'_> {
         let noted = refusals.read(&self.sessions.database, &|| self.progress.cancelled())?;
         self.refused.splice(0..0, noted);
         self.say(refusals.end())
+    }
+
+    /// The query for what was refused so far, by its title.
+    pub(super) fn refused_sql(&self) -> String {
+        let noted = self.sessions.refusals.as_ref().map(Refusals::objects);
+        let others = self.refused.iter().map(|refusal| format!("SELECT {}", literal(&refusal.object)));
+        let all: Vec<String> = noted.into_iter().chain(others).collect();
+        if all.is_empty() { NOTHING_REFUSED.to_owned() } else { all.join(" UNION ALL ") }
     }
 
     /// Goes on past statements that nobody may run, where that is wanted.

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use super::overloads::{check_all_calls, check_calls};
 use crate::model::split_names;
 use crate::postgres::access::{Access, LoadAs};
 use crate::postgres::authors::{Authors, relation_owner};
@@ -23,6 +24,8 @@ pub(super) struct Shape {
     /// What was found when the last partitions were made.
     access: Option<Access>,
     families: Families,
+    /// A query for what the server has refused to make.
+    pub(super) refused: String,
 }
 
 impl Shape {
@@ -71,8 +74,15 @@ impl Shape {
         let failed = |source| super::failed("look whose code gives the database its shape", source);
         let authors = match self.authors.take() {
             Some(authors) => authors,
-            None => Authors::read(database, stopped).map_err(failed)?,
+            None => Authors::read(database, &self.refused, stopped).map_err(failed)?,
         };
+        if matches!(definition, Definition::Table { evaluates: true, .. } | Definition::Partition { .. })
+            && !authors.overloads.is_empty()
+        {
+            // What is inherited, and the keys of partitions, do not stand in the text.
+            check_all_calls(database, &self.refused, stopped)?;
+            check_calls(&authors.overloads, database, text, stopped)?;
+        }
         if let Definition::Partition { whole, part } = definition {
             self.families.join(whole, part);
             let mut maker = Some(LoadAs::Restorer);

@@ -59,7 +59,7 @@ impl Report<'_> {
         if !self.dry_run && results.iter().any(|result| result.database.is_none() && is_database(snapshot, result)) {
             advice(
                 "add --continue to restore everything else, and have each thing named that the server refuses; or load the plain dump by hand into a \
-                 database that you have made for it: `larder cat NAME:COMPONENT | psql -d DATABASE`",
+                 database that you have made for it: `larder cat NAME:COMPONENT | psql -d DATABASE`, which runs all code in it with your rights",
             );
         }
     }

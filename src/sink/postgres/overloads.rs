@@ -1,0 +1,111 @@
+//! Calls that a restore could give another meaning: somebody has a function of that name that fits better.
+//!
+//! What runs when it is made is looked at before, by its text; everything else when it is there, by what the server has found.
+
+use super::load::Loader;
+use super::shape::refused;
+use crate::model::split_names;
+use crate::postgres::authors::relation_owner;
+use crate::postgres::definition::Definition;
+use crate::postgres::object_of;
+use crate::postgres::overloads::Overloads;
+use crate::postgres::owned::Owned;
+use crate::postgres::{Connection, Stopped};
+use crate::sink::Error;
+
+/// Most calls that are named.
+const NAMED_MAX: usize = 5;
+
+impl Loader<'_> {
+    /// Makes sure that what is made of rows runs no function of somebody else than its owner by a name that others have one of, too.
+    ///
+    /// # Errors
+    /// [`Error::Code`], [`Error::Database`].
+    pub(super) fn check_calls(&mut self, definition: &Definition, text: &[u8]) -> Result<(), Error> {
+        let runs = match definition {
+            Definition::Index { is_computed, .. } => *is_computed,
+            Definition::Constraint(constraint) => !constraint.is_foreign_key(),
+            Definition::Statistics => true,
+            _ => false,
+        };
+        if !runs || self.overloads()?.is_empty() {
+            return Ok(());
+        }
+        let overloads = self.overloads.take().unwrap_or_default();
+        let outcome = check_calls(&overloads, &self.sessions.database, text, &|| self.progress.cancelled());
+        self.overloads = Some(overloads);
+        outcome
+    }
+
+    /// Makes sure that nothing calls a function of somebody else than its owner by a name that others have one of, too.
+    ///
+    /// # Errors
+    /// [`Error::Code`], [`Error::Database`].
+    pub(super) fn check_all_calls(&mut self) -> Result<(), Error> {
+        if self.overloads()?.is_empty() {
+            return Ok(());
+        }
+        self.wait()?;
+        check_all_calls(&self.sessions.database, &self.refused_sql(), &|| self.progress.cancelled())
+    }
+
+    /// What has several authors so far.
+    fn overloads(&mut self) -> Result<&Overloads, Error> {
+        if self.overloads.is_none() && !self.options.trusts_code {
+            self.wait()?;
+            let found = Overloads::read(&self.sessions.database, &self.refused_sql(), &|| self.progress.cancelled());
+            self.overloads = Some(found.map_err(|source| self.failed(source))?);
+        }
+        Ok(self.overloads.get_or_insert_default())
+    }
+
+    /// Something is made, after which what was found may not be true, unless it brings nothing along that can be called.
+    pub(super) fn forget_overloads(&mut self, definition: &Definition) {
+        if !matches!(
+            definition,
+            Definition::Index { .. }
+                | Definition::IndexPartition { .. }
+                | Definition::Constraint(_)
+                | Definition::Statistics
+                | Definition::Comment
+                | Definition::Privileges
+                | Definition::Trigger
+        ) {
+            self.overloads = None;
+        }
+    }
+}
+
+/// Makes sure that the statements of an entry call no function of somebody else than its owner by a name that others have one of, too.
+pub(super) fn check_calls(
+    overloads: &Overloads,
+    database: &Connection,
+    text: &[u8],
+    stopped: Stopped<'_>,
+) -> Result<(), Error> {
+    let owner = match Owned::of(text) {
+        Owned::By { role, .. } => split_names(&role).and_then(|mut names| names.pop()),
+        Owned::WithTable(table) => relation_owner(database, &table, stopped)
+            .map_err(|source| super::failed("look who owns a table", source))?,
+        Owned::Unknown => None,
+    };
+    match overloads.called_in(&String::from_utf8_lossy(text), owner.as_deref()) {
+        Some(overload) => Err(refused(&format!(
+            "{} (it calls {overload}; {} has one of that name)",
+            object_of(text),
+            overload.authors.join(", ").escape_debug()
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// Makes sure that nothing that is there calls such a function. `refused` is a query for what was refused.
+pub(super) fn check_all_calls(database: &Connection, refused: &str, stopped: Stopped<'_>) -> Result<(), Error> {
+    let found = Overloads::calls_of_others(database, refused, stopped);
+    let mut objects = found.map_err(|source| super::failed("look who has written what is called", source))?;
+    if objects.len() > NAMED_MAX {
+        let more = objects.split_off(NAMED_MAX).len();
+        objects.push(format!("{more} more"));
+    }
+    if objects.is_empty() { Ok(()) } else { Err(Error::Code { objects }) }
+}
