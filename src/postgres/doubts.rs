@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::overloads::beside_others_sql;
+use super::overloads::{beside_others_sql, cast_by_others_sql};
 use super::sql::literal;
 use super::{Connection, Error, Row, Session, Stopped};
 
@@ -112,6 +112,12 @@ pub(crate) fn doubts(connection: &Connection, stopped: Stopped<'_>) -> Result<Ve
     found.extend(named(&ask(connection, &beside_others_sql(), stopped)?, |row| match row {
         [Some(what), Some(called), Some(author)] => Some(format!(
             "it may not be restored without --run-code-as-superuser: {what} calls {called}, and {author} has one of that name, which could be called then"
+        )),
+        _ => None,
+    }));
+    found.extend(named(&ask(connection, &cast_by_others_sql(), stopped)?, |row| match row {
+        [Some(what), Some(called), Some(author)] => Some(format!(
+            "it may not be restored without --run-code-as-superuser: {what} needs {called}, and {author} has written a function that casts, which could be called then"
         )),
         _ => None,
     }));

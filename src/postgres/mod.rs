@@ -6,6 +6,7 @@
 
 mod accepts;
 pub(crate) mod access;
+mod access_sql;
 pub(crate) mod ahead;
 mod allowed;
 pub(crate) mod authors;

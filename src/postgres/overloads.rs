@@ -6,17 +6,22 @@ use serde::Deserialize;
 use super::client::parse;
 use super::{Connection, Error, Stopped, query};
 
-/// What can be called by a name, in groups of one schema and name. A type counts as a function: a value is cast to it by a call of its name.
+/// What can be called by a name, in groups of one schema and name. A type counts as a function: a value is cast to it by a call of its name. What
+/// constructs values of a type belongs to whoever owns that. A function that casts is called by no name at all: it is a group, whoever else has its name.
 const GROUPS: &str = "trusted AS (
     SELECT oid FROM pg_catalog.pg_roles WHERE rolsuper OR rolname = CURRENT_USER
 ), callable AS (
-    SELECT 'pg_catalog.pg_proc'::pg_catalog.regclass AS class, oid, pronamespace AS schema, proname AS name, proowner AS owner, false AS is_operator FROM pg_catalog.pg_proc
-    UNION ALL SELECT 'pg_catalog.pg_type'::pg_catalog.regclass, oid, typnamespace, typname, typowner, false FROM pg_catalog.pg_type
-    UNION ALL SELECT 'pg_catalog.pg_operator'::pg_catalog.regclass, oid, oprnamespace, oprname, oprowner, true FROM pg_catalog.pg_operator
+    SELECT 'pg_catalog.pg_proc'::pg_catalog.regclass AS class, p.oid, p.pronamespace AS schema, p.proname AS name, coalesce(y.typowner, p.proowner) AS owner, false AS is_operator,
+            EXISTS (SELECT FROM pg_catalog.pg_cast k WHERE k.castfunc = p.oid) AS is_cast
+        FROM pg_catalog.pg_proc p LEFT JOIN pg_catalog.pg_depend i ON i.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND i.objid = p.oid
+            AND i.deptype = 'i' AND i.refclassid = 'pg_catalog.pg_type'::pg_catalog.regclass
+            LEFT JOIN pg_catalog.pg_type y ON y.oid = i.refobjid
+    UNION ALL SELECT 'pg_catalog.pg_type'::pg_catalog.regclass, oid, typnamespace, typname, typowner, false, false FROM pg_catalog.pg_type
+    UNION ALL SELECT 'pg_catalog.pg_operator'::pg_catalog.regclass, oid, oprnamespace, oprname, oprowner, true, false FROM pg_catalog.pg_operator
 ), groups AS (
     SELECT schema, name, is_operator, pg_catalog.json_agg(DISTINCT pg_catalog.pg_get_userbyid(owner)) FILTER (WHERE owner NOT IN (SELECT oid FROM trusted)) AS authors
     FROM callable GROUP BY schema, name, is_operator
-    HAVING (count(DISTINCT owner) > 1 OR EXISTS (SELECT FROM (:REFUSED) AS r (object) WHERE pg_catalog.right(pg_catalog.split_part(r.object, '(', 1), pg_catalog.length(name)) = name))
+    HAVING (count(DISTINCT owner) > 1 OR bool_or(is_cast AND owner NOT IN (SELECT oid FROM trusted)) OR EXISTS (SELECT FROM (:REFUSED) AS r (object) WHERE pg_catalog.right(pg_catalog.split_part(r.object, '(', 1), pg_catalog.length(name)) = name))
         AND bool_or(owner NOT IN (SELECT oid FROM trusted)) AND bool_or(class <> 'pg_catalog.pg_type'::pg_catalog.regclass)
 )";
 /// All groups, as JSON.
@@ -25,7 +30,7 @@ const SQL: &str = "SELECT coalesce(pg_catalog.json_agg(pg_catalog.json_build_obj
 /// What calls one of a group: what it is, what it calls, and who has written one of that group. The columns of a table, and the parameters of
 /// a function, are of a type and call nothing.
 const CALLS_SQL: &str = "SELECT DISTINCT pg_catalog.pg_describe_object(d.classid, d.objid, d.objsubid), pg_catalog.pg_describe_object(c.class, c.oid, 0), pg_catalog.pg_get_userbyid(m.owner)
-    FROM groups g JOIN callable c USING (schema, name, is_operator) JOIN callable m USING (schema, name, is_operator)
+    FROM :CALLED
     JOIN pg_catalog.pg_depend d ON d.refclassid = c.class AND d.refobjid = c.oid
     LEFT JOIN pg_catalog.pg_attrdef a ON d.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass AND a.oid = d.objid
     LEFT JOIN pg_catalog.pg_constraint k ON d.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass AND k.oid = d.objid
@@ -45,6 +50,12 @@ const CALLS_SQL: &str = "SELECT DISTINCT pg_catalog.pg_describe_object(d.classid
             WHEN f.oid IS NOT NULL THEN pg_catalog.to_jsonb(f) ->> 'prosqlbody' IS NOT NULL
             ELSE y.oid IS NULL OR k.oid IS NOT NULL END)
     ORDER BY 1, 2, 3";
+/// What is called, and what of the same group somebody has written.
+const GROUPED: &str =
+    "groups g JOIN callable c USING (schema, name, is_operator) JOIN callable m USING (schema, name, is_operator)";
+/// A type, or a function that casts to it or from it, and the function by which somebody has it cast.
+const CAST: &str = "pg_catalog.pg_cast casts JOIN callable m ON m.class = 'pg_catalog.pg_proc'::pg_catalog.regclass AND m.oid = casts.castfunc
+    JOIN callable c ON c.oid >= 16384 AND (c.class = 'pg_catalog.pg_type'::pg_catalog.regclass AND c.oid IN (casts.castsource, casts.casttarget) OR c.class = m.class AND c.oid = m.oid)";
 /// What calls one that somebody else has written.
 const OF_OTHERS: &str = "m.class = c.class AND m.oid = c.oid";
 /// What calls another one than somebody else has written, and may call his when its text is read again.
@@ -67,6 +78,9 @@ pub(crate) struct Overloads(Vec<Overload>);
 /// Where nothing was refused.
 pub(crate) const NOTHING_REFUSED: &str = "SELECT NULL::pg_catalog.text WHERE false";
 
+/// As if everything had been refused.
+const ALL_NAMES: &str = "SELECT proname::pg_catalog.text FROM pg_catalog.pg_proc UNION SELECT oprname::pg_catalog.text FROM pg_catalog.pg_operator";
+
 /// The query that finds them, for one value in another query. `refused` is a query for what the server has refused to make, as
 /// [`object_of`](super::object_of) names it: it is called by nothing, and what somebody else has by that name may be called instead.
 pub(super) fn overloads_sql(refused: &str) -> String {
@@ -81,6 +95,14 @@ impl Overloads {
     pub(crate) fn read(connection: &Connection, refused: &str, stopped: Stopped<'_>) -> Result<Self, Error> {
         let rows = query(connection, &overloads_sql(refused), stopped)?;
         parse(rows.first().ok_or_else(|| Error::Answer { why: "it has no row".to_owned() })?)
+    }
+
+    /// Asks a database for everything that others have written, whatever else has its name.
+    ///
+    /// # Errors
+    /// Those of [`Overloads::read`].
+    pub(crate) fn of_others(connection: &Connection, stopped: Stopped<'_>) -> Result<Self, Error> {
+        Self::read(connection, ALL_NAMES, stopped)
     }
 
     /// Whether there is none.
@@ -105,21 +127,32 @@ impl Overloads {
         refused: &str,
         stopped: Stopped<'_>,
     ) -> Result<Vec<String>, Error> {
-        let calls = query(connection, &calls_sql(refused, OF_OTHERS), stopped)?.into_iter().filter_map(|row| {
-            let [object, called, author] = <[Option<String>; 3]>::try_from(row).ok()?;
-            Some(format!("{} (it calls {} of {}; somebody else has one of that name)", object?, called?, author?))
-        });
+        let calls =
+            query(connection, &calls_sql(refused, GROUPED, OF_OTHERS), stopped)?.into_iter().filter_map(|row| {
+                let [object, called, author] = <[Option<String>; 3]>::try_from(row).ok()?;
+                Some(format!(
+                    "{} (it calls {} of {}, which it may not have called where it was saved)",
+                    object?, called?, author?
+                ))
+            });
         Ok(calls.collect())
     }
 }
 
 /// The query for what may call something else when it is read again: what it is, what it calls, and who has one of that name.
 pub(super) fn beside_others_sql() -> String {
-    calls_sql(NOTHING_REFUSED, BESIDE_OTHERS)
+    calls_sql(NOTHING_REFUSED, GROUPED, BESIDE_OTHERS)
 }
 
-fn calls_sql(refused: &str, which: &str) -> String {
-    format!("WITH {} {}", GROUPS.replace(":REFUSED", refused), CALLS_SQL.replace(":WHICH", which))
+/// The query for what may be cast by somebody else's function when it is read again: what it is, the type or the function, and who has written
+/// that.
+pub(super) fn cast_by_others_sql() -> String {
+    calls_sql(NOTHING_REFUSED, CAST, "true")
+}
+
+fn calls_sql(refused: &str, called: &str, which: &str) -> String {
+    let calls = CALLS_SQL.replace(":CALLED", called).replace(":WHICH", which);
+    format!("WITH {} {calls}", GROUPS.replace(":REFUSED", refused))
 }
 
 impl Overload {
