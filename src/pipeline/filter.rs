@@ -37,6 +37,8 @@ pub(super) enum Pass<'a> {
     But(&'a BTreeSet<Named>),
     /// The rows of these, and no statements.
     Rows(&'a BTreeSet<Named>),
+    /// Statements, and no rows.
+    Statements,
 }
 
 impl Wanted<'_> {
@@ -45,12 +47,18 @@ impl Wanted<'_> {
         self.mask.is_none() && self.tables.is_empty() && matches!(self.pass, Pass::All)
     }
 
+    /// Whether no rows pass.
+    pub(super) const fn is_without_rows(&self) -> bool {
+        matches!(self.pass, Pass::Statements)
+    }
+
     /// Whether the rows of a table pass.
     pub(super) fn has(&self, table: &str) -> bool {
         let passes = match self.pass {
             Pass::All => true,
             Pass::But(others) => !others.contains(&split_table(table)),
             Pass::Rows(tables) => tables.contains(&split_table(table)),
+            Pass::Statements => false,
         };
         passes && (self.tables.is_empty() || self.tables.iter().any(|wanted| is_called(table, wanted)))
     }

@@ -17,6 +17,7 @@ mod client;
 mod connection;
 mod copy;
 pub(crate) mod definition;
+pub(crate) mod dependents;
 mod doubts;
 pub(crate) mod dump_encoding;
 mod entries;

@@ -110,6 +110,12 @@ pub(crate) fn create_missing_roles(
     let missing: Vec<&Role> = roles.roles.iter().filter(|role| !known.contains(&role.name)).collect();
     let names: HashSet<&str> = missing.iter().map(|role| role.name.as_str()).collect();
     let mut made = MadeRoles::default();
+    if !missing.is_empty() && !may_make_roles(connection, stopped)? {
+        // What needs them is refused when it is loaded.
+        let shown: Vec<String> = missing.iter().map(|role| role.name.escape_debug().to_string()).collect();
+        made.left_out.push(format!("not made, as the restoring role may make no roles: {}", shown.join(", ")));
+        return Ok(made);
+    }
     for role in &missing {
         role.settings.iter().try_for_each(loads_nothing)?;
         let (role, power) = without_power(role);
@@ -148,6 +154,13 @@ pub(crate) fn create_missing_roles(
         }
     }
     Ok(made)
+}
+
+/// Whether the one who asks may make roles.
+fn may_make_roles(connection: &Connection, stopped: Stopped<'_>) -> Result<bool, Error> {
+    let sql = "SELECT rolsuper OR rolcreaterole FROM pg_catalog.pg_roles WHERE rolname = CURRENT_USER";
+    let rows = query(connection, sql, stopped)?;
+    Ok(rows.first().and_then(|row| row.first()?.as_deref()) == Some("t"))
 }
 
 /// A role without what gives power over a server, and what that was.

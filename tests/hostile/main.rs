@@ -11,6 +11,7 @@ mod databases;
 mod dumps;
 mod extensions;
 mod foreign;
+mod gone;
 mod keys;
 mod limits;
 mod others;

@@ -9,6 +9,7 @@ mod dump;
 mod earlier;
 mod encodings;
 mod failures;
+mod gone;
 mod locks;
 mod nights;
 mod order;

@@ -84,6 +84,14 @@ pub struct RestoreJob<'a> {
     pub parts: Option<Arc<Parts>>,
 }
 
+impl RestoreJob<'_> {
+    /// Whether only some tables of a database that stays are written to.
+    #[must_use]
+    pub fn is_of_tables(&self) -> bool {
+        matches!(&self.destination, Destination::Database(target) if target.replaces_rows())
+    }
+}
+
 /// How to restore.
 #[derive(Debug, Clone, Copy, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]

@@ -19,13 +19,18 @@ const PREFIX: &str = "larder_load_";
 /// Also in case that nobody drops it, nobody can log in as it after so many hours.
 const VALID_HOURS: u32 = 48;
 
+/// Triggers, and event triggers, do not run in a session that has this, but for those that always do.
+pub(super) const REPLICA: &str = "session_replication_role = replica";
+/// What only a superuser may set, and every session of a restore has.
+pub(super) const NO_LIMIT: &str = "temp_file_limit = -1";
+
 /// Drops the roles that `:WHICH` is about, and ends their sessions. One that something depends on stays: whoever owns something in
 /// any database can have it depend on them. Then it has no rights of others, and nobody can log in as it. Others can also keep it
 /// from being dropped as long as they like: that is not waited for.
 const DROP_SQL: &str = "SET search_path = pg_catalog, pg_temp;
 DO $drop$ DECLARE loader record; other name; began timestamptz := clock_timestamp();
 BEGIN
-    FOR loader IN SELECT oid, rolname, rolcanlogin FROM pg_roles WHERE :WHICH ORDER BY random() LIMIT 1000 LOOP
+    FOR loader IN SELECT oid, rolname, rolcanlogin FROM pg_roles r WHERE :WHICH ORDER BY random() LIMIT 1000 LOOP
         EXIT WHEN clock_timestamp() > began + interval '5 s';
         PERFORM set_config('lock_timeout', '1s', true);
         BEGIN
@@ -53,6 +58,17 @@ const LEFT_SQL: &str = "SELECT r.rolname, (SELECT pg_catalog.string_agg(DISTINCT
         r.rolcanlogin OR EXISTS (SELECT FROM pg_catalog.pg_auth_members m WHERE m.member = r.oid)
     FROM pg_catalog.pg_roles r WHERE :WHICH ORDER BY 1 LIMIT 1000";
 
+/// What sessions of a role may do.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rights<'r> {
+    /// Whose rows or tables they are for.
+    pub(super) owner: &'r str,
+    /// What is granted for that, as it stands in SQL: the owner as a role, or privileges.
+    pub(super) granted: &'r [String],
+    /// Settings that only a superuser may set.
+    pub(super) settings: &'r [&'r str],
+}
+
 /// The roles of one restore.
 #[derive(Debug)]
 pub(super) struct LoaderRoles {
@@ -79,30 +95,24 @@ impl LoaderRoles {
                 "pg_try_advisory_xact_lock(('x' || substr(loader.rolname, {}))::bit(64)::bigint)",
                 PREFIX.len() + 1
             );
-            // A role of others may have such a name.
-            let is_ours = format!(
-                "rolname ~ '{LOADER_ROLES}' AND pg_catalog.strpos(pg_catalog.shobj_description(oid, 'pg_authid'), {}) = 1",
-                literal(&comment(""))
-            );
-            let _ = tidy_up(maintenance, &[drop_sql(&is_ours, &is_free)]);
+            let _ = tidy_up(maintenance, &[drop_sql(&is_loader(), &is_free)]);
         }
     }
 
-    /// Opens sessions with the rights of this owner, as a role of their own. All that were opened before have ended. `settings`
-    /// are those of them that only a superuser may set. From then on nobody can log in as that role.
+    /// Opens sessions with these rights, as a role of their own. All that were opened before have ended. From then on nobody can
+    /// log in as that role.
     ///
     /// # Errors
     /// [`Error::NoLoader`] when the server does not let such a role be made, or sessions be opened as it.
     pub(super) fn lanes<'a>(
         &mut self,
-        owner: &str,
+        rights: Rights<'_>,
         options: LaneOptions<'_>,
-        settings: &[&str],
         progress: &'a dyn Progress,
     ) -> Result<Lanes<'a>, Error> {
-        let no_loader = |source| Error::NoLoader { owner: owner.to_owned(), source };
+        let no_loader = |source| Error::NoLoader { owner: rights.owner.to_owned(), source };
         self.drop_last();
-        let opened = self.make((owner, options.count), settings, &|| progress.cancelled()).and_then(|connection| {
+        let opened = self.make(rights, options.count, &|| progress.cancelled()).and_then(|connection| {
             let mut lanes = Lanes::open(&connection, options, progress)?;
             // Who restores can still log in later.
             lanes.ended_by(self.database.clone());
@@ -122,12 +132,7 @@ impl LoaderRoles {
     }
 
     /// Makes a role that as many sessions can log in as.
-    fn make(
-        &mut self,
-        (owner, count): (&str, usize),
-        settings: &[&str],
-        stopped: Stopped<'_>,
-    ) -> Result<Connection, postgres::Error> {
+    fn make(&mut self, rights: Rights<'_>, count: usize, stopped: Stopped<'_>) -> Result<Connection, postgres::Error> {
         let random = || random_bytes().map_err(|source| postgres::Error::stream("/dev/urandom", source));
         let name = format!("{PREFIX}{}", hex(random()?.first_chunk::<8>().expect("a key is longer")));
         let password = hex(&random()?);
@@ -152,15 +157,17 @@ impl LoaderRoles {
                 "DO $until$ BEGIN EXECUTE pg_catalog.format('ALTER ROLE {name} VALID UNTIL %L', pg_catalog.now() + '{VALID_HOURS} hours'); END $until$"
             ),
         ];
-        statements.extend(settings.iter().map(|setting| format!("ALTER ROLE {} SET {setting}", ident(&name))));
+        statements.extend(rights.settings.iter().map(|setting| format!("ALTER ROLE {} SET {setting}", ident(&name))));
         if is_temporary(&self.database.database) {
             // It is closed to all others.
             statements.push(self.connect("GRANT", "TO", &name));
         }
         self.roles.push(name.clone());
         execute(&self.maintenance, &statements, stopped)?;
-        // The name of the owner is what this database takes it for.
-        execute(&self.database, &[format!("GRANT {} TO {}", ident(owner), ident(&name))], stopped)?;
+        // The name of an owner is what this database takes it for.
+        let grants: Vec<String> =
+            rights.granted.iter().map(|granted| format!("GRANT {granted} TO {}", ident(&name))).collect();
+        execute(&self.database, &grants, stopped)?;
         Ok(Connection { user: Some(name), password: Some(password), ..self.database.clone() })
     }
 
@@ -220,6 +227,43 @@ impl Drop for LoaderRoles {
             self.drop_all();
         }
     }
+}
+
+/// The condition that a role `r` was made for loading: one of others may have such a name.
+pub(crate) fn is_loader() -> String {
+    format!(
+        "r.rolname ~ '{LOADER_ROLES}' AND pg_catalog.strpos(pg_catalog.shobj_description(r.oid, 'pg_authid'), {}) = 1",
+        literal(&comment(""))
+    )
+}
+
+/// Drops tables, as they stand in SQL, that a killed restore has made and not given to their owner.
+///
+/// # Errors
+/// [`Error::Unusable`] where that restore still goes on; [`Error::Database`] where something depends on them.
+pub(super) fn drop_half_made(
+    (database, maintenance): (&Connection, &Connection),
+    tables: &[String],
+    stopped: Stopped<'_>,
+) -> Result<(), Error> {
+    let names: Vec<String> = tables.iter().map(|name| literal(name)).collect();
+    let sql = format!(
+        "SELECT DISTINCT r.rolname FROM pg_catalog.unnest(ARRAY[{}]::pg_catalog.text[]) AS name
+            JOIN pg_catalog.pg_class c ON c.oid = pg_catalog.to_regclass(name) JOIN pg_catalog.pg_roles r ON r.oid = c.relowner WHERE {}",
+        names.join(", "),
+        is_loader()
+    );
+    let failed = |source| super::failed("drop tables that a killed restore has left", source);
+    for role in query(database, &sql, stopped).map_err(failed)?.into_iter().flatten().flatten() {
+        let lock = format!("SELECT pg_catalog.pg_try_advisory_lock({})", key_of(&role));
+        let rows = query(maintenance, &lock, stopped).map_err(failed)?;
+        if rows.into_iter().flatten().flatten().next().as_deref() != Some("t") {
+            return Err(Error::Unusable("another restore is making these tables".to_owned()));
+        }
+        execute(database, &[format!("SET {REPLICA}"), format!("DROP OWNED BY {}", ident(&role))], stopped)
+            .map_err(failed)?;
+    }
+    Ok(())
 }
 
 /// Which roles are still there that were made for loading a database of this name, each in words.

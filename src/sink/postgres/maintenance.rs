@@ -5,8 +5,8 @@ use crate::clock::LocalTime;
 use crate::postgres::sql::literal;
 use crate::postgres::{self, Connection, Kept, Stopped, find_sql};
 
-/// What a database is made for: to be loaded, to be dropped after it was replaced, to prove that it can be loaded.
-const PURPOSES: [&str; 3] = ["new", "old", "test"];
+/// What a database is made for: to be loaded, to be dropped after it was replaced, to prove that it can be loaded, to show what tables look like.
+const PURPOSES: [&str; 4] = ["new", "old", "test", "shape"];
 const MARK: &str = "_larder_";
 /// Longest name of a database, in bytes.
 const NAME_BYTES_MAX: usize = 63;

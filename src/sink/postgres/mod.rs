@@ -18,20 +18,27 @@ mod overloads;
 mod owners;
 mod privileges;
 mod reading;
+mod recreate;
 mod refusals;
 mod replace;
+mod row_session;
 mod rows;
 mod sessions;
 mod shape;
 mod swap;
+mod table_script;
 mod tablespaces;
 mod written;
 
 pub use load::{LoadOptions, Loaded, Loader};
+pub(crate) use loader_role::is_loader;
 pub use maintenance::{encoding_of, exists, is_temporary, maintenance, prepared_transactions};
 pub use needs::{lacking, make_role, missing_role, says_lacking};
-pub use refusals::Refusal;
+pub use recreate::{Recreated, TableMaker};
+pub use refusals::{Refusal, in_short};
 pub use replace::{ReplaceOptions, RowReplacer};
+pub use row_session::RowSession;
+pub use table_script::TableScript;
 pub use tablespaces::make_tablespaces;
 pub(crate) use written::SETTLE;
 

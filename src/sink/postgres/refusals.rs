@@ -94,6 +94,15 @@ pub(super) fn why(error: &postgres::Error) -> String {
     }
 }
 
+/// What the server has refused and why, in words, without the statement.
+#[must_use]
+pub fn in_short(error: &postgres::Error) -> String {
+    match error {
+        postgres::Error::Refused { what: Some(what), .. } => format!("the server refuses {what}: {}", why(error)),
+        error => why(error),
+    }
+}
+
 impl Loader<'_> {
     /// Begins to note what is refused, where loading is to go on then.
     pub(super) fn begin_refusals(&mut self) -> Result<(), Error> {

@@ -2,9 +2,10 @@
 
 use super::lanes::{LaneOptions, Lanes};
 use super::load::LoadOptions;
-use super::loader_role::LoaderRoles;
+use super::loader_role::{LoaderRoles, NO_LIMIT, Rights};
 use super::refusals::Refusals;
 use crate::postgres::access::LoadAs;
+use crate::postgres::sql::ident;
 use crate::postgres::wrapped::{copy, wrapped};
 use crate::postgres::{self, Connection, object_of};
 use crate::progress::Progress;
@@ -188,7 +189,8 @@ impl<'a> Sessions<'a> {
         self.end_owner()?;
         let LoadOptions { jobs, settings, .. } = self.options;
         let options = LaneOptions { count: jobs, one_transaction: false, role: Some(owner), settings };
-        let lanes = self.roles.lanes(owner, options, &[], self.progress)?;
+        let rights = Rights { owner, granted: &[ident(owner)], settings: &[NO_LIMIT] };
+        let lanes = self.roles.lanes(rights, options, self.progress)?;
         self.owner = Some((owner.to_owned(), lanes));
         Ok(())
     }

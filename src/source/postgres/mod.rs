@@ -4,8 +4,10 @@ mod dump;
 mod file;
 mod plain;
 mod scripts;
+mod some;
 mod tables;
 
 pub use dump::{DUMP_FILE, DumpSource, session_name};
 pub use file::DumpFile;
+pub use some::dump_of_tables;
 pub use tables::{TableOptions, tables_without_order};

@@ -1,7 +1,7 @@
 //! What a restore did, for people and for programs.
 
 use larder::model::{ComponentKind, Snapshot, SnapshotName};
-use larder::pipeline::restore::{ComponentRestore, DatabaseRestore};
+use larder::pipeline::restore::{ComponentRestore, DatabaseRestore, RestoreJob};
 use serde_json::{Value, json};
 
 use super::Context;
@@ -56,7 +56,11 @@ impl Report<'_> {
             warning(&format!("{} has no {name}: it could not be saved then", snapshot.name));
         }
         results.iter().for_each(print_failures);
-        if !self.dry_run && results.iter().any(|result| result.database.is_none() && is_database(snapshot, result)) {
+        let is_whole = !plan.jobs.iter().any(RestoreJob::is_of_tables);
+        if !self.dry_run
+            && is_whole
+            && results.iter().any(|result| result.database.is_none() && is_database(snapshot, result))
+        {
             advice(
                 "add --continue to restore everything else, and have each thing named that the server refuses; or load the plain dump by hand into a \
                  database that you have made for it: `larder cat NAME:COMPONENT | psql -d DATABASE`, which runs all code in it with your rights",
@@ -136,6 +140,7 @@ fn failed(results: &[ComponentRestore]) -> usize {
 fn describe_database(database: &DatabaseRestore, would: &str) -> String {
     let rows = rows_of_tables(database.tables, database.rows);
     let place = match (database.rows_replaced, database.replaced) {
+        (true, _) if database.tables == database.tables_made.len() as u64 => "into the database that is there",
         (true, _) => "in the place of the rows that were there",
         (false, true) => "in the place of the old one",
         (false, false) => "as a new database",
@@ -145,7 +150,12 @@ fn describe_database(database: &DatabaseRestore, would: &str) -> String {
     } else {
         format!("; made without passwords: {}", database.roles_created.join(", "))
     };
-    format!("{rows} {would}loaded {place}{roles}")
+    let made = if database.tables_made.is_empty() {
+        String::new()
+    } else {
+        format!("; {would}made again, as they were gone: {}", database.tables_made.join(", ").escape_debug())
+    };
+    format!("{rows} {would}loaded {place}{made}{roles}")
 }
 
 fn print_failures(result: &ComponentRestore) {
@@ -178,6 +188,7 @@ fn to_json(result: &ComponentRestore) -> Value {
         "failed": result.problems().map(|(path, why)| json!({ "path": path, "error": why })).collect::<Vec<_>>(),
         "tables": result.database.as_ref().map(|database| database.tables),
         "rows": result.database.as_ref().map(|database| database.rows),
+        "tables_made": result.database.as_ref().map(|database| &database.tables_made),
         "roles_created": result.database.as_ref().map(|database| &database.roles_created),
         "restarted": result.restarted,
         "notes": result.notes,

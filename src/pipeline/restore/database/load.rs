@@ -49,7 +49,7 @@ pub(super) fn load(
     progress: &dyn Progress,
 ) -> Result<Said, Error> {
     let Loading { wanted, jobs, trusts_code, is_foreign, goes_on } = loading;
-    let has_all_rows = wanted.tables.is_empty();
+    let has_all_rows = wanted.tables.is_empty() && !wanted.is_without_rows();
     let (encoding, settings) = (saved.facts.dump_encoding.as_str(), saved.facts.properties.settings.as_slice());
     let options = LoadOptions { jobs, encoding, settings, has_all_rows, trusts_code, is_foreign, goes_on };
     let mut ahead_reader = repository.reader()?;
@@ -90,6 +90,13 @@ fn load_tables(
     let reader = &mut repository.reader()?;
     let before = Counted::new(tables.statements(before)?, reader, progress);
     loader.script(&mut script(before, Wanted::default())).map_err(failed)?;
+    if wanted.is_without_rows() {
+        for segment in [others, after] {
+            let statements = Counted::new(tables.statements(segment)?, reader, progress);
+            loader.script(&mut script(statements, wanted)).map_err(failed)?;
+        }
+        return Ok(());
+    }
     let order = loader.row_order().map_err(failed)?;
     load_others_rows(loader, reader, (tables, wanted), &order.first, progress)?;
     load_rows(loader, reader, (tables, wanted), &order, progress)?;

@@ -1,6 +1,7 @@
 //! A database component: into the live server, all of it or some tables, or into a scratch database that proves it.
 
 mod load;
+mod missing;
 mod replace;
 mod whole;
 
@@ -8,10 +9,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use load::{Loading, Said, load};
+use missing::Missing;
+use replace::Checked;
 use whole::Whole;
 
-use super::{ComponentRestore, LostPath, RestoreOptions};
-use crate::model::{Component, DatabaseFacts, Snapshot};
+use super::{ComponentRestore, LostPath, RestoreOptions, with_causes};
+use crate::model::{Component, DatabaseFacts, Snapshot, TableRows};
 use crate::pipeline::Error;
 use crate::pipeline::database::{Dump, SavedDatabase};
 use crate::pipeline::filter::{Wanted, is_called};
@@ -22,7 +25,7 @@ use crate::process::Place;
 use crate::progress::Progress;
 use crate::repo::Repository;
 use crate::sink::postgres::{
-    LoadedDatabase, encoding_of, exists, maintenance, make_tablespaces, prepared_transactions,
+    LoadedDatabase, Refusal, encoding_of, exists, maintenance, make_tablespaces, prepared_transactions,
 };
 
 /// How long a server may take to answer after its container was started.
@@ -38,8 +41,10 @@ pub struct DatabaseRestore {
     pub rows: u64,
     /// Whether there was a database of that name before.
     pub replaced: bool,
-    /// Whether only the rows of some tables in it were replaced.
+    /// Whether only some tables in it were written to.
     pub rows_replaced: bool,
+    /// Tables that were gone and were made in it, quoted where needed.
+    pub tables_made: Vec<String>,
     /// Roles that were made, without passwords.
     pub roles_created: Vec<String>,
     /// Roles that were made for loading, and that others kept from being dropped, each in words.
@@ -71,7 +76,7 @@ impl DatabaseTarget {
     }
 
     /// Whether rows are replaced in tables that stay.
-    const fn replaces_rows(&self) -> bool {
+    pub(super) const fn replaces_rows(&self) -> bool {
         !self.is_new && !self.tables.is_empty()
     }
 
@@ -104,28 +109,62 @@ pub(super) fn restore(
     let mut done = counts(&facts);
     done.replaced = is_there;
     done.rows_replaced = target.replaces_rows();
-    result.notes.extend(check(&saved, target, done.replaced, &stopped)?);
+    let Checked { notes, missing } = check(&saved, target, done.replaced, &stopped)?;
+    result.notes.extend(notes);
+    done.tables_made = missing;
     if !done.rows_replaced && done.replaced {
         result.notes.extend(check_replaceable(&maintenance, &facts, &stopped)?);
     }
     result.bytes_written = if target.tables.is_empty() { component.bytes } else { 0 };
     if options.dry_run {
         // Nothing is touched, and it would have been refused by now.
-    } else if target.replaces_rows() {
-        let trusts_code = options.trusts_code;
-        let (from, what) = ((connection, trusts_code), (wanted, facts.tables.as_slice()));
-        done.roles_left = replace::rows(from, &saved, &mut reader, what, progress)?;
+        finish(result, done);
+        return Ok(());
+    }
+    let RestoreOptions { jobs, trusts_code, goes_on, .. } = options;
+    let loading = Loading { wanted, jobs, trusts_code, is_foreign: snapshot.imported.is_some(), goes_on };
+    if target.replaces_rows() {
+        let is_missing = |table: &TableRows| done.tables_made.contains(&table.table);
+        let (missing, there): (Vec<TableRows>, Vec<TableRows>) = facts.tables.into_iter().partition(is_missing);
+        if !missing.is_empty() {
+            let missing = Missing { saved: &saved, connection, loading, tables: &missing };
+            let made = missing.make((repository, &mut reader), &maintenance, progress)?;
+            result.failed.extend(made.refused.into_iter().map(|why| (result.name.clone(), why)));
+            result.notes.extend(made.notes);
+            done.roles_created = made.roles;
+        }
+        if !there.is_empty() {
+            let names: Vec<String> = there.iter().map(|table| table.table.clone()).collect();
+            let what = (Wanted { tables: &names, ..wanted }, there.as_slice());
+            let replaced = replace::rows((connection, trusts_code), &saved, &mut reader, what, progress);
+            done.roles_left = replaced.map_err(|error| half_done(error, &done.tables_made))?;
+        }
         result.notes.push("triggers did not run, and materialized views are as they were".to_owned());
     } else {
-        let RestoreOptions { jobs, trusts_code, goes_on, .. } = options;
-        let loading = Loading { wanted, jobs, trusts_code, is_foreign: snapshot.imported.is_some(), goes_on };
         let whole = Whole { saved: &saved, target, facts: &facts, loading };
         whole.restore(repository, maintenance, (result, &mut done), progress)?;
     }
+    finish(result, done);
+    Ok(())
+}
+
+fn finish(result: &mut ComponentRestore, done: DatabaseRestore) {
     result.notes.extend(done.roles_left.iter().chain(&done.notes).cloned());
     result.written = 1;
     result.database = Some(done);
-    Ok(())
+}
+
+/// Says of an error what was done before it.
+fn half_done(error: Error, made: &[String]) -> Error {
+    if made.is_empty() {
+        return error;
+    }
+    let made = made.join(", ").escape_debug().to_string();
+    Error::Refused(format!("{}; tables that were gone are there again: {made}", with_causes(&error)))
+}
+
+fn in_words(Refusal { object, why }: &Refusal) -> String {
+    format!("the server refuses {object}: {why}")
 }
 
 /// Makes sure, before anything is touched, that a component can be restored as it is asked for. Says whether all of its tables
@@ -150,7 +189,7 @@ fn check(
     target: &DatabaseTarget,
     is_there: bool,
     stopped: Stopped<'_>,
-) -> Result<Vec<String>, Error> {
+) -> Result<Checked, Error> {
     check_wanted(saved, target.wanted(saved))?;
     if target.is_new && is_there {
         let name = &target.connection.database;
@@ -159,7 +198,7 @@ fn check(
     if target.replaces_rows() {
         replace::check(&target.connection, saved, target.wanted(saved), stopped)
     } else {
-        Ok(Vec::new())
+        Ok(Checked::default())
     }
 }
 

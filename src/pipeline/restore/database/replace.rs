@@ -5,16 +5,16 @@
 use std::io::Read;
 
 use super::load::{Counted, reading_error};
-use crate::model::{TableRows, unquote};
+use crate::model::{TableRows, split_table, unquote};
 use crate::pipeline::Error;
 use crate::pipeline::database::{Dump, SavedDatabase};
 use crate::pipeline::filter::{Filtered, Wanted};
 use crate::pipeline::stream::Segment;
-use crate::postgres::sql::{literal, table as table_name};
+use crate::postgres::sql::{ident, literal, table as table_name};
 use crate::postgres::{self, Connection, Stopped, query};
 use crate::progress::Progress;
 use crate::repo::ChunkReader;
-use crate::sink::postgres::{ReplaceOptions, RowReplacer, SETTLE, maintenance};
+use crate::sink::postgres::{ReplaceOptions, RowReplacer, RowSession, SETTLE, is_loader, maintenance};
 
 /// Looks at every foreign key of these tables and of those that they are partitions of, from and to, by the operators that the
 /// server itself compares with; and for duplicates where that is put off to the end of a transaction. `:TABLES` is a list of names.
@@ -61,15 +61,24 @@ BEGIN
     END LOOP;
 END;";
 
-/// Makes sure that the tables are there, with the columns that the rows have. Returns in words which columns have come since then.
+/// What there is to know before rows are replaced.
+#[derive(Debug, Default)]
+pub(super) struct Checked {
+    /// Which columns have come since then, in words.
+    pub(super) notes: Vec<String>,
+    /// The tables that are gone, quoted where needed.
+    pub(super) missing: Vec<String>,
+}
+
+/// Makes sure that the tables have the columns that the rows have, where they are there.
 pub(super) fn check(
     connection: &Connection,
     saved: &SavedDatabase<'_>,
     wanted: Wanted<'_>,
     stopped: Stopped<'_>,
-) -> Result<Vec<String>, Error> {
-    let Dump::Tables(tables) = &saved.dump else { return Ok(Vec::new()) };
-    let mut notes = Vec::new();
+) -> Result<Checked, Error> {
+    let mut checked = Checked::default();
+    let Dump::Tables(tables) = &saved.dump else { return Ok(checked) };
     for (table, columns, _) in tables.index.all_tables().filter(|(table, ..)| wanted.has(table)) {
         let columns: Vec<String> = columns.iter().map(|column| literal(&unquote(column))).collect();
         let sql = format!(
@@ -78,16 +87,25 @@ pub(super) fn check(
                 SELECT FROM pg_catalog.pg_attribute WHERE attrelid = pg_catalog.to_regclass({0}) AND NOT attisdropped AND attname = c)),
                 (SELECT pg_catalog.string_agg(attname, ', ' ORDER BY attnum) FROM pg_catalog.pg_attribute a WHERE attrelid = pg_catalog.to_regclass({0})
                 AND attnum > 0 AND NOT attisdropped AND coalesce(pg_catalog.to_jsonb(a) ->> 'attgenerated', '') = ''
-                AND attname <> ALL (ARRAY[{1}]::pg_catalog.text[]))",
+                AND attname <> ALL (ARRAY[{1}]::pg_catalog.text[])),
+                NOT EXISTS (SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_roles r ON r.oid = c.relowner WHERE c.oid = pg_catalog.to_regclass({0}) AND NOT ({3})),
+                pg_catalog.to_regnamespace({2}) IS NULL",
             literal(&table_name(table)?),
-            columns.join(", ")
+            columns.join(", "),
+            literal(&ident(&split_table(table).0)),
+            is_loader()
         );
         let rows = query(connection, &sql, stopped)?;
         let row: Vec<Option<&str>> = rows.first().into_iter().flatten().map(Option::as_deref).collect();
         let database = &connection.database;
         let why = match row.as_slice() {
-            [Some("t"), None, added] => {
-                notes.extend(added.map(|columns| {
+            [.., Some("t"), Some("f")] => {
+                checked.missing.push(table.to_owned());
+                continue;
+            }
+            [.., Some("t"), _] => format!("{database} has neither the table {table} nor its schema"),
+            [Some("t"), None, added, ..] => {
+                checked.notes.extend(added.map(|columns| {
                     format!(
                         "{table}: the snapshot does not have the columns {}, which get their defaults",
                         columns.escape_debug()
@@ -95,14 +113,14 @@ pub(super) fn check(
                 }));
                 continue;
             }
-            [Some("t"), Some(columns), _] => {
+            [Some("t"), Some(columns), ..] => {
                 format!("the table {table} of {database} has other columns now: {columns} is not there")
             }
-            _ => format!("{database} has no table {table}"),
+            _ => format!("{table} is no table in {database} any more"),
         };
         return Err(Error::Refused(format!("{why}; --into restores it into a database of its own")));
     }
-    Ok(notes)
+    Ok(checked)
 }
 
 /// Replaces the rows of the wanted tables, which [`check`] has found to be there, all of them or none. Returns what is worth
@@ -129,7 +147,20 @@ pub(super) fn rows(
         tables.iter().map(|table| table_name(&table.table)).collect::<Result<Vec<String>, postgres::Error>>()?;
     replacer.lock(&names, progress).map_err(failed)?;
     let deletions = names.iter().map(|table| format!("DELETE FROM ONLY {table};\n")).collect::<Vec<_>>().concat();
-    replacer.statements(&deletions).map_err(failed)?;
+    replacer.session().statements(&deletions).map_err(failed)?;
+    write_rows(replacer.session(), saved, (reader, wanted), progress)?;
+    replacer.end(&checks(tables)?, progress).map_err(failed)
+}
+
+/// Writes the wanted rows into tables that are empty.
+pub(super) fn write_rows(
+    session: &mut RowSession<'_>,
+    saved: &SavedDatabase<'_>,
+    (reader, wanted): (&mut ChunkReader, Wanted<'_>),
+    progress: &dyn Progress,
+) -> Result<(), Error> {
+    let Dump::Tables(files) = &saved.dump else { return Ok(()) };
+    let failed = |error| reading_error(error, progress);
     for table in files.index.tables.iter().filter(|table| wanted.has(&table.table)) {
         let rows = Counted::new(Segment::whole(files.rows(table)?), reader, progress);
         let mut rows: Box<dyn Read + '_> = if wanted.mask.is_some() {
@@ -137,11 +168,10 @@ pub(super) fn rows(
         } else {
             Box::new(rows)
         };
-        replacer.rows((&table.table, &table.columns), &mut rows).map_err(failed)?;
+        session.rows((&table.table, &table.columns), &mut rows).map_err(failed)?;
     }
     let others = Counted::new(files.statements(&files.index.others)?, reader, progress);
-    replacer.rows_of_script(&mut Filtered::script(others, wanted)).map_err(failed)?;
-    replacer.end(&checks(tables)?, progress).map_err(failed)
+    session.rows_of_script(&mut Filtered::script(others, wanted)).map_err(failed)
 }
 
 /// Statements of PL/pgSQL that fail when the rows are not those of the snapshot, or do not fit to those of other tables. Each may
@@ -149,6 +179,12 @@ pub(super) fn rows(
 fn checks(tables: &[TableRows]) -> Result<String, postgres::Error> {
     let names = tables.iter().map(|table| Ok(literal(&table_name(&table.table)?)));
     let names: Vec<String> = names.collect::<Result<_, postgres::Error>>()?;
+    let references = CHECK_SQL.replace(":TABLES", &format!("ARRAY[{}]", names.join(", "))).replace(":SETTLE", SETTLE);
+    Ok(format!("{}{SETTLE} {references}\n", counts(tables)?))
+}
+
+/// Statements of PL/pgSQL that fail when there are not as many rows as in the snapshot. Each may run code of the owner of a table.
+pub(super) fn counts(tables: &[TableRows]) -> Result<String, postgres::Error> {
     let count = |TableRows { table, rows }: &TableRows| {
         Ok(format!(
             "DECLARE found bigint; BEGIN SELECT count(*) FROM ONLY {} INTO found; IF found <> {rows} THEN
@@ -157,7 +193,6 @@ fn checks(tables: &[TableRows]) -> Result<String, postgres::Error> {
             literal(table)
         ))
     };
-    let mut bodies: Vec<String> = tables.iter().map(count).collect::<Result<_, postgres::Error>>()?;
-    bodies.push(CHECK_SQL.replace(":TABLES", &format!("ARRAY[{}]", names.join(", "))).replace(":SETTLE", SETTLE));
+    let bodies: Vec<String> = tables.iter().map(count).collect::<Result<_, postgres::Error>>()?;
     Ok(bodies.iter().map(|body| format!("{SETTLE} {body}\n")).collect::<Vec<_>>().concat())
 }

@@ -1,7 +1,7 @@
 //! All of a database, or all but the rows of some tables: loaded beside the one that is there, and put into its place.
 
 use super::load::{Loading, Said, load};
-use super::{DatabaseRestore, DatabaseTarget};
+use super::{DatabaseRestore, DatabaseTarget, in_words};
 use crate::model::DatabaseFacts;
 use crate::pipeline::Error;
 use crate::pipeline::database::SavedDatabase;
@@ -10,7 +10,7 @@ use crate::postgres::{Connection, unrestricted};
 use crate::progress::Progress;
 use crate::repo::Repository;
 use crate::sink;
-use crate::sink::postgres::{LoadedDatabase, Refusal};
+use crate::sink::postgres::LoadedDatabase;
 
 /// A saved database that is restored.
 pub(super) struct Whole<'a> {
@@ -73,10 +73,6 @@ impl Whole<'_> {
         done.notes = notes;
         Ok(())
     }
-}
-
-fn in_words(Refusal { object, why }: &Refusal) -> String {
-    format!("the server refuses {object}: {why}")
 }
 
 impl DatabaseRestore {

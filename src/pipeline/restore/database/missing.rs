@@ -1,0 +1,135 @@
+//! Tables that are gone from a live database and come back into it, with what belongs to them.
+//!
+//! What they look like is found out in a database beside it, which gets the shape of the saved one and no rows.
+
+use std::collections::BTreeSet;
+
+use super::load::{Loading, load, reading_error};
+use super::{in_words, replace};
+use crate::model::{DatabaseFacts, TableRows, split_table};
+use crate::pipeline::Error;
+use crate::pipeline::database::SavedDatabase;
+use crate::pipeline::filter::{Pass, Wanted};
+use crate::postgres::dependents::TableFacts;
+use crate::postgres::{self, Connection};
+use crate::progress::Progress;
+use crate::repo::{ChunkReader, Repository};
+use crate::sink;
+use crate::sink::postgres::{LoadedDatabase, Recreated, TableMaker, TableScript, in_short};
+use crate::source::postgres::dump_of_tables;
+
+/// What was made of tables that were gone.
+#[derive(Debug, Default)]
+pub(super) struct Made {
+    /// Roles that were made, without passwords.
+    pub(super) roles: Vec<String>,
+    /// What the server has refused of what belongs to them, each in words.
+    pub(super) refused: Vec<String>,
+    /// What went with them when they were dropped and is not made again, each in words.
+    pub(super) notes: Vec<String>,
+}
+
+/// Where tables are made, and what of a saved database.
+pub(super) struct Missing<'a> {
+    pub(super) saved: &'a SavedDatabase<'a>,
+    pub(super) connection: &'a Connection,
+    pub(super) loading: Loading<'a>,
+    pub(super) tables: &'a [TableRows],
+}
+
+impl Missing<'_> {
+    /// Makes them. `maintenance` is a connection to another database of the same server.
+    pub(super) fn make(
+        &self,
+        (repository, reader): (&Repository, &mut ChunkReader),
+        maintenance: &Connection,
+        progress: &dyn Progress,
+    ) -> Result<Made, Error> {
+        let Self { saved, connection, loading, .. } = *self;
+        let stopped = || progress.cancelled();
+        progress.begin("making tables that are gone", None);
+        // It is named after the one that it is for.
+        let facts = DatabaseFacts { name: connection.database.clone(), ..saved.facts.clone() };
+        let of = (&facts, &saved.of_server);
+        let (shape, roles) = LoadedDatabase::create(maintenance.clone(), of, Some("shape"), &saved.roles, &stopped)?;
+        let mut made = Made { roles: roles.names, notes: roles.left_out, ..Made::default() };
+        let wanted = Wanted { pass: Pass::Statements, mask: None, ..loading.wanted };
+        load(repository, &shape, saved, Loading { wanted, ..loading }, progress)?;
+        let beside = connection.with_database(shape.name());
+        let names: Vec<String> = self.tables.iter().map(|table| table.table.clone()).collect();
+        let found = TableFacts::read(&beside, &names, &stopped).map_err(not_known)?;
+        if let Some(unknown) = names.iter().find(|name| !found.iter().any(|table| table.name == **name)) {
+            return Err(Error::Refused(format!("the saved shape has no table {}", unknown.escape_debug())));
+        }
+        for of_owner in found.chunk_by(|one, next| one.owner == next.owner) {
+            made.refused.extend(self.of_owner((&beside, of_owner), reader, maintenance, progress)?);
+            made.notes.extend(of_owner.iter().filter_map(lost_with));
+        }
+        Ok(made)
+    }
+
+    /// Makes those of one owner, which are looked at in the database beside. Returns what of them the server has refused, each in words.
+    fn of_owner(
+        &self,
+        (beside, found): (&Connection, &[TableFacts]),
+        reader: &mut ChunkReader,
+        maintenance: &Connection,
+        progress: &dyn Progress,
+    ) -> Result<Vec<String>, Error> {
+        let stopped = || progress.cancelled();
+        let Some(TableFacts { owner, .. }) = found.first() else { return Ok(Vec::new()) };
+        let trusts_code = self.loading.trusts_code;
+        let names: Vec<String> = found.iter().map(|table| table.name.clone()).collect();
+        let encoding = &self.saved.facts.dump_encoding;
+        let dump = dump_of_tables(beside, &names, encoding, &stopped).map_err(not_known)?;
+        let mut script = TableScript::read(&dump, encoding)?;
+        found.iter().flat_map(|table| &table.statistics).for_each(|statement| script.add(statement));
+        let schemas: BTreeSet<String> = names.iter().map(|name| split_table(name).0).collect();
+        let schemas: Vec<String> = schemas.into_iter().collect();
+        let of = Recreated { tables: &names, schemas: &schemas, owner, trusts_code };
+        let wanted = Wanted { tables: &names, ..self.loading.wanted };
+        let tables: Vec<TableRows> = self.tables.iter().filter(|table| wanted.has(&table.table)).cloned().collect();
+        let checks = replace::counts(&tables).map_err(not_known)?;
+        let mut refused = Vec::new();
+        // Without rows first: each refusal has everything be made once more.
+        for has_rows in [false, true] {
+            loop {
+                let connections = (self.connection.clone(), maintenance.clone());
+                let failed = |error| not_made(&names, reading_error(error, progress));
+                let mut maker = TableMaker::begin(connections, of, &mut script, progress).map_err(failed)?;
+                if has_rows {
+                    let written = replace::write_rows(maker.session(), self.saved, (reader, wanted), progress);
+                    written.map_err(|error| not_made(&names, error))?;
+                }
+                match maker.end(has_rows.then_some(checks.as_str())).map_err(failed)? {
+                    Some(refusal) => refused.push(in_words(&refusal)),
+                    None => break,
+                }
+            }
+        }
+        Ok(refused)
+    }
+}
+
+/// What goes with a table when it is dropped, and does not come back with it.
+fn lost_with(table: &TableFacts) -> Option<String> {
+    let lost: Vec<String> = table.lost.iter().map(|what| what.escape_debug().to_string()).collect();
+    (!lost.is_empty())
+        .then(|| format!("{}: not made again, though it may have gone with the table: {}", table.name, lost.join("; ")))
+}
+
+fn not_known(source: postgres::Error) -> Error {
+    sink::Error::Database { action: "look at the saved tables".to_owned(), source }.into()
+}
+
+/// Says of what the server has refused that there is nothing of these tables therefore.
+fn not_made(tables: &[String], error: Error) -> Error {
+    match error {
+        Error::Sink(sink::Error::Database { source, .. }) => Error::Refused(format!(
+            "{} cannot be made again: {}; --into restores it into a database of its own",
+            tables.join(", "),
+            in_short(&source)
+        )),
+        error => error,
+    }
+}
