@@ -41,6 +41,7 @@ pub(crate) mod overloads;
 pub(crate) mod owned;
 pub(crate) mod part;
 mod pieces;
+pub(crate) mod probe;
 mod refused;
 mod restriction;
 mod roles;

@@ -58,8 +58,6 @@ const CAST: &str = "pg_catalog.pg_cast casts JOIN callable m ON m.class = 'pg_ca
     JOIN callable c ON c.oid >= 16384 AND (c.class = 'pg_catalog.pg_type'::pg_catalog.regclass AND c.oid IN (casts.castsource, casts.casttarget) OR c.class = m.class AND c.oid = m.oid)";
 /// What calls one that somebody else has written.
 const OF_OTHERS: &str = "m.class = c.class AND m.oid = c.oid";
-/// What calls another one than somebody else has written, and may call his when its text is read again.
-const BESIDE_OTHERS: &str = "(m.class, m.oid) <> (c.class, c.oid)";
 
 /// Functions, or operators, of one schema and name that belong to several roles, of which one is neither a superuser nor the one who asks.
 #[derive(Debug, Deserialize)]
@@ -139,9 +137,21 @@ impl Overloads {
     }
 }
 
+/// The query for what a view `larder_probe` of this session calls that others have written than a role, as it stands in SQL, in words.
+pub(super) fn bound_sql(refused: &str, owner: &str) -> String {
+    format!(
+        "WITH {} SELECT DISTINCT pg_catalog.pg_describe_object(c.class, c.oid, 0) || ' of ' || pg_catalog.pg_get_userbyid(c.owner)
+            FROM groups g JOIN callable c USING (schema, name, is_operator) JOIN pg_catalog.pg_depend d ON d.refclassid = c.class AND d.refobjid = c.oid
+            JOIN pg_catalog.pg_rewrite w ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND w.oid = d.objid
+            WHERE w.ev_class = 'pg_temp.larder_probe'::pg_catalog.regclass AND c.owner NOT IN (SELECT oid FROM trusted)
+                AND pg_catalog.pg_get_userbyid(c.owner) IS DISTINCT FROM {owner}",
+        GROUPS.replace(":REFUSED", refused)
+    )
+}
+
 /// The query for what may call something else when it is read again: what it is, what it calls, and who has one of that name.
 pub(super) fn beside_others_sql() -> String {
-    calls_sql(NOTHING_REFUSED, GROUPED, BESIDE_OTHERS)
+    calls_sql(NOTHING_REFUSED, GROUPED, "true")
 }
 
 /// The query for what may be cast by somebody else's function when it is read again: what it is, the type or the function, and who has written

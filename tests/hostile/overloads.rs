@@ -215,7 +215,7 @@ fn the_rest_is_loaded_without_the_index() {
     attacked.system.create();
     let restored = attacked.restore(&["--continue"]).exits(3);
     attacked.assert_harmless("continued");
-    assert!(restored.stderr.contains("INDEX public.i") && restored.stderr.contains("of that name"), "{restored:?}");
+    assert!(restored.stderr.contains("INDEX public.i") && restored.stderr.contains("it calls"), "{restored:?}");
     assert_eq!(attacked.system.sql("SELECT count(*), to_regclass('public.i') IS NULL FROM public.t"), "1|t");
 }
 
@@ -245,6 +245,34 @@ fn what_takes_the_place_of_what_was_refused_is_not_called() {
         let restored = attacked.restore(&["--continue"]);
         attacked.assert_harmless(sql);
         assert!(restored.stderr.contains("it calls"), "{restored:?}");
+    }
+}
+
+/// Where several have functions of one name, each with other parameters, what the server finds counts, and not the name.
+#[test]
+fn functions_of_several_with_one_name_are_told_apart() {
+    for method in ["tables", "pg_dump"] {
+        let mut attacked = Attacked::new();
+        attacked.by_method(method);
+        let app = attacked.system.new_role("NOLOGIN");
+        attacked.system.sql(&format!(
+            "GRANT CREATE, USAGE ON SCHEMA public TO {0}, {1}; CREATE FUNCTION public.norm(text) RETURNS text IMMUTABLE LANGUAGE sql AS 'SELECT lower($1)';
+             CREATE TABLE public.mine (x text); INSERT INTO public.mine VALUES ('A'); CREATE UNIQUE INDEX mine_i ON public.mine (public.norm(x)) WHERE public.norm('a'::text) = 'a';
+             SET ROLE {0}; CREATE FUNCTION public.norm(text, integer) RETURNS text IMMUTABLE LANGUAGE sql AS 'SELECT upper($1)';
+             CREATE TABLE public.his (x text); INSERT INTO public.his VALUES ('A'); CREATE INDEX his_i ON public.his (x, public.norm(x, 1));
+             CREATE STATISTICS public.his_s ON (public.norm(x, 1)), x FROM public.his; ALTER TABLE public.his ADD CHECK (public.norm(x, 1) = 'A') NOT VALID;
+             ALTER TABLE public.his ADD r int4range; ALTER TABLE public.his ADD EXCLUDE USING gist (r WITH &&, int4range(1, length(public.norm(x, 1))) WITH &&)",
+            app, attacked.mallory
+        ));
+        attacked.as_mallory(
+            "CREATE FUNCTION public.norm(integer) RETURNS text IMMUTABLE LANGUAGE sql AS 'SELECT $1::text'",
+        );
+        let created = attacked.system.create().to_string();
+        assert!(created.contains("it may not be restored without"), "{created}");
+        let before = attacked.system.fingerprint();
+        attacked.restore(&[]).exits(0);
+        attacked.assert_harmless(method);
+        assert_eq!(attacked.system.fingerprint(), before, "{method}");
     }
 }
 

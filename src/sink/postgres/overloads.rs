@@ -5,11 +5,12 @@
 use super::load::Loader;
 use super::shape::refused;
 use crate::model::split_names;
-use crate::postgres::authors::relation_owner;
+use crate::postgres::authors::{Authors, relation_owner};
 use crate::postgres::definition::Definition;
 use crate::postgres::object_of;
 use crate::postgres::overloads::Overloads;
 use crate::postgres::owned::Owned;
+use crate::postgres::probe::Probe;
 use crate::postgres::{Connection, Stopped};
 use crate::sink::Error;
 
@@ -32,9 +33,28 @@ impl Loader<'_> {
             return Ok(());
         }
         let overloads = self.overloads.take().unwrap_or_default();
-        let outcome = check_calls(&overloads, &self.sessions.database, text, &|| self.progress.cancelled());
+        let outcome = self.check_made(&overloads, text);
         self.overloads = Some(overloads);
         outcome
+    }
+
+    /// What may call one is asked about, where that can be.
+    fn check_made(&self, overloads: &Overloads, text: &[u8]) -> Result<(), Error> {
+        let (database, stopped) = (&self.sessions.database, || self.progress.cancelled());
+        let owner = owner_of(database, text, &stopped)?;
+        let Err(may_call) = check_named(overloads, text, owner.as_deref()) else { return Ok(()) };
+        let (encoding, refused_sql) = (self.options.encoding, self.refused_sql());
+        let authors = Authors::read(database, &refused_sql, &stopped).map_err(|source| self.failed(source))?;
+        if authors.checks_value_in(&String::from_utf8_lossy(text)) {
+            return Err(may_call);
+        }
+        let probe = Probe { statements: text, encoding, owner: owner.as_deref(), refused: &refused_sql };
+        let calls = probe.calls_of_others(database, &stopped).map_err(|source| self.failed(source))?;
+        match calls.as_deref() {
+            Some([]) => Ok(()),
+            Some(calls) => Err(refused(&format!("{} (it calls {})", object_of(text), calls.join(", ")))),
+            None => Err(may_call),
+        }
     }
 
     /// Makes sure that nothing calls a function of somebody else than its owner by a name that others have one of, too.
@@ -76,26 +96,35 @@ impl Loader<'_> {
     }
 }
 
-/// Makes sure that the statements of an entry call no function of somebody else than its owner by a name that others have one of, too.
+/// Makes sure that the statements of an entry may call no function of somebody else than its owner by a name that others have one of, too.
 pub(super) fn check_calls(
     overloads: &Overloads,
     database: &Connection,
     text: &[u8],
     stopped: Stopped<'_>,
 ) -> Result<(), Error> {
-    let owner = match Owned::of(text) {
-        Owned::By { role, .. } => split_names(&role).and_then(|mut names| names.pop()),
-        Owned::WithTable(table) => relation_owner(database, &table, stopped)
-            .map_err(|source| super::failed("look who owns a table", source))?,
-        Owned::Unknown => None,
-    };
-    match overloads.called_in(&String::from_utf8_lossy(text), owner.as_deref()) {
+    check_named(overloads, text, owner_of(database, text, stopped)?.as_deref())
+}
+
+fn check_named(overloads: &Overloads, text: &[u8], owner: Option<&str>) -> Result<(), Error> {
+    match overloads.called_in(&String::from_utf8_lossy(text), owner) {
         Some(overload) => Err(refused(&format!(
             "{} (it calls {overload}; {} has one of that name)",
             object_of(text),
             overload.authors.join(", ").escape_debug()
         ))),
         None => Ok(()),
+    }
+}
+
+/// Who owns what an entry makes, where that is neither a superuser nor the one who asks, or the entry itself says who.
+fn owner_of(database: &Connection, text: &[u8], stopped: Stopped<'_>) -> Result<Option<String>, Error> {
+    match Owned::of(text) {
+        Owned::By { role, .. } => Ok(split_names(&role).and_then(|mut names| names.pop())),
+        Owned::WithTable(table) => {
+            relation_owner(database, &table, stopped).map_err(|source| super::failed("look who owns a table", source))
+        }
+        Owned::Unknown => Ok(None),
     }
 }
 
