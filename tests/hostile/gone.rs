@@ -37,7 +37,17 @@ const RESTS: usize = 3;
 /// A function that a table called was called by its name when the table was made again, with all rights, or later by whoever used the table.
 #[test]
 fn a_dropped_table_calls_nothing_that_has_come_to_be_somebody_elses() {
-    for (number, (part, said)) in PARTS.iter().enumerate() {
+    assert_calls_nothing(0);
+}
+
+/// The same of other parts of it.
+#[test]
+fn a_dropped_table_has_nothing_that_has_come_to_be_somebody_elses() {
+    assert_calls_nothing(1);
+}
+
+fn assert_calls_nothing(first: usize) {
+    for (number, (part, said)) in PARTS.iter().enumerate().skip(first).step_by(2) {
         let attacked = Attacked::new();
         attacked.as_mallory("CREATE FUNCTION m.add(integer, integer) RETURNS integer IMMUTABLE LANGUAGE plpgsql AS 'BEGIN RETURN m.evil_id($1 + $2); END'");
         attacked.system.sql(&format!("{SAVED}; {part}; INSERT INTO m.t (id, x) VALUES (1, 1), (2, 2)"));
