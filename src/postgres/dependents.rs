@@ -27,7 +27,7 @@ const SQL: &str = "WITH wanted AS (
 SELECT pg_catalog.json_build_object('name', w.name, 'owner', r.rolname,
         'statistics', (SELECT coalesce(pg_catalog.json_agg(pg_catalog.pg_get_statisticsobjdef(s.oid) ORDER BY s.oid), '[]') FROM pg_catalog.pg_statistic_ext s WHERE s.stxrelid = c.oid),
         'lost', (SELECT coalesce(pg_catalog.json_agg(l.what ORDER BY l.what), '[]') FROM lost l WHERE l.oid = c.oid))
-    FROM wanted w JOIN pg_catalog.pg_class c ON c.oid = w.oid JOIN pg_catalog.pg_roles r ON r.oid = c.relowner ORDER BY r.rolname, w.name";
+    FROM wanted w JOIN pg_catalog.pg_class c ON c.oid = w.oid JOIN pg_catalog.pg_roles r ON r.oid = c.relowner ORDER BY r.rolsuper DESC, r.rolname, w.name";
 
 /// A table, and what hangs on it.
 #[derive(Debug, Deserialize)]

@@ -1,6 +1,9 @@
 //! Tables that were dropped and come back into a live database, where what they call may be somebody else's by now.
 
+use std::thread;
+
 use crate::attacker::Attacked;
+use crate::races::wait_until;
 
 /// A table of a superuser in the schema of the role, who may drop what is in there, and puts his own into its place.
 const SAVED: &str = "CREATE FUNCTION m.same(integer) RETURNS integer IMMUTABLE LANGUAGE sql AS 'SELECT $1';
@@ -29,7 +32,7 @@ const PARTS: [(&str, &str); 12] = [
     ("ALTER TABLE m.t ADD d m.pair[]", OF_OTHERS),
     ("CREATE STATISTICS m.st ON (m.same(x)), id FROM m.t", OF_OTHERS),
     ("CREATE TRIGGER g BEFORE INSERT ON m.t FOR EACH ROW EXECUTE FUNCTION m.pass()", OF_OTHERS),
-    ("ALTER TABLE m.t ADD FOREIGN KEY (x) REFERENCES m.other", "permission denied for table other"),
+    ("ALTER TABLE m.t ADD FOREIGN KEY (x) REFERENCES m.other", "belongs to neither a superuser nor"),
 ];
 /// Those of them that the table can be without.
 const RESTS: usize = 3;
@@ -126,7 +129,7 @@ fn a_table_that_a_killed_restore_has_left_is_made_again() {
     // What such a restore leaves: its role cannot be dropped.
     let left = format!("larder_load_{:016x}", std::process::id());
     attacked.system.sql(&format!(
-        "CREATE ROLE {left}; COMMENT ON ROLE {left} IS 'made by Larder to load {}'; CREATE TABLE public.t (id integer); ALTER TABLE public.t OWNER TO {left}",
+        "CREATE ROLE {left}; COMMENT ON ROLE {left} IS 'made by Larder to load {}'; CREATE TABLE public.t (id integer); ALTER TABLE public.t OWNER TO {left}; GRANT USAGE ON SCHEMA m TO {left}",
         attacked.system.database
     ));
     let restored = attacked.restore(&["--tables", "public.t"]).exits(0);
@@ -135,4 +138,74 @@ fn a_table_that_a_killed_restore_has_left_is_made_again() {
         "SELECT count(*), (SELECT rolsuper FROM pg_class c JOIN pg_roles r ON r.oid = relowner WHERE c.oid = 'public.t'::regclass), to_regrole('{left}') IS NULL FROM public.t"
     );
     assert_eq!(attacked.system.sql(&state), "2|t|t");
+}
+
+/// Rows went into a table of that name that somebody else had made meanwhile.
+#[test]
+fn rows_go_into_no_table_of_somebody_else() {
+    let mut attacked = Attacked::new();
+    let owner = attacked.system.new_role("NOLOGIN");
+    attacked.system.sql(&format!(
+        "CREATE TABLE public.t (id integer PRIMARY KEY); INSERT INTO public.t VALUES (1); ALTER TABLE public.t OWNER TO {owner}; GRANT CREATE, USAGE ON SCHEMA public TO {}",
+        attacked.mallory
+    ));
+    attacked.system.create();
+    attacked.system.sql("DROP TABLE public.t");
+    attacked.as_mallory("CREATE TABLE public.t (id integer PRIMARY KEY)");
+    for more in [&["--tables", "public.t", "--dry-run"][..], &["--tables", "public.t"]] {
+        let refused = attacked.restore(more).exits(1);
+        assert!(
+            refused.stderr.contains(&format!("belongs to {} now, and belonged to {owner}", attacked.mallory)),
+            "{refused:?}"
+        );
+    }
+    assert_eq!(attacked.system.sql("SELECT count(*) FROM public.t"), "0");
+}
+
+/// What the rows of a foreign key are compared with was exchanged when it was made: an index there ran code of somebody else, which read the rows.
+#[test]
+fn what_a_foreign_key_refers_to_is_not_exchanged() {
+    let attacked = Attacked::new();
+    attacked.system.sql(
+        "CREATE TABLE m.p (id integer PRIMARY KEY); INSERT INTO m.p VALUES (1);
+         CREATE TABLE public.c (p integer REFERENCES m.p, v text); INSERT INTO public.c VALUES (1, 'secret'); ALTER TABLE public.c ADD PRIMARY KEY (v)",
+    );
+    attacked.system.create();
+    attacked.system.sql("DROP TABLE public.c");
+    attacked.as_mallory(
+        "DROP TABLE m.p; CREATE SEQUENCE m.seen; GRANT ALL ON m.seen TO PUBLIC;
+         CREATE FUNCTION m.leak(integer) RETURNS boolean IMMUTABLE LANGUAGE plpgsql AS $f$ BEGIN
+            BEGIN PERFORM setval('m.seen', 1000 + count(*)) FROM public.c; EXCEPTION WHEN OTHERS THEN NULL; END; RETURN true; END $f$;
+         CREATE TABLE m.p (id integer PRIMARY KEY); INSERT INTO m.p VALUES (1); CREATE INDEX ON m.p (id) WHERE m.leak(1); GRANT REFERENCES ON m.p TO PUBLIC; GRANT USAGE ON SCHEMA m TO PUBLIC",
+    );
+    let restored = attacked.restore(&["--tables", "public.c"]).exits(3);
+    assert!(restored.stderr.contains("m.p is not there, or belongs to neither a superuser nor"), "{restored:?}");
+    assert_eq!(attacked.system.sql("SELECT last_value FROM m.seen"), "1");
+}
+
+/// The server does not lock types and functions: what was dropped while a table was made that needs it was missed by nobody, and no backup could
+/// read the table.
+#[test]
+fn what_a_table_needs_is_not_dropped_meanwhile() {
+    let attacked = Attacked::new();
+    attacked.system.sql(
+        "CREATE TYPE public.e AS ENUM ('a'); CREATE TABLE public.t (id integer PRIMARY KEY, e public.e); INSERT INTO public.t VALUES (1, 'a')",
+    );
+    attacked.system.create();
+    attacked.system.sql("DROP TABLE public.t");
+    // Nobody sees before the table is committed that it needs the type, and whoever gives it to its owner has to wait.
+    let waits = wait_until(
+        "EXISTS (SELECT FROM pg_locks WHERE NOT granted AND locktype = 'transactionid' AND transactionid = pg_current_xact_id()::xid)",
+    );
+    let restored = thread::scope(|scope| {
+        let dropping = scope.spawn(|| attacked.system.sql(&format!("BEGIN; DROP TYPE public.e; {waits} COMMIT")));
+        attacked.system.sql(&wait_until("EXISTS (SELECT FROM pg_locks WHERE granted AND locktype = 'object' AND classid = 'pg_type'::regclass AND objid = 'public.e'::regtype AND mode = 'AccessExclusiveLock')"));
+        let restored = attacked.restore(&["--tables", "public.t"]);
+        dropping.join().expect("it drops the type");
+        restored
+    });
+    assert!(restored.stderr.contains("something that the table needs is gone"), "{restored:?}");
+    assert_eq!(restored.code, 1, "{restored:?}");
+    assert_eq!(attacked.system.sql("SELECT to_regclass('public.t') IS NULL"), "t");
+    attacked.system.create();
 }

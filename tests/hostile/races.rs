@@ -150,7 +150,7 @@ fn a_view_of_a_superuser_plans_nothing_of_others() {
 }
 
 /// Statements that wait until this is so, but not for ever.
-fn wait_until(condition: &str) -> String {
+pub(crate) fn wait_until(condition: &str) -> String {
     format!(
         "SET statement_timeout = '120s'; DO $wait$ BEGIN
             WHILE NOT ({condition}) LOOP PERFORM pg_stat_clear_snapshot(), pg_sleep(0.002); END LOOP; END $wait$;"

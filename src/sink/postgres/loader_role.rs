@@ -237,10 +237,11 @@ pub(crate) fn is_loader() -> String {
     )
 }
 
-/// Drops tables, as they stand in SQL, that a killed restore has made and not given to their owner.
+/// Drops what killed restores have made in a database and not given to its owner, and takes back what their roles were lent there.
 ///
 /// # Errors
-/// [`Error::Unusable`] where that restore still goes on; [`Error::Database`] where something depends on them.
+/// [`Error::Unusable`] where one that still goes on makes one of these tables, as they stand in SQL; [`Error::Database`] where something
+/// depends on them.
 pub(super) fn drop_half_made(
     (database, maintenance): (&Connection, &Connection),
     tables: &[String],
@@ -248,20 +249,26 @@ pub(super) fn drop_half_made(
 ) -> Result<(), Error> {
     let names: Vec<String> = tables.iter().map(|name| literal(name)).collect();
     let sql = format!(
-        "SELECT DISTINCT r.rolname FROM pg_catalog.unnest(ARRAY[{}]::pg_catalog.text[]) AS name
-            JOIN pg_catalog.pg_class c ON c.oid = pg_catalog.to_regclass(name) JOIN pg_catalog.pg_roles r ON r.oid = c.relowner WHERE {}",
+        "SELECT r.rolname, EXISTS (SELECT FROM pg_catalog.unnest(ARRAY[{}]::pg_catalog.text[]) AS name
+                JOIN pg_catalog.pg_class c ON c.oid = pg_catalog.to_regclass(name) WHERE c.relowner = r.oid)
+            FROM pg_catalog.pg_roles r WHERE {} AND r.oid IN (SELECT s.refobjid FROM pg_catalog.pg_shdepend s
+                WHERE s.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass
+                AND s.dbid = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database())) LIMIT 1000",
         names.join(", "),
         is_loader()
     );
-    let failed = |source| super::failed("drop tables that a killed restore has left", source);
-    for role in query(database, &sql, stopped).map_err(failed)?.into_iter().flatten().flatten() {
-        let lock = format!("SELECT pg_catalog.pg_try_advisory_lock({})", key_of(&role));
+    let failed = |source| super::failed("drop what a killed restore has left", source);
+    for row in query(database, &sql, stopped).map_err(failed)? {
+        let [Some(role), has_table] = row.as_slice() else { continue };
+        let lock = format!("SELECT pg_catalog.pg_try_advisory_lock({})", key_of(role));
         let rows = query(maintenance, &lock, stopped).map_err(failed)?;
-        if rows.into_iter().flatten().flatten().next().as_deref() != Some("t") {
+        let is_free = rows.into_iter().flatten().flatten().next().as_deref() == Some("t");
+        if is_free {
+            let drop = format!("DROP OWNED BY {}", ident(role));
+            execute(database, &[format!("SET {REPLICA}"), drop], stopped).map_err(failed)?;
+        } else if has_table.as_deref() == Some("t") {
             return Err(Error::Unusable("another restore is making these tables".to_owned()));
         }
-        execute(database, &[format!("SET {REPLICA}"), format!("DROP OWNED BY {}", ident(&role))], stopped)
-            .map_err(failed)?;
     }
     Ok(())
 }

@@ -38,7 +38,7 @@ pub use recreate::{Recreated, TableMaker};
 pub use refusals::{Refusal, in_short};
 pub use replace::{ReplaceOptions, RowReplacer};
 pub use row_session::RowSession;
-pub use table_script::TableScript;
+pub use table_script::{TableScript, owners_of_tables};
 pub use tablespaces::make_tablespaces;
 pub(crate) use written::SETTLE;
 

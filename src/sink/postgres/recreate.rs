@@ -10,19 +10,19 @@ use super::refusals::{Refusal, why};
 use super::row_session::{RowSession, action, failed, lock_names};
 use super::table_script::{Optional, TableScript};
 use super::written::SETTLE;
+use crate::model::split_names;
 use crate::postgres::name_lock::NameLock;
 use crate::postgres::overloads::Overloads;
 use crate::postgres::sql::{ident, literal, table as table_name};
 use crate::postgres::wrapped::wrapped;
-use crate::postgres::{self, Connection, Stopped, execute, object_of, query};
+use crate::postgres::{self, Connection, Session, Stopped, execute, object_of, query, refused};
 use crate::progress::Progress;
 use crate::sink::Error;
 
-/// Makes sure that everything that the tables call, have values of, or refer to belongs to their owner, to a superuser, or to who asks.
-const OF_OTHERS_SQL: &str = "DECLARE stranger record; BEGIN :SETTLE
-    WITH RECURSIVE trusted AS (
-        SELECT oid FROM pg_catalog.pg_roles WHERE rolsuper OR rolname IN (:OWNER, SESSION_USER)
-    ), made AS (
+/// Makes sure that everything that the tables call, have values of, or refer to is there, and belongs to their owner, to a superuser, or to who
+/// makes them. With `:KEEPS`, which only a superuser may, nobody drops it before the transaction ends.
+const OF_OTHERS_SQL: &str = "DECLARE needed record; there bigint := 1; BEGIN :SETTLE
+    FOR needed IN WITH RECURSIVE made AS (
         SELECT 'pg_catalog.pg_class'::pg_catalog.regclass::pg_catalog.oid AS class, pg_catalog.to_regclass(name)::pg_catalog.oid AS oid
             FROM pg_catalog.unnest(ARRAY[:TABLES]::pg_catalog.text[]) AS name
         UNION SELECT d.classid, d.objid FROM made m JOIN pg_catalog.pg_depend d ON d.refclassid = m.class AND d.refobjid = m.oid
@@ -37,8 +37,13 @@ const OF_OTHERS_SQL: &str = "DECLARE stranger record; BEGIN :SETTLE
             UNION ALL SELECT 'pg_catalog.pg_constraint'::pg_catalog.regclass, k.oid FROM pg_catalog.pg_constraint k
                 WHERE u.class = 'pg_catalog.pg_type'::pg_catalog.regclass AND k.contypid = u.oid
         ) AS more
-    ), owned AS (
-        SELECT u.class, u.oid, coalesce(f.proowner, y.typowner, o.oprowner, c.relowner, l.collowner, a.opcowner, b.opfowner) AS owner FROM used u
+    )
+    SELECT u.class::pg_catalog.regclass AS class, u.oid, pg_catalog.pg_describe_object(u.class, u.oid, 0) AS what,
+        coalesce(f.proowner, y.typowner, o.oprowner, c.relowner, l.collowner, a.opcowner, b.opfowner, t.cfgowner, i.dictowner) AS owner,
+        u.class IN ('pg_catalog.pg_constraint'::pg_catalog.regclass, 'pg_catalog.pg_namespace'::pg_catalog.regclass, 'pg_catalog.pg_language'::pg_catalog.regclass,
+            'pg_catalog.pg_extension'::pg_catalog.regclass, 'pg_catalog.pg_am'::pg_catalog.regclass, 'pg_catalog.pg_ts_parser'::pg_catalog.regclass,
+            'pg_catalog.pg_ts_template'::pg_catalog.regclass, 'pg_catalog.pg_attrdef'::pg_catalog.regclass) AS is_unowned
+        FROM used u
             LEFT JOIN pg_catalog.pg_proc f ON u.class = 'pg_catalog.pg_proc'::pg_catalog.regclass AND f.oid = u.oid
             LEFT JOIN pg_catalog.pg_type y ON u.class = 'pg_catalog.pg_type'::pg_catalog.regclass AND y.oid = u.oid
             LEFT JOIN pg_catalog.pg_operator o ON u.class = 'pg_catalog.pg_operator'::pg_catalog.regclass AND o.oid = u.oid
@@ -46,12 +51,20 @@ const OF_OTHERS_SQL: &str = "DECLARE stranger record; BEGIN :SETTLE
             LEFT JOIN pg_catalog.pg_collation l ON u.class = 'pg_catalog.pg_collation'::pg_catalog.regclass AND l.oid = u.oid
             LEFT JOIN pg_catalog.pg_opclass a ON u.class = 'pg_catalog.pg_opclass'::pg_catalog.regclass AND a.oid = u.oid
             LEFT JOIN pg_catalog.pg_opfamily b ON u.class = 'pg_catalog.pg_opfamily'::pg_catalog.regclass AND b.oid = u.oid
-    )
-    SELECT pg_catalog.pg_describe_object(w.class, w.oid, 0) AS what, pg_catalog.pg_get_userbyid(w.owner) AS owner INTO stranger
-        FROM owned w WHERE w.owner NOT IN (SELECT oid FROM trusted) ORDER BY 1 LIMIT 1;
-    IF stranger.what IS NOT NULL THEN
-        RAISE EXCEPTION '% belongs to %, who does not own the table', stranger.what, stranger.owner;
-    END IF;
+            LEFT JOIN pg_catalog.pg_ts_config t ON u.class = 'pg_catalog.pg_ts_config'::pg_catalog.regclass AND t.oid = u.oid
+            LEFT JOIN pg_catalog.pg_ts_dict i ON u.class = 'pg_catalog.pg_ts_dict'::pg_catalog.regclass AND i.oid = u.oid
+        ORDER BY 3
+    LOOP
+        IF :KEEPS THEN
+            EXECUTE pg_catalog.format('SELECT FROM %s WHERE oid OPERATOR(pg_catalog.=) %s FOR KEY SHARE', needed.class, needed.oid);
+            GET DIAGNOSTICS there = ROW_COUNT;
+        END IF;
+        IF there = 0 OR needed.owner IS NULL AND NOT needed.is_unowned THEN
+            RAISE EXCEPTION 'something that the table needs is gone: %', coalesce(needed.what, needed.class::pg_catalog.text);
+        ELSIF NOT EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.oid = needed.owner AND (r.rolsuper OR r.rolname IN (:OWNER, SESSION_USER, :MAKER))) AND NOT needed.is_unowned THEN
+            RAISE EXCEPTION '% belongs to %, who does not own the table', needed.what, pg_catalog.pg_get_userbyid(needed.owner);
+        END IF;
+    END LOOP;
 END;";
 /// Makes sure that the role owns nothing but these tables, with what belongs to them: code that belongs to them could have had it make something
 /// where nobody else may.
@@ -109,6 +122,8 @@ pub struct TableMaker<'a> {
     quoted: Vec<String>,
     maker: Maker,
     script: &'a mut TableScript,
+    /// Keep the tables that foreign keys refer to.
+    kept: Vec<Session>,
     /// Keeps schemas under their names.
     names: Option<NameLock>,
 }
@@ -147,7 +162,7 @@ impl<'a> TableMaker<'a> {
         let mut roles = LoaderRoles::new(maintenance, database.clone());
         let lanes = open_maker(&mut roles, (&database, of, maker), progress)?;
         let session = RowSession::new(database, lanes, None, script.encoding.clone());
-        let mut made = Self { session, roles, of, quoted, maker, script, names };
+        let mut made = Self { session, roles, of, quoted, maker, script, kept: Vec::new(), names };
         if maker == (Maker::Restorer { is_superuser: true }) {
             made.session.statements(&format!("SET LOCAL {REPLICA};\n"))?;
         }
@@ -180,8 +195,13 @@ impl<'a> TableMaker<'a> {
         }
         for place in 0..self.script.rest.len() {
             let Optional { statements, other } = self.script.rest.get(place).expect("it is one of them");
-            if let (Some(other), Some(role)) = (other, self.roles.last()) {
-                lend(&self.session.database, (other, self.of.owner), role)?;
+            if let (Some(other), Some(role)) = (other, self.roles.last())
+                && !self.of.tables.iter().any(|table| split_names(table) == split_names(other))
+                && !lend(&self.session.database, (other, self.of.owner), (role, &mut self.kept))?
+            {
+                let why = format!("{other} is not there, or belongs to neither a superuser nor {}", self.of.owner);
+                let refused = self.script.rest.remove(place);
+                return Ok(Some(Refusal { object: object_of(&refused.statements), why }));
             }
             if let Err(error) = say(&mut self.session, statements, &looked) {
                 return self.without(place, error).map(Some);
@@ -216,12 +236,16 @@ impl<'a> TableMaker<'a> {
         let body = literal(&format!("BEGIN {SETTLE} {own} END;"));
         self.session.statements(&format!("{looked}DO {body};\nCLOSE ALL;\n{given}COMMIT;\n"))?;
         let give = (self.maker == Maker::Role).then(|| self.give(self.roles.last(), &give));
-        let Self { session, mut roles, names, .. } = self;
+        let Self { session, mut roles, names, kept, .. } = self;
         let database = session.database.clone();
         session.end()?;
+        drop(kept);
         if let Some(give) = give {
-            execute(&database, &[format!("SET {REPLICA}"), give], &|| false)
-                .map_err(|source| failed(&database, None, source))?;
+            let given = execute(&database, &[format!("SET {REPLICA}"), give], &|| false);
+            given.map_err(|source| match source {
+                postgres::Error::Process(error) => failed(&database, None, refused(error)),
+                source => failed(&database, None, source),
+            })?;
         }
         roles.drop_all();
         drop(names);
@@ -232,8 +256,8 @@ impl<'a> TableMaker<'a> {
     /// could have put his own into their place, and what he gives them would run with the rights of the owner.
     fn give(&self, maker: Option<&str>, statistics: &str) -> String {
         let owner = ident(self.of.owner);
-        let give = |table: &String| {
-            let check = maker.map_or_else(String::new, |maker| {
+        let check = |table: &String| {
+            maker.map_or_else(String::new, |maker| {
                 format!(
                     "LOCK TABLE ONLY {table} IN ACCESS EXCLUSIVE MODE;
                     IF NOT EXISTS (SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_roles r ON r.oid OPERATOR(pg_catalog.=) c.relowner
@@ -243,20 +267,33 @@ impl<'a> TableMaker<'a> {
                     literal(table),
                     literal(maker)
                 )
-            });
-            format!("{check}ALTER TABLE {table} OWNER TO {owner};\n")
+            })
         };
-        let tables: String = self.quoted.iter().map(give).collect();
-        format!("DO {};\n", literal(&format!("DECLARE statistics record; BEGIN {tables}{statistics} END;")))
+        let checks: String = self.quoted.iter().map(check).collect();
+        let gives = |table: &String| format!("ALTER TABLE {table} OWNER TO {owner};\n");
+        let tables = self.quoted.iter().map(gives).collect::<Vec<_>>().concat();
+        // Somebody may have dropped what nobody saw to be needed so far.
+        let looks = if maker.is_some() { self.looks(true) } else { String::new() };
+        format!(
+            "DO {};\n",
+            literal(&format!("DECLARE statistics record; BEGIN {checks}{looks}{tables}{statistics} END;"))
+        )
     }
 
-    /// The statement that looks at what the server has found by the names in those before.
-    fn looked(&self) -> String {
+    /// The statements that look at what the server has found by the names in those before.
+    fn looks(&self, keeps: bool) -> String {
         if self.of.trusts_code {
             return String::new();
         }
+        let maker = literal(self.roles.last().unwrap_or_default());
         let sql = OF_OTHERS_SQL.replace(":SETTLE", SETTLE).replace(":OWNER", &literal(self.of.owner));
-        format!("DO {};\n", literal(&self.for_tables(&sql)))
+        self.for_tables(&sql.replace(":MAKER", &maker).replace(":KEEPS", &keeps.to_string()))
+    }
+
+    /// The same as one statement.
+    fn looked(&self) -> String {
+        let looks = self.looks(false);
+        if looks.is_empty() { looks } else { format!("DO {};\n", literal(&looks)) }
     }
 
     /// A statement of ours about these tables.
@@ -272,16 +309,26 @@ fn say(session: &mut RowSession<'_>, statements: &[u8], looked: &str) -> Result<
     session.statements(&format!("{statements}{looked}"))
 }
 
-/// Lets a role refer to a table, where that belongs to a superuser or to this owner.
-fn lend(database: &Connection, (table, owner): (&str, &str), role: &str) -> Result<(), Error> {
-    let lend = || {
+/// Lets a role refer to a table, where that belongs to a superuser or to this owner, and keeps it from being dropped: what somebody else puts
+/// into its place could have an index, whose code the role would run when it looks at the rows.
+fn lend(
+    database: &Connection,
+    (table, owner): (&str, &str),
+    (role, kept): (&str, &mut Vec<Session>),
+) -> Result<bool, Error> {
+    let mut lend = || {
+        let mut session = Session::open(database, "larder", &|| false)?;
+        if session.run(&format!("BEGIN; LOCK TABLE ONLY {table} IN ROW SHARE MODE;"), &|| false).is_err() {
+            return Ok(false);
+        }
         let sql = LENDS_SQL.replace(":TABLE", &literal(table)).replace(":OWNER", &literal(owner));
         let rows = query(database, &sql, &|| false)?;
-        let Some(schema) = rows.into_iter().flatten().flatten().next() else { return Ok(()) };
+        let Some(schema) = rows.into_iter().flatten().flatten().next() else { return Ok(false) };
+        kept.push(session);
         let role = ident(role);
         let grants =
             [format!("GRANT USAGE ON SCHEMA {schema} TO {role}"), format!("GRANT REFERENCES ON {table} TO {role}")];
-        execute(database, &grants, &|| false)
+        execute(database, &grants, &|| false).map(|()| true)
     };
     lend().map_err(|source| failed(database, None, source))
 }

@@ -1,7 +1,11 @@
 //! The statements of a dump of some tables, in the order in which they are run where the tables are gone.
 
+use std::collections::HashMap;
+
 use super::reading::next_part;
+use crate::model::split_names;
 use crate::postgres::definition::Definition;
+use crate::postgres::granted::units;
 use crate::postgres::owned::tables_of;
 use crate::postgres::part::Part;
 use crate::postgres::script::ScriptReader;
@@ -20,6 +24,24 @@ const NEEDED: [&str; 10] = [
     "POLICY",
     "ROW SECURITY",
 ];
+
+/// The owners of tables, by schema and name, as a script in this encoding gives them.
+///
+/// # Errors
+/// [`Error::Io`] when it cannot be read.
+pub fn owners_of_tables(script: &mut dyn std::io::Read, encoding: &str) -> Result<HashMap<Vec<String>, String>, Error> {
+    let mut reader = ScriptReader::new(script).in_encoding(encoding);
+    let mut owners = HashMap::new();
+    while let Some(part) = next_part(&mut reader)? {
+        let Part::Statements(statements) = part else { continue };
+        if let Definition::Table { owner: Some(owner), name, .. } = Definition::of(&statements.text)
+            && let (Some(name), Some([owner])) = (split_names(&name), split_names(&owner).as_deref())
+        {
+            owners.insert(name, owner.clone());
+        }
+    }
+    Ok(owners)
+}
 
 /// The statements of a dump of some tables.
 #[derive(Debug, Default)]
@@ -56,7 +78,8 @@ impl TableScript {
             match part {
                 Part::Copy { .. } => has_rows = true,
                 Part::Statements(statements) if !statements.kind.is_empty() => {
-                    let is_needed = NEEDED.contains(&statements.kind.as_str());
+                    let kind = statements.kind.clone();
+                    let is_needed = NEEDED.contains(&kind.as_str());
                     let runs = matches!(
                         Definition::of(&statements.text),
                         Definition::Index { is_computed: true, .. } | Definition::Constraint(_)
@@ -66,6 +89,10 @@ impl TableScript {
                     match (is_needed, has_rows && !runs) {
                         (true, false) => script.before.push(statements),
                         (true, true) => script.after.push(statements),
+                        (false, _) if kind == "ACL" => script.rest.extend(
+                            // What one of them is refused for keeps no other from being given.
+                            units(&statements).into_iter().map(|statements| Optional { statements, other: None }),
+                        ),
                         (false, _) => script.rest.push(Optional { statements, other }),
                     }
                 }

@@ -112,6 +112,11 @@ pub(super) fn restore(
     let Checked { notes, missing } = check(&saved, target, done.replaced, &stopped)?;
     result.notes.extend(notes);
     done.tables_made = missing;
+    if done.rows_replaced {
+        let is_there = |table: &&TableRows| !done.tables_made.contains(&table.table);
+        let there: Vec<TableRows> = facts.tables.iter().filter(is_there).cloned().collect();
+        replace::check_owners(connection, &saved, (&mut reader, &there), progress)?;
+    }
     if !done.rows_replaced && done.replaced {
         result.notes.extend(check_replaceable(&maintenance, &facts, &stopped)?);
     }

@@ -5,7 +5,7 @@
 use std::io::Read;
 
 use super::load::{Counted, reading_error};
-use crate::model::{TableRows, split_table, unquote};
+use crate::model::{TableRows, split_names, split_table, unquote};
 use crate::pipeline::Error;
 use crate::pipeline::database::{Dump, SavedDatabase};
 use crate::pipeline::filter::{Filtered, Wanted};
@@ -14,7 +14,9 @@ use crate::postgres::sql::{ident, literal, table as table_name};
 use crate::postgres::{self, Connection, Stopped, query};
 use crate::progress::Progress;
 use crate::repo::ChunkReader;
-use crate::sink::postgres::{ReplaceOptions, RowReplacer, RowSession, SETTLE, is_loader, maintenance};
+use crate::sink::postgres::{
+    ReplaceOptions, RowReplacer, RowSession, SETTLE, is_loader, maintenance, owners_of_tables,
+};
 
 /// Looks at every foreign key of these tables and of those that they are partitions of, from and to, by the operators that the
 /// server itself compares with; and for duplicates where that is put off to the end of a transaction. `:TABLES` is a list of names.
@@ -121,6 +123,40 @@ pub(super) fn check(
         return Err(Error::Refused(format!("{why}; --into restores it into a database of its own")));
     }
     Ok(checked)
+}
+
+/// Makes sure that tables that are there belong to whom they belonged to, or to a superuser: whoever owns one reads its rows.
+pub(super) fn check_owners(
+    connection: &Connection,
+    saved: &SavedDatabase<'_>,
+    (reader, tables): (&mut ChunkReader, &[TableRows]),
+    progress: &dyn Progress,
+) -> Result<(), Error> {
+    let Dump::Tables(files) = &saved.dump else { return Ok(()) };
+    let mut before = Counted::new(files.statements(&files.index.before)?, reader, progress);
+    let owners =
+        owners_of_tables(&mut before, &saved.facts.dump_encoding).map_err(|error| reading_error(error, progress))?;
+    for TableRows { table, .. } in tables {
+        let sql = format!(
+            "SELECT r.rolname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_roles r ON r.oid = c.relowner
+                WHERE c.oid = pg_catalog.to_regclass({}) AND NOT r.rolsuper",
+            literal(&table_name(table)?)
+        );
+        let rows = query(connection, &sql, &|| progress.cancelled())?;
+        let (Some(owner), Some(was)) =
+            (rows.into_iter().flatten().flatten().next(), split_names(table).and_then(|names| owners.get(&names)))
+        else {
+            continue;
+        };
+        if owner != *was {
+            let [table, owner, was] = [table, &owner, was].map(|name| name.escape_debug());
+            return Err(Error::Refused(format!(
+                "the table {table} belongs to {owner} now, and belonged to {was}, whose rows {owner} would read: give it to {was}, or drop it; \
+                 --into restores it into a database of its own"
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// Replaces the rows of the wanted tables, which [`check`] has found to be there, all of them or none. Returns what is worth
