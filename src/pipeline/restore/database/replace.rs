@@ -5,6 +5,7 @@
 use std::io::Read;
 
 use super::load::{Counted, reading_error};
+use crate::id::hex;
 use crate::model::{TableRows, split_names, split_table, unquote};
 use crate::pipeline::Error;
 use crate::pipeline::database::{Dump, SavedDatabase};
@@ -137,18 +138,20 @@ pub(super) fn check_owners(
     let owners =
         owners_of_tables(&mut before, &saved.facts.dump_encoding).map_err(|error| reading_error(error, progress))?;
     for TableRows { table, .. } in tables {
+        let was = split_names(table).and_then(|names| owners.get(&names));
+        // Bytes that are not UTF-8 are not known here.
+        let Some(was) = was.filter(|owner| !owner.contains(char::REPLACEMENT_CHARACTER)) else { continue };
+        // The database reads them as it does in the dump.
         let sql = format!(
             "SELECT r.rolname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_roles r ON r.oid = c.relowner
-                WHERE c.oid = pg_catalog.to_regclass({}) AND NOT r.rolsuper",
-            literal(&table_name(table)?)
+                WHERE c.oid = pg_catalog.to_regclass({}) AND NOT r.rolsuper
+                    AND r.rolname <> pg_catalog.convert_from(pg_catalog.decode('{}', 'hex'), {})::pg_catalog.name",
+            literal(&table_name(table)?),
+            hex(was.as_bytes()),
+            literal(&saved.facts.dump_encoding)
         );
         let rows = query(connection, &sql, &|| progress.cancelled())?;
-        let (Some(owner), Some(was)) =
-            (rows.into_iter().flatten().flatten().next(), split_names(table).and_then(|names| owners.get(&names)))
-        else {
-            continue;
-        };
-        if owner != *was {
+        if let Some(owner) = rows.into_iter().flatten().flatten().next() {
             let [table, owner, was] = [table, &owner, was].map(|name| name.escape_debug());
             return Err(Error::Refused(format!(
                 "the table {table} belongs to {owner} now, and belonged to {was}, whose rows {owner} would read: give it to {was}, or drop it; \
