@@ -185,6 +185,8 @@ pub(super) fn rows(
     let names =
         tables.iter().map(|table| table_name(&table.table)).collect::<Result<Vec<String>, postgres::Error>>()?;
     replacer.lock(&names, progress).map_err(failed)?;
+    // Whoever owns a schema could have put a table of his into the place of another one until then.
+    check_owners(connection, saved, (reader, tables), progress)?;
     let deletions = names.iter().map(|table| format!("DELETE FROM ONLY {table};\n")).collect::<Vec<_>>().concat();
     replacer.session().statements(&deletions).map_err(failed)?;
     write_rows(replacer.session(), saved, (reader, wanted), progress)?;
