@@ -48,7 +48,7 @@ pub use snapshot::{
     VolumeMethod,
 };
 pub use tables::{
-    DATA_FOLDER, KeyColumn, KeyOrder, KeyedTable, OtherTable, Script, TABLES_FILE, TableIndex, split_names,
+    DATA_FOLDER, KeyColumn, KeyOrder, KeyedTable, OtherTable, Place, Script, TABLES_FILE, TableIndex, split_names,
     split_table, unquote,
 };
 pub use tree::{TreeReader, TreeWriter, is_empty_tree};

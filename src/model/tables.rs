@@ -89,6 +89,18 @@ pub struct OtherTable {
     /// The tables whose rows these are too, `schema.table` without quotes: those that it is a partition of or inherits from,
     /// and the partitions that rows were read from where they are said to be those of the whole.
     pub related: Vec<String>,
+    /// Where its rows lie in that file, each with the statement before them; nothing where that was not looked at.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub places: Vec<Place>,
+}
+
+/// A part of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Place {
+    /// Where it begins, in bytes.
+    pub begin: u64,
+    /// Where it ends.
+    pub end: u64,
 }
 
 impl TableIndex {
@@ -130,8 +142,16 @@ impl TableIndex {
         }
     }
 
-    /// Makes sure that what becomes a part of SQL is names.
+    /// Makes sure that what becomes a part of SQL is names, and that rows lie one after another within their file.
     fn validated(self) -> Result<Self, Error> {
+        let mut end = self.others.begin;
+        for (place, table) in self.places() {
+            if place.begin < end || place.end < place.begin || place.end > self.others.end {
+                let why = format!("the rows of {} lie nowhere in {}", table.escape_debug(), self.others.file);
+                return Err(Error::Damaged { what: WHAT, why });
+            }
+            end = place.end;
+        }
         let has_parts = |name: &String, parts: usize| split_names(name).is_some_and(|found| found.len() <= parts);
         let columns = self.tables.iter().flat_map(|table| &table.columns);
         let keys = self.tables.iter().flat_map(|table| table.key.iter().map(|key| &key.column));
@@ -154,6 +174,17 @@ impl TableIndex {
         let keyed = self.tables.iter().map(|table| (table.table.as_str(), &table.columns, &table.related));
         let others = self.other_tables.iter().map(|table| (table.table.as_str(), &table.columns, &table.related));
         keyed.chain(others).map(|(table, columns, related)| (table, columns.as_slice(), related.as_slice()))
+    }
+
+    /// Where rows lie in the file with those of several tables, and of which table, in their order.
+    #[must_use]
+    pub fn places(&self) -> Vec<(Place, &str)> {
+        let mut places = Vec::new();
+        for OtherTable { table, places: of_table, .. } in &self.other_tables {
+            places.extend(of_table.iter().map(|place| (*place, table.as_str())));
+        }
+        places.sort_unstable();
+        places
     }
 
     /// The table with this name, quoted where needed.
@@ -266,6 +297,27 @@ mod tests {
         ] {
             assert_eq!(names(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn rows_lie_one_after_another_in_their_file() {
+        let script = || Script { file: "x".to_owned(), begin: 10, end: 100 };
+        let table = |name: &str, places: &[(u64, u64)]| OtherTable {
+            table: name.to_owned(),
+            columns: Vec::new(),
+            related: Vec::new(),
+            places: places.iter().map(|(begin, end)| Place { begin: *begin, end: *end }).collect(),
+        };
+        let index = |tables| TableIndex::new(script(), Vec::new(), (script(), tables), script());
+        let good = index(vec![table("a", &[(10, 20), (50, 100)]), table("b", &[(20, 50)]), table("c", &[])]);
+        let good = TableIndex::decode(&good.encode()).expect("own bytes");
+        assert_eq!(good.places().iter().map(|(_, table)| *table).collect::<String>(), "aba");
+        for bad in [(9, 20), (30, 20), (90, 101)] {
+            let bad = index(vec![table("a", &[bad])]);
+            assert!(matches!(TableIndex::decode(&bad.encode()), Err(Error::Damaged { .. })), "{bad:?}");
+        }
+        let twice = index(vec![table("a", &[(10, 20)]), table("b", &[(15, 30)])]);
+        assert!(TableIndex::decode(&twice.encode()).is_err());
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::{Error, Mask};
 use crate::limits::DATABASE_LIST_BYTES_MAX;
 use crate::model::{
     self, Component, Content, ContentReader, DATA_FOLDER, DatabaseFacts, KeyedTable, Node, NodeKind, PROPERTIES_FILE,
-    ROLES_FILE, Roles, Script, ServerProperties, TABLES_FILE, TableIndex, TreeReader,
+    ROLES_FILE, Roles, Script, ServerProperties, TABLES_FILE, TableIndex, TreeReader, split_table,
 };
 use crate::repo::ChunkReader;
 use crate::sink;
@@ -138,23 +138,46 @@ pub fn write_dump(reader: &mut ChunkReader, component: &Component, target: &mut 
 }
 
 impl SavedTables {
-    /// The first script's own beginning and end around the statements of all scripts and the rows of all tables.
+    /// The first script's own beginning and end around the statements of all scripts and the rows of all tables, those in the order of
+    /// `pg_dump`, where it is known: the checks of a table may look into others.
     fn plain(&self) -> Result<Vec<Segment>, Error> {
         let TableIndex { before, others, after, .. } = &self.index;
         self.statements(before)?;
         let first = self.script(before)?;
         let mut segments = vec![Segment::Content { content: first.clone(), begin: 0, end: before.end }];
-        for table in &self.index.tables {
-            let name = table.table.replace(['\n', '\r'], " ");
-            let title = format!("--\n-- Data for Name: {name}; Type: TABLE DATA; Schema: -; Owner: -\n--\n\n");
-            segments.push(Segment::Text((title + &table.copy_statement()).into_bytes()));
-            segments.push(Segment::whole(self.rows(table)?));
-            segments.push(Segment::Text(ROWS_END.to_vec()));
+        let mut tables: Vec<_> = self.index.tables.iter().map(|table| (split_table(&table.table), table)).collect();
+        tables.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        let mut tables = tables.into_iter().peekable();
+        let mut rest = others.clone();
+        let mut end = others.begin;
+        for (place, name) in self.index.places() {
+            let name = split_table(name);
+            while let Some((_, table)) = tables.next_if(|(table, _)| *table < name) {
+                segments.push(self.statements(&Script { end: place.begin, ..rest.clone() })?);
+                rest.begin = place.begin;
+                segments.extend(self.copy(table)?);
+            }
+            end = place.end;
         }
-        segments.push(self.statements(others)?);
+        segments.push(self.statements(&Script { end, ..rest.clone() })?);
+        for (_, table) in tables {
+            segments.extend(self.copy(table)?);
+        }
+        segments.push(self.statements(&Script { begin: end, ..rest })?);
         segments.push(self.statements(after)?);
         segments.push(Segment::Content { content: first.clone(), begin: before.end, end: first.len_bytes });
         Ok(segments)
+    }
+
+    /// What loads the rows of a table.
+    fn copy(&self, table: &KeyedTable) -> Result<[Segment; 3], Error> {
+        let name = table.table.replace(['\n', '\r'], " ");
+        let title = format!("--\n-- Data for Name: {name}; Type: TABLE DATA; Schema: -; Owner: -\n--\n\n");
+        Ok([
+            Segment::Text((title + &table.copy_statement()).into_bytes()),
+            Segment::whole(self.rows(table)?),
+            Segment::Text(ROWS_END.to_vec()),
+        ])
     }
 
     /// The rows of a table.

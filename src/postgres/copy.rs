@@ -10,7 +10,7 @@ use super::dump_encoding::check_names;
 use super::entries::EntryLengths;
 use super::lexer::Lexer;
 use crate::limits::{COPY_STATEMENT_BYTES_MAX, MANIFEST_BYTES_MAX};
-use crate::model::TableRows;
+use crate::model::{Place, TableRows};
 
 const DATA_COMMENT: &[u8] = b"-- Data for Name: ";
 const COPY_START: &[u8] = b"COPY ";
@@ -39,8 +39,8 @@ pub struct CopyCounter<R> {
     /// Whether the current line began outside of strings, quoted names and comments.
     outside: bool,
     tables: Vec<TableRows>,
-    /// The columns of each table.
-    columns: Vec<Vec<String>>,
+    /// What else is known of each table.
+    copied: Vec<Copied>,
     /// Bytes of the statements that named them.
     named_bytes: usize,
     /// Where each table stands among them: rows of several partitions may be said to be those of one table.
@@ -52,6 +52,8 @@ pub struct CopyCounter<R> {
     looked_at: u64,
     /// Where the current line begins, in bytes.
     line_begin: u64,
+    /// Where that begins which says whose rows follow, in bytes.
+    rows_begin: u64,
     /// Where the statements begin: behind the command that restricts what others mean to `psql`.
     begin: u64,
     /// Where the line begins that says that the dump is complete.
@@ -62,6 +64,15 @@ pub struct CopyCounter<R> {
     encoding: String,
     /// That a name cannot be told, of the first COPY that has one.
     untold: Option<Error>,
+}
+
+/// What a dump says of a table, beside its rows.
+#[derive(Debug, Default)]
+pub struct Copied {
+    /// The columns of its rows, quoted where needed.
+    pub(crate) columns: Vec<String>,
+    /// Where its rows lie, each with the statement before them.
+    pub(crate) places: Vec<Place>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,13 +98,14 @@ impl<R: Read> CopyCounter<R> {
             entries: EntryLengths::default(),
             outside: true,
             tables: Vec::new(),
-            columns: Vec::new(),
+            copied: Vec::new(),
             named_bytes: 0,
             numbers: HashMap::new(),
             current: 0,
             bytes: 0,
             looked_at: 0,
             line_begin: 0,
+            rows_begin: 0,
             begin: 0,
             end: None,
             foreign_command: None,
@@ -116,10 +128,10 @@ impl<R: Read> CopyCounter<R> {
         Some((self.begin.min(end), end))
     }
 
-    /// The columns of each table, quoted where needed, in the order of the dump.
+    /// What else is known of each table, in the order of the dump.
     #[must_use]
-    pub fn columns(&self) -> &[Vec<String>] {
-        &self.columns
+    pub fn take_copied(&mut self) -> Vec<Copied> {
+        std::mem::take(&mut self.copied)
     }
 
     /// The beginning of the first line so far that is a command of `psql`, of those that no dump of one database has, like
@@ -196,7 +208,12 @@ impl<R: Read> CopyCounter<R> {
             self.entries.line(&self.line, len, self.outside);
         }
         match self.state {
-            State::Rows if self.line == b"\\." => self.state = State::Statements,
+            State::Rows if self.line == b"\\." => {
+                if let Some(copied) = self.copied.get_mut(self.current) {
+                    copied.places.push(Place { begin: self.rows_begin, end: self.looked_at });
+                }
+                self.state = State::Statements;
+            }
             State::Rows => {
                 if let Some(table) = self.tables.get_mut(self.current) {
                     table.rows += 1;
@@ -204,8 +221,14 @@ impl<R: Read> CopyCounter<R> {
             }
             // What a string or the body of a function says is no statement.
             State::Statements if !self.outside => {}
-            State::Statements if self.line.starts_with(DATA_COMMENT) => self.state = State::Announced,
+            State::Statements if self.line.starts_with(DATA_COMMENT) => {
+                self.rows_begin = self.line_begin.saturating_sub(COMMENT_LINE.len() as u64);
+                self.state = State::Announced;
+            }
             State::Statements | State::Announced if self.line.starts_with(COPY_START) => {
+                if self.state == State::Statements {
+                    self.rows_begin = self.line_begin;
+                }
                 self.state = State::Copy;
                 return self.end_copy_line();
             }
@@ -238,7 +261,7 @@ impl<R: Read> CopyCounter<R> {
             self.current = *self.numbers.entry(table.clone()).or_insert(self.tables.len());
             if self.current == self.tables.len() {
                 self.named_bytes += self.line.len();
-                self.columns.push(columns);
+                self.copied.push(Copied { columns, places: Vec::new() });
                 self.tables.push(TableRows { table, rows: 0 });
             }
             self.state = State::Rows;
@@ -360,6 +383,29 @@ mod tests {
             let (tables, complete) = count(DUMP, piece);
             assert_eq!(tables, expected, "in pieces of {piece}");
             assert!(complete);
+        }
+    }
+
+    #[test]
+    fn it_is_known_where_rows_lie_with_the_statement_before_them() {
+        let dump = format!("{DUMP}COPY public.a (id, text) FROM stdin;\n4\tfour\n\\.\n");
+        for piece in [1, 7, 100_000] {
+            let mut counter = CopyCounter::new(dump.as_bytes(), "UTF8");
+            let mut buffer = vec![0; piece];
+            while counter.read(&mut buffer).expect("reading from memory") > 0 {}
+            let copied = counter.take_copied();
+            let texts = |number: usize| -> Vec<&str> {
+                let places: &Vec<Place> = &copied[number].places;
+                let at = |place: u64| usize::try_from(place).expect("it is in memory");
+                places.iter().map(|place| &dump[at(place.begin)..at(place.end)]).collect()
+            };
+            assert_eq!(copied.len(), 4);
+            for number in 0..copied.len() {
+                let first = texts(number)[0];
+                assert!(first.starts_with("--\n-- Data for Name: ") && first.ends_with("\n\\.\n"), "{first}");
+            }
+            assert_eq!(texts(0)[1], "COPY public.a (id, text) FROM stdin;\n4\tfour\n\\.\n", "in pieces of {piece}");
+            assert_eq!(copied[2].columns, ["\"c) FROM stdin;\n\\.\n d\"", "e"]);
         }
     }
 

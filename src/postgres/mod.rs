@@ -63,7 +63,7 @@ pub(crate) use allowed::reads_alike;
 pub(crate) use client::{Fed, start_fed, tidy_up};
 pub use client::{QUESTION_LIMIT, Row, Session, Stopped, execute, query};
 pub use connection::Connection;
-pub use copy::CopyCounter;
+pub use copy::{Copied, CopyCounter};
 pub(crate) use copy::copied_table;
 pub(crate) use doubts::{doubts, made_under_other_name};
 pub use error::Error;

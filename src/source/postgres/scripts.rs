@@ -7,7 +7,7 @@ use tempfile::SpooledTempFile;
 
 use super::dump::check_length;
 use crate::model::{Node, Script, TableRows};
-use crate::postgres::{self, CopyCounter};
+use crate::postgres::{self, Copied, CopyCounter};
 use crate::process::{self, POLL, Process, Watched};
 use crate::progress::Progress;
 use crate::source::{Error, Visitor};
@@ -117,7 +117,7 @@ fn incomplete(why: &'static str) -> postgres::Error {
     postgres::Error::Incomplete { program: "pg_dump".to_owned(), why }
 }
 
-type CountedTable = (TableRows, Vec<String>);
+type CountedTable = (TableRows, Copied);
 
 /// Shows a script, which must say that it is complete.
 ///
@@ -137,7 +137,7 @@ pub(super) fn script(
     let mut counter = CopyCounter::new(reader, &begun.encoding);
     let shown = visitor.stream(node, &mut counter);
     let body = counter.body();
-    let columns = counter.columns().to_vec();
+    let copied = counter.take_copied();
     let (too_long, untold) = (counter.too_long().map(str::to_owned), counter.take_untold());
     let (tables, reader) = counter.finish();
     drop(reader);
@@ -146,5 +146,5 @@ pub(super) fn script(
     check_length(too_long)?;
     untold.map_or(Ok(()), Err)?;
     let (begin, end) = body.ok_or_else(|| incomplete("the line that ends a dump is missing"))?;
-    Ok((Script { file: name.to_owned(), begin, end }, tables.into_iter().zip(columns).collect()))
+    Ok((Script { file: name.to_owned(), begin, end }, tables.into_iter().zip(copied).collect()))
 }

@@ -13,7 +13,7 @@ use crate::postgres::dump_encoding::reorders;
 use crate::postgres::moment::{self, Moment, TableQuery};
 use crate::postgres::shape_lock::ShapeLock;
 use crate::postgres::sql::ident;
-use crate::postgres::{self, Connection, Session};
+use crate::postgres::{self, Connection, Copied, Session};
 use crate::process::Program;
 use crate::progress::{self, Progress};
 use crate::source::{Error, Visitor};
@@ -209,7 +209,12 @@ impl TableDump {
         rows.extend(other_tables.iter().map(|(rows, _)| rows.clone()));
         let other_tables = other_tables.into_iter();
         let other_tables = other_tables
-            .map(|(rows, columns)| OtherTable { related: catalog.related(&rows.table), table: rows.table, columns })
+            .map(|(TableRows { table, .. }, Copied { columns, places })| OtherTable {
+                related: catalog.related(&table),
+                table,
+                columns,
+                places,
+            })
             .collect();
         let index = TableIndex::new(before, tables, (others, other_tables), after);
         let index = index.encode();
