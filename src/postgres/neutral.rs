@@ -50,6 +50,8 @@ const SETTINGS: [(Option<Purpose>, &str, &str); 22] = [
 /// Those that some versions lack, or some roles may not set, for all sessions. To compile a question takes the server a hundred times as long as to answer it.
 const OPTIONAL: [(&str, &str); 4] =
     [("transaction_timeout", "0"), ("idle_session_timeout", "0"), ("jit", "off"), ("temp_file_limit", "-1")];
+/// That of them which only a superuser may set.
+const OF_SUPERUSERS: &str = "temp_file_limit";
 /// What of a database's own settings says where something is made, or in which encoding it is told, and not what it is.
 const OF_PLACE: [&str; 4] =
     ["default_tablespace", "default_table_access_method", "temp_tablespaces", "client_encoding"];
@@ -83,12 +85,14 @@ pub(super) fn neutral_at_once(purpose: Purpose) -> String {
 }
 
 fn set_at_once<'s>(settings: impl Iterator<Item = (&'s str, &'s str)>, in_transaction: bool) -> String {
-    let values: Vec<String> =
-        settings.map(|(name, value)| format!("({}, {})", literal(name), literal(value))).collect();
+    let values: Vec<String> = settings
+        .map(|(name, value)| format!("({}, {}, {})", literal(name), literal(value), name == OF_SUPERUSERS))
+        .collect();
+    // The server would compute all of `pg_settings` for a few of them.
     format!(
-        "SELECT pg_catalog.set_config(s.name, v.value, {in_transaction}) FROM pg_catalog.pg_settings s
-            JOIN (VALUES {}) AS v (name, value) ON pg_catalog.lower(s.name) OPERATOR(pg_catalog.=) v.name
-            WHERE s.context OPERATOR(pg_catalog.=) 'user' OR (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname OPERATOR(pg_catalog.=) current_user);\n",
+        "SELECT pg_catalog.set_config(v.name, v.value, {in_transaction}) FROM (VALUES {}) AS v (name, value, is_of_superusers)
+            WHERE pg_catalog.current_setting(v.name, true) IS NOT NULL
+                AND (NOT v.is_of_superusers OR (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname OPERATOR(pg_catalog.=) current_user));\n",
         values.join(", ")
     )
 }
