@@ -127,6 +127,18 @@ pub struct ServerProperties {
     pub is_template: bool,
     /// Who has given whom which privilege on it, its owner too; `None` where nothing was said and the default holds.
     pub grants: Option<Vec<Grant>>,
+    /// Its security labels.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<SecurityLabel>,
+}
+
+/// A label that a module of the server attaches a meaning to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecurityLabel {
+    /// The module.
+    pub provider: String,
+    /// The label.
+    pub label: String,
 }
 
 /// Where the order of texts in a database comes from.
@@ -154,7 +166,7 @@ impl ServerProperties {
     /// These properties.
     #[must_use]
     pub const fn new(locale: Option<DatabaseLocale>, is_template: bool, grants: Option<Vec<Grant>>) -> Self {
-        Self { version: PROPERTIES_VERSION, locale, is_template, grants }
+        Self { version: PROPERTIES_VERSION, locale, is_template, grants, labels: Vec::new() }
     }
 
     /// They as a file.
@@ -220,6 +232,9 @@ pub struct Role {
     pub comment: Option<String>,
     /// Settings of its sessions in all databases.
     pub settings: Vec<Setting>,
+    /// Its security labels.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<SecurityLabel>,
 }
 
 /// That one role is a member of another.

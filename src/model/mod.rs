@@ -30,7 +30,7 @@ pub use codec::{decode_snapshot, encode_snapshot};
 pub use content::{ChunkList, Content, ContentBytes, ContentReader, ContentWriter};
 pub use database::{
     DatabaseFacts, DatabaseLocale, DatabaseProperties, DatabaseSetting, Grant, Membership, PROPERTIES_FILE, Privilege,
-    ROLES_FILE, Role, Roles, ServerProperties, Setting, TableRows, Tablespace,
+    ROLES_FILE, Role, Roles, SecurityLabel, ServerProperties, Setting, TableRows, Tablespace,
 };
 pub use diff::{Change, Difference, diff};
 pub use expectation::{Expectation, Expected};

@@ -12,7 +12,7 @@ use super::access_sql::{OTHERS_SQL, tables_sql, views_sql};
 use super::client::parse;
 use super::definition::Constraint;
 use super::sql::{literal, table};
-use super::{Connection, Error, Kept, Stopped, query};
+use super::{Asked, Connection, Error, Stopped, query};
 use crate::model::split_names;
 
 /// For each table, given by name, the tables that foreign keys connect with it, its wholes and its parts.
@@ -90,28 +90,27 @@ impl Access {
     ///
     /// # Errors
     /// Those of [`query`]; [`Error::Answer`].
-    pub(crate) fn read(connection: &Connection, stopped: Stopped<'_>) -> Result<Self, Error> {
-        Self::read_with(connection, true, stopped)
+    pub(crate) fn read(asked: &impl Asked, stopped: Stopped<'_>) -> Result<Self, Error> {
+        Self::read_with(asked, true, stopped)
     }
 
     /// Asks a database what loading it will run where it is restored: triggers are made when all rows are there.
     ///
     /// # Errors
     /// Those of [`Access::read`].
-    pub(crate) fn of_restore(connection: &Connection, stopped: Stopped<'_>) -> Result<Self, Error> {
-        Self::read_with(connection, false, stopped)
+    pub(crate) fn of_restore(asked: &impl Asked, stopped: Stopped<'_>) -> Result<Self, Error> {
+        Self::read_with(asked, false, stopped)
     }
 
-    fn read_with(connection: &Connection, has_triggers: bool, stopped: Stopped<'_>) -> Result<Self, Error> {
+    fn read_with(asked: &impl Asked, has_triggers: bool, stopped: Stopped<'_>) -> Result<Self, Error> {
         let mut entries = HashMap::new();
-        let asked = Kept::new(connection.clone());
-        for row in asked.query(&tables_sql(has_triggers), stopped)? {
+        for row in query(asked, &tables_sql(has_triggers), stopped)? {
             let entry: Entry = parse(&row)?;
             entries.insert((entry.schema.clone(), entry.name.clone()), entry);
         }
-        let others = asked.query(OTHERS_SQL, stopped)?;
+        let others = query(asked, OTHERS_SQL, stopped)?;
         let others = others.first().map(parse).transpose()?.unwrap_or_default();
-        let views = asked.query(&views_sql(), stopped)?.into_iter().flatten().flatten().collect();
+        let views = query(asked, &views_sql(), stopped)?.into_iter().flatten().flatten().collect();
         Ok(Self { entries, others, views })
     }
 

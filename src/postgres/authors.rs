@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::client::parse;
 use super::overloads::{Overloads, overloads_sql};
 use super::sql::literal;
-use super::{Connection, Error, Row, Stopped, query};
+use super::{Asked, Error, Row, Stopped, query};
 use crate::model::split_names;
 
 /// One row of JSON. Values of arrays, composite types and ranges of a domain are checked where they stand in a statement.
@@ -23,10 +23,12 @@ const SQL: &str = "WITH RECURSIVE trusted AS (
             AND d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND f.proowner NOT IN (SELECT oid FROM trusted))
 ), types AS (
     SELECT oid FROM checked
-    UNION SELECT y.oid FROM types JOIN pg_catalog.pg_type y ON y.typbasetype = types.oid OR y.typelem = types.oid
-        OR y.oid IN (SELECT c.reltype FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid WHERE a.atttypid = types.oid)
-        OR y.oid IN (SELECT r.rngtypid FROM pg_catalog.pg_range r WHERE r.rngsubtype = types.oid)
-        OR y.oid IN (SELECT (pg_catalog.to_jsonb(r) ->> 'rngmultitypid')::pg_catalog.oid FROM pg_catalog.pg_range r WHERE r.rngtypid = types.oid)
+    UNION SELECT n.oid FROM types CROSS JOIN LATERAL (
+        SELECT y.oid FROM pg_catalog.pg_type y WHERE y.typbasetype = types.oid OR y.typelem = types.oid
+        UNION ALL SELECT c.reltype FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid WHERE a.atttypid = types.oid AND c.reltype <> 0
+        UNION ALL SELECT r.rngtypid FROM pg_catalog.pg_range r WHERE r.rngsubtype = types.oid
+        UNION ALL SELECT (pg_catalog.to_jsonb(r) ->> 'rngmultitypid')::pg_catalog.oid FROM pg_catalog.pg_range r WHERE r.rngtypid = types.oid
+    ) n WHERE n.oid IS NOT NULL
 ), containers AS (
     SELECT y.oid FROM types JOIN pg_catalog.pg_type y ON y.oid = types.oid WHERE y.typtype <> 'd'
     UNION SELECT y.oid FROM containers JOIN pg_catalog.pg_type y ON y.typbasetype = containers.oid
@@ -69,8 +71,8 @@ impl Authors {
     ///
     /// # Errors
     /// Those of [`query`]; [`Error::Answer`].
-    pub(crate) fn read(connection: &Connection, refused: &str, stopped: Stopped<'_>) -> Result<Self, Error> {
-        let rows = query(connection, &SQL.replace(":OVERLOADS", &overloads_sql(refused)), stopped)?;
+    pub(crate) fn read(asked: &impl Asked, refused: &str, stopped: Stopped<'_>) -> Result<Self, Error> {
+        let rows = query(asked, &SQL.replace(":OVERLOADS", &overloads_sql(refused)), stopped)?;
         parse(rows.first().ok_or_else(|| Error::Answer { why: "it has no row".to_owned() })?)
     }
 
@@ -107,17 +109,13 @@ impl Authors {
 ///
 /// # Errors
 /// Those of [`query`].
-pub(crate) fn relation_owner(
-    connection: &Connection,
-    name: &str,
-    stopped: Stopped<'_>,
-) -> Result<Option<String>, Error> {
+pub(crate) fn relation_owner(asked: &impl Asked, name: &str, stopped: Stopped<'_>) -> Result<Option<String>, Error> {
     let sql = format!(
         "SELECT r.rolname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_roles r ON r.oid = c.relowner
          WHERE c.oid = pg_catalog.to_regclass({}) AND NOT r.rolsuper AND r.rolname <> CURRENT_USER",
         literal(name)
     );
-    Ok(query(connection, &sql, stopped)?.into_iter().flatten().flatten().next())
+    Ok(query(asked, &sql, stopped)?.into_iter().flatten().flatten().next())
 }
 
 /// All indexes by their names, with their owners where those are neither superusers nor the one who asks.
@@ -125,7 +123,7 @@ pub(crate) fn relation_owner(
 /// # Errors
 /// Those of [`query`].
 pub(crate) fn index_owners(
-    connection: &Connection,
+    asked: &impl Asked,
     stopped: Stopped<'_>,
 ) -> Result<HashMap<Vec<String>, Option<String>>, Error> {
     let sql = "SELECT n.nspname, c.relname, CASE WHEN NOT r.rolsuper AND r.rolname <> CURRENT_USER THEN r.rolname END
@@ -135,7 +133,7 @@ pub(crate) fn index_owners(
         Ok([Some(schema), Some(name), owner]) => Some((vec![schema, name], owner)),
         _ => None,
     };
-    Ok(query(connection, sql, stopped)?.into_iter().filter_map(owner).collect())
+    Ok(query(asked, sql, stopped)?.into_iter().filter_map(owner).collect())
 }
 
 #[cfg(test)]

@@ -49,14 +49,29 @@ pub type Stopped<'a> = &'a (dyn Fn() -> bool + Sync);
 /// A row of an answer. `None` is null.
 pub type Row = Vec<Option<String>>;
 
+/// What a server can be asked through: a connection, each time by a session of its own, or a session that is kept.
+pub trait Asked {
+    /// Asks one thing, and returns all rows.
+    ///
+    /// # Errors
+    /// [`Error::Process`] with what the server said, also when it was stopped; [`Error::Silent`].
+    fn ask(&self, query: &str, stopped: Stopped<'_>) -> Result<Vec<Row>, Error>;
+}
+
+impl Asked for Connection {
+    fn ask(&self, query: &str, stopped: Stopped<'_>) -> Result<Vec<Row>, Error> {
+        let mut session = Session::open(self, "larder", stopped)?.within(QUESTION_LIMIT);
+        let rows = session.question(query, stopped)?;
+        session.end().map(|()| rows)
+    }
+}
+
 /// Asks a server one thing, and returns all rows.
 ///
 /// # Errors
-/// [`Error::Process`] with what the server said, also when it was stopped; [`Error::Silent`].
-pub fn query(connection: &Connection, query: &str, stopped: Stopped<'_>) -> Result<Vec<Row>, Error> {
-    let mut session = Session::open(connection, "larder", stopped)?.within(QUESTION_LIMIT);
-    let rows = session.question(query, stopped)?;
-    session.end().map(|()| rows)
+/// Those of [`Asked::ask`].
+pub fn query(asked: &impl Asked, query: &str, stopped: Stopped<'_>) -> Result<Vec<Row>, Error> {
+    asked.ask(query, stopped)
 }
 
 /// Has a server run statements one after another, each by itself. The first error ends it.

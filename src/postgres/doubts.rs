@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::overloads::{beside_others_sql, cast_by_others_sql};
 use super::sql::literal;
-use super::{Connection, Error, Row, Session, Stopped};
+use super::{Error, Kept, Row, Stopped};
 
 /// Most bytes of the body of a function that are looked at.
 const BODY_BYTES: usize = 100_000;
@@ -92,10 +92,10 @@ const PATTERN: &str = "'current_database|current_catalog|pg_catalog[.]pg_databas
 /// What may not be restored as it is, each in words, as far as the texts of functions show it.
 ///
 /// # Errors
-/// Those of [`Session::rows`].
-pub(crate) fn doubts(connection: &Connection, stopped: Stopped<'_>) -> Result<Vec<String>, Error> {
+/// Those of [`query`].
+pub(crate) fn doubts(asked: &Kept, stopped: Stopped<'_>) -> Result<Vec<String>, Error> {
     let with_used = |sql: &str| format!("WITH {} {sql}", USED.replace(":BYTES", &BODY_BYTES.to_string()));
-    let unqualified = ask(connection, &with_used(UNQUALIFIED_SQL), stopped)?;
+    let unqualified = ask(asked, &with_used(UNQUALIFIED_SQL), stopped)?;
     let mut found = named(&unqualified, |row| match row {
         [Some(what), Some(function), Some(name)] => Some(format!(
             "it may not be restored: {what} calls {function}, which looks for {name} without a schema; \
@@ -103,25 +103,25 @@ pub(crate) fn doubts(connection: &Connection, stopped: Stopped<'_>) -> Result<Ve
         )),
         _ => None,
     });
-    found.extend(named(&ask(connection, RIGHTS_SQL, stopped)?, |row| match row {
+    found.extend(named(&ask(asked, RIGHTS_SQL, stopped)?, |row| match row {
         [Some(table), Some(owner), Some(lacks)] => Some(format!(
             "it is not restored without --run-code-as-superuser: {table} runs code of others and is made by its owner, and {owner} {lacks}"
         )),
         _ => None,
     }));
-    found.extend(named(&ask(connection, &beside_others_sql(), stopped)?, |row| match row {
+    found.extend(named(&ask(asked, &beside_others_sql(), stopped)?, |row| match row {
         [Some(what), Some(called), Some(author)] => Some(format!(
             "it may not be restored without --run-code-as-superuser: {what} calls {called}, and {author} has one of that name, which could be called then"
         )),
         _ => None,
     }));
-    found.extend(named(&ask(connection, &cast_by_others_sql(), stopped)?, |row| match row {
+    found.extend(named(&ask(asked, &cast_by_others_sql(), stopped)?, |row| match row {
         [Some(what), Some(called), Some(author)] => Some(format!(
             "it may not be restored without --run-code-as-superuser: {what} needs {called}, and {author} has written a function that casts, which could be called then"
         )),
         _ => None,
     }));
-    let own_name = of_own_name(connection, &connection.database, stopped)?;
+    let own_name = of_own_name(asked, &asked.connection().database, stopped)?;
     found.extend(named(&own_name, |row| match row {
         [Some(what), _] => Some(format!(
             "{what} asks for the name of the database, or connects to it: while it is restored, its name is another one"
@@ -134,29 +134,23 @@ pub(crate) fn doubts(connection: &Connection, stopped: Stopped<'_>) -> Result<Ve
 /// What of a database that was loaded under another name than `name` has looked at that, with the statements that make it again.
 ///
 /// # Errors
-/// Those of [`Session::rows`].
-pub(crate) fn made_under_other_name(
-    connection: &Connection,
-    name: &str,
-    stopped: Stopped<'_>,
-) -> Result<Vec<String>, Error> {
-    let rows = of_own_name(connection, name, stopped)?;
+/// Those of [`query`].
+pub(crate) fn made_under_other_name(asked: &Kept, name: &str, stopped: Stopped<'_>) -> Result<Vec<String>, Error> {
+    let rows = of_own_name(asked, name, stopped)?;
     let statements = rows.into_iter().filter_map(|row| row.into_iter().nth(1).flatten());
     Ok(statements
         .map(|statement| format!("made while the database had another name, at which it looks: {statement}"))
         .collect())
 }
 
-fn of_own_name(connection: &Connection, name: &str, stopped: Stopped<'_>) -> Result<Vec<Row>, Error> {
+fn of_own_name(asked: &Kept, name: &str, stopped: Stopped<'_>) -> Result<Vec<Row>, Error> {
     let sql = OWN_NAME_SQL.replace(":PATTERN", PATTERN).replace(":NAME", &literal(name));
-    ask(connection, &format!("WITH {} {sql}", USED.replace(":BYTES", &BODY_BYTES.to_string())), stopped)
+    ask(asked, &format!("WITH {} {sql}", USED.replace(":BYTES", &BODY_BYTES.to_string())), stopped)
 }
 
 /// Whoever may write functions can have their texts keep the server busy.
-fn ask(connection: &Connection, sql: &str, stopped: Stopped<'_>) -> Result<Vec<Row>, Error> {
-    let mut session = Session::open(connection, "larder", stopped)?.within(LIMIT);
-    let rows = session.question(sql, stopped)?;
-    session.end().map(|()| rows)
+fn ask(asked: &Kept, sql: &str, stopped: Stopped<'_>) -> Result<Vec<Row>, Error> {
+    asked.query_within(sql, LIMIT, stopped)
 }
 
 /// The first few in words, and how many more there are.

@@ -3,7 +3,7 @@
 //! Names that a server is asked for are UTF-8. A name in a dump is the same text only where it is ASCII, or the dump is UTF-8
 //! too. A dump is in the encoding of its database where that is enough: text of it need not have a meaning in UTF-8.
 
-use super::{Connection, Error, Stopped, query};
+use super::{Asked, Error, Stopped, query};
 
 /// The encoding of all that is asked and said.
 pub(crate) const UTF8: &str = "UTF8";
@@ -44,15 +44,15 @@ const NAMES_SQL: &str = "SELECT kind, pg_catalog.encode(pg_catalog.convert_to(na
 ///
 /// # Errors
 /// Those of [`query`]; [`Error::UnknownName`] where a name is not UTF-8 and cannot be made it.
-pub(super) fn dump_encoding(connection: &Connection, encoding: &str, stopped: Stopped<'_>) -> Result<String, Error> {
+pub(super) fn dump_encoding(asked: &impl Asked, encoding: &str, stopped: Stopped<'_>) -> Result<String, Error> {
     if encoding == UTF8 {
         return Ok(encoding.to_owned());
     }
     if !WITHOUT_UTF8.contains(&encoding) {
-        let names = query(connection, &format!("{NAMES_SQL} LIMIT 1"), stopped)?;
+        let names = query(asked, &format!("{NAMES_SQL} LIMIT 1"), stopped)?;
         return Ok(if names.is_empty() { encoding } else { UTF8 }.to_owned());
     }
-    for row in query(connection, NAMES_SQL, stopped)? {
+    for row in query(asked, NAMES_SQL, stopped)? {
         let [Some(kind), Some(digits)] = row.as_slice() else { continue };
         let name = bytes_of(digits);
         if !is_told(&name, encoding) {
@@ -89,7 +89,8 @@ fn is_told(text: &[u8], encoding: &str) -> bool {
     text.is_ascii() || (may_be_utf8 && std::str::from_utf8(text).is_ok())
 }
 
-fn bytes_of(digits: &str) -> Vec<u8> {
+/// The bytes that hexadecimal digits stand for.
+pub(super) fn bytes_of(digits: &str) -> Vec<u8> {
     let value = |digit: &u8| char::from(*digit).to_digit(16).and_then(|value| u8::try_from(value).ok()).unwrap_or(0);
     digits.as_bytes().chunks(2).map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | value(digit))).collect()
 }

@@ -8,9 +8,10 @@ use super::client::parse;
 use super::dump_encoding::dump_encoding;
 use super::shared::Shared;
 use super::sql::{ident, literal, loads_nothing, setting};
-use super::{Connection, Error, Stopped, query};
+use super::{Error, Kept, Stopped, query};
 use crate::model::{
-    DatabaseFacts, DatabaseLocale, DatabaseProperties, DatabaseSetting, Grant, Privilege, ServerProperties,
+    DatabaseFacts, DatabaseLocale, DatabaseProperties, DatabaseSetting, Grant, Privilege, SecurityLabel,
+    ServerProperties,
 };
 
 /// One row of JSON.
@@ -56,12 +57,13 @@ pub(crate) struct Found {
 ///
 /// # Errors
 /// Those of [`query`]; [`Error::Answer`], [`Error::UnknownName`].
-pub(crate) fn read_facts(connection: &Connection, stopped: Stopped<'_>) -> Result<Found, Error> {
-    let rows = query(connection, FACTS_SQL, stopped)?;
+pub(crate) fn read_facts(asked: &Kept, stopped: Stopped<'_>) -> Result<Found, Error> {
+    let connection = asked.connection();
+    let rows = query(asked, FACTS_SQL, stopped)?;
     let answer: Answer = parse(rows.first().ok_or_else(|| Error::Answer { why: "it has no row".to_owned() })?)?;
-    let dump_encoding = dump_encoding(connection, &answer.encoding, stopped)?;
-    let Shared { owner, tablespace, properties, is_template, grants, left_out } =
-        Shared::of(connection, answer.oid, stopped)?;
+    let dump_encoding = dump_encoding(asked, &answer.encoding, stopped)?;
+    let Shared { owner, tablespace, properties, is_template, grants, labels, left_out } =
+        Shared::of(asked, answer.oid, stopped)?;
     let provider = match answer.provider.as_deref() {
         Some("i") => Some("icu"),
         Some("b") => Some("builtin"),
@@ -88,7 +90,8 @@ pub(crate) fn read_facts(connection: &Connection, stopped: Stopped<'_>) -> Resul
         container: connection.place.container().map(str::to_owned),
         ..DatabaseFacts::default()
     };
-    let properties = ServerProperties::new(locale, is_template, grants);
+    let mut properties = ServerProperties::new(locale, is_template, grants);
+    properties.labels = labels;
     Ok(Found { facts, properties, user: answer.user, server_major: answer.version_number / 10_000, left_out })
 }
 
@@ -159,10 +162,20 @@ fn in_order<'g>(grants: &'g [Grant], owner: &str) -> Vec<&'g Grant> {
     }
 }
 
-/// The statement that gives a database its comment, said through that database: it is text of its encoding.
-pub(crate) fn comment_statement(properties: &DatabaseProperties, database: &str) -> Option<String> {
-    let comment = properties.comment.as_ref()?;
-    Some(format!("COMMENT ON DATABASE {} IS {}", ident(database), literal(comment)))
+/// The statements that give a database its comment and its security labels, said through that database: they are text of its encoding.
+pub(crate) fn text_statements(
+    properties: &DatabaseProperties,
+    of_server: &ServerProperties,
+    database: &str,
+) -> Vec<String> {
+    let database = format!("DATABASE {}", ident(database));
+    let comment = properties.comment.iter().map(|comment| format!("COMMENT ON {database} IS {}", literal(comment)));
+    comment.chain(of_server.labels.iter().map(|label| label_statement(label, &database))).collect()
+}
+
+/// The statement that gives something, as it stands in SQL, a security label.
+pub(super) fn label_statement(SecurityLabel { provider, label }: &SecurityLabel, of: &str) -> String {
+    format!("SECURITY LABEL FOR {} ON {of} IS {}", ident(provider), literal(label))
 }
 
 fn grant_statement(Privilege { grantee, privilege, grantable }: &Privilege, database: &str) -> Result<String, Error> {
@@ -232,8 +245,15 @@ mod tests {
             "GRANT CONNECT ON DATABASE \"a\"\"b\" TO PUBLIC WITH GRANT OPTION".to_owned(),
         ];
         assert_eq!(statements, expected);
-        let comment = comment_statement(&properties, "a\"b").expect("it has one");
-        assert_eq!(comment, format!("COMMENT ON DATABASE \"a\"\"b\" IS {quoted}"));
+        let labels = vec![SecurityLabel { provider: "p\"q".to_owned(), label: hostile.to_owned() }];
+        let mut of_server = none.clone();
+        of_server.labels = labels;
+        let texts = text_statements(&properties, &of_server, "a\"b");
+        let expected = [
+            format!("COMMENT ON DATABASE \"a\"\"b\" IS {quoted}"),
+            format!("SECURITY LABEL FOR \"p\"\"q\" ON DATABASE \"a\"\"b\" IS {quoted}"),
+        ];
+        assert_eq!(texts, expected);
         let privilege = Privilege { grantee: None, privilege: "ALL; DROP".to_owned(), grantable: false };
         let properties = DatabaseProperties { privileges: Some(vec![privilege]), ..DatabaseProperties::default() };
         assert!(property_statements(&properties, &none, ("d", "o")).is_err());

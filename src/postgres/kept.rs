@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::client::QUESTION_LIMIT;
-use super::{Connection, Error, Row, Session, Stopped};
+use super::{Asked, Connection, Error, Row, Session, Stopped};
 
 /// After so long without use another one is opened: servers end what does nothing.
 const IDLE_MAX: Duration = Duration::from_secs(10);
@@ -18,6 +18,12 @@ pub(crate) struct Kept {
     session: Mutex<Option<(Session, Instant)>>,
 }
 
+impl Asked for Kept {
+    fn ask(&self, query: &str, stopped: Stopped<'_>) -> Result<Vec<Row>, Error> {
+        self.query_within(query, QUESTION_LIMIT, stopped)
+    }
+}
+
 impl Kept {
     /// None is opened yet.
     pub(crate) const fn new(connection: Connection) -> Self {
@@ -29,12 +35,12 @@ impl Kept {
         &self.connection
     }
 
-    /// As [`super::query`].
+    /// As [`super::query`], with another limit.
     ///
     /// # Errors
     /// Those of [`super::query`].
-    pub(crate) fn query(&self, query: &str, stopped: Stopped<'_>) -> Result<Vec<Row>, Error> {
-        self.with(|session| session.question(query, stopped), Some(QUESTION_LIMIT), stopped)
+    pub(super) fn query_within(&self, query: &str, limit: Duration, stopped: Stopped<'_>) -> Result<Vec<Row>, Error> {
+        self.with(|session| session.question(query, stopped), Some(limit), stopped)
     }
 
     /// As [`super::execute`].

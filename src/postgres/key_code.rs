@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use super::access::{LoadAs, NeedsAllRights};
 use super::sql::literal;
-use super::{Connection, Error, Stopped, query};
+use super::{Asked, Error, Stopped, query};
 use crate::model::split_names;
 
 /// Schema and name of each table whose whole, or a part of that, has such a key, with the owner of all of them: null where they have several,
@@ -43,8 +43,8 @@ impl KeyCode {
     ///
     /// # Errors
     /// Those of [`query`].
-    pub(crate) fn read(connection: &Connection, stopped: Stopped<'_>) -> Result<Self, Error> {
-        let rows = query(connection, SQL, stopped)?;
+    pub(crate) fn read(asked: &impl Asked, stopped: Stopped<'_>) -> Result<Self, Error> {
+        let rows = query(asked, SQL, stopped)?;
         let tables = rows.into_iter().filter_map(|row| match <[Option<String>; 3]>::try_from(row) {
             Ok([Some(schema), Some(name), owner]) => Some((vec![schema, name], owner)),
             _ => None,
@@ -78,13 +78,9 @@ impl KeyCode {
 ///
 /// # Errors
 /// Those of [`query`].
-pub(crate) fn tables_of(
-    connection: &Connection,
-    indexes: [&str; 2],
-    stopped: Stopped<'_>,
-) -> Result<Vec<String>, Error> {
+pub(crate) fn tables_of(asked: &impl Asked, indexes: [&str; 2], stopped: Stopped<'_>) -> Result<Vec<String>, Error> {
     let names = indexes.map(|name| format!("pg_catalog.to_regclass({})", literal(name)));
-    let rows = query(connection, &TABLE_SQL.replace(":INDEXES", &names.join(", ")), stopped)?;
+    let rows = query(asked, &TABLE_SQL.replace(":INDEXES", &names.join(", ")), stopped)?;
     Ok(rows.into_iter().flatten().flatten().collect())
 }
 

@@ -1,10 +1,12 @@
 //! Whether a server has room for the locks of a backup that reads a database table by table.
 
 use super::pieces::PIECE_BYTES;
-use super::{Connection, Error, Stopped, query};
+use super::{Asked, Error, Stopped, query};
 
 /// Sessions that lock every table and sequence: the one that holds what is seen, and a `pg_dump`.
 const SESSIONS_OF_ALL: u64 = 2;
+/// Those where two of `pg_dump` are at work at once.
+const SESSIONS_AT_ONCE: u64 = 3;
 /// Locks are shared with the application: so many of one in all of them are for it.
 const PARTS_FOR_OTHERS: u64 = 2;
 
@@ -19,33 +21,45 @@ const ROOM_SQL: &str = "SELECT pg_catalog.count(*) FILTER (WHERE c.relkind <> 'S
     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace JOIN pg_catalog.pg_roles r ON r.oid = c.relowner
     WHERE c.relkind IN ('r', 'p', 'S') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'";
 
-/// Why a database is not read table by table by so many sessions: the server could run out of locks, for the application too.
+/// Whether a server has room for the locks of a backup.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum LockRoom {
+    /// The server could run out of locks, for the application too: why a database is not read table by table.
+    Lacking(String),
+    /// For those of one `pg_dump` after another.
+    Enough,
+    /// For those of two at once.
+    Ample,
+}
+
+/// Whether a server has room for the locks of so many sessions that read a database table by table.
 ///
 /// # Errors
 /// Those of [`query`].
-pub(crate) fn lacks_locks(
-    connection: &Connection,
-    sessions: usize,
-    stopped: Stopped<'_>,
-) -> Result<Option<String>, Error> {
-    let rows = query(connection, &ROOM_SQL.replace(":PIECE", &PIECE_BYTES.to_string()), stopped)?;
+pub(crate) fn lock_room(asked: &impl Asked, sessions: usize, stopped: Stopped<'_>) -> Result<LockRoom, Error> {
+    let rows = query(asked, &ROOM_SQL.replace(":PIECE", &PIECE_BYTES.to_string()), stopped)?;
     let number = |at: usize| rows.first()?.get(at)?.as_deref()?.parse::<u64>().ok();
     let (Some(tables), Some(sequences), Some(of_others), Some(shared), Some(room)) =
         (number(0), number(1), number(2), number(3), number(4))
     else {
-        return Ok(None);
+        return Ok(LockRoom::Enough);
     };
-    let needed = (tables + sequences) * SESSIONS_OF_ALL + of_others + shared.saturating_mul(sessions as u64);
-    Ok(lacks(tables, needed, room))
+    let needed = |of_all: u64| (tables + sequences) * of_all + of_others + shared.saturating_mul(sessions as u64);
+    Ok(room_for(tables, [SESSIONS_OF_ALL, SESSIONS_AT_ONCE].map(needed), room))
 }
 
-fn lacks(tables: u64, needed: u64, room: u64) -> Option<String> {
-    (needed > room / PARTS_FOR_OTHERS).then(|| {
-        format!(
+fn room_for(tables: u64, [needed, at_once]: [u64; 2], room: u64) -> LockRoom {
+    let ours = room / PARTS_FOR_OTHERS;
+    if at_once <= ours {
+        LockRoom::Ample
+    } else if needed <= ours {
+        LockRoom::Enough
+    } else {
+        LockRoom::Lacking(format!(
             "its {tables} tables, with their sequences, would take {needed} locks, and the server has room for {room}, of which half is for others: raise \
              max_locks_per_transaction"
-        )
-    })
+        ))
+    }
 }
 
 #[cfg(test)]
@@ -54,8 +68,9 @@ mod tests {
 
     #[test]
     fn half_of_the_locks_is_for_others() {
-        assert_eq!(lacks(1_600, 3_200, 6_400), None);
-        let text = lacks(1_600, 3_201, 6_400).expect("too many");
-        assert!(text.contains("3201 locks") && text.contains("6400"), "{text}");
+        assert_eq!(room_for(1_600, [3_200, 3_201], 6_400), LockRoom::Enough);
+        assert_eq!(room_for(1_000, [2_000, 3_200], 6_400), LockRoom::Ample);
+        let LockRoom::Lacking(why) = room_for(1_600, [3_201, 4_801], 6_400) else { panic!("too many") };
+        assert!(why.contains("3201 locks") && why.contains("6400"), "{why}");
     }
 }

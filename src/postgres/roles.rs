@@ -4,33 +4,37 @@ use std::collections::HashSet;
 use std::fmt::Write;
 
 use super::client::parse;
-use super::shared::{is_ascii, read_settings, too_long};
+use super::dump_encoding::bytes_of;
+use super::facts::label_statement;
+use super::shared::{digits_of, is_ascii, is_long, read_settings, text_of, too_long};
 use super::sql::{ident, literal, loads_nothing, setting};
-use super::{Connection, Error, Stopped, execute, maintenance, query};
-use crate::limits::{SERVER_ENTRIES_MAX, SERVER_TEXT_BYTES_MAX};
-use crate::model::{Membership, Role, Roles, Tablespace};
+use super::{Asked, Connection, Error, Kept, Stopped, execute, maintenance, query};
+use crate::limits::SERVER_ENTRIES_MAX;
+use crate::model::{Membership, Role, Roles, SecurityLabel, Tablespace};
 
 /// What the names of roles are like that are made for one restore, as a regular expression: no backup keeps them.
 pub(crate) const LOADER_ROLES: &str = "^larder_load_[0-9a-f]{16}$";
 
-/// One row of JSON for each role that is not built in.
-const ROLES_SQL: &str = "SELECT pg_catalog.json_build_object('name', r.rolname, 'superuser', r.rolsuper, 'inherit', r.rolinherit,
+/// JSON for each role that is not built in, its name and comment, and the length of that.
+const ROLES_SQL: &str = "SELECT pg_catalog.json_build_object('name', '', 'superuser', r.rolsuper, 'inherit', r.rolinherit,
         'create_role', r.rolcreaterole, 'create_database', r.rolcreatedb, 'login', r.rolcanlogin, 'replication', r.rolreplication,
         'bypass_row_security', r.rolbypassrls, 'connection_limit', NULLIF(r.rolconnlimit, -1), 'valid_until', r.rolvaliduntil::pg_catalog.text,
-        'comment', pg_catalog.left(pg_catalog.shobj_description(r.oid, 'pg_authid'), :MAX), 'settings', ARRAY[]::pg_catalog.text[]),
-        coalesce(pg_catalog.octet_length(pg_catalog.shobj_description(r.oid, 'pg_authid')), 0)
-    FROM pg_catalog.pg_roles r WHERE r.rolname !~ '^pg_' AND r.rolname !~ ':LOADERS' ORDER BY r.rolname COLLATE \"C\" LIMIT :LIMIT";
+        'comment', NULL, 'settings', ARRAY[]::pg_catalog.text[]), :NAME, :COMMENT, coalesce(pg_catalog.octet_length(c), 0)
+    FROM pg_catalog.pg_roles r CROSS JOIN LATERAL pg_catalog.shobj_description(r.oid, 'pg_authid') AS c
+    WHERE r.rolname !~ '^pg_' AND r.rolname !~ ':LOADERS' ORDER BY r.rolname COLLATE \"C\" LIMIT :LIMIT";
 
-/// One row of JSON for each membership. Columns that not every version has are looked up by name.
-const MEMBERSHIPS_SQL: &str = "SELECT pg_catalog.json_build_object('role', r.rolname, 'member', m.rolname, 'admin', a.admin_option,
-        'inherit', (pg_catalog.to_jsonb(a) ->> 'inherit_option')::pg_catalog.bool, 'set', (pg_catalog.to_jsonb(a) ->> 'set_option')::pg_catalog.bool)
+/// Role, provider and security label.
+const LABELS_SQL: &str = "SELECT :NAME, :PROVIDER, :LABEL, pg_catalog.octet_length(l.label) FROM pg_catalog.pg_shseclabel l JOIN pg_catalog.pg_roles r ON r.oid = l.objoid
+    WHERE l.classoid = 'pg_catalog.pg_authid'::pg_catalog.regclass ORDER BY 1, 2 LIMIT :LIMIT";
+
+/// JSON for each membership, role and member. Columns that not every version has are looked up by name.
+const MEMBERSHIPS_SQL: &str = "SELECT pg_catalog.json_build_object('role', '', 'member', '', 'admin', a.admin_option,
+        'inherit', (pg_catalog.to_jsonb(a) ->> 'inherit_option')::pg_catalog.bool, 'set', (pg_catalog.to_jsonb(a) ->> 'set_option')::pg_catalog.bool), :NAME, :MEMBER
     FROM pg_catalog.pg_auth_members a JOIN pg_catalog.pg_roles r ON r.oid = a.roleid JOIN pg_catalog.pg_roles m ON m.oid = a.member
     WHERE m.rolname !~ '^pg_' AND m.rolname !~ ':LOADERS' AND r.rolname !~ ':LOADERS' ORDER BY r.rolname COLLATE \"C\", m.rolname COLLATE \"C\", a.grantor LIMIT :LIMIT";
 
-const TABLESPACES_SQL: &str =
-    "SELECT pg_catalog.json_build_object('name', spcname, 'owner', pg_catalog.pg_get_userbyid(spcowner),
-        'location', pg_catalog.pg_tablespace_location(oid))
-    FROM pg_catalog.pg_tablespace WHERE spcname !~ '^pg_' ORDER BY spcname COLLATE \"C\" LIMIT :LIMIT";
+/// Name, owner and place.
+const TABLESPACES_SQL: &str = "SELECT :SPACE, :OWNER, :LOCATION FROM pg_catalog.pg_tablespace WHERE spcname !~ '^pg_' ORDER BY spcname COLLATE \"C\" LIMIT :LIMIT";
 
 const GLOBALS_HEAD: &str = "--\n-- Roles and tablespaces of the server, without passwords. Written by Larder for people to read.\n\
     -- A restore makes the roles that are missing by itself, and does not run this.\n--\n\n";
@@ -40,42 +44,88 @@ const GLOBALS_HEAD: &str = "--\n-- Roles and tablespaces of the server, without 
 ///
 /// # Errors
 /// Those of [`query`]; [`Error::Answer`].
-pub(crate) fn read_roles(connection: &Connection, stopped: Stopped<'_>) -> Result<(Roles, Vec<String>), Error> {
-    let read = read_through(connection, stopped)?;
+pub(crate) fn read_roles(asked: &Kept, stopped: Stopped<'_>) -> Result<(Roles, Vec<String>), Error> {
+    let read = read_through(asked, stopped)?;
     if is_ascii(&read.0) {
         return Ok(read);
     }
-    read_through(&maintenance(connection, stopped)?.0, stopped)
+    read_through(&Kept::new(maintenance(asked.connection(), stopped)?.0), stopped)
 }
 
-fn read_through(connection: &Connection, stopped: Stopped<'_>) -> Result<(Roles, Vec<String>), Error> {
+fn read_through(asked: &impl Asked, stopped: Stopped<'_>) -> Result<(Roles, Vec<String>), Error> {
     let mut left_out = Vec::new();
     let sql = |text: &str| {
-        let text = text.replace(":MAX", &SERVER_TEXT_BYTES_MAX.to_string());
+        let names = [
+            (":NAME", "r.rolname::pg_catalog.text"),
+            (":MEMBER", "m.rolname::pg_catalog.text"),
+            (":COMMENT", "c"),
+            (":PROVIDER", "l.provider"),
+            (":LABEL", "l.label"),
+            (":SPACE", "spcname::pg_catalog.text"),
+            (":OWNER", "pg_catalog.pg_get_userbyid(spcowner)::pg_catalog.text"),
+            (":LOCATION", "pg_catalog.pg_tablespace_location(oid)"),
+        ];
+        let text = names.iter().fold(text.to_owned(), |text, (name, of)| text.replace(name, &digits_of(of)));
         let text = text.replace(":LOADERS", LOADER_ROLES);
         text.replace(":LIMIT", &(SERVER_ENTRIES_MAX + 1).to_string())
     };
+    // What has no name that is a text is named once, with the role itself.
+    let text = |digits: &Option<String>| String::from_utf8(bytes_of(digits.as_deref()?)).ok();
     let mut roles: Vec<Role> = Vec::new();
-    for row in query(connection, &sql(ROLES_SQL), stopped)? {
-        let mut role: Role = parse(&row)?;
-        let len: usize = row.get(1).and_then(|len| len.as_ref()?.parse().ok()).unwrap_or(0);
-        if len > SERVER_TEXT_BYTES_MAX {
-            left_out.push(too_long(&format!("the comment of the role {}", role.name), len));
-            role.comment = None;
-        }
-        roles.push(role);
+    for row in query(asked, &sql(ROLES_SQL), stopped)? {
+        let [_, Some(name), comment, Some(bytes)] = row.as_slice() else { continue };
+        let name = match text_of(bytes_of(name), &|| "a role".to_owned()) {
+            Ok(name) => name,
+            Err(why) => {
+                left_out.push(why);
+                continue;
+            }
+        };
+        let of = || format!("the comment of the role {name}");
+        let comment = match comment.as_deref().map(|comment| text_of(bytes_of(comment), &of)).transpose() {
+            _ if is_long(bytes) => Err(too_long(&of(), bytes)),
+            comment => comment,
+        };
+        let comment = comment.unwrap_or_else(|why| {
+            left_out.push(why);
+            None
+        });
+        roles.push(Role { name, comment, ..parse(&row)? });
     }
-    for (name, setting) in read_settings(connection, "0", &mut left_out, stopped)? {
+    for (name, setting) in read_settings(asked, "0", &mut left_out, stopped)? {
         if let Some(role) = roles.iter_mut().find(|role| Some(&role.name) == name.as_ref()) {
             role.settings.push(setting);
         }
     }
-    let memberships = query(connection, &sql(MEMBERSHIPS_SQL), stopped)?;
-    let mut memberships: Vec<Membership> = memberships.iter().map(parse).collect::<Result<_, _>>()?;
+    for row in query(asked, &sql(LABELS_SQL), stopped)? {
+        let [name, provider, label, Some(bytes)] = row.as_slice() else { continue };
+        let name = text(name);
+        let Some(role) = roles.iter_mut().find(|role| Some(&role.name) == name.as_ref()) else { continue };
+        match (text(provider), text(label)) {
+            (Some(provider), Some(label)) if !is_long(bytes) => role.labels.push(SecurityLabel { provider, label }),
+            _ => left_out.push(format!(
+                "a security label of the role {} is not saved: it is too long, or no text in UTF-8",
+                role.name
+            )),
+        }
+    }
+    let mut memberships: Vec<Membership> = Vec::new();
+    for row in query(asked, &sql(MEMBERSHIPS_SQL), stopped)? {
+        let [_, role, member] = row.as_slice() else { continue };
+        let (Some(role), Some(member)) = (text(role), text(member)) else { continue };
+        memberships.push(Membership { role, member, ..parse(&row)? });
+    }
     // The same may have been granted by several.
     memberships.dedup_by(|a, b| (&a.role, &a.member) == (&b.role, &b.member));
-    let tablespaces = query(connection, &sql(TABLESPACES_SQL), stopped)?;
-    let tablespaces: Vec<Tablespace> = tablespaces.iter().map(parse).collect::<Result<_, _>>()?;
+    let mut tablespaces: Vec<Tablespace> = Vec::new();
+    for row in query(asked, &sql(TABLESPACES_SQL), stopped)? {
+        let [name, owner, location] = row.as_slice() else { continue };
+        match (text(name), text(owner), text(location)) {
+            (Some(name), Some(owner), Some(location)) => tablespaces.push(Tablespace { name, owner, location }),
+            _ => left_out
+                .push("a tablespace is not written down: its name, owner or place is no text in UTF-8".to_owned()),
+        }
+    }
     if roles.len().max(memberships.len()).max(tablespaces.len()) > SERVER_ENTRIES_MAX {
         left_out
             .push(format!("roles, memberships and tablespaces beyond the first {SERVER_ENTRIES_MAX} are not saved"));
@@ -105,7 +155,10 @@ pub(crate) fn create_missing_roles(
     roles: &Roles,
     stopped: Stopped<'_>,
 ) -> Result<MadeRoles, Error> {
-    let known = query(connection, "SELECT rolname FROM pg_catalog.pg_roles", stopped)?;
+    let listed: Vec<String> = roles.roles.iter().map(|role| literal(&role.name)).collect();
+    // Others may have names that are text in no encoding that is known here.
+    let sql = format!("SELECT rolname FROM pg_catalog.pg_roles WHERE rolname IN (NULL, {})", listed.join(", "));
+    let known = if listed.is_empty() { Vec::new() } else { query(connection, &sql, stopped)? };
     let known: HashSet<String> = known.into_iter().flatten().flatten().collect();
     let missing: Vec<&Role> = roles.roles.iter().filter(|role| !known.contains(&role.name)).collect();
     let names: HashSet<&str> = missing.iter().map(|role| role.name.as_str()).collect();
@@ -128,6 +181,7 @@ pub(crate) fn create_missing_roles(
             Ok(()) => {
                 execute(connection, &attributes, stopped)?;
                 made.names.push(role.name.clone());
+                made.left_out.extend(label(connection, &role, stopped)?);
             }
             // Somebody else has made it meanwhile.
             Err(_) if are_there(connection, &[&role.name], stopped)? => {}
@@ -154,6 +208,25 @@ pub(crate) fn create_missing_roles(
         }
     }
     Ok(made)
+}
+
+/// Gives a role its security labels. Returns in words which it does not have.
+fn label(connection: &Connection, role: &Role, stopped: Stopped<'_>) -> Result<Vec<String>, Error> {
+    let mut lacking = Vec::new();
+    for label in &role.labels {
+        let statement = label_statement(label, &format!("ROLE {}", ident(&role.name)));
+        match execute(connection, &[statement], stopped) {
+            Err(error) if stopped() => return Err(error),
+            Err(_) => {
+                let [role, provider] = [&role.name, &label.provider].map(|name| name.escape_debug());
+                lacking.push(format!(
+                    "the role {role} was made without its security label of {provider}, which the server refused"
+                ));
+            }
+            Ok(()) => {}
+        }
+    }
+    Ok(lacking)
 }
 
 /// Whether the one who asks may make roles.
@@ -241,6 +314,8 @@ pub(crate) fn globals_text(roles: &Roles) -> Result<String, Error> {
     };
     for role in &roles.roles {
         role_statements(role)?.into_iter().for_each(&mut add);
+        let of = format!("ROLE {}", ident(&role.name));
+        role.labels.iter().map(|label| label_statement(label, &of)).for_each(&mut add);
     }
     roles.memberships.iter().map(grant).for_each(&mut add);
     for Tablespace { name, owner, location } in &roles.tablespaces {

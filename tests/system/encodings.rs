@@ -298,6 +298,84 @@ fn a_database_stays_that_of_roles_with_names_outside_of_ascii() {
     server.sql("postgres", &format!("DROP ROLE \"{name}\"; DROP ROLE \"{other}\""));
 }
 
+/// A name, or a setting, that another database of the server has made and that is no text in UTF-8 kept every database from being saved with its
+/// roles, or at all, and every snapshot from being restored. Whoever may log in can make such a setting.
+#[test]
+fn what_databases_of_other_encodings_have_made_keeps_nothing_else_from_being_saved() {
+    let latin1 = system_in("LATIN1", b"");
+    let mut system = System::with_numbers(10);
+    let [owner, user] = ["NOLOGIN", "NOLOGIN CONNECTION LIMIT 3"].map(|options| system.new_role(options));
+    // Others would find these roles.
+    let _alone = roles_go();
+    let name = system.database.clone();
+    system.server.sql(
+        "postgres",
+        &format!("ALTER DATABASE {name} OWNER TO {owner}; REVOKE CONNECT ON DATABASE {name} FROM PUBLIC; ALTER ROLE {user} IN DATABASE {name} SET work_mem = '7MB'; GRANT {user} TO {owner}"),
+    );
+    let other = unique("larder_r");
+    let tell_latin = |sql: &str| tell(&latin1, "LATIN1", &latin(sql));
+    tell_latin(&format!(
+        "CREATE ROLE \"{other}\u{e9}\"; ALTER ROLE {user} IN DATABASE {name} SET search_path = '\u{e9}'; ALTER ROLE {user} SET my.own = '\u{e9}';
+         COMMENT ON ROLE {owner} IS '\u{e9}'; COMMENT ON DATABASE {name} IS '\u{e9}'; GRANT \"{other}\u{e9}\" TO {user}"
+    ));
+    let kept = || {
+        let sql = format!(
+            "SELECT pg_get_userbyid(datdba), has_database_privilege('public', oid, 'CONNECT'), (SELECT rolconnlimit FROM pg_roles WHERE rolname = '{user}'),
+                (SELECT count(*) FROM pg_auth_members WHERE roleid = '{user}'::regrole), (SELECT string_agg(c, ',') FROM pg_db_role_setting s, unnest(setconfig) AS c
+                WHERE setdatabase = d.oid AND octet_length(c) = 12) FROM pg_database d WHERE datname = '{name}'"
+        );
+        system.server.sql("postgres", &sql)
+    };
+    let before = kept();
+    assert!(before.ends_with("|f|3|1|work_mem=7MB"), "{before}");
+    for method in ["tables", "pg_dump"] {
+        system.write("larder.toml", format!("[database]\nmethod = \"{method}\"\n").as_bytes());
+        let said = run(&mut system.command(&["create"])).exits(3).stderr;
+        for what in [
+            "a role is not saved",
+            "search_path of the role",
+            "my.own of the role",
+            "comment of the role",
+            "comment of the database",
+        ] {
+            assert!(said.contains(what), "{method}: {what}: {said}");
+        }
+        let restore = ["restore", "latest", "--components", "database", "--force", "--no-snapshot"];
+        run(&mut system.command(&restore)).exits(0);
+        assert_eq!(kept(), before, "{method}");
+        system.drop_database();
+        system.server.sql("postgres", &format!("DROP OWNED BY {owner}, {user}; DROP ROLE {owner}, {user}"));
+        run(&mut system.command(&restore)).exits(0);
+        assert_eq!(kept(), before, "{method}");
+        tell_latin(&format!(
+            "ALTER ROLE {user} IN DATABASE {name} SET search_path = '\u{e9}'; ALTER ROLE {user} SET my.own = '\u{e9}'; COMMENT ON ROLE {owner} IS '\u{e9}'; COMMENT ON DATABASE {name} IS '\u{e9}'"
+        ));
+    }
+    tell_latin(&format!("DROP ROLE \"{other}\u{e9}\""));
+}
+
+/// A setting that is no text for others cost a database all its other settings, its owner and its privileges.
+#[test]
+fn a_setting_that_only_its_database_can_read_costs_no_other() {
+    let system = system_in("LATIN1", b"");
+    let name = system.database.clone();
+    tell(
+        &system,
+        "LATIN1",
+        &latin(&format!(
+            "ALTER DATABASE {name} SET my.x = '\u{fc}'; ALTER DATABASE {name} SET work_mem = '7MB'; REVOKE CONNECT ON DATABASE {name} FROM PUBLIC; ALTER DATABASE {name} CONNECTION LIMIT 7"
+        )),
+    );
+    let said = system.larder(&["create"]).exits(3).stderr;
+    assert!(said.contains("the setting my.x is not saved: it is no text in UTF-8"), "{said}");
+    system.drop_database();
+    restore(&system, &[]).exits(0);
+    let sql = format!(
+        "SELECT datconnlimit, has_database_privilege('public', oid, 'CONNECT'), setconfig FROM pg_database d JOIN pg_db_role_setting s ON setdatabase = d.oid WHERE datname = '{name}'"
+    );
+    assert_eq!(system.server.sql("postgres", &sql), "7|f|{work_mem=7MB}");
+}
+
 /// How dates are said is up to the owner of a database: a role was made again with another day to be valid until.
 #[test]
 fn what_a_role_is_valid_until_is_the_same_however_dates_are_said() {

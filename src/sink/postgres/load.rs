@@ -456,7 +456,7 @@ impl<'a> Loader<'a> {
     }
 
     pub(super) fn failed(&self, source: postgres::Error) -> Error {
-        failed(&self.sessions.database, source)
+        failed(self.sessions.database.connection(), source)
     }
 }
 

@@ -286,7 +286,7 @@ pub(super) fn left_for(
         "r.rolname ~ '{LOADER_ROLES}' AND pg_catalog.shobj_description(r.oid, 'pg_authid') = {}",
         literal(&comment(database))
     );
-    maintenance.query(&LEFT_SQL.replace(":WHICH", &which), stopped).map(|rows| told(&rows))
+    query(maintenance, &LEFT_SQL.replace(":WHICH", &which), stopped).map(|rows| told(&rows))
 }
 
 /// What the server says of a role that was made for this database.

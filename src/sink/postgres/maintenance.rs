@@ -1,9 +1,9 @@
 //! The server around a database: whether it has it, and what databases are called that are made for a while.
 
-use super::{Error, ask, run};
+use super::{Error, run};
 use crate::clock::LocalTime;
 use crate::postgres::sql::literal;
-use crate::postgres::{self, Connection, Kept, Stopped, find_sql};
+use crate::postgres::{self, Asked, Connection, Kept, Stopped, find_sql};
 
 /// What a database is made for: to be loaded, to be dropped after it was replaced, to prove that it can be loaded, to show what tables look like.
 const PURPOSES: [&str; 4] = ["new", "old", "test", "shape"];
@@ -30,7 +30,7 @@ pub fn exists(connection: &Connection, stopped: Stopped<'_>) -> Result<bool, Err
 
 /// Whether a server has a database of this name, which this connection is not to.
 pub(super) fn has(connection: &Kept, name: &str, stopped: Stopped<'_>) -> Result<bool, Error> {
-    ask(connection, "look for the database", &find_sql(name), stopped).map(|rows| !rows.is_empty())
+    run(connection, "look for the database", &find_sql(name), stopped).map(|rows| !rows.is_empty())
 }
 
 /// What of transactions that were prepared in a database is named.
@@ -63,7 +63,7 @@ pub fn encoding_of(connection: &Connection, name: &str, stopped: Stopped<'_>) ->
 /// # Errors
 /// [`Error::Database`].
 pub(super) fn lacking_of_schema(
-    connection: &Connection,
+    connection: &impl Asked,
     (role, schema): (&str, &str),
     privileges: &[&'static str],
     stopped: Stopped<'_>,

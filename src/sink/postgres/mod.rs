@@ -46,8 +46,8 @@ use super::Error;
 use crate::model::{DatabaseFacts, Roles, ServerProperties, TableRows};
 use crate::postgres::sql::{ident, literal};
 use crate::postgres::{
-    self, Connection, Kept, MadeRoles, Row, Stopped, comment_statement, create_missing_roles, locale_options,
-    made_under_other_name, object_of, property_statements, query,
+    self, Asked, Connection, Kept, MadeRoles, Row, Stopped, create_missing_roles, locale_options,
+    made_under_other_name, object_of, property_statements, query, text_statements,
 };
 use crate::progress::Progress;
 use lanes::has_ended;
@@ -182,7 +182,7 @@ impl LoadedDatabase {
     /// What was made while it has its name, and looks at that, each in words. They are guesses: where they cannot be made there are none.
     #[must_use]
     pub fn made_under_its_name(&self, name: &str, stopped: Stopped<'_>) -> Vec<String> {
-        made_under_other_name(&self.connection(), name, stopped).unwrap_or_default()
+        made_under_other_name(&Kept::new(self.connection()), name, stopped).unwrap_or_default()
     }
 
     /// Which roles that were made for loading it others have kept from being dropped, each in words.
@@ -234,7 +234,7 @@ impl LoadedDatabase {
     ) -> Result<Vec<Refusal>, Error> {
         let action = "give the database its settings";
         let find_owner = format!("SELECT 1 FROM pg_catalog.pg_roles WHERE rolname = {}", literal(&facts.owner));
-        let has_owner = !ask(&self.maintenance, "look for the owner", &find_owner, stopped)?.is_empty();
+        let has_owner = !run(&self.maintenance, "look for the owner", &find_owner, stopped)?.is_empty();
         let mut refused = Vec::new();
         let mut try_all = |statements: &[String], run: &dyn Fn(&[String]) -> Result<(), Error>| {
             if !goes_on {
@@ -252,8 +252,9 @@ impl LoadedDatabase {
             }
             Ok(())
         };
-        if let Some(comment) = comment_statement(&facts.properties, &self.name) {
-            try_all(&[comment], &|statements| do_all(&self.connection(), action, statements, stopped))?;
+        let texts = text_statements(&facts.properties, of_server, &self.name);
+        if !texts.is_empty() {
+            try_all(&texts, &|statements| do_all(&self.connection(), action, statements, stopped))?;
         }
         let whoever = ServerProperties::new(None, of_server.is_template, None);
         // Who restores has the privileges of an owner who is not there.
@@ -285,19 +286,14 @@ impl Drop for LoadedDatabase {
     }
 }
 
-/// As [`run`], in a session that is kept.
-fn ask(kept: &Kept, action: &str, sql: &str, stopped: Stopped<'_>) -> Result<Vec<Row>, Error> {
-    kept.query(sql, stopped).map_err(|source| failed(action, source))
-}
-
 /// As [`do_all`], in a session that is kept.
 fn execute(kept: &Kept, action: &str, statements: &[String], stopped: Stopped<'_>) -> Result<(), Error> {
     kept.execute(statements, stopped).map_err(|source| failed(action, source))
 }
 
 /// Asks a server, and says what for when it fails.
-fn run(connection: &Connection, action: &str, sql: &str, stopped: Stopped<'_>) -> Result<Vec<Row>, Error> {
-    query(connection, sql, stopped).map_err(|source| failed(action, source))
+fn run(asked: &impl Asked, action: &str, sql: &str, stopped: Stopped<'_>) -> Result<Vec<Row>, Error> {
+    query(asked, sql, stopped).map_err(|source| failed(action, source))
 }
 
 /// Has a server run statements, and says what for when it fails.

@@ -11,7 +11,7 @@ use crate::postgres::object_of;
 use crate::postgres::overloads::Overloads;
 use crate::postgres::owned::Owned;
 use crate::postgres::probe::Probe;
-use crate::postgres::{Connection, Stopped};
+use crate::postgres::{Asked, Stopped};
 use crate::sink::Error;
 
 /// Most calls that are named.
@@ -49,7 +49,7 @@ impl Loader<'_> {
             return Err(may_call);
         }
         let probe = Probe { statements: text, encoding, owner: owner.as_deref(), refused: &refused_sql };
-        let calls = probe.calls_of_others(database, &stopped).map_err(|source| self.failed(source))?;
+        let calls = probe.calls_of_others(database.connection(), &stopped).map_err(|source| self.failed(source))?;
         match calls.as_deref() {
             Some([]) => Ok(()),
             Some(calls) => Err(refused(&format!("{} (it calls {})", object_of(text), calls.join(", ")))),
@@ -99,7 +99,7 @@ impl Loader<'_> {
 /// Makes sure that the statements of an entry may call no function of somebody else than its owner by a name that others have one of, too.
 pub(super) fn check_calls(
     overloads: &Overloads,
-    database: &Connection,
+    database: &impl Asked,
     text: &[u8],
     stopped: Stopped<'_>,
 ) -> Result<(), Error> {
@@ -118,7 +118,7 @@ fn check_named(overloads: &Overloads, text: &[u8], owner: Option<&str>) -> Resul
 }
 
 /// Who owns what an entry makes, where that is neither a superuser nor the one who asks, or the entry itself says who.
-fn owner_of(database: &Connection, text: &[u8], stopped: Stopped<'_>) -> Result<Option<String>, Error> {
+fn owner_of(database: &impl Asked, text: &[u8], stopped: Stopped<'_>) -> Result<Option<String>, Error> {
     match Owned::of(text) {
         Owned::By { role, .. } => Ok(split_names(&role).and_then(|mut names| names.pop())),
         Owned::WithTable(table) => {
@@ -129,7 +129,7 @@ fn owner_of(database: &Connection, text: &[u8], stopped: Stopped<'_>) -> Result<
 }
 
 /// Makes sure that nothing that is there calls such a function. `refused` is a query for what was refused.
-pub(super) fn check_all_calls(database: &Connection, refused: &str, stopped: Stopped<'_>) -> Result<(), Error> {
+pub(super) fn check_all_calls(database: &impl Asked, refused: &str, stopped: Stopped<'_>) -> Result<(), Error> {
     let found = Overloads::calls_of_others(database, refused, stopped);
     let mut objects = found.map_err(|source| super::failed("look who has written what is called", source))?;
     if objects.len() > NAMED_MAX {

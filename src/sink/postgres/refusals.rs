@@ -11,7 +11,7 @@ use crate::postgres::part::Part;
 use crate::postgres::script::ScriptReader;
 use crate::postgres::sql::{ident, literal};
 use crate::postgres::wrapped::wrapped_noting;
-use crate::postgres::{self, Connection, Stopped, WholeRows};
+use crate::postgres::{self, Asked, Stopped, WholeRows};
 
 /// What a server says behind the reason.
 const MORE: [&str; 3] = ["; LINE ", "; QUERY:", "; CONTEXT:"];
@@ -62,7 +62,7 @@ impl Refusals {
     }
 
     /// What was noted, in the order of the statements of each session.
-    fn read(&self, database: &Connection, stopped: Stopped<'_>) -> Result<Vec<Refusal>, Error> {
+    fn read(&self, database: &impl Asked, stopped: Stopped<'_>) -> Result<Vec<Refusal>, Error> {
         let sql = format!("SELECT object, why FROM {}.refusals ORDER BY number", self.schema);
         let rows = run(database, "read what the server has refused", &sql, stopped)?;
         let refusals = rows.into_iter().filter_map(|row| match <[Option<String>; 2]>::try_from(row) {

@@ -7,13 +7,13 @@ use super::refusals::Refusals;
 use crate::postgres::access::LoadAs;
 use crate::postgres::sql::ident;
 use crate::postgres::wrapped::{copy, wrapped};
-use crate::postgres::{self, Connection, object_of};
+use crate::postgres::{self, Connection, Kept, object_of};
 use crate::progress::Progress;
 use crate::sink::Error;
 
 /// Sessions that load into one database. What is said to one is not done when that returns.
 pub(super) struct Sessions<'a> {
-    pub(super) database: Connection,
+    pub(super) database: Kept,
     own: Lanes<'a>,
     options: LoadOptions<'a>,
     roles: LoaderRoles,
@@ -45,7 +45,7 @@ impl<'a> Sessions<'a> {
         LoaderRoles::drop_left(&maintenance, &|| progress.cancelled());
         let roles = LoaderRoles::new(maintenance, database.clone());
         Ok(Self {
-            database,
+            database: Kept::new(database),
             own,
             options,
             roles,
@@ -73,7 +73,7 @@ impl<'a> Sessions<'a> {
             LoadAs::Restorer => {
                 self.turn_back()?;
                 let number = number % self.own.count();
-                self.own.say(number, piece).map_err(|source| failed(&self.database, source))
+                self.own.say(number, piece).map_err(|source| failed(self.database.connection(), source))
             }
         }
     }
@@ -127,7 +127,8 @@ impl<'a> Sessions<'a> {
     /// # Errors
     /// Those of [`Sessions::say`].
     pub(super) fn copy(&mut self, load_as: &LoadAs, number: usize, table: (&str, &[String])) -> Result<(), Error> {
-        let statement = copy(table, "SET", self.options.encoding).map_err(|source| failed(&self.database, source))?;
+        let statement =
+            copy(table, "SET", self.options.encoding).map_err(|source| failed(self.database.connection(), source))?;
         self.say(load_as, number, statement.into_bytes())
     }
 
@@ -138,7 +139,7 @@ impl<'a> Sessions<'a> {
     pub(super) fn run_in_idle(&mut self, statements: &[u8]) -> Result<(), Error> {
         self.turn_back()?;
         let piece = self.piece(statements);
-        self.own.say_to_idle(piece).map_err(|source| failed(&self.database, source))
+        self.own.say_to_idle(piece).map_err(|source| failed(self.database.connection(), source))
     }
 
     /// Has the first session of somebody run a command of `psql`.
@@ -152,7 +153,7 @@ impl<'a> Sessions<'a> {
             (LoadAs::Owner(_), Some((owner, lanes))) => {
                 lanes.command(0, command).map_err(|source| as_owner(owner, source))
             }
-            _ => self.own.command(0, command).map_err(|source| failed(&self.database, source)),
+            _ => self.own.command(0, command).map_err(|source| failed(self.database.connection(), source)),
         }
     }
 
@@ -163,7 +164,7 @@ impl<'a> Sessions<'a> {
     pub(super) fn reopen(&mut self) -> Result<(), Error> {
         self.owner = None;
         self.is_owners_turn = false;
-        self.own = open_own(&self.database, self.options, self.progress)?;
+        self.own = open_own(self.database.connection(), self.options, self.progress)?;
         Ok(())
     }
 
@@ -175,7 +176,7 @@ impl<'a> Sessions<'a> {
         if let Some((owner, lanes)) = &mut self.owner {
             lanes.wait().map_err(|source| as_owner(owner, source))?;
         }
-        self.own.wait().map_err(|source| failed(&self.database, source))
+        self.own.wait().map_err(|source| failed(self.database.connection(), source))
     }
 
     /// Has sessions of this owner opened, where they are not.
@@ -201,7 +202,7 @@ impl<'a> Sessions<'a> {
     /// Those of [`Sessions::say`].
     pub(super) fn end(mut self) -> Result<(), Error> {
         self.end_owner()?;
-        self.own.end().map_err(|source| failed(&self.database, source))?;
+        self.own.end().map_err(|source| failed(self.database.connection(), source))?;
         self.roles.drop_all();
         Ok(())
     }
@@ -209,7 +210,7 @@ impl<'a> Sessions<'a> {
     fn turn_to(&mut self, owner: &str) -> Result<(), Error> {
         self.open_owner(owner)?;
         if !std::mem::replace(&mut self.is_owners_turn, true) {
-            self.own.wait().map_err(|source| failed(&self.database, source))?;
+            self.own.wait().map_err(|source| failed(self.database.connection(), source))?;
         }
         Ok(())
     }
@@ -233,7 +234,7 @@ impl<'a> Sessions<'a> {
 
 impl std::fmt::Debug for Sessions<'_> {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "Sessions({})", self.database)
+        write!(formatter, "Sessions({})", self.database.connection())
     }
 }
 

@@ -11,7 +11,7 @@ use crate::postgres::access::{Access, LoadAs};
 use crate::postgres::authors::{Authors, relation_owner};
 use crate::postgres::definition::Definition;
 use crate::postgres::owned::Owned;
-use crate::postgres::{Connection, Stopped};
+use crate::postgres::{Asked, Stopped};
 use crate::sink::Error;
 
 /// What is known of the shape so far.
@@ -66,7 +66,7 @@ impl Shape {
     /// [`Error::Code`] when nobody can without running code with more rights than who wrote it has; [`Error::Database`].
     pub(super) fn maker(
         &mut self,
-        database: &Connection,
+        database: &impl Asked,
         definition: &Definition,
         text: &[u8],
         stopped: Stopped<'_>,
@@ -109,7 +109,7 @@ impl Shape {
 fn maker_of(
     definition: &Definition,
     text: &[u8],
-    (authors, database): (&Authors, &Connection),
+    (authors, database): (&Authors, &impl Asked),
     stopped: Stopped<'_>,
 ) -> Result<LoadAs, Error> {
     let checks_value = authors.checks_value_in(&String::from_utf8_lossy(text));
@@ -130,7 +130,7 @@ fn maker_of(
 }
 
 /// The owner of what an entry makes that is neither a table nor a partition.
-fn owner_of(database: &Connection, text: &[u8], authors: &Authors, stopped: Stopped<'_>) -> Result<LoadAs, Error> {
+fn owner_of(database: &impl Asked, text: &[u8], authors: &Authors, stopped: Stopped<'_>) -> Result<LoadAs, Error> {
     let owner = match Owned::of(text) {
         Owned::By { role, .. } => authors.trusts(&role).err(),
         Owned::WithTable(table) => relation_owner(database, &table, stopped)

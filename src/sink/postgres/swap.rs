@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Error, ask, execute};
+use super::{Error, execute, run};
 use crate::postgres::sql::{ident, literal};
 use crate::postgres::{Kept, Stopped};
 
@@ -22,7 +22,7 @@ const SLOTS_SQL: &str =
 /// [`Error::Database`].
 pub(super) fn slots_of(maintenance: &Kept, target: &str, stopped: Stopped<'_>) -> Result<Vec<String>, Error> {
     let sql = SLOTS_SQL.replace(":NAME", &literal(target)).replace(":LIMIT", &NAMED_MAX.to_string());
-    let slots = ask(maintenance, "look for replication slots", &sql, stopped)?;
+    let slots = run(maintenance, "look for replication slots", &sql, stopped)?;
     let told = |slot: String| {
         let slot = slot.escape_debug();
         format!(
@@ -60,7 +60,7 @@ pub(super) fn swap(
     // Connections take a moment to end, and the server refuses to rename until they have.
     let began = Instant::now();
     let renamed = loop {
-        let renamed = ask(maintenance, &action, &terminate, stopped)
+        let renamed = run(maintenance, &action, &terminate, stopped)
             .and_then(|_| execute(maintenance, &action, &rename, stopped));
         if renamed.is_ok() || stopped() || began.elapsed() > RENAME_LIMIT {
             break renamed;

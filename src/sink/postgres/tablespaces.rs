@@ -1,6 +1,6 @@
 //! Tablespaces: whether a database can be made in one, and those that a server for tests lacks.
 
-use super::{Error, ask};
+use super::{Error, run};
 use crate::model::Tablespace;
 use crate::postgres::sql::{ident, literal};
 use crate::postgres::{Connection, Kept, Stopped, execute};
@@ -15,7 +15,7 @@ pub(super) fn is_usable(maintenance: &Kept, name: &str, stopped: Stopped<'_>) ->
             AND pg_catalog.has_tablespace_privilege(oid, 'CREATE')",
         literal(name)
     );
-    ask(maintenance, "look for the tablespace of the database", &sql, stopped).map(|rows| !rows.is_empty())
+    run(maintenance, "look for the tablespace of the database", &sql, stopped).map(|rows| !rows.is_empty())
 }
 
 /// Makes tablespaces in the data directory of a server for tests, as far as it can: one that is missing is told by what needs it.

@@ -2,18 +2,14 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use super::answers::Answers;
 use super::plain::PlainDump;
-use super::tables::{NAMES_SHOWN, Nodes, Reading, TableDump, TableOptions};
+use super::tables::{Nodes, Reading, TableDump, TableOptions};
 use crate::clock::LocalTime;
 use crate::id::{derive_secret, hex};
-use crate::limits::PROBLEMS_MAX;
 use crate::model::{Content, DatabaseFacts, Node, NodeKind, PROPERTIES_FILE, ROLES_FILE, TableRows};
-use crate::postgres::access::Access;
 use crate::postgres::sql::literal;
-use crate::postgres::{
-    self, Connection, Found, Stopped, Tools, doubts, globals_text, lacks_locks, query, read_facts, read_left_out,
-    read_roles, unrestricted,
-};
+use crate::postgres::{self, Connection, LockRoom, Tools, query};
 use crate::process::{Place, Program};
 use crate::progress::{self, Progress};
 use crate::source::{Error, Visitor, made_node};
@@ -78,39 +74,17 @@ impl DumpSource {
         visitor: &mut dyn Visitor,
         progress: &dyn Progress,
     ) -> Result<DatabaseFacts, Error> {
-        let stopped = || progress.cancelled();
-        let interrupted =
-            |error| progress::check(progress).map_or_else(|cancelled| Error::Stop(cancelled.into()), |()| error);
-        let Found { mut facts, properties, user, server_major, left_out } =
-            read_facts(&self.connection, &stopped).map_err(|error| interrupted(error.into()))?;
-        facts.foreign_code = self.foreign_code(&stopped).map_err(|error| interrupted(error.into()))?;
-        let members = read_left_out(&self.connection, &stopped).map_err(|error| interrupted(error.into()))?;
+        let sessions = self.tables.map(|options| options.jobs);
+        let answers = Answers::ask(&self.connection, sessions, visitor, progress).map_err(|error| {
+            progress::check(progress).map_or_else(|cancelled| Error::Stop(cancelled.into()), |()| error)
+        })?;
+        let Answers { mut facts, properties, roles, user, tools, room } = answers;
         // A server that cannot be asked at all has said so by now.
-        let problems = self.problem.iter().chain(&left_out).chain(&members.problems);
-        problems.for_each(|problem| visitor.error(problem.clone()));
-        members.notes.into_iter().for_each(|note| visitor.note(note));
-        match doubts(&self.connection, &stopped) {
-            Ok(doubts) => doubts.into_iter().for_each(|doubt| visitor.note(doubt)),
-            Err(error) => visitor.note(format!("it was not looked for what might not restore: {error}")),
-        }
-        if let Some(note) = foreign_note(&facts.foreign_code) {
-            visitor.note(note);
-        }
-        if let Some(extension) = facts.bound_extension() {
-            visitor.note(format!(
-                "the server makes the extension {extension} only in the database of this name: it can be restored where there is none"
-            ));
-        }
-        let tools = Tools::for_server(server_major, &self.connection.place, &stopped)?;
-        facts.dump_version.clone_from(&tools.dump_version);
+        self.problem.iter().for_each(|problem| visitor.error(problem.clone()));
         let directory = |name: &str| made_node(name, NodeKind::Directory { tree: Content::default() }, time);
         let file =
             |name: &str| made_node(name, NodeKind::File { content: Content::default(), holes: Vec::new() }, time);
         visitor.enter(directory(name), None)?;
-        let roles = self.roles(visitor, progress).map_err(interrupted)?;
-        if let Some(note) = unrestricted(&self.connection, &stopped)? {
-            visitor.note(note);
-        }
         let mut show_list = |name: &str, visitor: &mut dyn Visitor| match &roles {
             _ if name == PROPERTIES_FILE => visitor.stream(file(name), &mut properties.encode().as_slice()),
             Some(roles) if name == GLOBALS_FILE => visitor.stream(file(name), &mut roles.globals.as_bytes()),
@@ -120,7 +94,14 @@ impl DumpSource {
         let session = session_name();
         let encodings = (facts.encoding.as_str(), facts.dump_encoding.as_str());
         let program = || self.dump_program(&tools, (&session, &user), encodings.1);
-        let reading = self.tables.map(|options| Reading { options, program: &program, encodings });
+        let is_at_once = room == Some(LockRoom::Ample);
+        let reading = match (self.tables, room) {
+            (Some(_), Some(LockRoom::Lacking(why))) => {
+                visitor.note(format!("not table by table, but as pg_dump gives it: {why}"));
+                None
+            }
+            (options, _) => options.map(|options| Reading { options, program: &program, encodings, is_at_once }),
+        };
         let shown = match self.begin_tables(&session, reading, visitor, progress)? {
             Some(tables) => {
                 let nodes = Nodes { file: &file, directory: &directory };
@@ -139,7 +120,7 @@ impl DumpSource {
         Ok(facts)
     }
 
-    /// Begins to read table by table, where that is wanted, the server permits it, and any table has a key.
+    /// Begins to read table by table, where that is wanted and possible, the server permits it, and any table has a key.
     fn begin_tables(
         &self,
         session: &str,
@@ -148,10 +129,6 @@ impl DumpSource {
         progress: &dyn Progress,
     ) -> Result<Option<TableDump>, Error> {
         let Some(reading) = reading else { return Ok(None) };
-        if let Some(why) = lacks_locks(&self.connection, reading.options.jobs, &|| progress.cancelled())? {
-            visitor.note(format!("not table by table, but as pg_dump gives it: {why}"));
-            return Ok(None);
-        }
         let mut tries = BEGIN_TRIES;
         loop {
             tries -= 1;
@@ -232,55 +209,6 @@ impl DumpSource {
         // Where this fails too, they go on to their end and harm nobody.
         let _ = query(&self.connection, &sql, &|| false);
     }
-
-    /// The tables that nobody but a superuser will be able to load, because they run code of others.
-    fn foreign_code(&self, stopped: Stopped<'_>) -> Result<Vec<String>, postgres::Error> {
-        let refused = Access::of_restore(&self.connection, stopped)?.check().err();
-        let mut objects = refused.map(|refused| refused.objects).unwrap_or_default();
-        objects.truncate(PROBLEMS_MAX);
-        Ok(objects)
-    }
-
-    /// The roles of the server as files. What keeps them from being read is worth a note and no failure; one that cannot be
-    /// saved as it is, is missing.
-    fn roles(&self, visitor: &mut dyn Visitor, progress: &dyn Progress) -> Result<Option<RoleFiles>, Error> {
-        let read = read_roles(&self.connection, &|| progress.cancelled()).and_then(|(roles, left_out)| {
-            let globals = globals_text(&roles)?;
-            Ok((RoleFiles { globals, list: roles.encode() }, left_out))
-        });
-        match read {
-            Ok((files, left_out)) => {
-                for problem in left_out {
-                    visitor.error(problem);
-                }
-                Ok(Some(files))
-            }
-            Err(error) if !progress.cancelled() => {
-                visitor.note(format!("roles were not saved: {error}"));
-                Ok(None)
-            }
-            Err(error) => Err(error.into()),
-        }
-    }
-}
-
-/// What is to be said of objects that nobody but a superuser can load.
-fn foreign_note(objects: &[String]) -> Option<String> {
-    let shown = objects.iter().take(NAMES_SHOWN).map(|object| object.escape_debug().to_string()).collect::<Vec<_>>();
-    let more = objects.len().saturating_sub(NAMES_SHOWN);
-    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    (!objects.is_empty()).then(|| {
-        format!(
-            "it is restored only with --run-code-as-superuser, which runs code of others with all rights: {}{more}",
-            shown.join(", ")
-        )
-    })
-}
-
-/// The roles of a server, for people and for a restore.
-struct RoleFiles {
-    globals: String,
-    list: Vec<u8>,
 }
 
 /// Makes sure that there is no entry that is longer than what a restore takes.

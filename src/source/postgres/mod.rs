@@ -1,5 +1,6 @@
 //! PostgreSQL as a source: a database table by table or as one dump, and dumps that lie in files.
 
+mod answers;
 mod dump;
 mod file;
 mod plain;

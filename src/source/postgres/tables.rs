@@ -62,6 +62,8 @@ pub(super) struct Reading<'a> {
     pub(super) program: &'a dyn Fn() -> Program,
     /// The encoding of the database, and the one that all is written in.
     pub(super) encodings: (&'a str, &'a str),
+    /// Whether two of `pg_dump` may have locked all tables at once.
+    pub(super) is_at_once: bool,
 }
 
 /// A database that is seen as it was at one moment. Everything that is going to be read is locked by whoever reads it.
@@ -100,7 +102,7 @@ impl TableDump {
     pub(super) fn begin(
         connection: &Connection,
         name: &str,
-        Reading { options, program, encodings: (database, dump) }: &Reading<'_>,
+        Reading { options, program, encodings: (database, dump), is_at_once }: &Reading<'_>,
         progress: &dyn Progress,
     ) -> Result<Self, Error> {
         let stopped = || progress.cancelled();
@@ -120,12 +122,15 @@ impl TableDump {
                 program.start(false).map(|(_, process)| process)
             };
             // Each locks all tables until it has ended.
-            let before = Begun::whole(start("pre-data", &[])?, &blockers, dump, progress)?;
+            let before = start("pre-data", &[])?;
+            let after = if *is_at_once { Some(start("post-data", &[])?) } else { None };
+            let before = Begun::whole(before, &blockers, dump, progress)?;
             if !before.is_in_order {
                 let unfit = Some("something after its rows is needed by something before them");
                 return Ok(Self::unfit((holder, moment), catalog, unfit));
             }
-            let after = Begun::whole(start("post-data", &[])?, &blockers, dump, progress)?;
+            let after = after.map_or_else(|| start("post-data", &[]), Ok)?;
+            let after = Begun::whole(after, &blockers, dump, progress)?;
             let lock = catalog.lock(connection, name, &stopped)?;
             let others = Begun::wait(start("data", &without(&catalog.keyed))?, &blockers, dump, progress)?;
             let shared: Vec<_> = catalog.keyed.iter().filter(|table| table.is_shared()).map(Table::named).collect();
