@@ -122,3 +122,27 @@ fn a_table_in_a_schema_that_its_owner_may_not_use_comes_back() {
         assert_eq!(system.fingerprint(), before, "{method}");
     }
 }
+
+/// What was lent to an owner for one statement was still there when it was looked for before the next one, and gone when that ran: an ordinary
+/// database was refused now and then.
+#[test]
+fn partitions_of_an_owner_who_may_not_make_things_in_their_schema_yet_are_attached() {
+    let mut system = System::with_numbers(1);
+    let owner = system.new_role("NOLOGIN");
+    system.sql(&format!(
+        "CREATE SCHEMA s; GRANT USAGE, CREATE ON SCHEMA s TO {owner}; SET ROLE {owner};
+         CREATE FUNCTION s.norm(text) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT lower($1)';
+         CREATE TABLE s.whole (a text, b text) PARTITION BY RANGE (s.norm(a), b)"
+    ));
+    for n in 0..9 {
+        system.sql(&format!(
+            "SET ROLE {owner}; CREATE TABLE s.part_{n} PARTITION OF s.whole FOR VALUES FROM ('{n}', '') TO ('{n}', 'z')"
+        ));
+    }
+    let before = system.fingerprint();
+    system.create();
+    for _ in 0..3 {
+        restore(&system);
+        assert_eq!(system.fingerprint(), before);
+    }
+}

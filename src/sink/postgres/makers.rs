@@ -40,6 +40,8 @@ impl Loader<'_> {
         if let Some(schema) = schema_of(definition, &statements.text) {
             let stopped = || self.progress.cancelled();
             let of = (owner.as_str(), schema.as_str());
+            // What was lent before is taken back by then.
+            self.wait()?;
             let lacking = lacking_of_schema(&self.sessions.database, of, &["CREATE", "USAGE"], &stopped)?.join(", ");
             if !lacking.is_empty() {
                 let (schema, owner) = (ident(&schema), ident(&owner));

@@ -59,6 +59,7 @@ impl Loader<'_> {
         if !self.lent.insert((owner.to_owned(), schema.to_owned())) {
             return Ok(());
         }
+        self.wait()?;
         let stopped = || self.progress.cancelled();
         let lacking = lacking_of_schema(&self.sessions.database, (owner, schema), &["USAGE"], &stopped)?;
         if lacking.is_empty() {
