@@ -23,9 +23,19 @@ const SQL: &str = "WITH wanted AS (
         FROM pg_catalog.pg_inherits i WHERE i.inhrelid NOT IN (SELECT oid FROM wanted WHERE oid IS NOT NULL)
     UNION SELECT p.prrelid, pg_catalog.format('its place in the publication %I', u.pubname)
         FROM pg_catalog.pg_publication_rel p JOIN pg_catalog.pg_publication u ON u.oid = p.prpubid
+), own AS (
+    -- What owners have not of the tables and of the sequences of their columns.
+    SELECT w.oid, o.oid AS object, CASE o.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END AS kind, pg_catalog.string_agg(d.privilege_type, ', ' ORDER BY d.privilege_type) AS lacking
+        FROM wanted w JOIN pg_catalog.pg_class o ON o.oid = w.oid OR (o.relkind = 'S' AND o.oid IN (SELECT d.objid FROM pg_catalog.pg_depend d
+            WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refclassid = d.classid AND d.refobjid = w.oid AND d.deptype IN ('a', 'i')))
+        CROSS JOIN LATERAL pg_catalog.aclexplode(pg_catalog.acldefault((CASE o.relkind WHEN 'S' THEN 's' ELSE 'r' END)::pg_catalog.\"char\", o.relowner)) d
+        WHERE o.relacl IS NOT NULL AND d.privilege_type NOT IN (SELECT a.privilege_type FROM pg_catalog.aclexplode(o.relacl) a WHERE a.grantee = o.relowner)
+        GROUP BY w.oid, o.oid, o.relkind
 )
 SELECT pg_catalog.json_build_object('name', w.name, 'owner', r.rolname,
         'statistics', (SELECT coalesce(pg_catalog.json_agg(pg_catalog.pg_get_statisticsobjdef(s.oid) ORDER BY s.oid), '[]') FROM pg_catalog.pg_statistic_ext s WHERE s.stxrelid = c.oid),
+        'own_rights', (SELECT coalesce(pg_catalog.json_agg(pg_catalog.format('REVOKE %s ON %s %s FROM %I;', own.lacking, own.kind, own.object::pg_catalog.regclass, r.rolname)), '[]')
+            FROM own WHERE own.oid = c.oid),
         'lost', (SELECT coalesce(pg_catalog.json_agg(l.what ORDER BY l.what), '[]') FROM lost l WHERE l.oid = c.oid))
     FROM wanted w JOIN pg_catalog.pg_class c ON c.oid = w.oid JOIN pg_catalog.pg_roles r ON r.oid = c.relowner ORDER BY r.rolsuper DESC, r.rolname, w.name";
 
@@ -37,6 +47,8 @@ pub(crate) struct TableFacts {
     pub(crate) owner: String,
     /// Statements that make its statistics objects.
     pub(crate) statistics: Vec<String>,
+    /// Statements that take from its owner what he has taken from himself.
+    pub(crate) own_rights: Vec<String>,
     /// What goes with it when it is dropped, and is no part of it, each in words.
     pub(crate) lost: Vec<String>,
 }

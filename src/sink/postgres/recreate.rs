@@ -100,6 +100,8 @@ pub struct Recreated<'r> {
     pub schemas: &'r [String],
     /// Their owner.
     pub owner: &'r str,
+    /// Statements that take from him what he has taken from himself.
+    pub own_rights: &'r [String],
     /// Whether code of roles that are no superusers may run with all rights of who restores.
     pub trusts_code: bool,
 }
@@ -272,6 +274,8 @@ impl<'a> TableMaker<'a> {
         let checks: String = self.quoted.iter().map(check).collect();
         let gives = |table: &String| format!("ALTER TABLE {table} OWNER TO {owner};\n");
         let tables = self.quoted.iter().map(gives).collect::<Vec<_>>().concat();
+        // Who has made a table has everything, and what is his becomes the owner's.
+        let tables = tables + &self.of.own_rights.join("\n");
         // Somebody may have dropped what nobody saw to be needed so far.
         let looks = if maker.is_some() { self.looks(true) } else { String::new() };
         format!(

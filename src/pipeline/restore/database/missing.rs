@@ -54,6 +54,7 @@ impl Missing<'_> {
         let (shape, roles) = LoadedDatabase::create(maintenance.clone(), of, Some("shape"), &saved.roles, &stopped)?;
         let mut made = Made { roles: roles.names, notes: roles.left_out, ..Made::default() };
         let wanted = Wanted { pass: Pass::Statements, mask: None, ..loading.wanted };
+        // What is said of it is true of the database beside alone.
         load(repository, &shape, saved, Loading { wanted, ..loading }, progress)?;
         let beside = connection.with_database(shape.name());
         let names: Vec<String> = self.tables.iter().map(|table| table.table.clone()).collect();
@@ -86,7 +87,8 @@ impl Missing<'_> {
         found.iter().flat_map(|table| &table.statistics).for_each(|statement| script.add(statement));
         let schemas: BTreeSet<String> = names.iter().map(|name| split_table(name).0).collect();
         let schemas: Vec<String> = schemas.into_iter().collect();
-        let of = Recreated { tables: &names, schemas: &schemas, owner, trusts_code };
+        let own_rights: Vec<String> = found.iter().flat_map(|table| table.own_rights.iter().cloned()).collect();
+        let of = Recreated { tables: &names, schemas: &schemas, owner, own_rights: &own_rights, trusts_code };
         let wanted = Wanted { tables: &names, ..self.loading.wanted };
         let tables: Vec<TableRows> = self.tables.iter().filter(|table| wanted.has(&table.table)).cloned().collect();
         let checks = replace::counts(&tables).map_err(not_known)?;
