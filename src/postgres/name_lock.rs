@@ -59,6 +59,14 @@ impl NameLock {
         Err(Error::Answer { why: "a schema was renamed or dropped while it was to be read".to_owned() })
     }
 
+    /// Makes sure that the session is there: without it there is no lock.
+    ///
+    /// # Errors
+    /// Those of [`Session::run`].
+    pub(crate) fn check_held(&mut self, stopped: Stopped<'_>) -> Result<(), Error> {
+        self.session.run("SELECT;", stopped)
+    }
+
     /// Gives the names back.
     ///
     /// # Errors

@@ -7,7 +7,7 @@
 use super::lanes::{LaneOptions, Lanes, has_ended};
 use super::loader_role::{LoaderRoles, NO_LIMIT, REPLICA, Rights, drop_half_made};
 use super::refusals::{Refusal, why};
-use super::row_session::{RowSession, action, failed, lock_names};
+use super::row_session::{RowSession, action, check_held, failed, lock_names};
 use super::table_script::{Optional, TableScript};
 use super::written::SETTLE;
 use crate::model::split_names;
@@ -236,7 +236,9 @@ impl<'a> TableMaker<'a> {
             Maker::Restorer { is_superuser: false } | Maker::Role => String::new(),
         };
         let body = literal(&format!("BEGIN {SETTLE} {own} END;"));
-        self.session.statements(&format!("{looked}DO {body};\nCLOSE ALL;\n{given}COMMIT;\n"))?;
+        self.session.statements(&format!("{looked}DO {body};\nCLOSE ALL;\n{given}"))?;
+        check_held(&mut self.names, &self.session.database)?;
+        self.session.statements("COMMIT;\n")?;
         let give = (self.maker == Maker::Role).then(|| self.give(self.roles.last(), &give));
         let Self { session, mut roles, names, kept, .. } = self;
         let database = session.database.clone();

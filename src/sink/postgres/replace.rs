@@ -4,7 +4,7 @@
 
 use super::lanes::{LaneOptions, Lanes};
 use super::loader_role::{LoaderRoles, NO_LIMIT, REPLICA, Rights};
-use super::row_session::{RowSession, action, failed, lock_names};
+use super::row_session::{RowSession, action, check_held, failed, lock_names};
 use super::written::{COUNTS, Watch, around};
 use crate::postgres::access::{Access, LoadAs};
 use crate::postgres::dump_encoding::UTF8;
@@ -132,6 +132,7 @@ impl<'a> RowReplacer<'a> {
             watch.check_locks(&self.session.database, &|| progress.cancelled())?;
             self.session.statements(&block(&watch.counted()))?;
         }
+        check_held(&mut self.names, &self.session.database)?;
         self.session.statements("COMMIT;\n")?;
         let Self { session, mut roles, names, .. } = self;
         session.end()?;

@@ -112,6 +112,12 @@ pub(super) fn lock_names(database: &Connection, stopped: Stopped<'_>) -> Result<
     NameLock::take(database, "larder", stopped).map_err(|source| failed(database, None, source))
 }
 
+/// Makes sure that schemas are still kept under their names, where they were.
+pub(super) fn check_held(names: &mut Option<NameLock>, database: &Connection) -> Result<(), Error> {
+    let held = names.as_mut().map_or(Ok(()), |names| names.check_held(&|| false));
+    held.map_err(|source| failed(database, None, source))
+}
+
 pub(super) fn action(database: &Connection) -> String {
     format!("restore tables of {database}")
 }

@@ -115,7 +115,7 @@ pub(super) fn restore(
     if done.rows_replaced {
         let is_there = |table: &&TableRows| !done.tables_made.contains(&table.table);
         let there: Vec<TableRows> = facts.tables.iter().filter(is_there).cloned().collect();
-        replace::check_owners(connection, &saved, (&mut reader, &there), progress)?;
+        result.notes.extend(replace::check_owners(connection, &saved, (&mut reader, &there), progress)?);
     }
     if !done.rows_replaced && done.replaced {
         result.notes.extend(check_replaceable(&maintenance, &facts, &stopped)?);

@@ -127,20 +127,28 @@ pub(super) fn check(
 }
 
 /// Makes sure that tables that are there belong to whom they belonged to, or to a superuser: whoever owns one reads its rows.
+/// Returns in words of which that is not known.
 pub(super) fn check_owners(
     connection: &Connection,
     saved: &SavedDatabase<'_>,
     (reader, tables): (&mut ChunkReader, &[TableRows]),
     progress: &dyn Progress,
-) -> Result<(), Error> {
-    let Dump::Tables(files) = &saved.dump else { return Ok(()) };
+) -> Result<Vec<String>, Error> {
+    let mut unknown = Vec::new();
+    let Dump::Tables(files) = &saved.dump else { return Ok(unknown) };
     let mut before = Counted::new(files.statements(&files.index.before)?, reader, progress);
     let owners =
         owners_of_tables(&mut before, &saved.facts.dump_encoding).map_err(|error| reading_error(error, progress))?;
     for TableRows { table, .. } in tables {
         let was = split_names(table).and_then(|names| owners.get(&names));
         // Bytes that are not UTF-8 are not known here.
-        let Some(was) = was.filter(|owner| !owner.contains(char::REPLACEMENT_CHARACTER)) else { continue };
+        let Some(was) = was.filter(|owner| !owner.contains(char::REPLACEMENT_CHARACTER)) else {
+            unknown.push(format!(
+                "whom {} belonged to is not known: it was not compared with its owner now, who may read these rows",
+                table.escape_debug()
+            ));
+            continue;
+        };
         // The database reads them as it does in the dump.
         let sql = format!(
             "SELECT r.rolname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_roles r ON r.oid = c.relowner
@@ -159,7 +167,7 @@ pub(super) fn check_owners(
             )));
         }
     }
-    Ok(())
+    Ok(unknown)
 }
 
 /// Replaces the rows of the wanted tables, which [`check`] has found to be there, all of them or none. Returns what is worth
