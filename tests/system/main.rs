@@ -8,6 +8,7 @@ mod doubts;
 mod dump;
 mod earlier;
 mod encodings;
+mod extensions;
 mod failures;
 mod gone;
 mod locks;
