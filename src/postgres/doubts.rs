@@ -63,17 +63,22 @@ const OWN_NAME_SQL: &str = "SELECT DISTINCT what, statement FROM (
         JOIN pg_catalog.pg_foreign_table t ON t.ftrelid = d.refobjid JOIN pg_catalog.pg_foreign_server s ON s.oid = t.ftserver
         WHERE m.relkind = 'm' AND m.relispopulated AND s.srvoptions @> ARRAY['dbname=' || :NAME]
 ) found ORDER BY 1";
-/// Tables that their owner makes and loads when a dump is loaded, as they run code that is no superuser's, and what he lacks for that: a superuser, who
-/// had made them or could make them, does not.
+/// Tables that their owner makes or loads when a dump is loaded, as they run code that is no superuser's, or could, and what he lacks for that: a superuser,
+/// who had made them or could make them, does not.
 const RIGHTS_SQL: &str = "WITH coded AS (
     SELECT c.oid, c.relowner, r.rolname, c.reltablespace FROM pg_catalog.pg_class c JOIN pg_catalog.pg_roles r ON r.oid = c.relowner
-    WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND NOT r.rolsuper AND EXISTS (
+    WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND NOT r.rolsuper AND ((
+        -- The server evaluates what is constant in them.
+        (c.relkind = 'p' OR c.relispartition OR EXISTS (SELECT FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND coalesce(pg_catalog.to_jsonb(a) ->> 'attgenerated', '') <> ''))
+        AND (EXISTS (SELECT FROM pg_catalog.pg_proc f JOIN pg_catalog.pg_roles w ON w.oid = f.proowner WHERE NOT w.rolsuper)
+            OR EXISTS (SELECT FROM pg_catalog.pg_type y JOIN pg_catalog.pg_roles w ON w.oid = y.typowner WHERE y.typtype = 'd' AND NOT w.rolsuper))
+    ) OR EXISTS (
         SELECT FROM (
             SELECT 'pg_catalog.pg_attrdef'::pg_catalog.regclass AS class, d.oid FROM pg_catalog.pg_attrdef d JOIN pg_catalog.pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum
                 WHERE d.adrelid = c.oid AND coalesce(pg_catalog.to_jsonb(a) ->> 'attgenerated', '') <> ''
             UNION ALL SELECT 'pg_catalog.pg_constraint'::pg_catalog.regclass, k.oid FROM pg_catalog.pg_constraint k WHERE k.conrelid = c.oid AND k.contype = 'c'
         ) o JOIN pg_catalog.pg_depend p ON p.classid = o.class AND p.objid = o.oid AND p.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass
-            JOIN pg_catalog.pg_proc f ON f.oid = p.refobjid JOIN pg_catalog.pg_roles w ON w.oid = f.proowner WHERE NOT w.rolsuper)
+            JOIN pg_catalog.pg_proc f ON f.oid = p.refobjid JOIN pg_catalog.pg_roles w ON w.oid = f.proowner WHERE NOT w.rolsuper))
 )
 SELECT c.oid::pg_catalog.regclass::pg_catalog.text, c.rolname, l.what FROM coded c CROSS JOIN LATERAL (
     SELECT 'is no role that another one can be a member of' AS what WHERE c.rolname = 'pg_database_owner'
@@ -105,7 +110,7 @@ pub(crate) fn doubts(asked: &Kept, stopped: Stopped<'_>) -> Result<Vec<String>, 
     });
     found.extend(named(&ask(asked, RIGHTS_SQL, stopped)?, |row| match row {
         [Some(table), Some(owner), Some(lacks)] => Some(format!(
-            "it is not restored without --run-code-as-superuser: {table} runs code of others and is made by its owner, and {owner} {lacks}"
+            "it is not restored without --run-code-as-superuser: {table} is made by its owner, as it could run code of others, and {owner} {lacks}"
         )),
         _ => None,
     }));

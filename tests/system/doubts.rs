@@ -74,6 +74,7 @@ fn what_an_owner_lacks_to_make_his_table_is_named() {
          CREATE TABLE s.ty (m s.mood, a int CHECK (s.f(a) > 0)); ALTER TABLE s.ty OWNER TO {owner};
          CREATE TABLE s.num (n bigint DEFAULT nextval('priv.sq') CHECK (s.f(n::int) > 0)); ALTER TABLE s.num OWNER TO {owner};
          CREATE TABLE s.all (a int CHECK (s.f(a) > 0)); ALTER TABLE s.all OWNER TO pg_database_owner;
+         CREATE TABLE s.spaced (a int, g int GENERATED ALWAYS AS (a + 1) STORED, m s.mood); ALTER TABLE s.spaced OWNER TO {owner};
          CREATE TABLE s.fine (a int CHECK (s.f(a) > 0)); ALTER TABLE s.fine OWNER TO {owner}"
     ));
     for method in METHODS {
@@ -81,16 +82,21 @@ fn what_an_owner_lacks_to_make_his_table_is_named() {
         let said = system.larder(&["create"]).exits(0).stderr;
         for what in [
             format!(
-                "s.chi runs code of others and is made by its owner, and {owner} does not own s.par, which it inherits from"
+                "s.chi is made by its owner, as it could run code of others, and {owner} does not own s.par, which it inherits from"
             ),
-            format!("and {owner} may not use the type s.mood"),
+            format!(
+                "s.ty is made by its owner, as it could run code of others, and {owner} may not use the type s.mood"
+            ),
+            format!(
+                "s.spaced is made by its owner, as it could run code of others, and {owner} may not use the type s.mood"
+            ),
             format!("and {owner} may not use the schema of priv.sq"),
             "pg_database_owner is no role that another one can be a member of".to_owned(),
         ] {
             assert!(said.contains(&what), "{method}: {what}: {said}");
         }
         assert!(
-            !said.contains("s.fine runs code") && said.contains("not restored without --run-code-as-superuser"),
+            !said.contains("s.fine is made") && said.contains("not restored without --run-code-as-superuser"),
             "{said}"
         );
     }

@@ -165,7 +165,9 @@ impl TableDump {
         let shown = others.iter().take(NAMES_SHOWN).map(|(table, why)| format!("{table} ({why})")).collect::<Vec<_>>();
         let more = others.len().saturating_sub(NAMES_SHOWN);
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        (!others.is_empty()).then(|| format!("not in the order of a key: {}{more}", shown.join(", ")))
+        let costs =
+            if self.is_fit() { "" } else { "; it is one plain dump, out of which no single tables can be restored" };
+        (!others.is_empty()).then(|| format!("not in the order of a key: {}{more}{costs}", shown.join(", ")))
     }
 
     /// Shows all files in the order of their names. `show_list` shows those of roles and properties. Returns the rows of each table.
