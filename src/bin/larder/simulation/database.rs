@@ -113,7 +113,8 @@ impl Database {
 
     fn insert(&self, rows: &Rows, new: impl Iterator<Item = Row>, progress: &dyn Progress) -> anyhow::Result<()> {
         let append = |text: &mut String, row| rows.append_copy(text, row);
-        self.batches((&format!("{COPY}\n"), "\\.\n"), new, append, progress)
+        // psql of 17 says nothing more after an empty statement right behind rows.
+        self.batches((&format!("{COPY}\n"), "\\.\nSELECT"), new, append, progress)
     }
 
     fn update(&self, rows: &Rows, updated: &[Row], progress: &dyn Progress) -> anyhow::Result<()> {
