@@ -34,7 +34,7 @@ fn the_order_of_texts_comes_from_where_it_came_from() {
     );
     let found = || {
         let order = system.sql("SELECT string_agg(n, ' ' ORDER BY n) FROM unnest(ARRAY['a10', 'a9', 'B', '_']) AS n");
-        let of = "SELECT datlocprovider, daticulocale, datcollate, datctype FROM pg_database WHERE datname = current_database()";
+        let of = "SELECT datlocprovider, coalesce(to_jsonb(d) ->> 'datlocale', to_jsonb(d) ->> 'daticulocale'), datcollate, datctype FROM pg_database d WHERE datname = current_database()";
         format!("{order} {}", system.sql(of))
     };
     let before = found();
