@@ -97,7 +97,7 @@ const PATTERN: &str = "'current_database|current_catalog|pg_catalog[.]pg_databas
 /// What may not be restored as it is, each in words, as far as the texts of functions show it.
 ///
 /// # Errors
-/// Those of [`query`].
+/// Those of [`super::query`].
 pub(crate) fn doubts(asked: &Kept, stopped: Stopped<'_>) -> Result<Vec<String>, Error> {
     let with_used = |sql: &str| format!("WITH {} {sql}", USED.replace(":BYTES", &BODY_BYTES.to_string()));
     let unqualified = ask(asked, &with_used(UNQUALIFIED_SQL), stopped)?;
@@ -139,7 +139,7 @@ pub(crate) fn doubts(asked: &Kept, stopped: Stopped<'_>) -> Result<Vec<String>, 
 /// What of a database that was loaded under another name than `name` has looked at that, with the statements that make it again.
 ///
 /// # Errors
-/// Those of [`query`].
+/// Those of [`super::query`].
 pub(crate) fn made_under_other_name(asked: &Kept, name: &str, stopped: Stopped<'_>) -> Result<Vec<String>, Error> {
     let rows = of_own_name(asked, name, stopped)?;
     let statements = rows.into_iter().filter_map(|row| row.into_iter().nth(1).flatten());

@@ -52,23 +52,25 @@ pub(crate) fn read_roles(asked: &Kept, stopped: Stopped<'_>) -> Result<(Roles, V
     read_through(&Kept::new(maintenance(asked.connection(), stopped)?.0), stopped)
 }
 
+/// A question with what its names stand for.
+fn sql(text: &str) -> String {
+    let names = [
+        (":NAME", "r.rolname::pg_catalog.text"),
+        (":MEMBER", "m.rolname::pg_catalog.text"),
+        (":COMMENT", "c"),
+        (":PROVIDER", "l.provider"),
+        (":LABEL", "l.label"),
+        (":SPACE", "spcname::pg_catalog.text"),
+        (":OWNER", "pg_catalog.pg_get_userbyid(spcowner)::pg_catalog.text"),
+        (":LOCATION", "pg_catalog.pg_tablespace_location(oid)"),
+    ];
+    let text = names.iter().fold(text.to_owned(), |text, (name, of)| text.replace(name, &digits_of(of)));
+    let text = text.replace(":LOADERS", LOADER_ROLES);
+    text.replace(":LIMIT", &(SERVER_ENTRIES_MAX + 1).to_string())
+}
+
 fn read_through(asked: &impl Asked, stopped: Stopped<'_>) -> Result<(Roles, Vec<String>), Error> {
     let mut left_out = Vec::new();
-    let sql = |text: &str| {
-        let names = [
-            (":NAME", "r.rolname::pg_catalog.text"),
-            (":MEMBER", "m.rolname::pg_catalog.text"),
-            (":COMMENT", "c"),
-            (":PROVIDER", "l.provider"),
-            (":LABEL", "l.label"),
-            (":SPACE", "spcname::pg_catalog.text"),
-            (":OWNER", "pg_catalog.pg_get_userbyid(spcowner)::pg_catalog.text"),
-            (":LOCATION", "pg_catalog.pg_tablespace_location(oid)"),
-        ];
-        let text = names.iter().fold(text.to_owned(), |text, (name, of)| text.replace(name, &digits_of(of)));
-        let text = text.replace(":LOADERS", LOADER_ROLES);
-        text.replace(":LIMIT", &(SERVER_ENTRIES_MAX + 1).to_string())
-    };
     // What has no name that is a text is named once, with the role itself.
     let text = |digits: &Option<String>| String::from_utf8(bytes_of(digits.as_deref()?)).ok();
     let mut roles: Vec<Role> = Vec::new();
