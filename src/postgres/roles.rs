@@ -159,7 +159,7 @@ pub(crate) fn create_missing_roles(
 ) -> Result<MadeRoles, Error> {
     let listed: Vec<String> = roles.roles.iter().map(|role| literal(&role.name)).collect();
     // Others may have names that are text in no encoding that is known here.
-    let sql = format!("SELECT rolname FROM pg_catalog.pg_roles WHERE rolname IN (NULL, {})", listed.join(", "));
+    let sql = format!("SELECT rolname FROM pg_catalog.pg_roles WHERE rolname IN ({})", listed.join(", "));
     let known = if listed.is_empty() { Vec::new() } else { query(connection, &sql, stopped)? };
     let known: HashSet<String> = known.into_iter().flatten().flatten().collect();
     let missing: Vec<&Role> = roles.roles.iter().filter(|role| !known.contains(&role.name)).collect();
