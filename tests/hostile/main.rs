@@ -7,6 +7,8 @@
 mod attacker;
 mod casts;
 mod commands;
+#[path = "../common/mod.rs"]
+mod common;
 mod databases;
 mod dumps;
 mod extensions;

@@ -82,7 +82,7 @@ fn every_harm_to_a_pack_is_found_and_named() {
         for harm in FLIPS.iter().chain(&LOSSES) {
             let harmed = Harmed::new(pack, *harm);
             let run = system.run(&["verify", "--all", "--read-data"]);
-            assert_eq!(run.code, Some(DAMAGE), "{harm:?} of {}: {run:?}", pack.display());
+            assert_eq!(run.code, DAMAGE, "{harm:?} of {}: {run:?}", pack.display());
             run.ended(DAMAGE).shows(&object_name(&system, pack));
             drop(harmed);
         }
@@ -107,8 +107,8 @@ fn a_restore_never_gives_out_wrong_bytes() {
         let restored = system.read("out/models/old") == old;
         // What is not needed for reading may be damaged; everything in the middle is needed.
         let spared = matches!(harm, Harm::Flip(0 | 10 | 1000));
-        assert!(spared || run.code == Some(DAMAGE), "{harm:?}: {run:?}");
-        if run.code == Some(DAMAGE) {
+        assert!(spared || run.code == DAMAGE, "{harm:?}: {run:?}");
+        if run.code == DAMAGE {
             run.says("models/old");
             assert!(
                 restored || system.read("out/models/old") == b"mine",
@@ -157,7 +157,7 @@ fn a_lost_tree_is_named_and_other_components_come_back() {
             let _ = fs::remove_dir_all(&out);
             let _harmed = Harmed::new(pack, harm);
             let run = system.run(&["restore", &second, "--target", &out]);
-            if run.code != Some(0) {
+            if run.code != 0 {
                 run.ended(DAMAGE);
                 named += usize::from(run.stderr.contains("models") || run.stderr.contains("config"));
             }
@@ -253,7 +253,7 @@ fn every_harm_to_a_segment_is_found_and_mended_by_the_next_backup() {
     for harm in FLIPS.iter().chain(&LOSSES) {
         let harmed = Harmed::new(segment, *harm);
         let run = system.run(&["verify", "--all", "--read-data"]);
-        assert_eq!(run.code, Some(DAMAGE), "{harm:?}: {run:?}");
+        assert_eq!(run.code, DAMAGE, "{harm:?}: {run:?}");
         // A segment that is gone can only be told by what it listed.
         let lost = if matches!(harm, Harm::Remove) { "models".to_owned() } else { object_name(&system, segment) };
         run.shows(&lost);
@@ -322,7 +322,7 @@ fn every_harm_to_the_config_is_refused() {
             let run = system.run(arguments);
             // The last byte ends the line and says nothing.
             if !matches!(harm, Harm::Flip(1000) | Harm::CutByte) {
-                assert_eq!(run.code, Some(DAMAGE), "{harm:?}, {arguments:?}: {run:?}");
+                assert_eq!(run.code, DAMAGE, "{harm:?}, {arguments:?}: {run:?}");
                 run.ended(DAMAGE).says("config");
             }
         }
@@ -354,7 +354,7 @@ fn what_stands_in_the_place_of_an_object_keeps_nothing_else_from_being_done() {
             }
             let run = system.run(&["create", "--json"]);
             let is_unsure = area == "snapshots";
-            assert_eq!(run.code, Some(if is_unsure { PARTIAL } else { 0 }), "{what}: {run:?}");
+            assert_eq!(run.code, if is_unsure { PARTIAL } else { 0 }, "{what}: {run:?}");
             let repaired = system.run(&["repair"]);
             if area == "snapshots" {
                 repaired.ended(DAMAGE).shows("DAMAGED snapshots/").shows("not a regular file");

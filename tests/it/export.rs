@@ -123,13 +123,13 @@ fn what_is_there_stays_or_is_replaced_whole() {
     }
     fs::write(folder.join("mine"), "a note").expect("write");
     let run = system.run(&["export", NAME, "--to", &to, "--force"]);
-    assert_eq!(run.code, Some(4), "{run:?}");
+    assert_eq!(run.code, 4, "{run:?}");
     assert!(folder.join("mine").exists());
     let all = system.path("all").to_string_lossy().into_owned();
     system.run(&["export", "--all", "--to", &all]).ended(4).shows("0 snapshots exported, 0 there already, 1 failed");
     // Nobody can write here, not even root.
     let run = system.run(&["export", NAME, "--to", "/proc/larder"]);
-    assert_eq!(run.code, Some(1), "{run:?}");
+    assert_eq!(run.code, 1, "{run:?}");
     assert!(run.stderr.contains("/proc/larder"), "{run:?}");
     let left: Vec<_> = fs::read_dir(&to).expect("a folder").flatten().map(|entry| entry.file_name()).collect();
     assert_eq!(left, [NAME], "nothing else is left");

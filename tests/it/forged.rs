@@ -90,7 +90,7 @@ impl Nights {
             let out = self.system.path("saved");
             let _ = fs::remove_dir_all(&out);
             let run = self.system.run(&["restore", name, "--target", &out.to_string_lossy()]);
-            assert_eq!(run.code, Some(0), "{what}, {name}: {run:?}");
+            assert_eq!(run.code, 0, "{what}, {name}: {run:?}");
             assert!(self.system.read(format!("saved/{FILE}")) == *bytes, "{what}: {name} is another one");
             assert!(self.system.read(format!("saved/{STEADY}")) == noise(120_000, 5), "{what}: {name}");
         }
@@ -99,7 +99,7 @@ impl Nights {
     fn create(&mut self, bytes: Vec<u8>) -> Run {
         self.system.write(FILE, &bytes);
         let run = self.system.run(&["create", "--json"]);
-        assert_eq!(run.code, Some(0), "{run:?}");
+        assert_eq!(run.code, 0, "{run:?}");
         self.saved.push((run.json()["name"].as_str().expect("a name").to_owned(), bytes));
         run
     }
@@ -298,7 +298,7 @@ fn a_prune_frees_nothing_for_what_was_forged() {
         let mut nights = Nights::new();
         forge(&nights.storage(), what);
         let run = nights.prune();
-        assert!(matches!(run.code, Some(0 | DAMAGE)), "{what:?}: {run:?}");
+        assert!(matches!(run.code, 0 | DAMAGE), "{what:?}: {run:?}");
         if matches!(what, Forged::ListedPack | Forged::ListedDeltaPack) {
             run.ended(DAMAGE).says("is not what the index says, and something else is used");
         }
@@ -321,7 +321,7 @@ fn a_repair_takes_away_what_was_forged_and_nothing_else() {
         // What nothing lists is a note, what is listed is damage.
         if !matches!(what, Forged::Pack | Forged::DeltaPack) {
             let run = nights.system.run(&["verify", "--all", "--read-data"]);
-            assert_eq!(run.code, Some(DAMAGE), "{what:?}: {run:?}");
+            assert_eq!(run.code, DAMAGE, "{what:?}: {run:?}");
         }
         let run = nights.system.run(&["repair"]);
         run.ended(0).shows("quarantine/");
@@ -411,7 +411,7 @@ fn what_only_a_lie_has_is_told() {
     let out = nights.system.path("out").to_string_lossy().into_owned();
     let restored = nights.saved.iter().filter(|(name, bytes)| {
         let run = nights.system.run(&["restore", name, "--target", &out]);
-        run.code == Some(0) && nights.system.read(format!("out/{FILE}")) == *bytes || run.code == Some(DAMAGE)
+        run.code == 0 && nights.system.read(format!("out/{FILE}")) == *bytes || run.code == DAMAGE
     });
     assert_eq!(restored.count(), nights.saved.len(), "each comes back as it was, or is told to be damaged");
 }

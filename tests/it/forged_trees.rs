@@ -83,7 +83,7 @@ fn lists_that_repeat_themselves_end_where_the_file_does() {
     ] {
         let run = run_soon(&system, arguments);
         let is_fine = arguments[0] == "create";
-        assert_eq!(run.code, Some(if is_fine { 0 } else { DAMAGE }), "{arguments:?}: {run:?}");
+        assert_eq!(run.code, if is_fine { 0 } else { DAMAGE }, "{arguments:?}: {run:?}");
     }
 }
 
@@ -113,7 +113,7 @@ fn a_list_that_repeats_itself_is_gone_through_once() {
         &["savings"],
     ] {
         let run = run_soon(&system, arguments);
-        assert_eq!(run.code, Some(0), "{arguments:?}: {run:?}");
+        assert_eq!(run.code, 0, "{arguments:?}: {run:?}");
     }
 }
 
@@ -136,12 +136,12 @@ fn a_directory_that_lacks_something_is_looked_into_once() {
         entries
     });
     let run = run_soon(&system, &["verify", &forged]);
-    assert_eq!(run.code, Some(DAMAGE), "{run:?}");
+    assert_eq!(run.code, DAMAGE, "{run:?}");
     assert!(run.stdout.contains("/lost"), "{run:?}");
     assert!(run.stdout.contains("the same one stands elsewhere"), "{run:?}");
     for arguments in [&["verify", "--all", "--read-data"][..], &["repair"]] {
         let run = run_soon(&system, arguments);
-        assert_eq!(run.code, Some(DAMAGE), "{arguments:?}: {run:?}");
+        assert_eq!(run.code, DAMAGE, "{arguments:?}: {run:?}");
     }
 }
 
@@ -211,7 +211,7 @@ fn values_that_no_file_system_knows_are_damage() {
         let what = node.name.to_text();
         let name = craft(&system, |_| vec![node]);
         let run = system.run(&["verify", &name]);
-        assert_eq!(run.code, Some(DAMAGE), "{what}: {run:?}");
+        assert_eq!(run.code, DAMAGE, "{what}: {run:?}");
         run.shows("that no file system knows");
         system.run(&["restore", &name, "--force"]).ended(DAMAGE);
     }

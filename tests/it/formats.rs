@@ -250,7 +250,7 @@ fn an_entry_with_a_field_that_must_not_be_ignored_is_refused_by_its_tag() {
         &["restore", &name, "--target", &out],
     ] {
         let run = system.run(arguments);
-        assert_ne!(run.code, Some(0), "{run:?}");
+        assert_ne!(run.code, 0, "{run:?}");
         assert!(run.stderr.contains(said) || run.stdout.contains(said), "{arguments:?}: {run:?}");
     }
     let ignored = craft(&system, |_| vec![file(b"one", extra(50)), file(b"two", extra(52))]);

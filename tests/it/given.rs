@@ -181,7 +181,7 @@ fn root_makes_no_temporary_folders_in_a_folder_of_somebody_else() {
     set(&system.path("tmp"), 0, 0o777);
     for (folder, arguments) in ["his/tmp", "tmp"].iter().flat_map(|folder| commands.map(|words| (folder, words))) {
         let refused = run(folder, arguments);
-        assert_ne!(refused.code, Some(0), "{folder}: {arguments:?}: {refused:?}");
+        assert_ne!(refused.code, 0, "{folder}: {arguments:?}: {refused:?}");
         refused.says("unset TMPDIR");
     }
     // As /tmp is.

@@ -298,7 +298,7 @@ fn what_is_wrong_with_a_folder_is_said_and_taken_only_when_that_is_insisted_on()
                 "partial" => PARTIAL,
                 _ => 1,
             };
-            assert_eq!(run.code, Some(code), "{}: {run:?}", case.what);
+            assert_eq!(run.code, code, "{}: {run:?}", case.what);
             if !force {
                 assert!(report["backups"][0]["errors"].to_string().contains(case.says), "{}: {report}", case.what);
             }
@@ -388,7 +388,7 @@ fn dumps_that_lie_alone_and_backups_of_the_same_second() {
         [("nowhere", "No such file"), ("old/models", "it is no folder"), ("old/notes.txt", "it is no folder")]
     {
         let run = system.run(&["import", &system.path(path).to_string_lossy()]);
-        assert!(run.code == Some(1) || run.code == Some(2), "{run:?}");
+        assert!(run.code == 1 || run.code == 2, "{run:?}");
         assert!(run.stderr.contains(why), "{run:?}");
     }
 }

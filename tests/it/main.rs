@@ -1,5 +1,7 @@
 //! The program from outside: every test drives the real binary on folders of its own.
 
+#[path = "../common/mod.rs"]
+mod common;
 mod crash;
 mod create_faults;
 mod damage;

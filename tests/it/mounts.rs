@@ -176,7 +176,7 @@ fn a_subvolume_is_a_part_of_the_directory_around_it() {
         let mut shell = Command::new("sh");
         shell.args(["-e", "-c", script]).arg(system.path("config/data"));
         let run = on_it(&shell);
-        assert_eq!(run.code, Some(0), "{run:?}");
+        assert_eq!(run.code, 0, "{run:?}");
         run.stdout
     };
     shell("btrfs -q subvolume create \"$0\" >/dev/null; echo saved > \"$0/file\"");

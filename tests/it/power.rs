@@ -229,19 +229,19 @@ impl Failing {
             return;
         }
         let list = run(&["list", "--json"]);
-        assert_eq!(list.code, Some(0), "{what}: {list:?}");
+        assert_eq!(list.code, 0, "{what}: {list:?}");
         let list = list.json();
         let names: Vec<&str> = list.as_array().expect("a list").iter().filter_map(|one| one["name"].as_str()).collect();
         assert!(stay.iter().all(|name| names.contains(&name.as_str())), "{what}: of {stay:?} there are {names:?}");
         let verified = run(&["verify", "--all", "--read-data"]);
         // What a first backup has left that did not come to its end could be that of lost manifests.
-        let is_well = verified.code == Some(0) || (names.is_empty() && verified.code == Some(PARTIAL));
+        let is_well = verified.code == 0 || (names.is_empty() && verified.code == PARTIAL);
         assert!(is_well, "{what}: {verified:?}");
         if self.states.is_multiple_of(5) {
             let next = run(&["create"]);
-            assert_eq!(next.code, Some(0), "{what}, the next backup: {next:?}");
+            assert_eq!(next.code, 0, "{what}, the next backup: {next:?}");
             let verified = run(&["verify", "--all", "--read-data"]);
-            assert_eq!(verified.code, Some(0), "{what}, after the next backup: {verified:?}");
+            assert_eq!(verified.code, 0, "{what}, after the next backup: {verified:?}");
         }
     }
 }

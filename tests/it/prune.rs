@@ -51,7 +51,7 @@ impl Night {
 /// Every night comes back, and nothing in the repository is missing or wrong.
 fn assert_whole<'a>(system: &System, nights: impl IntoIterator<Item = &'a Night>, what: &str) {
     let run = system.run(&["verify", "--all", "--read-data"]);
-    assert_eq!(run.code, Some(0), "{what}: {run:?}");
+    assert_eq!(run.code, 0, "{what}: {run:?}");
     let left: Vec<_> = system.objects("").into_iter().filter(|path| is_temporary(path)).collect();
     assert!(left.is_empty(), "{what}: {left:?}");
     nights.into_iter().for_each(|night| night.assert_whole(system, what));
@@ -333,7 +333,7 @@ fn what_nobody_confirms_and_what_makes_no_sense_is_refused() {
     system.run(&nothing).ended(2).says("keeps nothing");
     for wrong in [&["--daily=-1"][..], &["--keep-within", "5"], &["--max-repack-size", "much"], &["--max-size-gb=-1"]] {
         let run = system.run(&[&["prune", "--force"], wrong].concat());
-        assert_eq!(run.code, Some(2), "{wrong:?}: {run:?}");
+        assert_eq!(run.code, 2, "{wrong:?}: {run:?}");
     }
     let run = Run::of(system.command(&["prune", "--force"]).env("BACKUP_RETENTION_DAILY", "many"));
     run.ended(2).says("BACKUP_RETENTION_DAILY");
@@ -366,7 +366,7 @@ fn what_is_not_understood_stops_it() {
         fs::write(harmed, &bytes[..bytes.len() / 2]).expect("it is ours");
         let objects = system.objects("");
         let run = system.run(&LAST);
-        assert_eq!(run.code, Some(DAMAGE), "{}: {run:?}", harmed.display());
+        assert_eq!(run.code, DAMAGE, "{}: {run:?}", harmed.display());
         assert_eq!(system.objects(""), objects, "{}: nothing is deleted", harmed.display());
         fs::write(harmed, bytes).expect("it is ours");
     }

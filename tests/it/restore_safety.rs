@@ -220,11 +220,11 @@ fn assert_refused(system: &System, name: &str, what: &str) {
     let out = system.path("box/out").to_string_lossy().into_owned();
     close(&out);
     let run = system.run(&["restore", name, "--target", &out]);
-    assert_eq!(run.code, Some(DAMAGE), "{what}: {run:?}");
+    assert_eq!(run.code, DAMAGE, "{what}: {run:?}");
     system.run(&["restore", name, "--force", "--no-snapshot"]).ended(DAMAGE);
     system.run(&["verify", name]).ended(DAMAGE);
     let exported = system.run(&["export", name, "--to", &out]);
-    assert_ne!(exported.code, Some(0), "{what}: {exported:?}");
+    assert_ne!(exported.code, 0, "{what}: {exported:?}");
     let stray = |path: &std::path::Path| path.file_name().is_some_and(|name| name == "escaped");
     let found: Vec<_> = files_below(&system.path("")).into_iter().filter(|path| stray(path)).collect();
     assert!(found.is_empty(), "{what}: {found:?}");

@@ -159,7 +159,7 @@ fn what_is_damaged_is_left_out_and_named() {
         fs::write(&pack, bytes).expect("our own file");
     }
     let run = system.run(&["savings", "--json"]);
-    assert_eq!(run.code, Some(DAMAGE), "{run:?}");
+    assert_eq!(run.code, DAMAGE, "{run:?}");
     assert!(run.stderr.contains("left out of the figures: models of system_backup_"), "{run:?}");
     let savings = run.json();
     assert!(!savings["damage"].as_array().expect("a list").is_empty());

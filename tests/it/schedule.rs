@@ -134,7 +134,7 @@ fn a_unit_has_what_its_command_needs() {
         let mut limited = Command::new("setpriv");
         limited.arg(format!("--bounding-set=-all,{capabilities}")).args(["--inh-caps=-all", "--no-new-privs", "--"]);
         let run = Run::of(limited.args(words).env_remove("DATABASE_URL").env_remove("DOCKER_HOST"));
-        assert_eq!(run.code, Some(0), "{file}: {run:?}");
+        assert_eq!(run.code, 0, "{file}: {run:?}");
     }
     let shown = system.json(&["show", "latest"]);
     assert_eq!(shown["status"], "complete", "{shown}");
@@ -174,7 +174,7 @@ fn what_cron_would_run_backs_up_checks_and_prunes() {
     system.ok(&["schedule", "show", "--root", &root]).shows("Nothing is installed");
     for wrong in [&["--create", "25:00"][..], &["--prune", "noday 03:00"], &["--subset", "0%"]] {
         let arguments = [&["schedule", "install", "--root", &root][..], wrong].concat();
-        assert_eq!(system.run(&arguments).code, Some(2), "{wrong:?}");
+        assert_eq!(system.run(&arguments).code, 2, "{wrong:?}");
     }
     system.write("larder.toml", "[nothing]\n");
     system.run(&["schedule", "install", "--root", &root]).ended(2).says("larder.toml");

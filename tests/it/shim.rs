@@ -32,7 +32,7 @@ fn shell(system: &System, line: &str) -> Run {
 
 fn ok(system: &System, line: &str) -> Run {
     let run = shell(system, line);
-    assert_eq!(run.code, Some(0), "{line}: {run:?}");
+    assert_eq!(run.code, 0, "{line}: {run:?}");
     run
 }
 

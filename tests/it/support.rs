@@ -5,20 +5,19 @@
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// The status of a command that was done in part.
-pub(crate) const PARTIAL: i32 = 3;
-/// The status of a command that found damage.
-pub(crate) const DAMAGE: i32 = 4;
+pub(crate) use crate::common::data::{Numbers, noise, scatter};
+use crate::common::program::larder;
+pub(crate) use crate::common::program::{copy_binary, is_root};
+pub(crate) use crate::common::run::{DAMAGE, PARTIAL, Run};
 
 /// Far more than any command of these tests takes.
 const SECONDS: &str = "300";
@@ -30,14 +29,6 @@ pub(crate) struct System {
     folder: TempDir,
     /// What this host remembers of it.
     state: TempDir,
-}
-
-/// A finished run of the binary.
-#[derive(Debug)]
-pub(crate) struct Run {
-    pub(crate) code: Option<i32>,
-    pub(crate) stdout: String,
-    pub(crate) stderr: String,
 }
 
 impl System {
@@ -75,15 +66,8 @@ impl System {
 
     /// The binary with arguments, without the database of whoever runs the tests.
     pub(crate) fn command<A: AsRef<OsStr>>(&self, arguments: &[A]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_larder"));
-        for (name, _) in std::env::vars_os() {
-            let bytes = name.as_bytes();
-            let is_setting = [&b"POSTGRES_"[..], b"PG", b"LARDER_"].iter().any(|prefix| bytes.starts_with(prefix));
-            if is_setting || bytes == b"DATABASE_URL" || bytes == b"DOCKER_HOST" {
-                command.env_remove(&name);
-            }
-        }
-        command.arg("-C").arg(self.folder.path()).args(arguments).stdin(Stdio::null());
+        let mut command = larder();
+        command.arg("-C").arg(self.folder.path()).args(arguments);
         command.env("STATE_DIRECTORY", self.state.path());
         command
     }
@@ -95,7 +79,7 @@ impl System {
     /// A run that has to succeed.
     pub(crate) fn ok<A: AsRef<OsStr>>(&self, arguments: &[A]) -> Run {
         let run = self.run(arguments);
-        assert_eq!(run.code, Some(0), "{run:?}");
+        assert_eq!(run.code, 0, "{run:?}");
         run
     }
 
@@ -132,45 +116,6 @@ impl System {
     }
 }
 
-impl Run {
-    pub(crate) fn of(command: &mut Command) -> Self {
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let output = command.output().expect("the binary runs");
-        Self::from_output(&output)
-    }
-
-    pub(crate) fn from_output(output: &Output) -> Self {
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        Self { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) }
-    }
-
-    /// Standard output as exactly one JSON document.
-    pub(crate) fn json(&self) -> Value {
-        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("no JSON document ({error}): {self:?}"))
-    }
-
-    /// Asserts how the run ended, and that what it said is meant for people.
-    pub(crate) fn ended(&self, code: i32) -> &Self {
-        assert_eq!(self.code, Some(code), "{self:?}");
-        for word in ["panicked", "backtrace", "stack", "Os {", "Error {", "Some(", "RUST_BACKTRACE"] {
-            assert!(!self.stderr.contains(word), "'{word}' is not for people: {self:?}");
-        }
-        self
-    }
-
-    /// Asserts that standard error has this.
-    pub(crate) fn says(&self, text: &str) -> &Self {
-        assert!(self.stderr.contains(text), "'{text}' is not said: {self:?}");
-        self
-    }
-
-    /// Asserts that standard output has this.
-    pub(crate) fn shows(&self, text: &str) -> &Self {
-        assert!(self.stdout.contains(text), "'{text}' is not shown: {self:?}");
-        self
-    }
-}
-
 /// Runs the binary, and ends it when it hangs; its status is 124 then.
 pub(crate) fn within_limit(system: &System, arguments: &[&str]) -> Run {
     let larder = system.command(arguments);
@@ -192,17 +137,6 @@ pub(crate) fn is_temporary(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(".tmp-"))
 }
 
-/// Puts the binary where everybody finds it. Another program copies it: a process that is started meanwhile would have it open for
-/// writing, and it could not be run.
-pub(crate) fn copy_binary(to: &Path) {
-    let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_larder")).arg(to).status();
-    assert!(copied.expect("cp runs").success());
-}
-
-pub(crate) fn is_root() -> bool {
-    rustix::process::geteuid().is_root()
-}
-
 /// All files below a folder, in order; what vanishes meanwhile is left out.
 pub(crate) fn files_below(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
@@ -216,39 +150,6 @@ pub(crate) fn files_below(folder: &Path) -> Vec<PathBuf> {
     }
     found.sort();
     found
-}
-
-/// Numbers that look random, the same at every run.
-pub(crate) struct Numbers(pub(crate) u64);
-
-impl Numbers {
-    pub(crate) fn below(&mut self, end: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        usize::try_from(self.0 >> 33).expect("31 bits") % end.max(1)
-    }
-}
-
-/// Puts other bytes in a hundred places, so that hardly any chunk stays as it was.
-pub(crate) fn scatter(bytes: &mut [u8], seed: u64) {
-    let mut numbers = Numbers(seed);
-    for _ in 0..100 {
-        let position = numbers.below(bytes.len());
-        bytes[position] ^= 0x55;
-    }
-}
-
-/// Bytes that do not compress and do not repeat, the same for the same seed.
-pub(crate) fn noise(len_bytes: usize, seed: u64) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
-    let mut bytes = Vec::with_capacity(len_bytes + 8);
-    while bytes.len() < len_bytes {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        bytes.extend_from_slice(&state.wrapping_mul(0x2545_F491_4F6C_DD1D).to_le_bytes());
-    }
-    bytes.truncate(len_bytes);
-    bytes
 }
 
 /// What is known of one entry beside its content.
@@ -323,5 +224,5 @@ pub(crate) fn assert_same_metadata(expected: &Path, found: &Path) {
 /// Asserts that `diff -r` finds no difference.
 pub(crate) fn assert_same_content(expected: &Path, found: &Path) {
     let run = Run::of(Command::new("diff").args(["-r", "--no-dereference"]).arg(expected).arg(found));
-    assert_eq!(run.code, Some(0), "{run:?}");
+    assert_eq!(run.code, 0, "{run:?}");
 }

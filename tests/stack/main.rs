@@ -4,6 +4,8 @@
 //! project of its own there.
 
 mod bound;
+#[path = "../common/mod.rs"]
+mod common;
 mod databases;
 mod drills;
 mod elsewhere;

@@ -7,7 +7,7 @@ use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::Once;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -15,22 +15,16 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tempfile::TempDir;
 
+pub(crate) use crate::common::data::noise;
+pub(crate) use crate::common::document::{component, text};
+use crate::common::program::larder;
+pub(crate) use crate::common::run::{Run, run};
+
 pub(crate) const IMAGE: &str = "larder-test";
 /// How long a container may take until it does what it is for.
 const PATIENCE: Duration = Duration::from_mins(1);
 /// How long it is left alone before it is asked again.
 const PAUSE: Duration = Duration::from_millis(10);
-/// A tested program gets nothing of these from the environment of the tests.
-const UNSET: [&str; 8] = [
-    "DATABASE_URL",
-    "POSTGRES_HOST",
-    "POSTGRES_DB",
-    "PGHOST",
-    "PGPASSWORD",
-    "DOCKER_HOST",
-    "LARDER_BACKUP_DIR",
-    "COMPOSE_PROJECT_NAME",
-];
 /// Begins with a copy of the cluster that is in the image.
 pub(crate) const POSTGRES_SCRIPT: &str = r#"
 set -e
@@ -49,39 +43,6 @@ const MODELS_SCRIPT: &str = "trap 'exit 0' TERM; while :; do sleep 1 & wait $!; 
 static NEXT: AtomicU32 = AtomicU32::new(0);
 static MAKE_IMAGE: Once = Once::new();
 
-/// What a program said and how it ended.
-#[derive(Debug)]
-pub(crate) struct Run {
-    pub(crate) code: i32,
-    pub(crate) stdout: String,
-    pub(crate) stderr: String,
-}
-
-impl Run {
-    pub(crate) fn exits(self, code: i32) -> Self {
-        assert_eq!(self.code, code, "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
-        self
-    }
-
-    pub(crate) fn json(&self) -> Value {
-        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {}\n{}", self.stdout, self.stderr))
-    }
-
-    pub(crate) fn all(&self) -> String {
-        format!("{}{}", self.stdout, self.stderr)
-    }
-
-    pub(crate) fn text(&self) -> String {
-        self.stdout.trim_end().to_owned()
-    }
-}
-
-pub(crate) fn run(command: &mut Command) -> Run {
-    let output = command.stdin(Stdio::null()).output().expect("the program starts");
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    Run { code: output.status.code().unwrap_or(-1), stdout: text(&output.stdout), stderr: text(&output.stderr) }
-}
-
 /// Asks, again and again, until something is so.
 pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
@@ -89,18 +50,6 @@ pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
         assert!(Instant::now() < deadline, "in {PATIENCE:?} it was not so that {what}");
         std::thread::sleep(PAUSE);
     }
-}
-
-/// Bytes that do not compress, the same for the same seed.
-pub(crate) fn noise(len: usize, seed: u64) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()[3]
-    };
-    std::iter::repeat_with(next).take(len).collect()
 }
 
 /// A compose project with a folder of its own, which is gone when it is dropped.
@@ -351,10 +300,7 @@ impl Stack {
 
     /// The program in the folder of this project, on any repository.
     pub(crate) fn command_on(&self, repository: &Path, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_larder"));
-        for variable in UNSET {
-            command.env_remove(variable);
-        }
+        let mut command = larder();
         command
             .env("DOCKER_HOST", &self.host)
             .env("STATE_DIRECTORY", self.path("state"))
@@ -428,14 +374,4 @@ pub(crate) fn server_programs() -> PathBuf {
     let versions = fs::read_dir("/usr/lib/postgresql").expect("PostgreSQL is installed").flatten();
     let newest = versions.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok()).max();
     PathBuf::from(format!("/usr/lib/postgresql/{}/bin", newest.expect("PostgreSQL is installed")))
-}
-
-pub(crate) fn text(value: &Value) -> String {
-    value.as_str().unwrap_or_else(|| panic!("{value} is no text")).to_owned()
-}
-
-/// The component of this name in a JSON document.
-pub(crate) fn component<'a>(document: &'a Value, name: &str) -> &'a Value {
-    let components = document["components"].as_array().expect("the document has components");
-    components.iter().find(|component| component["name"] == name).unwrap_or_else(|| panic!("no {name} in {document}"))
 }

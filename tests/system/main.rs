@@ -3,6 +3,8 @@
 //! The server is the one that `tests/run` starts and names in `LARDER_TEST_DATABASE_URL`. Every test has a database of
 //! its own there, and folders of its own.
 
+#[path = "../common/mod.rs"]
+mod common;
 mod continuing;
 mod doubts;
 mod dump;

@@ -4,31 +4,20 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::io::Write as _;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// A tested program gets nothing of the database from the environment of the tests.
-const UNSET: [&str; 12] = [
-    "DATABASE_URL",
-    "DOCKER_HOST",
-    "POSTGRES_HOST",
-    "POSTGRES_PORT",
-    "POSTGRES_DB",
-    "POSTGRES_USER",
-    "POSTGRES_PASSWORD",
-    "PGHOST",
-    "PGPASSWORD",
-    "PGSERVICE",
-    "PGPASSFILE",
-    "LARDER_BACKUP_DIR",
-];
+pub(crate) use crate::common::data::noise;
+pub(crate) use crate::common::document::{component, text};
+use crate::common::program::{clean, larder};
+pub(crate) use crate::common::run::{Run, feed, run};
+
 /// The four folders of a documented system.
 pub(crate) const FOLDERS: [&str; 4] = ["models", "config", "outputs", "logs"];
 
@@ -96,52 +85,6 @@ impl Server {
 /// A name that no other test has, for a database or a role.
 pub(crate) fn unique(name: &str) -> String {
     format!("{name}_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
-}
-
-/// What a program said and how it ended.
-#[derive(Debug)]
-pub(crate) struct Run {
-    pub(crate) code: i32,
-    pub(crate) stdout: String,
-    pub(crate) stderr: String,
-}
-
-impl Run {
-    pub(crate) fn exits(self, code: i32) -> Self {
-        assert_eq!(self.code, code, "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
-        self
-    }
-
-    pub(crate) fn json(&self) -> Value {
-        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {}\n{}", self.stdout, self.stderr))
-    }
-
-    pub(crate) fn all(&self) -> String {
-        format!("{}{}", self.stdout, self.stderr)
-    }
-}
-
-pub(crate) fn run(command: &mut Command) -> Run {
-    feed(command, b"")
-}
-
-/// Runs a command with this standard input. One that ends early leaves the rest unread.
-pub(crate) fn feed(command: &mut Command, input: &[u8]) -> Run {
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().expect("the program starts");
-    let mut stdin = child.stdin.take().expect("the input is piped");
-    let output = std::thread::scope(|scope| {
-        scope.spawn(move || drop(stdin.write_all(input)));
-        child.wait_with_output().expect("the program is waited for")
-    });
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    Run { code: output.status.code().unwrap_or(-1), stdout: text(&output.stdout), stderr: text(&output.stderr) }
-}
-
-fn clean(command: &mut Command) {
-    for variable in UNSET {
-        command.env_remove(variable);
-    }
 }
 
 /// A database and folders, which are gone when it is dropped.
@@ -233,8 +176,7 @@ impl System {
     }
 
     pub(crate) fn command_without_database(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_larder"));
-        clean(&mut command);
+        let mut command = larder();
         command.arg("-C").arg(self.path("")).arg("--backup-dir").arg(self.beside("backups")).args(arguments);
         command.env("STATE_DIRECTORY", self.beside("state"));
         command
@@ -350,26 +292,4 @@ fn metadata_of(folder: &Path) -> String {
     let mut lines: Vec<&str> = listed.lines().collect();
     lines.sort_unstable();
     lines.join("\n")
-}
-
-/// Bytes that do not compress, the same for the same seed.
-pub(crate) fn noise(len: usize, seed: u64) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()[3]
-    };
-    std::iter::repeat_with(next).take(len).collect()
-}
-
-pub(crate) fn text(value: &Value) -> String {
-    value.as_str().unwrap_or_else(|| panic!("{value} is no text")).to_owned()
-}
-
-/// The component of this name in a JSON document about a snapshot or a restore.
-pub(crate) fn component<'a>(document: &'a Value, name: &str) -> &'a Value {
-    let components = document["components"].as_array().expect("the document has components");
-    components.iter().find(|component| component["name"] == name).unwrap_or_else(|| panic!("no {name} in {document}"))
 }

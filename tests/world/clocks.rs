@@ -10,15 +10,15 @@ fn a_snapshot_from_the_future_is_not_the_newest() {
     let future = name_of(&future.ended(DONE).json());
     world.write("app/config/settings", "two");
     let today = world.ok("app", &["create", "--json"]);
-    today.says(&[&future, "is later than the clock", "larder forget"]);
+    today.says_all(&[&future, "is later than the clock", "larder forget"]);
     let today = name_of(&today.json());
     let again = world.create("app");
     assert_eq!(name_of(&world.json("app", &["show", "latest"])), again);
-    world.ok("app", &["list"]).says(&["is later than the clock"]);
-    world.ok("app", &["restore", "latest", "--force"]).says(&["is later than the clock"]);
+    world.ok("app", &["list"]).says_all(&["is later than the clock"]);
+    world.ok("app", &["restore", "latest", "--force"]).says_all(&["is later than the clock"]);
     assert_eq!(world.read("app/config/settings"), "two");
     let within = ["prune", "--force", "--keep-within", "30d", "--daily", "0", "--weekly", "0", "--monthly", "0"];
-    world.ok("app", &within).says(&["is later than the clock"]);
+    world.ok("app", &within).says_all(&["is later than the clock"]);
     let names = world.names("app");
     assert!([&future, &today, &again].into_iter().all(|name| names.contains(name)), "{names:?}");
     world.ok("app", &["forget", &future, "--force"]);
@@ -36,7 +36,7 @@ fn what_is_expected_does_not_depend_on_the_clock() {
         world.remove("app/logs");
         for _ in 0..3 {
             let run = world.create_at(if shift == "+60d" { "+0d" } else { shift }).expect("it was there");
-            run.ended(PARTIAL).says(&["--drop logs"]);
+            run.ended(PARTIAL).says_all(&["--drop logs"]);
         }
     }
 }
@@ -66,7 +66,7 @@ fn a_snapshot_that_was_made_while_the_clock_was_behind_stays() {
     let first = world.create("app");
     world.write("app/config/settings", "two");
     let Some(behind) = world.create_at("-2000d") else { return };
-    behind.ended(DONE).says(&["is later than the clock"]);
+    behind.ended(DONE).says_all(&["is later than the clock"]);
     let behind = name_of(&behind.json());
     let last = world.create("app");
     world.ok("app", &["prune", "--force", "--keep-last", "1", "--daily", "0", "--weekly", "0", "--monthly", "0"]);

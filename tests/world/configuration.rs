@@ -18,7 +18,7 @@ fn a_value_that_means_nothing_is_refused_by_every_command() {
     ] {
         world.write("app/larder.toml", text);
         for words in [&["create"][..], &["list"], &["config"], &["prune", "--force"], &["plan"]] {
-            world.run("app", words).ended(USAGE).says(&[what]);
+            world.run("app", words).ended(USAGE).says_all(&[what]);
         }
     }
 }
@@ -44,7 +44,11 @@ fn each_setting_comes_from_where_it_is_said_first() {
         ("LARDER_BACKUP_DIRR", "elsewhere"),
     ];
     let run = Run::of(command.envs(environment));
-    run.ended(DONE).says(&["no setting is called like the variable", "LARDER_RETENTON_YEARLY", "LARDER_BACKUP_DIRR"]);
+    run.ended(DONE).says_all(&[
+        "no setting is called like the variable",
+        "LARDER_RETENTON_YEARLY",
+        "LARDER_BACKUP_DIRR",
+    ]);
     assert!(!run.stdout.contains("secret"), "{run:?}");
     let document = run.json();
     let of = |key: &str| {
@@ -65,5 +69,5 @@ fn each_setting_comes_from_where_it_is_said_first() {
         assert_eq!(of(key), (value.to_owned(), origin.to_owned()), "{key}");
     }
     let mut wrong = world.command("app", &["list"]);
-    Run::of(wrong.env("LARDER_DATABASE_PORT", "many")).ended(USAGE).says(&["LARDER_DATABASE_PORT"]);
+    Run::of(wrong.env("LARDER_DATABASE_PORT", "many")).ended(USAGE).says_all(&["LARDER_DATABASE_PORT"]);
 }

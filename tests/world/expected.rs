@@ -12,19 +12,22 @@ fn a_forgotten_variable_makes_no_complete_backup() {
     let with_database = |arguments: &[&str]| Run::of(world.command("app", arguments).env("DATABASE_URL", &url));
     let whole = name_of(&with_database(&["create", "--json"]).ended(DONE).json());
     let planned = world.run("app", &["plan"]);
-    planned.ended(PARTIAL).says(&["is DATABASE_URL set?", "--drop database"]);
+    planned.ended(PARTIAL).says_all(&["is DATABASE_URL set?", "--drop database"]);
     let without = world.run("app", &["create", "--json"]);
-    without.ended(PARTIAL).says(&["error: database", &whole, "is DATABASE_URL set?"]);
+    without.ended(PARTIAL).says_all(&["error: database", &whole, "is DATABASE_URL set?"]);
     assert_eq!(without.json()["status"], "partial");
     // And again, until somebody decides.
-    world.run("app", &["create"]).ended(PARTIAL).says(&[&whole]);
-    world.run("app", &["create", "--type", "database"]).ended(1).says(&["is DATABASE_URL set?"]);
+    world.run("app", &["create"]).ended(PARTIAL).says_all(&[&whole]);
+    world.run("app", &["create", "--type", "database"]).ended(1).says_all(&["is DATABASE_URL set?"]);
     world.ok("app", &["prune", "--force", "--daily", "1", "--weekly", "0", "--monthly", "0"]);
     assert!(world.names("app").contains(&whole), "the only one with the database stays");
     with_database(&["create"]).ended(DONE);
     // What is left out on purpose is.
-    world.run("app", &["create", "--drop", "config"]).ended(USAGE).says(&["--drop config: it is configured, or found"]);
-    world.run("app", &["create", "--drop", "database", "--type", "database"]).ended(USAGE).says(&["--type"]);
+    world
+        .run("app", &["create", "--drop", "config"])
+        .ended(USAGE)
+        .says_all(&["--drop config: it is configured, or found"]);
+    world.run("app", &["create", "--drop", "database", "--type", "database"]).ended(USAGE).says_all(&["--type"]);
     world.run("app", &["create", "--drop", "nothing"]).ended(USAGE);
     let dropped = world.json("app", &["create", "--drop", "database"]);
     assert_eq!((&dropped["status"], &dropped["dropped"]), (&"complete".into(), &serde_json::json!(["database"])));
@@ -54,9 +57,9 @@ fn a_url_is_understood_as_it_stands_in_files_or_is_told() {
         ("prisma+postgres://accelerate".to_owned(), "its scheme is not that of PostgreSQL"),
         ("host=localhost dbname=shop".to_owned(), "its scheme is not that of PostgreSQL"),
     ] {
-        with(&url, "plan").ended(PARTIAL).says(&["warning: database", what]);
+        with(&url, "plan").ended(PARTIAL).says_all(&["warning: database", what]);
         let run = with(&url, "create");
-        run.ended(PARTIAL).says(&["error: database", what]);
+        run.ended(PARTIAL).says_all(&["error: database", what]);
         assert!(run.stdout.contains("config") && run.stdout.contains("PARTIAL"), "the folders are saved: {run:?}");
     }
 }
@@ -70,17 +73,17 @@ fn another_database_under_the_same_name_is_no_complete_backup() {
         Run::of(world.command("app", arguments).env("DATABASE_URL", database.url()))
     };
     with(&shop, &["create"]).ended(DONE);
-    with(&crm, &["create"]).ended(PARTIAL).says(&[shop.name(), crm.name(), "--accept database"]);
+    with(&crm, &["create"]).ended(PARTIAL).says_all(&[shop.name(), crm.name(), "--accept database"]);
     with(&shop, &["create"]).ended(DONE);
     // The file wins over what is in the shell, which is told.
     world.write("app/larder.toml", format!("[database]\nurl = \"{}\"\n", shop.url()));
     let run = with(&crm, &["create"]);
-    run.ended(DONE).says(&["warning: DATABASE_URL names another database than larder.toml"]);
+    run.ended(DONE).says_all(&["warning: DATABASE_URL names another database than larder.toml"]);
     assert!(run.stdout.contains("Counted 500 rows") && run.stdout.contains(shop.name()), "{run:?}");
     with(&shop, &["create"]).ended(DONE).says_not("DATABASE_URL");
     // Rows that are gone, and are meant to be.
     shop.sql("DELETE FROM t WHERE n > 3");
-    world.run("app", &["create"]).ended(PARTIAL).says(&["500 rows", "it has 3", "--accept database"]);
+    world.run("app", &["create"]).ended(PARTIAL).says_all(&["500 rows", "it has 3", "--accept database"]);
     world.run("app", &["create", "--accept", "nothing"]).ended(USAGE);
     world.ok("app", &["create", "--accept", "database"]);
     world.ok("app", &["create"]);
@@ -95,9 +98,9 @@ fn a_database_of_another_name_is_told_before_it_is_replaced() {
     };
     with(&shop, &["create"]).ended(DONE);
     let restore = ["restore", "latest", "--components", "database"];
-    with(&crm, &restore).ended(USAGE).says(&["warning", shop.name(), crm.name()]);
+    with(&crm, &restore).ended(USAGE).says_all(&["warning", shop.name(), crm.name()]);
     assert_eq!(crm.sql("SELECT count(*) FROM t"), "3");
-    with(&crm, &[&restore[..], &["--force"]].concat()).ended(DONE).says(&["warning", shop.name(), crm.name()]);
+    with(&crm, &[&restore[..], &["--force"]].concat()).ended(DONE).says_all(&["warning", shop.name(), crm.name()]);
     assert_eq!(crm.sql("SELECT count(*) FROM t"), "500");
     with(&shop, &[&restore[..], &["--force"]].concat()).ended(DONE).says_not("was saved from");
 }
@@ -111,19 +114,19 @@ fn a_directory_that_is_empty_or_gone_is_no_complete_backup() {
     }
     let whole = world.create("app");
     world.remove("app/models");
-    world.run("app", &["create"]).ended(PARTIAL).says(&["models", &whole, "--drop models"]);
+    world.run("app", &["create"]).ended(PARTIAL).says_all(&["models", &whole, "--drop models"]);
     std::fs::create_dir(world.path("app/models")).expect("ours");
     let run = world.run("app", &["create"]);
-    run.ended(PARTIAL).says(&["200 files", "it has none", "--accept models"]);
+    run.ended(PARTIAL).says_all(&["200 files", "it has none", "--accept models"]);
     world.write("app/models/left", "x");
-    world.run("app", &["create"]).ended(PARTIAL).says(&["200 files", "it has 1"]);
+    world.run("app", &["create"]).ended(PARTIAL).says_all(&["200 files", "it has 1"]);
     world.ok("app", &["prune", "--force", "--keep-last", "1"]);
     assert!(world.names("app").contains(&whole));
     world.ok("app", &["create", "--accept", "models"]);
     world.ok("app", &["create"]);
     // What larder.toml does not name any more.
     world.write("app/larder.toml", "[directories]\nconfig = \"config\"\n");
-    world.run("app", &["create"]).ended(PARTIAL).says(&["models", "not configured any more"]);
+    world.run("app", &["create"]).ended(PARTIAL).says_all(&["models", "not configured any more"]);
     world.ok("app", &["create", "--drop", "models"]);
     world.ok("app", &["create"]);
 }
@@ -134,7 +137,7 @@ fn a_stream_that_is_nearly_empty_is_no_complete_backup() {
     let world = World::with_app();
     let stream = |script: &str| world.run("app", &["create", "--command", "crm", "--", "sh", "-c", script]);
     stream("head -c 3000000 /dev/urandom").ended(DONE);
-    stream("echo nothing").ended(PARTIAL).says(&["crm", "bytes", "--accept crm"]);
+    stream("echo nothing").ended(PARTIAL).says_all(&["crm", "bytes", "--accept crm"]);
     stream("head -c 3000000 /dev/urandom").ended(DONE);
     let accepted = ["create", "--accept", "crm", "--command", "crm", "--", "echo", "nothing"];
     world.ok("app", &accepted);
@@ -148,7 +151,7 @@ fn a_database_of_another_server_is_told() {
     let with = |url: &str, words: &[&str]| Run::of(world.command("app", words).env("DATABASE_URL", url));
     let (url, other) = (database.url(), database.url().replace("127.0.0.1", "localhost"));
     with(&url, &["create"]).ended(DONE);
-    with(&other, &["create"]).ended(PARTIAL).says(&["127.0.0.1", "localhost", "--accept database"]);
+    with(&other, &["create"]).ended(PARTIAL).says_all(&["127.0.0.1", "localhost", "--accept database"]);
     with(&other, &["create", "--accept", "database"]).ended(DONE);
     with(&other, &["create"]).ended(DONE);
 }
@@ -173,10 +176,10 @@ fn what_was_never_whole_is_measured_against_the_most_of_it() {
         std::fs::remove_file(world.path(format!("app/models/{number}"))).expect("it is there");
     }
     for _ in 0..2 {
-        mounted().ended(PARTIAL).says(&["120 files"]);
+        mounted().ended(PARTIAL).says_all(&["120 files"]);
     }
-    world.run("app", &["create", "--dry-run"]).ended(PARTIAL).says(&["120 files"]);
-    world.run("app", &["create"]).ended(PARTIAL).says(&["120 files", "--accept models"]);
+    world.run("app", &["create", "--dry-run"]).ended(PARTIAL).says_all(&["120 files"]);
+    world.run("app", &["create"]).ended(PARTIAL).says_all(&["120 files", "--accept models"]);
     world.ok("app", &["create", "--components", "models", "--accept", "models"]);
     world.ok("app", &["create"]);
     world.ok("app", &["create", "--dry-run"]);
@@ -197,7 +200,7 @@ fn what_was_there_before_it_was_taken_as_it_is_stays() {
     world.ok("app", &["prune", "--force", "--keep-last", "1", "--daily", "0", "--weekly", "0", "--monthly", "0"]);
     assert!(world.names("app").contains(&whole));
     assert!(world.ok("app", &["show", "latest"]).stdout.contains("models"));
-    world.run("app", &["forget", &whole]).ended(USAGE).says(&["newest copy of models"]);
+    world.run("app", &["forget", &whole]).ended(USAGE).says_all(&["newest copy of models"]);
 }
 
 /// A stream that was called like a component was a copy of it, and the last good one went.
@@ -213,7 +216,7 @@ fn a_stream_is_no_copy_of_a_component() {
     assert!(world.names("app").contains(&whole));
     for name in ["docker_volume_x", "everything", "files", "safety"] {
         let run = world.run("app", &["create", "--command", name, "--", "echo", "x"]);
-        run.ended(USAGE).says(&["a stream cannot be called"]);
+        run.ended(USAGE).says_all(&["a stream cannot be called"]);
     }
 }
 
@@ -229,7 +232,7 @@ fn what_is_of_another_place_is_no_copy() {
     world.ok("app", &["prune", "--force", "--keep-last", "1", "--daily", "0", "--weekly", "0", "--monthly", "0"]);
     assert!(world.names("app").contains(&whole));
     let restore = ["restore", "latest", "--components", "database", "--force", "--dry-run"];
-    with(&prod.url(), &restore).ended(DONE).says(&["on localhost", "on 127.0.0.1"]);
+    with(&prod.url(), &restore).ended(DONE).says_all(&["on localhost", "on 127.0.0.1"]);
     with(&staging, &restore).ended(DONE).says_not("was saved from");
 }
 
@@ -239,9 +242,9 @@ fn selections_are_measured_too() {
     let world = World::with_app();
     world.ok("app", &["create", "--components", "config"]);
     std::fs::remove_file(world.path("app/config/settings")).expect("it is there");
-    world.run("app", &["create", "--components", "config"]).ended(PARTIAL).says(&["1 file,", "--accept config"]);
-    world.run("app", &["create"]).ended(PARTIAL).says(&["--accept config"]);
-    world.ok("app", &["restore", "latest", "--force"]).says(&["config is not whole in the snapshot"]);
+    world.run("app", &["create", "--components", "config"]).ended(PARTIAL).says_all(&["1 file,", "--accept config"]);
+    world.run("app", &["create"]).ended(PARTIAL).says_all(&["--accept config"]);
+    world.ok("app", &["restore", "latest", "--force"]).says_all(&["config is not whole in the snapshot"]);
 }
 
 /// After the backups of the old tool were imported, every directory was at another place.
@@ -267,7 +270,7 @@ fn what_is_imported_does_not_hide_what_is_missing() {
     let listed = r#"{"version": "2.0", "components": {"config": {"backup_dir": "config", "files": 1}}}"#;
     world.write(&format!("old/{stamp}/metadata.json"), listed);
     world.ok("app", &["import", world.path("old").to_str().expect("text")]);
-    world.run("app", &["create"]).ended(PARTIAL).says(&["error: database", "is DATABASE_URL set?"]);
+    world.run("app", &["create"]).ended(PARTIAL).says_all(&["error: database", "is DATABASE_URL set?"]);
 }
 
 /// What came back after it had been left out on purpose was measured against nothing.
@@ -279,7 +282,7 @@ fn what_comes_back_is_measured_against_what_it_was() {
     world.ok("app", &["create", "--drop", "database"]);
     world.ok("app", &["create"]);
     database.sql("DELETE FROM t");
-    with(&["create"]).ended(PARTIAL).says(&["it was 500 rows, and now it has none", "--accept database"]);
+    with(&["create"]).ended(PARTIAL).says_all(&["it was 500 rows, and now it has none", "--accept database"]);
     with(&["create", "--accept", "database"]).ended(DONE);
     with(&["create"]).ended(DONE);
 }
@@ -292,9 +295,9 @@ fn a_plan_tells_of_a_folder_that_is_empty_or_another_one() {
     world.run("app", &["plan"]).ended(DONE);
     fs::rename(world.path("app/config"), world.path("app/elsewhere")).expect("ours");
     fs::create_dir(world.path("app/config")).expect("ours");
-    world.run("app", &["plan"]).ended(PARTIAL).says(&["warning: config", "and now it has none"]);
+    world.run("app", &["plan"]).ended(PARTIAL).says_all(&["warning: config", "and now it has none"]);
     world.write("app/larder.toml", "[directories.config]\npath = \"elsewhere\"\n");
-    world.run("app", &["plan"]).ended(PARTIAL).says(&["warning: config", "app/elsewhere"]);
+    world.run("app", &["plan"]).ended(PARTIAL).says_all(&["warning: config", "app/elsewhere"]);
 }
 
 /// A folder lost half of its files, and a small table beside a large one all of its rows, without a word.
@@ -310,14 +313,14 @@ fn what_is_less_than_half_is_noted() {
     database.sql("DELETE FROM people");
     let remove = |number| fs::remove_file(world.path(format!("app/logs/{number}"))).expect("ours");
     (0..40).for_each(remove);
-    with(&["create"]).ended(DONE).says(&[
+    with(&["create"]).ended(DONE).says_all(&[
         "note: logs",
         "it was 60 files, and now it has 20",
         "note: database",
         "public.people",
     ]);
     (40..59).for_each(remove);
-    with(&["create"]).ended(PARTIAL).says(&["it was 20 files, and now it has 1", "--accept logs"]);
+    with(&["create"]).ended(PARTIAL).says_all(&["it was 20 files, and now it has 1", "--accept logs"]);
 }
 
 /// A misspelt variable of the first run, and no database was saved from the beginning.
@@ -325,7 +328,7 @@ fn what_is_less_than_half_is_noted() {
 fn that_no_database_is_saved_is_said_until_there_is_none() {
     let world = World::with_app();
     for command in ["plan", "create", "create"] {
-        world.ok("app", &[command]).says(&["note: no database is saved"]);
+        world.ok("app", &[command]).says_all(&["note: no database is saved"]);
     }
     world.write("app/larder.toml", "[database]\nskip = true\n");
     world.ok("app", &["create"]).says_not("no database");
@@ -338,6 +341,6 @@ fn another_place_for_the_backups_is_told() {
     world.create("app");
     let backups = world.path("app/backups").display().to_string();
     world.write("app/larder.toml", "backup_dir = \"bakups\"\n");
-    world.ok("app", &["create"]).says(&["a new repository was made", &backups]);
+    world.ok("app", &["create"]).says_all(&["a new repository was made", &backups]);
     world.ok("app", &["create"]).says_not(&backups);
 }

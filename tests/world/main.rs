@@ -2,6 +2,8 @@
 //! clocks that are wrong. Each test is named after what went wrong once. Run by `tests/run`, with a PostgreSQL server.
 
 mod clocks;
+#[path = "../common/mod.rs"]
+mod common;
 mod configuration;
 mod disks;
 mod expected;

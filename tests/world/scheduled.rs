@@ -15,16 +15,18 @@ fn install(world: &World, system: &str) -> Command {
 fn a_schedule_that_would_save_too_little_is_refused() {
     let world = World::with_app();
     for (name, value) in [("DATABASE_URL", "postgres://h/d"), ("POSTGRES_DB", "d"), ("DATABASE_URL", "mysql://h/d")] {
-        Run::of(install(&world, "app").env(name, value)).ended(USAGE).says(&["the environment alone", "[database]"]);
+        Run::of(install(&world, "app").env(name, value))
+            .ended(USAGE)
+            .says_all(&["the environment alone", "[database]"]);
     }
     for (name, value) in [("LARDER_DATABASE_URL", "postgres://h/d"), ("LARDER_RETENTION_DAILY", "9")] {
-        Run::of(install(&world, "app").env(name, value)).ended(USAGE).says(&[name, "larder.toml"]);
+        Run::of(install(&world, "app").env(name, value)).ended(USAGE).says_all(&[name, "larder.toml"]);
     }
     assert!(!world.path("root").exists(), "nothing is written");
     world.write("app/larder.toml", "[database]\nskip = true\n");
     Run::of(install(&world, "app").env("DATABASE_URL", "postgres://h/d")).ended(DONE);
     fs::create_dir(world.path("bare")).expect("ours");
-    Run::of(&mut install(&world, "bare")).ended(USAGE).says(&["there is nothing to back up here"]);
+    Run::of(&mut install(&world, "bare")).ended(USAGE).says_all(&["there is nothing to back up here"]);
 }
 
 /// A run at night took the empty folder, or the other disk, for its repository.
@@ -45,9 +47,9 @@ fn a_scheduled_backup_uses_the_repository_that_there_was() {
     fs::rename(world.path("app/backups"), world.path("away")).expect("ours");
     // Whatever the host remembers.
     world.remove("state");
-    world.run("app", &create).ended(USAGE).says(&["there is no repository in", id]);
+    world.run("app", &create).ended(USAGE).says_all(&["there is no repository in", id]);
     fs::rename(world.path("other/backups"), world.path("app/backups")).expect("ours");
-    world.run("app", &create).ended(USAGE).says(&["the repository in", "has the id", id]);
+    world.run("app", &create).ended(USAGE).says_all(&["the repository in", "has the id", id]);
     world.run("app", &["create", "--repository-id", "xyz"]).ended(USAGE);
 }
 
@@ -75,5 +77,5 @@ fn a_mask_replaces_no_live_database() {
     world
         .run("app", &["restore", "latest", "--force", "--mask", mask.to_str().expect("text")])
         .ended(USAGE)
-        .says(&["--into"]);
+        .says_all(&["--into"]);
 }

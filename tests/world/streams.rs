@@ -72,7 +72,7 @@ fn an_empty_name_is_no_snapshot() {
         &["list", "--tag", ""],
     ] {
         let run = world.run("app", words);
-        assert_eq!(run.code, Some(USAGE), "{words:?}: {run:?}");
+        assert_eq!(run.code, USAGE, "{words:?}: {run:?}");
     }
     assert_eq!(world.names("app"), [name]);
 }

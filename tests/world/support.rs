@@ -2,33 +2,23 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// Exit statuses.
-pub(crate) const DONE: i32 = 0;
-pub(crate) const USAGE: i32 = 2;
-pub(crate) const PARTIAL: i32 = 3;
-pub(crate) const NO_SUCH_SNAPSHOT: i32 = 6;
+pub(crate) use crate::common::document::name_of;
+pub(crate) use crate::common::program::is_root;
+use crate::common::program::{clean, larder};
+pub(crate) use crate::common::run::{DONE, NO_SUCH_SNAPSHOT, PARTIAL, Run, USAGE};
 
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
 /// A folder with systems, each in a folder of its own, and what a host remembers of them.
 pub(crate) struct World {
     folder: TempDir,
-}
-
-/// A finished run of the program.
-#[derive(Debug)]
-pub(crate) struct Run {
-    pub(crate) code: Option<i32>,
-    pub(crate) stdout: String,
-    pub(crate) stderr: String,
 }
 
 impl World {
@@ -63,21 +53,10 @@ impl World {
 
     /// The program in a system of this world, with nothing in its environment that decides anything.
     pub(crate) fn command<A: AsRef<OsStr>>(&self, system: &str, arguments: &[A]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_larder"));
-        self.clean(&mut command);
+        let mut command = larder();
+        command.env("STATE_DIRECTORY", self.path("state"));
         command.arg("-C").arg(self.path(system)).args(arguments);
         command
-    }
-
-    fn clean(&self, command: &mut Command) {
-        for (name, _) in std::env::vars_os() {
-            let bytes = name.as_bytes();
-            let prefixes = [&b"POSTGRES_"[..], b"PG", b"LARDER_", b"BACKUP_", b"DOCKER_", b"COMPOSE_"];
-            if prefixes.iter().any(|prefix| bytes.starts_with(prefix)) || bytes == b"DATABASE_URL" {
-                command.env_remove(&name);
-            }
-        }
-        command.env("STATE_DIRECTORY", self.path("state")).stdin(Stdio::null());
     }
 
     pub(crate) fn run<A: AsRef<OsStr>>(&self, system: &str, arguments: &[A]) -> Run {
@@ -119,45 +98,10 @@ impl World {
     pub(crate) fn shell(&self, script: &str) -> Run {
         let mut command = Command::new("unshare");
         command.args(["--mount", "--uts", "--", "sh", "-ec", script]).current_dir(self.folder.path());
-        self.clean(&mut command);
+        clean(&mut command);
+        command.env("STATE_DIRECTORY", self.path("state"));
         command.env("LARDER_TEST_PROGRAM", env!("CARGO_BIN_EXE_larder"));
         Run::of(&mut command)
-    }
-}
-
-/// The name in a document.
-pub(crate) fn name_of(document: &Value) -> String {
-    document["name"].as_str().expect("a name").to_owned()
-}
-
-impl Run {
-    pub(crate) fn of(command: &mut Command) -> Self {
-        let output = command.output().expect("the program runs");
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        Self { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) }
-    }
-
-    pub(crate) fn json(&self) -> Value {
-        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("no JSON document ({error}): {self:?}"))
-    }
-
-    pub(crate) fn ended(&self, code: i32) -> &Self {
-        assert_eq!(self.code, Some(code), "{self:?}");
-        self
-    }
-
-    /// Asserts that standard error says all of these.
-    pub(crate) fn says(&self, texts: &[&str]) -> &Self {
-        for text in texts {
-            assert!(self.stderr.contains(text), "'{text}' is not said: {self:?}");
-        }
-        self
-    }
-
-    /// Asserts that standard error does not say this.
-    pub(crate) fn says_not(&self, text: &str) -> &Self {
-        assert!(!self.stderr.contains(text), "'{text}' is said: {self:?}");
-        self
     }
 }
 
@@ -208,8 +152,4 @@ fn sql(url: &str, statement: &str) -> String {
         .expect("psql runs");
     assert!(output.status.success(), "{statement}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
-}
-
-pub(crate) fn is_root() -> bool {
-    rustix::process::geteuid().is_root()
 }

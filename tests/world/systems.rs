@@ -18,7 +18,7 @@ fn two_systems_can_share_a_repository() {
     }
     let of_a = world.create("a");
     let first = world.run("b", &["create", "--json"]);
-    first.ended(DONE).says(&["has no snapshot of the system 'b', only some of a"]);
+    first.ended(DONE).says_all(&["has no snapshot of the system 'b', only some of a"]);
     let of_b = name_of(&first.json());
     world.ok("b", &["create"]).says_not("has no snapshot of the system");
     world.ok("a", &["prune", "--force", "--daily", "1"]);
@@ -31,7 +31,7 @@ fn two_systems_can_share_a_repository() {
     // What is refused says how it is done.
     let newest = name_of(&world.json("b", &["show", "latest"]));
     let refused = world.run("a", &["restore", &newest, "--force"]);
-    refused.ended(USAGE).says(&["is of the system 'b', and this is 'a'"]);
+    refused.ended(USAGE).says_all(&["is of the system 'b', and this is 'a'"]);
     let (_, command) = refused.stderr.split_once('`').expect("a command");
     let (command, _) = command.split_once('`').expect("its end");
     assert_eq!(world.read("a/config/settings"), "of a");
@@ -43,7 +43,7 @@ fn two_systems_can_share_a_repository() {
     assert_ne!(of_b, newest);
     // Neither is here.
     world.write("c/larder.toml", "backup_dir = \"../shared\"\n");
-    world.run("c", &["show", "latest"]).ended(NO_SUCH_SNAPSHOT).says(&["a, b", "--system"]);
+    world.run("c", &["show", "latest"]).ended(NO_SUCH_SNAPSHOT).says_all(&["a, b", "--system"]);
 }
 
 /// Two directories of one host are two systems, also where nobody has given them names.
@@ -55,7 +55,7 @@ fn two_directories_of_one_host_are_two_systems() {
         world.write(&format!("{system}/larder.toml"), "backup_dir = \"../shared\"\n");
     }
     world.create("a");
-    world.ok("b", &["create"]).says(&["has no snapshot of the system"]);
+    world.ok("b", &["create"]).says_all(&["has no snapshot of the system"]);
     let systems: Vec<String> = ["a", "b"]
         .map(|system| world.json(system, &["show", "latest"])["system"].as_str().expect("a name").to_owned())
         .to_vec();
@@ -63,7 +63,7 @@ fn two_directories_of_one_host_are_two_systems() {
     // One that was moved is the one that it was.
     std::fs::rename(world.path("a"), world.path("moved")).expect("ours");
     let moved = world.run("moved", &["create"]);
-    moved.ended(PARTIAL).says_not("has no snapshot of the system").says(&[
+    moved.ended(PARTIAL).says_not("has no snapshot of the system").says_all(&[
         "/a/config",
         "/moved/config",
         "--accept config",
@@ -82,12 +82,12 @@ fn a_directory_is_one_system_by_whatever_way() {
     world.remove("app/logs");
     std::os::unix::fs::symlink("app", world.path("link")).expect("ours");
     for way in ["link", "./link/../app"] {
-        world.run(way, &["create"]).ended(PARTIAL).says_not("has no snapshot of the system").says(&["--drop logs"]);
+        world.run(way, &["create"]).ended(PARTIAL).says_not("has no snapshot of the system").says_all(&["--drop logs"]);
     }
     // A name that was said for one run is not that of the next ones.
     let system = world.json("app", &["show", "latest"])["system"].clone();
     let mut once = world.command("app", &["create"]);
-    Run::of(once.env("LARDER_SYSTEM_NAME", "shpo")).says(&["has no snapshot of the system 'shpo'"]);
+    Run::of(once.env("LARDER_SYSTEM_NAME", "shpo")).says_all(&["has no snapshot of the system 'shpo'"]);
     let run = world.run("app", &["create", "--json"]);
     assert_eq!(run.ended(PARTIAL).json()["system"], system);
 }
@@ -105,10 +105,10 @@ fn a_safety_snapshot_makes_no_system() {
     world.remove("state");
     at("new", "restore latest --system old --force")
         .ended(DONE)
-        .says(&["was made on the host 'old', and this is 'new'"]);
-    at("new", "create").says(&["has no snapshot of the system 'new', only some of old"]);
-    at("new", "show latest --system olt").ended(NO_SUCH_SNAPSHOT).says(&["'olt'", "old"]);
-    at("new", "export --all --system olt --to out").ended(NO_SUCH_SNAPSHOT).says(&["'olt'"]);
+        .says_all(&["was made on the host 'old', and this is 'new'"]);
+    at("new", "create").says_all(&["has no snapshot of the system 'new', only some of old"]);
+    at("new", "show latest --system olt").ended(NO_SUCH_SNAPSHOT).says_all(&["'olt'", "old"]);
+    at("new", "export --all --system olt --to out").ended(NO_SUCH_SNAPSHOT).says_all(&["'olt'"]);
 }
 
 /// Two systems had a snapshot of the same second, and the folder of the one was taken for that of the other.
@@ -130,7 +130,7 @@ fn a_folder_of_another_system_is_not_there_already() {
         let run = world.run(system, &["export", "--all", "--to", to]);
         run.ended(code);
         if code == PARTIAL {
-            run.says(&["is of the system 'a'"]);
+            run.says_all(&["is of the system 'a'"]);
         }
     }
 }
@@ -145,14 +145,14 @@ fn a_host_with_another_name_has_the_same_system() {
     let create = |host: &str| world.shell(&format!("hostname {host}; \"$LARDER_TEST_PROGRAM\" -C app create --json"));
     let first = create("first.example").ended(DONE).json();
     let renamed = create("second.example");
-    renamed.ended(DONE).says(&["was made on the host 'first.example', and this is 'second.example'"]);
+    renamed.ended(DONE).says_all(&["was made on the host 'first.example', and this is 'second.example'"]);
     create("second.example").ended(DONE).says_not("warning");
     assert_eq!(first["system"], "first.example");
     assert_eq!(renamed.json()["system"], "first.example");
     // What the host remembers is gone too: it is said.
     world.remove("state");
     let restored = create("third.example");
-    restored.ended(DONE).says(&["has no snapshot of the system 'third.example', only some of first.example"]);
+    restored.ended(DONE).says_all(&["has no snapshot of the system 'third.example', only some of first.example"]);
     world.write("app/larder.toml", "[system]\nname = \"first.example\"\n");
     let named = world.ok("app", &["create", "--json"]);
     named.says_not("has no snapshot of the system");
@@ -206,11 +206,11 @@ fn folders_of_another_machine_are_of_no_system_until_it_is_named() {
     let old = old.as_str();
     for arguments in [&["import", old][..], &["restore", old, "--force", "--no-snapshot"]] {
         let run = world.run("app", arguments);
-        run.ended(USAGE).says(&["was made of /opt/shop/config", "--system"]);
+        run.ended(USAGE).says_all(&["was made of /opt/shop/config", "--system"]);
         assert!(!world.path("app/backups").exists(), "nothing was made");
     }
     world.ok("app", &["import", old, "--system", "shop"]);
-    world.run("app", &["restore", "latest", "--force"]).ended(USAGE).says(&["--system=shop"]);
+    world.run("app", &["restore", "latest", "--force"]).ended(USAGE).says_all(&["--system=shop"]);
     // This system's are.
     fs::remove_dir_all(world.path("old")).expect("ours");
     folder("system_backup_20250102_000000", &world.path("app/config"));
@@ -229,8 +229,8 @@ fn another_machine_of_the_same_name_is_told() {
     world.write("machine-id", id);
     world.create("app");
     let other = format!("mount --bind machine-id {}; \"$LARDER_TEST_PROGRAM\" -C app create", place.display());
-    world.shell(&other).ended(DONE).says(&["was made on another machine that is called"]);
+    world.shell(&other).ended(DONE).says_all(&["was made on another machine that is called"]);
     world.shell(&other).ended(DONE).says_not("another machine");
-    world.ok("app", &["create"]).says(&["was made on another machine that is called"]);
+    world.ok("app", &["create"]).says_all(&["was made on another machine that is called"]);
     world.ok("app", &["create"]).says_not("another machine");
 }
