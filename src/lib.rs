@@ -37,6 +37,7 @@
 //! ```
 
 pub mod clock;
+pub mod events;
 pub mod fields;
 pub mod id;
 pub mod limits;

@@ -1,97 +1,13 @@
-//! How a command ends: exit statuses, and what an error tells its reader to do.
-
-use std::process::ExitCode;
+//! What an error means for whoever gave the command: its exit status, and what to do.
 
 use larder::pipeline::Error;
 use larder::{docker, postgres, process, progress, repo, sink, source, storage};
 
-use crate::console;
+use crate::error::{BusyError, UsageError};
+use crate::exit::Exit;
 
-/// How a command ended. The numbers are documented.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Exit {
-    Done = 0,
-    Failed = 1,
-    Usage = 2,
-    Partial = 3,
-    Damage = 4,
-    Locked = 5,
-    NoSuchSnapshot = 6,
-    Interrupted = 130,
-}
-
-impl Exit {
-    /// The same, but for what is done: something is not.
-    pub(crate) const fn or_partial(self) -> Self {
-        if matches!(self, Self::Done) { Self::Partial } else { self }
-    }
-}
-
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> Self {
-        Self::from(exit as u8)
-    }
-}
-
-/// A command was used in a way that cannot work.
-#[derive(Debug, thiserror::Error)]
-#[error("{message}")]
-pub(crate) struct UsageError {
-    message: String,
-    advice: Option<String>,
-}
-
-impl UsageError {
-    pub(crate) fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), advice: None }
-    }
-
-    pub(crate) fn with_advice(message: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self { message: message.into(), advice: Some(advice.into()) }
-    }
-}
-
-/// Somebody else does what excludes this.
-#[derive(Debug, thiserror::Error)]
-#[error("{message}")]
-pub(crate) struct BusyError {
-    message: String,
-    advice: &'static str,
-}
-
-impl BusyError {
-    pub(crate) fn with_advice(message: impl Into<String>, advice: &'static str) -> Self {
-        Self { message: message.into(), advice }
-    }
-}
-
-/// Prints an error with its causes and what to do about it.
-pub(crate) fn report(error: &anyhow::Error) -> Exit {
-    let (exit, advice) = classify(error);
-    console::error(&with_causes(error.as_ref()));
-    if let Some(advice) = advice {
-        console::advice(advice);
-    }
-    exit
-}
-
-/// An error with its causes, as one line.
-pub(crate) fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = String::new();
-    for cause in anyhow::Chain::new(error) {
-        let cause = cause.to_string();
-        // A transparent wrapper repeats what its source says.
-        if !text.ends_with(&cause) {
-            if !text.is_empty() {
-                text.push_str(": ");
-            }
-            text.push_str(&cause);
-        }
-    }
-    text
-}
-
-fn classify(error: &anyhow::Error) -> (Exit, Option<&str>) {
+/// The exit status of a command that ended with an error, and what to do about it.
+pub(crate) fn classify(error: &anyhow::Error) -> (Exit, Option<&str>) {
     if let Some(usage) = error.downcast_ref::<UsageError>() {
         return (Exit::Usage, usage.advice.as_deref());
     }

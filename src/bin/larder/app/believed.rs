@@ -4,86 +4,101 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use larder::events::Events;
 use larder::rooted::{Refusal, Trust};
 
-use super::GlobalArguments;
-use crate::config::{HOST_FILE, Settings, of_run, parse_host_file, scheduled, trusted_uids};
-use crate::console::{confirm, line, warning};
-use crate::failure::UsageError;
-use crate::schedule::Planned;
+use crate::config::{HOST_FILE, Overrides, Settings, of_run, parse_host_file, scheduled, trusted_uids};
+use crate::error::UsageError;
+use crate::host_schedule::Planned;
 
-/// The settings for a schedule, and the users whose files they may come from: those that are named, and where there is a
-/// terminal those that are asked for.
-pub(super) fn settings(global: &GlobalArguments, named: &[u32]) -> anyhow::Result<(Settings, Vec<u32>)> {
-    let mut named = named.to_vec();
-    loop {
-        let mut refusal = None;
-        let trust = of_run(global.trust_files, &named)?;
-        let settings = Settings::load_trusting(global, trust, |refused| {
-            refusal = Some(refused);
-            Ok(())
-        })?;
-        let Some(refusal) = refusal else { return Ok((settings, named)) };
-        match refusal.owner() {
-            Some(uid) if ask(&refusal, uid) => named.push(uid),
-            _ => return Err(refused(&refusal)),
+/// Whom the runs of a schedule are to believe.
+pub(super) struct ScheduleTrust<'a> {
+    overrides: &'a Overrides,
+    /// Users that were named for it, and those that whoever was asked agreed to.
+    named: Vec<u32>,
+    /// Says something, asks a question about it, and gives whether the answer is yes.
+    ask: &'a mut dyn FnMut(&str, &str) -> bool,
+    events: &'a dyn Events,
+}
+
+impl<'a> ScheduleTrust<'a> {
+    pub(super) fn new(
+        overrides: &'a Overrides,
+        named: &[u32],
+        ask: &'a mut dyn FnMut(&str, &str) -> bool,
+        events: &'a dyn Events,
+    ) -> Self {
+        Self { overrides, named: named.to_vec(), ask, events }
+    }
+
+    /// The settings for a schedule. They come from files of users that were named, or that are asked for.
+    pub(super) fn settings(&mut self) -> anyhow::Result<Settings> {
+        loop {
+            let mut refusal = None;
+            let trust = of_run((self.overrides.trust_files, &self.named), self.events)?;
+            let settings = Settings::load_trusting(self.overrides, trust, |refused| {
+                refusal = Some(refused);
+                Ok(())
+            })?;
+            let Some(refusal) = refusal else { return Ok(settings) };
+            match refusal.owner() {
+                Some(uid) if self.ask(&refusal, uid) => self.named.push(uid),
+                _ => return Err(refused(&refusal)),
+            }
         }
     }
-}
 
-/// The file of this host that has the runs of a schedule believe whoever owns what they need; `None` when they do already.
-/// `named` are users that were named for it; of others it is asked, where there is a terminal.
-pub(super) fn planned(
-    root: &Path,
-    settings: &Settings,
-    global: &GlobalArguments,
-    named: &[u32],
-) -> anyhow::Result<Option<Planned>> {
-    if !rustix::process::geteuid().is_root() {
-        return Ok(None);
-    }
-    let mut uids: BTreeSet<u32> = trusted_uids()?.into_iter().collect();
-    let known = uids.len();
-    uids.extend(named);
-    for (_, refusal) in settings.refusals(global, &scheduled()?) {
-        match refusal.owner() {
-            Some(uid) if uids.contains(&uid) => {}
-            // That is for this command. Its jobs do not insist.
-            _ if global.trust_files => warning(&refused_by_runs(&refusal)),
-            Some(uid) if ask(&refusal, uid) => drop(uids.insert(uid)),
-            _ => return Err(refused(&refusal)),
+    /// The file of this host that has the runs of a schedule believe whoever owns what they need; `None` when they do already.
+    pub(super) fn host_file(&mut self, root: &Path, settings: &Settings) -> anyhow::Result<Option<Planned>> {
+        if !rustix::process::geteuid().is_root() {
+            return Ok(None);
         }
+        let mut uids: BTreeSet<u32> = trusted_uids()?.into_iter().collect();
+        let known = uids.len();
+        uids.extend(&self.named);
+        for (_, refusal) in settings.refusals(self.overrides, &scheduled(self.events)?) {
+            match refusal.owner() {
+                Some(uid) if uids.contains(&uid) => {}
+                // That is for this command. Its jobs do not insist.
+                _ if self.overrides.trust_files => self.events.warn(&refused_by_runs(&refusal)),
+                Some(uid) if self.ask(&refusal, uid) => drop(uids.insert(uid)),
+                _ => return Err(refused(&refusal)),
+            }
+        }
+        if uids.len() == known {
+            return Ok(None);
+        }
+        let path = root.join(HOST_FILE.trim_start_matches('/'));
+        let uids = uids.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
+        let before = fs::read_to_string(&path).unwrap_or_default();
+        Ok(Some(Planned { text: with_uids(&before, &uids), path }))
     }
-    if uids.len() == known {
-        return Ok(None);
-    }
-    let path = root.join(HOST_FILE.trim_start_matches('/'));
-    let uids = uids.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
-    let before = fs::read_to_string(&path).unwrap_or_default();
-    Ok(Some(Planned { text: with_uids(&before, &uids), path }))
-}
 
-/// Refuses a schedule that would have root run a program which somebody may exchange whom its runs do not believe.
-pub(super) fn check_program(global: &GlobalArguments, named: &[u32]) -> anyhow::Result<()> {
-    if !rustix::process::geteuid().is_root() {
-        return Ok(());
+    /// Refuses a schedule that would have root run a program which somebody may exchange whom its runs do not believe.
+    pub(super) fn check_program(&self) -> anyhow::Result<()> {
+        if !rustix::process::geteuid().is_root() {
+            return Ok(());
+        }
+        let program = std::env::current_exe()?;
+        let trust = Trust::of(&[trusted_uids()?.as_slice(), &self.named].concat());
+        let file = trust.open_file(&program).err();
+        let Some(refusal) = file.or_else(|| trust.strange_folder(program.parent()?)) else { return Ok(()) };
+        let message = format!("root would run a program that somebody else may exchange: {refusal}");
+        if self.overrides.trust_files {
+            self.events.warn(&message);
+            return Ok(());
+        }
+        let copy = format!("install -o root -m 755 '{}' /usr/local/bin/larder", program.display());
+        Err(UsageError::with_advice(message, format!("`{copy}`, and `/usr/local/bin/larder schedule install`")).into())
     }
-    let program = std::env::current_exe()?;
-    let trust = Trust::of(&[trusted_uids()?.as_slice(), named].concat());
-    let file = trust.open_file(&program).err();
-    let Some(refusal) = file.or_else(|| trust.strange_folder(program.parent()?)) else { return Ok(()) };
-    let message = format!("root would run a program that somebody else may exchange: {refusal}");
-    if global.trust_files {
-        warning(&message);
-        return Ok(());
-    }
-    let copy = format!("install -o root -m 755 '{}' /usr/local/bin/larder", program.display());
-    Err(UsageError::with_advice(message, format!("`{copy}`, and `/usr/local/bin/larder schedule install`")).into())
-}
 
-fn ask(refusal: &Refusal, uid: u32) -> bool {
-    line(&format!("{refusal}. What a schedule runs as root does what it says."));
-    confirm(&format!("Is user {uid} to be trusted on this host from now on ({HOST_FILE})?")) == Some(true)
+    /// Whether a user is to be believed from now on.
+    fn ask(&mut self, refusal: &Refusal, uid: u32) -> bool {
+        (self.ask)(
+            &format!("{refusal}. What a schedule runs as root does what it says."),
+            &format!("Is user {uid} to be trusted on this host from now on ({HOST_FILE})?"),
+        )
+    }
 }
 
 fn refused(refusal: &Refusal) -> anyhow::Error {
@@ -111,7 +126,7 @@ fn with_uids(before: &str, uids: &str) -> String {
 }
 
 /// A user by number or by name.
-pub(super) fn user(text: &str) -> Result<u32, String> {
+pub(crate) fn user(text: &str) -> Result<u32, String> {
     if let Ok(uid) = text.parse() {
         return Ok(uid);
     }

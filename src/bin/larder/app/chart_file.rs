@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
-use crate::failure::UsageError;
-use crate::new_file::{self, NewFile, Purpose};
+use crate::error::UsageError;
+use crate::host::new_file::{self, NewFile, Purpose};
 
 /// Where a chart goes.
 pub(crate) struct ChartFile {

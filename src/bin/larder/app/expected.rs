@@ -4,20 +4,20 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use larder::clock::LocalTime;
+use larder::events::Events;
 use larder::model::{ComponentKind, ComponentName, Expectation, Snapshot, SnapshotKind, show_path};
 use larder::pipeline::backup::{ComponentSource, Origin};
 
-use crate::console::line;
-use crate::failure::UsageError;
-use crate::system::{Missing, System};
+use crate::app::discovery::{Missing, System};
+use crate::error::UsageError;
 
 /// What is missing of a system, and what is left out.
 #[derive(Debug, Default)]
-pub(super) struct Gaps {
+pub(crate) struct Gaps {
     /// What fails because it is not there.
-    pub(super) missing: Vec<Missing>,
+    pub(crate) missing: Vec<Missing>,
     /// What was left out on purpose.
-    pub(super) dropped: Vec<ComponentName>,
+    pub(crate) dropped: Vec<ComponentName>,
 }
 
 impl Gaps {
@@ -26,7 +26,7 @@ impl Gaps {
     ///
     /// # Errors
     /// What is to be left out is not missing.
-    pub(super) fn find(
+    pub(crate) fn find(
         system: &System<'_>,
         (name, earlier): (&str, &[Snapshot]),
         kind: SnapshotKind,
@@ -55,7 +55,7 @@ impl Gaps {
     }
 
     /// What is missing, as sources that fail.
-    pub(super) fn sources(&self) -> impl Iterator<Item = ComponentSource> {
+    pub(crate) fn sources(&self) -> impl Iterator<Item = ComponentSource> {
         self.missing.iter().map(|missing| {
             let origin = Origin::Missing { kind: missing.kind, why: missing.why.clone() };
             ComponentSource { name: missing.name.clone(), origin }
@@ -63,26 +63,26 @@ impl Gaps {
     }
 
     /// Says what is left out.
-    pub(super) fn tell(&self) {
+    pub(crate) fn tell(&self, events: &dyn Events) {
         for name in &self.dropped {
-            line(&format!("note: {name} is left out on purpose from now on; earlier snapshots still have it"));
+            events.note(&format!("{name} is left out on purpose from now on; earlier snapshots still have it"));
         }
     }
 }
 
 /// Says that no database is saved, where it was not said that there is none.
-pub(super) fn tell_of_no_database(system: &System<'_>, gaps: &Gaps) {
+pub(crate) fn tell_of_no_database(events: &dyn Events, system: &System<'_>, gaps: &Gaps) {
     let is_missing = gaps.missing.iter().any(|missing| missing.kind == ComponentKind::Database);
     if system.databases.is_empty() && !system.settings.skips_database && !is_missing {
-        line(
-            "note: no database is saved, because none is configured or found; if there is none, `skip = true` in [database] of larder.toml \
+        events.hint(
+            "no database is saved, because none is configured or found; if there is none, `skip = true` in [database] of larder.toml \
              says so",
         );
     }
 }
 
 /// What containers write to of the host and no component has, in words.
-pub(super) fn uncovered(system: &System<'_>) -> Vec<String> {
+pub(crate) fn uncovered(system: &System<'_>) -> Vec<String> {
     let tell = |(path, containers): (PathBuf, Vec<String>)| {
         let (path, containers) = (show_path(path.as_os_str().as_bytes()), containers.join(", "));
         format!("{path} is not saved, where {containers} may write: name it in [directories] of larder.toml")
@@ -91,7 +91,7 @@ pub(super) fn uncovered(system: &System<'_>) -> Vec<String> {
 }
 
 /// What a run of this kind is expected to have: what those of the whole system have, or where there are none those of its own kind.
-pub(super) fn expectation<'a>(system: &str, earlier: &'a [Snapshot], kind: SnapshotKind) -> Expectation<'a> {
+pub(crate) fn expectation<'a>(system: &str, earlier: &'a [Snapshot], kind: SnapshotKind) -> Expectation<'a> {
     let is_whole = |snapshot: &Snapshot| snapshot.system == system && snapshot.kind == SnapshotKind::Full;
     let parts = SnapshotKind::PARTS.map(SnapshotKind::series);
     let series: &[&str] = match kind {

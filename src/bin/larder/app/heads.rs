@@ -9,9 +9,9 @@ use larder::model::{Snapshot, SnapshotKind};
 use larder::pipeline::lookup;
 use larder::repo::Repository;
 
-use crate::config::Settings;
-use crate::real_path::{identity, real};
-use crate::remembered::{Heads, Remembered, remember, remembered};
+use super::context::Context;
+use crate::host::real_path::{identity, real};
+use crate::host::remembered::{Heads, Remembered, remember, remembered};
 
 /// What to do about manifests that may be lost.
 pub(crate) const WAYS_OUT_OF_LOSS: &str =
@@ -20,14 +20,14 @@ pub(crate) const WAYS_OUT_OF_LOSS: &str =
 /// Why manifests of a repository may be lost: a newest snapshot that was known here is gone, nobody deleted it, and there is no newer one of
 /// its series. That is missed until it is back, or until what is there is taken as it is.
 pub(crate) fn lost_newest(
-    settings: &Settings,
+    context: &Context<'_>,
     repository: &Repository,
     takes_what_is_there: bool,
 ) -> anyhow::Result<Option<String>> {
-    let (known, place) = (remembered(), place(settings, repository));
+    let (known, place) = (remembered(context.events), place(context, repository));
     let missed = if takes_what_is_there { BTreeSet::new() } else { missed(repository, &known, &place, &[])? };
     if known.missed(&place) != &missed {
-        remember(|known| known.set_missed(&place, missed.clone()));
+        remember(context.events, |known| known.set_missed(&place, missed.clone()));
     }
     let names: Vec<&str> = missed.iter().map(String::as_str).collect();
     Ok((!names.is_empty()).then(|| {
@@ -42,13 +42,13 @@ pub(crate) fn lost_newest(
 }
 
 /// Remembers what is there of the systems of this host, after something was added, or these snapshots were deleted on purpose.
-pub(crate) fn remember_heads(settings: &Settings, repository: &Repository, deleted: &[String]) -> anyhow::Result<()> {
-    remember_at(&place(settings, repository), repository, deleted)
+pub(crate) fn remember_heads(context: &Context<'_>, repository: &Repository, deleted: &[String]) -> anyhow::Result<()> {
+    remember_at(context, &place(context, repository), repository, deleted)
 }
 
 /// Remembers what is there, where anything of it was known, after snapshots were deleted or brought back.
-pub(crate) fn refresh_heads(settings: &Settings, repository: &Repository, deleted: &[String]) -> anyhow::Result<()> {
-    let (known, here) = (remembered(), identity(&settings.backup_dir));
+pub(crate) fn refresh_heads(context: &Context<'_>, repository: &Repository, deleted: &[String]) -> anyhow::Result<()> {
+    let (known, here) = (remembered(context.events), identity(&context.settings.backup_dir));
     let id = repository.config().id.to_string();
     // Another path may lead to the same one.
     let is_here = |place: &&String| {
@@ -56,18 +56,18 @@ pub(crate) fn refresh_heads(settings: &Settings, repository: &Repository, delete
         path.is_some_and(|path| here.is_some() && identity(Path::new(path)) == here)
     };
     for place in known.all_with_heads().filter(is_here) {
-        remember_at(place, repository, deleted)?;
+        remember_at(context, place, repository, deleted)?;
     }
     Ok(())
 }
 
-fn remember_at(place: &str, repository: &Repository, deleted: &[String]) -> anyhow::Result<()> {
-    let known = remembered();
+fn remember_at(context: &Context<'_>, place: &str, repository: &Repository, deleted: &[String]) -> anyhow::Result<()> {
+    let known = remembered(context.events);
     let mut heads = heads(&lookup::snapshots(repository)?.snapshots);
     let id = repository.config().id.to_string();
     heads.retain(|system, _| known.systems(&id).any(|own| own == system));
     let missed = missed(repository, &known, place, deleted)?;
-    remember(|known| {
+    remember(context.events, |known| {
         known.set_heads(place, heads);
         known.set_missed(place, missed);
     });
@@ -75,8 +75,8 @@ fn remember_at(place: &str, repository: &Repository, deleted: &[String]) -> anyh
 }
 
 /// A repository at its place: a copy of it elsewhere goes its own way.
-fn place(settings: &Settings, repository: &Repository) -> String {
-    format!("{} {}", repository.config().id, real(&settings.backup_dir).display())
+fn place(context: &Context<'_>, repository: &Repository) -> String {
+    format!("{} {}", repository.config().id, real(&context.settings.backup_dir).display())
 }
 
 /// What was known and is gone, but for what was deleted on purpose.

@@ -3,19 +3,20 @@
 use std::time::Duration;
 
 use larder::docker::{self, Engine, Journal, Journals, Leftover, Purpose};
+use larder::events::Events;
 use larder::pipeline::restore::{Destination, RestoreJob};
 use larder::repo::Repository;
 
-use crate::config::{Settings, VOLUME_PREFIX};
-use crate::console::{advice, line, warning};
-use crate::state::{self, journals};
-use crate::system::System;
+use super::context::Context;
+use super::discovery::trust_now;
+use crate::config::VOLUME_PREFIX;
+use crate::host::state::{self, journals};
 
 /// How long a container is waited for that a killed command may have begun to stop. After it the next command waits.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Starts the containers again that a killed restore into the same volumes of the same engine has left stopped.
-pub(super) fn start_after_killed_restores(repository: &Repository, jobs: &[RestoreJob<'_>]) {
+pub(crate) fn start_after_killed_restores(events: &dyn Events, repository: &Repository, jobs: &[RestoreJob<'_>]) {
     let journals = journals(repository);
     for (journal, leftover) in journals.leftovers() {
         let Purpose::Restore { volumes, .. } = &leftover.purpose else { continue };
@@ -31,7 +32,7 @@ pub(super) fn start_after_killed_restores(repository: &Repository, jobs: &[Resto
         match resume(&journal, &leftover, &journals) {
             Ok(()) => journal.clear(),
             Err(error) => {
-                warning(&format!("containers of a killed restore cannot be started: {error}"));
+                events.warn(&format!("containers of a killed restore cannot be started: {error}"));
                 keep_those_left(journal, &leftover, &journals);
             }
         }
@@ -60,11 +61,11 @@ fn keep_those_left(journal: Journal, leftover: &Leftover, journals: &Journals) {
 ///
 /// # Errors
 /// Where a container may write to what says so.
-pub(super) fn make_good(repository: &Repository, settings: &Settings) -> anyhow::Result<()> {
+pub(super) fn resume_abandoned_holds(context: &Context<'_>, repository: &Repository) -> anyhow::Result<()> {
     let journals = journals(repository);
     let leftovers = journals.leftovers();
     if !leftovers.is_empty() {
-        state::check(&System::trust_now(settings))?;
+        state::check(&trust_now(context))?;
     }
     for (journal, leftover) in leftovers {
         let names = leftover.names().join(", ");
@@ -76,22 +77,23 @@ pub(super) fn make_good(repository: &Repository, settings: &Settings) -> anyhow:
             }
             let what: Vec<&str> = volumes.iter().map(|(_, volume)| volume.as_str()).collect();
             let what = what.join(", ");
-            warning(&format!("a restore into {what} was killed, and {names} are stopped since"));
+            let why = format!("a restore into {what} was killed, and {names} are stopped since");
             let before = safety.as_ref().map(|name| format!(", or {name} in its place for what was there before"));
-            advice(&format!(
+            let advice = format!(
                 "`larder restore {snapshot}{}` writes it again and starts them{}",
                 places(volumes),
                 before.unwrap_or_default()
-            ));
+            );
+            context.events.warn_with(&why, &advice);
             continue;
         }
         match resume(&journal, &leftover, &journals) {
             Ok(()) => {
-                line(&format!("note: a killed backup held {names}; they go on now"));
+                context.events.note(&format!("a killed backup held {names}; they go on now"));
                 journal.clear();
             }
             Err(error) => {
-                warning(&format!("a backup held {names}, and not all of them can be let go on: {error}"));
+                context.events.warn(&format!("a backup held {names}, and not all of them can be let go on: {error}"));
                 keep_those_left(journal, &leftover, &journals);
             }
         }

@@ -1,47 +1,27 @@
 //! Whether the repository is the one that it was, and how the system is called in it.
 
-use std::path::Path;
-
-use larder::id::Digest;
+use larder::events::Events;
 use larder::model::{Snapshot, SnapshotKind};
 use larder::pipeline::lookup;
 use larder::repo::Repository;
 
-use crate::config::{Settings, is_system_of_environment};
-use crate::console::warning;
-use crate::failure::UsageError;
-use crate::heads::remember_heads;
-use crate::real_path::real;
-use crate::remembered::{remember, remembered};
-
-/// Hexadecimal digits of the id that a machine was installed with.
-const MACHINE_ID_DIGITS: usize = 32;
-/// Bytes of the digest of it that are kept.
-const MACHINE_BYTES: usize = 16;
-
-/// The name of this host.
-pub(crate) fn host_name() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned()
-}
-
-/// What tells this machine from others that are called alike: a digest of the id that it was installed with, which is kept to itself.
-pub(crate) fn machine() -> Option<Vec<u8>> {
-    let id = std::fs::read_to_string("/etc/machine-id").ok()?;
-    let id = id.trim();
-    let is_id = id.len() == MACHINE_ID_DIGITS && id.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let digest = is_id.then(|| Digest::of(format!("larder machine {id}").as_bytes()))?;
-    Some(digest.as_bytes().iter().copied().take(MACHINE_BYTES).collect())
-}
+use super::context::Context;
+use crate::app::heads::remember_heads;
+use crate::config::is_system_of_environment;
+use crate::error::UsageError;
+use crate::host::machine::{host_name, machine};
+use crate::host::real_path::real;
+use crate::host::remembered::{remember, remembered};
 
 /// How the system is called in a repository: as the settings say, as it was called before, or like the host. Where another directory of
 /// this host is called like the host already, the name of the directory follows.
-pub(crate) fn system_name(settings: &Settings, repository: Option<&Repository>) -> String {
-    let host = host_name();
+pub(crate) fn system_name(context: &Context<'_>, repository: Option<&Repository>) -> String {
+    let (host, settings) = (host_name(), &context.settings);
     if let Some(name) = &settings.system {
         return name.clone();
     }
     let Some(repository) = repository else { return host };
-    let (known, id, base) = (remembered(), repository.config().id.to_string(), real(&settings.base));
+    let (known, id, base) = (remembered(context.events), repository.config().id.to_string(), real(&settings.base));
     if let Some(name) = known.system(&id, &base) {
         return name.clone();
     }
@@ -54,7 +34,7 @@ pub(crate) fn system_name(settings: &Settings, repository: Option<&Repository>) 
 
 /// Warns of a system whose last backup was made on another host, or on another machine that is called alike: a copy of a machine takes its name
 /// along.
-pub(crate) fn warn_of_other_host(system: &str, newest_first: &[Snapshot]) {
+pub(crate) fn warn_of_other_host(events: &dyn Events, system: &str, newest_first: &[Snapshot]) {
     let is_own = |snapshot: &&Snapshot| snapshot.system == system && snapshot.imported.is_none();
     let host = host_name();
     let Some(last) = newest_first.iter().find(is_own).filter(|last| !last.host.is_empty()) else { return };
@@ -66,7 +46,7 @@ pub(crate) fn warn_of_other_host(system: &str, newest_first: &[Snapshot]) {
     } else {
         return;
     };
-    warning(&format!(
+    events.warn(&format!(
         "{}, the last snapshot of the system '{system}', was made {what}: two hosts need two names of their systems (`name` in [system] of \
          larder.toml)",
         last.name
@@ -74,28 +54,28 @@ pub(crate) fn warn_of_other_host(system: &str, newest_first: &[Snapshot]) {
 }
 
 /// Remembers the repository at its place, how the system is called in it, and its newest snapshots.
-pub(crate) fn remember_use(settings: &Settings, repository: &Repository, system: &str) -> anyhow::Result<()> {
-    let id = repository.config().id.to_string();
+pub(crate) fn remember_use(context: &Context<'_>, repository: &Repository, system: &str) -> anyhow::Result<()> {
+    let (id, settings) = (repository.config().id.to_string(), &context.settings);
     let (place, base) = (real(&settings.backup_dir), real(&settings.base));
-    remember(|known| {
+    remember(context.events, |known| {
         known.add_place(&place, &id);
         // A name that was said for one run is not that of the next ones.
         if known.system(&id, &base).is_none() || !is_system_of_environment() {
             known.add_system(&id, &base, system);
         }
     });
-    remember_heads(settings, repository, &[])
+    remember_heads(context, repository, &[])
 }
 
 /// Warns of a system that a repository has nothing of, where it has something of others.
-pub(crate) fn warn_of_new_system(system: &str, snapshots: &[Snapshot]) {
+pub(crate) fn warn_of_new_system(events: &dyn Events, system: &str, snapshots: &[Snapshot]) {
     // What a restore has replaced here makes no system of it.
     let backups: Vec<Snapshot> =
         snapshots.iter().filter(|snapshot| snapshot.kind != SnapshotKind::Safety).cloned().collect();
     let others = lookup::systems(&backups);
     if !others.is_empty() && !others.iter().any(|other| other == system) {
         let others = others.join(", ");
-        warning(&format!(
+        events.warn(&format!(
             "the repository has no snapshot of the system '{system}', only some of {others}: if it is one of them, name it as `name` in \
              [system] of larder.toml"
         ));
@@ -103,13 +83,14 @@ pub(crate) fn warn_of_new_system(system: &str, snapshots: &[Snapshot]) {
 }
 
 /// Warns of a new repository of a system that was saved to other places so far.
-pub(crate) fn warn_of_other_places(settings: &Settings) {
-    let (known, here) = (remembered(), real(&settings.backup_dir));
+pub(crate) fn warn_of_other_places(context: &Context<'_>) {
+    let settings = &context.settings;
+    let (known, here) = (remembered(context.events), real(&settings.backup_dir));
     let base = real(&settings.base);
     let others: Vec<String> =
         known.places_of(&base).filter(|place| **place != here).map(|place| place.display().to_string()).collect();
     if !others.is_empty() {
-        warning(&format!(
+        context.events.warn(&format!(
             "this is another place for the backups of this system, which were in {} so far",
             others.join(", ")
         ));
@@ -118,8 +99,9 @@ pub(crate) fn warn_of_other_places(settings: &Settings) {
 
 /// Why the repository at a place is not the one that was used there before, and what to do; nothing where it is, or where none was.
 /// There is none where `found` is `None`.
-pub(crate) fn doubt_of_repository(place: &Path, found: Option<&Repository>) -> Option<(String, &'static str)> {
-    let (known, shown) = (remembered(), place.display());
+pub(crate) fn doubt_of_repository(context: &Context<'_>, found: Option<&Repository>) -> Option<(String, &'static str)> {
+    let place = &context.settings.backup_dir;
+    let (known, shown) = (remembered(context.events), place.display());
     if let (Some(file), None) = (&known.unreadable, found) {
         let file = file.display();
         return Some((
@@ -146,9 +128,9 @@ pub(crate) fn doubt_of_repository(place: &Path, found: Option<&Repository>) -> O
 }
 
 /// The ids of the repositories that were used at the place of this one, its own included.
-pub(crate) fn ids_at(settings: &Settings, repository: &Repository) -> Vec<String> {
+pub(crate) fn ids_at(context: &Context<'_>, repository: &Repository) -> Vec<String> {
     let mut ids = vec![repository.config().id.to_string()];
-    for id in remembered().at(&real(&settings.backup_dir)) {
+    for id in remembered(context.events).at(&real(&context.settings.backup_dir)) {
         if !ids.contains(id) {
             ids.push(id.clone());
         }
@@ -158,7 +140,7 @@ pub(crate) fn ids_at(settings: &Settings, repository: &Repository) -> Vec<String
 
 /// Refuses a repository whose id begins like none of these, where there are any, and one that is not there.
 pub(crate) fn check_repository_id(
-    settings: &Settings,
+    context: &Context<'_>,
     found: Option<&Repository>,
     ids: &[String],
 ) -> Result<(), UsageError> {
@@ -167,7 +149,7 @@ pub(crate) fn check_repository_id(
     if ids.is_empty() || id.as_ref().is_some_and(is_wanted) {
         return Ok(());
     }
-    let (shown, wanted) = (settings.backup_dir.display(), ids.join(" or "));
+    let (shown, wanted) = (context.settings.backup_dir.display(), ids.join(" or "));
     let message = match id {
         None => format!("there is no repository in {shown}, which should have the id {wanted}"),
         Some(id) => format!("the repository in {shown} has the id {id}, and not {wanted}"),
@@ -180,11 +162,11 @@ pub(crate) fn check_repository_id(
 
 /// Refuses a repository that is not the one that was used before, or that is gone, unless a new one is wanted.
 pub(crate) fn check_repository_is_known(
-    settings: &Settings,
+    context: &Context<'_>,
     found: Option<&Repository>,
     takes_new: bool,
 ) -> Result<(), UsageError> {
-    match doubt_of_repository(&settings.backup_dir, found).filter(|_| !takes_new) {
+    match doubt_of_repository(context, found).filter(|_| !takes_new) {
         Some((why, advice)) => Err(UsageError::with_advice(why, advice)),
         None => Ok(()),
     }

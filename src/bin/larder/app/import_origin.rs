@@ -6,12 +6,12 @@ use larder::model::ComponentName;
 use larder::pipeline::import::copied_from;
 
 use crate::config::Settings;
-use crate::failure::UsageError;
-use crate::real_path::real;
-use crate::shell::quoted;
+use crate::error::UsageError;
+use crate::host::real_path::real;
+use crate::host::shell::quoted;
 
 /// Refuses folders whose directories all lay elsewhere than those of the same names here, unless it was said of which system they are.
-pub(super) fn check_origin(settings: &Settings, own: &str, folders: &[PathBuf]) -> Result<(), UsageError> {
+pub(crate) fn check_origin(settings: &Settings, own: &str, folders: &[PathBuf]) -> Result<(), UsageError> {
     for folder in folders {
         let places =
             |(name, was): (ComponentName, PathBuf)| Some((was, settings.directory(name.as_str())?.path.clone()));

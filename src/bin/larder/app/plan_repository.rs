@@ -8,9 +8,9 @@ use larder::pipeline::lookup;
 use larder::repo::{self, Repository};
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 
-use super::Context;
-use crate::identity::{check_repository_is_known, system_name};
-use crate::restoring::{HalfRestored, half_restored};
+use super::context::Context;
+use super::identity::{check_repository_is_known, system_name};
+use super::restoring::{HalfRestored, half_restored};
 
 /// What is known of a repository that nothing is written to.
 #[derive(Default)]
@@ -31,14 +31,14 @@ pub(super) fn look(context: &Context<'_>) -> anyhow::Result<Known> {
     let place = &context.settings.backup_dir;
     match Repository::open(context.storage()?) {
         Ok(repository) => {
-            check_repository_is_known(&context.settings, Some(&repository), false)?;
+            check_repository_is_known(context, Some(&repository), false)?;
             check_folder(place)?;
             let (snapshots, half) = (lookup::snapshots(&repository)?.snapshots, half_restored());
-            Ok(Known { snapshots, half, system: system_name(&context.settings, Some(&repository)) })
+            Ok(Known { snapshots, half, system: system_name(context, Some(&repository)) })
         }
         Err(repo::Error::NotFound { .. }) => {
             Repository::check_vacant(context.storage()?.as_ref())?;
-            check_repository_is_known(&context.settings, None, false)?;
+            check_repository_is_known(context, None, false)?;
             let above = place.ancestors().find(|folder| folder.symlink_metadata().is_ok()).unwrap_or(Path::new("."));
             let is_directory = above.is_dir();
             anyhow::ensure!(is_directory, "no repository can be made in {}: it is not a directory", above.display());

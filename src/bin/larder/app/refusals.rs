@@ -2,22 +2,20 @@
 
 use std::path::Path;
 
+use larder::events::{Event, Events};
 use larder::rooted::Refusal;
-use serde_json::{Value, json};
 
-use super::GlobalArguments;
-use crate::config::{Believed, HOST_FILE, Settings, mend_of_repository, scheduled};
-use crate::console::{advice, error, warning};
-use crate::failure::Exit;
-use crate::schedule::Schedule;
+use crate::config::{Believed, HOST_FILE, Overrides, Settings, mend_of_repository, scheduled};
+use crate::exit::Exit;
+use crate::host_schedule::{Schedule, standing};
 
 /// Something that is not believed.
 #[derive(Debug)]
-pub(super) struct Refused {
-    what: Believed,
-    refusal: Refusal,
+pub(crate) struct Refused {
+    pub(crate) what: Believed,
+    pub(crate) refusal: Refusal,
     /// Whether only a run refuses it that nobody has started through sudo.
-    only_scheduled: bool,
+    pub(crate) only_scheduled: bool,
 }
 
 impl Refused {
@@ -28,12 +26,13 @@ impl Refused {
 }
 
 /// Everything that a run now, or one from a schedule, does not believe.
-pub(super) fn find(settings: &Settings, global: &GlobalArguments) -> anyhow::Result<Vec<Refused>> {
+pub(super) fn find(settings: &Settings, overrides: &Overrides, events: &dyn Events) -> anyhow::Result<Vec<Refused>> {
     let refused =
         |only_scheduled| move |(what, refusal): (Believed, Refusal)| Refused { what, refusal, only_scheduled };
-    let mut found: Vec<Refused> = settings.refusals(global, &settings.trust).into_iter().map(refused(false)).collect();
-    if rustix::process::geteuid().is_root() && !global.trust_files {
-        let of_schedule = settings.refusals(global, &scheduled()?);
+    let mut found: Vec<Refused> =
+        settings.refusals(overrides, &settings.trust).into_iter().map(refused(false)).collect();
+    if rustix::process::geteuid().is_root() && !overrides.trust_files {
+        let of_schedule = settings.refusals(overrides, &scheduled(events)?);
         let is_new = |(what, _): &(Believed, Refusal)| !found.iter().any(|known| known.what == *what);
         let new: Vec<Refused> = of_schedule.into_iter().filter(is_new).map(refused(true)).collect();
         found.extend(new);
@@ -42,55 +41,53 @@ pub(super) fn find(settings: &Settings, global: &GlobalArguments) -> anyhow::Res
 }
 
 /// Tells all of them. The status is that of a run.
-pub(super) fn tell(found: &[Refused], settings: &Settings) -> Exit {
-    let (base, place) = (&settings.base, &settings.backup_dir);
+pub(super) fn tell(found: &[Refused], settings: &Settings, events: &dyn Events) -> Exit {
     let mut exit = Exit::Done;
     for Refused { what, refusal, only_scheduled } in found {
-        let mend = refusal.mend().unwrap_or_default();
         if *only_scheduled {
-            warning(&format!("{refusal}, unless through sudo: a schedule's run refuses it"));
-            let named = refusal.owner().map(|uid| format!(", or `trusted_uids = [{uid}]` in {HOST_FILE}"));
-            advice(&format!("`{mend}`{}", named.unwrap_or_default()));
-            if exit == Exit::Done && is_scheduled(base) {
+            tell_of_scheduled(refusal, events);
+            if exit == Exit::Done && is_scheduled(&settings.base) {
                 exit = Exit::Partial;
             }
             continue;
         }
-        error(&refusal.to_string());
-        match (what, refusal.owner()) {
-            (Believed::Repository, _) if mend_of_repository(place, refusal).is_none() && !mend.is_empty() => {
-                advice("there is no repository yet: name a folder for it that is not there, or --trust-files");
-            }
-            (Believed::Repository, Some(_)) => {
-                let mend = mend.replacen("chown", "chown -R", 1);
-                advice(&format!(
-                    "`{mend}` only if nobody else could write to it: the next restore writes what is in it; or --trust-files"
-                ));
-            }
-            _ if mend.is_empty() => {}
-            _ => advice(&format!("`{mend}` if it is as it should be, or --trust-files")),
-        }
+        let (text, advice) = (refusal.to_string(), advice(what, refusal, &settings.backup_dir));
+        events.event(Event::Failure { text: &text, advice: advice.as_deref() });
         match what {
             Believed::Configuration | Believed::Repository => exit = Exit::Usage,
-            Believed::Directory(_) if exit == Exit::Done => exit = Exit::Partial,
-            Believed::Directory(_) => {}
+            Believed::Directory(_) => exit = exit.or_partial(),
         }
     }
     exit
 }
 
-fn is_scheduled(base: &Path) -> bool {
-    base.canonicalize().is_ok_and(|base| !Schedule::standing(Path::new("/"), &Schedule::name_of(&base)).is_empty())
+/// Warns of what only runs of a schedule refuse.
+fn tell_of_scheduled(refusal: &Refusal, events: &dyn Events) {
+    let mend = refusal.mend().unwrap_or_default();
+    let named = refusal.owner().map(|uid| format!(", or `trusted_uids = [{uid}]` in {HOST_FILE}"));
+    events.warn_with(
+        &format!("{refusal}, unless through sudo: a schedule's run refuses it"),
+        &format!("`{mend}`{}", named.unwrap_or_default()),
+    );
 }
 
-pub(super) fn to_json(found: &[Refused]) -> Value {
-    let one = |refused: &Refused| {
-        json!({
-            "what": refused.what.name(),
-            "why": refused.refusal.to_string(),
-            "mend": refused.refusal.mend(),
-            "only_scheduled": refused.only_scheduled,
-        })
-    };
-    found.iter().map(one).collect()
+/// What to do about a refusal, where something can be done; `place` is that of the repository.
+fn advice(what: &Believed, refusal: &Refusal, place: &Path) -> Option<String> {
+    let mend = refusal.mend()?;
+    Some(match (what, refusal.owner()) {
+        (Believed::Repository, _) if mend_of_repository(place, refusal).is_none() => {
+            "there is no repository yet: name a folder for it that is not there, or --trust-files".to_owned()
+        }
+        (Believed::Repository, Some(_)) => {
+            let mend = mend.replacen("chown", "chown -R", 1);
+            format!(
+                "`{mend}` only if nobody else could write to it: the next restore writes what is in it; or --trust-files"
+            )
+        }
+        _ => format!("`{mend}` if it is as it should be, or --trust-files"),
+    })
+}
+
+fn is_scheduled(base: &Path) -> bool {
+    base.canonicalize().is_ok_and(|base| !standing(Path::new("/"), &Schedule::name_of(&base)).is_empty())
 }

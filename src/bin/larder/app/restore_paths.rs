@@ -9,21 +9,21 @@ use larder::pipeline::find;
 use larder::progress::Progress;
 use larder::repo::Repository;
 
-use crate::failure::UsageError;
-use crate::shell::quoted;
+use crate::error::UsageError;
+use crate::host::shell::quoted;
 
 /// A snapshot, and paths in it.
 #[derive(Debug)]
-pub(super) struct Wanted {
+pub(crate) struct Wanted {
     /// The name of the snapshot, or the path of a folder or dump.
-    pub(super) name: String,
+    pub(crate) name: String,
     /// None for all of it.
-    pub(super) paths: Vec<String>,
+    pub(crate) paths: Vec<String>,
 }
 
 impl Wanted {
     /// Takes arguments apart, each of which is `NAME`, `NAME:PATH`, or the path of a folder or dump.
-    pub(super) fn parse(places: &[String]) -> Result<Self, UsageError> {
+    pub(crate) fn parse(places: &[String]) -> Result<Self, UsageError> {
         let mut wanted: Option<Self> = None;
         for text in places {
             let (name, path) = match text.split_once(':') {
@@ -56,7 +56,7 @@ impl Wanted {
     }
 
     /// The parts that are meant; `None` for the whole snapshot.
-    pub(super) fn parts(
+    pub(crate) fn parts(
         &self,
         repository: &Repository,
         snapshot: &Snapshot,
@@ -85,13 +85,13 @@ fn check(text: &str, path: Option<&str>) -> Result<(), UsageError> {
 }
 
 /// The components that some parts are of.
-pub(super) fn components_of(parts: &Parts) -> Vec<String> {
+pub(crate) fn components_of(parts: &Parts) -> Vec<String> {
     let component = |path: &[u8]| path.split(|byte| *byte == b'/').next().map(show_path);
     parts.paths().filter_map(component).collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 /// Refuses parts of what can only be put into the live system as a whole.
-pub(super) fn check_live(parts: &Parts, components: &[&Component]) -> Result<(), UsageError> {
+pub(crate) fn check_live(parts: &Parts, components: &[&Component]) -> Result<(), UsageError> {
     for component in components {
         let name = component.name.as_str().as_bytes();
         let (what, advice) = match component.kind {
@@ -108,7 +108,7 @@ pub(super) fn check_live(parts: &Parts, components: &[&Component]) -> Result<(),
 }
 
 /// The paths below a component, as text.
-pub(super) fn parts_of(parts: &Parts, component: &Component) -> Vec<String> {
+pub(crate) fn parts_of(parts: &Parts, component: &Component) -> Vec<String> {
     let start = format!("{}/", component.name);
     parts.paths().filter(|path| path.starts_with(start.as_bytes())).map(show_path).collect()
 }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use larder::events::Events;
 use larder::model::{Component, ComponentKind, Consistency, Parts, Snapshot};
 use larder::pipeline::Mask;
 use larder::pipeline::restore::{
@@ -13,11 +14,10 @@ use larder::postgres::Connection;
 use larder::process::Place;
 use larder::rooted::Trust;
 
+use crate::app::discovery::System;
 use crate::config::VOLUME_PREFIX;
-use crate::console::warning;
-use crate::failure::UsageError;
-use crate::identity::host_name;
-use crate::system::System;
+use crate::error::UsageError;
+use crate::host::machine::host_name;
 
 /// The server of a connection, as a component says it.
 fn server_of(connection: &Connection) -> String {
@@ -29,21 +29,21 @@ fn server_of(connection: &Connection) -> String {
 
 /// The components that are restored, each with its place.
 #[derive(Default)]
-pub(super) struct Plan<'a> {
-    pub(super) jobs: Vec<RestoreJob<'a>>,
+pub(crate) struct Plan<'a> {
+    pub(crate) jobs: Vec<RestoreJob<'a>>,
     /// What of them is restored; `None` for everything.
-    pub(super) parts: Option<Arc<Parts>>,
+    pub(crate) parts: Option<Arc<Parts>>,
     /// Those that the snapshot does not have.
-    pub(super) left_out: Vec<String>,
+    pub(crate) left_out: Vec<String>,
     /// Those that stay as they are, and why.
-    pub(super) skipped: Vec<(String, String)>,
+    pub(crate) skipped: Vec<(String, String)>,
     /// Those that cannot be restored although the rest can, and why.
-    pub(super) refused: Vec<(String, String)>,
+    pub(crate) refused: Vec<(String, String)>,
 }
 
 impl<'a> Plan<'a> {
     /// Everything into a folder.
-    pub(super) fn into_folder(folder: &Path, trust: &Trust, components: &[&'a Component]) -> Self {
+    pub(crate) fn into_folder(folder: &Path, trust: &Trust, components: &[&'a Component]) -> Self {
         let (saved, left_out) = saved(components);
         let destination = Destination::Folder { folder: folder.to_owned(), trust: trust.clone() };
         let job = |component| RestoreJob { component, destination: destination.clone(), parts: None };
@@ -52,7 +52,7 @@ impl<'a> Plan<'a> {
 
     /// Each component into its place in the live system; `all` are those of the snapshot. `mapping` gives volumes another place.
     /// `named` says that the user chose the components.
-    pub(super) fn live(
+    pub(crate) fn live(
         system: &System<'_>,
         (components, all): (&[&'a Component], &[Component]),
         mapping: &[(String, String)],
@@ -82,7 +82,7 @@ impl<'a> Plan<'a> {
     }
 
     /// Restores only these parts.
-    pub(super) fn limit(&mut self, parts: Option<Arc<Parts>>) {
+    pub(crate) fn limit(&mut self, parts: Option<Arc<Parts>>) {
         for job in &mut self.jobs {
             let name = job.component.name.as_str().as_bytes();
             job.parts = parts.clone().filter(|parts| !parts.covers(name));
@@ -91,7 +91,7 @@ impl<'a> Plan<'a> {
     }
 
     /// Says what of the databases is restored, into which, and how it is masked.
-    pub(super) fn aim_databases(&mut self, tables: &[String], into: Option<&str>, mask: Option<&Arc<Mask>>) {
+    pub(crate) fn aim_databases(&mut self, tables: &[String], into: Option<&str>, mask: Option<&Arc<Mask>>) {
         let is_database = |job: &&RestoreJob<'_>| matches!(job.destination, Destination::Database(_));
         let has_all_rules = self.jobs.iter().filter(is_database).count() == 1;
         for job in &mut self.jobs {
@@ -108,12 +108,12 @@ impl<'a> Plan<'a> {
 
     /// Warns of databases of another name, of directories at another place, and of another host, before they are replaced. What was
     /// imported does not say where it was.
-    pub(super) fn warn_of_other_names(&self, snapshot: &Snapshot) {
+    pub(crate) fn warn_of_other_names(&self, events: &dyn Events, snapshot: &Snapshot) {
         let is_own = snapshot.imported.is_none();
         for job in &self.jobs {
             let name = &job.component.name;
             if let Some(error) = job.component.errors.messages.first() {
-                warning(&format!("{name} is not whole in the snapshot: {error}"));
+                events.warn(&format!("{name} is not whole in the snapshot: {error}"));
             }
             let (was, is) = match (&job.destination, &job.component.database) {
                 (Destination::Database(target), Some(facts)) if !target.is_new && !facts.name.is_empty() => {
@@ -133,13 +133,13 @@ impl<'a> Plan<'a> {
                 _ => continue,
             };
             if was != is {
-                warning(&format!("{name} was saved from {was}, and goes into {is}"));
+                events.warn(&format!("{name} was saved from {was}, and goes into {is}"));
             }
         }
         let (was, is) = (&snapshot.host, host_name());
         let is_live = self.jobs.iter().any(|job| !matches!(job.destination, Destination::Folder { .. }));
         if is_live && is_own && !was.is_empty() && *was != is {
-            warning(&format!("{} was made on the host '{was}', and this is '{is}'", snapshot.name));
+            events.warn(&format!("{} was made on the host '{was}', and this is '{is}'", snapshot.name));
         }
     }
 

@@ -11,41 +11,42 @@ use larder::repo::Repository;
 use larder::storage::LocalStorage;
 use larder::temporary::TemporaryFolder;
 
-use super::create::options;
-use super::origin::check_origin;
-use super::select::SelectArguments;
-use super::{Context, place};
-use crate::failure::UsageError;
-use crate::identity::system_name;
-use crate::system::System;
+use super::context::Context;
+use super::discovery::trust_now;
+use super::identity::system_name;
+use super::import_origin::check_origin;
+use super::run_options::run_options;
+use super::selection::Select;
+use super::write_place;
+use crate::error::UsageError;
 
 /// A snapshot and the repository that has it.
-pub(super) struct Found {
-    pub(super) repository: Repository,
-    pub(super) snapshot: Snapshot,
+pub(crate) struct Found {
+    pub(crate) repository: Repository,
+    pub(crate) snapshot: Snapshot,
     /// The temporary repository that a folder was imported into.
     folder: Option<TemporaryFolder>,
 }
 
 impl Found {
     /// Whether it was made of a folder or a dump for this command alone.
-    pub(super) const fn is_folder(&self) -> bool {
+    pub(crate) const fn is_folder(&self) -> bool {
         self.folder.is_some()
     }
 }
 
 /// What is wrong with an earlier backup, which is not used therefore.
-pub(super) struct Doubts {
-    pub(super) path: String,
-    pub(super) why: Vec<String>,
+pub(crate) struct Doubts {
+    pub(crate) path: String,
+    pub(crate) why: Vec<String>,
 }
 
 /// Finds a snapshot by its name, or makes one of the folder or dump at this path: in the repository with `keep`, else in a
 /// temporary one.
-pub(super) fn find_snapshot(
+pub(crate) fn find_snapshot(
     context: &Context<'_>,
     text: &str,
-    select: &SelectArguments,
+    select: &Select,
     keep: bool,
 ) -> anyhow::Result<Result<Found, Doubts>> {
     if !is_path(text) {
@@ -55,27 +56,26 @@ pub(super) fn find_snapshot(
             snapshot => return Ok(Ok(Found { snapshot: snapshot?, repository, folder: None })),
         }
     }
-    let found = find(&[text.into()], &System::trust_now(&context.settings))?;
+    let found = find(&[text.into()], &trust_now(context))?;
     let [path] = found.as_slice() else {
         let message = format!("{text} has {} backups", found.len());
         return Err(UsageError::with_advice(message, "name one of them, or `larder import` them all").into());
     };
-    place::check_temporary(&context.settings)?;
+    write_place::check_temporary(context)?;
     let folder = if keep { None } else { Some(TemporaryFolder::new("larder-import-")?) };
     let repository = if let Some(folder) = &folder {
         Repository::open_or_create(Arc::new(LocalStorage::new(folder.path().join("backups"))))?
     } else {
         let existing = context.repository_to_add_to(false)?;
         if select.system.is_none() {
-            check_origin(&context.settings, &system_name(&context.settings, existing.as_ref()), &found)?;
+            check_origin(&context.settings, &system_name(context, existing.as_ref()), &found)?;
         }
         existing.map_or_else(|| context.repository_or_new(), Ok)?
     };
-    let system = select.system.clone().unwrap_or_else(|| system_name(&context.settings, Some(&repository)));
-    let options = options(SnapshotKind::Full, Journals::default(), system);
+    let system = select.system.clone().unwrap_or_else(|| system_name(context, Some(&repository)));
+    let options = run_options(SnapshotKind::Full, Journals::default(), system);
     let mut importer = Importer::new(Some(&repository), options, false)?;
-    let imported = importer.import(path, false, &context.progress);
-    context.progress.end();
+    let imported = importer.import(path, false, context.progress);
     let doubts = |why| Ok(Err(Doubts { path: path.display().to_string(), why }));
     let snapshot = match imported?.0 {
         Outcome::Imported(snapshot, _) => *snapshot,

@@ -6,14 +6,15 @@ use std::path::Path;
 
 use larder::rooted::Refusal;
 
-use crate::config::{HOST_FILE, Settings, refused};
-use crate::failure::UsageError;
-use crate::system::System;
+use super::context::Context;
+use super::discovery::trust_now;
+use crate::config::{HOST_FILE, refused};
+use crate::error::UsageError;
 
 /// Refuses the folder for temporary files where a container may write to it. What else is wrong with it is told by whoever needs it.
-pub(super) fn check_temporary(settings: &Settings) -> anyhow::Result<()> {
+pub(crate) fn check_temporary(context: &Context<'_>) -> anyhow::Result<()> {
     let place = std::env::temp_dir();
-    if settings.insists || !rustix::process::geteuid().is_root() || !System::trust_now(settings).is_strange(&place) {
+    if context.settings.insists || !rustix::process::geteuid().is_root() || !trust_now(context).is_strange(&place) {
         return Ok(());
     }
     let message = format!(
@@ -28,13 +29,13 @@ pub(super) fn check_temporary(settings: &Settings) -> anyhow::Result<()> {
 }
 
 /// Refuses a folder, be it there or not, that lies in one of somebody who is not believed, or behind a link of his.
-pub(super) fn check(place: &Path, settings: &Settings) -> anyhow::Result<()> {
-    if settings.insists || !rustix::process::geteuid().is_root() {
+pub(crate) fn check(place: &Path, context: &Context<'_>) -> anyhow::Result<()> {
+    if context.settings.insists || !rustix::process::geteuid().is_root() {
         return Ok(());
     }
     let place = std::path::absolute(place)?;
     let Some(folder) = place.ancestors().find(|folder| folder.symlink_metadata().is_ok()) else { return Ok(()) };
-    let trust = System::trust_now(settings);
+    let trust = trust_now(context);
     let opened = match trust.open_directory(folder) {
         Ok(opened) => opened,
         // What else is wrong is told by whoever writes there.

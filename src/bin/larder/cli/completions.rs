@@ -1,11 +1,10 @@
 //! `larder completions`: completion scripts for shells.
 
-use clap::{Args, CommandFactory};
+use clap::{Args, Command};
 use clap_complete::Shell;
 
-use super::Arguments;
-use crate::failure::Exit;
-use crate::output::Output;
+use crate::exit::Exit;
+use crate::term::output::Output;
 
 /// Print the completion script of a shell.
 #[derive(Debug, Args)]
@@ -16,9 +15,9 @@ pub(super) struct CompletionsArguments {
 }
 
 impl CompletionsArguments {
-    pub(super) fn run(&self, output: &Output) -> Exit {
+    pub(super) fn run(&self, output: &Output, mut command: Command) -> Exit {
         let mut script = Vec::new();
-        clap_complete::generate(self.shell, &mut Arguments::command(), "larder", &mut script);
+        clap_complete::generate(self.shell, &mut command, "larder", &mut script);
         output.bytes(&script);
         Exit::Done
     }

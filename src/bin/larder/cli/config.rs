@@ -1,14 +1,16 @@
 //! `larder config`: the settings that are in force, and where each comes from.
 
 use clap::Args;
-use serde_json::{Value, json};
 
-use super::{Context, GlobalArguments};
+use super::global::GlobalArguments;
+use super::terminal::Terminal;
+use crate::app::identity::system_name;
 use crate::config::{Effective, effective};
-use crate::console::warning;
-use crate::failure::Exit;
-use crate::identity::{host_name, system_name};
-use crate::table::{Align, Table};
+use crate::exit::Exit;
+use crate::host::machine::host_name;
+use crate::term::console::warning;
+use crate::term::table::{Align, Table};
+use crate::view::documents::config::ConfigDocument;
 
 /// Show every setting that is in force, and where it comes from.
 ///
@@ -19,28 +21,28 @@ pub(super) struct ConfigArguments {}
 
 impl ConfigArguments {
     #[expect(clippy::unused_self, reason = "commands are run alike")]
-    pub(super) fn run(&self, context: &Context<'_>, global: &GlobalArguments) -> Exit {
-        let mut all = effective(&context.settings, global);
+    pub(super) fn run(&self, terminal: &Terminal<'_>, global: &GlobalArguments) -> anyhow::Result<Exit> {
+        let context = &terminal.context;
+        let mut all = effective(&context.settings, &global.overrides());
         if !all.iter().any(|one| one.key == "system.name") {
             // A repository that cannot be opened is told by the commands that need it.
-            let repository = context.repository_if_any().ok().flatten();
-            let value = system_name(&context.settings, repository.as_ref());
+            let repository = terminal.ended(context.repository_if_any()).ok().flatten();
+            let value = system_name(context, repository.as_ref());
             let origin = if value == host_name() { "the host" } else { "remembered" }.to_owned();
             all.insert(1, Effective { key: "system.name".to_owned(), value, origin });
         }
-        if context.output.is_json() {
-            let document = |one: &Effective| json!({ "key": one.key, "value": one.value, "origin": one.origin });
-            context.output.json(&all.iter().map(document).collect::<Value>());
+        if terminal.output.is_json() {
+            terminal.output.document(&ConfigDocument::new(&all))?;
         } else {
             let mut table = Table::new(&[("key", Align::Left), ("value", Align::Left), ("from", Align::Left)]);
             for Effective { key, value, origin } in all {
                 table.row(vec![key, value, origin]);
             }
-            table.lines().iter().for_each(|line| context.output.line(line));
+            table.lines().iter().for_each(|line| terminal.output.line(line));
         }
         if let Some(why) = &context.settings.unused_database {
             warning(why);
         }
-        Exit::Done
+        Ok(Exit::Done)
     }
 }

@@ -1,39 +1,25 @@
-//! `larder create`: one night's backup.
+//! `larder create`: a backup.
 
 use std::ffi::OsString;
 
 use clap::{Args, ValueEnum};
-use larder::docker::Journals;
-use larder::model::{Component, ComponentName, Consistency, Snapshot, SnapshotKind, Status};
-use larder::pipeline::backup::{self, BackupOptions, BackupReport, ComponentPlan, ComponentSource, Origin};
-use larder::pipeline::lookup;
-use larder::repo::Repository;
-use larder::source::CommandSource;
-use serde_json::{Value, json};
+use larder::model::{Consistency, Snapshot, Status};
+use larder::pipeline::backup::{BackupReport, ComponentPlan};
 
-use super::ahead::warn_of_clock;
-use super::expected::{Gaps, tell_of_no_database, uncovered};
-use super::{Context, check_names, name_list, split_names};
-use crate::config::{DATABASE, VOLUME_PREFIX};
-use crate::console::{advice, line, warning};
-use crate::failure::{Exit, UsageError};
-use crate::heads::{WAYS_OUT_OF_LOSS, lost_newest};
-use crate::identity::{
-    check_repository_id, host_name, machine, remember_use, system_name, warn_of_new_system, warn_of_other_host,
-};
-use crate::restoring::{half_restored, why_not_whole};
-use crate::state::journals;
-use crate::system::System;
-use crate::table::{Align, Table};
-use crate::units::{count, seconds, size, span};
+use super::terminal::Terminal;
+use super::values::{name_list, repository_id};
+use crate::app::create::{self, CreateRequest, Extent, Stream};
+use crate::app::names::split_names;
+use crate::exit::Exit;
+use crate::term::console::{line, warning};
+use crate::term::table::{Align, Table};
+use crate::units::{count, size, span};
+use crate::view::documents::create::{CreateDocument, CreatePlanDocument};
 
 /// Problems that are printed for each component; the manifest has more.
 const PROBLEMS_SHOWN: usize = 10;
-/// Fewest digits that name a repository.
-const ID_DIGITS_MIN: usize = 8;
 /// Longest tag, in characters.
 const TAG_CHARS_MAX: usize = 100;
-pub(super) const NOTHING_HERE: &str = "there is nothing to back up here";
 
 /// Back up the system as a new snapshot.
 ///
@@ -98,37 +84,6 @@ enum Type {
     Files,
 }
 
-/// What a run is about to do.
-struct Run {
-    sources: Vec<ComponentSource>,
-    kind: SnapshotKind,
-    gaps: Gaps,
-    /// How the system is called.
-    system: String,
-    /// Whether a manifest cannot be read, so that it is not known what is expected.
-    is_unsure: bool,
-}
-
-/// The name of a stream, which is not that of a series or of a volume. A dump that somebody else makes may be called `database`.
-fn stream_name(text: &str) -> Result<ComponentName, UsageError> {
-    let name = text.parse::<ComponentName>().map_err(|error| UsageError::new(error.to_string()))?;
-    if text.starts_with(VOLUME_PREFIX) || (text != DATABASE && lookup::is_of_series(text)) {
-        let message = format!("a stream cannot be called {text}: that means something else");
-        return Err(UsageError::with_advice(message, "give it another name"));
-    }
-    Ok(name)
-}
-
-/// The beginning of an id that tells it from others.
-pub(super) fn repository_id(text: &str) -> Result<String, String> {
-    let is_id = text.len() >= ID_DIGITS_MIN && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    if is_id {
-        Ok(text.to_ascii_lowercase())
-    } else {
-        Err(format!("it is at least {ID_DIGITS_MIN} hexadecimal digits"))
-    }
-}
-
 /// A word that a terminal and a table can show.
 fn tag(text: &str) -> Result<String, String> {
     if text.trim().is_empty() {
@@ -141,167 +96,52 @@ fn tag(text: &str) -> Result<String, String> {
 }
 
 impl CreateArguments {
-    pub(super) fn run(&self, context: &Context<'_>) -> anyhow::Result<Exit> {
-        context.progress.stop_cleanly()?;
-        // Opening it lets go on what a killed run has left held, so it comes before anybody looks at what runs.
-        let existing = context.repository_to_add_to(self.new_repository)?;
-        check_repository_id(&context.settings, existing.as_ref(), &self.repository_id)?;
-        let system = context.system()?;
-        let run = self.look(&system, existing.as_ref())?;
-        // Nothing is known yet of what the engine has, and it is not saved.
-        let is_blind = matches!(run.kind, SnapshotKind::Full | SnapshotKind::Database) && system.no_engine.is_some();
+    pub(super) fn run(&self, terminal: &Terminal<'_>) -> anyhow::Result<Exit> {
+        terminal.console.stop_cleanly()?;
+        let request = self.request();
         if self.dry_run {
-            let plans = backup::plan(existing.as_ref(), &run.sources, &run.system, &context.progress)?;
-            context.progress.end();
-            let exit = print_plan(context, &plans);
-            return Ok(if is_blind { Exit::Partial } else { exit });
+            let plan = terminal.ended(create::plan(&terminal.context, &request))?;
+            print_plan(terminal, &plan.components)?;
+            return Ok(plan.exit);
         }
-        // What is asked for was looked at before anything is made.
-        let (repository, run) = if let Some(repository) = existing {
-            (repository, run)
+        let outcome = terminal.ended(create::run(&terminal.context, &request))?;
+        print_problems(&outcome.report.snapshot);
+        if terminal.output.is_json() {
+            terminal.output.document(&CreateDocument::new(&outcome.report))?;
         } else {
-            let repository = context.repository_or_new()?;
-            let run = self.look(&system, Some(&repository))?;
-            (repository, run)
+            print_summary(terminal, &outcome.report);
+        }
+        Ok(outcome.exit)
+    }
+
+    fn request(&self) -> CreateRequest {
+        let components = split_names(&self.components);
+        let extent = match (&self.stdin, &self.command) {
+            (Some(name), _) => Extent::Stream(name.clone(), Stream::Stdin),
+            (None, Some(name)) => Extent::Stream(name.clone(), Stream::Command(self.words.clone())),
+            (None, None) if !components.is_empty() => Extent::Components(components),
+            (None, None) => match self.what {
+                Type::Full => Extent::Full,
+                Type::Database => Extent::Database,
+                Type::Files => Extent::Files,
+            },
         };
-        let lost = lost_newest(&context.settings, &repository, self.new_repository)?;
-        if let Some(why) = &lost {
-            warning(why);
-            advice(WAYS_OUT_OF_LOSS);
+        CreateRequest {
+            extent,
+            tags: self.tags.clone(),
+            drop: split_names(&self.drop),
+            accept: split_names(&self.accept),
+            new_repository: self.new_repository,
+            repository_ids: self.repository_id.clone(),
+            read_back: !self.no_verify,
+            deltas: !self.no_delta,
         }
-        let Run { sources, kind, gaps, system: name, is_unsure } = run;
-        let accepted = self.accepted(&sources)?;
-        gaps.tell();
-        if kind == SnapshotKind::Full {
-            tell_of_uncovered(context, &system, &gaps);
-        }
-        context.warn_of_strange_folder();
-        let (reservation, time) = backup::reserve(&repository)?;
-        let title = format!("Creating comprehensive system backup: {}", reservation.name());
-        if context.output.is_json() {
-            line(&title);
-        } else {
-            context.output.line(&title);
-        }
-        context.output.flush();
-        let (tags, read_back, deltas) = (self.tags.clone(), !self.no_verify, !self.no_delta);
-        let half = half_restored();
-        let why = |source: &ComponentSource| Some((source.name.clone(), why_not_whole(&half, source)?));
-        let not_whole = sources.iter().filter_map(why).collect();
-        let dropped = gaps.dropped;
-        let usual = options(kind, journals(&repository), name.clone());
-        let options = BackupOptions { tags, read_back, deltas, not_whole, dropped, accepted, ..usual };
-        let report = backup::run(&repository, (reservation, time), &sources, &options, &context.progress);
-        context.progress.end();
-        let report = report?;
-        remember_use(&context.settings, &repository, &name)?;
-        print_problems(&report.snapshot);
-        if context.output.is_json() {
-            context.output.json(&to_json(&report));
-        } else {
-            print_summary(context, &report);
-        }
-        let is_whole = context.protect(&repository)?
-            && report.snapshot.status == Status::Complete
-            && !is_blind
-            && !is_unsure
-            && lost.is_none();
-        Ok(if is_whole { Exit::Done } else { Exit::Partial })
-    }
-
-    /// What to back up. Without a repository it is only checked that there is something.
-    fn look(&self, system: &System<'_>, repository: Option<&Repository>) -> anyhow::Result<Run> {
-        let name = system_name(system.settings, repository);
-        let found = repository.map(lookup::snapshots).transpose()?.unwrap_or_default();
-        let (earlier, is_unsure) = (found.snapshots, !found.unreadable.is_empty());
-        if repository.is_some() {
-            warn_of_new_system(&name, &earlier);
-            warn_of_other_host(&name, &earlier);
-            warn_of_clock(&earlier);
-        }
-        if let Some((stream, command)) = self.stream() {
-            let stream = stream_name(stream)?;
-            let sources = vec![ComponentSource { name: stream, origin: Origin::Command(command) }];
-            return Ok(Run { sources, kind: SnapshotKind::Stream, gaps: Gaps::default(), system: name, is_unsure });
-        }
-        if !self.drop.is_empty() && self.what != Type::Full {
-            let message =
-                "--drop leaves something out of all backups from now on, and --type says that this one is of a part";
-            return Err(UsageError::with_advice(message, "leave --type out").into());
-        }
-        let wanted = split_names(&self.components);
-        check_names(&wanted, &system.names(), "in the configuration")?;
-        let (names, kind) = if wanted.is_empty() {
-            let directories = system.present_directories();
-            let databases = system.databases.iter().map(|database| database.name.to_string());
-            let volumes = system.volumes.iter().map(|volume| volume.name.to_string());
-            match self.what {
-                Type::Full => (databases.chain(directories).chain(volumes).collect(), SnapshotKind::Full),
-                Type::Files => (directories, SnapshotKind::Files),
-                Type::Database => (databases.collect(), SnapshotKind::Database),
-            }
-        } else {
-            (wanted, SnapshotKind::Selected)
-        };
-        let gaps = Gaps::find(system, (&name, &earlier), kind, &split_names(&self.drop))?;
-        let mut sources = system.sources(repository, &names)?;
-        sources.extend(gaps.sources());
-        if sources.is_empty() {
-            let message = match self.what {
-                Type::Database => "no database is configured",
-                _ => NOTHING_HERE,
-            };
-            return Err(nothing(message).into());
-        }
-        Ok(Run { sources, kind, gaps, system: name, is_unsure })
-    }
-
-    /// The components that are taken as they are.
-    fn accepted(&self, sources: &[ComponentSource]) -> anyhow::Result<Vec<ComponentName>> {
-        let known: Vec<String> = sources.iter().map(|source| source.name.to_string()).collect();
-        let names = split_names(&self.accept);
-        check_names(&names, &known, "in this backup")?;
-        Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
-    }
-
-    fn stream(&self) -> Option<(&String, CommandSource)> {
-        let stdin = self.stdin.as_ref().map(|name| (name, CommandSource::Stdin));
-        stdin.or_else(|| self.command.as_ref().map(|name| (name, CommandSource::Command(self.words.clone()))))
     }
 }
 
-/// Says what no component of a run of the whole system has.
-fn tell_of_uncovered(context: &Context<'_>, system: &System<'_>, gaps: &Gaps) {
-    if !context.progress.is_quiet() {
-        tell_of_no_database(system, gaps);
-    }
-    for what in uncovered(system) {
-        line(&format!("note: {what}"));
-    }
-}
-
-/// The error when there is nothing to back up.
-pub(super) fn nothing(message: &str) -> UsageError {
-    let advice = "set DATABASE_URL, write a larder.toml, or give the directory of the system with -C";
-    UsageError::with_advice(message, advice)
-}
-
-/// Options for a backup of a system by this program on this host.
-pub(super) fn options(kind: SnapshotKind, journals: Journals, system: String) -> BackupOptions {
-    let program = concat!("larder ", env!("CARGO_PKG_VERSION"));
-    BackupOptions { journals, system, machine: machine(), ..BackupOptions::new(kind, &host_name(), program) }
-}
-
-fn print_plan(context: &Context<'_>, plans: &[ComponentPlan]) -> Exit {
-    if context.output.is_json() {
-        let components = plans.iter().map(|plan| {
-            json!({
-                "name": plan.name, "kind": plan.kind, "source": plan.source, "files": plan.files, "bytes": plan.bytes,
-                "bytes_to_read": plan.bytes_to_read, "errors": plan.errors.messages,
-                "notes": plan.notes.messages,
-            })
-        });
-        context.output.json(&json!({ "dry_run": true, "components": components.collect::<Vec<_>>() }));
+fn print_plan(terminal: &Terminal<'_>, plans: &[ComponentPlan]) -> anyhow::Result<()> {
+    if terminal.output.is_json() {
+        terminal.output.document(&CreatePlanDocument::new(plans))?;
     } else {
         let columns = [
             ("component", Align::Left),
@@ -315,8 +155,8 @@ fn print_plan(context: &Context<'_>, plans: &[ComponentPlan]) -> Exit {
             let sizes = [plan.files.to_string(), size(plan.bytes), size(plan.bytes_to_read)];
             table.row([vec![plan.name.clone()], sizes.to_vec(), vec![plan.source.clone()]].concat());
         }
-        table.lines().iter().for_each(|line| context.output.line(line));
-        context.output.line("Dry run: nothing was written.");
+        table.lines().iter().for_each(|line| terminal.output.line(line));
+        terminal.output.line("Dry run: nothing was written.");
     }
     for plan in plans {
         for message in plan.notes.messages.iter().take(PROBLEMS_SHOWN) {
@@ -328,12 +168,10 @@ fn print_plan(context: &Context<'_>, plans: &[ComponentPlan]) -> Exit {
         }
     }
     let problems = plans.iter().flat_map(|plan| plan.errors.messages.iter().map(move |message| (&plan.name, message)));
-    let mut exit = Exit::Done;
     for (name, message) in problems {
         warning(&format!("{name}: {message}"));
-        exit = Exit::Partial;
     }
-    exit
+    Ok(())
 }
 
 fn print_problems(snapshot: &Snapshot) {
@@ -350,7 +188,7 @@ fn print_problems(snapshot: &Snapshot) {
     }
 }
 
-fn print_summary(context: &Context<'_>, report: &BackupReport) {
+fn print_summary(terminal: &Terminal<'_>, report: &BackupReport) {
     let snapshot = &report.snapshot;
     let columns = [
         ("component", Align::Left),
@@ -377,14 +215,14 @@ fn print_summary(context: &Context<'_>, report: &BackupReport) {
             component.source.clone(),
         ]);
     }
-    table.lines().iter().for_each(|line| context.output.line(line));
+    table.lines().iter().for_each(|line| terminal.output.line(line));
     if report.adopted.packs > 0 {
         let packs = count(report.adopted.packs, "pack", "packs");
-        context.output.line(&format!("Taken over from an interrupted run: {packs}, {}.", size(report.adopted.bytes)));
+        terminal.output.line(&format!("Taken over from an interrupted run: {packs}, {}.", size(report.adopted.bytes)));
     }
     let rows: u64 = databases(snapshot).flat_map(|facts| &facts.tables).map(|table| table.rows).sum();
     if let Some(tables) = databases(snapshot).map(|facts| facts.tables.len() as u64).reduce(|a, b| a + b) {
-        context.output.line(&format!(
+        terminal.output.line(&format!(
             "Counted {} in {}.",
             count(rows, "row", "rows"),
             count(tables, "table", "tables")
@@ -394,11 +232,11 @@ fn print_summary(context: &Context<'_>, report: &BackupReport) {
         if !facts.held.is_empty() {
             let how = if component.consistency == Consistency::Stopped { "stopped" } else { "paused" };
             let names = facts.held.join(", ");
-            context.output.line(&format!("{}: {names} {how} for {}.", component.name, span(facts.held_millis)));
+            terminal.output.line(&format!("{}: {names} {how} for {}.", component.name, span(facts.held_millis)));
         }
     }
     let word = if snapshot.status == Status::Complete { "complete" } else { "PARTIAL" };
-    context.output.line(&format!(
+    terminal.output.line(&format!(
         "Snapshot {} is {word}: {} in {}, {} added to the repository.",
         snapshot.name,
         size(snapshot.bytes()),
@@ -409,47 +247,4 @@ fn print_summary(context: &Context<'_>, report: &BackupReport) {
 
 fn databases(snapshot: &Snapshot) -> impl Iterator<Item = &larder::model::DatabaseFacts> {
     snapshot.components.iter().filter_map(|component| component.database.as_ref())
-}
-
-fn to_json(report: &BackupReport) -> Value {
-    let snapshot = &report.snapshot;
-    json!({
-        "name": snapshot.name,
-        "time": snapshot.time.rfc3339(),
-        "system": snapshot.system,
-        "type": snapshot.kind,
-        "series": snapshot.series,
-        "status": snapshot.status,
-        "parent": snapshot.parent,
-        "tags": snapshot.tags,
-        "dropped": snapshot.dropped,
-        "seconds": seconds(snapshot.millis),
-        "bytes": snapshot.bytes(),
-        "bytes_added": report.stored.total_bytes,
-        "adopted_bytes": report.adopted.bytes,
-        "notes": report.notes,
-        "components": snapshot.components.iter().map(component_json).collect::<Vec<_>>(),
-    })
-}
-
-/// A component as every command shows it in JSON.
-pub(super) fn component_json(component: &Component) -> Value {
-    json!({
-        "name": component.name,
-        "kind": component.kind,
-        "source": component.source,
-        "status": component.status_text(),
-        "consistency": component.consistency,
-        "files": component.files,
-        "bytes": component.bytes,
-        "bytes_read": component.bytes_read,
-        "bytes_new": component.bytes_new,
-        "bytes_stored": component.bytes_stored,
-        "seconds": seconds(component.millis),
-        "errors": component.errors.messages,
-        "errors_count": component.errors.count,
-        "notes": component.notes.messages,
-        "database": component.database,
-        "volume": component.volume,
-    })
 }

@@ -1,15 +1,15 @@
 //! `larder diff`: what changed between two snapshots.
 
 use clap::Args;
-use larder::model::{Change, Difference, Snapshot, show_path};
-use larder::pipeline::find::compare;
-use larder::pipeline::{RowChanges, compare_rows};
-use serde_json::{Value, json};
+use larder::model::{Change, Difference, show_path};
+use larder::pipeline::RowChanges;
 
-use super::Context;
 use super::select::SelectArguments;
-use crate::failure::Exit;
+use super::terminal::Terminal;
+use crate::app::browse::{self, TableCount};
+use crate::exit::Exit;
 use crate::units::size;
+use crate::view::documents::browse::{ChangeDocument, DiffDocument, Totals};
 
 /// Show what changed between two snapshots.
 ///
@@ -26,67 +26,37 @@ pub(super) struct DiffArguments {
     select: SelectArguments,
 }
 
-#[derive(Default)]
-struct Totals {
-    added: u64,
-    removed: u64,
-    content: u64,
-    metadata: u64,
-}
-
 impl DiffArguments {
-    pub(super) fn run(&self, context: &Context<'_>) -> anyhow::Result<Exit> {
-        let repository = context.repository()?;
-        let old = self.select.snapshot(context, &repository, &self.old)?;
-        let new = self.select.snapshot(context, &repository, &self.new)?;
-        let output = context.output;
-        let mut totals = Totals::default();
-        let mut changes = Vec::new();
-        compare(&mut repository.reader()?, &old, &new, &mut |difference| {
+    pub(super) fn run(&self, terminal: &Terminal<'_>) -> anyhow::Result<Exit> {
+        let output = terminal.output;
+        let (mut totals, mut changes) = (Totals::default(), Vec::new());
+        let names = [self.old.as_str(), self.new.as_str()];
+        let comparison = browse::diff(&terminal.context, &self.select.select(), names, &mut |difference| {
             totals.add(difference.change);
             if output.is_json() {
-                changes.push(to_json(&difference));
+                changes.push(ChangeDocument::new(&difference));
             } else {
                 output.line(&line(&difference));
             }
             Ok(())
-        })?;
-        let tables = tables(&old, &new);
-        let rows = compare_rows(&repository, &old, &new, &context.progress);
-        context.progress.end();
-        let rows = rows?;
-        let Totals { added, removed, content, metadata } = totals;
+        });
+        let comparison = terminal.ended(comparison)?;
         if output.is_json() {
-            output.json(&json!({
-                "old": old.name, "new": new.name, "changes": changes, "tables": tables_json(&tables),
-                "rows": rows.iter().map(rows_json).collect::<Vec<_>>(),
-                "added": added, "removed": removed, "content": content, "metadata": metadata,
-            }));
+            output.document(&DiffDocument::new(&comparison, changes, totals))?;
             return Ok(Exit::Done);
         }
-        for (table, old_rows, new_rows) in &tables {
+        for TableCount { table, old_rows, new_rows } in &comparison.tables {
             let text = |rows: &Option<u64>| rows.map_or("none".to_owned(), |rows| rows.to_string());
             output.line(&format!("R database table {table}: {} -> {} rows", text(old_rows), text(new_rows)));
         }
-        for RowChanges { component, table, added, removed, changed } in &rows {
+        for RowChanges { component, table, added, removed, changed } in &comparison.rows {
             output.line(&format!("R {component} rows of {table}: {added} added, {removed} removed, {changed} changed"));
         }
+        let Totals { added, removed, content, metadata } = totals;
         output.line(&format!(
             "{added} added, {removed} removed, {content} with other content, {metadata} with other metadata"
         ));
         Ok(Exit::Done)
-    }
-}
-
-impl Totals {
-    fn add(&mut self, change: Change) {
-        let counter = match change {
-            Change::Added => &mut self.added,
-            Change::Removed => &mut self.removed,
-            Change::Content => &mut self.content,
-            Change::Metadata => &mut self.metadata,
-        };
-        *counter += 1;
     }
 }
 
@@ -100,43 +70,4 @@ fn line(difference: &Difference<'_>) -> String {
         Change::Content => format!("M {path} ({} -> {})", size(old), size(new)),
         Change::Metadata => format!("U {path}"),
     }
-}
-
-fn to_json(difference: &Difference<'_>) -> Value {
-    let change = match difference.change {
-        Change::Added => "added",
-        Change::Removed => "removed",
-        Change::Content => "content",
-        Change::Metadata => "metadata",
-    };
-    json!({
-        "path": show_path(difference.path),
-        "change": change,
-        "old_size": difference.old.map(|node| node.metadata.size_bytes),
-        "new_size": difference.new.map(|node| node.metadata.size_bytes),
-    })
-}
-
-fn rows_json(rows: &RowChanges) -> Value {
-    let RowChanges { component, table, added, removed, changed } = rows;
-    json!({ "component": component, "table": table, "added": added, "removed": removed, "changed": changed })
-}
-
-/// Tables whose number of rows differs: name, rows before and after.
-fn tables(old: &Snapshot, new: &Snapshot) -> Vec<(String, Option<u64>, Option<u64>)> {
-    let rows = |snapshot: &Snapshot| {
-        let facts = snapshot.components.iter().filter_map(|component| component.database.as_ref());
-        let tables = facts.flat_map(|facts| &facts.tables).map(|table| (table.table.clone(), table.rows));
-        tables.collect::<std::collections::BTreeMap<_, _>>()
-    };
-    let (old, new) = (rows(old), rows(new));
-    let mut names: Vec<&String> = old.keys().chain(new.keys()).collect();
-    names.sort();
-    names.dedup();
-    let row = |name: &&String| ((*name).clone(), old.get(*name).copied(), new.get(*name).copied());
-    names.iter().map(row).filter(|(_, old, new)| old != new).collect()
-}
-
-fn tables_json(tables: &[(String, Option<u64>, Option<u64>)]) -> Vec<Value> {
-    tables.iter().map(|(table, old, new)| json!({ "table": table, "old_rows": old, "new_rows": new })).collect()
 }

@@ -1,14 +1,13 @@
 //! `larder find`: which snapshots have an entry.
 
 use clap::Args;
-use larder::pipeline::find::find;
-use larder::pipeline::lookup;
-use serde_json::{Value, json};
 
-use super::ls::{line, node_json};
+use super::entry::line;
 use super::select::SelectArguments;
-use super::{Context, warn_unreadable};
-use crate::failure::Exit;
+use super::terminal::Terminal;
+use crate::app::browse;
+use crate::exit::Exit;
+use crate::view::documents::browse::FoundDocument;
 
 /// Find entries by name or path in all snapshots.
 ///
@@ -27,27 +26,19 @@ pub(super) struct FindArguments {
 }
 
 impl FindArguments {
-    pub(super) fn run(&self, context: &Context<'_>) -> anyhow::Result<Exit> {
-        let repository = context.repository()?;
-        let (snapshots, exit) = if let Some(name) = &self.snapshot {
-            (vec![self.select.snapshot(context, &repository, name)?], Exit::Done)
-        } else {
-            let found = lookup::snapshots(&repository)?;
-            let exit = if warn_unreadable(&found) { Exit::Damage } else { Exit::Done };
-            let selection = self.select.selection(context, &repository);
-            (found.snapshots.into_iter().filter(|snapshot| selection.has(snapshot)).collect(), exit)
-        };
-        let mut entries = Vec::new();
-        find(&repository, &snapshots, &self.pattern, &context.progress, &mut |snapshot, path, node| {
-            if context.output.is_json() {
-                entries.push(json!({ "snapshot": snapshot.name, "entry": node_json(path, node, snapshot) }));
+    pub(super) fn run(&self, terminal: &Terminal<'_>) -> anyhow::Result<Exit> {
+        let (output, mut entries) = (terminal.output, Vec::new());
+        let wanted = (self.pattern.as_str(), self.snapshot.as_deref());
+        let exit = browse::find(&terminal.context, &self.select.select(), wanted, &mut |snapshot, path, node| {
+            if output.is_json() {
+                entries.push(FoundDocument::new(path, node, snapshot));
             } else {
-                context.output.line(&format!("{}  {}", snapshot.name, line(path, node, snapshot)));
+                output.line(&format!("{}  {}", snapshot.name, line(path, node, snapshot)));
             }
             Ok(())
         })?;
-        if context.output.is_json() {
-            context.output.json(&Value::Array(entries));
+        if output.is_json() {
+            output.document(&entries)?;
         }
         Ok(exit)
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use clap::Args;
 use larder::docker;
 
-use crate::failure::Exit;
+use crate::exit::Exit;
 
 /// Look after the containers that a run holds. Runs start it themselves.
 #[derive(Debug, Args)]

@@ -4,17 +4,15 @@ use std::collections::BTreeSet;
 
 use clap::Args;
 use larder::model::{Snapshot, Status};
-use larder::pipeline::lookup;
-use serde_json::{Value, json};
 
-use super::ahead::warn_of_clock;
-use super::create::component_json;
 use super::select::SelectArguments;
-use super::{Context, warn_unreadable};
-use crate::console::{line, warning};
-use crate::failure::Exit;
-use crate::table::{Align, Table};
-use crate::units::{count, seconds, size, span};
+use super::terminal::Terminal;
+use crate::app::snapshots::{Listing, list};
+use crate::exit::Exit;
+use crate::term::console::line;
+use crate::term::table::{Align, Table};
+use crate::units::{count, size, span};
+use crate::view::documents::snapshot::SnapshotDocument;
 
 /// List the snapshots, newest first.
 #[derive(Debug, Args)]
@@ -28,32 +26,26 @@ pub(super) struct ListArguments {
 }
 
 impl ListArguments {
-    pub(super) fn run(&self, context: &Context<'_>) -> anyhow::Result<Exit> {
-        let repository = context.repository()?;
-        let mut found = lookup::snapshots(&repository)?;
-        warn_of_clock(&found.snapshots);
-        let has_systems = lookup::systems(&found.snapshots).len() > 1;
-        let selection = self.select.selection(context, &repository);
-        selection.check(&found.snapshots)?;
-        let before = found.snapshots.len();
-        found.snapshots.retain(|snapshot| selection.has(snapshot));
-        let pins = repository.pins()?;
-        let exit = if warn_unreadable(&found) { Exit::Damage } else { Exit::Done };
-        if context.output.is_json() {
-            context.output.json(&found.snapshots.iter().map(|snapshot| snapshot_json(snapshot, &pins)).collect());
-            return Ok(exit);
+    pub(super) fn run(&self, terminal: &Terminal<'_>) -> anyhow::Result<Exit> {
+        let listing = list(&terminal.context, &self.select.select())?;
+        let Listing { snapshots, pins, exit, .. } = &listing;
+        if terminal.output.is_json() {
+            let documents: Vec<_> = snapshots.iter().map(|one| SnapshotDocument::new(one, pins)).collect();
+            terminal.output.document(&documents)?;
+            return Ok(*exit);
         }
-        if before == 0
-            && let Some(why) = lookup::lost_manifests(&repository, &found.snapshots)?
-        {
-            warning(why);
+        if snapshots.is_empty() {
+            let none = if listing.is_empty { "There are no snapshots yet." } else { "There are no such snapshots." };
+            terminal.output.line(none);
+        } else {
+            self.print(terminal, &listing);
         }
-        if found.snapshots.is_empty() {
-            let none = if before == 0 { "There are no snapshots yet." } else { "There are no such snapshots." };
-            context.output.line(none);
-            tell_of_forgotten(repository.forgotten_names()?.len());
-            return Ok(exit);
-        }
+        tell_of_forgotten(listing.forgotten);
+        Ok(*exit)
+    }
+
+    fn print(&self, terminal: &Terminal<'_>, listing: &Listing) {
+        let Listing { snapshots, pins, has_systems, .. } = listing;
         // Scripts take the name from the second column, so no column before it may be empty or have spaces.
         let mut columns = vec![
             ("status", Align::Left),
@@ -66,27 +58,25 @@ impl ListArguments {
             ("took", Align::Right),
             ("tags", Align::Left),
         ];
-        if has_systems {
+        if *has_systems {
             columns.push(("system", Align::Left));
         }
         let mut table = Table::new(&columns);
-        for snapshot in &found.snapshots {
+        for snapshot in snapshots {
             let system = has_systems.then(|| snapshot.system.clone());
-            table.row(row(snapshot, &pins).into_iter().chain(system).collect());
+            table.row(row(snapshot, pins).into_iter().chain(system).collect());
         }
         let lines = table.lines();
         let (heading, rows) = lines.split_first().map_or((None, &[][..]), |(heading, rows)| (Some(heading), rows));
         if let Some(heading) = heading {
-            context.output.line(heading);
+            terminal.output.line(heading);
         }
-        for (text, snapshot) in rows.iter().zip(&found.snapshots) {
-            context.output.line(text);
+        for (text, snapshot) in rows.iter().zip(snapshots) {
+            terminal.output.line(text);
             if self.show_details {
-                print_components(context, snapshot);
+                print_components(terminal, snapshot);
             }
         }
-        tell_of_forgotten(repository.forgotten_names()?.len());
-        Ok(exit)
     }
 }
 
@@ -115,7 +105,7 @@ fn row(snapshot: &Snapshot, pins: &BTreeSet<String>) -> Vec<String> {
     ]
 }
 
-fn print_components(context: &Context<'_>, snapshot: &Snapshot) {
+fn print_components(terminal: &Terminal<'_>, snapshot: &Snapshot) {
     for component in &snapshot.components {
         let (name, status) = (component.name.as_str(), component.status_text());
         let sizes = format!(
@@ -124,27 +114,6 @@ fn print_components(context: &Context<'_>, snapshot: &Snapshot) {
             size(component.bytes_new),
             size(component.bytes_stored)
         );
-        context.output.line(&format!("    {name:<24} {status:<9} {:>7} files {sizes}", component.files));
+        terminal.output.line(&format!("    {name:<24} {status:<9} {:>7} files {sizes}", component.files));
     }
-}
-
-/// A snapshot as every command shows it in JSON.
-pub(super) fn snapshot_json(snapshot: &Snapshot, pins: &BTreeSet<String>) -> Value {
-    json!({
-        "name": snapshot.name,
-        "time": snapshot.time.rfc3339(),
-        "system": snapshot.system,
-        "host": snapshot.host,
-        "program": snapshot.program,
-        "type": snapshot.kind,
-        "series": snapshot.series,
-        "status": snapshot.status,
-        "parent": snapshot.parent,
-        "tags": snapshot.tags,
-        "dropped": snapshot.dropped,
-        "pinned": pins.contains(snapshot.name.as_str()),
-        "seconds": seconds(snapshot.millis),
-        "bytes": snapshot.bytes(),
-        "components": snapshot.components.iter().map(component_json).collect::<Vec<_>>(),
-    })
 }

@@ -3,13 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use clap::{Args, Command, CommandFactory};
+use clap::{Args, Command};
 use clap_mangen::Man;
 
-use super::Arguments;
-use crate::failure::Exit;
-use crate::new_file::{self, Purpose};
-use crate::output::Output;
+use crate::exit::Exit;
+use crate::host::new_file::{self, Purpose};
+use crate::term::output::Output;
 
 /// Print the manual page, or write a page for each command into a folder.
 #[derive(Debug, Args)]
@@ -21,12 +20,12 @@ pub(super) struct ManArguments {
 }
 
 impl ManArguments {
-    pub(super) fn run(&self, output: &Output) -> anyhow::Result<Exit> {
+    pub(super) fn run(&self, output: &Output, command: Command) -> anyhow::Result<Exit> {
         if let Some(folder) = &self.to {
-            write_pages(folder)?;
+            write_pages(folder, command)?;
         } else {
             let mut page = Vec::new();
-            Man::new(Arguments::command()).render(&mut page)?;
+            Man::new(command).render(&mut page)?;
             output.bytes(&page);
         }
         Ok(Exit::Done)
@@ -34,9 +33,9 @@ impl ManArguments {
 }
 
 /// Writes a page for each command into a folder, which is made where it is missing.
-pub(super) fn write_pages(folder: &Path) -> anyhow::Result<()> {
+pub(super) fn write_pages(folder: &Path, command: Command) -> anyhow::Result<()> {
     new_file::make_folder(folder).with_context(|| format!("cannot make the directory {}", folder.display()))?;
-    let mut command = Arguments::command().disable_help_subcommand(true);
+    let mut command = command.disable_help_subcommand(true);
     command.build();
     commands(command).into_iter().try_for_each(|command| {
         let man = Man::new(command);

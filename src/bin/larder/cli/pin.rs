@@ -1,12 +1,12 @@
 //! `larder pin` and `larder unpin`: which snapshots no retention deletes.
 
 use clap::Args;
-use larder::pipeline::forget;
-use serde_json::json;
 
-use super::Context;
 use super::select::SelectArguments;
-use crate::failure::Exit;
+use super::terminal::Terminal;
+use crate::app::snapshots::pin;
+use crate::exit::Exit;
+use crate::view::documents::snapshot::PinDocument;
 
 /// Keep a snapshot whatever the retention says.
 #[derive(Debug, Args)]
@@ -29,27 +29,23 @@ pub(super) struct UnpinArguments {
 }
 
 impl PinArguments {
-    pub(super) fn run(&self, context: &Context<'_>) -> anyhow::Result<Exit> {
-        let repository = context.repository()?;
-        let name = forget::pin(&repository, &self.name, &self.select.selection(context, &repository))?;
-        say(context, &name, true);
-        Ok(Exit::Done)
+    pub(super) fn run(&self, terminal: &Terminal<'_>) -> anyhow::Result<Exit> {
+        change(terminal, &self.select, (&self.name, true))
     }
 }
 
 impl UnpinArguments {
-    pub(super) fn run(&self, context: &Context<'_>) -> anyhow::Result<Exit> {
-        let repository = context.repository()?;
-        let name = forget::unpin(&repository, &self.name, &self.select.selection(context, &repository))?;
-        say(context, &name, false);
-        Ok(Exit::Done)
+    pub(super) fn run(&self, terminal: &Terminal<'_>) -> anyhow::Result<Exit> {
+        change(terminal, &self.select, (&self.name, false))
     }
 }
 
-fn say(context: &Context<'_>, name: &str, pinned: bool) {
-    if context.output.is_json() {
-        context.output.json(&json!({ "name": name, "pinned": pinned }));
+fn change(terminal: &Terminal<'_>, select: &SelectArguments, (name, pinned): (&str, bool)) -> anyhow::Result<Exit> {
+    let name = pin(&terminal.context, &select.select(), (name, pinned))?;
+    if terminal.output.is_json() {
+        terminal.output.document(&PinDocument { name: &name, pinned })?;
     } else {
-        context.output.line(&format!("{name} is {}.", if pinned { "pinned" } else { "not pinned" }));
+        terminal.output.line(&format!("{name} is {}.", if pinned { "pinned" } else { "not pinned" }));
     }
+    Ok(Exit::Done)
 }

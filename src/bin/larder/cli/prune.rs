@@ -2,25 +2,19 @@
 
 use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
-use larder::id::PackId;
-use larder::model::Rule;
 use larder::pack;
-use larder::pipeline::prune::{self, Decision, PruneOptions, PrunePlan, PruneReport};
-use larder::repo::{self, Repository};
-use serde_json::{Value, json};
+use larder::pipeline::prune::{Decision, PrunePlan};
 
-use super::Context;
-use super::ahead::warn_of_ahead;
-use super::create::repository_id;
-use super::forget::confirmed;
+use super::confirm::confirm_deletion;
+use super::terminal::Terminal;
+use super::values::repository_id;
+use crate::app::prune::{PlannedPrune, PruneOutcome, PruneRequest};
 use crate::config::{RetentionTable, parse_size, parse_span};
-use crate::console::{advice, confirm, warning};
-use crate::failure::{Exit, UsageError};
-use crate::heads::{WAYS_OUT_OF_LOSS, lost_newest, refresh_heads};
-use crate::identity::{check_repository_id, check_repository_is_known};
-use crate::restoring::needed;
-use crate::table::{Align, Table};
+use crate::exit::Exit;
+use crate::term::console::warning;
+use crate::term::table::{Align, Table};
 use crate::units::{count, size};
+use crate::view::documents::prune::{PruneDocument, reasons};
 
 /// Delete the snapshots that no rule keeps, and free the space of everything that nothing needs.
 ///
@@ -73,79 +67,35 @@ pub(super) struct PruneArguments {
 }
 
 impl PruneArguments {
-    pub(super) fn run(&self, context: &Context<'_>) -> anyhow::Result<Exit> {
-        let (retention, bytes_max) = self.table().resolve(&context.settings.retention)?;
-        let repository = context.repository()?;
-        self.check(context, &repository)?;
-        let needed = needed(&repository);
-        let options = PruneOptions { retention, needed, bytes_max, rewrite_bytes_max: self.max_repack_size };
-        let plan = prune::plan(&repository, &options, &context.progress);
-        context.progress.end();
-        let plan = plan?;
-        let (decisions, fits) = (plan.decisions.clone(), plan.fits);
-        let going = plan.going().count() as u64;
-        let ahead = decisions.iter().filter(|decision| decision.rules.contains(&Rule::Ahead));
-        warn_of_ahead(&ahead.map(|decision| decision.name.as_str()).collect::<Vec<_>>());
-        if !context.output.is_json() {
-            print_decisions(context, &decisions);
+    pub(super) fn run(&self, terminal: &Terminal<'_>) -> anyhow::Result<Exit> {
+        let context = &terminal.context;
+        let planned = terminal.ended(PlannedPrune::find(context, self.request()))?;
+        let plan = planned.plan();
+        if !terminal.output.is_json() {
+            print_decisions(terminal, &plan.decisions);
         }
-        let beyond: Vec<&str> = beyond_rules(&decisions).map(|decision| decision.name.as_str()).collect();
-        if let Some(bytes_max) = options.bytes_max.filter(|_| !beyond.is_empty()) {
-            let (snapshots, names) = (
-                count(beyond.len() as u64, "snapshot that rules keep goes", "snapshots that rules keep go"),
-                beyond.join(", "),
-            );
-            warning(&format!(
-                "{snapshots} all the same, because the repository may take {} at most: {names}",
-                size(bytes_max)
-            ));
-            advice("a larger `max_size_gb` in [retention] or `--max-size-gb` keeps them; 0 is no limit");
-        }
-        if fits == Some(false) {
-            warning("the repository stays larger than it may be: what is left is pinned, or the newest there is");
-        }
-        let unfit = if fits == Some(false) || !beyond.is_empty() { Exit::Partial } else { Exit::Done };
-        for (pack, error) in plan.untrue() {
-            warning(&format!("{} is not what the index says, and something else is used: {error}", pack::key(*pack)));
-        }
+        planned.warn(context);
         if self.dry_run {
-            print_plan(context, &plan);
-            return Ok(if plan.untrue().is_empty() { unfit } else { Exit::Damage });
+            print_plan(terminal, plan)?;
+            return Ok(planned.exit());
         }
+        let going = plan.going().count() as u64;
         if going > 0 && !self.force {
-            context.output.flush();
-            confirmed(confirm(&format!("Delete {}?", count(going, "snapshot", "snapshots"))))?;
+            terminal.output.flush();
+            confirm_deletion(&format!("Delete {}?", count(going, "snapshot", "snapshots")))?;
         }
-        context.progress.stop_cleanly()?;
-        let report = prune::execute(&repository, plan, &context.progress);
-        context.progress.end();
-        let report = report?;
-        refresh_heads(&context.settings, &repository, &report.deleted)?;
-        print_report(context, &decisions, fits, &report);
-        let is_protected = context.protect(&repository)?;
-        for (pack, error) in &report.collected.damaged {
-            warning(&format!("{} stays as it is, because it is damaged: {error}", pack::key(*pack)));
-        }
-        if report.collected.is_waiting {
-            warning("others used or changed the repository meanwhile: the space is freed by the next prune");
-        }
-        let is_sound = report.collected.damaged.is_empty() && report.collected.untrue.is_empty();
-        Ok(match (is_sound, report.collected.is_waiting || !is_protected) {
-            (false, _) => Exit::Damage,
-            (true, true) => Exit::Partial,
-            (true, false) => unfit,
-        })
+        terminal.console.stop_cleanly()?;
+        let outcome = terminal.ended(planned.execute(context))?;
+        print_report(terminal, &outcome)?;
+        Ok(outcome.exit)
     }
 
-    /// Refuses a repository that is not the one that was used here, or that may have lost manifests: what is deleted is not brought back by
-    /// mounting the right disk.
-    fn check(&self, context: &Context<'_>, repository: &Repository) -> anyhow::Result<()> {
-        check_repository_is_known(&context.settings, Some(repository), false)?;
-        check_repository_id(&context.settings, Some(repository), &self.repository_id)?;
-        if let Some(why) = lost_newest(&context.settings, repository, false)? {
-            return Err(UsageError::with_advice(format!("{why}: nothing is deleted"), WAYS_OUT_OF_LOSS).into());
+    fn request(&self) -> PruneRequest {
+        PruneRequest {
+            retention: self.table(),
+            rewrite_bytes_max: self.max_repack_size,
+            repository_ids: self.repository_id.clone(),
         }
-        Ok(())
     }
 
     fn table(&self) -> RetentionTable {
@@ -163,23 +113,9 @@ impl PruneArguments {
     }
 }
 
-/// The snapshots that go because the repository is too large, though rules keep them.
-fn beyond_rules(decisions: &[Decision]) -> impl Iterator<Item = &Decision> {
-    decisions.iter().filter(|decision| decision.is_too_much && !decision.rules.is_empty())
-}
-
-/// Why a snapshot stays or goes.
-fn reasons(decision: &Decision) -> Vec<String> {
-    if decision.is_too_much {
-        let rules: Vec<String> = decision.rules.iter().map(ToString::to_string).collect();
-        return vec![format!("the repository is too large, though {}", rules.join(", "))];
-    }
-    decision.rules.iter().map(ToString::to_string).collect()
-}
-
-fn print_decisions(context: &Context<'_>, decisions: &[Decision]) {
+fn print_decisions(terminal: &Terminal<'_>, decisions: &[Decision]) {
     if decisions.is_empty() {
-        context.output.line("There are no snapshots yet.");
+        terminal.output.line("There are no snapshots yet.");
         return;
     }
     let columns = [("action", Align::Left), ("name", Align::Left), ("time", Align::Left), ("because", Align::Left)];
@@ -193,84 +129,53 @@ fn print_decisions(context: &Context<'_>, decisions: &[Decision]) {
             if reasons.is_empty() { "no rule keeps it".to_owned() } else { reasons.join(", ") },
         ]);
     }
-    table.lines().iter().for_each(|line| context.output.line(line));
+    table.lines().iter().for_each(|line| terminal.output.line(line));
 }
 
-fn print_plan(context: &Context<'_>, plan: &PrunePlan) {
+fn print_plan(terminal: &Terminal<'_>, plan: &PrunePlan) -> anyhow::Result<()> {
     let sums = plan.sums();
-    if context.output.is_json() {
-        context.output.json(&json!({
-            "dry_run": true,
-            "snapshots": plan.decisions.iter().map(to_json).collect::<Vec<_>>(),
-            "deleted": [],
-            "bytes_before": plan.bytes_before,
-            "bytes_after": plan.bytes_after,
-            "bytes_later": 0,
-            "packs_deleted": sums.dead.0 + sums.rewritten.0,
-            "bytes_written": sums.written_bytes,
-            "fits": plan.fits,
-            "damaged": damaged_json(plan.untrue()),
-        }));
-        return;
+    if terminal.output.is_json() {
+        return terminal.output.document(&PruneDocument::of_plan(plan));
     }
     let packs = count(sums.dead.0, "pack goes", "packs go");
-    context.output.line(&format!(
+    terminal.output.line(&format!(
         "{packs} ({}), {} of {} would be written anew as about {}.",
         size(sums.dead.1),
         count(sums.rewritten.0, "pack", "packs"),
         size(sums.rewritten.1),
         size(sums.written_bytes)
     ));
-    context.output.line(&format!(
+    terminal.output.line(&format!(
         "The repository takes {} now and about {} afterwards.",
         size(plan.bytes_before),
         size(plan.bytes_after)
     ));
-    context.output.line("Dry run: nothing was deleted.");
+    terminal.output.line("Dry run: nothing was deleted.");
+    Ok(())
 }
 
-fn print_report(context: &Context<'_>, decisions: &[Decision], fits: Option<bool>, report: &PruneReport) {
-    let collected = &report.collected;
-    if context.output.is_json() {
-        let damaged = [damaged_json(&collected.untrue), damaged_json(&collected.damaged)].concat();
-        context.output.json(&json!({
-            "dry_run": false,
-            "snapshots": decisions.iter().map(to_json).collect::<Vec<_>>(),
-            "deleted": report.deleted,
-            "bytes_before": report.bytes_before,
-            "bytes_after": report.bytes_after,
-            "bytes_later": report.later_bytes,
-            "packs_deleted": collected.deleted.0,
-            "bytes_written": collected.written.1,
-            "fits": fits,
-            "damaged": damaged,
-        }));
-        return;
+fn print_report(terminal: &Terminal<'_>, outcome: &PruneOutcome) -> anyhow::Result<()> {
+    let report = &outcome.report;
+    if terminal.output.is_json() {
+        terminal.output.document(&PruneDocument::of_outcome(outcome))?;
+    } else {
+        let snapshots = count(report.deleted.len() as u64, "snapshot is", "snapshots are");
+        let freed = report.bytes_before.saturating_sub(report.bytes_after);
+        terminal.output.line(&format!(
+            "{snapshots} deleted, {} freed: the repository takes {}, it took {}.",
+            size(freed),
+            size(report.bytes_after),
+            size(report.bytes_before)
+        ));
+        if report.later_bytes > 0 {
+            terminal.output.line(&format!("The next prune frees about {}.", size(report.later_bytes)));
+        }
     }
-    let snapshots = count(report.deleted.len() as u64, "snapshot is", "snapshots are");
-    let freed = report.bytes_before.saturating_sub(report.bytes_after);
-    context.output.line(&format!(
-        "{snapshots} deleted, {} freed: the repository takes {}, it took {}.",
-        size(freed),
-        size(report.bytes_after),
-        size(report.bytes_before)
-    ));
-    if report.later_bytes > 0 {
-        context.output.line(&format!("The next prune frees about {}.", size(report.later_bytes)));
+    for (pack, error) in &report.collected.damaged {
+        warning(&format!("{} stays as it is, because it is damaged: {error}", pack::key(*pack)));
     }
-}
-
-fn damaged_json(packs: &[(PackId, repo::Error)]) -> Vec<Value> {
-    let object =
-        |(id, error): &(PackId, repo::Error)| json!({ "object": pack::key(*id).path(), "what": error.to_string() });
-    packs.iter().map(object).collect()
-}
-
-fn to_json(decision: &Decision) -> Value {
-    json!({
-        "name": decision.name,
-        "time": decision.time.rfc3339(),
-        "keep": decision.is_kept(),
-        "because": reasons(decision),
-    })
+    if report.collected.is_waiting {
+        warning("others used or changed the repository meanwhile: the space is freed by the next prune");
+    }
+    Ok(())
 }

@@ -3,15 +3,16 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use larder::pipeline::repair::{self, RepairReport};
-use larder::pipeline::verify::{Damage, VerifyOptions, VerifyReport, verify};
-use serde_json::json;
+use larder::pipeline::repair::RepairReport;
+use larder::pipeline::verify::VerifyReport;
 
-use super::losses::{damage_json, lost_json, print_damage, print_lost};
-use super::{Context, left_held};
-use crate::console::{advice, warning};
-use crate::failure::{Exit, UsageError};
+use super::losses::{print_damage, print_lost};
+use super::terminal::Terminal;
+use crate::app::repair;
+use crate::exit::Exit;
+use crate::term::console::{advice, warning};
 use crate::units::{count, size};
+use crate::view::documents::repair::{RepairDocument, RepairPlanDocument};
 
 /// Mend a damaged repository, and say exactly what is lost.
 ///
@@ -31,83 +32,43 @@ pub(super) struct RepairArguments {
 }
 
 impl RepairArguments {
-    pub(super) fn run(&self, context: &Context<'_>) -> anyhow::Result<Exit> {
-        if let Some(path) = self.from.iter().find(|path| !path.is_file() && !path.is_dir()) {
-            let message = format!("there is no file or directory {}", path.display());
-            return Err(UsageError::with_advice(message, "name a file or a directory that is there").into());
-        }
-        context.progress.stop_cleanly()?;
-        let storage = context.storage()?;
-        let (repository, config_error) = repair::open(storage, !self.dry_run)?;
-        let config_damage = config_error.map(|error| Damage { object: "config".to_owned(), what: error.to_string() });
-        left_held::make_good(&repository, &context.settings)?;
+    pub(super) fn run(&self, terminal: &Terminal<'_>) -> anyhow::Result<Exit> {
+        terminal.console.stop_cleanly()?;
         if self.dry_run {
-            let options = VerifyOptions { read_data: true, subset_percent: None };
-            let report = verify(&repository, None, options, &context.progress);
-            context.progress.end();
-            let mut report = report?;
-            report.damage.splice(0..0, config_damage);
-            return Ok(print_plan(context, &report));
+            let plan = terminal.ended(repair::plan(&terminal.context))?;
+            print_plan(terminal, &plan.report)?;
+            return Ok(plan.exit);
         }
-        let report = repair::repair(&repository, &self.from, &context.progress);
-        context.progress.end();
-        let mut report = report?;
-        report.damage.splice(0..0, config_damage);
-        let exit = print_report(context, &report);
-        let is_protected = context.protect(&repository)?;
-        Ok(if exit == Exit::Done && !is_protected { Exit::Partial } else { exit })
+        let repaired = terminal.ended(repair::run(&terminal.context, &self.from))?;
+        print_report(terminal, &repaired.report)?;
+        terminal.ended(repaired.protect(&terminal.context))
     }
 }
 
-fn print_plan(context: &Context<'_>, report: &VerifyReport) -> Exit {
-    let is_sound = report.is_clean();
-    if context.output.is_json() {
-        context.output.json(&json!({
-            "dry_run": true,
-            "damage": damage_json(&report.damage),
-            "snapshots": report.snapshots,
-            "lost": lost_json(&report.affected),
-            "lost_more": report.affected.more,
-        }));
+fn print_plan(terminal: &Terminal<'_>, report: &VerifyReport) -> anyhow::Result<()> {
+    if terminal.output.is_json() {
+        return terminal.output.document(&RepairPlanDocument::new(report));
+    }
+    print_damage(terminal, &report.damage);
+    print_lost(terminal, &report.affected);
+    let verdict = if report.is_clean() {
+        "Dry run: nothing is damaged."
     } else {
-        print_damage(context, &report.damage);
-        print_lost(context, &report.affected);
-        let verdict = if is_sound {
-            "Dry run: nothing is damaged."
-        } else {
-            "Dry run: nothing was changed. A repair may find some of what is lost."
-        };
-        context.output.line(verdict);
-    }
-    if is_sound { Exit::Done } else { Exit::Damage }
+        "Dry run: nothing was changed. A repair may find some of what is lost."
+    };
+    terminal.output.line(verdict);
+    Ok(())
 }
 
-fn print_report(context: &Context<'_>, report: &RepairReport) -> Exit {
-    let exit = if report.is_whole() { Exit::Done } else { Exit::Damage };
+fn print_report(terminal: &Terminal<'_>, report: &RepairReport) -> anyhow::Result<()> {
     for file in &report.unreadable {
         warning(&format!("not looked into: {file}"));
     }
-    if context.output.is_json() {
-        context.output.json(&json!({
-            "dry_run": false,
-            "damage": damage_json(&report.damage),
-            "restored": report.restored,
-            "set_aside": report.set_aside,
-            "index_rebuilt": report.is_rebuilt,
-            "packs_unlisted": report.unlisted,
-            "chunks_salvaged": report.salvaged.0,
-            "bytes_salvaged": report.salvaged.1,
-            "chunks_fetched": report.fetched.0,
-            "bytes_fetched": report.fetched.1,
-            "snapshots": report.snapshots,
-            "lost_snapshots": report.lost_snapshots,
-            "lost": lost_json(&report.lost),
-            "lost_more": report.lost.more,
-        }));
-        return exit;
+    if terminal.output.is_json() {
+        return terminal.output.document(&RepairDocument::new(report));
     }
-    let output = context.output;
-    print_damage(context, &report.damage);
+    let output = terminal.output;
+    print_damage(terminal, &report.damage);
     report.restored.iter().for_each(|path| output.line(&format!("restored {path} by its parity")));
     report.set_aside.iter().for_each(|path| output.line(&format!("put aside as {path}")));
     if report.is_rebuilt {
@@ -123,7 +84,7 @@ fn print_report(context: &Context<'_>, report: &RepairReport) -> Exit {
         }
     }
     report.lost_snapshots.iter().for_each(|name| output.line(&format!("LOST {name}: its manifest is damaged")));
-    print_lost(context, &report.lost);
+    print_lost(terminal, &report.lost);
     let looked = format!(
         "{}, {} looked at",
         count(report.snapshots.len() as u64, "snapshot", "snapshots"),
@@ -141,5 +102,5 @@ fn print_report(context: &Context<'_>, report: &RepairReport) -> Exit {
         );
         advice("`larder forget NAME` gives such a snapshot up: as long as it is kept, `larder prune` deletes nothing");
     }
-    exit
+    Ok(())
 }

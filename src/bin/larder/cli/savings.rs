@@ -4,18 +4,17 @@ use std::path::PathBuf;
 
 use clap::Args;
 use larder::limits::{SIMULATION_INSERT_PERCENT_MAX, SIMULATION_NIGHTS_MAX, SIMULATION_ROWS_MAX};
-use larder::pipeline::savings::{Figures, Savings, savings};
-use larder::pipeline::{Error, lookup};
-use larder::progress::Progress;
-use serde_json::{Value, json};
+use larder::pipeline::savings::{Figures, Savings};
 
-use super::{Context, place, warn_unreadable};
-use crate::chart::{self, ChartFile};
-use crate::console::{advice, error, warning};
-use crate::failure::Exit;
-use crate::simulation::{self, Facts, Settings};
-use crate::table::{Align, Table};
+use super::terminal::Terminal;
+use crate::app::savings::{self, SavingsOutcome, SavingsRequest};
+use crate::app::simulation::{self, Facts, Settings};
+use crate::exit::Exit;
+use crate::term::console::{advice, error, warning};
+use crate::term::table::{Align, Table};
 use crate::units::{count, size};
+use crate::view::chart;
+use crate::view::documents::savings::SavingsDocument;
 
 /// Show what the repository saves against full copies, dedup alone, and dedup with compression.
 ///
@@ -54,80 +53,50 @@ fn percent(text: &str, max: f64) -> Result<f64, String> {
 }
 
 impl SavingsArguments {
-    pub(super) fn run(&self, context: &Context<'_>) -> anyhow::Result<Exit> {
-        context.progress.stop_cleanly()?;
-        let chart = self.svg.as_deref().map(ChartFile::new).transpose()?;
-        match self.simulate {
-            Some(nights) => {
-                place::check_temporary(&context.settings)?;
-                self.simulation(context, nights, chart.as_ref())
-            }
-            None => repository(context, chart.as_ref()),
-        }
+    pub(super) fn run(&self, terminal: &Terminal<'_>) -> anyhow::Result<Exit> {
+        terminal.console.stop_cleanly()?;
+        let Some(outcome) = terminal.ended(savings::run(&terminal.context, &self.request()))? else {
+            error("interrupted");
+            advice("nothing of the simulation is left");
+            return Ok(Exit::Interrupted);
+        };
+        show(terminal, &outcome)?;
+        Ok(outcome.exit)
     }
 
-    fn simulation(&self, context: &Context<'_>, nights: u32, chart: Option<&ChartFile>) -> anyhow::Result<Exit> {
-        let settings = Settings {
+    fn request(&self) -> SavingsRequest {
+        let simulation = self.simulate.map(|nights| Settings {
             nights,
             rows: self.rows.unwrap_or(simulation::ROWS),
             update_percent: self.update.unwrap_or(simulation::UPDATE_PERCENT),
             insert_percent: self.insert.unwrap_or(simulation::INSERT_PERCENT),
             with_postgres: !self.no_postgres,
-        };
-        settings.check()?;
-        // A database server and a folder have to go before the process may end.
-        context.progress.hold(true);
-        let found = simulation::run(settings, &context.progress);
-        context.progress.end();
-        let (savings, facts) = match found {
-            Err(_) if context.progress.cancelled() => {
-                error("interrupted");
-                advice("nothing of the simulation is left");
-                return Ok(Exit::Interrupted);
-            }
-            found => found?,
-        };
-        context.output.line(&facts.sentence());
-        context.output.line("");
-        show(context, &savings, Some(&facts), chart)
+        });
+        SavingsRequest { chart: self.svg.clone(), simulation }
     }
 }
 
-fn repository(context: &Context<'_>, chart: Option<&ChartFile>) -> anyhow::Result<Exit> {
-    let repository = context.repository()?;
-    let mut found = lookup::snapshots(&repository)?;
-    let is_damaged = warn_unreadable(&found);
-    if found.snapshots.is_empty() && !is_damaged {
-        return Err(Error::NoSnapshots.into());
+fn show(terminal: &Terminal<'_>, outcome: &SavingsOutcome) -> anyhow::Result<()> {
+    let SavingsOutcome { savings, facts, chart, .. } = outcome;
+    let origin = facts.as_ref().map(Facts::sentence);
+    if let Some(origin) = &origin {
+        terminal.output.line(origin);
+        terminal.output.line("");
     }
-    found.snapshots.reverse();
-    let savings = savings(&repository, &found.snapshots, &context.progress);
-    context.progress.end();
-    let exit = show(context, &savings?, None, chart)?;
-    Ok(if is_damaged { Exit::Damage } else { exit })
-}
-
-fn show(
-    context: &Context<'_>,
-    savings: &Savings,
-    facts: Option<&Facts>,
-    chart: Option<&ChartFile>,
-) -> anyhow::Result<Exit> {
     if let Some(chart) = chart {
-        chart.write(&chart::draw(savings, facts.map(Facts::sentence).as_deref()))?;
+        chart.write(&chart::draw(savings, origin.as_deref()))?;
     }
     for damage in &savings.damage {
         warning(&format!("left out of the figures: {damage}"));
     }
-    if context.output.is_json() {
-        context.output.json(&to_json(savings, facts));
-    } else {
-        print(context, savings);
+    if terminal.output.is_json() {
+        return terminal.output.document(&SavingsDocument::new(savings, facts.as_ref()));
     }
-    Ok(if savings.damage.is_empty() { Exit::Done } else { Exit::Damage })
+    print(terminal, savings);
+    Ok(())
 }
 
-fn print(context: &Context<'_>, savings: &Savings) {
+fn print(terminal: &Terminal<'_>, savings: &Savings) {
     let total = savings.total();
     let columns = |first| {
         let sizes = ["size", "full copies", "dedup", "dedup+zstd", "stored"].map(|name| (name, Align::Right));
@@ -142,8 +111,8 @@ fn print(context: &Context<'_>, savings: &Savings) {
     table.row(vec![other.to_owned(), blank(), blank(), blank(), blank(), size(savings.other_bytes)]);
     let whole = Figures { stored_bytes: savings.repository_bytes, ..total };
     table.row([vec!["together".to_owned()], sizes(&whole).to_vec()].concat());
-    table.lines().iter().for_each(|line| context.output.line(line));
-    context.output.line("");
+    table.lines().iter().for_each(|line| terminal.output.line(line));
+    terminal.output.line("");
 
     let mut table = Table::new(&columns("component"));
     for (name, figures) in savings.components() {
@@ -155,9 +124,9 @@ fn print(context: &Context<'_>, savings: &Savings) {
         });
         table.row([vec![name, size], ways.collect(), vec![stored]].concat());
     }
-    table.lines().iter().for_each(|line| context.output.line(line));
-    context.output.line("");
-    context.output.line(&sentence(savings));
+    table.lines().iter().for_each(|line| terminal.output.line(line));
+    terminal.output.line("");
+    terminal.output.line(&sentence(savings));
 }
 
 fn sizes(figures: &Figures) -> [String; 5] {
@@ -181,45 +150,4 @@ fn sentence(savings: &Savings) -> String {
         would(total.dedup_bytes, ""),
         would(total.compressed_bytes, ""),
     )
-}
-
-fn to_json(savings: &Savings, facts: Option<&Facts>) -> Value {
-    let named = |(name, figures): &(String, Figures)| {
-        let mut value = figures_json(figures);
-        value["name"] = json!(name);
-        value
-    };
-    let nights = savings.nights.iter().map(|night| {
-        let mut value = figures_json(&night.total());
-        value["name"] = json!(night.name);
-        value["time"] = json!(night.time.rfc3339());
-        value["components"] = night.components.iter().map(named).collect();
-        value
-    });
-    let total = savings.total();
-    let times = |bytes: u64| (savings.repository_bytes > 0).then(|| bytes as f64 / savings.repository_bytes as f64);
-    json!({
-        "nights": nights.collect::<Vec<_>>(),
-        "components": savings.components().iter().map(named).collect::<Vec<_>>(),
-        "total": figures_json(&total),
-        "other_bytes": savings.other_bytes,
-        "repository_bytes": savings.repository_bytes,
-        "times": {
-            "copies": times(total.copies_bytes), "dedup": times(total.dedup_bytes),
-            "compressed": times(total.compressed_bytes),
-        },
-        "damage": savings.damage,
-        "simulation": facts.map(Facts::json),
-    })
-}
-
-fn figures_json(figures: &Figures) -> Value {
-    json!({
-        "bytes": figures.live_bytes,
-        "copies_bytes": figures.copies_bytes,
-        "dedup_bytes": figures.dedup_bytes,
-        "compressed_bytes": figures.compressed_bytes,
-        "stored_bytes": figures.stored_bytes,
-        "chunks": figures.chunks,
-    })
 }

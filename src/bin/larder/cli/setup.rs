@@ -3,15 +3,15 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use clap::{Args, CommandFactory};
+use clap::{Args, Command};
 use clap_complete::Shell;
-use serde_json::json;
 
-use super::Arguments;
 use super::man::write_pages;
-use crate::failure::{Exit, UsageError};
-use crate::new_file::{self, Purpose};
-use crate::output::Output;
+use crate::error::UsageError;
+use crate::exit::Exit;
+use crate::host::new_file::{self, Purpose};
+use crate::term::output::Output;
+use crate::view::documents::config::SetupDocument;
 
 const MAN_FOLDER: &str = "share/man/man1";
 /// Where each shell looks for completion scripts, and how it wants them to be called.
@@ -34,14 +34,15 @@ pub(super) struct SetupArguments {
 }
 
 impl SetupArguments {
-    pub(super) fn run(&self, output: &Output) -> anyhow::Result<Exit> {
+    pub(super) fn run(&self, output: &Output, command: Command) -> anyhow::Result<Exit> {
         let prefix = match &self.prefix {
             Some(prefix) => prefix.clone(),
             None => default_prefix()?,
         };
-        let changed = if self.remove { remove(&prefix)? } else { install(&prefix)? };
+        let pages = page_names(&command);
+        let changed = if self.remove { remove(&prefix, &pages)? } else { install(&prefix, &pages, command)? };
         if output.is_json() {
-            output.json(&json!({ "prefix": prefix, "removed": self.remove, "files": changed }));
+            output.document(&SetupDocument { prefix: &prefix, removed: self.remove, files: &changed })?;
         } else {
             let word = if self.remove { "removed " } else { "" };
             for path in &changed {
@@ -61,37 +62,42 @@ fn default_prefix() -> anyhow::Result<PathBuf> {
     Ok(PathBuf::from(home).join(".local"))
 }
 
-fn install(prefix: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    write_pages(&prefix.join(MAN_FOLDER))?;
+fn install(prefix: &Path, pages: &[String], mut command: Command) -> anyhow::Result<Vec<PathBuf>> {
+    write_pages(&prefix.join(MAN_FOLDER), command.clone())?;
     for (shell, path) in COMPLETIONS {
         let path = prefix.join(path);
         let mut script = Vec::new();
-        clap_complete::generate(shell, &mut Arguments::command(), "larder", &mut script);
+        clap_complete::generate(shell, &mut command, "larder", &mut script);
         new_file::make_folder(path.parent().unwrap_or(prefix))
             .and_then(|()| new_file::write(&path, &script, Purpose::Text))
             .with_context(|| format!("cannot write {}", path.display()))?;
     }
-    Ok(standing(prefix))
+    Ok(standing(prefix, pages))
 }
 
-fn remove(prefix: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    let files = standing(prefix);
+fn remove(prefix: &Path, pages: &[String]) -> anyhow::Result<Vec<PathBuf>> {
+    let files = standing(prefix, pages);
     for path in &files {
         new_file::remove(path).with_context(|| format!("cannot remove {}", path.display()))?;
     }
     Ok(files)
 }
 
-/// What is there of it.
-fn standing(prefix: &Path) -> Vec<PathBuf> {
+/// What the manual pages are called.
+fn page_names(command: &Command) -> Vec<String> {
     let mut names = vec!["larder.1".to_owned()];
-    for command in Arguments::command().get_subcommands() {
+    for command in command.get_subcommands() {
         names.push(format!("larder-{}.1", command.get_name()));
         names.extend(
             command.get_subcommands().map(|part| format!("larder-{}-{}.1", command.get_name(), part.get_name())),
         );
     }
-    let pages = names.iter().map(|name| prefix.join(MAN_FOLDER).join(name));
+    names
+}
+
+/// What is there of it.
+fn standing(prefix: &Path, pages: &[String]) -> Vec<PathBuf> {
+    let pages = pages.iter().map(|name| prefix.join(MAN_FOLDER).join(name));
     let completions = COMPLETIONS.iter().map(|(_, path)| prefix.join(path));
     pages.chain(completions).filter(|path| path.is_file()).collect()
 }

@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::Args;
 
-use crate::failure::{Exit, UsageError};
-use crate::new_file::{self, Purpose};
-use crate::output::Output;
-use crate::shell::quoted;
+use crate::error::UsageError;
+use crate::exit::Exit;
+use crate::host::new_file::{self, Purpose};
+use crate::host::shell::quoted;
+use crate::term::output::Output;
 
 const MAIN: &str = "backup_restore.sh";
 const SHELL: &str = include_str!("shim.sh");

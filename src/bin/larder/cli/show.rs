@@ -3,11 +3,12 @@
 use clap::Args;
 use larder::model::{Component, ComponentName, VolumeMethod};
 
-use super::Context;
-use super::list::snapshot_json;
 use super::select::SelectArguments;
-use crate::failure::Exit;
+use super::terminal::Terminal;
+use crate::app::snapshots::show;
+use crate::exit::Exit;
 use crate::units::{count, size, span};
+use crate::view::documents::snapshot::SnapshotDocument;
 
 /// Show everything that is known of a snapshot.
 #[derive(Debug, Args)]
@@ -20,13 +21,11 @@ pub(super) struct ShowArguments {
 }
 
 impl ShowArguments {
-    pub(super) fn run(&self, context: &Context<'_>) -> anyhow::Result<Exit> {
-        let repository = context.repository()?;
-        let snapshot = self.select.snapshot(context, &repository, &self.name)?;
-        let pins = repository.pins()?;
-        let output = context.output;
+    pub(super) fn run(&self, terminal: &Terminal<'_>) -> anyhow::Result<Exit> {
+        let (snapshot, pins) = show(&terminal.context, &self.select.select(), &self.name)?;
+        let output = terminal.output;
         if output.is_json() {
-            output.json(&snapshot_json(&snapshot, &pins));
+            output.document(&SnapshotDocument::new(&snapshot, &pins))?;
             return Ok(Exit::Done);
         }
         let parent = snapshot.parent.as_ref().map_or("none", |parent| parent.as_str());
@@ -51,14 +50,14 @@ impl ShowArguments {
         }
         output.line(&format!("  size     {} in {}", size(snapshot.bytes()), span(snapshot.millis)));
         for component in &snapshot.components {
-            print_component(context, component);
+            print_component(terminal, component);
         }
         Ok(Exit::Done)
     }
 }
 
-fn print_component(context: &Context<'_>, component: &Component) {
-    let output = context.output;
+fn print_component(terminal: &Terminal<'_>, component: &Component) {
+    let output = terminal.output;
     output.line("");
     output.line(&format!(
         "{} ({}, {})",

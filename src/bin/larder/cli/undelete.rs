@@ -1,13 +1,11 @@
 //! `larder undelete`: brings back a snapshot that was deleted and not collected yet.
 
 use clap::Args;
-use larder::pipeline::{Error, forget};
-use serde_json::json;
 
-use super::Context;
-use crate::console::line;
-use crate::failure::Exit;
-use crate::heads::refresh_heads;
+use super::terminal::Terminal;
+use crate::app::snapshots::undelete;
+use crate::exit::Exit;
+use crate::view::documents::snapshot::NameDocument;
 
 /// Bring back a deleted snapshot, as long as its space has not been freed.
 #[derive(Debug, Args)]
@@ -18,22 +16,12 @@ pub(super) struct UndeleteArguments {
 }
 
 impl UndeleteArguments {
-    pub(super) fn run(&self, context: &Context<'_>) -> anyhow::Result<Exit> {
-        let repository = context.repository()?;
-        let name = match forget::undelete(&repository, &self.name) {
-            Err(error @ Error::NoSuchSnapshot { .. }) => {
-                let names = repository.forgotten_names()?;
-                let there = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-                line(&format!("note: deleted and not collected: {there}"));
-                return Err(error.into());
-            }
-            result => result?,
-        };
-        refresh_heads(&context.settings, &repository, &[])?;
-        if context.output.is_json() {
-            context.output.json(&json!({ "name": name }));
+    pub(super) fn run(&self, terminal: &Terminal<'_>) -> anyhow::Result<Exit> {
+        let name = undelete(&terminal.context, &self.name)?;
+        if terminal.output.is_json() {
+            terminal.output.document(&NameDocument { name: &name })?;
         } else {
-            context.output.line(&format!("{name} is back."));
+            terminal.output.line(&format!("{name} is back."));
         }
         Ok(Exit::Done)
     }

@@ -1,33 +1,20 @@
 //! `larder verify`: proof that snapshots can be restored.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::Context as _;
 use clap::Args;
-use larder::model::{Component, Snapshot};
-use larder::pipeline::lookup;
-use larder::pipeline::verify::{
-    ComponentTest, Damage, Servers, TestPlaces, VerifyOptions, VerifyReport, test_restore, verify,
-};
-use larder::repo::Repository;
-use larder::temporary::TemporaryFolder;
-use serde_json::{Value, json};
+use larder::pipeline::verify::{ComponentTest, VerifyOptions, VerifyReport};
 
-use super::earlier::{Doubts, find_snapshot};
-use super::losses::{damage_json, lost_json, print_damage, print_lost};
+use super::losses::{print_damage, print_lost};
 use super::select::SelectArguments;
-use super::{Context, place};
-use crate::console::{advice, line, warning};
-use crate::failure::{Exit, UsageError};
-use crate::heads::{WAYS_OUT_OF_LOSS, lost_newest};
-use crate::system::System;
-use crate::units::{count, rows_of_tables, seconds, size, span};
-
-/// How long a recovery of the whole system may take.
-const DRILL_TARGET: Duration = Duration::from_mins(30);
-/// What makes a test possible that was not done.
-const WAYS_OUT: &str = "install what is lacking, or test on the live server with --on-live-server";
-const WAYS_OUT_OF_VOLUMES: &str = "install what is lacking, and run as root";
+use super::terminal::Terminal;
+use crate::app::heads::WAYS_OUT_OF_LOSS;
+use crate::app::verify::{self, DRILL_TARGET, TestRequest, VerifyOutcome, VerifyRequest, ways_out};
+use crate::error::UsageError;
+use crate::exit::Exit;
+use crate::term::console::{advice, line, warning};
+use crate::units::{count, rows_of_tables, size, span};
+use crate::view::documents::verify::VerifyDocument;
 
 /// Prove that a snapshot, or the whole repository, can be restored.
 ///
@@ -75,135 +62,63 @@ fn percent(text: &str) -> Result<f64, String> {
 }
 
 impl VerifyArguments {
-    pub(super) fn run(&self, context: &Context<'_>) -> anyhow::Result<Exit> {
-        context.progress.stop_cleanly()?;
-        if self.on_live_server && !self.test_restore && !self.drill {
-            let advice = "name --test-restore or --drill, too";
-            return Err(UsageError::with_advice("--on-live-server says where a test restore goes", advice).into());
-        }
-        let found =
-            match self.name.as_ref().map(|name| find_snapshot(context, name, &self.select, false)).transpose()? {
-                Some(Ok(found)) => Some(found),
-                Some(Err(doubts)) => return Ok(print_doubts(context, &doubts)),
-                None => None,
-            };
-        let (repository, snapshot) = match &found {
-            Some(found) => (&found.repository, Some(found.snapshot.clone())),
-            None => (&context.repository()?, None),
-        };
-        let is_everything = snapshot.is_none();
-        let options = VerifyOptions { read_data: self.read_data, subset_percent: self.subset };
-        let report = verify(repository, snapshot.as_ref(), options, &context.progress)?;
-        // A folder may lack what it says it has, and then it is sound as far as it goes.
-        let lacking: Vec<String> =
-            found.iter().filter(|found| found.is_folder()).flat_map(|found| found.snapshot.errors()).collect();
-        let started = Instant::now();
-        let tests =
-            if self.test_restore || self.drill { self.test(context, repository, snapshot)? } else { Vec::new() };
-        let drill = self.drill.then(|| started.elapsed());
-        context.progress.end();
-        if context.output.is_json() {
-            context.output.json(&to_json(&report, &lacking, &tests, drill));
+    pub(super) fn run(&self, terminal: &Terminal<'_>) -> anyhow::Result<Exit> {
+        terminal.console.stop_cleanly()?;
+        let request = self.request()?;
+        let outcome = terminal.ended(verify::run(&terminal.context, &request))?;
+        if terminal.output.is_json() {
+            terminal.output.document(&VerifyDocument::new(&outcome))?;
         } else {
-            print_report(context, &report);
-            for error in &lacking {
-                context.output.line(&format!("LACKING {error}"));
-            }
-            for test in &tests {
-                print_test(context, test);
-            }
-            if let Some(took) = drill {
-                print_drill(context, &tests, took);
-            }
+            print(terminal, &outcome);
         }
-        let snapshots = if is_everything { lookup::snapshots(repository)?.snapshots } else { Vec::new() };
-        let no_manifests = if is_everything { lookup::lost_manifests(repository, &snapshots)? } else { None };
-        let lost = if is_everything { lost_newest(&context.settings, repository, false)? } else { None };
-        for why in no_manifests.iter().copied().chain(lost.as_deref()) {
+        for why in outcome.no_manifests.into_iter().chain(outcome.lost.as_deref()) {
             warning(why);
         }
-        if lost.is_some() {
+        if outcome.lost.is_some() {
             advice(WAYS_OUT_OF_LOSS);
         }
-        let is_missed = no_manifests.is_some() || lost.is_some();
-        Ok(if !report.is_clean() || tests.iter().any(|test| test.damaged) {
-            Exit::Damage
-        } else if tests.iter().any(|test| !test.errors.is_empty()) {
-            Exit::Failed
-        } else if lacking.is_empty() && !is_missed && tests.iter().all(|test| test.not_done.is_none()) {
-            Exit::Done
-        } else {
-            Exit::Partial
+        Ok(outcome.exit)
+    }
+
+    fn request(&self) -> Result<VerifyRequest, UsageError> {
+        let is_test = self.test_restore || self.drill;
+        if self.on_live_server && !is_test {
+            let advice = "name --test-restore or --drill, too";
+            return Err(UsageError::with_advice("--on-live-server says where a test restore goes", advice));
+        }
+        let test = TestRequest { is_drill: self.drill, on_live_server: self.on_live_server, takes_latest: !self.all };
+        Ok(VerifyRequest {
+            name: self.name.clone(),
+            select: self.select.select(),
+            options: VerifyOptions { read_data: self.read_data, subset_percent: self.subset },
+            test: is_test.then_some(test),
         })
     }
+}
 
-    fn test(
-        &self,
-        context: &Context<'_>,
-        repository: &Repository,
-        snapshot: Option<Snapshot>,
-    ) -> anyhow::Result<Vec<ComponentTest>> {
-        place::check_temporary(&context.settings)?;
-        let snapshot = match snapshot {
-            Some(snapshot) => snapshot,
-            None if self.all => {
-                return Err(
-                    UsageError::with_advice("--test-restore restores one snapshot", "name it, or `latest`").into()
-                );
-            }
-            None => self.select.snapshot(context, repository, "latest")?,
-        };
-        let folder = TemporaryFolder::new("larder-test-restore-").context("cannot create a temporary folder")?;
-        let system = context.system()?;
-        let servers = self.servers(&system, &snapshot)?;
-        let engine = system.engine().ok();
-        let (with_volumes, jobs) = (self.drill, context.settings.jobs);
-        let image = |component: &Component| Some((component.name.to_string(), system.image(component)?));
-        let images = snapshot.components.iter().filter_map(image).collect();
-        let places = TestPlaces { folder: folder.path(), servers, images, engine, with_volumes, jobs };
-        let tests = test_restore(repository, &snapshot, &places, &context.progress)?;
-        let left = folder.path().display().to_string();
-        folder.close().with_context(|| format!("cannot remove {left}"))?;
-        Ok(tests)
+fn print(terminal: &Terminal<'_>, outcome: &VerifyOutcome) {
+    let VerifyOutcome { report, doubted, lacking, tests, drill, .. } = outcome;
+    if let Some(path) = doubted {
+        print_damage(terminal, &report.damage);
+        terminal.output.line(&format!("DAMAGED: {path}"));
+        return;
     }
-
-    fn servers(&self, system: &System<'_>, snapshot: &Snapshot) -> anyhow::Result<Servers> {
-        let name = |component: &Component| component.name.to_string();
-        if self.on_live_server {
-            let saved = snapshot.components.iter().filter(|component| component.root.is_some());
-            let databases = saved.filter(|component| component.database.is_some());
-            let live = databases.map(|component| Ok((name(component), system.connection(component)?)));
-            return Ok(Servers::Live(live.collect::<anyhow::Result<_>>()?));
-        }
-        Ok(Servers::Throwaway)
+    print_report(terminal, report);
+    for error in lacking {
+        terminal.output.line(&format!("LACKING {error}"));
+    }
+    for test in tests {
+        print_test(terminal, test);
+    }
+    if let Some(took) = drill {
+        print_drill(terminal, tests, *took);
     }
 }
 
-/// What to do about a test that was not done.
-fn ways_out(test: &ComponentTest) -> Option<String> {
-    let why = test.not_done.as_ref()?;
-    let ways = if test.files == 0 { WAYS_OUT } else { WAYS_OUT_OF_VOLUMES };
-    Some(format!("{why}: {ways}"))
-}
-
-/// Says what is wrong with a folder.
-fn print_doubts(context: &Context<'_>, doubts: &Doubts) -> Exit {
-    let Doubts { path, why } = doubts;
-    let damage = why.iter().map(|what| Damage { object: path.clone(), what: what.clone() }).collect();
-    let report = VerifyReport { damage, ..VerifyReport::default() };
-    if context.output.is_json() {
-        context.output.json(&to_json(&report, &[], &[], None));
-    } else {
-        print_damage(context, &report.damage);
-        context.output.line(&format!("DAMAGED: {path}"));
-    }
-    Exit::Damage
-}
-
-fn print_report(context: &Context<'_>, report: &VerifyReport) {
-    let output = context.output;
-    print_damage(context, &report.damage);
-    print_lost(context, &report.affected);
+fn print_report(terminal: &Terminal<'_>, report: &VerifyReport) {
+    let output = terminal.output;
+    print_damage(terminal, &report.damage);
+    print_lost(terminal, &report.affected);
     report.notes.iter().for_each(|note| line(&format!("note: {note}")));
     let snapshots = match report.snapshots.as_slice() {
         [only] => only.clone(),
@@ -219,7 +134,7 @@ fn print_report(context: &Context<'_>, report: &VerifyReport) {
     output.line(&format!("{verdict}: {snapshots}, {entries} looked at{read}."));
 }
 
-fn print_test(context: &Context<'_>, test: &ComponentTest) {
+fn print_test(terminal: &Terminal<'_>, test: &ComponentTest) {
     let what = match &test.database {
         Some(database) => {
             format!("{} loaded and counted", rows_of_tables(database.tables, database.rows))
@@ -234,14 +149,14 @@ fn print_test(context: &Context<'_>, test: &ComponentTest) {
         Some(why) => format!("NOT DONE: test restore of {}: {why}", test.name),
         None => format!("OK: {done}"),
     };
-    context.output.line(&text);
+    terminal.output.line(&text);
     test.notes.iter().for_each(|note| line(&format!("note: {}: {note}", test.name)));
     for error in &test.errors {
-        context.output.line(&format!("  {error}"));
+        terminal.output.line(&format!("  {error}"));
     }
 }
 
-fn print_drill(context: &Context<'_>, tests: &[ComponentTest], took: Duration) {
+fn print_drill(terminal: &Terminal<'_>, tests: &[ComponentTest], took: Duration) {
     let failed = tests.iter().filter(|test| !test.errors.is_empty()).count() as u64;
     let not_done = tests.iter().filter(|test| test.not_done.is_some()).count() as u64;
     let verdict = match (failed, not_done, took <= DRILL_TARGET) {
@@ -254,46 +169,7 @@ fn print_drill(context: &Context<'_>, tests: &[ComponentTest], took: Duration) {
     let took = span(u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
     let minutes = DRILL_TARGET.as_secs() / 60;
     let left = if not_done > 0 { format!(", {not_done} not done") } else { String::new() };
-    context
+    terminal
         .output
         .line(&format!("{verdict}: {components} in {took}, {failed} failed{left}; a recovery may take {minutes} min."));
-}
-
-fn drill_json(tests: &[ComponentTest], took: Duration) -> Value {
-    json!({
-        "ok": tests.iter().all(|test| test.errors.is_empty() && test.not_done.is_none()),
-        "seconds": took.as_secs_f64(),
-        "target_seconds": DRILL_TARGET.as_secs(),
-        "within_target": took <= DRILL_TARGET,
-    })
-}
-
-fn to_json(report: &VerifyReport, lacking: &[String], tests: &[ComponentTest], drill: Option<Duration>) -> Value {
-    let drill = drill.map(|took| drill_json(tests, took));
-    let tests = tests.iter().map(|test| {
-        json!({
-            "name": test.name, "files": test.files, "bytes": test.bytes, "errors": test.errors,
-            "tables": test.database.as_ref().map(|database| database.tables),
-            "rows": test.database.as_ref().map(|database| database.rows),
-            "server_started": test.server_started,
-            "not_done": ways_out(test),
-            "notes": test.notes,
-            "seconds": seconds(test.millis),
-        })
-    });
-    json!({
-        "ok": report.is_clean() && lacking.is_empty(),
-        "snapshots": report.snapshots,
-        "entries": report.entries,
-        "packs": report.packs,
-        "packs_read": report.packs_read,
-        "bytes_read": report.bytes_read,
-        "damage": damage_json(&report.damage),
-        "lost": lost_json(&report.affected),
-        "lost_more": report.affected.more,
-        "lacking": lacking,
-        "notes": report.notes,
-        "test_restore": tests.collect::<Vec<_>>(),
-        "drill": drill,
-    })
 }

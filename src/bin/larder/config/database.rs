@@ -6,8 +6,8 @@ use anyhow::Context;
 use larder::postgres::{self, Connection};
 use larder::rooted::Trust;
 
-use super::{FILE_BYTES_MAX, file};
-use crate::failure::UsageError;
+use super::file::{self, FILE_BYTES_MAX};
+use crate::error::UsageError;
 
 /// The name of the database as a component.
 pub(crate) const DATABASE: &str = "database";
@@ -35,7 +35,7 @@ pub(crate) struct DatabaseSettings {
 }
 
 impl DatabaseSettings {
-    pub(super) const fn alone(place: DatabasePlace) -> Self {
+    const fn alone(place: DatabasePlace) -> Self {
         Self { place, others: Vec::new(), password_file: None }
     }
 }
@@ -52,7 +52,7 @@ pub(super) struct FoundDatabase {
 /// Finds the database, and why a `DATABASE_URL` is not used that is there.
 pub(super) fn find(of_file: Option<&file::Database>, base: &Path, trust: &Trust) -> anyhow::Result<FoundDatabase> {
     let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-    let said = of_file.map(|database| database.settings(base, trust)).transpose()?.flatten();
+    let said = of_file.map(|database| settings_of(database, base, trust)).transpose()?.flatten();
     let url = variable("DATABASE_URL").map(|url| tidied(&url)).filter(|url| !url.is_empty());
     let is_skipped = of_file.is_some_and(file::Database::is_skipped);
     if said.is_some() || is_skipped {
@@ -79,6 +79,58 @@ pub(super) fn find(of_file: Option<&file::Database>, base: &Path, trust: &Trust)
             Ok(FoundDatabase { settings, unused: other.map(|_| why.to_owned()), is_of_environment })
         }
     }
+}
+
+/// Whether nothing is said of where the database is, but of how those are read that are found.
+const fn is_found(said: &file::Database) -> bool {
+    let says_how = said.method.is_some() || said.jobs.is_some() || said.key_order_max.is_some();
+    let says_where = said.url.is_some()
+        || said.host.is_some()
+        || said.port.is_some()
+        || said.name.is_some()
+        || said.user.is_some()
+        || said.password_file.is_some()
+        || said.container.is_some()
+        || !said.others.is_empty();
+    says_how && !says_where
+}
+
+/// The database and others of its server, where they are not to be found. A relative password file lies below `base`.
+fn settings_of(said: &file::Database, base: &Path, trust: &Trust) -> anyhow::Result<Option<DatabaseSettings>> {
+    if said.skip || is_found(said) {
+        return Ok(None);
+    }
+    let password_file = said.password_file.as_ref().map(|path| base.join(path));
+    let password = password_file.as_ref().map(|path| read_password(path, trust)).transpose()?;
+    let others = said.others.clone();
+    if let Some(container) = &said.container {
+        if said.url.is_some() || said.host.is_some() || said.port.is_some() {
+            let message = "[database] has `container` and says where the server is: keep one of them";
+            return Err(UsageError::new(message).into());
+        }
+        let (name, user) = (said.name.clone(), said.user.clone());
+        let place = DatabasePlace::Container { container: container.clone(), name, user, password };
+        return Ok(Some(DatabaseSettings { place, others, password_file }));
+    }
+    let place = match connection_of(said, password)? {
+        Ok(connection) => DatabasePlace::Server(connection),
+        Err(why) => DatabasePlace::Unknown(why),
+    };
+    Ok(Some(DatabaseSettings { place, others, password_file }))
+}
+
+fn connection_of(said: &file::Database, password: Option<String>) -> anyhow::Result<Result<Connection, String>> {
+    let Some(url) = &said.url else {
+        let missing = || UsageError::new("[database] needs `url`, `name` or `container`");
+        let database = said.name.clone().ok_or_else(missing)?;
+        let (host, port, user) = (said.host.clone(), said.port, said.user.clone());
+        return Ok(Ok(Connection { host, port, user, password, database, ..Connection::default() }));
+    };
+    if said.host.is_some() || said.port.is_some() || said.name.is_some() || said.user.is_some() {
+        return Err(UsageError::new("[database] has both `url` and single settings: keep one of them").into());
+    }
+    let connection = of_url(url)?;
+    Ok(connection.map(|connection| Connection { password: password.or(connection.password.clone()), ..connection }))
 }
 
 /// A URL without the blanks and quotes around it that files of variables leave there, and with its scheme in small letters.
@@ -126,7 +178,7 @@ fn of_single_variables(variable: impl Fn(&str) -> Option<String>) -> anyhow::Res
 }
 
 /// Where the database of a URL of `larder.toml` is. A parameter that is not known keeps this database from being saved, and nothing else.
-pub(super) fn of_url(url: &str) -> Result<Result<Connection, String>, UsageError> {
+fn of_url(url: &str) -> Result<Result<Connection, String>, UsageError> {
     match Connection::from_url(&tidied(url)) {
         Ok(connection) => Ok(Ok(connection)),
         Err(error @ postgres::Error::Parameter(_)) => Ok(Err(format!("[database] url: {error}"))),
@@ -135,7 +187,7 @@ pub(super) fn of_url(url: &str) -> Result<Result<Connection, String>, UsageError
 }
 
 /// Reads a password from the first line of a file.
-pub(super) fn read_password(path: &Path, trust: &Trust) -> anyhow::Result<String> {
+fn read_password(path: &Path, trust: &Trust) -> anyhow::Result<String> {
     let text = trust
         .read_named(path, FILE_BYTES_MAX)
         .map_err(std::io::Error::from)

@@ -3,9 +3,10 @@
 use larder::postgres::Connection;
 use toml::{Table, Value};
 
+use super::database::DatabasePlace;
 use super::environment::{KEYS, variable_of};
-use super::{DatabasePlace, Settings};
-use crate::cli::GlobalArguments;
+use super::overrides::Overrides;
+use super::settings::Settings;
 
 /// Stands for what is not shown.
 const HIDDEN: &str = "(not shown)";
@@ -45,8 +46,8 @@ pub(crate) struct Effective {
 }
 
 /// All settings.
-pub(crate) fn effective(settings: &Settings, global: &GlobalArguments) -> Vec<Effective> {
-    let mut all = vec![backup_dir(settings, global)];
+pub(crate) fn effective(settings: &Settings, overrides: &Overrides) -> Vec<Effective> {
+    let mut all = vec![backup_dir(settings, overrides)];
     all.extend(KEYS.iter().filter_map(|(section, key, _)| of_key(settings, section, key)));
     if let Some(ambient) = ambient_database(settings) {
         all.push(ambient);
@@ -73,8 +74,8 @@ fn is_set(variable: &str) -> bool {
     std::env::var_os(variable).is_some_and(|value| !value.is_empty())
 }
 
-fn backup_dir(settings: &Settings, global: &GlobalArguments) -> Effective {
-    let origin = match (&global.backup_dir, settings.said.contains_key("backup_dir")) {
+fn backup_dir(settings: &Settings, overrides: &Overrides) -> Effective {
+    let origin = match (&overrides.backup_dir, settings.said.contains_key("backup_dir")) {
         (Some(given), _) if std::env::var_os(BACKUP_DIR).as_deref() == Some(given.as_os_str()) => BACKUP_DIR.to_owned(),
         (Some(_), _) => "--backup-dir".to_owned(),
         (None, true) => settings.file.display().to_string(),

@@ -7,7 +7,7 @@ use larder::model::ComponentName;
 use larder::source::{Excludes, ReadMethod};
 
 use super::file;
-use crate::failure::UsageError;
+use crate::error::UsageError;
 
 /// What stands before the name of a volume in the name of its component.
 pub(crate) const VOLUME_PREFIX: &str = "docker_volume_";

@@ -4,8 +4,7 @@ use anyhow::Result;
 use toml::{Table, Value};
 
 use super::file::File;
-use crate::console::warning;
-use crate::failure::UsageError;
+use crate::error::UsageError;
 
 /// What the names of these variables begin with.
 const PREFIX: &str = "LARDER_";
@@ -114,18 +113,15 @@ pub(crate) fn settings_of_environment() -> Vec<String> {
     names.filter(|name| std::env::var_os(name).is_some()).collect()
 }
 
-/// Warns of variables that begin like those of Larder and mean nothing: one that is not spelled right would be forgotten.
-pub(crate) fn warn_of_unknown() {
+/// Variables that begin like those of Larder and mean nothing: one that is not spelled right would be forgotten.
+pub(crate) fn unknown_variables() -> Vec<String> {
     let is_known = |name: &str| {
         name == OTHER
             || name.starts_with(OF_TESTS)
             || KEYS.iter().any(|(section, key, _)| variable_of(section, key) == name)
     };
     let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
-    let unknown: Vec<String> = names.filter(|name| name.starts_with(PREFIX) && !is_known(name)).collect();
-    if !unknown.is_empty() {
-        warning(&format!("no setting is called like the variable {}: see `larder config`", unknown.join(", ")));
-    }
+    names.filter(|name| name.starts_with(PREFIX) && !is_known(name)).collect()
 }
 
 #[cfg(test)]

@@ -4,17 +4,17 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use larder::postgres::Connection;
-use larder::rooted::Trust;
 use larder::source::postgres::TableOptions;
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
 
-use super::database::{DatabasePlace, DatabaseSettings, of_url, read_password};
 use super::retention::{RetentionTable, parse_size};
-use crate::failure::UsageError;
+use crate::error::UsageError;
 
+pub(crate) const FILE_NAME: &str = "larder.toml";
+/// Longest file with settings that is read, in bytes.
+pub(crate) const FILE_BYTES_MAX: u64 = 1 << 20;
 /// Sessions that may read tables at once.
 const JOBS_MAX: usize = 64;
 
@@ -146,20 +146,20 @@ impl DirectoryEntry {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Database {
-    url: Option<String>,
-    host: Option<String>,
-    port: Option<u16>,
-    name: Option<String>,
-    user: Option<String>,
-    password_file: Option<PathBuf>,
-    container: Option<String>,
+    pub(super) url: Option<String>,
+    pub(super) host: Option<String>,
+    pub(super) port: Option<u16>,
+    pub(super) name: Option<String>,
+    pub(super) user: Option<String>,
+    pub(super) password_file: Option<PathBuf>,
+    pub(super) container: Option<String>,
     #[serde(default)]
-    others: Vec<String>,
+    pub(super) others: Vec<String>,
     #[serde(default)]
-    skip: bool,
-    method: Option<DumpMethod>,
-    jobs: Option<usize>,
-    key_order_max: Option<String>,
+    pub(super) skip: bool,
+    pub(super) method: Option<DumpMethod>,
+    pub(super) jobs: Option<usize>,
+    pub(super) key_order_max: Option<String>,
 }
 
 /// How a database is read.
@@ -193,58 +193,6 @@ impl Database {
             options.scattered_max = parse_size(size).map_err(bad)?;
         }
         Ok((options, self.method == Some(DumpMethod::Plain)))
-    }
-
-    /// Whether nothing is said of where the database is, but of how those are read that are found.
-    const fn is_found(&self) -> bool {
-        let says_how = self.method.is_some() || self.jobs.is_some() || self.key_order_max.is_some();
-        let says_where = self.url.is_some()
-            || self.host.is_some()
-            || self.port.is_some()
-            || self.name.is_some()
-            || self.user.is_some()
-            || self.password_file.is_some()
-            || self.container.is_some()
-            || !self.others.is_empty();
-        says_how && !says_where
-    }
-
-    /// The database and others of its server, where they are not to be found. A relative password file lies below `base`.
-    pub(super) fn settings(&self, base: &Path, trust: &Trust) -> anyhow::Result<Option<DatabaseSettings>> {
-        if self.skip || self.is_found() {
-            return Ok(None);
-        }
-        let password_file = self.password_file.as_ref().map(|path| base.join(path));
-        let password = password_file.as_ref().map(|path| read_password(path, trust)).transpose()?;
-        let others = self.others.clone();
-        if let Some(container) = &self.container {
-            if self.url.is_some() || self.host.is_some() || self.port.is_some() {
-                let message = "[database] has `container` and says where the server is: keep one of them";
-                return Err(UsageError::new(message).into());
-            }
-            let (name, user) = (self.name.clone(), self.user.clone());
-            let place = DatabasePlace::Container { container: container.clone(), name, user, password };
-            return Ok(Some(DatabaseSettings { place, others, password_file }));
-        }
-        let place = match self.connection(password)? {
-            Ok(connection) => DatabasePlace::Server(connection),
-            Err(why) => DatabasePlace::Unknown(why),
-        };
-        Ok(Some(DatabaseSettings { place, others, password_file }))
-    }
-
-    fn connection(&self, password: Option<String>) -> anyhow::Result<Result<Connection, String>> {
-        let Some(url) = &self.url else {
-            let missing = || UsageError::new("[database] needs `url`, `name` or `container`");
-            let database = self.name.clone().ok_or_else(missing)?;
-            let (host, port, user) = (self.host.clone(), self.port, self.user.clone());
-            return Ok(Ok(Connection { host, port, user, password, database, ..Connection::default() }));
-        };
-        if self.host.is_some() || self.port.is_some() || self.name.is_some() || self.user.is_some() {
-            return Err(UsageError::new("[database] has both `url` and single settings: keep one of them").into());
-        }
-        let connection = of_url(url)?;
-        Ok(connection.map(|connection| Connection { password: password.or(connection.password.clone()), ..connection }))
     }
 }
 

@@ -9,9 +9,8 @@ use larder::pipeline::{Mask, Rule};
 use larder::rooted::Trust;
 use serde::Deserialize;
 
-use super::FILE_BYTES_MAX;
-use super::file::one_line;
-use crate::failure::UsageError;
+use super::file::{FILE_BYTES_MAX, one_line};
+use crate::error::UsageError;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

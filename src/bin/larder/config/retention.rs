@@ -6,7 +6,7 @@ use std::time::Duration;
 use larder::model::Retention;
 use serde::Deserialize;
 
-use crate::failure::UsageError;
+use crate::error::UsageError;
 
 /// Gigabytes that a repository may take, unless something else is said.
 const MAX_SIZE_GB: f64 = 50.0;

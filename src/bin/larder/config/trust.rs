@@ -4,13 +4,13 @@
 use std::io::Read;
 use std::path::Path;
 
+use larder::events::Events;
 use larder::rooted::{Refusal, Status, Trust};
 use serde::Deserialize;
 
-use super::FILE_BYTES_MAX;
-use super::file::one_line;
-use crate::failure::UsageError;
-use crate::places;
+use super::file::{FILE_BYTES_MAX, one_line};
+use crate::error::UsageError;
+use crate::host::places;
 
 /// What root says for all systems of this host.
 pub(crate) const HOST_FILE: &str = "/etc/larder.toml";
@@ -42,12 +42,12 @@ pub(crate) fn parse_host_file(text: &str) -> Result<Vec<u32>, String> {
 }
 
 /// Those that a run from a schedule believes.
-pub(crate) fn scheduled() -> anyhow::Result<Trust> {
-    Ok(Trust::of(&trusted_uids()?).but_links_in(places::known()))
+pub(crate) fn scheduled(events: &dyn Events) -> anyhow::Result<Trust> {
+    Ok(Trust::of(&trusted_uids()?).but_links_in(places::known(events)))
 }
 
 /// Those that this run believes, with those that are named for it; everybody when that is insisted on.
-pub(crate) fn of_run(insists: bool, named: &[u32]) -> anyhow::Result<Trust> {
+pub(crate) fn of_run((insists, named): (bool, &[u32]), events: &dyn Events) -> anyhow::Result<Trust> {
     if insists {
         return Ok(Trust::of_everybody());
     }
@@ -56,7 +56,7 @@ pub(crate) fn of_run(insists: bool, named: &[u32]) -> anyhow::Result<Trust> {
     if rustix::process::geteuid().is_root() {
         uids.extend(std::env::var("SUDO_UID").ok().and_then(|uid| uid.parse::<u32>().ok()));
     }
-    Ok(Trust::of(&uids).but_links_in(places::known()))
+    Ok(Trust::of(&uids).but_links_in(places::known(events)))
 }
 
 /// The text of a file that decides what is done.

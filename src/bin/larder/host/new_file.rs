@@ -10,7 +10,8 @@ use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use crate::places;
+use crate::host::places;
+use larder::events::Unheard;
 use larder::id::{hex, random_bytes};
 use larder::rooted::Trust;
 use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, fchmod, flock, fsync, openat, renameat, unlinkat};
@@ -69,7 +70,8 @@ pub(crate) fn make_folder(path: &Path) -> io::Result<()> {
 }
 
 fn trust() -> Trust {
-    Trust::default().but_links_in(places::known())
+    // Who cannot be believed about them was told when the settings were read.
+    Trust::default().but_links_in(places::known(&Unheard))
 }
 
 impl NewFile {

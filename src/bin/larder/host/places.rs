@@ -8,11 +8,11 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
+use larder::events::Events;
 use larder::rooted::{Refusal, Status, Trust};
 use serde::{Deserialize, Serialize};
 
-use crate::console::warning;
-use crate::state::folder;
+use crate::host::state::folder;
 
 const FILE_NAME: &str = "container-places.json";
 const PLACES_MAX: usize = 4_000;
@@ -26,25 +26,25 @@ struct Known {
 }
 
 /// Those that are known. Who cannot be believed about them is a warning.
-pub(crate) fn known() -> Vec<PathBuf> {
+pub(crate) fn known(events: &dyn Events) -> Vec<PathBuf> {
     let Some(folder) = folder() else { return Vec::new() };
     read(&folder.join(FILE_NAME)).unwrap_or_else(|error| {
         let path = folder.join(FILE_NAME);
-        warning(&format!("what containers could write to is not known from {}: {error}", path.display()));
+        events.warn(&format!("what containers could write to is not known from {}: {error}", path.display()));
         Vec::new()
     })
 }
 
 /// Those that were known before and those that an engine tells of now, which are known from now on.
-pub(crate) fn remember(found: Vec<PathBuf>) -> Vec<PathBuf> {
-    let before = known();
+pub(crate) fn remember(found: Vec<PathBuf>, events: &dyn Events) -> Vec<PathBuf> {
+    let before = known(events);
     let places = merge(before.clone(), found);
     if places != before
         && let Some(folder) = folder()
         && let Err(error) = write(&folder, &places)
     {
         let folder = folder.display();
-        warning(&format!(
+        events.warn(&format!(
             "what containers may write to cannot be written down in {folder}, and is not known without an engine: {error}"
         ));
     }

@@ -10,12 +10,12 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Once;
 
+use larder::events::Events;
 use larder::rooted::{Refusal, Status, Trust};
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
-use crate::console::warning;
-use crate::state::folder;
+use crate::host::state::folder;
 
 const FILE_NAME: &str = "repositories.json";
 const DAMAGED_NAME: &str = "repositories.json.damaged";
@@ -114,14 +114,14 @@ impl Remembered {
 }
 
 /// What is remembered. Where that cannot be read, or not be believed, it is nothing, with a warning.
-pub(crate) fn remembered() -> Remembered {
+pub(crate) fn remembered(events: &dyn Events) -> Remembered {
     static TOLD: Once = Once::new();
     let Some(folder) = folder() else { return Remembered::default() };
     read(&folder).unwrap_or_else(|error| {
         let path = folder.join(FILE_NAME);
         TOLD.call_once(|| {
             let path = path.display();
-            warning(&format!(
+            events.warn(&format!(
                 "which repositories were used before is not known from {path}: {error}; the next backup begins it anew"
             ));
         });
@@ -132,10 +132,10 @@ pub(crate) fn remembered() -> Remembered {
 }
 
 /// Changes what is remembered. That it cannot be written down is a warning: nothing that was saved depends on it.
-pub(crate) fn remember(change: impl FnOnce(&mut Remembered)) {
+pub(crate) fn remember(events: &dyn Events, change: impl FnOnce(&mut Remembered)) {
     let written = folder().ok_or_else(|| io::ErrorKind::NotFound.into()).and_then(|folder| write(&folder, change));
     if let Err(error) = written {
-        warning(&format!(
+        events.warn(&format!(
             "which repository was used cannot be remembered, so that another one is not noticed: {error}"
         ));
     }

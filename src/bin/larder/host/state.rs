@@ -7,7 +7,7 @@ use larder::docker::{Guardian, Journals};
 use larder::repo::Repository;
 use larder::rooted::Trust;
 
-use crate::failure::UsageError;
+use crate::error::UsageError;
 
 /// The command that looks after held containers; nobody calls it by hand.
 pub(crate) const GUARD: &str = "guard-containers";

@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use super::{JITTER_MINUTES, Job, Planned, Schedule};
+use super::job::{JITTER_MINUTES, Job, Planned, Schedule};
 
 pub(super) const FOLDER: &str = "etc/cron.d";
 /// Where the locks are. It goes when the machine is started, so each run makes it.

@@ -1,80 +1,12 @@
 //! What runs regularly: which commands, when, and the files that have systemd or cron run them. Nothing of ours runs in between.
 
 mod cron;
+mod job;
 mod systemd;
 
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use larder::id::Digest;
-use larder::model::show_text;
-
-/// Minutes within which a run begins at random, so that not all machines begin at once.
-const JITTER_MINUTES: u32 = 10;
-const WEEKDAYS: [&str; 7] = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
-
-/// A time of each day, or of one day of each week.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct When {
-    /// The day of the week, Sunday being 0.
-    weekday: Option<usize>,
-    hour: u8,
-    minute: u8,
-}
-
-impl When {
-    /// Understands `02:00` and `sun 03:00`.
-    pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        let wrong = || format!("'{}' is no time: write it like 02:00, or like 'sun 03:00'", show_text(text));
-        if text.contains(char::is_control) {
-            return Err(wrong());
-        }
-        let (weekday, time) = match text.trim().split_once(' ') {
-            Some((day, time)) => {
-                let day = WEEKDAYS.iter().position(|known| *known == day.to_ascii_lowercase());
-                (Some(day.ok_or_else(wrong)?), time.trim())
-            }
-            None => (None, text.trim()),
-        };
-        let (hour, minute) = time.split_once(':').ok_or_else(wrong)?;
-        let number = |digits: &str, below: u8| digits.parse::<u8>().ok().filter(|number| *number < below);
-        let hour = number(hour, 24).ok_or_else(wrong)?;
-        Ok(Self { weekday, hour, minute: number(minute, 60).ok_or_else(wrong)? })
-    }
-}
-
-/// A command that runs regularly.
-#[derive(Debug, Clone)]
-pub(crate) struct Job {
-    /// What it is called in names of files.
-    pub(crate) name: &'static str,
-    pub(crate) when: When,
-    /// Whether it starts programs beside itself, those of a database.
-    pub(crate) starts_programs: bool,
-    /// Program and arguments.
-    pub(crate) words: Vec<String>,
-}
-
-/// Everything that runs for one system.
-#[derive(Debug)]
-pub(crate) struct Schedule {
-    /// Tells it from those of other systems.
-    pub(crate) name: String,
-    /// The directory of the system.
-    pub(crate) base: PathBuf,
-    /// Where its repository lies, the only thing that is written.
-    pub(crate) repository: String,
-    /// What the jobs have to reach besides: directories, files, sockets.
-    pub(crate) reads: Vec<PathBuf>,
-    pub(crate) jobs: Vec<Job>,
-}
-
-/// A file to be written.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Planned {
-    pub(crate) path: PathBuf,
-    pub(crate) text: String,
-}
+pub(crate) use job::{Job, Planned, Schedule, When};
 
 /// Who runs it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,41 +30,21 @@ impl Runner {
     }
 }
 
-impl Schedule {
-    /// Whether the jobs have to reach something in one of these places, or around it.
-    fn reaches(&self, places: &[&str]) -> bool {
-        let paths = self.reads.iter().map(PathBuf::as_path).chain([self.base.as_path(), Path::new(&self.repository)]);
-        paths
-            .into_iter()
-            .any(|path| places.iter().any(|place| path.starts_with(place) || Path::new(place).starts_with(path)))
+/// The files that are there below `root`, of whatever runner.
+pub(crate) fn standing(root: &Path, name: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for folder in [systemd::FOLDER, cron::FOLDER] {
+        let entries = std::fs::read_dir(root.join(folder)).into_iter().flatten().flatten();
+        let ours = entries.filter(|entry| {
+            let file = entry.file_name();
+            let rest = file.to_str().and_then(|file| file.strip_prefix(name));
+            let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
+            is_file && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+        });
+        found.extend(ours.map(|entry| entry.path()));
     }
-
-    /// The name of what runs for the system in this directory.
-    pub(crate) fn name_of(base: &Path) -> String {
-        let last = base.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let plain: String = last.chars().map(|char| if char.is_ascii_alphanumeric() { char } else { '-' }).collect();
-        // Two systems may have directories of the same name.
-        let mut sum = Digest::of(base.as_os_str().as_bytes()).to_string();
-        sum.truncate(8);
-        format!("larder-{}-{sum}", plain.to_lowercase())
-    }
-
-    /// The files that are there below `root`, of whatever runner.
-    pub(crate) fn standing(root: &Path, name: &str) -> Vec<PathBuf> {
-        let mut found = Vec::new();
-        for folder in [systemd::FOLDER, cron::FOLDER] {
-            let entries = std::fs::read_dir(root.join(folder)).into_iter().flatten().flatten();
-            let ours = entries.filter(|entry| {
-                let file = entry.file_name();
-                let rest = file.to_str().and_then(|file| file.strip_prefix(name));
-                let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
-                is_file && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
-            });
-            found.extend(ours.map(|entry| entry.path()));
-        }
-        found.sort();
-        found
-    }
+    found.sort();
+    found
 }
 
 /// The timers among the files of a schedule.
@@ -158,15 +70,6 @@ mod tests {
         ];
         let (name, repository) = ("larder-my-app-0".to_owned(), r"/mnt/$b %a\ckups".to_owned());
         Schedule { name, base: "/srv/my app\\".into(), repository, reads: vec!["/var/lib".into()], jobs }
-    }
-
-    #[test]
-    fn times_are_read_and_others_refused() {
-        assert_eq!(When::parse("Sun 03:05"), Ok(When { weekday: Some(0), hour: 3, minute: 5 }));
-        assert_eq!(When::parse("23:59").map(|when| when.weekday), Ok(None));
-        for text in ["", "24:00", "12:60", "someday 02:00", "2", "02:00 sun", "sun", "02:00\n", "sun\r02:00"] {
-            assert!(When::parse(text).is_err(), "{text}");
-        }
     }
 
     #[test]
@@ -223,11 +126,5 @@ mod tests {
             let service = service(path);
             assert!(service.contains(shown), "{path}: {service}");
         }
-    }
-
-    #[test]
-    fn systems_of_the_same_name_are_told_apart() {
-        assert_ne!(Schedule::name_of(Path::new("/a/app")), Schedule::name_of(Path::new("/b/app")));
-        assert!(Schedule::name_of(Path::new("/a/My App")).starts_with("larder-my-app-"));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{JITTER_MINUTES, Job, Planned, Schedule, When};
+use super::job::{JITTER_MINUTES, Job, Planned, Schedule, When};
 
 pub(super) const FOLDER: &str = "etc/systemd/system";
 const WEEKDAYS: [&str; 7] = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];

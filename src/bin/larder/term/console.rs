@@ -11,7 +11,7 @@ use larder::progress::Progress;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::failure::Exit;
+use crate::exit::Exit;
 
 const TICK: Duration = Duration::from_millis(120);
 
@@ -94,6 +94,11 @@ impl ConsoleProgress {
             }
         })?;
         Ok(())
+    }
+
+    /// Prints something beside the bar.
+    pub(crate) fn suspend(&self, print: impl FnOnce()) {
+        self.bar.suspend(print);
     }
 
     /// Removes the bar, so that what follows stands alone.

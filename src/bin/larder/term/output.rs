@@ -4,9 +4,10 @@ use std::io::{self, BufWriter, Stdout, Write, stdout};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use larder::model::{is_deceptive, show_text};
+use serde::Serialize;
 use serde_json::Value;
 
-use crate::failure::Exit;
+use crate::exit::Exit;
 
 /// Where results go.
 pub(crate) struct Output {
@@ -31,6 +32,12 @@ impl Output {
             self.bytes(show_text(text).as_bytes());
             self.bytes(b"\n");
         }
+    }
+
+    /// Prints a document as JSON.
+    pub(crate) fn document(&self, document: &impl Serialize) -> anyhow::Result<()> {
+        self.json(&serde_json::to_value(document)?);
+        Ok(())
     }
 
     /// Prints the JSON document. What a terminal could take for a command is escaped in its texts, which stay the same.
@@ -70,7 +77,7 @@ impl Output {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => leave(Exit::Done),
             Err(error) => {
-                crate::console::error(&format!("cannot write to standard output: {error}"));
+                crate::term::console::error(&format!("cannot write to standard output: {error}"));
                 leave(Exit::Failed);
             }
         }

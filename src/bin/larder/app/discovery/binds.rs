@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
-use super::System;
-use crate::real_path::real;
+use super::system::System;
+use crate::host::real_path::real;
 
 /// Where nothing lies that outlasts a start of the host.
 const PASSING: [&str; 5] = ["/dev", "/proc", "/run", "/sys", "/var/run"];

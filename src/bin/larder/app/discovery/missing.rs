@@ -2,7 +2,7 @@
 
 use larder::model::{Component, ComponentKind, ComponentName, Expectation, Expected};
 
-use super::System;
+use super::system::System;
 use crate::config::VOLUME_PREFIX;
 
 /// A component that is expected and is not there.

@@ -1,34 +1,26 @@
 //! What there is to back up: what the settings name, and what is found in the Docker Engine.
 
-mod binds;
-mod missing;
-mod targets;
-
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use larder::docker::{self, DatabaseServer, Engine, HoldMethod, Stack};
+use larder::docker::{self, DatabaseServer, Engine, Stack};
+use larder::events::Events;
 use larder::id::checksum;
-use larder::model::{ComponentKind, ComponentName};
-use larder::pipeline::backup::{ComponentSource, Origin, VolumeOrigin};
+use larder::model::ComponentName;
 use larder::postgres::{self, Connection, Stopped, query};
 use larder::process::Place;
-use larder::repo::Repository;
-use larder::rooted::{Guarded, Refusal, Trust};
+use larder::rooted::{Refusal, Trust};
 use larder::sink::postgres::is_temporary;
-use larder::source::postgres::DumpSource;
-use larder::source::{self, DirSource, VolumeSource, VolumeUse};
 
+use crate::app::advice::docker_advice;
+use crate::app::context::Context;
 use crate::config::{
-    DATABASE, DatabasePlace, DatabaseSettings, Directory, Settings, VOLUME_PREFIX, VolumeSettings, check_repository,
+    DATABASE, DatabasePlace, DatabaseSettings, Settings, VOLUME_PREFIX, VolumeSettings, check_repository,
     hold_of_label, refused,
 };
-use crate::console::warning;
-use crate::failure::{UsageError, docker_advice};
-use crate::places;
-
-pub(crate) use missing::Missing;
+use crate::error::UsageError;
+use crate::host::places;
 
 /// Databases of a server, but for those that nobody has anything in.
 const OTHERS_SQL: &str = "SELECT datname FROM pg_catalog.pg_database WHERE datallowconn AND NOT datistemplate
@@ -67,21 +59,22 @@ pub(crate) struct System<'a> {
     pub(crate) settings: &'a Settings,
     /// The users of the settings; of links where containers may write, nobody's.
     pub(crate) trust: Trust,
-    engine: Option<Arc<Engine>>,
+    pub(super) engine: Option<Arc<Engine>>,
     pub(crate) stack: Stack,
     pub(crate) databases: Vec<Database>,
     pub(crate) volumes: Vec<Volume>,
     /// Why there is no engine although one was to be expected.
     pub(crate) no_engine: Option<String>,
     /// Why the engine did not answer, expected or not.
-    silent_engine: Option<String>,
+    pub(super) silent_engine: Option<String>,
 }
 
 impl<'a> System<'a> {
     /// Looks at the settings and asks the engine.
-    pub(crate) fn find(settings: &'a Settings, stopped: Stopped<'_>) -> anyhow::Result<Self> {
+    pub(crate) fn find(context: &'a Context<'_>, stopped: Stopped<'_>) -> anyhow::Result<Self> {
+        let settings = &context.settings;
         let mut system = Self::new(settings);
-        match system.ask_engine() {
+        match system.ask_engine(context.events) {
             Ok(()) => {}
             Err(error @ docker::Error::Address { .. }) => return Err(UsageError::new(error.to_string()).into()),
             Err(error) => {
@@ -101,22 +94,6 @@ impl<'a> System<'a> {
         Ok(system)
     }
 
-    /// Whom a command believes that needs nothing else of the system: the engine is asked where containers may write now, once. Where it
-    /// does not answer, what is remembered counts, with a warning.
-    pub(crate) fn trust_now(settings: &Settings) -> Trust {
-        static ANSWER: OnceLock<Trust> = OnceLock::new();
-        let ask = || {
-            let mut system = System::new(settings);
-            if let Err(error) = system.ask_engine()
-                && system.expects_engine()
-            {
-                warning(&format!("where containers may write now is not known, only where they could before: {error}"));
-            }
-            system.trust
-        };
-        ANSWER.get_or_init(ask).clone()
-    }
-
     fn new(settings: &'a Settings) -> Self {
         Self {
             settings,
@@ -130,7 +107,7 @@ impl<'a> System<'a> {
         }
     }
 
-    fn ask_engine(&mut self) -> Result<(), docker::Error> {
+    fn ask_engine(&mut self, events: &dyn Events) -> Result<(), docker::Error> {
         let docker = &self.settings.docker;
         let nothing_there = docker.host.is_none() && !Path::new(DEFAULT_SOCKET).exists() && !self.expects_engine();
         if docker.enabled == Some(false) || nothing_there {
@@ -139,7 +116,7 @@ impl<'a> System<'a> {
         let engine = Engine::connect(docker.host.as_deref())?;
         self.stack = Stack::find(&engine, &self.settings.base, docker.project.as_deref(), &self.settings.trust)?;
         if let Some(root) = engine.root_here() {
-            let known = places::remember(self.stack.writable_places(root));
+            let known = places::remember(self.stack.writable_places(root), events);
             self.trust = self.settings.trust.but_links_in(known.into_iter().chain(self.stack.writable_now()));
         }
         self.engine = Some(Arc::new(engine));
@@ -242,7 +219,7 @@ impl<'a> System<'a> {
         Ok(self.connection_of(&DatabaseServer::of(container)))
     }
 
-    fn connection_of(&self, server: &DatabaseServer) -> Connection {
+    pub(super) fn connection_of(&self, server: &DatabaseServer) -> Connection {
         let place = self.engine.as_ref().map_or(Place::Here, |engine| Place::Container {
             engine: Arc::clone(engine),
             name: server.container.name.clone(),
@@ -303,102 +280,24 @@ impl<'a> System<'a> {
         }
         Ok(())
     }
-
-    /// The names of all components that are configured or found.
-    pub(crate) fn names(&self) -> Vec<String> {
-        let databases = self.databases.iter().map(|database| database.name.to_string());
-        let directories = self.settings.directories.iter().map(|directory| directory.name.to_string());
-        databases.chain(directories).chain(self.volumes.iter().map(|volume| volume.name.to_string())).collect()
-    }
-
-    /// The sources of the named components: databases, directories, volumes.
-    pub(crate) fn sources(
-        &self,
-        repository: Option<&Repository>,
-        names: &[String],
-    ) -> anyhow::Result<Vec<ComponentSource>> {
-        let wanted = |name: &ComponentName| names.iter().any(|wanted| wanted == name.as_str());
-        let mut sources = Vec::new();
-        let secret = repository.map_or([0; 32], |repository| *repository.config().id.as_bytes());
-        for database in self.databases.iter().filter(|database| wanted(&database.name)) {
-            let origin = match &database.connection {
-                Ok(connection) => {
-                    let source = DumpSource::new(connection.clone(), secret).by_tables(self.settings.tables);
-                    Origin::Database(Box::new(source.reporting(database.others_unknown.clone())))
-                }
-                Err(why) => Origin::Missing { kind: ComponentKind::Database, why: why.clone() },
-            };
-            sources.push(ComponentSource { name: database.name.clone(), origin });
-        }
-        let guarded = repository.map(Repository::guarded).transpose()?.unwrap_or_default();
-        let repository_root = repository.map(|_| self.settings.backup_dir.as_path());
-        for directory in self.settings.directories.iter().filter(|directory| wanted(&directory.name)) {
-            let origin = Origin::Directory(self.directory_source(directory).forbidding(guarded.clone()));
-            sources.push(ComponentSource { name: directory.name.clone(), origin });
-        }
-        for volume in self.volumes.iter().filter(|volume| wanted(&volume.name)) {
-            let origin = match &volume.found {
-                Ok(found) => forbid(self.volume_origin(found, &volume.settings)?, repository_root),
-                Err(why) => Origin::Missing { kind: ComponentKind::Volume, why: why.clone() },
-            };
-            sources.push(ComponentSource { name: volume.name.clone(), origin });
-        }
-        Ok(sources)
-    }
-
-    /// A directory as a source, which knows the other components, and how a mount in it is dealt with.
-    pub(crate) fn directory_source(&self, directory: &Directory) -> DirSource {
-        let missing = |directory: &Directory| {
-            let source = self.undecided_source(directory).forbidding(Guarded::at(&self.settings.backup_dir));
-            source.missing_patterns()
-        };
-        let source = self.undecided_source(directory);
-        match self.settings.decision_on_mount(directory, missing) {
-            Some(decision) => source.deciding(decision),
-            None => source,
-        }
-    }
-
-    fn undecided_source(&self, directory: &Directory) -> DirSource {
-        let others = self.settings.directories.iter().filter(|other| other.name != directory.name);
-        let source = DirSource::new(&directory.path, directory.excludes.clone()).trusting(self.trust.clone());
-        others.fold(source, |source, other| source.beside(other.name.as_str(), &other.path))
-    }
-
-    /// A volume as a source, with the containers that are to be held for it.
-    pub(crate) fn volume_origin(&self, volume: &docker::Volume, settings: &VolumeSettings) -> anyhow::Result<Origin> {
-        let source = match self.volume_source(volume, settings)? {
-            Ok(source) => source,
-            Err(error) => return Ok(Origin::Missing { kind: ComponentKind::Volume, why: error.to_string() }),
-        };
-        let limit = self.settings.docker.hold_limit;
-        Ok(Origin::Volume(Box::new(VolumeOrigin { source, hold: settings.hold, limit })))
-    }
-
-    /// A volume as a source, or why it cannot be read as the settings say.
-    pub(crate) fn volume_source(
-        &self,
-        volume: &docker::Volume,
-        settings: &VolumeSettings,
-    ) -> anyhow::Result<Result<VolumeSource, source::Error>> {
-        let usage = VolumeUse {
-            containers: self.stack.users(&volume.name),
-            server_data: self.stack.server_data(&volume.name),
-            is_stopped: settings.hold == Some(HoldMethod::Stop),
-            trust: self.trust.clone(),
-        };
-        let excludes = settings.excludes.clone();
-        Ok(VolumeSource::new(self.engine()?, volume.clone(), settings.method, excludes, usage))
-    }
 }
 
-/// Leaves the repository out of a volume.
-fn forbid(mut origin: Origin, repository: Option<&Path>) -> Origin {
-    if let Origin::Volume(volume) = origin {
-        let VolumeOrigin { source, hold, limit } = *volume;
-        origin = Origin::Volume(Box::new(VolumeOrigin { source: source.forbidding(repository), hold, limit }));
-    }
-    origin
+/// Whom a command believes that needs nothing else of the system: the engine is asked where containers may write now, once. Where it
+/// does not answer, what is remembered counts, with a warning.
+pub(crate) fn trust_now(context: &Context<'_>) -> Trust {
+    static ANSWER: OnceLock<Trust> = OnceLock::new();
+    let ask = || {
+        let mut system = System::new(&context.settings);
+        if let Err(error) = system.ask_engine(context.events)
+            && system.expects_engine()
+        {
+            context
+                .events
+                .warn(&format!("where containers may write now is not known, only where they could before: {error}"));
+        }
+        system.trust
+    };
+    ANSWER.get_or_init(ask).clone()
 }
 
 fn service_of(server: &DatabaseServer) -> &str {

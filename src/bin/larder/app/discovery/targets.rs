@@ -9,9 +9,9 @@ use larder::pipeline::backup::{ComponentSource, Origin};
 use larder::pipeline::restore::{PROJECT_LABEL, VOLUME_LABEL, VolumeTarget};
 use larder::postgres::Connection;
 
-use super::System;
+use super::system::System;
 use crate::config::{DATABASE, VOLUME_PREFIX, VolumeSettings};
-use crate::failure::UsageError;
+use crate::error::UsageError;
 
 /// How long the containers of a volume may be stopped while what a restore replaces is saved.
 const RESTORE_HOLD_LIMIT: Duration = Duration::from_hours(24);

@@ -13,6 +13,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use larder::clock::LocalTime;
+use larder::events::Events;
 use larder::model::{Parts, Snapshot};
 use larder::pipeline::backup::{ComponentSource, Origin};
 use larder::pipeline::restore::{ComponentRestore, Destination, RestoreJob, RestoreReport};
@@ -20,10 +21,9 @@ use larder::repo::Repository;
 use larder::rooted::Trust;
 
 use self::note::{Found, Note, Place};
-use crate::console::warning;
-use crate::failure::{BusyError, UsageError};
-use crate::shell::quoted;
-use crate::state;
+use crate::error::{BusyError, UsageError};
+use crate::host::shell::quoted;
+use crate::host::state;
 
 /// Most bytes of paths that are noted; where there are more, it is all of the components.
 const PATHS_BYTES_MAX: usize = 1 << 16;
@@ -81,7 +81,7 @@ impl Restoring {
     /// # Errors
     /// [`BusyError`] where another restore writes; [`UsageError`] where nothing can be noted.
     pub(crate) fn begin(
-        repository: &Repository,
+        (repository, events): (&Repository, &dyn Events),
         (snapshot, wanted): (&Snapshot, &str),
         jobs: &[RestoreJob<'_>],
         parts: Option<&Parts>,
@@ -97,7 +97,7 @@ impl Restoring {
             return Ok(Self { file: None, note });
         }
         let Some(folder) = state::restoring(repository) else {
-            warning("that this restore has begun cannot be noted, in case that it does not end: there is no home");
+            events.warn("that this restore has begun cannot be noted, in case that it does not end: there is no home");
             return Ok(Self { file: None, note });
         };
         let begun = begin_in(&folder, &note).map_err(|error| {

@@ -12,9 +12,9 @@ use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
-use crate::new_file::{self, Purpose};
-use crate::real_path::{identity, real};
-use crate::state;
+use crate::host::new_file::{self, Purpose};
+use crate::host::real_path::{identity, real};
+use crate::host::state;
 
 /// Longest file that is read.
 const BYTES_MAX: u64 = 1 << 20;

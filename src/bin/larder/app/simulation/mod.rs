@@ -21,9 +21,8 @@ use larder::repo::Repository;
 use larder::rooted::Trust;
 use larder::source::{DirSource, Excludes};
 use larder::temporary::TemporaryFolder;
-use serde_json::{Value, json};
 
-use crate::failure::UsageError;
+use crate::error::UsageError;
 use crate::units::{count, size};
 use database::Database;
 use folders::{FOLDERS, Folders};
@@ -75,14 +74,15 @@ impl Settings {
 /// What was simulated.
 #[derive(Debug)]
 pub(crate) struct Facts {
-    settings: Settings,
-    rows_end: u64,
+    pub(crate) settings: Settings,
+    pub(crate) rows_end: u64,
     /// Version of the server, where there was one.
-    postgres: Option<String>,
+    pub(crate) postgres: Option<String>,
     live_bytes: u64,
 }
 
 impl Facts {
+    /// What was simulated, in words.
     pub(crate) fn sentence(&self) -> String {
         let Settings { nights, rows, update_percent, insert_percent, .. } = self.settings;
         let database = match &self.postgres {
@@ -96,17 +96,6 @@ impl Facts {
             count(u64::from(rows), "row", "rows"),
             size(self.live_bytes),
         )
-    }
-
-    pub(crate) fn json(&self) -> Value {
-        json!({
-            "nights": self.settings.nights,
-            "rows": self.settings.rows,
-            "rows_end": self.rows_end,
-            "update_percent": self.settings.update_percent,
-            "insert_percent": self.settings.insert_percent,
-            "postgres": self.postgres,
-        })
     }
 }
 

@@ -1,7 +1,7 @@
 //! One bar for each way beside a name, long as its share of the longest.
 
 use super::svg::Svg;
-use super::{MARGIN, WAYS, WIDTH, times};
+use super::ways::{MARGIN, WAYS, WIDTH, times};
 use crate::units::size;
 
 /// How a row is drawn.

@@ -4,7 +4,7 @@ use larder::pipeline::savings::{Night, Savings};
 
 use super::scale::Scale;
 use super::svg::Svg;
-use super::{MARGIN, WAYS, WIDTH, ends, times, ways};
+use super::ways::{MARGIN, WAYS, WIDTH, ends, times, ways};
 use crate::units::size;
 
 const LEFT: f64 = MARGIN + 62.0;

@@ -3,25 +3,20 @@
 //! Above it has what the nights take added up, for each way to keep them; below, each component by itself.
 
 mod bars;
-mod file;
 mod lines;
 mod scale;
 mod svg;
+mod ways;
 
-use larder::pipeline::savings::{Figures, Savings};
+use larder::pipeline::savings::Savings;
 
-pub(crate) use file::ChartFile;
+pub(crate) use ways::times;
 
 use crate::units::{count, size};
 use bars::Row;
 use svg::Svg;
+use ways::{MARGIN, WAYS, WIDTH, ends, ways};
 
-/// The ways, in the order in which they are drawn; each is a class of the style too.
-const WAYS: [(&str, &str); 4] =
-    [("copies", "Full copies"), ("dedup", "Dedup alone"), ("compressed", "Dedup + zstd"), ("stored", "Larder")];
-
-const WIDTH: f64 = 960.0;
-const MARGIN: f64 = 40.0;
 const PLOT_TOP: f64 = 118.0;
 const PLOT_HEIGHT: f64 = 300.0;
 /// Components that have bars of their own.
@@ -58,12 +53,6 @@ pub(crate) fn draw(savings: &Savings, origin: Option<&str>) -> String {
     svg.finish()
 }
 
-/// How many times as much one is as the other, as people read it; `None` when there is nothing to compare with.
-pub(crate) fn times(bytes: u64, stored: u64) -> Option<String> {
-    let times = (stored > 0).then(|| bytes as f64 / stored as f64)?;
-    Some(if times < 99.95 { format!("{times:.1}") } else { format!("{times:.0}") })
-}
-
 fn title(savings: &Savings) -> String {
     format!("{} in {}", count(savings.nights.len() as u64, "night", "nights"), size(savings.repository_bytes))
 }
@@ -85,16 +74,6 @@ fn description(savings: &Savings) -> String {
     let ways: Vec<String> =
         WAYS.iter().zip(ends).map(|((_, name), bytes)| format!("{name}: {}", size(bytes))).collect();
     format!("What all nights take together. {}.", ways.join(", "))
-}
-
-/// What all nights take in each way.
-fn ends(savings: &Savings) -> [u64; 4] {
-    let [copies, dedup, compressed, _] = ways(&savings.total());
-    [copies, dedup, compressed, savings.repository_bytes]
-}
-
-const fn ways(figures: &Figures) -> [u64; 4] {
-    [figures.copies_bytes, figures.dedup_bytes, figures.compressed_bytes, figures.stored_bytes]
 }
 
 /// The largest components in their order, and how many others there are.
@@ -121,7 +100,7 @@ fn component_rows(savings: &Savings) -> (Vec<Row>, usize) {
 mod tests {
     use larder::clock::LocalTime;
     use larder::model::SnapshotName;
-    use larder::pipeline::savings::Night;
+    use larder::pipeline::savings::{Figures, Night};
 
     use super::*;
 
@@ -179,13 +158,5 @@ mod tests {
     fn more_components_than_fit_are_counted() {
         assert!(draw(&sample(3, 20), None).contains("and 8 smaller components"));
         assert!(!draw(&sample(3, 12), None).contains("smaller component"));
-    }
-
-    #[test]
-    fn factors() {
-        assert_eq!(
-            [times(10, 4), times(1000, 1), times(1, 0)],
-            [Some("2.5".to_owned()), Some("1000".to_owned()), None]
-        );
     }
 }
