@@ -1,14 +1,11 @@
 //! What the kernel says of an entry, the mount that it lies on included.
 
-use std::fs::File;
 use std::os::fd::AsFd;
 use std::path::Path;
 
 use rustix::fs::{AtFlags, FileType, StatxFlags, makedev, statx};
 use rustix::io::{Errno, Result};
 use rustix::path::Arg;
-
-use super::DESCRIPTORS;
 
 /// A point in time as file systems keep it: seconds since 1970 and nanoseconds.
 pub type Instant = (i64, u32);
@@ -208,27 +205,10 @@ impl Status {
     }
 }
 
-/// Refuses kernels that do not tell mounts from directories, and a system where `/proc` is not mounted: what was looked at
-/// is opened by it.
-///
-/// # Errors
-/// A sentence that says what is needed, and what there is or what to do.
-pub fn check_kernel() -> std::result::Result<(), String> {
-    let root = File::open("/").map_err(|error| format!("cannot open /: {error}"))?;
-    match Status::of(&root) {
-        Err(Errno::NOSYS) => {
-            let release = rustix::system::uname().release().to_string_lossy().into_owned();
-            Err(format!("Larder needs Linux 5.8 or newer, to tell mounts from directories; this is {release}"))
-        }
-        _ if !Path::new(DESCRIPTORS).exists() => {
-            Err("Larder needs /proc, and it is not mounted: `mount -t proc proc /proc` does that".to_owned())
-        }
-        _ => Ok(()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+
     use super::*;
 
     #[test]
