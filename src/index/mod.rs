@@ -6,7 +6,9 @@
 mod builder;
 mod bytes;
 mod confirm;
+mod error;
 mod layout;
+mod location;
 mod merge;
 mod pending;
 mod reach;
@@ -20,113 +22,19 @@ use std::sync::atomic::AtomicU64;
 
 pub use builder::SegmentBuilder;
 pub use confirm::Confirmed;
+pub use error::Error;
+pub use location::{BlockKey, Location};
 pub use merge::{Merged, leave_out, merge_full_tiers};
 pub use pending::Pending;
-pub use segment::Segment;
+pub use segment::{Segment, key};
 pub use sets::{BlockLengths, BlockSet, ChunkSet};
 
-use reach::Reaches;
+use reach::{DeltaGraph, Reaches};
 
 use crate::id::{BaseId, ChunkId, PackId, SegmentId};
 use crate::limits::{DELTA_DEPTH_MAX, SEGMENTS_MAX};
-use crate::pack::{self, BlockPlace, ListedPack};
-use crate::storage::{self, Area, Key, Storage};
-
-/// The index could not be read or written.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// Bytes of a segment are not what a segment has at this place.
-    #[error("index segment {segment} is damaged: {what}")]
-    Damaged {
-        /// The name of the segment.
-        segment: String,
-        /// What is wrong.
-        what: &'static str,
-    },
-    /// A segment says what the directory of a pack does not.
-    #[error("index segment {segment} lists chunk {chunk} where pack {pack} does not have it")]
-    Contradicted {
-        /// The name of the segment.
-        segment: String,
-        /// The pack.
-        pack: PackId,
-        /// The chunk.
-        chunk: ChunkId,
-    },
-    /// There are more segments than any repository should have.
-    #[error("the index has {0} segments, more than this version opens")]
-    TooMany(usize),
-    /// The operating system gave no random bytes for the header.
-    #[error("cannot get random bytes from the operating system")]
-    Random(#[source] std::io::Error),
-    /// A pack could not be read.
-    #[error(transparent)]
-    Pack(#[from] pack::Error),
-    /// The storage failed.
-    #[error(transparent)]
-    Storage(#[from] storage::Error),
-}
-
-impl Error {
-    /// Whether this says that the repository is damaged, and not that it cannot be used at the moment.
-    #[must_use]
-    pub const fn is_damage(&self) -> bool {
-        match self {
-            Self::Damaged { .. } | Self::Contradicted { .. } => true,
-            Self::Pack(source) => source.is_damage(),
-            Self::Storage(source) => source.is_damage(),
-            Self::TooMany(_) | Self::Random(_) => false,
-        }
-    }
-}
-
-/// Where a chunk lies: a block of a segment and a range of the block's plaintext.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Location {
-    segment: u32,
-    block: u32,
-    /// Number of the chunk's record in its segment.
-    record: u32,
-    /// Where the chunk begins in the plaintext of the block.
-    pub offset: u32,
-    /// Length of the chunk in bytes.
-    pub len_bytes: u32,
-}
-
-/// A block by its place in the index.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct BlockKey {
-    segment: u32,
-    block: u32,
-}
-
-impl BlockKey {
-    /// The number of the block's segment in the index.
-    #[must_use]
-    pub const fn segment(&self) -> u32 {
-        self.segment
-    }
-}
-
-impl Location {
-    /// The block that holds the chunk.
-    #[must_use]
-    pub const fn block_key(&self) -> BlockKey {
-        BlockKey { segment: self.segment, block: self.block }
-    }
-
-    /// The chunk's bytes within the plaintext of its block.
-    #[must_use]
-    pub const fn range(&self) -> std::ops::Range<usize> {
-        self.offset as usize..self.offset as usize + self.len_bytes as usize
-    }
-}
-
-/// The storage key of a segment.
-#[must_use]
-pub fn key(id: SegmentId) -> Key {
-    Key::new(Area::Index, id.to_string())
-}
+use crate::pack::{BlockPlace, ListedPack};
+use crate::storage::{self, Area, Storage};
 
 /// All segments of a repository as they were when it was opened, and those added since.
 #[derive(Debug, Clone, Default)]
@@ -406,6 +314,13 @@ impl Index {
         (starts, sum)
     }
 
+    /// Blocks that have to be decoded for this one, itself among them, when each base is taken from where it needs the fewest. Some may be
+    /// counted several times; no more are counted than may be.
+    #[must_use]
+    pub fn reach(&self, block: BlockKey) -> usize {
+        self.reaches.of(self, block)
+    }
+
     /// Blocks to decode before this one; the most that can be told when the segment is damaged there.
     #[must_use]
     pub fn depth(&self, block: BlockKey) -> u8 {
@@ -451,5 +366,19 @@ impl Index {
     #[must_use]
     pub fn chunk_count(&self) -> u64 {
         self.segments.iter().map(|segment| u64::from(segment.chunk_count())).sum()
+    }
+}
+
+impl DeltaGraph for Index {
+    fn depth(&self, block: BlockKey) -> u8 {
+        self.depth(block)
+    }
+
+    fn bases(&self, block: BlockKey) -> Vec<BaseId> {
+        self.block(block).map(|(_, bases)| bases).unwrap_or_default()
+    }
+
+    fn blocks_with(&self, base: &BaseId, depth: u8) -> Vec<BlockKey> {
+        self.base_locations(base, depth).map(|(_, location)| location.block_key()).collect()
     }
 }

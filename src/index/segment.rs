@@ -8,17 +8,23 @@ use std::borrow::Cow;
 use crate::id::{BaseId, FileHasher, SegmentId};
 use crate::limits::{BASE_ID_BYTES, PACK_BYTES_MAX};
 use crate::pack::{BlockPlace, ListedPack};
-use crate::storage::{self, Storage};
+use crate::storage::{self, Area, Key, Storage};
 
+use super::Error;
 use super::bytes::Bytes;
 use super::layout::{
     BLOCK_BYTES, BlockRecord, CHUNK_BYTES, ChunkRecord, Counts, FANOUT_BYTES, HEADER_BYTES, PACK_BYTES, PackRecord,
     Tables, fanout_slot,
 };
-use super::{Error, key};
 
 /// Bytes that are read at once to compare a segment with its name.
 const PIECE_BYTES: usize = 256 << 10;
+
+/// The storage key of a segment.
+#[must_use]
+pub fn key(id: SegmentId) -> Key {
+    Key::new(Area::Index, id.to_string())
+}
 
 /// An open segment.
 #[derive(Debug)]
