@@ -4,8 +4,10 @@
 
 use reed_solomon_simd::{ReedSolomonDecoder, ReedSolomonEncoder};
 
+use super::Error;
+use super::error::damage;
 use super::layout::Header;
-use super::{Error, damage};
+use super::read::read_recovery;
 use crate::limits::PARITY_STRIP_BYTES;
 use crate::storage::{Key, Storage};
 
@@ -95,16 +97,4 @@ pub(super) fn restore(
         }
     }
     Ok(restored)
-}
-
-/// A further shard, or `None` when it is damaged.
-pub(super) fn read_recovery(
-    storage: &dyn Storage,
-    parity: &Key,
-    header: &Header,
-    number: usize,
-) -> Result<Option<Vec<u8>>, Error> {
-    let mut shard = vec![0; header.shard_bytes];
-    let is_there = super::read(storage, parity, header.recovery_offset(number), &mut shard)?;
-    Ok((is_there && header.matches(header.data_shards + number, &shard)).then_some(shard))
 }

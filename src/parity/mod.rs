@@ -5,79 +5,22 @@
 //! not known here.
 
 mod code;
+mod error;
 mod layout;
+mod read;
+mod share;
 
-use std::fmt;
+pub use error::Error;
+pub use share::Share;
 
 use crate::id::{Digest, FileHasher};
 use crate::storage::{self, Area, ExclusiveLease, Key, PutMode, Retractable, Storage};
 
-use layout::{FIXED_BYTES, HEADER_BYTES_MAX, Header, TRAILER_BYTES};
+use error::damage;
+use layout::Header;
+use read::{read_header, read_recovery, read_shard};
 
 const OF_ANOTHER: &str = "it is that of another object than its name says";
-
-/// Parity could not be made, or did not help.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The parity of an object is damaged itself.
-    #[error("{object} is damaged: {what}")]
-    Damaged {
-        /// The parity object.
-        object: String,
-        /// What is wrong.
-        what: &'static str,
-    },
-    /// More of an object is damaged than its parity can restore.
-    #[error("{object} has {damaged} damaged shards of {all}, and its parity restores {restorable}")]
-    TooMuch {
-        /// The object.
-        object: String,
-        /// Shards that are damaged.
-        damaged: usize,
-        /// Shards of the object.
-        all: usize,
-        /// Shards that can be restored.
-        restorable: usize,
-    },
-    /// The storage failed.
-    #[error(transparent)]
-    Storage(#[from] storage::Error),
-}
-
-impl Error {
-    /// Whether this says that something is damaged, and not that it cannot be used at the moment.
-    #[must_use]
-    pub const fn is_damage(&self) -> bool {
-        match self {
-            Self::Damaged { .. } | Self::TooMuch { .. } => true,
-            Self::Storage(source) => source.is_damage(),
-        }
-    }
-}
-
-/// How much parity there is: the share of an object that can be restored, in thousandths from 1 to 1,000.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Share(u16);
-
-impl Share {
-    /// A share of so many thousandths; `None` when there is no such share.
-    #[must_use]
-    pub fn new(thousandths: u16) -> Option<Self> {
-        (1..=1000).contains(&thousandths).then_some(Self(thousandths))
-    }
-
-    /// The share in thousandths.
-    #[must_use]
-    pub const fn thousandths(self) -> u16 {
-        self.0
-    }
-}
-
-impl fmt::Display for Share {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}%", f64::from(self.0) / 10.0)
-    }
-}
 
 /// How an object is found to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -218,7 +161,7 @@ pub fn check(storage: &dyn Storage, parity: &Key) -> Result<(), Error> {
         }
     }
     for number in 0..header.recovery_shards {
-        if code::read_recovery(storage, parity, &header, number)?.is_none() {
+        if read_recovery(storage, parity, &header, number)?.is_none() {
             return Err(damage(parity, "a shard does not match its checksum"));
         }
     }
@@ -252,56 +195,6 @@ fn around(
     remove()?;
     // Somebody may just have written it.
     storage.retract(Retractable::Parity, parity.name())
-}
-
-/// The header, from the beginning of the parity or from its end.
-fn read_header(storage: &dyn Storage, parity: &Key) -> Result<Header, Error> {
-    let parity_bytes = storage.stat(parity)?;
-    let mut begin = [0; FIXED_BYTES];
-    if read(storage, parity, 0, &mut begin)?
-        && let Some(header) = Header::bytes_of(&begin).and_then(|len| header_at(storage, parity, 0, len).transpose())
-    {
-        return header;
-    }
-    let mut end = [0; TRAILER_BYTES];
-    let end_offset = parity_bytes.saturating_sub(TRAILER_BYTES as u64);
-    if read(storage, parity, end_offset, &mut end)? {
-        let len = usize::from_le_bytes(end).min(HEADER_BYTES_MAX);
-        let offset = end_offset.saturating_sub(len as u64);
-        if let Some(header) = header_at(storage, parity, offset, len).transpose() {
-            return header;
-        }
-    }
-    Err(damage(parity, "both of its headers are damaged"))
-}
-
-/// The header at this place, if there is one.
-fn header_at(storage: &dyn Storage, parity: &Key, offset: u64, len: usize) -> Result<Option<Header>, Error> {
-    let mut bytes = vec![0; len];
-    Ok(if read(storage, parity, offset, &mut bytes)? { Header::decode(&bytes) } else { None })
-}
-
-/// Reads from an object that may be too short; says whether it was not.
-fn read(storage: &dyn Storage, object: &Key, offset: u64, target: &mut [u8]) -> Result<bool, Error> {
-    match storage.get_range(object, offset, target) {
-        Ok(()) => Ok(true),
-        // One that has just been deleted is not too short.
-        Err(error) if error.is_damage() && !error.is_missing() => Ok(false),
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// A shard of an object, filled up with zeroes.
-fn read_shard(storage: &dyn Storage, object: &Key, header: &Header, number: usize) -> Result<Vec<u8>, storage::Error> {
-    let mut shard = vec![0; header.shard_bytes];
-    if let Some(used) = shard.get_mut(..header.used_bytes(number)) {
-        storage.get_range(object, (number * header.shard_bytes) as u64, used)?;
-    }
-    Ok(shard)
-}
-
-fn damage(object: &Key, what: &'static str) -> Error {
-    Error::Damaged { object: object.path(), what }
 }
 
 #[cfg(test)]
