@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::gc::Packs;
+use super::inventory::Inventory;
 use super::{ChunkReader, Error, Repository};
 use crate::id::PackId;
 use crate::index::{Index, SegmentBuilder};
@@ -48,7 +48,7 @@ pub(super) fn adopt(
     progress: &dyn Progress,
 ) -> Result<(Adopted, HashSet<PackId>), Error> {
     let mut adopted = Adopted::default();
-    let Packs { broken, unlisted: mut left } = Packs::compare(repository.storage(), index)?;
+    let Inventory { broken, unlisted: mut left } = Inventory::compare(repository.storage(), index)?;
     if !left.is_empty() {
         progress.begin("checking packs that no run has listed", Some(left.iter().map(|(_, bytes)| bytes).sum()));
     }

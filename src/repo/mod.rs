@@ -9,6 +9,7 @@ mod cache;
 mod config;
 mod error;
 mod gc;
+mod inventory;
 mod manifests;
 mod packing;
 mod protect;
@@ -32,7 +33,6 @@ use crate::chunk::{Chunker, Gear};
 use crate::id::IdScheme;
 use crate::index::Index;
 use crate::limits::BLOCK_CACHE_BYTES;
-use crate::progress::Progress;
 use crate::rooted::Guarded;
 use crate::storage::{self, Area, ExclusiveLease, Key, Lease, PutMode, Retractable, Storage};
 
@@ -205,15 +205,6 @@ impl Repository {
         });
         alone.map_err(E::from)?;
         result.transpose()
-    }
-
-    /// Begins to add to the repository. Packs that no segment lists are read and taken over first.
-    ///
-    /// # Errors
-    /// [`Error::UnknownFeature`], [`Error::Cancelled`], [`Error::Index`], [`Error::Storage`].
-    pub fn begin(&self, progress: &dyn Progress) -> Result<Transaction<'_>, Error> {
-        self.config.check_writable()?;
-        Transaction::begin(self, progress)
     }
 
     fn write_manifest(&self, reservation: &Reservation, bytes: &[u8]) -> Result<(), Error> {

@@ -58,8 +58,19 @@ pub struct Transaction<'a> {
     segment_bytes: u64,
 }
 
+impl Repository {
+    /// Begins to add to the repository. Packs that no segment lists are read and taken over first.
+    ///
+    /// # Errors
+    /// [`Error::UnknownFeature`], [`Error::Cancelled`], [`Error::Index`], [`Error::Storage`].
+    pub fn begin(&self, progress: &dyn Progress) -> Result<Transaction<'_>, Error> {
+        self.config.check_writable()?;
+        Transaction::begin(self, progress)
+    }
+}
+
 impl<'a> Transaction<'a> {
-    pub(super) fn begin(repository: &'a Repository, progress: &dyn Progress) -> Result<Self, Error> {
+    fn begin(repository: &'a Repository, progress: &dyn Progress) -> Result<Self, Error> {
         let mut index = repository.index()?;
         if repository.has_losses()? {
             index.note_losses();

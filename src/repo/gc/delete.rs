@@ -8,12 +8,13 @@ use std::collections::HashSet;
 
 use super::places::PlaceCheck;
 use super::rewrite::Rewritten;
-use super::{Collection, Fate, Packs, check};
+use super::{Collection, Fate};
 use crate::id::{ChunkId, PackId};
 use crate::index::{self, Index, Location, leave_out};
 use crate::pack;
 use crate::parity;
-use crate::progress::Progress;
+use crate::progress::{self, Progress};
+use crate::repo::inventory::Inventory;
 use crate::repo::{ChunkReader, Error, Repository};
 use crate::storage::{self, ExclusiveLease, Storage};
 
@@ -92,11 +93,11 @@ impl Collection {
         going.keep_whole()?;
         deleting.collected.rescued = going.rescued;
         for name in forgotten {
-            check(deleting.progress)?;
+            progress::check(deleting.progress)?;
             repository.drop_forgotten(name)?;
         }
         // What else has come since was not looked into.
-        let mut unlisted = Packs::compare(deleting.storage, &index)?.unlisted;
+        let mut unlisted = Inventory::compare(deleting.storage, &index)?.unlisted;
         unlisted.retain(|pack| self.unlisted.contains(pack));
         let listed = index.packs();
         let gone = going.packs.iter().filter_map(|id| Some((*id, listed.get(id)?.len_bytes)));
@@ -139,7 +140,7 @@ impl Deleting<'_> {
 
     fn packs(&mut self, packs: &[(PackId, u64)]) -> Result<(), Error> {
         for (id, len_bytes) in packs {
-            check(self.progress)?;
+            progress::check(self.progress)?;
             parity::delete(self.storage, &pack::key(*id), self.alone)?;
             self.collected.deleted.0 += 1;
             self.collected.deleted.1 += len_bytes;

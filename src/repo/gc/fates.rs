@@ -3,11 +3,20 @@
 use std::cmp::Reverse;
 use std::collections::HashMap;
 
-use super::{Limits, Live};
+use super::Live;
 use crate::id::PackId;
 use crate::limits::{PACK_LIVE_PERCENT_MIN, PACK_SMALL_BYTES, SMALL_PACKS_MAX};
 use crate::pack::{ListedPack, PackKind};
 use crate::repo::Error;
+
+/// How much may be done to free space.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Limits {
+    /// Most bytes of packs that are written anew; `None` for no bound.
+    pub rewrite_bytes_max: Option<u64>,
+    /// Length that the packs are not to exceed afterwards: packs that are mostly in use are written anew for it too.
+    pub packs_bytes_max: Option<u64>,
+}
 
 /// What becomes of a pack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -11,30 +11,21 @@ mod live;
 mod places;
 mod rewrite;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 pub use delete::{Collected, SecondLook};
+pub use fates::Limits;
 pub use live::Live;
 
+use super::inventory::Inventory;
 use super::{Error, Repository};
 use crate::id::PackId;
-use crate::index::Index;
 use crate::limits::PACK_LIVE_PERCENT_MIN;
-use crate::pack::{self, ListedPack};
-use crate::progress::{self, Progress};
-use crate::storage::Storage;
+use crate::progress::Progress;
 
 use alone::cheaper_alone;
 use fates::Fate;
-
-/// How much may be done to free space.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Limits {
-    /// Most bytes of packs that are written anew; `None` for no bound.
-    pub rewrite_bytes_max: Option<u64>,
-    /// Length that the packs are not to exceed afterwards: packs that are mostly in use are written anew for it too.
-    pub packs_bytes_max: Option<u64>,
-}
+use places::find_untrue;
 
 /// What a collection would do, in bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -97,8 +88,8 @@ impl Collection {
         let mut found = Vec::new();
         loop {
             let mut plan = Self::cheapest(live, limits)?;
-            plan.unlisted = Packs::compare(repository.storage(), &plan.live.index)?.unlisted;
-            let untrue = plan.find_untrue(repository, progress)?;
+            plan.unlisted = Inventory::compare(repository.storage(), &plan.live.index)?.unlisted;
+            let untrue = find_untrue(repository, &plan.live, &plan.fates, &plan.unlisted, progress)?;
             if untrue.is_empty() {
                 plan.sums.dead.0 += plan.unlisted.len() as u64;
                 plan.sums.dead.1 += plan.unlisted.iter().map(|(_, len_bytes)| len_bytes).sum::<u64>();
@@ -168,50 +159,4 @@ impl Collection {
         packs.sort();
         packs
     }
-}
-
-/// The packs of a storage beside those that the index lists.
-pub(super) struct Packs {
-    /// Listed and missing, or of another length.
-    pub(super) broken: HashSet<PackId>,
-    /// Listed by no segment, and their length.
-    pub(super) unlisted: Vec<(PackId, u64)>,
-}
-
-impl Packs {
-    pub(super) fn compare(storage: &dyn Storage, index: &Index) -> Result<Self, Error> {
-        let mut listed = index.packs();
-        let mut found = Self { broken: HashSet::new(), unlisted: Vec::new() };
-        for ListedPack { id, len_bytes } in pack::list(storage)? {
-            match listed.remove(&id) {
-                Some(known) if known.len_bytes == len_bytes => {}
-                // Segments do not say the same of it, and one of them is right.
-                Some(_) if index.lists_pack(id, len_bytes) => {}
-                Some(_) => drop(found.broken.insert(id)),
-                None => found.unlisted.push((id, len_bytes)),
-            }
-        }
-        found.broken.extend(listed.into_keys());
-        Ok(found)
-    }
-}
-
-impl Repository {
-    /// The index as it is now, which avoids packs that are missing or have another length than it says.
-    ///
-    /// # Errors
-    /// [`Error::Index`]; also when a segment is damaged, because then it is not known what the packs hold.
-    pub fn sound_index(&self) -> Result<Index, Error> {
-        let mut index = self.index()?;
-        if let Some(segment) = index.damaged().first() {
-            let (segment, what) = (segment.clone(), "it is not a segment");
-            return Err(crate::index::Error::Damaged { segment, what }.into());
-        }
-        index.avoid(Packs::compare(self.storage(), &index)?.broken);
-        Ok(index)
-    }
-}
-
-fn check(progress: &dyn Progress) -> Result<(), Error> {
-    Ok(progress::check(progress)?)
 }

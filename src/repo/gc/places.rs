@@ -6,12 +6,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::{Collection, Fate, Live, check};
+use super::Live;
+use super::fates::Fate;
 use crate::id::{BaseId, ChunkId, PackId};
 use crate::index::{self, Index, Location};
 use crate::limits::PLACES_CHECKED_MAX;
 use crate::pack::{BlockEntry, BlockPlace, Directory, PackReader};
-use crate::progress::Progress;
+use crate::progress::{self, Progress};
 use crate::repo::{ChunkReader, Error, Repository};
 
 /// Looks at places.
@@ -68,48 +69,48 @@ pub(super) fn is_same(index: &Index, one: Location, other: Location) -> bool {
     (one.offset, one.len_bytes) == (other.offset, other.len_bytes) && block(one) == block(other)
 }
 
-impl Collection {
-    /// The places that are in use, on whose word others would go, and that do not have their chunk.
-    pub(super) fn find_untrue(
-        &self,
-        repository: &Repository,
-        progress: &dyn Progress,
-    ) -> Result<HashMap<Location, (PackId, Error)>, Error> {
-        let Live { index, .. } = &self.live;
-        let mut places = Places { check: None, repository, index, waiting: Vec::new(), untrue: HashMap::new() };
-        for (id, location) in self.live.several() {
-            if self.frees_another(id, location) {
+/// The places that are in use, on whose word others would go, and that do not have their chunk.
+pub(super) fn find_untrue(
+    repository: &Repository,
+    live: &Live,
+    fates: &HashMap<PackId, Fate>,
+    unlisted: &[(PackId, u64)],
+    progress: &dyn Progress,
+) -> Result<HashMap<Location, (PackId, Error)>, Error> {
+    let Live { index, .. } = live;
+    let mut places = Places { check: None, repository, index, waiting: Vec::new(), untrue: HashMap::new() };
+    for (id, location) in live.several() {
+        if frees_another(live, fates, (id, location)) {
+            places.add(id, location, progress)?;
+        }
+    }
+    for (pack, _) in unlisted {
+        // One without a directory has nothing that anybody could find.
+        let opened = PackReader::open(repository.storage(), *pack).and_then(|reader| reader.directory());
+        let directory = match opened {
+            Ok(directory) => directory,
+            Err(error) if error.is_damage() => continue,
+            Err(error) => return Err(error.into()),
+        };
+        for chunk in directory.blocks.iter().flat_map(|block| &block.chunks) {
+            for (id, location) in live.places_like(chunk.id) {
                 places.add(id, location, progress)?;
             }
         }
-        for (pack, _) in &self.unlisted {
-            // One without a directory has nothing that anybody could find.
-            let opened = PackReader::open(repository.storage(), *pack).and_then(|reader| reader.directory());
-            let directory = match opened {
-                Ok(directory) => directory,
-                Err(error) if error.is_damage() => continue,
-                Err(error) => return Err(error.into()),
-            };
-            for chunk in directory.blocks.iter().flat_map(|block| &block.chunks) {
-                for (id, location) in self.live.places_like(chunk.id) {
-                    places.add(id, location, progress)?;
-                }
-            }
-        }
-        places.look_at_all(progress)?;
-        Ok(places.untrue)
     }
+    places.look_at_all(progress)?;
+    Ok(places.untrue)
+}
 
-    /// Whether the chunk, or another one that blocks may take for the same base, would no more be at another place than this one.
-    fn frees_another(&self, id: ChunkId, location: Location) -> bool {
-        let (index, base) = (&self.live.index, BaseId::from(id));
-        let mut others = index.all_base_locations(&base).filter(|(_, other)| *other != location);
-        others.any(|(_, other)| {
-            let pack = index.place(other.block_key()).map(|place| place.pack);
-            let goes = pack.is_some_and(|pack| self.fates.get(&pack) != Some(&Fate::Keep));
-            goes && !is_same(index, location, other)
-        })
-    }
+/// Whether the chunk, or another one that blocks may take for the same base, would no more be at another place than this one.
+fn frees_another(live: &Live, fates: &HashMap<PackId, Fate>, (id, location): (ChunkId, Location)) -> bool {
+    let (index, base) = (&live.index, BaseId::from(id));
+    let mut others = index.all_base_locations(&base).filter(|(_, other)| *other != location);
+    others.any(|(_, other)| {
+        let pack = index.place(other.block_key()).map(|place| place.pack);
+        let goes = pack.is_some_and(|pack| fates.get(&pack) != Some(&Fate::Keep));
+        goes && !is_same(index, location, other)
+    })
 }
 
 /// Places that are to be looked at, some together, in the order in which they lie.
@@ -132,7 +133,7 @@ impl Places<'_> {
         waiting.sort_unstable();
         waiting.dedup();
         for (location, id) in waiting {
-            check(progress)?;
+            progress::check(progress)?;
             let checker = match &mut self.check {
                 Some(checker) => checker,
                 slot => slot.insert(PlaceCheck::new(self.repository, self.index)?),

@@ -6,7 +6,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{Collection, Fate, check};
+use super::{Collection, Fate};
 use crate::chunk::ChunkRef;
 use crate::id::PackId;
 use crate::index::{Location, SegmentBuilder};
@@ -15,7 +15,7 @@ use crate::pack::{
     self, BlockEncoder, BlockEntry, BlockPlace, EncodedBlock, FinishedPack, PackKind, PackReader, PackWriter, Prefix,
     RawBlock,
 };
-use crate::progress::Progress;
+use crate::progress::{self, Progress};
 use crate::repo::{ChunkReader, Error, Repository};
 
 /// What was written anew.
@@ -85,7 +85,7 @@ impl Rewriter<'_> {
     fn run(&mut self, packs: &[PackId], progress: &dyn Progress) -> Result<(), Error> {
         let expected = self.expected(packs);
         for pack in packs {
-            check(progress)?;
+            progress::check(progress)?;
             match self.pack(*pack, expected.get(pack).copied(), progress) {
                 Err(error) if error.is_damage() => self.result.damaged.push((*pack, error)),
                 result => result?,

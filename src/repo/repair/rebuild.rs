@@ -9,7 +9,7 @@ use crate::limits::SEGMENT_CHUNKS_TARGET;
 use crate::pack::{self, PackReader};
 use crate::parity;
 use crate::progress::{self, Progress};
-use crate::repo::gc::Packs;
+use crate::repo::inventory::Inventory;
 use crate::repo::{Error, Repository};
 use crate::storage::{Area, ExclusiveLease, Key};
 
@@ -32,7 +32,7 @@ impl Repository {
     /// [`Error::Cancelled`]; [`Error::Index`] and [`Error::Storage`] when it cannot be read for another reason than damage.
     pub fn is_index_sound(&self, progress: &dyn Progress) -> Result<bool, Error> {
         let mut index = self.index()?;
-        let packs = Packs::compare(self.storage(), &index)?;
+        let packs = Inventory::compare(self.storage(), &index)?;
         if !index.damaged().is_empty() || !packs.broken.is_empty() || !packs.unlisted.is_empty() {
             return Ok(false);
         }
