@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::ops::AddAssign;
 
-use super::content::ContentStep;
+use super::content_reader::ContentStep;
 use super::{Content, ContentReader, Error};
 use crate::chunk::ChunkRef;
 use crate::id::ChunkId;

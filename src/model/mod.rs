@@ -7,12 +7,15 @@ mod bounded;
 mod bytes;
 mod codec;
 mod content;
+mod content_reader;
+mod content_writer;
 mod database;
 mod diff;
 mod expectation;
 mod extra;
 mod links;
 mod lists;
+mod names;
 mod node;
 mod parts;
 mod path;
@@ -20,6 +23,7 @@ mod previous;
 mod retention;
 pub mod rows;
 mod secrets;
+mod show;
 mod snapshot;
 mod tables;
 mod tree;
@@ -27,7 +31,9 @@ mod walk;
 
 pub use bytes::ByteString;
 pub use codec::{decode_snapshot, encode_snapshot};
-pub use content::{ChunkList, Content, ContentBytes, ContentReader, ContentWriter};
+pub use content::Content;
+pub use content_reader::{ContentBytes, ContentReader};
+pub use content_writer::{ChunkList, ContentWriter};
 pub use database::{
     DatabaseFacts, DatabaseLocale, DatabaseProperties, DatabaseSetting, Grant, Membership, PROPERTIES_FILE, Privilege,
     ROLES_FILE, Role, Roles, SecurityLabel, ServerProperties, Setting, TableRows, Tablespace,
@@ -37,12 +43,14 @@ pub use expectation::{Expectation, Expected};
 pub use extra::ExtraFields;
 pub use links::{FirstNames, Name};
 pub use lists::{ListSums, NoSum};
+pub use names::{ComponentName, NameError, SnapshotName};
 pub use node::{FileTime, Hole, Metadata, Node, NodeKind, Xattr};
 pub use parts::Parts;
-pub use path::{ComponentName, NameError, SnapshotName, SnapshotPath, is_deceptive, resolve, show_path, show_text};
+pub use path::{SnapshotPath, resolve};
 pub use previous::Previous;
 pub use retention::{EmptyRetention, Retention, Rule, Verdict, counted, decide, protect};
 pub use secrets::{SECRET, message_without_secrets, without_secrets};
+pub use show::{is_deceptive, show_path, show_text};
 pub use snapshot::{
     Component, ComponentKind, Consistency, Problems, Snapshot, SnapshotKind, Status, StepTiming, VolumeFacts,
     VolumeMethod,

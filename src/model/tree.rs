@@ -1,8 +1,8 @@
 //! Trees: the nodes of one directory, sorted by name, as a content of length-prefixed records.
 
 use super::codec::{decode_node, encode_node};
-use super::content::{ContentBytes, ContentWriter};
 use super::{ByteString, Content, Error, Node};
+use super::{ContentBytes, ContentWriter};
 use crate::limits::NODE_BYTES_MAX;
 use crate::repo::{self, ChunkReader, Transaction};
 

@@ -7,94 +7,26 @@
 mod behind;
 mod copies;
 mod policy;
+mod series;
 mod slots;
 #[cfg(test)]
 mod tests;
+mod verdict;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use behind::made_behind;
 pub use policy::{EmptyRetention, Retention};
+pub use series::counted;
+use series::{ages, all_series};
+pub use verdict::{Rule, Verdict};
 
-use super::{Snapshot, SnapshotKind, SnapshotName, Status};
-use crate::clock::{LocalTime, Period};
+use super::{Snapshot, SnapshotKind};
+use crate::clock::LocalTime;
 
 /// How long what a restore was about to replace is kept.
 const SAFETY_KEPT: Duration = Duration::from_hours(7 * 24);
-
-/// Time between two snapshots counts for so much at most.
-const GAP_MAX: Duration = Duration::from_hours(7 * 24);
-
-/// Why a snapshot is kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Rule {
-    /// The user asked for it.
-    Pinned,
-    /// A restore of it has not ended well, and needs it again.
-    Unended,
-    /// It is the newest complete one of its series, which is named.
-    Newest(String),
-    /// It is newer than the newest complete one of its series.
-    Newer,
-    /// It has the newest copy of these components, or the newest with far more than that.
-    Copy(Vec<String>),
-    /// Its time is later than the clock.
-    Ahead,
-    /// Its time is earlier than that of the snapshot before it: the clock was behind when it was made.
-    Behind,
-    /// It is among the newest so many.
-    Last,
-    /// It is the best one of a period, or has something that the best one lacks; the period as text.
-    Slot(Period, String),
-    /// It is young enough.
-    Within,
-    /// It has a tag that is kept.
-    Tag(String),
-    /// A restore replaced what is in it, less than a week ago.
-    Safety,
-}
-
-impl fmt::Display for Rule {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Pinned => formatter.write_str("pinned"),
-            Self::Unended => formatter.write_str("a restore of it has not ended well"),
-            Self::Newest(series) => write!(formatter, "newest complete of {series}"),
-            Self::Newer => formatter.write_str("newer than the newest complete"),
-            Self::Copy(components) => write!(formatter, "newest copy of {}", components.join(", ")),
-            Self::Ahead => formatter.write_str("later than the clock"),
-            Self::Behind => formatter.write_str("made while the clock was behind"),
-            Self::Last => formatter.write_str("last"),
-            Self::Slot(period, slot) => write!(formatter, "{} {slot}", period.adverb()),
-            Self::Within => formatter.write_str("within"),
-            Self::Tag(tag) => write!(formatter, "tag {tag}"),
-            Self::Safety => formatter.write_str("safety, for a week"),
-        }
-    }
-}
-
-/// What becomes of a snapshot.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Verdict {
-    /// The snapshot.
-    pub name: SnapshotName,
-    /// The rules that keep it; without any it goes.
-    pub keep: Vec<Rule>,
-}
-
-impl Verdict {
-    /// Whether it stays whatever the policy says, and whatever the size of the repository.
-    #[must_use]
-    pub fn is_protected(&self) -> bool {
-        let protects = |rule: &Rule| {
-            use Rule::{Ahead, Behind, Copy, Newer, Newest, Pinned, Unended};
-            matches!(rule, Pinned | Unended | Newest(_) | Newer | Copy(_) | Ahead | Behind)
-        };
-        self.keep.iter().any(protects)
-    }
-}
 
 /// Decides about snapshots, which come newest first, by what the clock says now. The verdicts are in the same order.
 ///
@@ -159,55 +91,10 @@ pub fn protect(snapshots: &[Snapshot], pins: &BTreeSet<String>, now: LocalTime) 
     verdicts
 }
 
-/// Which of the snapshots count for what is newest: those that are not later than the clock, or all of a system where all of it are.
-#[must_use]
-pub fn counted(snapshots: &[Snapshot], now: LocalTime) -> Vec<bool> {
-    let in_time = snapshots.iter().filter(|snapshot| !snapshot.is_ahead_of(now));
-    let systems: BTreeSet<&str> = in_time.map(|snapshot| snapshot.system.as_str()).collect();
-    let is_counted = |snapshot: &Snapshot| !snapshot.is_ahead_of(now) || !systems.contains(snapshot.system.as_str());
-    snapshots.iter().map(is_counted).collect()
-}
-
 fn keep(verdicts: &mut [Verdict], number: usize, rule: Rule) {
     if let Some(verdict) = verdicts.get_mut(number) {
         verdict.keep.push(rule);
     }
-}
-
-/// A snapshot with its number in the list of all.
-type Numbered<'a> = (usize, &'a Snapshot);
-
-/// Snapshots that take each other's place.
-struct Series<'a> {
-    name: &'a str,
-    /// Those whose times are believed, newest first.
-    counted: Vec<Numbered<'a>>,
-}
-
-impl<'a> Series<'a> {
-    /// Those that are complete, newest first.
-    fn good(&self) -> impl Iterator<Item = &Numbered<'a>> {
-        self.counted.iter().filter(|(_, snapshot)| snapshot.status == Status::Complete)
-    }
-
-    /// Those that are at most so much older than the newest one.
-    fn within(&self, span: Duration) -> impl Iterator<Item = &Numbered<'a>> {
-        let ages = ages(self.counted.iter().map(|(_, snapshot)| snapshot.time));
-        self.counted.iter().zip(ages).filter(move |(_, age)| *age <= span).map(|(one, _)| one)
-    }
-}
-
-/// All series but those of what restores replaced.
-fn all_series(snapshots: &[Snapshot], now: LocalTime) -> Vec<Series<'_>> {
-    let mut series: BTreeMap<(&str, &str), Vec<Numbered<'_>>> = BTreeMap::new();
-    let (counted, behind) = (counted(snapshots, now), made_behind(snapshots, now));
-    for (number, snapshot) in snapshots.iter().enumerate() {
-        let is_counted = counted.get(number) == Some(&true) && behind.get(number) == Some(&false);
-        if is_counted && snapshot.kind != SnapshotKind::Safety {
-            series.entry((&snapshot.system, &snapshot.series)).or_default().push((number, snapshot));
-        }
-    }
-    series.into_iter().map(|((_, name), counted)| Series { name, counted }).collect()
 }
 
 /// Whether a safety snapshot is at most a week older than the newest one of its system.
@@ -217,17 +104,4 @@ fn is_young_for_safety(snapshots: &[Snapshot], safety: &Snapshot, now: LocalTime
     let newer = snapshots.iter().zip(counted).filter(of_system).map(|(snapshot, _)| snapshot);
     let newer = newer.take_while(|snapshot| snapshot.name != safety.name).map(|snapshot| snapshot.time);
     ages(newer.chain([safety.time])).last().is_none_or(|age| age <= SAFETY_KEPT)
-}
-
-/// How much older than the first, which is the newest, each of them is. Time in which nothing was saved counts for a week at most: it may
-/// be that no time passed, and the clock was set.
-fn ages(newest_first: impl Iterator<Item = LocalTime>) -> impl Iterator<Item = Duration> {
-    let mut later: Option<LocalTime> = None;
-    newest_first.scan(Duration::ZERO, move |age, time| {
-        let micros =
-            later.replace(time).map_or(0, |later| i128::from(later.unix_micros) - i128::from(time.unix_micros));
-        let gap = Duration::from_micros(u64::try_from(micros).unwrap_or(0)).min(GAP_MAX);
-        *age = age.saturating_add(gap);
-        Some(*age)
-    })
 }

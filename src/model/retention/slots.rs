@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::Numbered;
+use super::series::Numbered;
 use crate::clock::Period;
 use crate::model::{ComponentName, Snapshot, Status};
 

@@ -1,8 +1,10 @@
 //! Which snapshots stay, and by which rules.
 
 use super::*;
+use crate::clock::Period;
 use crate::model::{
     Component, ComponentKind, ComponentName, Consistency, Content, DatabaseFacts, Metadata, Node, NodeKind,
+    SnapshotName, Status,
 };
 
 const DAY: i64 = 86_400;
