@@ -13,27 +13,22 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 use tokio::runtime::Handle;
-use tokio::sync::mpsc::Receiver;
 use tokio_tar::EntryType;
 
-use super::{Error, VOLUME_FOLDER};
+use super::{Error, Parts};
 use crate::limits::{
     ARCHIVE_HEADERS_BYTES_MAX, ARCHIVE_NAME_BYTES_MAX, ARCHIVE_PATH_BYTES_MAX, ARCHIVE_TARGET_BYTES_MAX,
     TREE_DEPTH_MAX, XATTRS_BYTES_MAX,
 };
 
+/// Where the volume is in the helper: the first part of every path in its archives.
+pub const VOLUME_FOLDER: &str = "v";
 const BLOCK_BYTES: u64 = 512;
 const XATTR_PREFIX: &str = "SCHILY.xattr.";
 /// How often it is asked whether to stop while nothing arrives.
 const POLL: Duration = Duration::from_millis(200);
 
 type Entry = tokio_tar::Entry<tokio_tar::Archive<Incoming>>;
-/// Parts of an archive on their way.
-pub type Parts = Receiver<io::Result<Bytes>>;
-/// How many may be.
-pub(super) const PARTS_IN_FLIGHT: usize = 8;
-/// How long each is at least, but for the last.
-pub(super) const PART_BYTES: usize = 256 << 10;
 
 /// What an entry is.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -15,17 +15,13 @@ use bollard::query_parameters::{
 use bollard::{API_DEFAULT_VERSION, Docker};
 use tokio::runtime::Handle;
 
-use super::here::{directory_of, volumes_here};
 use super::labels::ImageLabels;
 use super::owner::{container_owner, hostname};
 use super::places::VolumePlaces;
-use super::{Container, Error};
+use super::{Container, Error, Volume};
 use crate::model::message_without_secrets;
-use crate::rooted::Trust;
 use crate::runtime;
 
-/// The driver that keeps volumes on the engine's host.
-pub(crate) const LOCAL_DRIVER: &str = "local";
 /// Where an engine listens when nobody says otherwise.
 const DEFAULT_HOST: &str = "unix:///var/run/docker.sock";
 /// How long an answer may take.
@@ -33,59 +29,14 @@ const TIMEOUT: Duration = Duration::from_mins(2);
 /// An archive is answered when the last byte of it has arrived, a stop when the container has ended.
 const LONG_TIMEOUT: Duration = Duration::from_hours(24);
 
-/// A volume as the engine lists it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Volume {
-    /// Its name.
-    pub name: String,
-    /// Its driver.
-    pub driver: String,
-    /// Where the engine's host has it.
-    pub mountpoint: String,
-    /// Options of the driver.
-    pub options: HashMap<String, String>,
-    /// Its labels.
-    pub labels: HashMap<String, String>,
-}
-
-impl Volume {
-    /// The directory of the engine's host that it is, where its driver binds one. What stands there when a container is
-    /// started is mounted, through links of anybody.
-    #[must_use]
-    pub fn bound_directory(&self) -> Option<&Path> {
-        self.bound().filter(|directory| directory.is_absolute())
-    }
-
-    /// The same, where the engine takes it from a directory that only its process knows.
-    #[must_use]
-    pub fn relative_directory(&self) -> Option<&Path> {
-        self.bound().filter(|directory| !directory.is_absolute())
-    }
-
-    fn bound(&self) -> Option<&Path> {
-        let is_bind = |option: &str| matches!(option.trim(), "bind" | "rbind");
-        let binds = self.options.get("o").is_some_and(|options| options.split(',').any(is_bind));
-        let device = self.options.get("device").filter(|_| binds && self.driver == LOCAL_DRIVER)?;
-        Some(Path::new(device))
-    }
-
-    /// Every place of the engine's host that its options name, as that of an overlay's layers.
-    pub fn named_places(&self) -> impl Iterator<Item = &Path> {
-        // `o` has several, as `upperdir=/a,lowerdir=/b:/c`. One of another host begins with a colon.
-        let words = self.options.values().flat_map(|value| value.split(','));
-        let values = words.map(|word| word.split_once('=').map_or(word, |(_, value)| value).trim());
-        let values = values.filter(|value| !value.starts_with(':'));
-        values.flat_map(|value| value.split(':').chain([value])).map(Path::new).filter(|path| path.is_absolute())
-    }
-}
-
 /// A connection to an engine.
 pub struct Engine {
     pub(super) docker: Docker,
     pub(super) runtime: Handle,
     host: String,
     root_here: OnceLock<Option<PathBuf>>,
-    volumes_here: OnceLock<Option<PathBuf>>,
+    /// The directory on this host that has its volumes, once that was looked for.
+    pub(super) volumes_here: OnceLock<Option<PathBuf>>,
 }
 
 impl fmt::Debug for Engine {
@@ -136,15 +87,6 @@ impl Engine {
         &self.host
     }
 
-    /// Whether a volume lies on this host where the engine says, and the engine is known to be of this host. One that has no socket is
-    /// not, nor one whose socket somebody else can put another in the place of.
-    #[must_use]
-    pub fn has_here(&self, volume: &Volume, trust: &Trust) -> bool {
-        let volumes = self.volumes_here.get_or_init(|| volumes_here(self, trust));
-        let place = volumes.as_ref().map(|volumes| directory_of(volumes, &volume.name));
-        place.is_some_and(|place| place == Path::new(&volume.mountpoint))
-    }
-
     /// The directory with everything that it keeps, where it says that its host has the name of this one, whatever its address is.
     #[must_use]
     pub fn root_here(&self) -> Option<&Path> {
@@ -172,7 +114,7 @@ impl Engine {
             match self.inspect(&id) {
                 Ok(found) => {
                     let mut container = Container::from(found);
-                    image_labels.disown(self, &mut container)?;
+                    image_labels.disown(&mut container, |image| self.labels_of_image(image))?;
                     containers.push(container);
                 }
                 // Removed since the listing.
@@ -207,6 +149,16 @@ impl Engine {
     /// [`Error::Refused`], [`Error::Broken`].
     pub fn container(&self, name: &str) -> Result<Container, Error> {
         self.inspect(name).map(Container::from)
+    }
+
+    /// The labels of an image; none where there is none any more.
+    fn labels_of_image(&self, image: &str) -> Result<HashMap<String, String>, Error> {
+        match self.block(&format!("look at the image {image}"), self.docker.inspect_image(image)) {
+            Ok(found) => Ok(found.config.and_then(|config| config.labels).unwrap_or_default()),
+            // What whoever made an image cannot bring about.
+            Err(error) if error.is_missing() => Ok(HashMap::new()),
+            Err(error) => Err(error),
+        }
     }
 
     fn inspect(&self, name: &str) -> Result<ContainerInspectResponse, Error> {
@@ -322,13 +274,6 @@ impl Engine {
         call: impl Future<Output = Result<T, bollard::errors::Error>>,
     ) -> Result<T, Error> {
         self.runtime.block_on(call).map_err(|error| failed(action, &error))
-    }
-}
-
-impl From<bollard::models::Volume> for Volume {
-    fn from(volume: bollard::models::Volume) -> Self {
-        let bollard::models::Volume { name, driver, mountpoint, options, labels, .. } = volume;
-        Self { name, driver, mountpoint, options, labels }
     }
 }
 

@@ -17,13 +17,11 @@ use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, TryStreamExt};
 use tokio::sync::mpsc::Sender;
 
-use super::archive::{Archive, PART_BYTES, PARTS_IN_FLIGHT};
 use super::engine::failed;
 use super::owner::{CONTAINER_LABEL, Kind, container_owner, is_gone, owner, unique_name};
-use super::{Engine, Error, Upload};
+use super::parts::{PART_BYTES, PARTS_IN_FLIGHT};
+use super::{Archive, Engine, Error, Upload, VOLUME_FOLDER};
 
-/// Where the volume is in the helper: the first part of every path in its archives.
-pub const VOLUME_FOLDER: &str = "v";
 /// How long an engine may send nothing of an archive. Containers may be held meanwhile.
 const SILENCE_MAX: Duration = Duration::from_mins(1);
 const IMAGE: &str = "larder-helper";

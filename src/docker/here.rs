@@ -12,13 +12,10 @@ use bollard::query_parameters::ListContainersOptions;
 use rustix::fs::CWD;
 
 use super::throwaway::{make, unmake};
-use super::{Container, Engine};
+use super::volume::{VOLUMES, directory_of};
+use super::{Container, Engine, Volume};
 use crate::rooted::{Status, Trust, place_of};
 
-/// Where the engine keeps its volumes, below the directory with everything that it keeps.
-pub(super) const VOLUMES: &str = "volumes";
-/// The directory of a volume, below one of its name.
-const DATA: &str = "_data";
 /// Where the engine writes down what it knows of a container, by its id.
 const CONTAINERS: &str = "containers";
 const CONTAINER_FILE: &str = "config.v2.json";
@@ -32,7 +29,7 @@ const OWN_MOUNTS: [&str; 2] = ["/proc", "/sys"];
 const OPTIONS_FIELD: usize = 5;
 
 /// The directory on this host that has the volumes of an engine; `None` when it is not known to be here.
-pub(super) fn volumes_here(engine: &Engine, trust: &Trust) -> Option<PathBuf> {
+fn volumes_here(engine: &Engine, trust: &Trust) -> Option<PathBuf> {
     let root = engine.root_here()?;
     let socket = Path::new(engine.host().strip_prefix("unix://")?);
     // A container may have a folder mounted that is told to be the engine's, but not that itself.
@@ -40,11 +37,6 @@ pub(super) fn volumes_here(engine: &Engine, trust: &Trust) -> Option<PathBuf> {
         is_ours(&socket.canonicalize().ok()?, trust) && !trust.is_strange(socket) && !trust.is_strange(root);
     let is_here = is_believed && (knows_a_container(engine, root, trust) || shows_up(engine, root, trust));
     is_here.then(|| root.join(VOLUMES))
-}
-
-/// The directory of a volume of this name.
-pub(super) fn directory_of(volumes: &Path, name: &str) -> PathBuf {
-    volumes.join(name).join(DATA)
 }
 
 /// Whether it, and every folder around it, belongs to somebody who is believed, and nobody else can put another in its place.
@@ -80,6 +72,17 @@ fn shows_up(engine: &Engine, root: &Path, trust: &Trust) -> bool {
     let is_here = Path::new(&volume.mountpoint) == place && is_ours(&place, trust);
     unmake(engine, &volume);
     is_here
+}
+
+impl Engine {
+    /// Whether a volume lies on this host where the engine says, and the engine is known to be of this host. One that has no socket is
+    /// not, nor one whose socket somebody else can put another in the place of.
+    #[must_use]
+    pub fn has_here(&self, volume: &Volume, trust: &Trust) -> bool {
+        let volumes = self.volumes_here.get_or_init(|| volumes_here(self, trust));
+        let place = volumes.as_ref().map(|volumes| directory_of(volumes, &volume.name));
+        place.is_some_and(|place| place == Path::new(&volume.mountpoint))
+    }
 }
 
 /// What a container that runs here has mounted, by the paths of the kernel, which lead there whatever is called how in it; with

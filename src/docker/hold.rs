@@ -4,9 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serde::{Deserialize, Serialize};
-
-use super::{Container, Engine, Error, Held, Journal, Journals, Leftover, Purpose, State};
+use super::{Container, Engine, Error, Held, HoldMethod, Journal, Journals, Leftover, Purpose, State};
 
 /// How often containers that start are looked at.
 const READY_PAUSE: Duration = Duration::from_millis(100);
@@ -26,15 +24,6 @@ const END_LIMIT: Duration = Duration::from_secs(5);
 const FREEZE_TRIES: u32 = 5;
 /// How long it is waited before freezing is tried again: at first; then each time twice as long.
 const FREEZE_PAUSE: Duration = Duration::from_millis(100);
-
-/// How containers are held.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum HoldMethod {
-    /// Their processes are frozen.
-    Pause,
-    /// They are ended, and started again.
-    Stop,
-}
 
 /// Containers that are held. Dropped, they go on.
 #[derive(Debug)]

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::guardian::{Guardian, Watch};
 use super::owner::hostname;
-use super::{Container, Error, HoldMethod};
+use super::{Error, Leftover, Purpose};
 use crate::rooted::{Status, Trust};
 
 const SUFFIX: &str = ".json";
@@ -27,58 +27,6 @@ const ID_DIGITS: usize = 64;
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
 static NEXT: AtomicU32 = AtomicU32::new(0);
-
-/// Why containers are held.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Purpose {
-    /// Volumes are read: the containers may go on at any time.
-    Backup,
-    /// Volumes are written: the containers may go on only when the volumes are whole again.
-    Restore {
-        /// What they are restored from.
-        snapshot: String,
-        /// The components, each with the volume of the engine that it goes into.
-        volumes: Vec<(String, String)>,
-        /// What they were before.
-        safety: Option<String>,
-    },
-}
-
-/// What a journal says.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Leftover {
-    /// Address of the engine.
-    pub host: String,
-    /// Why the containers were held.
-    pub purpose: Purpose,
-    /// How they were held.
-    pub method: HoldMethod,
-    /// The containers, in the order in which they are to go on.
-    pub containers: Vec<Held>,
-}
-
-impl Leftover {
-    /// Names of the containers.
-    #[must_use]
-    pub fn names(&self) -> Vec<String> {
-        self.containers.iter().map(|held| held.name.clone()).collect()
-    }
-}
-
-/// A container that is held.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Held {
-    /// Its id. Another container can get its name.
-    pub id: String,
-    /// Its name, for messages.
-    pub name: String,
-}
-
-impl From<&Container> for Held {
-    fn from(container: &Container) -> Self {
-        Self { id: container.id.clone(), name: container.name.clone() }
-    }
-}
 
 /// What is in the file: a leftover, and the host that it is of.
 #[derive(Debug, Serialize, Deserialize)]
@@ -258,6 +206,7 @@ fn is_id(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::docker::{Held, HoldMethod};
 
     #[test]
     fn only_the_journal_of_an_ended_process_is_left_over() {

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use super::{Container, Engine, Error};
+use super::{Container, Error};
 
 const COMPOSE: &str = "com.docker.compose.";
 const LARDER: &str = "larder.";
@@ -22,24 +22,21 @@ type Labels = HashMap<String, String>;
 pub(super) struct ImageLabels(HashMap<String, Labels>);
 
 impl ImageLabels {
-    /// Takes from a container the labels that are not its own. The engine is asked once for each image.
+    /// Takes from a container the labels that are not its own. `of_image` gives those of an image, and is asked once for each.
     ///
     /// # Errors
-    /// [`Error::Refused`], [`Error::Broken`].
-    pub(super) fn disown(&mut self, engine: &Engine, container: &mut Container) -> Result<(), Error> {
+    /// Those of `of_image`.
+    pub(super) fn disown(
+        &mut self,
+        container: &mut Container,
+        of_image: impl FnOnce(&str) -> Result<Labels, Error>,
+    ) -> Result<(), Error> {
         if !container.labels.keys().any(|name| is_guarded(name)) {
             return Ok(());
         }
         let image = &container.image_id;
         if !self.0.contains_key(image) {
-            let found = engine.block(&format!("look at the image {image}"), engine.docker.inspect_image(image));
-            let labels = match found {
-                Ok(found) => found.config.and_then(|config| config.labels).unwrap_or_default(),
-                // What whoever made an image cannot bring about.
-                Err(error) if error.is_missing() => Labels::new(),
-                Err(error) => return Err(error),
-            };
-            self.0.insert(image.clone(), labels);
+            self.0.insert(image.clone(), of_image(image)?);
         }
         if let Some(labels) = self.0.get(&container.image_id) {
             disown(container, labels);

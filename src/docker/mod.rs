@@ -7,13 +7,16 @@ mod archive;
 mod container;
 mod engine;
 mod exec;
+mod guard;
 mod guardian;
 mod helper;
 mod here;
 mod hold;
 mod journal;
 mod labels;
+mod leftover;
 mod owner;
+mod parts;
 mod places;
 pub mod redis;
 mod remove;
@@ -21,24 +24,29 @@ mod stack;
 mod throwaway;
 mod throwaway_container;
 mod upload;
+mod volume;
 
 use std::io;
 
-pub use archive::{Archive, ArchiveEntry, EntryKind, Parts};
+pub use archive::{Archive, ArchiveEntry, EntryKind, VOLUME_FOLDER};
 pub use container::{Bind, Container, Mount, State};
-pub(crate) use engine::LOCAL_DRIVER;
-pub use engine::{Engine, Volume};
+pub use engine::Engine;
 pub use exec::{Exec, ExecInput, ExecOptions, ExecOutput};
-pub use guardian::{Guardian, guard};
-pub use helper::{Helper, VOLUME_FOLDER};
+pub use guard::guard;
+pub use guardian::Guardian;
+pub use helper::Helper;
 pub(crate) use here::has_mounted;
-pub use hold::{Hold, HoldMethod};
-pub use journal::{Held, Journal, Journals, Leftover, Purpose};
+pub use hold::Hold;
+pub use journal::{Journal, Journals};
+pub use leftover::{Held, HoldMethod, Leftover, Purpose};
+pub use parts::Parts;
 pub use remove::{Removal, VolumeCleaner};
 pub use stack::{DatabaseServer, Stack};
 pub use throwaway::ThrowawayVolume;
 pub use throwaway_container::{ThrowawayContainer, ThrowawayOptions};
 pub use upload::Upload;
+pub(crate) use volume::LOCAL_DRIVER;
+pub use volume::Volume;
 
 /// The engine could not do something.
 #[derive(Debug, thiserror::Error)]

@@ -6,7 +6,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Component, Path, PathBuf};
 
-use super::here::VOLUMES;
+use super::volume::VOLUMES;
 use super::{Container, Mount, Volume};
 use crate::rooted::mounts_below;
 

@@ -4,8 +4,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::engine::LOCAL_DRIVER;
 use super::owner::{Kind, VOLUME_LABEL, is_gone, owner, unique_name, volume_owner};
+use super::volume::LOCAL_DRIVER;
 use super::{Engine, Error, Volume};
 
 /// A volume that nobody else uses.

@@ -9,8 +9,8 @@ use tokio::sync::mpsc::{Sender, channel};
 use tokio::task::JoinHandle;
 
 use super::Error;
-use super::archive::{PART_BYTES, PARTS_IN_FLIGHT, Parts};
 use super::engine::failed;
+use super::parts::{PART_BYTES, PARTS_IN_FLIGHT, Parts};
 
 /// An archive that is sent to the engine while it is written.
 pub struct Upload {
