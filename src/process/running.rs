@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::error::{Error, status_text};
-use super::watched::{POLL, poll_readable};
+use super::poll::{POLL, poll_readable};
 use crate::docker::{ExecInput, ExecOutput};
 use crate::limits::{SAID_BYTES_MAX, STDERR_BYTES_MAX};
 

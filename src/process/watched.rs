@@ -1,16 +1,9 @@
 //! Output that is waited for only as long as the caller wants to.
 
 use std::io::{self, Read};
-use std::os::fd::AsFd;
-use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-
-use super::{Error, Process, Program};
+use super::{Error, POLL, Process, Program};
 use crate::progress::Progress;
-
-/// How long nothing may come before it is asked again whether the caller wants to stop.
-pub const POLL: Duration = Duration::from_millis(200);
 
 /// The output of a running process, which ends with an error when the caller wants to stop.
 pub struct Watched<'a> {
@@ -64,19 +57,5 @@ pub fn until_cancelled(
         if let Some(len) = read()? {
             return Ok(len);
         }
-    }
-}
-
-/// Waits until something can be read, or the other end is closed.
-///
-/// # Errors
-/// Those of the operating system.
-pub fn poll_readable(from: &impl AsFd, limit: Duration) -> io::Result<bool> {
-    let timeout =
-        Timespec { tv_sec: i64::try_from(limit.as_secs()).unwrap_or(i64::MAX), tv_nsec: limit.subsec_nanos().into() };
-    match poll(&mut [PollFd::new(from, PollFlags::IN)], Some(&timeout)) {
-        Ok(0) | Err(rustix::io::Errno::INTR) => Ok(false),
-        Ok(_) => Ok(true),
-        Err(errno) => Err(errno.into()),
     }
 }

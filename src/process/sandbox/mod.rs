@@ -6,11 +6,12 @@
 //! `mount` and `pivot_root` of util-linux. It does not know what runs in it.
 
 use std::ffi::{OsStr, OsString};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use super::child::{self, ChildOptions};
 use super::isolated::isolated_user;
-use super::{Place, Program};
 
 const ENTER: &str = include_str!("enter.sh");
 /// Whatever they do is ended by the kernel with the first process, and that one with `unshare`.
@@ -77,9 +78,16 @@ impl Sandbox {
     }
 
     fn try_out(&self) -> Result<(), String> {
-        let mut program = Program::new("true", Place::Here);
-        program.in_sandbox(self.clone());
-        program.run_apart().map_err(|error| {
+        let mut command = self.command("true".as_ref(), &[]);
+        command.process_group(0);
+        let options = ChildOptions { with_input: true, without_keys: true, memory: None };
+        let started = child::start("true".to_owned(), &mut command, options);
+        let ended = started.and_then(|(input, process)| {
+            let ended = process.finish();
+            drop(input);
+            ended
+        });
+        ended.map_err(|error| {
             let causes = std::iter::successors(Some(&error as &dyn std::error::Error), |error| error.source());
             let why = causes.map(ToString::to_string).collect::<Vec<_>>().join(": ");
             format!("no program can be shut off from this host (unshare, setpriv and mount of util-linux do it): {why}")
@@ -92,6 +100,7 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use crate::process::{Place, Program};
 
     fn said(script: &str) -> Option<String> {
         let folder = tempfile::tempdir().expect("a folder");
