@@ -104,9 +104,7 @@ impl ContentWriter {
     /// Those of [`Transaction::store`].
     pub fn finish(mut self, transaction: &mut Transaction<'_>) -> Result<Content, repo::Error> {
         self.cut(transaction, true)?;
-        if let Some(previous) = self.previous {
-            previous.finish(transaction, PackKind::Tree)?;
-        }
+        transaction.end_likeness(PackKind::Tree, &mut self.previous)?;
         self.list.finish(transaction)
     }
 
@@ -117,10 +115,7 @@ impl ContentWriter {
             let len = len - len % self.unit_bytes;
             let chunk = self.buffer.get(start..start + len).expect("a chunk lies within what was cut");
             let id = transaction.ids().chunk_id(chunk);
-            match &mut self.previous {
-                Some(previous) => previous.store(transaction, PackKind::Tree, id, chunk)?,
-                None => transaction.store(PackKind::Tree, id, chunk)?,
-            };
+            transaction.store(PackKind::Tree, id, chunk, &mut self.previous)?;
             let len_bytes = u32::try_from(len).expect("a chunk is at most CHUNK_BYTES_MAX long");
             self.list.push(transaction, ChunkRef { id, len_bytes })?;
             start += len;

@@ -11,8 +11,7 @@ use super::{Content, ContentReader};
 use crate::chunk::ChunkRef;
 use crate::id::ChunkId;
 use crate::limits::PREVIOUS_CHUNKS_MAX;
-use crate::pack::PackKind;
-use crate::repo::{self, ChunkReader, Transaction};
+use crate::repo::{ChunkReader, Likeness};
 
 /// A chunk that lies further ahead than this, in bytes, is only taken for the same place when the next one follows it.
 const LEAP_BYTES: u64 = 2 << 20;
@@ -56,66 +55,6 @@ impl Previous {
             expected_offset: 0,
             leap: None,
         })
-    }
-
-    /// Stores a chunk of the new state unless it is stored already; says whether it was new.
-    ///
-    /// # Errors
-    /// Those of an earlier write.
-    pub fn store(
-        &mut self,
-        transaction: &mut Transaction<'_>,
-        kind: PackKind,
-        id: ChunkId,
-        plaintext: &[u8],
-    ) -> Result<bool, repo::Error> {
-        self.look_ahead(transaction.stored());
-        if transaction.has(&id) {
-            if let Some(distance) = self.find(&id) {
-                let replaced = self.meet(distance);
-                transaction.add_bases(kind, replaced)?;
-            }
-            return Ok(false);
-        }
-        if self.window.is_empty() || plaintext.len() < CHUNK_BYTES_MIN || !transaction.deltas_pay() {
-            return transaction.store(kind, id, plaintext);
-        }
-        transaction.store_delta(kind, id, plaintext);
-        self.new_bytes += plaintext.len() as u64;
-        if transaction.is_delta_full(kind) {
-            let replaced = self.pass_new();
-            transaction.add_bases(kind, replaced)?;
-        }
-        Ok(true)
-    }
-
-    /// The new state is at its end.
-    ///
-    /// # Errors
-    /// Those of an earlier write.
-    pub fn finish(mut self, transaction: &mut Transaction<'_>, kind: PackKind) -> Result<(), repo::Error> {
-        if self.new_bytes > 0 {
-            let replaced = self.pass_new();
-            transaction.add_bases(kind, replaced)?;
-        }
-        Ok(())
-    }
-
-    /// An older state that cannot be read any further has nothing more.
-    fn look_ahead(&mut self, reader: &mut ChunkReader) {
-        if self.window.len() > PREVIOUS_CHUNKS_MAX / 2 {
-            return;
-        }
-        while let Some(rest) = self.rest.as_mut().filter(|_| self.window.len() < PREVIOUS_CHUNKS_MAX) {
-            match rest.next(reader) {
-                Ok(Some(chunk)) => {
-                    let number = self.first + self.window.len() as u64;
-                    self.numbers.entry(chunk.id).or_insert(number);
-                    self.window.push_back(chunk);
-                }
-                Ok(None) | Err(_) => self.rest = None,
-            }
-        }
     }
 
     /// How many chunks lie between the cursor and this one, if it is where the content goes on.
@@ -173,5 +112,39 @@ impl Previous {
         self.first += 1;
         self.first_offset += u64::from(chunk.len_bytes);
         Some(chunk)
+    }
+}
+
+impl Likeness for Previous {
+    /// An older state that cannot be read any further has nothing more.
+    fn look_ahead(&mut self, reader: &mut ChunkReader) {
+        if self.window.len() > PREVIOUS_CHUNKS_MAX / 2 {
+            return;
+        }
+        while let Some(rest) = self.rest.as_mut().filter(|_| self.window.len() < PREVIOUS_CHUNKS_MAX) {
+            match rest.next(reader) {
+                Ok(Some(chunk)) => {
+                    let number = self.first + self.window.len() as u64;
+                    self.numbers.entry(chunk.id).or_insert(number);
+                    self.window.push_back(chunk);
+                }
+                Ok(None) | Err(_) => self.rest = None,
+            }
+        }
+    }
+
+    fn replaced_before(&mut self, stored: &ChunkId) -> Option<Vec<ChunkRef>> {
+        let distance = self.find(stored)?;
+        Some(self.meet(distance))
+    }
+
+    fn take_new(&mut self, len_bytes: usize) -> bool {
+        let is_like = !self.window.is_empty() && len_bytes >= CHUNK_BYTES_MIN;
+        self.new_bytes += if is_like { len_bytes as u64 } else { 0 };
+        is_like
+    }
+
+    fn replaced_by_new(&mut self) -> Option<Vec<ChunkRef>> {
+        (self.new_bytes > 0).then(|| self.pass_new())
     }
 }

@@ -2,14 +2,17 @@
 //!
 //! Manifests are bytes here, and chunks have no meaning: this floor knows no trees, files or components.
 
+mod account;
 mod adopt;
 mod bases;
 mod block_reader;
+mod block_writer;
 mod cache;
 mod config;
 mod error;
 mod gc;
 mod inventory;
+mod likeness;
 mod manifests;
 mod packing;
 mod protect;
@@ -20,10 +23,12 @@ mod transaction;
 
 use std::sync::Arc;
 
+pub use account::Account;
 pub use adopt::Adopted;
 pub use config::{Config, Cutting, CuttingMethod, Encryption, FORMAT_VERSION, Features};
 pub use error::Error;
 pub use gc::{Collected, Collection, CollectionSums, Limits, Live, SecondLook};
+pub use likeness::{Likeness, Unlike};
 pub use protect::{Mended, Protected};
 pub use read::{ChunkData, ChunkReader};
 pub use repair::{Rebuilt, Salvaged};

@@ -9,27 +9,27 @@ use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 
+use super::account::{Account, AccountBytes};
 use super::bases::{Gain, Reaches, gather};
+use super::block_writer::FullBlock;
 use super::{ChunkReader, Error};
-use crate::chunk::ChunkRef;
 use crate::limits::BLOCKS_IN_FLIGHT;
 use crate::pack::{self, BlockEncoder, EncodedBlock, Encoding, FinishedPack, PackKind, PackWriter, Prefix, RawBlock};
 use crate::storage::Storage;
 
 type BlockResult = Result<EncodedBlock, pack::Error>;
-type PackThread = JoinHandle<Result<Vec<u64>, Error>>;
+type PackThread = JoinHandle<Result<AccountBytes, Error>>;
 
 /// A block on its way, in the order of the packs.
 struct Job {
     kind: PackKind,
-    account: usize,
+    account: Account,
     block: Receiver<BlockResult>,
 }
 
 /// A block whose bases are to be read.
 struct DeltaJob {
-    block: RawBlock,
-    bases: Vec<ChunkRef>,
+    block: FullBlock,
     result: Sender<BlockResult>,
 }
 
@@ -92,24 +92,19 @@ impl Packing {
     }
 
     /// Sends a block, which is encoded against the bases, if there are any.
-    pub(super) fn send(
-        &mut self,
-        (kind, account): (PackKind, usize),
-        block: RawBlock,
-        bases: Vec<ChunkRef>,
-    ) -> Result<(), Error> {
+    pub(super) fn send(&mut self, kind: PackKind, account: Account, block: FullBlock) -> Result<(), Error> {
         let (result, receiver) = bounded(1);
         let job = Job { kind, account, block: receiver };
         if self.jobs.as_ref().is_none_or(|jobs| jobs.send(job).is_err()) {
             return Err(self.join().err().unwrap_or(Error::WriterStopped));
         }
-        if bases.is_empty() {
+        if block.bases.is_empty() {
             // The receiver is gone only when the writer has failed, and then it says so itself.
             let encoders = Arc::clone(&self.encoders);
-            rayon::spawn(move || drop(result.send(encoders.encode(block, None))));
+            rayon::spawn(move || drop(result.send(encoders.encode(block.block, None))));
             return Ok(());
         }
-        let job = DeltaJob { block, bases, result };
+        let job = DeltaJob { block, result };
         self.deltas.as_ref().and_then(|deltas| deltas.send(job).ok()).ok_or(Error::WriterStopped)
     }
 
@@ -119,7 +114,7 @@ impl Packing {
     }
 
     /// Waits until everything that was sent is durable; returns the bytes in packs of each account.
-    pub(super) fn join(&mut self) -> Result<Vec<u64>, Error> {
+    pub(super) fn join(&mut self) -> Result<AccountBytes, Error> {
         self.deltas = None;
         if let Some(bases) = self.bases.take() {
             bases.join().map_err(|_| Error::WriterStopped)?;
@@ -137,7 +132,7 @@ fn named<T: Send + 'static>(name: &str, work: impl FnOnce() -> T + Send + 'stati
 /// Reads the bases of blocks, and hands them on to be encoded.
 fn read_bases(mut reader: ChunkReader, jobs: Receiver<DeltaJob>, gain: &Arc<Gain>, encoders: &Arc<Encoders>) {
     let mut reaches = Reaches::default();
-    for DeltaJob { block, bases, result } in jobs {
+    for DeltaJob { block: FullBlock { block, bases }, result } in jobs {
         let prefix = gather(&mut reader, &mut reaches, &bases);
         let (gain, encoders) = (Arc::clone(gain), Arc::clone(encoders));
         rayon::spawn(move || {
@@ -155,7 +150,7 @@ fn write_packs(
     storage: &dyn Storage,
     jobs: &Receiver<Job>,
     finished: &Sender<FinishedPack>,
-) -> Result<Vec<u64>, Error> {
+) -> Result<AccountBytes, Error> {
     std::thread::scope(|scope| {
         let (full, full_packs) = bounded::<Option<PackWriter>>(1);
         let finisher = scope.spawn(move || -> Result<(), Error> {
@@ -177,8 +172,8 @@ fn fill_packs(
     storage: &dyn Storage,
     jobs: &Receiver<Job>,
     full: &Sender<Option<PackWriter>>,
-) -> Result<Vec<u64>, Error> {
-    let mut account_bytes = Vec::new();
+) -> Result<AccountBytes, Error> {
+    let mut account_bytes = AccountBytes::default();
     let (mut data, mut tree) = (None, None);
     for job in jobs {
         let block = job.block.recv().map_err(|_| Error::WriterStopped)??;
@@ -191,10 +186,7 @@ fn fill_packs(
             None => slot.insert(PackWriter::new(storage, job.kind)?),
         };
         let bytes = pack_writer.add(block)?;
-        account_bytes.resize(account_bytes.len().max(job.account + 1), 0);
-        if let Some(sum) = account_bytes.get_mut(job.account) {
-            *sum += bytes;
-        }
+        account_bytes.add(job.account, bytes);
         if pack_writer.is_full() {
             full.send(slot.take()).map_err(|_| Error::WriterStopped)?;
         }

@@ -6,16 +6,17 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::account::{Account, AccountBytes};
 use super::adopt::{Adopted, adopt};
+use super::block_writer::{BlockWriter, FullBlock};
+use super::likeness::{Likeness, Unlike};
 use super::packing::Packing;
 use super::{ChunkReader, Error, Repository, Reservation};
-use crate::chunk::{ChunkRef, Chunker};
+use crate::chunk::Chunker;
 use crate::id::{ChunkId, PackId};
 use crate::index::{Confirmed, Index, Pending, merge_full_tiers};
-use crate::limits::{
-    BASE_CACHE_BYTES, BLOCK_BYTES_TARGET, CHUNK_BYTES_MAX, DELTA_BYTES_TARGET, DELTA_PREFIX_BYTES_MAX, TREE_CACHE_BYTES,
-};
-use crate::pack::{self, PackKind, PackReader, RawBlock};
+use crate::limits::{BASE_CACHE_BYTES, TREE_CACHE_BYTES};
+use crate::pack::{self, PackKind, PackReader};
 use crate::progress::Progress;
 
 /// What a transaction has written.
@@ -25,15 +26,6 @@ pub struct Stored {
     pub account_bytes: Vec<u64>,
     /// Bytes of all packs and segments.
     pub total_bytes: u64,
-}
-
-/// Chunks that are new and wait until there are enough of them for a block.
-#[derive(Default)]
-struct Open {
-    plain: RawBlock,
-    /// Those that have something in common with older chunks, and these.
-    delta: RawBlock,
-    bases: Vec<ChunkRef>,
 }
 
 /// Chunks on their way into the repository.
@@ -46,14 +38,15 @@ pub struct Transaction<'a> {
     doubted: BTreeSet<PackId>,
     pending: Pending,
     adopted: Adopted,
-    open: [Open; 2],
-    account: usize,
+    data: BlockWriter,
+    trees: BlockWriter,
+    account: Account,
     chunker: Chunker,
     /// Reads what the index had when the packing was started.
     reader: ChunkReader,
     packing: Packing,
     /// Bytes in packs for each account, up to the last checkpoint.
-    account_bytes: Vec<u64>,
+    account_bytes: AccountBytes,
     packs: Vec<(PackId, u64)>,
     segment_bytes: u64,
 }
@@ -91,12 +84,13 @@ impl<'a> Transaction<'a> {
             doubted: BTreeSet::new(),
             pending: Pending::default(),
             adopted,
-            open: [Open::default(), Open::default()],
-            account: 0,
+            data: BlockWriter::default(),
+            trees: BlockWriter::default(),
+            account: Account::default(),
             chunker: repository.chunker(),
             reader,
             packing,
-            account_bytes: Vec::new(),
+            account_bytes: AccountBytes::default(),
             packs: Vec::new(),
             segment_bytes: 0,
         })
@@ -114,12 +108,6 @@ impl<'a> Transaction<'a> {
         self.repository.ids()
     }
 
-    /// Whether programs that read this repository know blocks that are encoded against others.
-    #[must_use]
-    pub fn allows_deltas(&self) -> bool {
-        self.repository.config().allows_deltas()
-    }
-
     /// Finds the ends of chunks as everywhere in this repository.
     #[must_use]
     pub const fn chunker(&self) -> &Chunker {
@@ -134,16 +122,11 @@ impl<'a> Transaction<'a> {
         self.reader.sibling()
     }
 
-    /// The transaction's own reader of the same.
-    pub const fn stored(&mut self) -> &mut ChunkReader {
-        &mut self.reader
-    }
-
     /// What follows is counted on this account. Blocks do not span accounts.
     ///
     /// # Errors
     /// Those of an earlier write.
-    pub fn set_account(&mut self, account: usize) -> Result<(), Error> {
+    pub fn set_account(&mut self, account: Account) -> Result<(), Error> {
         if account != self.account {
             self.send_blocks()?;
             self.account = account;
@@ -151,26 +134,39 @@ impl<'a> Transaction<'a> {
         Ok(())
     }
 
-    /// Stores a chunk unless it is stored already; says whether it was new.
+    /// Stores a chunk unless it is stored already; says whether it was new. `like` is told of every chunk of what it is like, in order.
     ///
     /// # Errors
     /// Those of an earlier write: [`Error::Storage`], [`Error::Pack`].
-    pub fn store(&mut self, kind: PackKind, id: ChunkId, plaintext: &[u8]) -> Result<bool, Error> {
-        if self.is_stored(&id) || !self.pending.insert(id) {
-            return Ok(false);
-        }
-        if self.open(kind).plain.is_full(plaintext.len()) {
-            let block = self.open(kind).plain.take();
-            self.send(kind, block, Vec::new())?;
-        }
-        self.open(kind).plain.push((id, plaintext), BLOCK_BYTES_TARGET);
-        Ok(true)
+    pub fn store(
+        &mut self,
+        kind: PackKind,
+        id: ChunkId,
+        plaintext: &[u8],
+        like: &mut dyn Likeness,
+    ) -> Result<bool, Error> {
+        // Programs that read this repository may not know blocks that are encoded against others.
+        let like = if self.repository.config().allows_deltas() { like } else { &mut Unlike };
+        like.look_ahead(&mut self.reader);
+        let is_stored = self.pending.contains(&id) || self.is_stored(&id);
+        let full = if is_stored {
+            self.blocks(kind).pass(&id, like)
+        } else {
+            self.pending.insert(id);
+            let deltas_pay = self.packing.deltas_pay();
+            self.blocks(kind).push((id, plaintext), like, deltas_pay)
+        };
+        full.map_or(Ok(()), |full| self.send(kind, full))?;
+        Ok(!is_stored)
     }
 
-    /// Whether a chunk is stored, or on its way.
-    #[must_use]
-    pub fn has(&mut self, id: &ChunkId) -> bool {
-        self.pending.contains(id) || self.is_stored(id)
+    /// What the last chunks were like is at its end.
+    ///
+    /// # Errors
+    /// Those of an earlier write.
+    pub fn end_likeness(&mut self, kind: PackKind, like: &mut dyn Likeness) -> Result<(), Error> {
+        let full = self.blocks(kind).end(like);
+        full.map_or(Ok(()), |full| self.send(kind, full))
     }
 
     /// Whether a pack has the chunk where a segment lists it, as far as the directory of the pack tells.
@@ -183,43 +179,6 @@ impl<'a> Transaction<'a> {
             }
             is_there
         })
-    }
-
-    /// Stores a chunk that is not there, together with others that are encoded against the bases that follow by
-    /// [`Transaction::add_bases`].
-    pub fn store_delta(&mut self, kind: PackKind, id: ChunkId, plaintext: &[u8]) {
-        self.pending.insert(id);
-        self.open(kind).delta.push((id, plaintext), DELTA_BYTES_TARGET + CHUNK_BYTES_MAX as usize / 4);
-    }
-
-    /// What the chunks that were stored since the last call are like. Sends the block when it is large enough.
-    ///
-    /// # Errors
-    /// Those of an earlier write.
-    pub fn add_bases(&mut self, kind: PackKind, bases: impl IntoIterator<Item = ChunkRef>) -> Result<(), Error> {
-        let open = self.open(kind);
-        for base in bases {
-            if open.bases.last() != Some(&base) {
-                open.bases.push(base);
-            }
-        }
-        let base_bytes: usize = open.bases.iter().map(|base| base.len_bytes as usize).sum();
-        if open.delta.len_bytes() >= DELTA_BYTES_TARGET / 2 || base_bytes >= DELTA_PREFIX_BYTES_MAX / 2 {
-            self.send_delta(kind)?;
-        }
-        Ok(())
-    }
-
-    /// Whether the chunks that wait for their bases are enough for a block.
-    #[must_use]
-    pub fn is_delta_full(&mut self, kind: PackKind) -> bool {
-        self.open(kind).delta.len_bytes() >= DELTA_BYTES_TARGET
-    }
-
-    /// Whether encoding against other chunks has lately made anything smaller.
-    #[must_use]
-    pub fn deltas_pay(&self) -> bool {
-        self.packing.deltas_pay()
     }
 
     /// What comes now is another file, whatever was gained by the last one.
@@ -243,7 +202,7 @@ impl<'a> Transaction<'a> {
     /// [`Error::Storage`], [`Error::Pack`], [`Error::Index`].
     pub fn finish(mut self) -> Result<Finished<'a>, Error> {
         self.settle()?;
-        let account_bytes = std::mem::take(&mut self.account_bytes);
+        let account_bytes = std::mem::take(&mut self.account_bytes).into_sums();
         let total_bytes = self.segment_bytes + self.packs.iter().map(|(_, len_bytes)| len_bytes).sum::<u64>();
         let stored = Stored { account_bytes, total_bytes };
         let packs = std::mem::take(&mut self.packs);
@@ -255,42 +214,32 @@ impl<'a> Transaction<'a> {
     fn settle(&mut self) -> Result<(), Error> {
         self.send_blocks()?;
         let account_bytes = self.packing.join()?;
-        self.account_bytes.resize(self.account_bytes.len().max(account_bytes.len()), 0);
-        for (sum, bytes) in self.account_bytes.iter_mut().zip(account_bytes) {
-            *sum += bytes;
-        }
+        self.account_bytes.add_all(account_bytes);
         self.take_finished()?;
         self.write_segment()
     }
 
-    const fn open(&mut self, kind: PackKind) -> &mut Open {
-        let [data, tree] = &mut self.open;
+    const fn blocks(&mut self, kind: PackKind) -> &mut BlockWriter {
         match kind {
-            PackKind::Data => data,
-            PackKind::Tree => tree,
+            PackKind::Data => &mut self.data,
+            PackKind::Tree => &mut self.trees,
         }
     }
 
     fn send_blocks(&mut self) -> Result<(), Error> {
         for kind in [PackKind::Data, PackKind::Tree] {
-            let block = self.open(kind).plain.take();
-            self.send(kind, block, Vec::new())?;
-            self.send_delta(kind)?;
+            for block in self.blocks(kind).take() {
+                self.send(kind, block)?;
+            }
         }
         Ok(())
     }
 
-    fn send_delta(&mut self, kind: PackKind) -> Result<(), Error> {
-        let open = self.open(kind);
-        let (block, bases) = (open.delta.take(), std::mem::take(&mut open.bases));
-        self.send(kind, block, bases)
-    }
-
-    fn send(&mut self, kind: PackKind, block: RawBlock, bases: Vec<ChunkRef>) -> Result<(), Error> {
-        if block.is_empty() {
+    fn send(&mut self, kind: PackKind, block: FullBlock) -> Result<(), Error> {
+        if block.block.is_empty() {
             return Ok(());
         }
-        self.packing.send((kind, self.account), block, bases)?;
+        self.packing.send(kind, self.account, block)?;
         self.take_finished()
     }
 

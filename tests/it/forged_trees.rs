@@ -11,7 +11,7 @@ use larder::model::{
     ByteString, ComponentKind, Content, DatabaseFacts, FileTime, Metadata, Node, NodeKind, TreeWriter, Xattr,
 };
 use larder::pack::PackKind;
-use larder::repo::Transaction;
+use larder::repo::{Transaction, Unlike};
 
 use super::restore_safety::{craft, craft_component, node};
 use super::support::{DAMAGE, Run, System};
@@ -22,7 +22,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 
 fn stored(transaction: &mut Transaction<'_>, kind: PackKind, bytes: &[u8]) -> ChunkRef {
     let id = IdScheme::plain().chunk_id(bytes);
-    transaction.store(kind, id, bytes).expect("stored");
+    transaction.store(kind, id, bytes, &mut Unlike).expect("stored");
     ChunkRef { id, len_bytes: u32::try_from(bytes.len()).expect("a chunk") }
 }
 

@@ -7,7 +7,7 @@ use crate::id::ChunkId;
 use crate::model::{ChunkList, Component, Content, Hole, Node, NodeKind, Previous, TreeWriter};
 use crate::pack::PackKind;
 use crate::pipeline::Error;
-use crate::repo::Transaction;
+use crate::repo::{Account, Transaction};
 use crate::source::HardLinks;
 
 /// What became of one component.
@@ -74,7 +74,7 @@ impl<'t, 'r> Assembler<'t, 'r> {
         for step in &mut steps {
             match step {
                 Step::Begin { number } => {
-                    self.transaction.set_account(*number)?;
+                    self.transaction.set_account(Account(*number))?;
                     self.outcomes.push(Outcome { number: *number, ..Outcome::default() });
                     self.end_previous()?;
                     self.open.clear();
@@ -123,11 +123,7 @@ impl<'t, 'r> Assembler<'t, 'r> {
 
     fn chunk(&mut self, id: ChunkId, plaintext: &[u8]) -> Result<(), Error> {
         let len_bytes = u32::try_from(plaintext.len()).expect("a chunk is at most CHUNK_BYTES_MAX long");
-        let is_new = match &mut self.previous {
-            Some(previous) => previous.store(self.transaction, PackKind::Data, id, plaintext)?,
-            None => self.transaction.store(PackKind::Data, id, plaintext)?,
-        };
-        if is_new {
+        if self.transaction.store(PackKind::Data, id, plaintext, &mut self.previous)? {
             self.outcome().bytes_new += u64::from(len_bytes);
         }
         Ok(self.list.push(self.transaction, ChunkRef { id, len_bytes })?)
@@ -145,10 +141,7 @@ impl<'t, 'r> Assembler<'t, 'r> {
     }
 
     fn end_previous(&mut self) -> Result<(), Error> {
-        match self.previous.take() {
-            Some(previous) => Ok(previous.finish(self.transaction, PackKind::Data)?),
-            None => Ok(()),
-        }
+        Ok(self.transaction.end_likeness(PackKind::Data, &mut self.previous.take())?)
     }
 
     fn file(&mut self, node: &mut Node, holes: Vec<Hole>) -> Result<(), Error> {

@@ -364,7 +364,6 @@ fn read_jobs<'a>(
     for _ in 0..BATCHES_IN_FLIGHT {
         free_sender.send(Batch::new()).expect("the channel has room for every batch");
     }
-    let with_deltas = with_deltas && transaction.allows_deltas();
     let chunker = transaction.chunker().clone();
     let ids = transaction.ids();
     let outcomes = std::thread::scope(|scope| -> Result<Vec<Outcome>, Error> {

@@ -13,7 +13,7 @@ use crate::model::Node;
 use crate::pack::PackKind;
 use crate::pipeline::Error;
 use crate::progress::Progress;
-use crate::repo::{self, Repository, Transaction};
+use crate::repo::{self, Repository, Transaction, Unlike};
 use crate::rooted::{Found, Place, Trust, open_file};
 use crate::source::{self, DirSource, Excludes, Stop, Visitor};
 
@@ -141,7 +141,7 @@ impl Fetch<'_> {
 
     fn store(&mut self, chunk: &[u8]) -> Result<(), repo::Error> {
         let id = self.transaction.ids().chunk_id(chunk);
-        if self.wanted.has(id) && self.transaction.store(PackKind::Data, id, chunk)? {
+        if self.wanted.has(id) && self.transaction.store(PackKind::Data, id, chunk, &mut Unlike)? {
             self.fetched.chunks += 1;
             self.fetched.bytes += chunk.len() as u64;
         }

@@ -192,7 +192,7 @@ mod tests {
     use crate::model::{Content, NodeKind};
     use crate::pack::PackKind;
     use crate::progress::Silent;
-    use crate::repo::Repository;
+    use crate::repo::{Repository, Unlike};
     use crate::source::made_node;
     use crate::storage::MemoryStorage;
 
@@ -202,7 +202,7 @@ mod tests {
         let repository = Repository::open_or_create(Arc::new(MemoryStorage::default())).expect("memory");
         let id = IdScheme::plain().chunk_id(PLAINTEXT);
         let mut transaction = repository.begin(&Silent).expect("memory");
-        transaction.store(PackKind::Data, id, PLAINTEXT).expect("memory");
+        transaction.store(PackKind::Data, id, PLAINTEXT, &mut Unlike).expect("memory");
         drop(transaction.finish().expect("memory"));
         (repository.reader().expect("memory"), ChunkRef { id, len_bytes: 7 })
     }
