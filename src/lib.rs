@@ -38,9 +38,9 @@
 
 pub mod clock;
 pub mod events;
-pub mod fields;
 pub mod id;
 pub mod limits;
+pub mod little_endian;
 pub mod progress;
 pub mod rooted;
 pub mod runtime;

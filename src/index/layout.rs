@@ -3,9 +3,9 @@
 //! Encoding and decoding of single records only, no I/O.
 #![deny(clippy::indexing_slicing)]
 
-use crate::fields::{FieldReader, FieldWriter};
 use crate::id::{ChunkId, Digest, PackId, PackKind, checksum};
 use crate::limits::{BASE_ID_BYTES, FANOUT_BITS_MAX, ID_BYTES, SALT_BYTES};
+use crate::little_endian::{FieldReader, FieldWriter};
 
 const MAGIC: [u8; 8] = *b"larder/i";
 const VERSION: u16 = 2;

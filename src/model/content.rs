@@ -6,9 +6,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::chunk::ChunkRef;
-use crate::fields::FieldReader;
 use crate::id::{ChunkId, Digest};
 use crate::limits::ID_BYTES;
+use crate::little_endian::FieldReader;
 
 /// Bytes of one entry of a stored list.
 pub(super) const ENTRY_BYTES: usize = ID_BYTES + 4;

@@ -4,12 +4,12 @@
 #![deny(clippy::indexing_slicing)]
 
 use crate::chunk::ChunkRef;
-use crate::fields::{FieldReader, FieldWriter};
 use crate::id::{BaseId, ChunkId, PackKind, checksum};
 use crate::limits::{
     BASE_ID_BYTES, BLOCK_BASES_MAX, BLOCK_BYTES_MAX, BLOCK_CHUNKS_MAX, CHUNK_BYTES_MAX, DELTA_DEPTH_MAX, ID_BYTES,
     PACK_BLOCKS_MAX, PACK_DIRECTORY_BYTES_MAX, SALT_BYTES,
 };
+use crate::little_endian::{FieldReader, FieldWriter};
 
 const PACK_MAGIC: [u8; 8] = *b"larder/p";
 pub(super) const BLOCK_MAGIC: [u8; 4] = *b"lblk";

@@ -4,8 +4,8 @@
 #![deny(clippy::indexing_slicing)]
 
 use super::Share;
-use crate::fields::{FieldReader, FieldWriter};
 use crate::id::{Digest, checksum};
+use crate::little_endian::{FieldReader, FieldWriter};
 use crate::storage::{Area, Key};
 
 const MAGIC: [u8; 8] = *b"larder/r";

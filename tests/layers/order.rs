@@ -7,7 +7,7 @@ use crate::sources::{PROGRAM, SourceFile};
 
 /// The modules of the library. A module uses only its own layer and those below it.
 pub const LIBRARY: &[&[&str]] = &[
-    &["clock", "events", "fields", "id", "limits", "progress", "rooted", "runtime", "temporary"],
+    &["clock", "events", "id", "limits", "little_endian", "progress", "rooted", "runtime", "temporary"],
     &["storage"],
     &["chunk", "parity"],
     &["pack"],
