@@ -4,11 +4,11 @@
 
 mod account;
 mod adopt;
-mod bases;
 mod block_reader;
 mod block_writer;
 mod cache;
 mod config;
+mod delta_bases;
 mod error;
 mod gc;
 mod inventory;

@@ -10,8 +10,8 @@ use std::thread::JoinHandle;
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 
 use super::account::{Account, AccountBytes};
-use super::bases::{Gain, Reaches, gather};
 use super::block_writer::FullBlock;
+use super::delta_bases::{Gain, Reaches, gather};
 use super::{ChunkReader, Error};
 use crate::limits::BLOCKS_IN_FLIGHT;
 use crate::pack::{self, BlockEncoder, EncodedBlock, Encoding, FinishedPack, PackKind, PackWriter, Prefix, RawBlock};
