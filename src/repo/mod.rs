@@ -27,7 +27,7 @@ pub use account::Account;
 pub use adopt::Adopted;
 pub use config::{Config, Cutting, CuttingMethod, Encryption, FORMAT_VERSION, Features};
 pub use error::Error;
-pub use gc::{Collected, Collection, CollectionSums, Limits, Live, SecondLook};
+pub use gc::{Collected, Collection, CollectionSums, Limits, Marks, SecondLook};
 pub use likeness::{Likeness, Unlike};
 pub use protect::{Mended, Protected};
 pub use read::{ChunkData, ChunkReader};

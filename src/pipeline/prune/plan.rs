@@ -9,7 +9,7 @@ use crate::id::{ChunkId, PackId};
 use crate::model::{Retention, Rule, Snapshot, SnapshotName, Verdict, decide};
 use crate::pipeline::{Error, lookup};
 use crate::progress::Progress;
-use crate::repo::{self, ChunkReader, Collection, CollectionSums, Limits, Live, Repository};
+use crate::repo::{self, ChunkReader, Collection, CollectionSums, Limits, Marks, Repository};
 use crate::storage::{Area, Key, Listed};
 
 /// What to keep, and how much to do.
@@ -175,7 +175,7 @@ fn collect_what_fits(
     let limits = Limits { rewrite_bytes_max: options.rewrite_bytes_max, packs_bytes_max };
     loop {
         let in_use_bytes = marking.bytes();
-        let collection = Collection::plan(repository, marking.live, limits, progress)?;
+        let collection = Collection::plan(repository, marking.marks, limits, progress)?;
         let bytes_after = taken.with_packs(collection.sums().packs_bytes());
         // Both are estimates, and a snapshot is not deleted for the error of one. What is to be written anew later is no
         // reason either.
@@ -196,24 +196,24 @@ fn collect_what_fits(
 struct Marking {
     reader: ChunkReader,
     marker: Marker,
-    live: Live,
+    marks: Marks,
 }
 
 impl Marking {
     fn new(repository: &Repository) -> Result<Self, Error> {
         let index = Arc::new(repository.sound_index()?);
         let reader = repository.reader_with(&index)?;
-        Ok(Self { reader, marker: Marker::default(), live: Live::new(index) })
+        Ok(Self { reader, marker: Marker::default(), marks: Marks::new(index) })
     }
 
     fn mark(&mut self, snapshot: &Snapshot, progress: &dyn Progress) -> Result<(), Error> {
-        let live = &mut self.live;
-        let mut each = |id: &ChunkId| live.insert(id);
+        let marks = &mut self.marks;
+        let mut each = |id: &ChunkId| marks.insert(id);
         self.marker.snapshot(&mut self.reader, snapshot, &mut each, progress)
     }
 
     const fn bytes(&self) -> u64 {
-        self.live.bytes()
+        self.marks.bytes()
     }
 }
 

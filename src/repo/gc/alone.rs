@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use super::Live;
+use super::Marks;
 use crate::index::BlockKey;
 use crate::pack::BlockPlace;
 
@@ -26,25 +26,25 @@ struct Carried {
 }
 
 /// The blocks that are cheaper without bases, and about the bytes that they take then.
-pub(super) fn cheaper_alone(live: &Live) -> HashMap<BlockKey, u64> {
-    let mut only_bases: Vec<BlockKey> = live.index.blocks().filter(|block| live.is_only_base(*block)).collect();
+pub(super) fn cheaper_alone(marks: &Marks) -> HashMap<BlockKey, u64> {
+    let mut only_bases: Vec<BlockKey> = marks.index.blocks().filter(|block| marks.is_only_base(*block)).collect();
     // Whatever a block is encoded against lies less deep, so it has a smaller number.
-    only_bases.sort_by_key(|block| live.index.depth(*block));
+    only_bases.sort_by_key(|block| marks.index.depth(*block));
     let numbers: HashMap<BlockKey, usize> = only_bases.iter().copied().zip(0..).collect();
     if numbers.is_empty() {
         return HashMap::new();
     }
     let carried = only_bases.iter().filter_map(|block| {
-        let stored_bytes = live.index.place(*block)?.stored_bytes.into();
-        Some(Carried { stored_bytes, bases: bases_of(live, &numbers, *block) })
+        let stored_bytes = marks.index.place(*block)?.stored_bytes.into();
+        Some(Carried { stored_bytes, bases: bases_of(marks, &numbers, *block) })
     });
     let carried: Vec<Carried> = carried.collect();
-    let wanted = live.index.blocks().filter(|block| live.len_of(*block) > 0 && !numbers.contains_key(block));
+    let wanted = marks.index.blocks().filter(|block| marks.len_of(*block) > 0 && !numbers.contains_key(block));
     let carriers = wanted.filter_map(|block| {
-        let place = live.index.place(block).filter(|place| place.depth > 0)?;
-        let bases = Some(bases_of(live, &numbers, block)).filter(|bases| !bases.is_empty())?;
-        let alone_bytes = alone_bytes(live, block)?;
-        Some(Carrier { block, stored_bytes: live.stored_bytes(block, &place), alone_bytes, bases })
+        let place = marks.index.place(block).filter(|place| place.depth > 0)?;
+        let bases = Some(bases_of(marks, &numbers, block)).filter(|bases| !bases.is_empty())?;
+        let alone_bytes = alone_bytes(marks, block)?;
+        Some(Carrier { block, stored_bytes: marks.stored_bytes(block, &place), alone_bytes, bases })
     });
     choose(carriers.collect(), &carried)
 }
@@ -88,9 +88,9 @@ fn shares(carriers: &[Carrier], carried: &[Carried]) -> Vec<u64> {
 }
 
 /// The blocks among these that a block is encoded against.
-fn bases_of(live: &Live, numbers: &HashMap<BlockKey, usize>, block: BlockKey) -> Vec<usize> {
-    let Ok((place, bases)) = live.index.block(block) else { return Vec::new() };
-    let places = bases.iter().filter_map(|base| live.index.shallowest_base(base, place.depth));
+fn bases_of(marks: &Marks, numbers: &HashMap<BlockKey, usize>, block: BlockKey) -> Vec<usize> {
+    let Ok((place, bases)) = marks.index.block(block) else { return Vec::new() };
+    let places = bases.iter().filter_map(|base| marks.index.shallowest_base(base, place.depth));
     let mut found: Vec<usize> = places.filter_map(|(_, base)| numbers.get(&base.block_key()).copied()).collect();
     found.sort_unstable();
     found.dedup();
@@ -98,11 +98,11 @@ fn bases_of(live: &Live, numbers: &HashMap<BlockKey, usize>, block: BlockKey) ->
 }
 
 /// About the bytes that what is in use of a block takes without bases: it shrinks as its first base's first base does.
-fn alone_bytes(live: &Live, block: BlockKey) -> Option<u64> {
-    let (mut place, mut bases): (BlockPlace, _) = live.index.block(block).ok()?;
+fn alone_bytes(marks: &Marks, block: BlockKey) -> Option<u64> {
+    let (mut place, mut bases): (BlockPlace, _) = marks.index.block(block).ok()?;
     while let Some(base) = bases.first() {
-        let (_, location) = live.index.shallowest_base(base, place.depth)?;
-        (place, bases) = live.index.block(location.block_key()).ok()?;
+        let (_, location) = marks.index.shallowest_base(base, place.depth)?;
+        (place, bases) = marks.index.block(location.block_key()).ok()?;
     }
-    Some(u64::from(live.len_of(block)) * u64::from(place.stored_bytes) / u64::from(place.raw_bytes.max(1)))
+    Some(u64::from(marks.len_of(block)) * u64::from(place.stored_bytes) / u64::from(place.raw_bytes.max(1)))
 }

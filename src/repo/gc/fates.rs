@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::HashMap;
 
-use super::Live;
+use super::Marks;
 use crate::id::PackId;
 use crate::limits::{PACK_LIVE_PERCENT_MIN, PACK_SMALL_BYTES, SMALL_PACKS_MAX};
 use crate::pack::{ListedPack, PackKind};
@@ -52,33 +52,33 @@ impl Tally {
 }
 
 /// Decides about every pack, and marks what the blocks of those need that stay.
-pub(super) fn settle(live: &mut Live, limits: Limits) -> Result<(Vec<Tally>, HashMap<PackId, Fate>), Error> {
+pub(super) fn settle(marks: &mut Marks, limits: Limits) -> Result<(Vec<Tally>, HashMap<PackId, Fate>), Error> {
     loop {
-        let tallies = tally(live);
+        let tallies = tally(marks);
         let fates = decide(&tallies, limits);
-        if !keep_whole(live, &fates)? {
+        if !keep_whole(marks, &fates)? {
             return Ok((tallies, fates));
         }
     }
 }
 
 /// Adds up each pack. One that several segments list is in use wherever one of them says so.
-fn tally(live: &Live) -> Vec<Tally> {
+fn tally(marks: &Marks) -> Vec<Tally> {
     let mut tallies: HashMap<PackId, Tally> = HashMap::new();
-    for pack in live.index.packs().into_values() {
+    for pack in marks.index.packs().into_values() {
         tallies.insert(pack.id, Tally { pack, stored_bytes: 0, live_bytes: 0, is_live: false, has_alone: false });
     }
     // The payloads are those of one listing.
     let mut counted: HashMap<PackId, u32> = HashMap::new();
-    for block in live.index.blocks() {
-        let Some(place) = live.index.place(block) else { continue };
+    for block in marks.index.blocks() {
+        let Some(place) = marks.index.place(block) else { continue };
         let Some(tally) = tallies.get_mut(&place.pack) else { continue };
         if *counted.entry(place.pack).or_insert(block.segment()) == block.segment() {
             tally.stored_bytes += u64::from(place.stored_bytes);
         }
-        tally.live_bytes += live.stored_bytes(block, &place);
-        tally.is_live |= live.len_of(block) > 0;
-        tally.has_alone |= live.is_alone(block);
+        tally.live_bytes += marks.stored_bytes(block, &place);
+        tally.is_live |= marks.len_of(block) > 0;
+        tally.has_alone |= marks.is_alone(block);
     }
     let mut tallies: Vec<Tally> = tallies.into_values().collect();
     tallies.sort_by_key(|tally| tally.pack.id);
@@ -132,13 +132,13 @@ fn decide(tallies: &[Tally], limits: Limits) -> HashMap<PackId, Fate> {
 }
 
 /// Marks what the blocks of packs that stay need, those too that nothing uses. Says whether anything was added.
-fn keep_whole(live: &mut Live, fates: &HashMap<PackId, Fate>) -> Result<bool, Error> {
-    let index = std::sync::Arc::clone(&live.index);
+fn keep_whole(marks: &mut Marks, fates: &HashMap<PackId, Fate>) -> Result<bool, Error> {
+    let index = std::sync::Arc::clone(&marks.index);
     let mut added = false;
     for block in index.blocks() {
         let Some(place) = index.place(block) else { continue };
-        if place.depth > 0 && live.len_of(block) == 0 && fates.get(&place.pack) == Some(&Fate::Keep) {
-            added |= live.insert_bases(block)?;
+        if place.depth > 0 && marks.len_of(block) == 0 && fates.get(&place.pack) == Some(&Fate::Keep) {
+            added |= marks.insert_bases(block)?;
         }
     }
     Ok(added)

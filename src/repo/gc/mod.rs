@@ -7,7 +7,7 @@
 mod alone;
 mod delete;
 mod fates;
-mod live;
+mod marks;
 mod places;
 mod rewrite;
 
@@ -15,7 +15,7 @@ use std::collections::HashMap;
 
 pub use delete::{Collected, SecondLook};
 pub use fates::Limits;
-pub use live::Live;
+pub use marks::Marks;
 
 use super::inventory::Inventory;
 use super::{Error, Repository};
@@ -64,7 +64,7 @@ impl CollectionSums {
 /// A collection that can be carried out.
 #[derive(Debug)]
 pub struct Collection {
-    live: Live,
+    marks: Marks,
     fates: HashMap<PackId, Fate>,
     /// Packs that no segment lists, and their length.
     unlisted: Vec<(PackId, u64)>,
@@ -81,34 +81,34 @@ impl Collection {
     /// [`Error::Storage`], [`Error::Cancelled`].
     pub fn plan(
         repository: &Repository,
-        mut live: Live,
+        mut marks: Marks,
         limits: Limits,
         progress: &dyn Progress,
     ) -> Result<Self, Error> {
         let mut found = Vec::new();
         loop {
-            let mut plan = Self::cheapest(live, limits)?;
-            plan.unlisted = Inventory::compare(repository.storage(), &plan.live.index)?.unlisted;
-            let untrue = find_untrue(repository, &plan.live, &plan.fates, &plan.unlisted, progress)?;
+            let mut plan = Self::cheapest(marks, limits)?;
+            plan.unlisted = Inventory::compare(repository.storage(), &plan.marks.index)?.unlisted;
+            let untrue = find_untrue(repository, &plan.marks, &plan.fates, &plan.unlisted, progress)?;
             if untrue.is_empty() {
                 plan.sums.dead.0 += plan.unlisted.len() as u64;
                 plan.sums.dead.1 += plan.unlisted.iter().map(|(_, len_bytes)| len_bytes).sum::<u64>();
                 plan.untrue = found;
                 return Ok(plan);
             }
-            let without = plan.live.without(untrue.keys().copied());
+            let without = plan.marks.without(untrue.keys().copied());
             found.extend(untrue.into_values());
             // What was wrong with the only place that a chunk had says more than that it has none.
-            live = without.map_err(|error| found.pop().map_or(error, |(_, untrue)| untrue))?;
+            marks = without.map_err(|error| found.pop().map_or(error, |(_, untrue)| untrue))?;
         }
     }
 
-    fn cheapest(live: Live, limits: Limits) -> Result<Self, Error> {
-        let alone = cheaper_alone(&live);
-        let with_alone = if alone.is_empty() { None } else { Some(live.with_alone(alone)?) };
-        let mut plan = Self::decide(live, limits)?;
-        if let Some(live) = with_alone {
-            let other = Self::decide(live, limits)?;
+    fn cheapest(marks: Marks, limits: Limits) -> Result<Self, Error> {
+        let alone = cheaper_alone(&marks);
+        let with_alone = if alone.is_empty() { None } else { Some(marks.with_alone(alone)?) };
+        let mut plan = Self::decide(marks, limits)?;
+        if let Some(marks) = with_alone {
+            let other = Self::decide(marks, limits)?;
             if other.stores_alone() && other.sums.pays_beside(&plan.sums) {
                 plan = other;
             }
@@ -116,8 +116,8 @@ impl Collection {
         Ok(plan)
     }
 
-    fn decide(mut live: Live, limits: Limits) -> Result<Self, Error> {
-        let (tallies, fates) = fates::settle(&mut live, limits)?;
+    fn decide(mut marks: Marks, limits: Limits) -> Result<Self, Error> {
+        let (tallies, fates) = fates::settle(&mut marks, limits)?;
         let mut sums = CollectionSums::default();
         for tally in &tallies {
             let (sum, len_bytes) = match fates.get(&tally.pack.id) {
@@ -131,12 +131,12 @@ impl Collection {
             sum.0 += 1;
             sum.1 += len_bytes;
         }
-        Ok(Self { live, fates, unlisted: Vec::new(), untrue: Vec::new(), sums })
+        Ok(Self { marks, fates, unlisted: Vec::new(), untrue: Vec::new(), sums })
     }
 
     /// Whether every pack is written anew in which something is to be stored without bases.
     fn stores_alone(&self) -> bool {
-        let mut places = self.live.alone().filter_map(|block| self.live.index.place(block));
+        let mut places = self.marks.alone().filter_map(|block| self.marks.index.place(block));
         places.all(|place| self.fates.get(&place.pack) == Some(&Fate::Rewrite))
     }
 

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::Live;
+use super::Marks;
 use super::fates::Fate;
 use crate::id::{BaseId, ChunkId, PackId};
 use crate::index::{self, Index, Location};
@@ -72,15 +72,15 @@ pub(super) fn is_same(index: &Index, one: Location, other: Location) -> bool {
 /// The places that are in use, on whose word others would go, and that do not have their chunk.
 pub(super) fn find_untrue(
     repository: &Repository,
-    live: &Live,
+    marks: &Marks,
     fates: &HashMap<PackId, Fate>,
     unlisted: &[(PackId, u64)],
     progress: &dyn Progress,
 ) -> Result<HashMap<Location, (PackId, Error)>, Error> {
-    let Live { index, .. } = live;
+    let Marks { index, .. } = marks;
     let mut places = Places { check: None, repository, index, waiting: Vec::new(), untrue: HashMap::new() };
-    for (id, location) in live.several() {
-        if frees_another(live, fates, (id, location)) {
+    for (id, location) in marks.several() {
+        if frees_another(marks, fates, (id, location)) {
             places.add(id, location, progress)?;
         }
     }
@@ -93,7 +93,7 @@ pub(super) fn find_untrue(
             Err(error) => return Err(error.into()),
         };
         for chunk in directory.blocks.iter().flat_map(|block| &block.chunks) {
-            for (id, location) in live.places_like(chunk.id) {
+            for (id, location) in marks.places_like(chunk.id) {
                 places.add(id, location, progress)?;
             }
         }
@@ -103,8 +103,8 @@ pub(super) fn find_untrue(
 }
 
 /// Whether the chunk, or another one that blocks may take for the same base, would no more be at another place than this one.
-fn frees_another(live: &Live, fates: &HashMap<PackId, Fate>, (id, location): (ChunkId, Location)) -> bool {
-    let (index, base) = (&live.index, BaseId::from(id));
+fn frees_another(marks: &Marks, fates: &HashMap<PackId, Fate>, (id, location): (ChunkId, Location)) -> bool {
+    let (index, base) = (&marks.index, BaseId::from(id));
     let mut others = index.all_base_locations(&base).filter(|(_, other)| *other != location);
     others.any(|(_, other)| {
         let pack = index.place(other.block_key()).map(|place| place.pack);

@@ -37,7 +37,7 @@ impl Collection {
             return Ok(Rewritten::default());
         }
         progress.begin("writing packs anew", Some(self.sums.rewritten.1));
-        let reader = repository.reader_with(&self.live.index)?;
+        let reader = repository.reader_with(&self.marks.index)?;
         let mut rewriter = Rewriter {
             repository,
             collection: self,
@@ -106,11 +106,11 @@ impl Rewriter<'_> {
     /// Plaintext in use of each pack, in bytes, as the index has it.
     fn expected(&self, packs: &[PackId]) -> HashMap<PackId, u64> {
         let mut expected: HashMap<PackId, u64> = packs.iter().map(|pack| (*pack, 0)).collect();
-        let live = &self.collection.live;
-        for block in live.index.blocks() {
-            let pack = live.index.place(block).map(|place| place.pack);
+        let marks = &self.collection.marks;
+        for block in marks.index.blocks() {
+            let pack = marks.index.place(block).map(|place| place.pack);
             if let Some(sum) = pack.and_then(|pack| expected.get_mut(&pack)) {
-                *sum += u64::from(live.len_of(block));
+                *sum += u64::from(marks.len_of(block));
             }
         }
         expected
@@ -127,17 +127,17 @@ impl Rewriter<'_> {
                 .chunks
                 .iter()
                 .filter_map(|chunk| {
-                    let location = self.collection.live.place_in(&chunk.id, id, entry.payload_offset())?;
+                    let location = self.collection.marks.place_in(&chunk.id, id, entry.payload_offset())?;
                     Some((*chunk, location))
                 })
                 .collect();
             let Some((_, first)) = used.first() else { continue };
-            if self.collection.live.index.block(first.block_key())? != (BlockPlace::of(id, entry), entry.bases.clone())
+            if self.collection.marks.index.block(first.block_key())? != (BlockPlace::of(id, entry), entry.bases.clone())
             {
                 return Err(differing(id));
             }
             found_bytes += used.iter().map(|(chunk, _)| u64::from(chunk.len_bytes)).sum::<u64>();
-            let is_alone = used.iter().any(|(_, location)| self.collection.live.is_alone(location.block_key()));
+            let is_alone = used.iter().any(|(_, location)| self.collection.marks.is_alone(location.block_key()));
             if used.len() == entry.chunks.len() && !is_alone {
                 self.copy(directory.kind, &reader, entry)?;
             } else {

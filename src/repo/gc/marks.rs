@@ -21,7 +21,7 @@ const BASE_COST_BYTES: u64 = 3 * BASE_ID_BYTES as u64;
 
 /// The chunks of an index that are in use: those that are wanted from above, and those that these need.
 #[derive(Debug)]
-pub struct Live {
+pub struct Marks {
     pub(super) index: Arc<Index>,
     wanted: ChunkSet,
     /// Plaintext of each block that is wanted from above, in bytes.
@@ -37,7 +37,7 @@ pub struct Live {
     waiting: Vec<BlockKey>,
 }
 
-impl Live {
+impl Marks {
     /// Nothing of the index is in use.
     #[must_use]
     pub fn new(index: Arc<Index>) -> Self {
@@ -60,7 +60,7 @@ impl Live {
     /// [`Error::Index`] when a segment is damaged.
     pub(super) fn with_alone(&self, alone: HashMap<BlockKey, u64>) -> Result<Self, Error> {
         let index = Arc::clone(&self.index);
-        let mut live = Self {
+        let mut marks = Self {
             wanted: self.wanted.clone(),
             wanted_blocks: self.wanted_blocks.clone(),
             chunks: self.wanted.clone(),
@@ -73,26 +73,26 @@ impl Live {
             index: Arc::clone(&index),
         };
         for block in index.blocks().filter(|block| self.wanted_blocks.get(*block) > 0) {
-            if !live.alone.contains_key(&block) {
-                live.add_bases(block)?;
-                live.settle()?;
+            if !marks.alone.contains_key(&block) {
+                marks.add_bases(block)?;
+                marks.settle()?;
             }
         }
-        Ok(live)
+        Ok(marks)
     }
 
     /// The same is wanted, and these places do not have their chunks.
     ///
     /// # Errors
-    /// [`Error::MissingChunk`] when one has no other place; those of [`Live::insert`].
+    /// [`Error::MissingChunk`] when one has no other place; those of [`Marks::insert`].
     pub(super) fn without(&self, untrue: impl IntoIterator<Item = Location>) -> Result<Self, Error> {
         let mut index = Index::clone(&self.index);
         index.avoid_places(untrue);
-        let mut live = Self::new(Arc::new(index));
+        let mut marks = Self::new(Arc::new(index));
         for (id, _) in self.index.chunks_of(&self.wanted) {
-            live.insert(&id)?;
+            marks.insert(&id)?;
         }
-        Ok(live)
+        Ok(marks)
     }
 
     /// The chunks in use that have several places, and the one at which they are.
