@@ -6,9 +6,10 @@
 
 use std::collections::HashSet;
 
+use super::Collection;
+use super::decide::PackAction;
 use super::places::PlaceCheck;
 use super::rewrite::Rewritten;
-use super::{Collection, Fate};
 use crate::id::{ChunkId, PackId};
 use crate::index::{self, Index, Location, leave_out};
 use crate::pack;
@@ -169,14 +170,14 @@ impl<'a> Going<'a> {
     ) -> Result<Self, Error> {
         let listed = index.packs();
         let stays = |id: &PackId| listed.contains_key(id) && !index.broken().contains(id);
-        if !collection.packs(Fate::Keep).iter().chain(&rewritten.packs).all(stays) {
+        if !collection.packs(PackAction::Keep).iter().chain(&rewritten.packs).all(stays) {
             return Err(Error::Changed);
         }
-        let mut packs: HashSet<PackId> = collection.packs(Fate::Dead).into_iter().collect();
+        let mut packs: HashSet<PackId> = collection.packs(PackAction::Dead).into_iter().collect();
         let mut unchecked: HashSet<PackId> =
-            listed.keys().filter(|id| !collection.fates.contains_key(id)).copied().collect();
+            listed.keys().filter(|id| !collection.actions.contains_key(id)).copied().collect();
         let damaged: HashSet<PackId> = rewritten.damaged.iter().map(|(id, _)| *id).collect();
-        for id in collection.packs(Fate::Rewrite) {
+        for id in collection.packs(PackAction::Rewrite) {
             if rewritten.is_full || damaged.contains(&id) {
                 unchecked.insert(id);
             } else {

@@ -5,16 +5,16 @@
 //! nothing in it that is not in use. Which chunks are in use comes from above: this knows no trees.
 
 mod alone;
+mod decide;
 mod delete;
-mod fates;
 mod marks;
 mod places;
 mod rewrite;
 
 use std::collections::HashMap;
 
+pub use decide::Limits;
 pub use delete::{Collected, SecondLook};
-pub use fates::Limits;
 pub use marks::Marks;
 
 use super::inventory::Inventory;
@@ -24,7 +24,7 @@ use crate::limits::PACK_LIVE_PERCENT_MIN;
 use crate::progress::Progress;
 
 use alone::cheaper_alone;
-use fates::Fate;
+use decide::{PackAction, decide_to_fixpoint};
 use places::find_untrue;
 
 /// What a collection would do, in bytes.
@@ -65,7 +65,7 @@ impl CollectionSums {
 #[derive(Debug)]
 pub struct Collection {
     marks: Marks,
-    fates: HashMap<PackId, Fate>,
+    actions: HashMap<PackId, PackAction>,
     /// Packs that no segment lists, and their length.
     unlisted: Vec<(PackId, u64)>,
     /// Packs that do not have a chunk where the index says, and what is wrong.
@@ -89,7 +89,7 @@ impl Collection {
         loop {
             let mut plan = Self::cheapest(marks, limits)?;
             plan.unlisted = Inventory::compare(repository.storage(), &plan.marks.index)?.unlisted;
-            let untrue = find_untrue(repository, &plan.marks, &plan.fates, &plan.unlisted, progress)?;
+            let untrue = find_untrue(repository, &plan.marks, &plan.actions, &plan.unlisted, progress)?;
             if untrue.is_empty() {
                 plan.sums.dead.0 += plan.unlisted.len() as u64;
                 plan.sums.dead.1 += plan.unlisted.iter().map(|(_, len_bytes)| len_bytes).sum::<u64>();
@@ -117,12 +117,12 @@ impl Collection {
     }
 
     fn decide(mut marks: Marks, limits: Limits) -> Result<Self, Error> {
-        let (tallies, fates) = fates::settle(&mut marks, limits)?;
+        let (tallies, actions) = decide_to_fixpoint(&mut marks, limits)?;
         let mut sums = CollectionSums::default();
         for tally in &tallies {
-            let (sum, len_bytes) = match fates.get(&tally.pack.id) {
-                Some(Fate::Dead) => (&mut sums.dead, tally.pack.len_bytes),
-                Some(Fate::Rewrite) => {
+            let (sum, len_bytes) = match actions.get(&tally.pack.id) {
+                Some(PackAction::Dead) => (&mut sums.dead, tally.pack.len_bytes),
+                Some(PackAction::Rewrite) => {
                     sums.written_bytes += tally.written_bytes();
                     (&mut sums.rewritten, tally.pack.len_bytes)
                 }
@@ -131,13 +131,13 @@ impl Collection {
             sum.0 += 1;
             sum.1 += len_bytes;
         }
-        Ok(Self { marks, fates, unlisted: Vec::new(), untrue: Vec::new(), sums })
+        Ok(Self { marks, actions, unlisted: Vec::new(), untrue: Vec::new(), sums })
     }
 
     /// Whether every pack is written anew in which something is to be stored without bases.
     fn stores_alone(&self) -> bool {
         let mut places = self.marks.alone().filter_map(|block| self.marks.index.place(block));
-        places.all(|place| self.fates.get(&place.pack) == Some(&Fate::Rewrite))
+        places.all(|place| self.actions.get(&place.pack) == Some(&PackAction::Rewrite))
     }
 
     /// Packs that do not have a chunk where the index says, and what is wrong. It is taken from another place.
@@ -153,9 +153,9 @@ impl Collection {
     }
 
     /// The packs that become this, in order.
-    fn packs(&self, fate: Fate) -> Vec<PackId> {
+    fn packs(&self, action: PackAction) -> Vec<PackId> {
         let mut packs: Vec<PackId> =
-            self.fates.iter().filter(|(_, found)| **found == fate).map(|(id, _)| *id).collect();
+            self.actions.iter().filter(|(_, found)| **found == action).map(|(id, _)| *id).collect();
         packs.sort();
         packs
     }

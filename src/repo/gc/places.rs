@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::Marks;
-use super::fates::Fate;
+use super::decide::PackAction;
 use crate::id::{BaseId, ChunkId, PackId};
 use crate::index::{self, Index, Location};
 use crate::limits::PLACES_CHECKED_MAX;
@@ -73,14 +73,14 @@ pub(super) fn is_same(index: &Index, one: Location, other: Location) -> bool {
 pub(super) fn find_untrue(
     repository: &Repository,
     marks: &Marks,
-    fates: &HashMap<PackId, Fate>,
+    actions: &HashMap<PackId, PackAction>,
     unlisted: &[(PackId, u64)],
     progress: &dyn Progress,
 ) -> Result<HashMap<Location, (PackId, Error)>, Error> {
     let Marks { index, .. } = marks;
     let mut places = Places { check: None, repository, index, waiting: Vec::new(), untrue: HashMap::new() };
     for (id, location) in marks.several() {
-        if frees_another(marks, fates, (id, location)) {
+        if frees_another(marks, actions, (id, location)) {
             places.add(id, location, progress)?;
         }
     }
@@ -103,12 +103,12 @@ pub(super) fn find_untrue(
 }
 
 /// Whether the chunk, or another one that blocks may take for the same base, would no more be at another place than this one.
-fn frees_another(marks: &Marks, fates: &HashMap<PackId, Fate>, (id, location): (ChunkId, Location)) -> bool {
+fn frees_another(marks: &Marks, actions: &HashMap<PackId, PackAction>, (id, location): (ChunkId, Location)) -> bool {
     let (index, base) = (&marks.index, BaseId::from(id));
     let mut others = index.all_base_locations(&base).filter(|(_, other)| *other != location);
     others.any(|(_, other)| {
         let pack = index.place(other.block_key()).map(|place| place.pack);
-        let goes = pack.is_some_and(|pack| fates.get(&pack) != Some(&Fate::Keep));
+        let goes = pack.is_some_and(|pack| actions.get(&pack) != Some(&PackAction::Keep));
         goes && !is_same(index, location, other)
     })
 }

@@ -6,7 +6,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{Collection, Fate};
+use super::Collection;
+use super::decide::PackAction;
 use crate::chunk::ChunkRef;
 use crate::id::PackId;
 use crate::index::{Location, SegmentBuilder};
@@ -32,7 +33,7 @@ pub(super) struct Rewritten {
 
 impl Collection {
     pub(super) fn rewrite(&self, repository: &Repository, progress: &dyn Progress) -> Result<Rewritten, Error> {
-        let packs = self.packs(Fate::Rewrite);
+        let packs = self.packs(PackAction::Rewrite);
         if packs.is_empty() {
             return Ok(Rewritten::default());
         }

@@ -20,7 +20,7 @@ pub struct Limits {
 
 /// What becomes of a pack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fate {
+pub(super) enum PackAction {
     Keep,
     Rewrite,
     Dead,
@@ -52,12 +52,15 @@ impl Tally {
 }
 
 /// Decides about every pack, and marks what the blocks of those need that stay.
-pub(super) fn settle(marks: &mut Marks, limits: Limits) -> Result<(Vec<Tally>, HashMap<PackId, Fate>), Error> {
+pub(super) fn decide_to_fixpoint(
+    marks: &mut Marks,
+    limits: Limits,
+) -> Result<(Vec<Tally>, HashMap<PackId, PackAction>), Error> {
     loop {
         let tallies = tally(marks);
-        let fates = decide(&tallies, limits);
-        if !keep_whole(marks, &fates)? {
-            return Ok((tallies, fates));
+        let actions = decide(&tallies, limits);
+        if !keep_whole(marks, &actions)? {
+            return Ok((tallies, actions));
         }
     }
 }
@@ -85,12 +88,12 @@ fn tally(marks: &Marks) -> Vec<Tally> {
     tallies
 }
 
-fn decide(tallies: &[Tally], limits: Limits) -> HashMap<PackId, Fate> {
-    let mut fates: HashMap<PackId, Fate> = HashMap::new();
+fn decide(tallies: &[Tally], limits: Limits) -> HashMap<PackId, PackAction> {
+    let mut actions: HashMap<PackId, PackAction> = HashMap::new();
     let (mut candidates, mut others) = (Vec::new(), Vec::new());
     let mut small: HashMap<PackKind, Vec<&Tally>> = HashMap::new();
     for tally in tallies {
-        fates.insert(tally.pack.id, if tally.is_live { Fate::Keep } else { Fate::Dead });
+        actions.insert(tally.pack.id, if tally.is_live { PackAction::Keep } else { PackAction::Dead });
         if !tally.is_live {
         } else if tally.has_alone || tally.is_wasteful() {
             candidates.push(tally);
@@ -118,7 +121,7 @@ fn decide(tallies: &[Tally], limits: Limits) -> HashMap<PackId, Fate> {
         if written <= left {
             left -= written;
             *packs_bytes = packs_bytes.saturating_sub(tally.pack.len_bytes) + written;
-            fates.insert(tally.pack.id, Fate::Rewrite);
+            actions.insert(tally.pack.id, PackAction::Rewrite);
         }
     };
     candidates.into_iter().chain(small.flatten()).for_each(|tally| rewrite(tally, &mut packs_bytes));
@@ -128,16 +131,16 @@ fn decide(tallies: &[Tally], limits: Limits) -> HashMap<PackId, Fate> {
             rewrite(tally, &mut packs_bytes);
         }
     }
-    fates
+    actions
 }
 
 /// Marks what the blocks of packs that stay need, those too that nothing uses. Says whether anything was added.
-fn keep_whole(marks: &mut Marks, fates: &HashMap<PackId, Fate>) -> Result<bool, Error> {
+fn keep_whole(marks: &mut Marks, actions: &HashMap<PackId, PackAction>) -> Result<bool, Error> {
     let index = std::sync::Arc::clone(&marks.index);
     let mut added = false;
     for block in index.blocks() {
         let Some(place) = index.place(block) else { continue };
-        if place.depth > 0 && marks.len_of(block) == 0 && fates.get(&place.pack) == Some(&Fate::Keep) {
+        if place.depth > 0 && marks.len_of(block) == 0 && actions.get(&place.pack) == Some(&PackAction::Keep) {
             added |= marks.insert_bases(block)?;
         }
     }
@@ -157,13 +160,13 @@ mod tests {
     /// The collection that followed found one small pack more than may be, and wrote all of them anew.
     #[test]
     fn the_small_pack_that_a_rewrite_leaves_is_counted() {
-        let fates_beside = |kind| {
+        let rewritten_beside = |kind| {
             let small = (0_u8..).take(SMALL_PACKS_MAX).map(|number| tally(number, PackKind::Data, 900));
             let tallies: Vec<Tally> = small.chain([tally(100, kind, 10)]).collect();
-            let fates = decide(&tallies, Limits::default());
-            fates.into_values().filter(|fate| *fate == Fate::Rewrite).count()
+            let actions = decide(&tallies, Limits::default());
+            actions.into_values().filter(|action| *action == PackAction::Rewrite).count()
         };
-        assert_eq!(fates_beside(PackKind::Data), SMALL_PACKS_MAX + 1);
-        assert_eq!(fates_beside(PackKind::Tree), 1);
+        assert_eq!(rewritten_beside(PackKind::Data), SMALL_PACKS_MAX + 1);
+        assert_eq!(rewritten_beside(PackKind::Tree), 1);
     }
 }
