@@ -35,7 +35,7 @@ pub(super) struct Tally {
     live_bytes: u64,
     is_live: bool,
     /// Something in it is to be stored without bases.
-    has_alone: bool,
+    has_undelta: bool,
 }
 
 impl Tally {
@@ -43,7 +43,7 @@ impl Tally {
     pub(super) fn written_bytes(&self) -> u64 {
         let share = u128::from(self.pack.len_bytes) * u128::from(self.live_bytes);
         let bytes = u64::try_from(share / u128::from(self.stored_bytes.max(1))).unwrap_or(u64::MAX);
-        if self.has_alone { bytes } else { bytes.min(self.pack.len_bytes) }
+        if self.has_undelta { bytes } else { bytes.min(self.pack.len_bytes) }
     }
 
     fn is_wasteful(&self) -> bool {
@@ -69,7 +69,7 @@ pub(super) fn decide_to_fixpoint(
 fn tally(marks: &Marks) -> Vec<Tally> {
     let mut tallies: HashMap<PackId, Tally> = HashMap::new();
     for pack in marks.index.packs().into_values() {
-        tallies.insert(pack.id, Tally { pack, stored_bytes: 0, live_bytes: 0, is_live: false, has_alone: false });
+        tallies.insert(pack.id, Tally { pack, stored_bytes: 0, live_bytes: 0, is_live: false, has_undelta: false });
     }
     // The payloads are those of one listing.
     let mut counted: HashMap<PackId, u32> = HashMap::new();
@@ -81,7 +81,7 @@ fn tally(marks: &Marks) -> Vec<Tally> {
         }
         tally.live_bytes += marks.stored_bytes(block, &place);
         tally.is_live |= marks.len_of(block) > 0;
-        tally.has_alone |= marks.is_alone(block);
+        tally.has_undelta |= marks.is_without_bases(block);
     }
     let mut tallies: Vec<Tally> = tallies.into_values().collect();
     tallies.sort_by_key(|tally| tally.pack.id);
@@ -95,7 +95,7 @@ fn decide(tallies: &[Tally], limits: Limits) -> HashMap<PackId, PackAction> {
     for tally in tallies {
         actions.insert(tally.pack.id, if tally.is_live { PackAction::Keep } else { PackAction::Dead });
         if !tally.is_live {
-        } else if tally.has_alone || tally.is_wasteful() {
+        } else if tally.has_undelta || tally.is_wasteful() {
             candidates.push(tally);
         } else if tally.pack.len_bytes < PACK_SMALL_BYTES {
             small.entry(tally.pack.id.kind()).or_default().push(tally);
@@ -154,7 +154,7 @@ mod tests {
 
     fn tally(number: u8, kind: PackKind, live_bytes: u64) -> Tally {
         let pack = ListedPack { id: PackId::new(kind, Digest::of(&[number])), len_bytes: 1000 };
-        Tally { pack, stored_bytes: 1000, live_bytes, is_live: true, has_alone: false }
+        Tally { pack, stored_bytes: 1000, live_bytes, is_live: true, has_undelta: false }
     }
 
     /// The collection that followed found one small pack more than may be, and wrote all of them anew.

@@ -32,7 +32,7 @@ pub struct Marks {
     /// Plaintext in use of each block, in bytes.
     blocks: BlockLengths,
     /// Blocks that are to be stored without bases, so that they need none, and about the bytes that they take then.
-    alone: HashMap<BlockKey, u64>,
+    without_bases: HashMap<BlockKey, u64>,
     bytes: u64,
     waiting: Vec<BlockKey>,
 }
@@ -47,7 +47,7 @@ impl Marks {
             chunks: index.chunk_set(),
             several: index.chunk_set(),
             blocks: index.block_lengths(),
-            alone: HashMap::new(),
+            without_bases: HashMap::new(),
             bytes: 0,
             waiting: Vec::new(),
             index,
@@ -58,7 +58,7 @@ impl Marks {
     ///
     /// # Errors
     /// [`Error::Index`] when a segment is damaged.
-    pub(super) fn with_alone(&self, alone: HashMap<BlockKey, u64>) -> Result<Self, Error> {
+    pub(super) fn storing_without_bases(&self, without_bases: HashMap<BlockKey, u64>) -> Result<Self, Error> {
         let index = Arc::clone(&self.index);
         let mut marks = Self {
             wanted: self.wanted.clone(),
@@ -67,13 +67,13 @@ impl Marks {
             // Of those that are no more in use too: whoever asks looks.
             several: self.several.clone(),
             blocks: self.wanted_blocks.clone(),
-            alone,
+            without_bases,
             bytes: 0,
             waiting: Vec::new(),
             index: Arc::clone(&index),
         };
         for block in index.blocks().filter(|block| self.wanted_blocks.get(*block) > 0) {
-            if !marks.alone.contains_key(&block) {
+            if !marks.without_bases.contains_key(&block) {
                 marks.add_bases(block)?;
                 marks.settle()?;
             }
@@ -159,20 +159,20 @@ impl Marks {
     }
 
     /// Whether the block is to be stored without bases.
-    pub(super) fn is_alone(&self, block: BlockKey) -> bool {
-        self.alone.contains_key(&block)
+    pub(super) fn is_without_bases(&self, block: BlockKey) -> bool {
+        self.without_bases.contains_key(&block)
     }
 
     /// The blocks that are to be stored without bases.
-    pub(super) fn alone(&self) -> impl Iterator<Item = BlockKey> + '_ {
-        self.alone.keys().copied()
+    pub(super) fn without_bases(&self) -> impl Iterator<Item = BlockKey> + '_ {
+        self.without_bases.keys().copied()
     }
 
     /// About the bytes that what is in use of a block takes, or will take, in packs.
     pub(super) fn stored_bytes(&self, block: BlockKey, place: &BlockPlace) -> u64 {
         let share =
             u64::from(place.stored_bytes) * u64::from(self.blocks.get(block)) / u64::from(place.raw_bytes.max(1));
-        self.alone.get(&block).copied().unwrap_or(share)
+        self.without_bases.get(&block).copied().unwrap_or(share)
     }
 
     /// Where the chunk is in use, if it is so in this block.

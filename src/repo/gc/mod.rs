@@ -4,12 +4,12 @@
 //! a chunk of it and rely on it. So a pack that stays is kept with all that its blocks need, and what is written anew has
 //! nothing in it that is not in use. Which chunks are in use comes from above: this knows no trees.
 
-mod alone;
 mod decide;
 mod delete;
 mod marks;
 mod places;
 mod rewrite;
+mod undelta;
 
 use std::collections::HashMap;
 
@@ -23,9 +23,9 @@ use crate::id::PackId;
 use crate::limits::PACK_LIVE_PERCENT_MIN;
 use crate::progress::Progress;
 
-use alone::cheaper_alone;
 use decide::{PackAction, decide_to_fixpoint};
 use places::find_untrue;
+use undelta::cheaper_without_bases;
 
 /// What a collection would do, in bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -104,12 +104,12 @@ impl Collection {
     }
 
     fn cheapest(marks: Marks, limits: Limits) -> Result<Self, Error> {
-        let alone = cheaper_alone(&marks);
-        let with_alone = if alone.is_empty() { None } else { Some(marks.with_alone(alone)?) };
+        let blocks = cheaper_without_bases(&marks);
+        let other = if blocks.is_empty() { None } else { Some(marks.storing_without_bases(blocks)?) };
         let mut plan = Self::decide(marks, limits)?;
-        if let Some(marks) = with_alone {
+        if let Some(marks) = other {
             let other = Self::decide(marks, limits)?;
-            if other.stores_alone() && other.sums.pays_beside(&plan.sums) {
+            if other.stores_without_bases() && other.sums.pays_beside(&plan.sums) {
                 plan = other;
             }
         }
@@ -135,8 +135,8 @@ impl Collection {
     }
 
     /// Whether every pack is written anew in which something is to be stored without bases.
-    fn stores_alone(&self) -> bool {
-        let mut places = self.marks.alone().filter_map(|block| self.marks.index.place(block));
+    fn stores_without_bases(&self) -> bool {
+        let mut places = self.marks.without_bases().filter_map(|block| self.marks.index.place(block));
         places.all(|place| self.actions.get(&place.pack) == Some(&PackAction::Rewrite))
     }
 

@@ -1,7 +1,7 @@
 //! Writing packs anew with what is in use in them, beside running backups.
 //!
 //! A block that is in use as a whole is copied as it is, once it matches its checksum; of others what is in use is encoded
-//! again, against the same bases or alone, and each chunk is compared with its id. A pack in which something is wrong stays as it
+//! again, against the same bases or none, and each chunk is compared with its id. A pack in which something is wrong stays as it
 //! is.
 
 use std::collections::{HashMap, HashSet};
@@ -138,11 +138,12 @@ impl Rewriter<'_> {
                 return Err(differing(id));
             }
             found_bytes += used.iter().map(|(chunk, _)| u64::from(chunk.len_bytes)).sum::<u64>();
-            let is_alone = used.iter().any(|(_, location)| self.collection.marks.is_alone(location.block_key()));
-            if used.len() == entry.chunks.len() && !is_alone {
+            let is_without_bases =
+                used.iter().any(|(_, location)| self.collection.marks.is_without_bases(location.block_key()));
+            if used.len() == entry.chunks.len() && !is_without_bases {
                 self.copy(directory.kind, &reader, entry)?;
             } else {
-                self.encode(directory.kind, entry, &used, is_alone)?;
+                self.encode(directory.kind, entry, &used, is_without_bases)?;
             }
         }
         if Some(found_bytes) == expected_bytes { Ok(()) } else { Err(differing(id)) }
@@ -161,20 +162,20 @@ impl Rewriter<'_> {
         self.add(kind, encoded)
     }
 
-    /// Stores these chunks of a block, against the same bases unless it is to be alone.
+    /// Stores these chunks of a block, against the same bases unless it is to have none.
     fn encode(
         &mut self,
         kind: PackKind,
         entry: &BlockEntry,
         used: &[(ChunkRef, Location)],
-        is_alone: bool,
+        is_without_bases: bool,
     ) -> Result<(), Error> {
         let mut block = RawBlock::default();
         for (chunk, location) in used {
             let plaintext = self.reader.read_at(chunk.id, *location)?;
             block.push((chunk.id, &plaintext), entry.raw_bytes as usize);
         }
-        if !entry.bases.is_empty() && !is_alone {
+        if !entry.bases.is_empty() && !is_without_bases {
             let prefix = self.prefix(entry)?;
             let encoded = self.encoder.encode_against(block, prefix)?;
             return self.add(kind, encoded);

@@ -15,7 +15,7 @@ struct Carrier {
     block: BlockKey,
     stored_bytes: u64,
     /// About what it takes without bases.
-    alone_bytes: u64,
+    bytes_without_bases: u64,
     bases: Vec<usize>,
 }
 
@@ -26,7 +26,7 @@ struct Carried {
 }
 
 /// The blocks that are cheaper without bases, and about the bytes that they take then.
-pub(super) fn cheaper_alone(marks: &Marks) -> HashMap<BlockKey, u64> {
+pub(super) fn cheaper_without_bases(marks: &Marks) -> HashMap<BlockKey, u64> {
     let mut only_bases: Vec<BlockKey> = marks.index.blocks().filter(|block| marks.is_only_base(*block)).collect();
     // Whatever a block is encoded against lies less deep, so it has a smaller number.
     only_bases.sort_by_key(|block| marks.index.depth(*block));
@@ -43,27 +43,27 @@ pub(super) fn cheaper_alone(marks: &Marks) -> HashMap<BlockKey, u64> {
     let carriers = wanted.filter_map(|block| {
         let place = marks.index.place(block).filter(|place| place.depth > 0)?;
         let bases = Some(bases_of(marks, &numbers, block)).filter(|bases| !bases.is_empty())?;
-        let alone_bytes = alone_bytes(marks, block)?;
-        Some(Carrier { block, stored_bytes: marks.stored_bytes(block, &place), alone_bytes, bases })
+        let bytes_without_bases = bytes_without_bases(marks, block)?;
+        Some(Carrier { block, stored_bytes: marks.stored_bytes(block, &place), bytes_without_bases, bases })
     });
     choose(carriers.collect(), &carried)
 }
 
 fn choose(mut carriers: Vec<Carrier>, carried: &[Carried]) -> HashMap<BlockKey, u64> {
-    let mut alone = HashMap::new();
+    let mut without_bases = HashMap::new();
     loop {
         let shares = shares(&carriers, carried);
         let before = carriers.len();
         carriers.retain(|carrier| {
             let charged: u64 = carrier.bases.iter().filter_map(|base| shares.get(*base)).sum();
-            let stays = carrier.stored_bytes + charged <= carrier.alone_bytes;
+            let stays = carrier.stored_bytes + charged <= carrier.bytes_without_bases;
             if !stays {
-                alone.insert(carrier.block, carrier.alone_bytes);
+                without_bases.insert(carrier.block, carrier.bytes_without_bases);
             }
             stays
         });
         if carriers.len() == before {
-            return alone;
+            return without_bases;
         }
     }
 }
@@ -98,7 +98,7 @@ fn bases_of(marks: &Marks, numbers: &HashMap<BlockKey, usize>, block: BlockKey) 
 }
 
 /// About the bytes that what is in use of a block takes without bases: it shrinks as its first base's first base does.
-fn alone_bytes(marks: &Marks, block: BlockKey) -> Option<u64> {
+fn bytes_without_bases(marks: &Marks, block: BlockKey) -> Option<u64> {
     let (mut place, mut bases): (BlockPlace, _) = marks.index.block(block).ok()?;
     while let Some(base) = bases.first() {
         let (_, location) = marks.index.shallowest_base(base, place.depth)?;
