@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::neutral::{Purpose, neutral, neutral_at_once};
 use super::restriction::Restriction;
-use super::{Connection, Error, psql_program};
+use super::{Asked, Connection, Error, Row, Stopped, psql_program};
 use crate::limits::{ANSWER_BYTES_MAX, PSQL_BYTES_MAX};
 use crate::model::rows::{END, NULL, fields, unescape};
 use crate::process::{self, POLL, Process, ProcessInput};
@@ -43,35 +43,12 @@ pub struct Session {
     limit: Option<Duration>,
 }
 
-/// Whether nobody waits for an answer any more.
-pub type Stopped<'a> = &'a (dyn Fn() -> bool + Sync);
-
-/// A row of an answer. `None` is null.
-pub type Row = Vec<Option<String>>;
-
-/// What a server can be asked through: a connection, each time by a session of its own, or a session that is kept.
-pub trait Asked {
-    /// Asks one thing, and returns all rows.
-    ///
-    /// # Errors
-    /// [`Error::Process`] with what the server said, also when it was stopped; [`Error::Silent`].
-    fn ask(&self, query: &str, stopped: Stopped<'_>) -> Result<Vec<Row>, Error>;
-}
-
 impl Asked for Connection {
     fn ask(&self, query: &str, stopped: Stopped<'_>) -> Result<Vec<Row>, Error> {
         let mut session = Session::open(self, "larder", stopped)?.within(QUESTION_LIMIT);
         let rows = session.question(query, stopped)?;
         session.end().map(|()| rows)
     }
-}
-
-/// Asks a server one thing, and returns all rows.
-///
-/// # Errors
-/// Those of [`Asked::ask`].
-pub fn query(asked: &impl Asked, query: &str, stopped: Stopped<'_>) -> Result<Vec<Row>, Error> {
-    asked.ask(query, stopped)
 }
 
 /// Has a server run statements one after another, each by itself. The first error ends it.

@@ -9,6 +9,7 @@ pub(crate) mod access;
 mod access_sql;
 pub(crate) mod ahead;
 mod allowed;
+mod asked;
 pub(crate) mod authors;
 mod builtins;
 mod calls;
@@ -60,8 +61,9 @@ pub(crate) mod wrapped;
 
 pub(crate) use accepts::Accepts;
 pub(crate) use allowed::reads_alike;
-pub use client::{Asked, QUESTION_LIMIT, Row, Session, Stopped, execute, query};
+pub use asked::{Asked, Row, Stopped, query};
 pub(crate) use client::{Fed, start_fed, tidy_up};
+pub use client::{QUESTION_LIMIT, Session, execute};
 pub use connection::Connection;
 pub(crate) use copy::copied_table;
 pub use copy::{Copied, CopyCounter};
