@@ -4,7 +4,7 @@
 //! queries, tables of the server.
 
 use super::kinds::{CALLED, CALLED_FOR_STATISTICS, KINDS, Kind, OF_CONSTANTS, OF_ROWS, SETTINGS};
-use super::statement::{Chain, Last, Place, Short, Token};
+use super::script_token::{Chain, Last, Place, Short, Token};
 
 /// What a statement is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

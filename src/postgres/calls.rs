@@ -10,7 +10,7 @@ use super::allowed::{Allowed, Form, Verb};
 use super::builtins::{is_builtin, is_harmless_extension, is_keyword, is_of_extension};
 use super::kinds::Kind;
 use super::made::Made;
-use super::statement::{Chain, Last, Place, Token};
+use super::script_token::{Chain, Last, Place, Token};
 
 /// Kinds of what has a schema, as `pg_dump` names what it drops.
 const IN_SCHEMAS: [&str; 12] = [

@@ -5,7 +5,8 @@
 //! that only the server knows, make something else of a text. The words, names and strings of the statements are given to those
 //! who look at what they do.
 
-use super::statement::{Short, Statements, Token};
+use super::script_token::{Short, Token};
+use super::statement::Statements;
 
 /// Comments that may lie in one another.
 const COMMENT_DEPTH_MAX: u32 = 8;

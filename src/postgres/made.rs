@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 
-use super::statement::{Chain, Last, Place, Short, Token};
+use super::script_token::{Chain, Last, Place, Short, Token};
 
 /// Objects that are known. What is not known is taken for one that was not made.
 const KNOWN_MAX: usize = 1 << 20;

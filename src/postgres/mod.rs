@@ -49,6 +49,7 @@ mod roles;
 mod row_order;
 pub(crate) mod script;
 pub(crate) mod script_settings;
+mod script_token;
 pub(crate) mod shape_lock;
 mod shared;
 pub(crate) mod sql;
