@@ -1,6 +1,6 @@
 //! What a server says of a database before its data is read, by one session.
 
-use super::tables::NAMES_SHOWN;
+use super::name_list::first_names;
 use crate::limits::PROBLEMS_MAX;
 use crate::model::{DatabaseFacts, ServerProperties};
 use crate::postgres::access::Access;
@@ -104,13 +104,8 @@ fn roles(asked: &Kept, visitor: &mut dyn Visitor, progress: &dyn Progress) -> Re
 
 /// What is to be said of objects that nobody but a superuser can load.
 fn foreign_note(objects: &[String]) -> Option<String> {
-    let shown = objects.iter().take(NAMES_SHOWN).map(|object| object.escape_debug().to_string()).collect::<Vec<_>>();
-    let more = objects.len().saturating_sub(NAMES_SHOWN);
-    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let shown = first_names(objects, |object| object.escape_debug().to_string());
     (!objects.is_empty()).then(|| {
-        format!(
-            "it is restored only with --run-code-as-superuser, which runs code of others with all rights: {}{more}",
-            shown.join(", ")
-        )
+        format!("it is restored only with --run-code-as-superuser, which runs code of others with all rights: {shown}")
     })
 }

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::answers::Answers;
+use super::layout::{DUMP_FILE, GLOBALS_FILE};
 use super::plain::PlainDump;
 use super::tables::{Nodes, Reading, TableDump, TableOptions};
 use crate::clock::LocalTime;
@@ -13,11 +14,6 @@ use crate::postgres::{self, Connection, LockRoom, Tools, query};
 use crate::process::{Place, Program};
 use crate::progress::{self, Progress};
 use crate::source::{Error, Visitor, made_node};
-
-/// The dump within the component.
-pub const DUMP_FILE: &str = "database.sql";
-/// The roles and tablespaces of the cluster as SQL within the component, without passwords, for people.
-pub(super) const GLOBALS_FILE: &str = "globals.sql";
 
 const RESTRICT_KEY_CHARS: usize = 63;
 /// How often reading table by table is begun: somebody may alter tables all the time, which `pg_dump` does not bear.
@@ -209,11 +205,6 @@ impl DumpSource {
         // Where this fails too, they go on to their end and harm nobody.
         let _ = query(&self.connection, &sql, &|| false);
     }
-}
-
-/// Makes sure that there is no entry that is longer than what a restore takes.
-pub(super) fn check_length(too_long: Option<String>) -> Result<(), postgres::Error> {
-    too_long.map_or(Ok(()), |title| Err(postgres::Error::TooLong { title }))
 }
 
 /// A name for sessions that no other session has.

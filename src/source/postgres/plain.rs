@@ -2,8 +2,7 @@
 
 use std::io::Read;
 
-use super::dump::check_length;
-use super::scripts::Begun;
+use super::scripts::{Begun, check_length};
 use crate::model::{Node, TableRows};
 use crate::postgres::moment::{Moment, check_blockers};
 use crate::postgres::{self, Connection, CopyCounter, Session};

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use tempfile::SpooledTempFile;
 
-use super::dump::check_length;
 use crate::model::{Node, Script, TableRows};
 use crate::postgres::{self, Copied, CopyCounter};
 use crate::process::{self, POLL, Process, Watched};
@@ -147,4 +146,9 @@ pub(super) fn script(
     untold.map_or(Ok(()), Err)?;
     let (begin, end) = body.ok_or_else(|| incomplete("the line that ends a dump is missing"))?;
     Ok((Script { file: name.to_owned(), begin, end }, tables.into_iter().zip(copied).collect()))
+}
+
+/// Makes sure that there is no entry that is longer than what a restore takes.
+pub(super) fn check_length(too_long: Option<String>) -> Result<(), postgres::Error> {
+    too_long.map_or(Ok(()), |title| Err(postgres::Error::TooLong { title }))
 }

@@ -2,7 +2,8 @@
 //!
 //! Everything is seen as it was at one moment: one session holds it, the others and `pg_dump` see what it sees.
 
-use super::dump::GLOBALS_FILE;
+use super::layout::{AFTER_FILE, BEFORE_FILE, GLOBALS_FILE, OTHERS_FILE};
+use super::name_list::first_names;
 use super::scripts::{Begun, script};
 use crate::model::{
     DATA_FOLDER, KeyedTable, Node, OtherTable, PROPERTIES_FILE, ROLES_FILE, TABLES_FILE, TableIndex, TableRows,
@@ -18,14 +19,8 @@ use crate::process::Program;
 use crate::progress::{self, Progress};
 use crate::source::{Error, Visitor};
 
-const BEFORE_FILE: &str = "pre-data.sql";
-const OTHERS_FILE: &str = "other-data.sql";
-const AFTER_FILE: &str = "post-data.sql";
 /// How long `pg_dump` waits for a lock, in milliseconds. Only who waits for this backup to end can keep it from one.
 const LOCK_MILLIS: u32 = 1_000;
-/// Tables that a note names.
-pub(super) const NAMES_SHOWN: usize = 5;
-
 /// How a database is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TableOptions {
@@ -162,12 +157,10 @@ impl TableDump {
     /// Which tables are not read in the order of a key, and why; in a few words.
     pub(super) fn note(&self) -> Option<String> {
         let others = &self.catalog.others;
-        let shown = others.iter().take(NAMES_SHOWN).map(|(table, why)| format!("{table} ({why})")).collect::<Vec<_>>();
-        let more = others.len().saturating_sub(NAMES_SHOWN);
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let shown = first_names(others, |(table, why)| format!("{table} ({why})"));
         let costs =
             if self.is_fit() { "" } else { "; it is one plain dump, out of which no single tables can be restored" };
-        (!others.is_empty()).then(|| format!("not in the order of a key: {}{more}{costs}", shown.join(", ")))
+        (!others.is_empty()).then(|| format!("not in the order of a key: {shown}{costs}"))
     }
 
     /// Shows all files in the order of their names. `show_list` shows those of roles and properties. Returns the rows of each table.
