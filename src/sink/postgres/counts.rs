@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 use std::fmt::Write;
 
-use super::{Error, run};
+use super::action::{self, run};
 use crate::model::{TableRows, split_table};
 use crate::postgres::shape_lock::EXPRESSIONS;
 use crate::postgres::sql::table;
 use crate::postgres::{Connection, Session, Stopped};
+use crate::sink::Error;
 
 /// Tables that are counted by one statement.
 const COUNTED_AT_ONCE: usize = 500;
@@ -71,7 +72,8 @@ pub(super) fn check(database: &Connection, tables: &[TableRows], stopped: Stoppe
                 continue;
             }
             let only = if kind.is_partitioned { "" } else { "ONLY " };
-            let name = table(&rows.table).map_err(|source| super::failed("count the rows that were loaded", source))?;
+            let name =
+                table(&rows.table).map_err(|source| action::failed("count the rows that were loaded", source))?;
             let union = if sql.is_empty() { "" } else { "\nUNION ALL " };
             // Writing into a string cannot fail.
             let _ = write!(sql, "{union}SELECT {number} AS number, pg_catalog.count(*) FROM {only}{name}");
@@ -111,7 +113,7 @@ fn count_lines(database: &Connection, name: &str, stopped: Stopped<'_>) -> Resul
         session.run("COMMIT;", stopped)?;
         session.end().map(|()| lines)
     };
-    count().map_err(|source| super::failed("count the rows that were loaded", source))
+    count().map_err(|source| action::failed("count the rows that were loaded", source))
 }
 
 fn differs(rows: &TableRows, found: String) -> Error {

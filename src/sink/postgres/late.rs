@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::action;
 use super::guard::Allowed;
 use super::load::Loader;
 use super::shape::refused;
@@ -70,7 +71,7 @@ impl Loader<'_> {
             // They are made side by side.
             self.sessions.wait()?;
             let found = index_owners(&self.sessions.database, &|| self.progress.cancelled());
-            *owners = found.map_err(|source| super::failed("look who owns the indexes", source))?;
+            *owners = found.map_err(|source| action::failed("look who owns the indexes", source))?;
         }
         match names.each_ref().map(|name| owners.get(name)) {
             [Some(None), Some(None)] => Ok(LoadAs::Restorer),

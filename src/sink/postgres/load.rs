@@ -7,13 +7,14 @@ use std::io::Read;
 
 use super::drops::may_drop;
 use super::guard::{Allowed, Guard};
+use super::load_options::LoadOptions;
 use super::privileges::Privileges;
 use super::reading::{is_blank, next_part, unreadable};
 use super::refusals::Refusal;
 use super::sessions::{Sessions, failed};
 use super::shape::Shape;
 use crate::model::rows::END;
-use crate::model::{DatabaseSetting, split_names};
+use crate::model::split_names;
 use crate::postgres::access::{Access, LoadAs};
 use crate::postgres::definition::Definition;
 use crate::postgres::key_code::KeyCode;
@@ -30,26 +31,6 @@ use crate::sink::Error;
 const EVENT_TRIGGERS_SQL: &str = "SELECT 1 FROM pg_catalog.pg_event_trigger WHERE evtenabled <> 'D' LIMIT 1";
 /// A dump asks for errors where policies hide rows. What a materialized view is made of, they hide from its owner anyway.
 const POLICIES: &[u8] = b"SET LOCAL row_security = on;\n";
-
-/// How a database is loaded.
-#[derive(Debug, Clone, Copy)]
-#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
-pub struct LoadOptions<'o> {
-    /// Sessions that load at once.
-    pub jobs: usize,
-    /// The encoding that the scripts and rows are written in.
-    pub encoding: &'o str,
-    /// What the database is going to be set to.
-    pub settings: &'o [DatabaseSetting],
-    /// Whether all rows are there, so that all foreign keys can be made.
-    pub has_all_rows: bool,
-    /// Whether code of roles that are no superusers may run with all rights of who restores.
-    pub trusts_code: bool,
-    /// Whether somebody else may have written the dump, whoever it says owns what it makes.
-    pub is_foreign: bool,
-    /// Whether everything else is loaded where the server refuses something.
-    pub goes_on: bool,
-}
 
 /// What is worth knowing of a database that was loaded.
 #[derive(Debug)]

@@ -7,12 +7,14 @@
 
 use postgres_protocol::password::scram_sha_256;
 
+use super::action;
 use super::lanes::{LaneOptions, Lanes};
-use super::{Error, is_temporary};
+use super::maintenance::is_temporary;
 use crate::id::{hex, random_bytes};
 use crate::postgres::sql::{ident, literal};
 use crate::postgres::{self, Connection, Kept, LOADER_ROLES, Row, Session, Stopped, execute, query, tidy_up};
 use crate::progress::Progress;
+use crate::sink::Error;
 
 /// What the names of these roles begin with, before sixteen hexadecimal digits.
 const PREFIX: &str = "larder_load_";
@@ -257,7 +259,7 @@ pub(super) fn drop_half_made(
         names.join(", "),
         is_loader()
     );
-    let failed = |source| super::failed("drop what a killed restore has left", source);
+    let failed = |source| action::failed("drop what a killed restore has left", source);
     for row in query(database, &sql, stopped).map_err(failed)? {
         let [Some(role), has_table] = row.as_slice() else { continue };
         let lock = format!("SELECT pg_catalog.pg_try_advisory_lock({})", key_of(role));

@@ -1,9 +1,10 @@
 //! The server around a database: whether it has it, and what databases are called that are made for a while.
 
-use super::{Error, run};
+use super::action::run;
 use crate::clock::LocalTime;
 use crate::postgres::sql::literal;
 use crate::postgres::{self, Asked, Connection, Kept, Stopped, find_sql};
+use crate::sink::Error;
 
 /// What a database is made for: to be loaded, to be dropped after it was replaced, to prove that it can be loaded, to show what tables look like.
 const PURPOSES: [&str; 4] = ["new", "old", "test", "shape"];

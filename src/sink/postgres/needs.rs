@@ -2,10 +2,11 @@
 
 use std::collections::HashSet;
 
-use super::{Error, do_all, run};
+use super::action::{do_all, run};
 use crate::model::DatabaseFacts;
 use crate::postgres::sql::{ident, literal};
 use crate::postgres::{Connection, Stopped};
+use crate::sink::Error;
 
 const PROBE: &str = "larder_probe";
 

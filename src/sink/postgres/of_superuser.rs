@@ -3,8 +3,8 @@
 //! Nobody gets a right by that. The function of an event trigger runs with the rights of whoever makes or alters something, and
 //! its owner can write it anew: it was a superuser where it was saved. Where he is none here, the event trigger is disabled.
 
+use super::action::run;
 use super::load::Loader;
-use super::run;
 use super::shape::refused;
 use crate::postgres::of_superuser::{Kind, OfSuperuser, validator};
 use crate::postgres::sql::{ident, literal};

@@ -2,6 +2,7 @@
 //!
 //! What runs when it is made is looked at before, by its text; everything else when it is there, by what the server has found.
 
+use super::action;
 use super::load::Loader;
 use super::shape::refused;
 use crate::model::split_names;
@@ -122,7 +123,7 @@ fn owner_of(database: &impl Asked, text: &[u8], stopped: Stopped<'_>) -> Result<
     match Owned::of(text) {
         Owned::By { role, .. } => Ok(split_names(&role).and_then(|mut names| names.pop())),
         Owned::WithTable(table) => {
-            relation_owner(database, &table, stopped).map_err(|source| super::failed("look who owns a table", source))
+            relation_owner(database, &table, stopped).map_err(|source| action::failed("look who owns a table", source))
         }
         Owned::Unknown => Ok(None),
     }
@@ -131,7 +132,7 @@ fn owner_of(database: &impl Asked, text: &[u8], stopped: Stopped<'_>) -> Result<
 /// Makes sure that nothing that is there calls such a function. `refused` is a query for what was refused.
 pub(super) fn check_all_calls(database: &impl Asked, refused: &str, stopped: Stopped<'_>) -> Result<(), Error> {
     let found = Overloads::calls_of_others(database, refused, stopped);
-    let mut objects = found.map_err(|source| super::failed("look who has written what is called", source))?;
+    let mut objects = found.map_err(|source| action::failed("look who has written what is called", source))?;
     if objects.len() > NAMED_MAX {
         let more = objects.split_off(NAMED_MAX).len();
         objects.push(format!("{more} more"));

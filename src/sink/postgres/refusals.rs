@@ -1,9 +1,9 @@
 //! What a server refuses of a database that is loaded all the same, and named: noted in the database itself, or by the session that ends.
 
+use super::action::run;
 use super::lanes::has_ended;
 use super::load::Loader;
 use super::reading::{next_part, unreadable};
-use super::{Error, run};
 use crate::id::{hex, random_bytes};
 use crate::model::rows::END;
 use crate::postgres::overloads::NOTHING_REFUSED;
@@ -12,6 +12,7 @@ use crate::postgres::script::ScriptReader;
 use crate::postgres::sql::{ident, literal};
 use crate::postgres::wrapped::wrapped_noting;
 use crate::postgres::{self, Asked, Stopped, WholeRows};
+use crate::sink::Error;
 
 /// What a server says behind the reason.
 const MORE: [&str; 3] = ["; LINE ", "; QUERY:", "; CONTEXT:"];

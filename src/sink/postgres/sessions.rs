@@ -1,7 +1,7 @@
 //! The sessions that load a database: those of who restores, and those of the owner whose turn it is.
 
 use super::lanes::{LaneOptions, Lanes};
-use super::load::LoadOptions;
+use super::load_options::LoadOptions;
 use super::loader_role::{LoaderRoles, NO_LIMIT, Rights};
 use super::refusals::Refusals;
 use crate::postgres::access::LoadAs;

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use super::action;
 use super::overloads::{check_all_calls, check_calls};
 use crate::model::split_names;
 use crate::postgres::access::{Access, LoadAs};
@@ -71,7 +72,7 @@ impl Shape {
         text: &[u8],
         stopped: Stopped<'_>,
     ) -> Result<LoadAs, Error> {
-        let failed = |source| super::failed("look whose code gives the database its shape", source);
+        let failed = |source| action::failed("look whose code gives the database its shape", source);
         let authors = match self.authors.take() {
             Some(authors) => authors,
             None => Authors::read(database, &self.refused, stopped).map_err(failed)?,
@@ -134,7 +135,7 @@ fn owner_of(database: &impl Asked, text: &[u8], authors: &Authors, stopped: Stop
     let owner = match Owned::of(text) {
         Owned::By { role, .. } => authors.trusts(&role).err(),
         Owned::WithTable(table) => relation_owner(database, &table, stopped)
-            .map_err(|source| super::failed("look who owns a table", source))?,
+            .map_err(|source| action::failed("look who owns a table", source))?,
         Owned::Unknown => None,
     };
     let owner = owner.filter(|owner| !owner.is_empty());

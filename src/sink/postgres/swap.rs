@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Error, execute, run};
+use super::action::{execute, run};
 use crate::postgres::sql::{ident, literal};
 use crate::postgres::{Kept, Stopped};
+use crate::sink::Error;
 
 /// How long that is tried, while nobody can connect. The server itself waits five seconds for sessions to end.
 const RENAME_LIMIT: Duration = Duration::from_secs(10);

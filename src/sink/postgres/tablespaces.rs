@@ -1,9 +1,10 @@
 //! Tablespaces: whether a database can be made in one, and those that a server for tests lacks.
 
-use super::{Error, run};
+use super::action::run;
 use crate::model::Tablespace;
 use crate::postgres::sql::{ident, literal};
 use crate::postgres::{Connection, Kept, Stopped, execute};
+use crate::sink::Error;
 
 /// So many are made for a test.
 const MADE_MAX: usize = 64;
