@@ -124,4 +124,9 @@ impl Error {
     pub(crate) fn io(action: &'static str, path: impl Into<String>, source: impl Into<io::Error>) -> Self {
         Self::Io { action, path: path.into(), source: source.into() }
     }
+
+    /// The error for one object that would run code of others.
+    fn code(object: &str) -> Self {
+        Self::Code { objects: vec![object.to_owned()] }
+    }
 }

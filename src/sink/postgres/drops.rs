@@ -1,6 +1,6 @@
 //! What a dump drops before it makes it again. The database that it is loaded into is new, and has nothing of it.
 
-use super::load::Loader;
+use super::loader::Loader;
 use crate::postgres::definition::is_drop;
 use crate::postgres::part::Statements;
 use crate::postgres::wrapped::{one_by_one, wrapped_where_there};

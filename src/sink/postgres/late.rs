@@ -4,8 +4,7 @@ use std::collections::HashMap;
 
 use super::action;
 use super::guard::Allowed;
-use super::load::Loader;
-use super::shape::refused;
+use super::loader::Loader;
 use crate::model::split_names;
 use crate::postgres::access::LoadAs;
 use crate::postgres::authors::index_owners;
@@ -76,7 +75,7 @@ impl Loader<'_> {
         match names.each_ref().map(|name| owners.get(name)) {
             [Some(None), Some(None)] => Ok(LoadAs::Restorer),
             [Some(Some(whole)), Some(Some(part))] if whole == part => Ok(LoadAs::Owner(whole.clone())),
-            [_, _] => Err(refused(&indexes.join(" and "))),
+            [_, _] => Err(Error::code(&indexes.join(" and "))),
         }
     }
 }

@@ -4,8 +4,8 @@
 
 use super::action::{do_all, execute, failed, run};
 use super::lanes::has_ended;
-use super::load::Loader;
 use super::load_options::LoadOptions;
+use super::loader::Loader;
 use super::maintenance::{beside, has};
 use super::refusals::{self, Refusal};
 use super::{counts, discard, loader_role, swap, tablespaces};

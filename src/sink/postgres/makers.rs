@@ -1,12 +1,11 @@
 //! Who makes what a script says: who restores, or an owner whose code the server runs then.
 
 use super::guard::Allowed;
-use super::load::Loader;
+use super::loader::Loader;
 use super::maintenance::lacking_of_schema;
 use super::shape::schema_of;
 use crate::postgres::access::LoadAs;
 use crate::postgres::definition::Definition;
-use crate::postgres::granted::units;
 use crate::postgres::key_code;
 use crate::postgres::object_of;
 use crate::postgres::owned::tables_of;
@@ -109,14 +108,5 @@ impl Loader<'_> {
             tables_of(text)
         };
         Ok(keys.maker(&tables)?)
-    }
-
-    /// Runs statements about privileges. What one of them takes away is not given back where another one is refused.
-    pub(super) fn run_grants(&mut self, text: &[u8]) -> Result<(), Error> {
-        if !self.options.goes_on {
-            return self.run(text);
-        }
-        let object = object_of(text);
-        units(text).iter().try_for_each(|unit| self.sessions.run_part(&object, unit))
     }
 }

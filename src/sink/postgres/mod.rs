@@ -3,15 +3,18 @@
 //! The old database serves until the new one is complete; renaming both is one transaction.
 
 mod action;
+mod call_checks;
+mod continue_on_error;
 mod counts;
 mod discard;
 mod drops;
 mod guard;
 mod lanes;
 mod late;
-mod load;
 mod load_options;
+mod load_script;
 mod loaded_database;
+mod loader;
 mod loader_role;
 mod maintenance;
 mod makers;
@@ -33,9 +36,10 @@ mod table_script;
 mod tablespaces;
 mod written;
 
-pub use load::{Loaded, Loader};
 pub use load_options::LoadOptions;
+pub use load_script::Loaded;
 pub use loaded_database::{LoadedDatabase, Replaced};
+pub use loader::Loader;
 pub(crate) use loader_role::is_loader;
 pub use maintenance::{encoding_of, exists, is_temporary, maintenance, prepared_transactions};
 pub use needs::{lacking, make_role, missing_role, says_lacking};

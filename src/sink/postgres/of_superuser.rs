@@ -4,8 +4,7 @@
 //! its owner can write it anew: it was a superuser where it was saved. Where he is none here, the event trigger is disabled.
 
 use super::action::run;
-use super::load::Loader;
-use super::shape::refused;
+use super::loader::Loader;
 use crate::postgres::of_superuser::{Kind, OfSuperuser, validator};
 use crate::postgres::sql::{ident, literal};
 use crate::sink::Error;
@@ -91,7 +90,7 @@ impl Loader<'_> {
         let stopped = || self.progress.cancelled();
         match run(&self.sessions.database, "look whose function checks options", &sql, &stopped)?.as_slice() {
             [] => Ok(()),
-            _ => Err(refused(&format!("a foreign data wrapper whose options {function} checks"))),
+            _ => Err(Error::code(&format!("a foreign data wrapper whose options {function} checks"))),
         }
     }
 }

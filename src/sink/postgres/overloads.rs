@@ -3,99 +3,16 @@
 //! What runs when it is made is looked at before, by its text; everything else when it is there, by what the server has found.
 
 use super::action;
-use super::load::Loader;
-use super::shape::refused;
 use crate::model::split_names;
-use crate::postgres::authors::{Authors, relation_owner};
-use crate::postgres::definition::Definition;
+use crate::postgres::authors::relation_owner;
 use crate::postgres::object_of;
 use crate::postgres::overloads::Overloads;
 use crate::postgres::owned::Owned;
-use crate::postgres::probe::Probe;
 use crate::postgres::{Asked, Stopped};
 use crate::sink::Error;
 
 /// Most calls that are named.
 const NAMED_MAX: usize = 5;
-
-impl Loader<'_> {
-    /// Makes sure that what is made of rows runs no function of somebody else than its owner by a name that others have one of, too.
-    ///
-    /// # Errors
-    /// [`Error::Code`], [`Error::Database`].
-    pub(super) fn check_calls(&mut self, definition: &Definition, text: &[u8]) -> Result<(), Error> {
-        let runs = match definition {
-            Definition::Index { is_computed, .. } => *is_computed,
-            Definition::Constraint(constraint) => !constraint.is_foreign_key(),
-            Definition::Statistics => true,
-            _ => false,
-        };
-        if !runs || self.overloads()?.is_empty() {
-            return Ok(());
-        }
-        let overloads = self.overloads.take().unwrap_or_default();
-        let outcome = self.check_made(&overloads, text);
-        self.overloads = Some(overloads);
-        outcome
-    }
-
-    /// What may call one is asked about, where that can be.
-    fn check_made(&self, overloads: &Overloads, text: &[u8]) -> Result<(), Error> {
-        let (database, stopped) = (&self.sessions.database, || self.progress.cancelled());
-        let owner = owner_of(database, text, &stopped)?;
-        let Err(may_call) = check_named(overloads, text, owner.as_deref()) else { return Ok(()) };
-        let (encoding, refused_sql) = (self.options.encoding, self.refused_sql());
-        let authors = Authors::read(database, &refused_sql, &stopped).map_err(|source| self.failed(source))?;
-        if authors.checks_value_in(&String::from_utf8_lossy(text)) {
-            return Err(may_call);
-        }
-        let probe = Probe { statements: text, encoding, owner: owner.as_deref(), refused: &refused_sql };
-        let calls = probe.calls_of_others(database.connection(), &stopped).map_err(|source| self.failed(source))?;
-        match calls.as_deref() {
-            Some([]) => Ok(()),
-            Some(calls) => Err(refused(&format!("{} (it calls {})", object_of(text), calls.join(", ")))),
-            None => Err(may_call),
-        }
-    }
-
-    /// Makes sure that nothing calls a function of somebody else than its owner by a name that others have one of, too.
-    ///
-    /// # Errors
-    /// [`Error::Code`], [`Error::Database`].
-    pub(super) fn check_all_calls(&mut self) -> Result<(), Error> {
-        if self.overloads()?.is_empty() {
-            return Ok(());
-        }
-        self.wait()?;
-        check_all_calls(&self.sessions.database, &self.refused_sql(), &|| self.progress.cancelled())
-    }
-
-    /// What has several authors so far.
-    fn overloads(&mut self) -> Result<&Overloads, Error> {
-        if self.overloads.is_none() && !self.options.trusts_code {
-            self.wait()?;
-            let found = Overloads::read(&self.sessions.database, &self.refused_sql(), &|| self.progress.cancelled());
-            self.overloads = Some(found.map_err(|source| self.failed(source))?);
-        }
-        Ok(self.overloads.get_or_insert_default())
-    }
-
-    /// Something is made, after which what was found may not be true, unless it brings nothing along that can be called.
-    pub(super) fn forget_overloads(&mut self, definition: &Definition) {
-        if !matches!(
-            definition,
-            Definition::Index { .. }
-                | Definition::IndexPartition { .. }
-                | Definition::Constraint(_)
-                | Definition::Statistics
-                | Definition::Comment
-                | Definition::Privileges
-                | Definition::Trigger
-        ) {
-            self.overloads = None;
-        }
-    }
-}
 
 /// Makes sure that the statements of an entry may call no function of somebody else than its owner by a name that others have one of, too.
 pub(super) fn check_calls(
@@ -107,9 +24,9 @@ pub(super) fn check_calls(
     check_named(overloads, text, owner_of(database, text, stopped)?.as_deref())
 }
 
-fn check_named(overloads: &Overloads, text: &[u8], owner: Option<&str>) -> Result<(), Error> {
+pub(super) fn check_named(overloads: &Overloads, text: &[u8], owner: Option<&str>) -> Result<(), Error> {
     match overloads.called_in(&String::from_utf8_lossy(text), owner) {
-        Some(overload) => Err(refused(&format!(
+        Some(overload) => Err(Error::code(&format!(
             "{} (it calls {overload}; {} has one of that name)",
             object_of(text),
             overload.authors.join(", ").escape_debug()
@@ -119,7 +36,7 @@ fn check_named(overloads: &Overloads, text: &[u8], owner: Option<&str>) -> Resul
 }
 
 /// Who owns what an entry makes, where that is neither a superuser nor the one who asks, or the entry itself says who.
-fn owner_of(database: &impl Asked, text: &[u8], stopped: Stopped<'_>) -> Result<Option<String>, Error> {
+pub(super) fn owner_of(database: &impl Asked, text: &[u8], stopped: Stopped<'_>) -> Result<Option<String>, Error> {
     match Owned::of(text) {
         Owned::By { role, .. } => Ok(split_names(&role).and_then(|mut names| names.pop())),
         Owned::WithTable(table) => {

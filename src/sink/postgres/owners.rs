@@ -2,18 +2,49 @@
 
 use std::io::Read;
 
-use super::guard::Guard;
-use super::load::Loader;
+use super::guard::{Allowed, Guard};
+use super::loader::Loader;
 use super::maintenance::lacking_of_schema;
 use super::reading::next_part;
 use crate::model::split_table;
-use crate::postgres::access::LoadAs;
+use crate::postgres::access::{Access, LoadAs};
+use crate::postgres::granted::units;
+use crate::postgres::key_code::KeyCode;
 use crate::postgres::part::Part;
 use crate::postgres::sql::ident;
 use crate::postgres::wrapped::wrapped_where_there;
+use crate::postgres::{self, object_of};
 use crate::sink::Error;
 
 impl Loader<'_> {
+    /// Looks whose code the tables run, when they are all there. Where owners load rows, they get their privileges before.
+    pub(super) fn look_at_code(&mut self) -> Result<(), Error> {
+        if self.access.is_some() || self.options.trusts_code {
+            return Ok(());
+        }
+        self.check_all_calls()?;
+        self.wait()?;
+        let stopped = || self.progress.cancelled();
+        let access = Access::read(&self.sessions.database, &stopped).map_err(|source| self.failed(source))?;
+        access.check()?;
+        let keys = KeyCode::read(&self.sessions.database, &stopped).map_err(|source| self.failed(source))?;
+        self.keys = Some(keys);
+        let owner = access.needed_owner().map(str::to_owned);
+        let is_superuser = access.is_superuser();
+        self.access = Some(access);
+        let Some(owner) = owner else { return Ok(()) };
+        if !is_superuser {
+            let why = "only a superuser can keep others from changing the tables meanwhile".to_owned();
+            return Err(Error::NoLoader { owner, source: postgres::Error::Settings(why) });
+        }
+        self.prepare_owners()?;
+        for privileges in self.privileges.for_reading() {
+            self.run(&privileges)?;
+        }
+        self.allow(Allowed::Nothing)?;
+        self.wait()
+    }
+
     /// Does what has to be done before code of an owner runs.
     pub(super) fn prepare_owners(&mut self) -> Result<(), Error> {
         if let Some(mut ahead) = self.ahead.take() {
@@ -80,5 +111,14 @@ impl Loader<'_> {
             self.run_grants(&text)?;
         }
         Ok(())
+    }
+
+    /// Runs statements about privileges. What one of them takes away is not given back where another one is refused.
+    pub(super) fn run_grants(&mut self, text: &[u8]) -> Result<(), Error> {
+        if !self.options.goes_on {
+            return self.run(text);
+        }
+        let object = object_of(text);
+        units(text).iter().try_for_each(|unit| self.sessions.run_part(&object, unit))
     }
 }

@@ -2,9 +2,12 @@
 
 use std::io::Read;
 
-use super::load::Loader;
-use super::reading::{read_piece, unreadable};
+use super::loader::Loader;
+use super::reading::{next_part, read_piece, unreadable};
+use super::refusals::Refusal;
 use crate::model::rows::END;
+use crate::postgres::part::Part;
+use crate::postgres::script::ScriptReader;
 use crate::postgres::{RowOrder, WholeRows};
 use crate::sink::Error;
 
@@ -96,5 +99,57 @@ impl Loader<'_> {
             self.next += 1;
         }
         Ok(())
+    }
+
+    /// Loads rows of a script by one session, and goes on where they are refused.
+    pub(super) fn script_rows(
+        &mut self,
+        table: (&str, &[String]),
+        reader: &mut ScriptReader<&mut dyn Read>,
+    ) -> Result<(), Error> {
+        let mut next = || match next_part(reader)? {
+            Some(Part::Rows(rows)) => Ok(Some(rows)),
+            _ => Ok(None),
+        };
+        self.rows_or_refused(table, &mut next)
+    }
+
+    /// Loads the rows of a table that come one after another, by one session, when everything before is done. Where they are refused, it
+    /// goes on after them.
+    pub(super) fn rows_or_refused(
+        &mut self,
+        (table, columns): (&str, &[String]),
+        next: &mut dyn FnMut() -> Result<Option<Vec<u8>>, Error>,
+    ) -> Result<(), Error> {
+        self.wait()?;
+        self.look_at_code()?;
+        let object = format!("the rows of {table}");
+        let mut outcome = if self.is_there(table) {
+            self.begin_rows(table, columns).map(Some)
+        } else {
+            self.refused.push(Refusal { object: object.clone(), why: "the table is not there".to_owned() });
+            Ok(None)
+        };
+        if let Ok(Some(load_as)) = &outcome
+            && let Err(error) = self.sessions.copy(load_as, 0, (table, columns))
+        {
+            outcome = Err(error);
+        }
+        let mut whole = WholeRows::default();
+        while let Some(rows) = next()? {
+            whole.check(&rows).map_err(unreadable)?;
+            if let Ok(Some(load_as)) = &outcome
+                && let Err(error) = self.sessions.say(load_as, 0, rows)
+            {
+                outcome = Err(error);
+            }
+        }
+        whole.end().map_err(unreadable)?;
+        let outcome = match outcome {
+            Ok(Some(load_as)) => self.sessions.say(&load_as, 0, END.to_vec()).and_then(|()| self.sessions.wait()),
+            Ok(None) => Ok(()),
+            Err(error) => Err(error),
+        };
+        self.or_refused(&object, outcome)
     }
 }

@@ -96,7 +96,7 @@ impl Shape {
                 self.access = Some(access);
             }
             self.authors = Some(authors);
-            return maker.ok_or_else(|| refused(part));
+            return maker.ok_or_else(|| Error::code(part));
         }
         let (has_code, authors) = (authors.has_code, self.authors.insert(authors));
         let maker =
@@ -116,10 +116,10 @@ fn maker_of(
     let checks_value = authors.checks_value_in(&String::from_utf8_lossy(text));
     match definition {
         Definition::Table { owner: Some(owner), name, is_part, evaluates } => match authors.trusts(owner) {
-            Ok(()) if checks_value || (*is_part && authors.has_wholes) => Err(refused(name)),
-            Ok(()) if *evaluates && authors.has_casts_of_others(None) => Err(refused(name)),
+            Ok(()) if checks_value || (*is_part && authors.has_wholes) => Err(Error::code(name)),
+            Ok(()) if *evaluates && authors.has_casts_of_others(None) => Err(Error::code(name)),
             Ok(()) => Ok(LoadAs::Restorer),
-            Err(owner) if owner.is_empty() || authors.has_casts_of_others(Some(&owner)) => Err(refused(name)),
+            Err(owner) if owner.is_empty() || authors.has_casts_of_others(Some(&owner)) => Err(Error::code(name)),
             Err(owner) => Ok(LoadAs::Owner(owner)),
         },
         Definition::Aggregate { has_initial_value: true } if authors.has_domains => {
@@ -139,11 +139,7 @@ fn owner_of(database: &impl Asked, text: &[u8], authors: &Authors, stopped: Stop
         Owned::Unknown => None,
     };
     let owner = owner.filter(|owner| !owner.is_empty());
-    owner.map(LoadAs::Owner).ok_or_else(|| refused(first_line(&String::from_utf8_lossy(text))))
-}
-
-pub(super) fn refused(what: &str) -> Error {
-    Error::Code { objects: vec![what.to_owned()] }
+    owner.map(LoadAs::Owner).ok_or_else(|| Error::code(first_line(&String::from_utf8_lossy(text))))
 }
 
 /// What is shown of an entry that is neither a table nor a domain.

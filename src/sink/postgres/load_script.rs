@@ -2,30 +2,20 @@
 //!
 //! Who restores may do everything, and those who wrote the database may not: what runs their code is done with their rights.
 
-use std::collections::{BTreeSet, HashSet};
 use std::io::Read;
 
 use super::drops::may_drop;
-use super::guard::{Allowed, Guard};
-use super::load_options::LoadOptions;
-use super::privileges::Privileges;
+use super::guard::Guard;
+use super::loader::{Loader, When};
 use super::reading::{is_blank, next_part, unreadable};
 use super::refusals::Refusal;
-use super::sessions::{Sessions, failed};
-use super::shape::Shape;
 use crate::model::rows::END;
 use crate::model::split_names;
 use crate::postgres::access::{Access, LoadAs};
 use crate::postgres::definition::Definition;
-use crate::postgres::key_code::KeyCode;
 use crate::postgres::neutral::of_queries;
-use crate::postgres::of_superuser::OfSuperuser;
-use crate::postgres::overloads::Overloads;
 use crate::postgres::part::{Part, Statements};
-use crate::postgres::script::ScriptReader;
-use crate::postgres::script_settings::ScriptSettings;
-use crate::postgres::{self, Accepts, Connection, WholeRows, object_of, query, reads_alike};
-use crate::progress::Progress;
+use crate::postgres::{WholeRows, object_of, query};
 use crate::sink::Error;
 
 const EVENT_TRIGGERS_SQL: &str = "SELECT 1 FROM pg_catalog.pg_event_trigger WHERE evtenabled <> 'D' LIMIT 1";
@@ -43,109 +33,7 @@ pub struct Loaded {
     pub refused: Vec<Refusal>,
 }
 
-/// When an entry of a script is run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum When {
-    /// In its order.
-    Now,
-    /// When the indexes are made that are being made side by side.
-    AfterIndexes,
-    /// When everything else is there that who restores makes: it runs code of others, or lets it be run by what follows.
-    Late,
-    /// When all of that is there, and everybody has his privileges.
-    Refresh,
-    /// At the very end: everything after it would run it.
-    Last,
-}
-
-/// Loads a database by several sessions.
-pub struct Loader<'a> {
-    pub(super) sessions: Sessions<'a>,
-    pub(super) options: LoadOptions<'a>,
-    pub(super) shape: Shape,
-    /// Whose code the tables run; `None` as long as they are not all there, or it does not matter.
-    pub(super) access: Option<Access>,
-    /// Whose code is in keys of partitioned tables; `None` as long.
-    pub(super) keys: Option<KeyCode>,
-    /// What can be called by a name that several have given; `None` when something was made since then.
-    pub(super) overloads: Option<Overloads>,
-    /// What the scripts so far have set.
-    settings: ScriptSettings,
-    /// What keeps the shape of the database, while code of others may run.
-    pub(super) guard: Option<Guard>,
-    pub(super) privileges: Privileges,
-    /// Owners that were looked at whether they may use a schema, and the statements that take back what was lent to them.
-    pub(super) lent: BTreeSet<(String, String)>,
-    pub(super) taken_back: Vec<String>,
-    /// Computed indexes that are made later.
-    late_indexes: HashSet<Vec<String>>,
-    /// All scripts once more, until it is known what they say of privileges.
-    pub(super) ahead: Option<Box<dyn Read + 'a>>,
-    /// Whether indexes are being made side by side.
-    side_by_side: bool,
-    /// Whether there are event triggers by the time indexes are made: those of extensions; `None` as long as nobody has looked.
-    event_triggers: Option<bool>,
-    after_indexes: Vec<Vec<u8>>,
-    pub(super) late: Vec<(LoadAs, Statements)>,
-    refreshes: Vec<Vec<u8>>,
-    last: Vec<Vec<u8>>,
-    /// What was not given to its owner.
-    pub(super) kept: Vec<OfSuperuser>,
-    /// What the server has refused so far, but for what is noted in the database.
-    pub(super) refused: Vec<Refusal>,
-    /// When the last entry is run that was read.
-    was: When,
-    /// Whether it is run only if that can be.
-    pub(super) was_tried: bool,
-    /// Foreign keys that were made only where that could be.
-    pub(super) tried: u64,
-    /// The session that gets the next rows.
-    pub(super) next: usize,
-    pub(super) progress: &'a dyn Progress,
-}
-
-impl<'a> Loader<'a> {
-    /// Opens sessions that load into a database. `maintenance` is a connection to another one of the same server. `ahead` has all
-    /// scripts once more: what they say of privileges comes at their end, and owners need some of it before.
-    ///
-    /// # Errors
-    /// [`Error::Database`].
-    pub fn open(
-        (database, maintenance): (Connection, Connection),
-        options: LoadOptions<'a>,
-        ahead: Box<dyn Read + 'a>,
-        progress: &'a dyn Progress,
-    ) -> Result<Self, Error> {
-        Ok(Self {
-            sessions: Sessions::open(database, maintenance, options, progress)?,
-            options,
-            shape: Shape::default(),
-            access: None,
-            keys: None,
-            overloads: None,
-            settings: ScriptSettings::default(),
-            guard: None,
-            privileges: Privileges::default(),
-            lent: BTreeSet::new(),
-            taken_back: Vec::new(),
-            late_indexes: HashSet::new(),
-            ahead: Some(ahead),
-            side_by_side: false,
-            event_triggers: None,
-            after_indexes: Vec::new(),
-            late: Vec::new(),
-            refreshes: Vec::new(),
-            last: Vec::new(),
-            kept: Vec::new(),
-            refused: Vec::new(),
-            was: When::Now,
-            was_tried: false,
-            tried: 0,
-            next: 0,
-            progress,
-        })
-    }
-
+impl Loader<'_> {
     /// Runs a script with the rows that it may have, and waits until everything so far is done.
     ///
     /// # Errors
@@ -223,59 +111,6 @@ impl<'a> Loader<'a> {
         let notes = self.notes_on_kept()?;
         self.sessions.end()?;
         Ok(Loaded { tried: self.tried, notes, refused: self.refused })
-    }
-
-    pub(super) fn reader<'r>(&self, script: &'r mut dyn Read) -> Result<ScriptReader<&'r mut dyn Read>, Error> {
-        let accepts = match self.options {
-            LoadOptions { trusts_code: true, .. } => Accepts::All,
-            LoadOptions { is_foreign: true, .. } => Accepts::DumpsWithoutCode,
-            _ => Accepts::Dumps,
-        };
-        if accepts != Accepts::All && !reads_alike(self.options.encoding.as_bytes()) {
-            let why = format!("it is in the encoding {}, whose text cannot be looked at", self.options.encoding);
-            return Err(Error::io("read", "the dump", std::io::Error::other(why)));
-        }
-        Ok(ScriptReader::new(script).accepting(accepts).in_encoding(self.options.encoding))
-    }
-
-    /// Looks whose code the tables run, when they are all there. Where owners load rows, they get their privileges before.
-    pub(super) fn look_at_code(&mut self) -> Result<(), Error> {
-        if self.access.is_some() || self.options.trusts_code {
-            return Ok(());
-        }
-        self.check_all_calls()?;
-        self.wait()?;
-        let stopped = || self.progress.cancelled();
-        let access = Access::read(&self.sessions.database, &stopped).map_err(|source| self.failed(source))?;
-        access.check()?;
-        let keys = KeyCode::read(&self.sessions.database, &stopped).map_err(|source| self.failed(source))?;
-        self.keys = Some(keys);
-        let owner = access.needed_owner().map(str::to_owned);
-        let is_superuser = access.is_superuser();
-        self.access = Some(access);
-        let Some(owner) = owner else { return Ok(()) };
-        if !is_superuser {
-            let why = "only a superuser can keep others from changing the tables meanwhile".to_owned();
-            return Err(Error::NoLoader { owner, source: postgres::Error::Settings(why) });
-        }
-        self.prepare_owners()?;
-        for privileges in self.privileges.for_reading() {
-            self.run(&privileges)?;
-        }
-        self.allow(Allowed::Nothing)?;
-        self.wait()
-    }
-
-    /// From now on others make, alter and drop no more than this.
-    pub(super) fn allow(&mut self, allowed: Allowed) -> Result<(), Error> {
-        match self.guard.as_mut().map(|guard| guard.allow(allowed)) {
-            Some(statements) => self.say(statements),
-            None => Ok(()),
-        }
-    }
-
-    pub(super) fn load_as(&self, table: &str, columns: &[String]) -> Result<LoadAs, Error> {
-        Ok(self.access.as_ref().map_or(Ok(LoadAs::Restorer), |access| access.of(table, columns))?)
     }
 
     /// Runs statements, or says that nobody may.
@@ -408,41 +243,5 @@ impl<'a> Loader<'a> {
         let has = !rows.map_err(|source| self.failed(source))?.is_empty();
         self.event_triggers = Some(has);
         Ok(has)
-    }
-
-    /// Waits until indexes are made that are made side by side.
-    fn settle_indexes(&mut self) -> Result<(), Error> {
-        if std::mem::take(&mut self.side_by_side) {
-            self.sessions.wait()?;
-            for comment in std::mem::take(&mut self.after_indexes) {
-                self.run(&comment)?;
-            }
-        }
-        Ok(())
-    }
-
-    pub(super) fn wait(&mut self) -> Result<(), Error> {
-        self.settle_indexes()?;
-        self.sessions.wait()
-    }
-
-    /// Has who restores run statements of others.
-    pub(super) fn run(&mut self, statements: &[u8]) -> Result<(), Error> {
-        self.sessions.run(&LoadAs::Restorer, statements)
-    }
-
-    /// Has who restores run statements of ours.
-    pub(super) fn say(&mut self, statements: String) -> Result<(), Error> {
-        self.sessions.say(&LoadAs::Restorer, 0, statements.into_bytes())
-    }
-
-    pub(super) fn failed(&self, source: postgres::Error) -> Error {
-        failed(self.sessions.database.connection(), source)
-    }
-}
-
-impl std::fmt::Debug for Loader<'_> {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "Loader({:?})", self.sessions)
     }
 }
