@@ -105,12 +105,20 @@ fn rows_of_a_repository_are_no_statements() {
     for (what, end) in ends(b"1\tx\n") {
         let mut loader = loader();
         let rows = [b"1\tx\n", end.as_slice(), &evil(&attacked)].concat();
-        let loaded = loader.rows(("public.t", &columns), &mut rows.as_slice()).and_then(|()| loader.end());
-        let error = why(&loaded.expect_err(what));
+        let error = match loader.rows(("public.t", &columns), &mut rows.as_slice()) {
+            Ok(()) => loader.end().expect_err(what),
+            Err(error) => {
+                loader.discard();
+                error
+            }
+        };
+        let error = why(&error);
         assert!(error.contains("no server writes"), "{what}: {error}");
         attacked.assert_harmless(what);
     }
     // What follows would have been part of it, and nothing would have come to its end.
-    let cut = loader().rows(("public.t", &columns), &mut &b"1\tx\n2\ty"[..]).expect_err("it is cut off");
+    let mut loader = loader();
+    let cut = loader.rows(("public.t", &columns), &mut &b"1\tx\n2\ty"[..]).expect_err("it is cut off");
+    loader.discard();
     assert!(why(&cut).contains("cut off"), "{cut}");
 }

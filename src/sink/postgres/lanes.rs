@@ -81,17 +81,26 @@ impl<'a> Lanes<'a> {
         let given_up = Arc::new(AtomicBool::new(false));
         let (connection, name) = (connection.clone(), session_name());
         let mut lanes = Self { connection, name, sessions: Vec::new(), answers, given_up, progress };
-        for number in 0..options.count.max(1) {
-            let Fed { input, process, restriction } =
-                start_fed(&lanes.connection, &lanes.name, &|| progress.cancelled())?;
-            let (queue, pieces) = bounded(QUEUE_PIECES);
-            std::thread::spawn(move || feed(input, &pieces));
-            let (answer, given_up) = (answer.clone(), Arc::clone(&lanes.given_up));
-            std::thread::spawn(move || listen(number, process, &answer, &given_up));
-            lanes.sessions.push(Queue { pieces: queue, restriction, awaited: 0 });
-            lanes.say(number, beginning(options).into_bytes())?;
+        let mut numbers = 0..options.count.max(1);
+        match numbers.try_for_each(|number| lanes.start(number, options, answer.clone())) {
+            Ok(()) => Ok(lanes),
+            Err(error) => {
+                lanes.discard();
+                Err(error)
+            }
         }
-        Ok(lanes)
+    }
+
+    /// Starts the session of this number.
+    fn start(&mut self, number: usize, options: LaneOptions<'_>, answer: Sender<Answer>) -> Result<(), Error> {
+        let Fed { input, process, restriction } =
+            start_fed(&self.connection, &self.name, &|| self.progress.cancelled())?;
+        let (queue, pieces) = bounded(QUEUE_PIECES);
+        std::thread::spawn(move || feed(input, &pieces));
+        let given_up = Arc::clone(&self.given_up);
+        std::thread::spawn(move || listen(number, process, &answer, &given_up));
+        self.sessions.push(Queue { pieces: queue, restriction, awaited: 0 });
+        self.say(number, beginning(options).into_bytes())
     }
 
     /// Has them ended by this connection where they are given up: the one that they were opened by may not last.
@@ -147,7 +156,10 @@ impl<'a> Lanes<'a> {
 
     /// Waits until all are done, and ends them; each must end well.
     pub(super) fn end(mut self) -> Result<(), Error> {
-        self.wait()?;
+        if let Err(error) = self.wait() {
+            self.discard();
+            return Err(error);
+        }
         let count = self.count();
         // Without a queue, their input ends.
         self.sessions.clear();
@@ -157,6 +169,18 @@ impl<'a> Lanes<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Ends them at once, on the server too, where one that waits for a lock would keep others waiting: what they have begun must not be
+    /// taken for whole.
+    pub(super) fn discard(self) {
+        self.given_up.store(true, Ordering::Release);
+        if !self.sessions.is_empty() {
+            let end =
+                "SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity WHERE application_name =";
+            // Where this fails too, the server ends them when it next looks at their connections.
+            let _ = query(&self.connection, &format!("{end} {}", literal(&self.name)), &|| false);
+        }
     }
 
     fn ask(&mut self, number: usize) -> Result<(), Error> {
@@ -199,15 +223,8 @@ impl<'a> Lanes<'a> {
 
 impl Drop for Lanes<'_> {
     fn drop(&mut self) {
-        // Without an end, what they have begun must not be taken for whole: they are ended at once, on the server too, where
-        // one that waits for a lock would keep others waiting.
+        // Without an end, the programs here are ended: whoever goes on has discarded the sessions on the server, too.
         self.given_up.store(true, Ordering::Release);
-        if !self.sessions.is_empty() {
-            let end =
-                "SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity WHERE application_name =";
-            // Where this fails too, the server ends them when it next looks at their connections.
-            let _ = query(&self.connection, &format!("{end} {}", literal(&self.name)), &|| false);
-        }
     }
 }
 

@@ -80,11 +80,25 @@ impl Loader<'_> {
         self.wait()
     }
 
-    /// Waits until everything is done, runs what comes last, and ends the sessions.
+    /// Waits until everything is done, runs what comes last, and ends the sessions, also where it fails.
     ///
     /// # Errors
     /// Those of [`Loader::script`].
     pub fn end(mut self) -> Result<Loaded, Error> {
+        match self.run_last() {
+            Ok(notes) => {
+                let Self { sessions, tried, refused, .. } = self;
+                sessions.end().map(|()| Loaded { tried, notes, refused })
+            }
+            Err(error) => {
+                self.discard();
+                Err(error)
+            }
+        }
+    }
+
+    /// Runs what comes last, and waits until it is done. Returns what is not as it was saved, each in words.
+    fn run_last(&mut self) -> Result<Vec<String>, Error> {
         self.wait()?;
         self.give_privileges()?;
         // Policies call functions of others as the owner of the view. That may be who restores: a superuser passes them by.
@@ -108,9 +122,7 @@ impl Loader<'_> {
             self.or_refused(&object_of(&text), outcome)?;
         }
         self.sessions.wait()?;
-        let notes = self.notes_on_kept()?;
-        self.sessions.end()?;
-        Ok(Loaded { tried: self.tried, notes, refused: self.refused })
+        self.notes_on_kept()
     }
 
     /// Runs statements, or says that nobody may.

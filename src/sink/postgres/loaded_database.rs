@@ -27,13 +27,15 @@ pub struct Replaced {
     pub left: Option<Error>,
 }
 
-/// A fresh database that a dump is loaded into. Dropped unless it is put in place.
+/// A fresh database that a dump is loaded into. It is either put in place or discarded.
 #[derive(Debug)]
 pub struct LoadedDatabase {
     maintenance: Kept,
     name: String,
     /// What of it is not as it was saved, each in words.
     notes: Vec<String>,
+    /// Whether it is still to be put in place or discarded.
+    is_pending: bool,
 }
 
 /// Makes a database that nobody can connect to yet. Everybody may until the right to is taken from the public, and stays connected then.
@@ -94,10 +96,15 @@ impl LoadedDatabase {
                 "the database is in the default tablespace: there is no {lost} that the restoring role may use"
             ));
         }
-        let loaded = Self { maintenance, name, notes };
+        let loaded = Self { maintenance, name, notes, is_pending: true };
         let open = opening(&loaded.name);
-        execute(&loaded.maintenance, "close the database to others", &open, stopped)?;
-        Ok((loaded, made))
+        match execute(&loaded.maintenance, "close the database to others", &open, stopped) {
+            Ok(()) => Ok((loaded, made)),
+            Err(error) => {
+                loaded.discard();
+                Err(error)
+            }
+        }
     }
 
     /// The name of the fresh database.
@@ -163,27 +170,57 @@ impl LoadedDatabase {
     /// said of the old one.
     ///
     /// # Errors
-    /// [`Error::Database`]; the old database serves on then.
+    /// [`Error::Database`]; the old database serves on then, and this one is discarded.
     pub fn put_in_place(mut self, target: &str, is_new: bool, stopped: Stopped<'_>) -> Result<Replaced, Error> {
         let old = beside(target, "old");
-        let had_old = !is_new && self.name != target && has(&self.maintenance, target, stopped)?;
         let mut replaced = Replaced::default();
-        if had_old {
-            replaced.notes = swap::slots_of(&self.maintenance, target, stopped)?;
-            swap::swap(&self.maintenance, &self.name, (target, &old), stopped)?;
-        } else if self.name != target {
-            let sql = format!("ALTER DATABASE {} RENAME TO {}", ident(&self.name), ident(target));
-            execute(&self.maintenance, &format!("rename the database to {target}"), &[sql], stopped)?;
-        }
+        let had_old = match self.rename(target, (&old, is_new), &mut replaced.notes, stopped) {
+            Ok(had_old) => had_old,
+            Err(error) => {
+                self.discard();
+                return Err(error);
+            }
+        };
         // It has another name now and must not be dropped.
-        let maintenance = std::mem::replace(&mut self.maintenance, Kept::new(Connection::default()));
-        std::mem::forget(self);
+        self.is_pending = false;
         if had_old {
-            let dropped = discard::drop_database(maintenance.connection(), &old, Some(&mut replaced.notes), stopped);
+            let maintenance = self.maintenance.connection();
+            let dropped = discard::drop_database(maintenance, &old, Some(&mut replaced.notes), stopped);
             let action = format!("drop the replaced database, which is now called {old}");
             replaced.left = dropped.err().map(|source| failed(&action, source));
         }
         Ok(replaced)
+    }
+
+    /// Gives it the name of the target. Says whether there was another one, which has this name from now on, and notes what is lost with it.
+    fn rename(
+        &self,
+        target: &str,
+        (old, is_new): (&str, bool),
+        notes: &mut Vec<String>,
+        stopped: Stopped<'_>,
+    ) -> Result<bool, Error> {
+        let had_old = !is_new && self.name != target && has(&self.maintenance, target, stopped)?;
+        if had_old {
+            *notes = swap::slots_of(&self.maintenance, target, stopped)?;
+            swap::swap(&self.maintenance, &self.name, (target, old), stopped)?;
+        } else if self.name != target {
+            let sql = format!("ALTER DATABASE {} RENAME TO {}", ident(&self.name), ident(target));
+            execute(&self.maintenance, &format!("rename the database to {target}"), &[sql], stopped)?;
+        }
+        Ok(had_old)
+    }
+
+    /// Drops the database: it is not wanted any more, or a step has failed. What is left behind when this fails has a name that says what
+    /// it is.
+    pub fn discard(mut self) {
+        self.drop_it();
+    }
+
+    fn drop_it(&mut self) {
+        if std::mem::take(&mut self.is_pending) {
+            let _ = discard::drop_database(self.maintenance.connection(), &self.name, None, &|| false);
+        }
     }
 
     /// Gives the database the settings and privileges of the snapshot. Where it `goes_on`, what the server refuses is no error and is
@@ -246,8 +283,8 @@ impl LoadedDatabase {
 
 impl Drop for LoadedDatabase {
     fn drop(&mut self) {
-        // What is left behind when this fails has a name that says what it is.
-        let _ = discard::drop_database(self.maintenance.connection(), &self.name, None, &|| false);
+        // The last resort where the program has a defect and unwinds: every other way out has put it in place or discarded it.
+        self.drop_it();
     }
 }
 

@@ -125,6 +125,11 @@ impl<'a> Loader<'a> {
         })
     }
 
+    /// Gives up what has been loaded so far: all sessions are ended at once. Where a step of loading has failed, this is what comes next.
+    pub fn discard(self) {
+        self.sessions.discard();
+    }
+
     pub(super) fn reader<'r>(&self, script: &'r mut dyn Read) -> Result<ScriptReader<&'r mut dyn Read>, Error> {
         let accepts = match self.options {
             LoadOptions { trusts_code: true, .. } => Accepts::All,

@@ -119,12 +119,20 @@ impl LoaderRoles {
             // Who restores can still log in later.
             lanes.ended_by(self.database.clone());
             // Whether the server lets them in is known only when they have answered.
-            lanes.wait()?;
-            Ok(lanes)
+            match lanes.wait() {
+                Ok(()) => Ok(lanes),
+                Err(error) => {
+                    lanes.discard();
+                    Err(error)
+                }
+            }
         });
         let closed = self.close();
         let lanes = opened.map_err(no_loader)?;
-        closed.map_err(no_loader)?;
+        if let Err(error) = closed {
+            lanes.discard();
+            return Err(no_loader(error));
+        }
         Ok(lanes)
     }
 
@@ -205,6 +213,13 @@ impl LoaderRoles {
         }
     }
 
+    /// Drops the roles where some were made: what they are for is given up. The next restore drops what this cannot.
+    pub(super) fn discard(mut self) {
+        if self.holder.is_some() {
+            self.drop_all();
+        }
+    }
+
     /// Which of the roles are still there, each in words.
     pub(super) fn left(&self) -> Vec<String> {
         if self.roles.is_empty() {
@@ -224,7 +239,7 @@ impl LoaderRoles {
 
 impl Drop for LoaderRoles {
     fn drop(&mut self) {
-        // The next restore drops what this cannot.
+        // The last resort where the program has a defect and unwinds: every other way out has dropped them.
         if self.holder.is_some() {
             self.drop_all();
         }

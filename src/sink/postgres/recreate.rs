@@ -162,17 +162,40 @@ impl<'a> TableMaker<'a> {
         drop_half_made((&database, &maintenance), &quoted, &stopped)?;
         LoaderRoles::drop_left(&maintenance, &stopped);
         let mut roles = LoaderRoles::new(maintenance, database.clone());
-        let lanes = open_maker(&mut roles, (&database, of, maker), progress)?;
+        let lanes = match open_maker(&mut roles, (&database, of, maker), progress) {
+            Ok(lanes) => lanes,
+            Err(error) => {
+                roles.discard();
+                return Err(error);
+            }
+        };
         let session = RowSession::new(database, lanes, None, script.encoding.clone());
         let mut made = Self { session, roles, of, quoted, maker, script, kept: Vec::new(), names };
-        if maker == (Maker::Restorer { is_superuser: true }) {
-            made.session.statements(&format!("SET LOCAL {REPLICA};\n"))?;
+        match made.make() {
+            Ok(()) => Ok(made),
+            Err(error) => {
+                made.discard();
+                Err(error)
+            }
         }
-        let looked = made.looked();
-        for statements in &made.script.before {
-            say(&mut made.session, statements, &looked)?;
+    }
+
+    /// Makes the tables.
+    fn make(&mut self) -> Result<(), Error> {
+        if self.maker == (Maker::Restorer { is_superuser: true }) {
+            self.session.statements(&format!("SET LOCAL {REPLICA};\n"))?;
         }
-        Ok(made)
+        let looked = self.looked();
+        for statements in &self.script.before {
+            say(&mut self.session, statements, &looked)?;
+        }
+        Ok(())
+    }
+
+    /// Gives up: there are no tables then, and what was made for it is dropped. Where a step has failed, this is what comes next.
+    pub fn discard(self) {
+        self.session.discard();
+        self.roles.discard();
     }
 
     /// The session that takes the rows.
@@ -188,12 +211,23 @@ impl<'a> TableMaker<'a> {
     /// Those of [`TableMaker::begin`]; nothing has changed then.
     pub fn end(mut self, checks: Option<&str>) -> Result<Option<Refusal>, Error> {
         let looked = self.looked();
+        match self.finish(checks, &looked) {
+            Ok(None) if checks.is_some() => self.commit(&looked).map(|()| None),
+            outcome => {
+                self.discard();
+                outcome
+            }
+        }
+    }
+
+    /// Makes everything else. Returns what the server has refused and the tables can be without.
+    fn finish(&mut self, checks: Option<&str>, looked: &str) -> Result<Option<Refusal>, Error> {
         if let Some(checks) = checks {
             // Policies could hide rows from who owns the tables.
             self.session.statements(&format!("DO {};\n", literal(&format!("BEGIN {checks} END;"))))?;
         }
         for statements in &self.script.after {
-            say(&mut self.session, statements, &looked)?;
+            say(&mut self.session, statements, looked)?;
         }
         for place in 0..self.script.rest.len() {
             let Optional { statements, other } = self.script.rest.get(place).expect("it is one of them");
@@ -205,18 +239,15 @@ impl<'a> TableMaker<'a> {
                 let refused = self.script.rest.remove(place);
                 return Ok(Some(Refusal { object: object_of(&refused.statements), why }));
             }
-            if let Err(error) = say(&mut self.session, statements, &looked) {
+            if let Err(error) = say(&mut self.session, statements, looked) {
                 return self.without(place, error).map(Some);
             }
-        }
-        if checks.is_some() {
-            self.commit(&looked)?;
         }
         Ok(None)
     }
 
     /// Leaves something out that the server has refused.
-    fn without(self, place: usize, error: Error) -> Result<Refusal, Error> {
+    fn without(&mut self, place: usize, error: Error) -> Result<Refusal, Error> {
         match error {
             Error::Database { source, .. } if has_ended(&source) => {
                 let refused = self.script.rest.remove(place);
@@ -226,7 +257,28 @@ impl<'a> TableMaker<'a> {
         }
     }
 
+    /// Ends the transaction, and gives the tables to their owner where that could not be done in it.
     fn commit(mut self, looked: &str) -> Result<(), Error> {
+        if let Err(error) = self.end_transaction(looked) {
+            self.discard();
+            return Err(error);
+        }
+        let give = self.for_tables(GIVE_STATISTICS_SQL).replace(":OWNER", &literal(self.of.owner));
+        let give = (self.maker == Maker::Role).then(|| self.give(self.roles.last(), &give));
+        let Self { session, mut roles, names, kept, .. } = self;
+        let database = session.database.clone();
+        let ended = session.end();
+        drop(kept);
+        let given = ended.and_then(|()| match give {
+            Some(give) => give_to_owner(&database, give),
+            None => Ok(()),
+        });
+        roles.drop_all();
+        drop(names);
+        given
+    }
+
+    fn end_transaction(&mut self, looked: &str) -> Result<(), Error> {
         // What belongs to the tables may have put something off.
         self.session.statements("SET CONSTRAINTS ALL IMMEDIATE;\n")?;
         let own = if self.maker == Maker::Role { self.for_tables(OWNS_ELSE_SQL) } else { String::new() };
@@ -238,22 +290,7 @@ impl<'a> TableMaker<'a> {
         let body = literal(&format!("BEGIN {SETTLE} {own} END;"));
         self.session.statements(&format!("{looked}DO {body};\nCLOSE ALL;\n{given}"))?;
         check_held(&mut self.names, &self.session.database)?;
-        self.session.statements("COMMIT;\n")?;
-        let give = (self.maker == Maker::Role).then(|| self.give(self.roles.last(), &give));
-        let Self { session, mut roles, names, kept, .. } = self;
-        let database = session.database.clone();
-        session.end()?;
-        drop(kept);
-        if let Some(give) = give {
-            let given = execute(&database, &[format!("SET {REPLICA}"), give], &|| false);
-            given.map_err(|source| match source {
-                postgres::Error::Process(error) => failed(&database, None, refused(error)),
-                source => failed(&database, None, source),
-            })?;
-        }
-        roles.drop_all();
-        drop(names);
-        Ok(())
+        self.session.statements("COMMIT;\n")
     }
 
     /// The statement that gives the tables to their owner. They must be those that this role has made, where one has: whoever owns a schema
@@ -307,6 +344,15 @@ impl<'a> TableMaker<'a> {
         let names: Vec<String> = self.quoted.iter().map(|name| literal(name)).collect();
         sql.replace(":TABLES", &names.join(", "))
     }
+}
+
+/// Runs the statement that gives the tables to their owner.
+fn give_to_owner(database: &Connection, give: String) -> Result<(), Error> {
+    let given = execute(database, &[format!("SET {REPLICA}"), give], &|| false);
+    given.map_err(|source| match source {
+        postgres::Error::Process(error) => failed(database, None, refused(error)),
+        source => failed(database, None, source),
+    })
 }
 
 /// Runs statements of a dump, and one of ours right after them.

@@ -54,20 +54,30 @@ impl<'a> RowReplacer<'a> {
         LoaderRoles::drop_left(&maintenance, &stopped);
         let mut roles = LoaderRoles::new(maintenance, database.clone());
         let lane = LaneOptions { count: 1, one_transaction: true, role: owner.as_deref(), settings: &[] };
-        let lanes = if let Some(owner) = &owner {
+        let opened = if let Some(owner) = &owner {
             // Who is no superuser cannot set it himself.
             let rights = Rights { owner, granted: &[ident(owner)], settings: &[NO_LIMIT, REPLICA, COUNTS] };
-            roles.lanes(rights, lane, progress)?
+            roles.lanes(rights, lane, progress)
         } else {
             let lanes = Lanes::open(&database, lane, progress);
-            lanes.map_err(|source| Error::Database { action: action(&database), source })?
+            lanes.map_err(|source| Error::Database { action: action(&database), source })
+        };
+        let lanes = match opened {
+            Ok(lanes) => lanes,
+            Err(error) => {
+                roles.discard();
+                return Err(error);
+            }
         };
         let tables = tables.iter().map(|(table, columns)| ((*table).to_owned(), columns.to_vec())).collect();
         let (trusts_code, encoding) = (options.trusts_code, options.encoding.to_owned());
         let session = RowSession::new(database, lanes, owner, encoding);
         let mut replacer = Self { session, roles, tables, trusts_code, names, watch: None };
-        if replacer.session.owner.is_none() {
-            replacer.session.statements(&format!("SET LOCAL {REPLICA};\n"))?;
+        if replacer.session.owner.is_none()
+            && let Err(error) = replacer.session.statements(&format!("SET LOCAL {REPLICA};\n"))
+        {
+            replacer.discard();
+            return Err(error);
         }
         Ok(replacer)
     }
@@ -116,6 +126,24 @@ impl<'a> RowReplacer<'a> {
     /// # Errors
     /// Those of [`RowSession::statements`]; [`Error::Written`]; [`Error::Unusable`] when they were not locked.
     pub fn end(mut self, checks: &str, progress: &dyn Progress) -> Result<Vec<String>, Error> {
+        if let Err(error) = self.commit(checks, progress) {
+            self.discard();
+            return Err(error);
+        }
+        let Self { session, mut roles, names, .. } = self;
+        let ended = session.end();
+        roles.drop_all();
+        drop(names);
+        ended.map(|()| roles.left())
+    }
+
+    /// Gives up: nothing has changed then, and what was made for it is dropped. Where a step has failed, this is what comes next.
+    pub fn discard(self) {
+        self.session.discard();
+        self.roles.discard();
+    }
+
+    fn commit(&mut self, checks: &str, progress: &dyn Progress) -> Result<(), Error> {
         // What that code has put off runs now. It may also have changed what our texts mean.
         self.session.statements(&format!(
             "SET CONSTRAINTS ALL IMMEDIATE;\nSET LOCAL client_encoding = {};\nSET LOCAL search_path = pg_catalog, pg_temp;\n",
@@ -133,12 +161,7 @@ impl<'a> RowReplacer<'a> {
             self.session.statements(&block(&watch.counted()))?;
         }
         check_held(&mut self.names, &self.session.database)?;
-        self.session.statements("COMMIT;\n")?;
-        let Self { session, mut roles, names, .. } = self;
-        session.end()?;
-        roles.drop_all();
-        drop(names);
-        Ok(roles.left())
+        self.session.statements("COMMIT;\n")
     }
 }
 

@@ -95,6 +95,11 @@ impl<'a> RowSession<'a> {
         lanes.end().map_err(|source| failed(&database, owner.as_deref(), source))
     }
 
+    /// Ends the session at once, without its transaction.
+    pub(super) fn discard(self) {
+        self.lanes.discard();
+    }
+
     pub(super) fn say(&mut self, piece: Vec<u8>) -> Result<(), Error> {
         self.lanes.say(0, piece).map_err(|source| failed(&self.database, self.owner.as_deref(), source))
     }

@@ -162,9 +162,12 @@ impl<'a> Sessions<'a> {
     /// # Errors
     /// [`Error::Database`].
     pub(super) fn reopen(&mut self) -> Result<(), Error> {
-        self.owner = None;
+        if let Some((_, lanes)) = self.owner.take() {
+            lanes.discard();
+        }
         self.is_owners_turn = false;
-        self.own = open_own(self.database.connection(), self.options, self.progress)?;
+        let opened = open_own(self.database.connection(), self.options, self.progress)?;
+        std::mem::replace(&mut self.own, opened).discard();
         Ok(())
     }
 
@@ -201,10 +204,22 @@ impl<'a> Sessions<'a> {
     /// # Errors
     /// Those of [`Sessions::say`].
     pub(super) fn end(mut self) -> Result<(), Error> {
-        self.end_owner()?;
-        self.own.end().map_err(|source| failed(self.database.connection(), source))?;
+        if let Err(error) = self.end_owner() {
+            self.discard();
+            return Err(error);
+        }
+        let ended = self.own.end().map_err(|source| failed(self.database.connection(), source));
         self.roles.drop_all();
-        Ok(())
+        ended
+    }
+
+    /// Ends all sessions at once, whatever they do, and drops what was made for them.
+    pub(super) fn discard(self) {
+        self.own.discard();
+        if let Some((_, lanes)) = self.owner {
+            lanes.discard();
+        }
+        self.roles.discard();
     }
 
     fn turn_to(&mut self, owner: &str) -> Result<(), Error> {

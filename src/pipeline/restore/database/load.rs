@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::io::Read;
 
-use crate::model::{self, KeyedTable, TableIndex, split_table};
+use crate::model::{self, Content, KeyedTable, TableIndex, split_table};
 use crate::pipeline::Error;
 use crate::pipeline::database::{Dump, SavedDatabase, SavedTables};
 use crate::pipeline::filter::{Filtered, Pass, Wanted};
@@ -59,14 +59,13 @@ pub(super) fn load(
     };
     let ahead = Box::new(ContentStream::of_segments(ahead, &mut ahead_reader));
     let mut loader = loaded.loader(options, ahead, progress)?;
-    match &saved.dump {
-        Dump::Plain(content) => {
-            let mut reader = repository.reader()?;
-            let mut dump = script(Counted::new(Segment::whole(content), &mut reader, progress), wanted);
-            let loaded = loader.script(&mut dump);
-            loaded.map_err(|error| reading_error(error, progress))?;
-        }
-        Dump::Tables(tables) => load_tables(&mut loader, repository, (tables, wanted), progress)?,
+    let fed = match &saved.dump {
+        Dump::Plain(content) => load_plain(&mut loader, repository, (content, wanted), progress),
+        Dump::Tables(tables) => load_tables(&mut loader, repository, (tables, wanted), progress),
+    };
+    if let Err(error) = fed {
+        loader.discard();
+        return Err(error);
     }
     let Loaded { tried, mut notes, refused } = loader.end().map_err(|error| reading_error(error, progress))?;
     if tried > 0 {
@@ -76,6 +75,18 @@ pub(super) fn load(
         }
     }
     Ok(Said { notes, refused })
+}
+
+/// Loads one plain dump.
+fn load_plain(
+    loader: &mut Loader<'_>,
+    repository: &Repository,
+    (content, wanted): (&Content, Wanted<'_>),
+    progress: &dyn Progress,
+) -> Result<(), Error> {
+    let mut reader = repository.reader()?;
+    let mut dump = script(Counted::new(Segment::whole(content), &mut reader, progress), wanted);
+    loader.script(&mut dump).map_err(|error| reading_error(error, progress))
 }
 
 /// Loads the shape, the rows, and what is made of them.

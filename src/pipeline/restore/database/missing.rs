@@ -45,17 +45,33 @@ impl Missing<'_> {
         maintenance: &Connection,
         progress: &dyn Progress,
     ) -> Result<Made, Error> {
-        let Self { saved, connection, loading, .. } = *self;
+        let Self { saved, connection, .. } = *self;
         let stopped = || progress.cancelled();
         progress.begin("making tables that are gone", None);
         // It is named after the one that it is for.
         let facts = DatabaseFacts { name: connection.database.clone(), ..saved.facts.clone() };
         let of = (&facts, &saved.of_server);
         let (shape, roles) = LoadedDatabase::create(maintenance.clone(), of, Some("shape"), &saved.roles, &stopped)?;
-        let mut made = Made { roles: roles.names, notes: roles.left_out, ..Made::default() };
+        let outcome = self.make_as_in(&shape, (repository, reader), maintenance, progress);
+        shape.discard();
+        let Made { refused, notes, .. } = outcome?;
+        Ok(Made { roles: roles.names, refused, notes: roles.left_out.into_iter().chain(notes).collect() })
+    }
+
+    /// Makes them as they are in a database that is loaded with the saved shape for that.
+    fn make_as_in(
+        &self,
+        shape: &LoadedDatabase,
+        (repository, reader): (&Repository, &mut ChunkReader),
+        maintenance: &Connection,
+        progress: &dyn Progress,
+    ) -> Result<Made, Error> {
+        let Self { saved, connection, loading, .. } = *self;
+        let stopped = || progress.cancelled();
+        let mut made = Made::default();
         let wanted = Wanted { pass: Pass::Statements, mask: None, ..loading.wanted };
         // What is said of it is true of the database beside alone.
-        load(repository, &shape, saved, Loading { wanted, ..loading }, progress)?;
+        load(repository, shape, saved, Loading { wanted, ..loading }, progress)?;
         let beside = connection.with_database(shape.name());
         let names: Vec<String> = self.tables.iter().map(|table| table.table.clone()).collect();
         let found = TableFacts::read(&beside, &names, &stopped).map_err(not_known)?;
@@ -101,7 +117,10 @@ impl Missing<'_> {
                 let mut maker = TableMaker::begin(connections, of, &mut script, progress).map_err(failed)?;
                 if has_rows {
                     let written = replace::write_rows(maker.session(), self.saved, (reader, wanted), progress);
-                    written.map_err(|error| not_made(&names, error))?;
+                    if let Err(error) = written {
+                        maker.discard();
+                        return Err(not_made(&names, error));
+                    }
                 }
                 match maker.end(has_rows.then_some(checks.as_str())).map_err(failed)? {
                     Some(refusal) => refused.push(in_words(&refusal)),

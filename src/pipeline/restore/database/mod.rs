@@ -322,7 +322,7 @@ pub fn load_and_count(
         loaded.set_properties((saved.facts, &saved.of_server), false, &stopped)?;
         Ok((loaded.left_roles(&stopped)?, notes))
     });
-    drop(loaded);
+    loaded.discard();
     // Made for this test alone. A role that cannot be dropped any more was put to use meanwhile.
     for role in &roles.names {
         let _ = tidy_up(&maintenance, &[format!("DROP ROLE {}", ident(role))]);

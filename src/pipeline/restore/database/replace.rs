@@ -190,15 +190,24 @@ pub(super) fn rows(
         .collect();
     let options = ReplaceOptions { encoding: &saved.facts.dump_encoding, trusts_code };
     let mut replacer = RowReplacer::open((connection.clone(), maintenance), &all, options, progress)?;
-    let names =
-        tables.iter().map(|table| table_name(&table.table)).collect::<Result<Vec<String>, postgres::Error>>()?;
-    replacer.lock(&names, progress).map_err(failed)?;
-    // Whoever owns a schema could have put a table of his into the place of another one until then.
-    check_owners(connection, saved, (reader, tables), progress)?;
-    let deletions = names.iter().map(|table| format!("DELETE FROM ONLY {table};\n")).collect::<Vec<_>>().concat();
-    replacer.session().statements(&deletions).map_err(failed)?;
-    write_rows(replacer.session(), saved, (reader, wanted), progress)?;
-    replacer.end(&checks(tables)?, progress).map_err(failed)
+    let mut replace = || {
+        let names =
+            tables.iter().map(|table| table_name(&table.table)).collect::<Result<Vec<String>, postgres::Error>>()?;
+        replacer.lock(&names, progress).map_err(failed)?;
+        // Whoever owns a schema could have put a table of his into the place of another one until then.
+        check_owners(connection, saved, (&mut *reader, tables), progress)?;
+        let deletions = names.iter().map(|table| format!("DELETE FROM ONLY {table};\n")).collect::<Vec<_>>().concat();
+        replacer.session().statements(&deletions).map_err(failed)?;
+        write_rows(replacer.session(), saved, (reader, wanted), progress)?;
+        checks(tables).map_err(Error::from)
+    };
+    match replace() {
+        Ok(checks) => replacer.end(&checks, progress).map_err(failed),
+        Err(error) => {
+            replacer.discard();
+            Err(error)
+        }
+    }
 }
 
 /// Writes the wanted rows into tables that are empty.

@@ -30,13 +30,44 @@ impl Whole<'_> {
         (result, done): (&mut ComponentRestore, &mut DatabaseRestore),
         progress: &dyn Progress,
     ) -> Result<(), Error> {
-        let Self { saved, target, facts, loading } = self;
+        let Self { saved, target, facts, .. } = self;
         let stopped = || progress.cancelled();
         // Under another name some extensions are not made.
         let purpose = facts.bound_extension().is_none().then_some("new");
         let (loaded, roles) =
             LoadedDatabase::create(maintenance, (facts, &saved.of_server), purpose, &saved.roles, &stopped)?;
-        let Said { notes, refused } = load(repository, &loaded, saved, loading, progress)?;
+        let notes = match self.load(&loaded, repository, (result, done), progress) {
+            Ok(notes) => notes,
+            Err(error) => {
+                loaded.discard();
+                return Err(error);
+            }
+        };
+        progress.begin("putting the database in its place", None);
+        let replaced = loaded.put_in_place(&facts.name, target.is_new, &stopped)?;
+        result.notes.extend(replaced.notes);
+        if let Some(error) = replaced.left {
+            let why = with_causes(&error);
+            let why = format!("the database is restored, and the one that it replaced is still there: {why}");
+            result.failed.push((result.name.clone(), why));
+        }
+        done.roles_created = roles.names;
+        result.notes.extend(roles.left_out);
+        done.notes = notes;
+        Ok(())
+    }
+
+    /// Loads it, compares its rows and gives it its settings. Returns what is not as it was saved, each in words.
+    fn load(
+        &self,
+        loaded: &LoadedDatabase,
+        repository: &Repository,
+        (result, done): (&mut ComponentRestore, &mut DatabaseRestore),
+        progress: &dyn Progress,
+    ) -> Result<Vec<String>, Error> {
+        let Self { saved, target, facts, loading } = *self;
+        let stopped = || progress.cancelled();
+        let Said { notes, refused } = load(repository, loaded, saved, loading, progress)?;
         let name = result.name.clone();
         let mut refuse = |why: String| result.failed.push((name.clone(), why));
         for refusal in &refused {
@@ -61,17 +92,7 @@ impl Whole<'_> {
         if loaded.name() != facts.name {
             result.notes.extend(loaded.made_under_its_name(&facts.name, &stopped));
         }
-        progress.begin("putting the database in its place", None);
-        let replaced = loaded.put_in_place(&facts.name, target.is_new, &stopped)?;
-        result.notes.extend(replaced.notes);
-        if let Some(error) = replaced.left {
-            let why = with_causes(&error);
-            refuse(format!("the database is restored, and the one that it replaced is still there: {why}"));
-        }
-        done.roles_created = roles.names;
-        result.notes.extend(roles.left_out);
-        done.notes = notes;
-        Ok(())
+        Ok(notes)
     }
 }
 
