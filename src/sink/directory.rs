@@ -197,10 +197,6 @@ impl Beneath {
         let status = Status::of(&directory).map_err(|errno| self.failed("look at", path, errno))?;
         if status.whole_identity() == identity { Ok(directory) } else { Err(self.exchanged(path)) }
     }
-
-    pub(super) fn exchanged(&self, path: &[u8]) -> Error {
-        Error::Unusable(format!("{} was exchanged by somebody while it was restored", self.show(path)))
-    }
 }
 
 /// Moves everything from one directory into another.

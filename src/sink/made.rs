@@ -8,7 +8,7 @@ use rustix::fs::{FileType, Mode, RenameFlags, mknodat, symlinkat};
 use rustix::io::Errno;
 
 use super::staging::Staging;
-use super::{Beneath, Error};
+use super::{Beneath, Error, Existing};
 use crate::model::{Node, NodeKind};
 use crate::rooted::{Status, find};
 
@@ -57,6 +57,26 @@ impl Beneath {
         let (parent, name) = self.parent(path)?;
         let placed = self.staging(path)?.place(&parent, name, RenameFlags::empty());
         placed.map_err(|errno| self.failed("replace", path, errno))
+    }
+
+    /// Gives the file at `from` a second name at `to`, in the place of what stands there. It has to be still what was restored as
+    /// `file`.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; [`Error::Unusable`] when something else stands there.
+    pub fn make_hard_link(&mut self, from: &[u8], to: &[u8], file: &Existing) -> Result<(), Error> {
+        let (from_parent, from_name) = self.parent(from)?;
+        // In a directory of somebody else he could take a name away before it is known to be that of another file.
+        let linked = self.staging(to)?.link(&from_parent, from_name);
+        let linked = linked.map_err(|errno| self.failed("link", to, errno))?;
+        if !Existing::from(linked).is_still(file) {
+            self.staging(to)?.clear();
+            return Err(self.exchanged(from));
+        }
+        let placed = self.place_special(to);
+        // Where both are the same file already, nothing is moved.
+        self.staging(to)?.clear();
+        placed
     }
 
     /// Where what is new is made that becomes a path: in the root, or where the path is in another file system beside it.

@@ -6,6 +6,7 @@ mod archive;
 mod attributes;
 mod beneath;
 mod directory;
+mod existing;
 mod file;
 mod gzip;
 mod made;
@@ -18,7 +19,8 @@ use std::io;
 
 pub use archive::{Holes, TarWriter};
 pub use attributes::{Attributes, NotApplied};
-pub use beneath::{Beneath, Existing};
+pub use beneath::Beneath;
+pub use existing::Existing;
 pub use file::{FileTarget, Layout};
 pub use gzip::GzipWriter;
 pub use ownership::give_to;
