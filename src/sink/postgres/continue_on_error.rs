@@ -1,8 +1,8 @@
 //! Going on where the server refuses something: what is noted of that, and which sessions are opened anew.
 
-use super::lanes::has_ended;
 use super::loader::Loader;
 use super::refusals::{Refusal, Refusals, why};
+use super::session_pool::has_ended;
 use crate::postgres::overloads::NOTHING_REFUSED;
 use crate::postgres::sql::literal;
 use crate::sink::Error;
@@ -47,7 +47,7 @@ impl Loader<'_> {
         }
     }
 
-    /// Goes on past something that has ended the session that was told it, where that is wanted. Nothing else was being done.
+    /// Goes on past something that has ended the session that ran it, where that is wanted. Nothing else was being done.
     pub(super) fn or_refused(&mut self, object: &str, outcome: Result<(), Error>) -> Result<(), Error> {
         let why = match outcome {
             Err(Error::Database { source, .. } | Error::AsOwner { source, .. })

@@ -3,11 +3,11 @@
 //! The old database serves until the new one is complete; renaming both is one transaction.
 
 use super::action::{do_all, execute, failed, run};
-use super::lanes::has_ended;
 use super::load_options::LoadOptions;
 use super::loader::Loader;
 use super::maintenance::{beside, has};
 use super::refusals::{self, Refusal};
+use super::session_pool::has_ended;
 use super::{counts, discard, loader_role, swap, tablespaces};
 use crate::model::{DatabaseFacts, Roles, ServerProperties, TableRows};
 use crate::postgres::sql::{ident, literal};

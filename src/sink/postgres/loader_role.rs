@@ -8,8 +8,8 @@
 use postgres_protocol::password::scram_sha_256;
 
 use super::action;
-use super::lanes::{LaneOptions, Lanes};
 use super::maintenance::is_temporary;
+use super::session_pool::{PoolOptions, SessionPool};
 use crate::id::{hex, random_bytes};
 use crate::postgres::sql::{ident, literal};
 use crate::postgres::{self, Connection, Kept, LOADER_ROLES, Row, Session, Stopped, execute, query, tidy_up};
@@ -106,34 +106,34 @@ impl LoaderRoles {
     ///
     /// # Errors
     /// [`Error::NoLoader`] when the server does not let such a role be made, or sessions be opened as it.
-    pub(super) fn lanes<'a>(
+    pub(super) fn open_pool<'a>(
         &mut self,
         rights: Rights<'_>,
-        options: LaneOptions<'_>,
+        options: PoolOptions<'_>,
         progress: &'a dyn Progress,
-    ) -> Result<Lanes<'a>, Error> {
+    ) -> Result<SessionPool<'a>, Error> {
         let no_loader = |source| Error::NoLoader { owner: rights.owner.to_owned(), source };
         self.drop_last();
         let opened = self.make(rights, options.count, &|| progress.cancelled()).and_then(|connection| {
-            let mut lanes = Lanes::open(&connection, options, progress)?;
+            let mut pool = SessionPool::open(&connection, options, progress)?;
             // Who restores can still log in later.
-            lanes.ended_by(self.database.clone());
-            // Whether the server lets them in is known only when they have answered.
-            match lanes.wait() {
-                Ok(()) => Ok(lanes),
+            pool.ended_by(self.database.clone());
+            // Whether the server lets them in is known only when they have done something.
+            match pool.wait() {
+                Ok(()) => Ok(pool),
                 Err(error) => {
-                    lanes.discard();
+                    pool.discard();
                     Err(error)
                 }
             }
         });
         let closed = self.close();
-        let lanes = opened.map_err(no_loader)?;
+        let pool = opened.map_err(no_loader)?;
         if let Err(error) = closed {
-            lanes.discard();
+            pool.discard();
             return Err(no_loader(error));
         }
-        Ok(lanes)
+        Ok(pool)
     }
 
     /// The role of the sessions that were opened last.

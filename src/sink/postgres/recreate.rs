@@ -4,10 +4,10 @@
 //! no rights but to make things in their schemas, what the server has found by each name is looked at after each statement, and only then they
 //! are given to their owner.
 
-use super::lanes::{LaneOptions, Lanes, has_ended};
 use super::loader_role::{LoaderRoles, NO_LIMIT, REPLICA, Rights, drop_half_made};
 use super::refusals::{Refusal, why};
 use super::row_session::{RowSession, action, check_held, failed, lock_names};
+use super::session_pool::{PoolOptions, SessionPool, has_ended};
 use super::table_script::{Optional, TableScript};
 use super::written::SETTLE;
 use crate::model::split_names;
@@ -162,14 +162,14 @@ impl<'a> TableMaker<'a> {
         drop_half_made((&database, &maintenance), &quoted, &stopped)?;
         LoaderRoles::drop_left(&maintenance, &stopped);
         let mut roles = LoaderRoles::new(maintenance, database.clone());
-        let lanes = match open_maker(&mut roles, (&database, of, maker), progress) {
-            Ok(lanes) => lanes,
+        let pool = match open_maker(&mut roles, (&database, of, maker), progress) {
+            Ok(pool) => pool,
             Err(error) => {
                 roles.discard();
                 return Err(error);
             }
         };
-        let session = RowSession::new(database, lanes, None, script.encoding.clone());
+        let session = RowSession::new(database, pool, None, script.encoding.clone());
         let mut made = Self { session, roles, of, quoted, maker, script, kept: Vec::new(), names };
         match made.make() {
             Ok(()) => Ok(made),
@@ -401,15 +401,15 @@ fn open_maker<'a>(
     roles: &mut LoaderRoles,
     (database, of, maker): (&Connection, Recreated<'_>, Maker),
     progress: &'a dyn Progress,
-) -> Result<Lanes<'a>, Error> {
-    let options = LaneOptions { count: 1, one_transaction: true, role: None, settings: &[] };
+) -> Result<SessionPool<'a>, Error> {
+    let options = PoolOptions { count: 1, one_transaction: true, role: None, settings: &[] };
     if maker != Maker::Role {
-        let lanes = Lanes::open(database, options, progress);
-        return lanes.map_err(|source| Error::Database { action: action(database), source });
+        let pool = SessionPool::open(database, options, progress);
+        return pool.map_err(|source| Error::Database { action: action(database), source });
     }
     let schemas = of.schemas.iter().map(|name| format!("CREATE, USAGE ON SCHEMA {}", ident(name)));
     let granted: Vec<String> = schemas.collect();
-    roles.lanes(Rights { owner: of.owner, granted: &granted, settings: &[NO_LIMIT] }, options, progress)
+    roles.open_pool(Rights { owner: of.owner, granted: &granted, settings: &[NO_LIMIT] }, options, progress)
 }
 
 impl std::fmt::Debug for TableMaker<'_> {

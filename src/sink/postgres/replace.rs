@@ -2,9 +2,9 @@
 //!
 //! Where that runs code of the owner of the tables, it is a session with the rights of that owner and no others.
 
-use super::lanes::{LaneOptions, Lanes};
 use super::loader_role::{LoaderRoles, NO_LIMIT, REPLICA, Rights};
 use super::row_session::{RowSession, action, check_held, failed, lock_names};
+use super::session_pool::{PoolOptions, SessionPool};
 use super::written::{COUNTS, Watch, around};
 use crate::postgres::access::{Access, LoadAs};
 use crate::postgres::dump_encoding::UTF8;
@@ -53,17 +53,17 @@ impl<'a> RowReplacer<'a> {
         let owner = if options.trusts_code { None } else { only_owner(&database, tables, &stopped)? };
         LoaderRoles::drop_left(&maintenance, &stopped);
         let mut roles = LoaderRoles::new(maintenance, database.clone());
-        let lane = LaneOptions { count: 1, one_transaction: true, role: owner.as_deref(), settings: &[] };
+        let pool_options = PoolOptions { count: 1, one_transaction: true, role: owner.as_deref(), settings: &[] };
         let opened = if let Some(owner) = &owner {
             // Who is no superuser cannot set it himself.
             let rights = Rights { owner, granted: &[ident(owner)], settings: &[NO_LIMIT, REPLICA, COUNTS] };
-            roles.lanes(rights, lane, progress)
+            roles.open_pool(rights, pool_options, progress)
         } else {
-            let lanes = Lanes::open(&database, lane, progress);
-            lanes.map_err(|source| Error::Database { action: action(&database), source })
+            let pool = SessionPool::open(&database, pool_options, progress);
+            pool.map_err(|source| Error::Database { action: action(&database), source })
         };
-        let lanes = match opened {
-            Ok(lanes) => lanes,
+        let pool = match opened {
+            Ok(pool) => pool,
             Err(error) => {
                 roles.discard();
                 return Err(error);
@@ -71,7 +71,7 @@ impl<'a> RowReplacer<'a> {
         };
         let tables = tables.iter().map(|(table, columns)| ((*table).to_owned(), columns.to_vec())).collect();
         let (trusts_code, encoding) = (options.trusts_code, options.encoding.to_owned());
-        let session = RowSession::new(database, lanes, owner, encoding);
+        let session = RowSession::new(database, pool, owner, encoding);
         let mut replacer = Self { session, roles, tables, trusts_code, names, watch: None };
         if replacer.session.owner.is_none()
             && let Err(error) = replacer.session.statements(&format!("SET LOCAL {REPLICA};\n"))

@@ -2,8 +2,8 @@
 
 use std::io::Read;
 
-use super::lanes::Lanes;
 use super::reading::{next_part, read_piece, unreadable};
+use super::session_pool::SessionPool;
 use crate::model::rows::END;
 use crate::postgres::name_lock::NameLock;
 use crate::postgres::part::Part;
@@ -15,7 +15,7 @@ use crate::sink::Error;
 /// A session in a transaction. Without its end, nothing has changed.
 pub struct RowSession<'a> {
     pub(super) database: Connection,
-    lanes: Lanes<'a>,
+    pool: SessionPool<'a>,
     /// Whose rights it has, where those are not the ones of who restores.
     pub(super) owner: Option<String>,
     /// The encoding that the rows are written in.
@@ -23,8 +23,13 @@ pub struct RowSession<'a> {
 }
 
 impl<'a> RowSession<'a> {
-    pub(super) const fn new(database: Connection, lanes: Lanes<'a>, owner: Option<String>, encoding: String) -> Self {
-        Self { database, lanes, owner, encoding }
+    pub(super) const fn new(
+        database: Connection,
+        pool: SessionPool<'a>,
+        owner: Option<String>,
+        encoding: String,
+    ) -> Self {
+        Self { database, pool, owner, encoding }
     }
 
     /// Runs statements of ours, and waits for them.
@@ -41,7 +46,7 @@ impl<'a> RowSession<'a> {
     /// # Errors
     /// Those of [`RowSession::statements`].
     pub(super) fn wait(&mut self) -> Result<(), Error> {
-        self.lanes.wait().map_err(|source| failed(&self.database, self.owner.as_deref(), source))
+        self.pool.wait().map_err(|source| failed(&self.database, self.owner.as_deref(), source))
     }
 
     /// Takes the rows of a script, and none of its statements.
@@ -91,17 +96,17 @@ impl<'a> RowSession<'a> {
     /// # Errors
     /// Those of [`RowSession::statements`].
     pub(super) fn end(self) -> Result<(), Error> {
-        let Self { database, lanes, owner, .. } = self;
-        lanes.end().map_err(|source| failed(&database, owner.as_deref(), source))
+        let Self { database, pool, owner, .. } = self;
+        pool.end().map_err(|source| failed(&database, owner.as_deref(), source))
     }
 
     /// Ends the session at once, without its transaction.
     pub(super) fn discard(self) {
-        self.lanes.discard();
+        self.pool.discard();
     }
 
     pub(super) fn say(&mut self, piece: Vec<u8>) -> Result<(), Error> {
-        self.lanes.say(0, piece).map_err(|source| failed(&self.database, self.owner.as_deref(), source))
+        self.pool.say(0, piece).map_err(|source| failed(&self.database, self.owner.as_deref(), source))
     }
 
     fn copy(&mut self, table: (&str, &[String])) -> Result<(), Error> {

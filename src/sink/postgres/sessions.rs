@@ -1,9 +1,9 @@
 //! The sessions that load a database: those of who restores, and those of the owner whose turn it is.
 
-use super::lanes::{LaneOptions, Lanes};
 use super::load_options::LoadOptions;
 use super::loader_role::{LoaderRoles, NO_LIMIT, Rights};
 use super::refusals::Refusals;
+use super::session_pool::{PoolOptions, SessionPool};
 use crate::postgres::access::LoadAs;
 use crate::postgres::sql::ident;
 use crate::postgres::wrapped::{copy, wrapped};
@@ -11,10 +11,10 @@ use crate::postgres::{self, Connection, Kept, object_of};
 use crate::progress::Progress;
 use crate::sink::Error;
 
-/// Sessions that load into one database. What is said to one is not done when that returns.
+/// Sessions that load into one database. Input is only queued: it is done after [`Sessions::wait`].
 pub(super) struct Sessions<'a> {
     pub(super) database: Kept,
-    own: Lanes<'a>,
+    own: SessionPool<'a>,
     options: LoadOptions<'a>,
     roles: LoaderRoles,
     /// Where it is noted what the server refuses, where that is no error.
@@ -24,7 +24,7 @@ pub(super) struct Sessions<'a> {
     /// What has strings of others read as the dump was written, where that is not the standard.
     strings: &'static [u8],
     /// The sessions of an owner that were used last.
-    owner: Option<(String, Lanes<'a>)>,
+    owner: Option<(String, SessionPool<'a>)>,
     /// Whether the last to be given something was that owner.
     is_owners_turn: bool,
     progress: &'a dyn Progress,
@@ -58,7 +58,7 @@ impl<'a> Sessions<'a> {
         })
     }
 
-    /// Gives a session of somebody something of ours, or rows, to read. Whatever the other one was given before is done then.
+    /// Queues statements of ours, or rows, for a session of somebody. Everything that was queued for the others before is done then.
     ///
     /// # Errors
     /// [`Error::Database`], [`Error::AsOwner`], [`Error::NoLoader`].
@@ -66,9 +66,9 @@ impl<'a> Sessions<'a> {
         match load_as {
             LoadAs::Owner(owner) => {
                 self.turn_to(owner)?;
-                let (owner, lanes) = self.owner.as_mut().expect("it was just opened");
-                let number = number % lanes.count();
-                lanes.say(number, piece).map_err(|source| as_owner(owner, source))
+                let (owner, pool) = self.owner.as_mut().expect("it was just opened");
+                let number = number % pool.count();
+                pool.say(number, piece).map_err(|source| as_owner(owner, source))
             }
             LoadAs::Restorer => {
                 self.turn_back()?;
@@ -150,8 +150,8 @@ impl<'a> Sessions<'a> {
         // The session is open from now on, and everything before is done.
         self.say(load_as, 0, Vec::new())?;
         match (load_as, &mut self.owner) {
-            (LoadAs::Owner(_), Some((owner, lanes))) => {
-                lanes.command(0, command).map_err(|source| as_owner(owner, source))
+            (LoadAs::Owner(_), Some((owner, pool))) => {
+                pool.command(0, command).map_err(|source| as_owner(owner, source))
             }
             _ => self.own.command(0, command).map_err(|source| failed(self.database.connection(), source)),
         }
@@ -162,8 +162,8 @@ impl<'a> Sessions<'a> {
     /// # Errors
     /// [`Error::Database`].
     pub(super) fn reopen(&mut self) -> Result<(), Error> {
-        if let Some((_, lanes)) = self.owner.take() {
-            lanes.discard();
+        if let Some((_, pool)) = self.owner.take() {
+            pool.discard();
         }
         self.is_owners_turn = false;
         let opened = open_own(self.database.connection(), self.options, self.progress)?;
@@ -176,8 +176,8 @@ impl<'a> Sessions<'a> {
     /// # Errors
     /// Those of [`Sessions::say`].
     pub(super) fn wait(&mut self) -> Result<(), Error> {
-        if let Some((owner, lanes)) = &mut self.owner {
-            lanes.wait().map_err(|source| as_owner(owner, source))?;
+        if let Some((owner, pool)) = &mut self.owner {
+            pool.wait().map_err(|source| as_owner(owner, source))?;
         }
         self.own.wait().map_err(|source| failed(self.database.connection(), source))
     }
@@ -192,10 +192,10 @@ impl<'a> Sessions<'a> {
         }
         self.end_owner()?;
         let LoadOptions { jobs, settings, .. } = self.options;
-        let options = LaneOptions { count: jobs, one_transaction: false, role: Some(owner), settings };
+        let options = PoolOptions { count: jobs, one_transaction: false, role: Some(owner), settings };
         let rights = Rights { owner, granted: &[ident(owner)], settings: &[NO_LIMIT] };
-        let lanes = self.roles.lanes(rights, options, self.progress)?;
-        self.owner = Some((owner.to_owned(), lanes));
+        let pool = self.roles.open_pool(rights, options, self.progress)?;
+        self.owner = Some((owner.to_owned(), pool));
         Ok(())
     }
 
@@ -216,8 +216,8 @@ impl<'a> Sessions<'a> {
     /// Ends all sessions at once, whatever they do, and drops what was made for them.
     pub(super) fn discard(self) {
         self.own.discard();
-        if let Some((_, lanes)) = self.owner {
-            lanes.discard();
+        if let Some((_, pool)) = self.owner {
+            pool.discard();
         }
         self.roles.discard();
     }
@@ -232,8 +232,8 @@ impl<'a> Sessions<'a> {
 
     fn turn_back(&mut self) -> Result<(), Error> {
         match &mut self.owner {
-            Some((owner, lanes)) if std::mem::take(&mut self.is_owners_turn) => {
-                lanes.wait().map_err(|source| as_owner(owner, source))
+            Some((owner, pool)) if std::mem::take(&mut self.is_owners_turn) => {
+                pool.wait().map_err(|source| as_owner(owner, source))
             }
             _ => Ok(()),
         }
@@ -241,7 +241,7 @@ impl<'a> Sessions<'a> {
 
     fn end_owner(&mut self) -> Result<(), Error> {
         match self.owner.take() {
-            Some((owner, lanes)) => lanes.end().map_err(|source| as_owner(&owner, source)),
+            Some((owner, pool)) => pool.end().map_err(|source| as_owner(&owner, source)),
             None => Ok(()),
         }
     }
@@ -258,9 +258,9 @@ fn open_own<'a>(
     database: &Connection,
     LoadOptions { jobs, settings, .. }: LoadOptions<'_>,
     progress: &'a dyn Progress,
-) -> Result<Lanes<'a>, Error> {
-    let options = LaneOptions { count: jobs, one_transaction: false, role: None, settings };
-    Lanes::open(database, options, progress).map_err(|source| failed(database, source))
+) -> Result<SessionPool<'a>, Error> {
+    let options = PoolOptions { count: jobs, one_transaction: false, role: None, settings };
+    SessionPool::open(database, options, progress).map_err(|source| failed(database, source))
 }
 
 /// An error of who restores.

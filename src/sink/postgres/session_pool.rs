@@ -1,6 +1,6 @@
-//! Several sessions of `psql` that load into one database, each fed from a queue of its own.
+//! A pool of sessions of `psql` that load into one database, each fed from a bounded queue of its own.
 //!
-//! What a session says is always listened to: one that cannot get rid of its messages reads nothing.
+//! The output of every session is read all the time: a `psql` whose output nobody reads stops reading its input.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use crate::source::postgres::session_name;
 
 /// Pieces that wait in the queue of a session.
 const QUEUE_PIECES: usize = 64;
-/// How often it is seen to, while nothing happens, whether the caller wants to stop.
+/// How often a blocked wait polls for a cancel.
 const POLL: Duration = Duration::from_millis(100);
 /// Rows that others have committed meanwhile are seen, whatever the database is set to.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE NOT DEFERRABLE;\n";
@@ -28,24 +28,25 @@ const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE NOT DEFERRA
 const FRESH_SQL: &str =
     "SET synchronous_commit = off; SELECT pg_catalog.set_config('maintenance_work_mem', '128MB', false)
     WHERE pg_catalog.pg_size_bytes(pg_catalog.current_setting('maintenance_work_mem')) < 134217728;\n";
-/// Has a session say that it is done with everything before.
-const SAY_DONE: &str = "\\echo";
+/// The command at which a session writes a line: everything before it is done then.
+const ECHO: &str = "\\echo";
 
-/// Sessions that work at the same time.
-pub(super) struct Lanes<'a> {
-    /// How to reach the server where they have to be ended.
+/// Sessions that work at the same time, until [`SessionPool::end`] or [`SessionPool::discard`].
+pub(super) struct SessionPool<'a> {
+    /// The connection that terminates the sessions where they are discarded.
     connection: Connection,
-    /// What the server knows the sessions by.
+    /// Their application name on the server.
     name: String,
     sessions: Vec<Queue>,
-    answers: Receiver<Answer>,
+    events: Receiver<Event>,
+    /// Whether the threads that read output are to stop.
     given_up: Arc<AtomicBool>,
     progress: &'a dyn Progress,
 }
 
 /// What sessions are opened for.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct LaneOptions<'o> {
+pub(super) struct PoolOptions<'o> {
     /// How many.
     pub(super) count: usize,
     /// Whether everything is one transaction of one session, in a database that others use.
@@ -59,51 +60,52 @@ pub(super) struct LaneOptions<'o> {
 struct Queue {
     pieces: Sender<Vec<u8>>,
     restriction: Restriction,
-    /// Answers that are still to come.
+    /// How many times [`Event::Done`] is still to come.
     awaited: usize,
 }
 
-enum Answer {
-    /// The session of this number is done with what it was told.
+/// What the thread that reads the output of a session sends.
+enum Event {
+    /// The session of this number has done everything up to an `\echo`.
     Done(usize),
     /// A session ended, and how.
     Ended(Result<(), Error>),
 }
 
-impl<'a> Lanes<'a> {
+impl<'a> SessionPool<'a> {
     /// Opens sessions.
     pub(super) fn open(
         connection: &Connection,
-        options: LaneOptions<'_>,
+        options: PoolOptions<'_>,
         progress: &'a dyn Progress,
     ) -> Result<Self, Error> {
-        let (answer, answers) = unbounded();
+        let (event, events) = unbounded();
         let given_up = Arc::new(AtomicBool::new(false));
         let (connection, name) = (connection.clone(), session_name());
-        let mut lanes = Self { connection, name, sessions: Vec::new(), answers, given_up, progress };
+        let mut pool = Self { connection, name, sessions: Vec::new(), events, given_up, progress };
         let mut numbers = 0..options.count.max(1);
-        match numbers.try_for_each(|number| lanes.start(number, options, answer.clone())) {
-            Ok(()) => Ok(lanes),
+        match numbers.try_for_each(|number| pool.start(number, options, event.clone())) {
+            Ok(()) => Ok(pool),
             Err(error) => {
-                lanes.discard();
+                pool.discard();
                 Err(error)
             }
         }
     }
 
     /// Starts the session of this number.
-    fn start(&mut self, number: usize, options: LaneOptions<'_>, answer: Sender<Answer>) -> Result<(), Error> {
+    fn start(&mut self, number: usize, options: PoolOptions<'_>, event: Sender<Event>) -> Result<(), Error> {
         let Fed { input, process, restriction } =
             start_fed(&self.connection, &self.name, &|| self.progress.cancelled())?;
         let (queue, pieces) = bounded(QUEUE_PIECES);
         std::thread::spawn(move || feed(input, &pieces));
         let given_up = Arc::clone(&self.given_up);
-        std::thread::spawn(move || listen(number, process, &answer, &given_up));
+        std::thread::spawn(move || read_output(number, process, &event, &given_up));
         self.sessions.push(Queue { pieces: queue, restriction, awaited: 0 });
         self.say(number, beginning(options).into_bytes())
     }
 
-    /// Has them ended by this connection where they are given up: the one that they were opened by may not last.
+    /// Has them terminated by this connection where they are discarded: the role that opened them may not be able to log in any more.
     pub(super) fn ended_by(&mut self, connection: Connection) {
         self.connection = connection;
     }
@@ -113,7 +115,7 @@ impl<'a> Lanes<'a> {
         self.sessions.len()
     }
 
-    /// Gives a session something to read.
+    /// Queues input for a session, and blocks while its queue is full.
     pub(super) fn say(&mut self, number: usize, mut piece: Vec<u8>) -> Result<(), Error> {
         loop {
             self.check()?;
@@ -121,35 +123,35 @@ impl<'a> Lanes<'a> {
             match session.pieces.send_timeout(piece, POLL) {
                 Ok(()) => return Ok(()),
                 Err(SendTimeoutError::Timeout(back)) => piece = back,
-                // It has ended, and says why.
+                // It has ended: an event with its error comes.
                 Err(SendTimeoutError::Disconnected(_)) => loop {
-                    self.next_answer()?;
+                    self.next_event()?;
                 },
             }
         }
     }
 
-    /// Gives something to a session that is done with everything, when there is one.
+    /// Queues input for a session that has nothing to do, and waits until there is one.
     pub(super) fn say_to_idle(&mut self, piece: Vec<u8>) -> Result<(), Error> {
         let number = loop {
             match self.sessions.iter().position(|session| session.awaited == 0) {
                 Some(number) => break number,
-                None => self.next_answer()?,
+                None => self.next_event()?,
             }
         };
         self.say(number, piece)?;
-        self.ask(number)
+        self.echo(number)
     }
 
     /// Waits until all sessions are done with everything.
     pub(super) fn wait(&mut self) -> Result<(), Error> {
         for number in 0..self.count() {
             if self.sessions.get(number).is_some_and(|session| session.awaited == 0) {
-                self.ask(number)?;
+                self.echo(number)?;
             }
         }
         while self.sessions.iter().any(|session| session.awaited > 0) {
-            self.next_answer()?;
+            self.next_event()?;
         }
         Ok(())
     }
@@ -164,7 +166,7 @@ impl<'a> Lanes<'a> {
         // Without a queue, their input ends.
         self.sessions.clear();
         for _ in 0..count {
-            if let Ok(Answer::Ended(ended)) = self.answers.recv() {
+            if let Ok(Event::Ended(ended)) = self.events.recv() {
                 ended?;
             }
         }
@@ -183,8 +185,8 @@ impl<'a> Lanes<'a> {
         }
     }
 
-    fn ask(&mut self, number: usize) -> Result<(), Error> {
-        self.command(number, SAY_DONE)?;
+    fn echo(&mut self, number: usize) -> Result<(), Error> {
+        self.command(number, ECHO)?;
         self.sessions.get_mut(number).expect("sessions are numbered").awaited += 1;
         Ok(())
     }
@@ -203,17 +205,17 @@ impl<'a> Lanes<'a> {
         Ok(())
     }
 
-    fn next_answer(&mut self) -> Result<(), Error> {
+    fn next_event(&mut self) -> Result<(), Error> {
         let early = || Error::Incomplete { program: "psql".to_owned(), why: "it ended before it was told to" };
         loop {
             self.check()?;
-            match self.answers.recv_timeout(POLL) {
-                Ok(Answer::Done(number)) => {
+            match self.events.recv_timeout(POLL) {
+                Ok(Event::Done(number)) => {
                     let session = self.sessions.get_mut(number).expect("sessions are numbered");
                     session.awaited = session.awaited.saturating_sub(1);
                     return Ok(());
                 }
-                Ok(Answer::Ended(ended)) => return ended.and_then(|()| Err(early())),
+                Ok(Event::Ended(ended)) => return ended.and_then(|()| Err(early())),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return Err(early()),
             }
@@ -221,16 +223,16 @@ impl<'a> Lanes<'a> {
     }
 }
 
-impl Drop for Lanes<'_> {
+impl Drop for SessionPool<'_> {
     fn drop(&mut self) {
-        // Without an end, the programs here are ended: whoever goes on has discarded the sessions on the server, too.
+        // No network here: the threads stop and kill their `psql`. `end` and `discard` are what end the sessions on the server.
         self.given_up.store(true, Ordering::Release);
     }
 }
 
-/// What a session is told first. What is set in a transaction does not outlast it: the connection may be lent to others.
-fn beginning(options: LaneOptions<'_>) -> String {
-    let LaneOptions { one_transaction, role, settings: settings_of, .. } = options;
+/// The first input of a session. What is set in a transaction does not outlast it: a pooled connection may be lent to others.
+fn beginning(options: PoolOptions<'_>) -> String {
+    let PoolOptions { one_transaction, role, settings: settings_of, .. } = options;
     let (begin, set) = if one_transaction { (BEGIN, "SET LOCAL") } else { ("", "SET") };
     let settings = neutral(Purpose::Loading, one_transaction);
     let fresh = if one_transaction { "" } else { FRESH_SQL };
@@ -247,13 +249,13 @@ pub(super) const fn has_ended(error: &Error) -> bool {
 fn feed(mut input: ProcessInput, pieces: &Receiver<Vec<u8>>) {
     for piece in pieces {
         if input.write_all(&piece).and_then(|()| input.flush()).is_err() {
-            // It has ended, and says itself why.
+            // It has ended: the thread that reads its output sends the error.
             return;
         }
     }
 }
 
-fn listen(number: usize, mut process: Process, answers: &Sender<Answer>, given_up: &AtomicBool) {
+fn read_output(number: usize, mut process: Process, events: &Sender<Event>, given_up: &AtomicBool) {
     let mut buffer = [0; 4096];
     let ended = loop {
         if given_up.load(Ordering::Acquire) {
@@ -263,14 +265,14 @@ fn listen(number: usize, mut process: Process, answers: &Sender<Answer>, given_u
             Ok(None) => {}
             Ok(Some(0)) => break process.finish().map_err(refused),
             Ok(Some(len)) => {
-                let said = buffer.get(..len).unwrap_or_default();
-                for _ in memchr::memchr_iter(b'\n', said) {
-                    // Nobody listens when it was given up.
-                    drop(answers.send(Answer::Done(number)));
+                let output = buffer.get(..len).unwrap_or_default();
+                for _ in memchr::memchr_iter(b'\n', output) {
+                    // Nobody receives it where the pool was discarded.
+                    drop(events.send(Event::Done(number)));
                 }
             }
             Err(source) => break Err(Error::stream("psql", source)),
         }
     };
-    drop(answers.send(Answer::Ended(ended)));
+    drop(events.send(Event::Ended(ended)));
 }
