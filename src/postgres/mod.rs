@@ -7,7 +7,6 @@
 mod accepts;
 pub(crate) mod access;
 mod access_sql;
-pub(crate) mod ahead;
 mod allowed;
 mod asked;
 pub(crate) mod authors;
@@ -42,6 +41,7 @@ pub(crate) mod overloads;
 pub(crate) mod owned;
 pub(crate) mod part;
 mod pieces;
+pub(crate) mod prefetch;
 pub(crate) mod probe;
 mod refused;
 mod restriction;

@@ -8,10 +8,10 @@ use super::scripts::{Begun, script};
 use crate::model::{
     DATA_FOLDER, KeyedTable, Node, OtherTable, PROPERTIES_FILE, ROLES_FILE, TABLES_FILE, TableIndex, TableRows,
 };
-use crate::postgres::ahead::read_ahead;
 use crate::postgres::catalog::{Catalog, Table};
 use crate::postgres::dump_encoding::reorders;
 use crate::postgres::moment::{self, Moment, TableQuery};
+use crate::postgres::prefetch::prefetch;
 use crate::postgres::shape_lock::ShapeLock;
 use crate::postgres::sql::ident;
 use crate::postgres::{self, Connection, Copied, Session};
@@ -180,9 +180,9 @@ impl TableDump {
         visitor.enter((nodes.directory)(DATA_FOLDER), None)?;
         let mut tables = Vec::new();
         let queries: Vec<TableQuery<'_>> = catalog.keyed.iter().flat_map(Table::table_queries).collect();
-        let (holder, sessions) = read_ahead((holder, sessions), &queries, progress, |ahead| {
+        let (holder, sessions) = prefetch((holder, sessions), &queries, progress, |prefetcher| {
             for table in &catalog.keyed {
-                let mut rows = ahead.rows(table.queries.len());
+                let mut rows = prefetcher.rows(table.queries.len());
                 let shown = visitor.stream((nodes.file)(&table.file), &mut rows);
                 match rows.failure.take() {
                     Some(error) if !matches!(shown, Err(Error::Stop(_))) => return Err(Error::from(error)),

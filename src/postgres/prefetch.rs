@@ -1,7 +1,7 @@
-//! Queries that several sessions run at once, and whose rows are read one query after another.
+//! Prefetching: several sessions run queries at once, and the rows are read one query after another.
 //!
-//! Of n sessions each runs every nth query. It stands still when as much of its rows waits to be read as memory is meant for. A table
-//! that somebody waits to alter is read by the session that has locked all.
+//! Of n sessions each runs every nth query, and blocks when its bounded channel is full. A table that somebody waits to alter is read by
+//! the session that has locked all.
 
 use std::io::{self, Read};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,11 +13,11 @@ use super::moment::{TableQuery, lock_one, unlock};
 use super::{Error, Session, Stopped};
 use crate::progress::Progress;
 
-/// What waits to be read of each session: as much as one piece of a table is aimed at, and some more.
+/// How many parts are prefetched by each session: as much as a range of a table is aimed at, and some more.
 const PARTS_AHEAD: usize = 80;
 /// Small enough that its memory is used again and again.
 const PART_BYTES: usize = 64 << 10;
-/// How often it is seen to while nothing comes whether the caller wants to stop.
+/// How often a blocked read polls for a cancel.
 const POLL: Duration = Duration::from_millis(200);
 
 enum Part {
@@ -30,12 +30,13 @@ enum Part {
 }
 
 /// The rows of all queries.
-pub(crate) struct Ahead<'a> {
-    lanes: Vec<Receiver<Part>>,
+pub(crate) struct Prefetcher<'a> {
+    /// What each session has read.
+    parts: Vec<Receiver<Part>>,
     queries: &'a [TableQuery<'a>],
     /// The number of the query whose rows come next.
     query: usize,
-    /// What the session is to read that has locked all, and what it has read.
+    /// The queries for the session that has locked all, and what it has read.
     holder: (Sender<TableQuery<'a>>, Receiver<Part>),
     /// Whether that one reads this query.
     by_holder: bool,
@@ -44,7 +45,7 @@ pub(crate) struct Ahead<'a> {
 
 /// The rows of some queries, one after another.
 pub(crate) struct Rows<'a, 'p> {
-    ahead: &'a mut Ahead<'p>,
+    prefetcher: &'a mut Prefetcher<'p>,
     /// Queries that are not at their end.
     left: usize,
     part: Vec<u8>,
@@ -62,22 +63,22 @@ pub(crate) struct Rows<'a, 'p> {
 ///
 /// # Errors
 /// Those of `read`.
-pub(crate) fn read_ahead<'q, E>(
+pub(crate) fn prefetch<'q, E>(
     (mut holder, sessions): (Session, Vec<Session>),
     queries: &'q [TableQuery<'q>],
     progress: &'q dyn Progress,
-    read: impl FnOnce(&mut Ahead<'_>) -> Result<(), E>,
+    read: impl FnOnce(&mut Prefetcher<'_>) -> Result<(), E>,
 ) -> Result<(Session, Vec<Session>), E> {
     let given_up = AtomicBool::new(false);
     let count = sessions.len();
     std::thread::scope(|scope| {
-        let (mut lanes, mut threads) = (Vec::new(), Vec::new());
+        let (mut all_parts, mut threads) = (Vec::new(), Vec::new());
         let given_up = &given_up;
-        for (lane, mut session) in sessions.into_iter().enumerate() {
+        for (number, mut session) in sessions.into_iter().enumerate() {
             let (sender, receiver) = bounded(PARTS_AHEAD);
-            lanes.push(receiver);
+            all_parts.push(receiver);
             threads.push(scope.spawn(move || {
-                run(&mut session, queries.iter().skip(lane).step_by(count).copied(), &sender, given_up);
+                run(&mut session, queries.iter().skip(number).step_by(count).copied(), &sender, given_up);
                 session
             }));
         }
@@ -87,11 +88,12 @@ pub(crate) fn read_ahead<'q, E>(
             run(&mut holder, asked.iter(), &sender, given_up);
             holder
         });
-        let mut ahead = Ahead { lanes, queries, query: 0, holder: (ask, receiver), by_holder: false, progress };
-        let outcome = read(&mut ahead);
-        // Whoever still waits for the server, or for somebody to read, waits for nothing.
+        let holder = (ask, receiver);
+        let mut prefetcher = Prefetcher { parts: all_parts, queries, query: 0, holder, by_holder: false, progress };
+        let outcome = read(&mut prefetcher);
+        // Threads that are blocked on the server or on a full channel stop.
         given_up.store(true, Ordering::Release);
-        drop(ahead);
+        drop(prefetcher);
         let sessions = threads.into_iter().filter_map(|thread| thread.join().ok()).collect();
         let holder = held.join();
         outcome.map(|()| (holder.unwrap_or_else(|panic| std::panic::resume_unwind(panic)), sessions))
@@ -145,10 +147,10 @@ fn copy(session: &mut Session, sql: &str, parts: &Sender<Part>, stopped: Stopped
     Ok(part)
 }
 
-impl<'p> Ahead<'p> {
+impl<'p> Prefetcher<'p> {
     /// The rows of the next so many queries.
     pub(crate) const fn rows(&mut self, queries: usize) -> Rows<'_, 'p> {
-        Rows { ahead: self, left: queries, part: Vec::new(), position: 0, count: 0, bytes: 0, failure: None }
+        Rows { prefetcher: self, left: queries, part: Vec::new(), position: 0, count: 0, bytes: 0, failure: None }
     }
 
     /// Has the holder of all locks read the query whose rows come next.
@@ -160,14 +162,14 @@ impl<'p> Ahead<'p> {
     }
 
     fn next_part(&mut self) -> io::Result<Part> {
-        let lane = self.lanes.get(self.query % self.lanes.len().max(1));
-        let lane = if self.by_holder { Some(&self.holder.1) } else { lane };
-        let lane = lane.ok_or(io::ErrorKind::NotFound)?;
+        let of_session = self.parts.get(self.query % self.parts.len().max(1));
+        let parts = if self.by_holder { Some(&self.holder.1) } else { of_session };
+        let parts = parts.ok_or(io::ErrorKind::NotFound)?;
         loop {
             if self.progress.cancelled() {
                 return Err(io::Error::other("interrupted"));
             }
-            match lane.recv_timeout(POLL) {
+            match parts.recv_timeout(POLL) {
                 Ok(part) => return Ok(part),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return Err(io::ErrorKind::UnexpectedEof.into()),
@@ -182,15 +184,15 @@ impl Read for Rows<'_, '_> {
             if self.left == 0 {
                 return Ok(0);
             }
-            match self.ahead.next_part()? {
+            match self.prefetcher.next_part()? {
                 Part::Rows(rows) => {
                     self.count += memchr::memchr_iter(b'\n', &rows).count() as u64;
                     (self.part, self.position) = (rows, 0);
                 }
-                Part::NotLocked => self.ahead.ask_holder()?,
+                Part::NotLocked => self.prefetcher.ask_holder()?,
                 Part::End => {
-                    self.ahead.by_holder = false;
-                    self.ahead.query += 1;
+                    self.prefetcher.by_holder = false;
+                    self.prefetcher.query += 1;
                     self.left -= 1;
                 }
                 Part::Failed(error) => {
