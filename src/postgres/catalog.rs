@@ -8,8 +8,8 @@ use std::collections::HashMap;
 use serde::Deserialize;
 
 use super::client::parse;
+use super::key_ranges::{RANGE_BYTES, bounds, conditions};
 use super::moment::{TableQuery, look_on};
-use super::pieces::{PIECE_BYTES, bounds, conditions};
 use super::shape_lock::{EXPRESSIONS, RUNS_CODE, ShapeLock};
 use super::sql::{self, literal};
 use super::table_file::file_name;
@@ -262,7 +262,7 @@ impl Catalog {
         let orders: Vec<Order> = key.iter().map(|key| Order::of(key, self.reorders)).collect();
         let by_index = orders.iter().all(|order| order.is_native);
         let mut statistics = Statistics::default();
-        if entry.bytes > PIECE_BYTES
+        if entry.bytes > RANGE_BYTES
             && let Some(first) = key.first()
         {
             statistics = read_statistics(session, &entry, first, stopped)?;
