@@ -9,14 +9,14 @@ use rustix::io::Errno;
 use rustix::process::{getegid, geteuid};
 
 use super::staging::is_as_staging;
-use super::{Beneath, Error, Existing};
+use super::{DirTarget, Error, Existing};
 use crate::model::{Metadata, Node};
 use crate::rooted::{Held, Identity, Status, explain, names_in, open_directory};
 
 /// All rights of the owner.
 const OWNER: u32 = 0o700;
 
-impl Beneath {
+impl DirTarget {
     /// Makes a directory, which only its user gets into, and says which one it is.
     ///
     /// # Errors
@@ -222,7 +222,7 @@ mod tests {
         Node::new(ByteString(b"d".to_vec()), metadata, NodeKind::Directory { tree: Content::default() })
     }
 
-    fn with_directory(uid: u32, mode: u32, work: impl FnOnce(&mut Beneath, &Path)) {
+    fn with_directory(uid: u32, mode: u32, work: impl FnOnce(&mut DirTarget, &Path)) {
         if !geteuid().is_root() {
             return;
         }
@@ -232,25 +232,25 @@ mod tests {
         fs::write(place.join("file"), "x").expect("ours");
         fs::set_permissions(&place, fs::Permissions::from_mode(mode)).expect("ours");
         chown(&place, Some(uid), Some(uid)).expect("root");
-        work(&mut Beneath::open(folder.path(), &Trust::default()).expect("open"), &place);
+        work(&mut DirTarget::open(folder.path(), &Trust::default()).expect("open"), &place);
     }
 
     /// Whoever had a directory open got at what was restored into it for ever.
     #[test]
     fn the_directory_of_somebody_else_is_replaced_with_everything_in_it() {
-        with_directory(STRANGER, 0o777, |beneath, place| {
+        with_directory(STRANGER, 0o777, |target, place| {
             let held = File::open(place).expect("open");
-            beneath.directory(b"d/inner").expect("it is known under this path");
-            let (now, found) = beneath.take_over(b"d", &directory_of_root(0o755), false).expect("root");
+            target.directory(b"d/inner").expect("it is known under this path");
+            let (now, found) = target.take_over(b"d", &directory_of_root(0o755), false).expect("root");
             let metadata = fs::metadata(place).expect("there");
             assert_ne!(metadata.ino(), held.metadata().expect("open").ino());
             assert_eq!((metadata.uid(), metadata.mode() & 0o777, metadata.ino()), (0, 0o700, now.identity().1));
             assert_eq!(found.identity().1, held.metadata().expect("open").ino());
             assert!(place.join("inner").is_dir() && place.join("file").is_file());
-            let root = Arc::clone(beneath.tree.root());
-            beneath.end_staging(&root);
+            let root = Arc::clone(target.tree.root());
+            target.end_staging(&root);
             assert_eq!(fs::read_dir(place.parent().expect("the root")).expect("list").count(), 1);
-            let directory = beneath.directory(b"d").expect("there");
+            let directory = target.directory(b"d").expect("there");
             assert_eq!(Status::of(&directory).expect("open").identity(), now.identity());
         });
     }
@@ -258,12 +258,12 @@ mod tests {
     /// What was restored had its own mode already when the directory around it was still open to others.
     #[test]
     fn nobody_gets_in_meanwhile_who_will_not_afterwards() {
-        with_directory(0, 0o777, |beneath, place| {
-            beneath.take_over(b"d", &directory_of_root(0o750), false).expect("root");
+        with_directory(0, 0o777, |target, place| {
+            target.take_over(b"d", &directory_of_root(0o750), false).expect("root");
             assert_eq!(fs::metadata(place).expect("there").mode() & 0o777, 0o750);
         });
-        with_directory(0, 0o700, |beneath, place| {
-            let (_, found) = beneath.take_over(b"d", &directory_of_root(0o755), false).expect("root");
+        with_directory(0, 0o700, |target, place| {
+            let (_, found) = target.take_over(b"d", &directory_of_root(0o755), false).expect("root");
             assert_eq!(fs::metadata(place).expect("there").mode() & 0o777, 0o700);
             assert!(found.would_open_to(&directory_of_root(0o755)));
             assert!(!found.would_open_to(&directory_of_root(0o700)));
@@ -275,22 +275,22 @@ mod tests {
     fn nobody_moves_meanwhile_what_is_not_his() {
         let mode = |place: &Path| fs::metadata(place).expect("there").mode() & 0o7777;
         for (saved, meanwhile) in [(0o1777, 0o3777), (0o1755, 0o3755), (0o0755, 0o3755)] {
-            with_directory(0, 0o3777, |beneath, place| {
-                beneath.take_over(b"d", &directory_of_root(saved), false).expect("root");
+            with_directory(0, 0o3777, |target, place| {
+                target.take_over(b"d", &directory_of_root(saved), false).expect("root");
                 assert_eq!(mode(place), meanwhile, "{saved:o}");
             });
         }
-        with_directory(0, 0o777, |beneath, place| {
-            let (_, found) = beneath.take_over(b"d", &directory_of_root(0o1777), true).expect("root");
+        with_directory(0, 0o777, |target, place| {
+            let (_, found) = target.take_over(b"d", &directory_of_root(0o1777), true).expect("root");
             assert!(found.was_open_to_others(&directory_of_root(0o1777)));
             assert_eq!(mode(place), 0o700, "another one, until it is finished");
-            assert!(beneath.pass(b"d", &directory_of_root(0o1700)).is_ok());
+            assert!(target.pass(b"d", &directory_of_root(0o1700)).is_ok());
         });
-        with_directory(0, 0o777, |beneath, _| {
-            drop(beneath.pass(b"d", &directory_of_root(0o1777)).expect_err("it was closed"));
+        with_directory(0, 0o777, |target, _| {
+            drop(target.pass(b"d", &directory_of_root(0o1777)).expect_err("it was closed"));
         });
-        with_directory(0, 0o1777, |beneath, _| {
-            let (_, found) = beneath.take_over(b"d", &directory_of_root(0o777), false).expect("root");
+        with_directory(0, 0o1777, |target, _| {
+            let (_, found) = target.take_over(b"d", &directory_of_root(0o777), false).expect("root");
             assert!(found.would_open_to(&directory_of_root(0o777)));
         });
     }
@@ -298,7 +298,7 @@ mod tests {
     /// Whoever has rights by the list that a directory hands down got into what was made in it.
     #[test]
     fn what_is_made_in_a_closed_directory_gets_no_list_of_it() {
-        with_directory(0, 0o700, |beneath, place| {
+        with_directory(0, 0o700, |target, place| {
             let entries: [(u16, u16, u32); 5] =
                 [(1, 7, u32::MAX), (2, 7, STRANGER), (4, 0, u32::MAX), (0x10, 7, u32::MAX), (0x20, 0, u32::MAX)];
             let bytes = entries.iter().flat_map(|(tag, rights, id)| {
@@ -308,10 +308,10 @@ mod tests {
             let lists = ["system.posix_acl_default", "system.posix_acl_access"];
             let has_any =
                 |path: &Path| lists.iter().any(|list| rustix::fs::getxattr(path, *list, &mut [0_u8; 64]).is_ok());
-            beneath.make_directory(b"d/one").expect("made");
+            target.make_directory(b"d/one").expect("made");
             rustix::fs::setxattr(place, lists[0], &list, rustix::fs::XattrFlags::empty()).expect("it has lists");
-            beneath.make_directory(b"d/two").expect("made");
-            beneath.make_directory(b"d/two/three").expect("made");
+            target.make_directory(b"d/two").expect("made");
+            target.make_directory(b"d/two/three").expect("made");
             for made in ["one", "two", "two/three"].map(|name| place.join(name)) {
                 assert!(made.is_dir() && !has_any(&made), "{}", made.display());
             }
@@ -322,14 +322,14 @@ mod tests {
     /// one lay where nobody looks.
     #[test]
     fn a_directory_is_renewed_in_its_place_or_stays() {
-        with_directory(0, 0o700, |beneath, place| {
+        with_directory(0, 0o700, |target, place| {
             let old = OwnedFd::from(File::open(place).expect("open"));
             let away = place.with_file_name("away");
             fs::rename(place, &away).expect("ours");
             fs::create_dir(place).expect("ours");
             fs::write(place.join("other"), "x").expect("ours");
             let ino = fs::metadata(place).expect("there").ino();
-            beneath.renew(b"d", &old).expect_err("another one stands there");
+            target.renew(b"d", &old).expect_err("another one stands there");
             assert_eq!(fs::metadata(place).expect("there").ino(), ino);
             assert!(place.join("other").exists() && away.join("file").exists() && away.join("inner").is_dir());
             assert_eq!(fs::read_dir(place.parent().expect("the root")).expect("list").count(), 2, "nothing else stays");
@@ -340,42 +340,42 @@ mod tests {
     /// elsewhere by then.
     #[test]
     fn nothing_is_put_into_another_directory_after_the_walk_has_left() {
-        with_directory(0, 0o700, |beneath, place| {
+        with_directory(0, 0o700, |target, place| {
             let folder = place.parent().expect("the root");
             fs::create_dir_all(folder.join("other/deep")).expect("ours");
             fs::create_dir(folder.join("mine")).expect("ours");
             fs::write(folder.join("first"), "secret").expect("ours");
             let mut held = Vec::new();
             for path in [&b"d"[..], b"other", b"other/deep"] {
-                let directory = Existing::from(Status::of(beneath.directory(path).expect("there")).expect("open"));
-                held.extend(beneath.hold(path, &directory).expect("there"));
+                let directory = Existing::from(Status::of(target.directory(path).expect("there")).expect("open"));
+                held.extend(target.hold(path, &directory).expect("there"));
             }
-            let file = beneath.look(b"first").expect("looked").expect("there");
+            let file = target.look(b"first").expect("looked").expect("there");
             fs::rename(folder.join("d"), folder.join("away")).expect("ours");
             fs::rename(folder.join("mine"), folder.join("d")).expect("ours");
-            beneath.make_hard_link(b"first", b"d/second", &file).expect_err("another directory");
-            beneath.temporary_file(b"d/new").expect_err("another directory");
-            beneath.remove_file(b"d/file").expect_err("another directory");
-            beneath.remove_directory(b"d/inner").expect_err("another directory");
+            target.make_hard_link(b"first", b"d/second", &file).expect_err("another directory");
+            target.temporary_file(b"d/new").expect_err("another directory");
+            target.remove_file(b"d/file").expect_err("another directory");
+            target.remove_directory(b"d/inner").expect_err("another directory");
             assert_eq!(fs::read_dir(folder.join("d")).expect("list").count(), 0, "nothing is put there");
-            beneath.release(&held[0]);
-            beneath.make_hard_link(b"first", b"d/second", &file).expect("nothing is done in it any more");
+            target.release(&held[0]);
+            target.make_hard_link(b"first", b"d/second", &file).expect("nothing is done in it any more");
         });
     }
 
     /// Whoever owned the directory around it put another one in its place, which got its owner and its mode.
     #[test]
     fn a_directory_that_was_exchanged_is_known() {
-        with_directory(0, 0o755, |beneath, place| {
-            let (now, _) = beneath.take_over(b"d", &directory_of_root(0o755), false).expect("root");
-            beneath.hold(b"d", &now).expect("there");
-            beneath.directory_as(b"d", now.status.whole_identity()).expect("the same");
+        with_directory(0, 0o755, |target, place| {
+            let (now, _) = target.take_over(b"d", &directory_of_root(0o755), false).expect("root");
+            target.hold(b"d", &now).expect("there");
+            target.directory_as(b"d", now.status.whole_identity()).expect("the same");
             fs::rename(place, place.with_file_name("e")).expect("ours");
             fs::create_dir_all(place.join("inner")).expect("ours");
-            beneath.directory(b"").expect("the root");
-            beneath.tree.forget(b"d");
-            assert!(beneath.directory(b"d").is_err() && beneath.directory(b"d/inner").is_err());
-            assert!(beneath.directory_as(b"d", now.status.whole_identity()).is_err());
+            target.directory(b"").expect("the root");
+            target.tree.forget(b"d");
+            assert!(target.directory(b"d").is_err() && target.directory(b"d/inner").is_err());
+            assert!(target.directory_as(b"d", now.status.whole_identity()).is_err());
         });
     }
 }

@@ -8,12 +8,12 @@ use rustix::fs::{FileType, Mode, RenameFlags, mknodat, symlinkat};
 use rustix::io::Errno;
 
 use super::staging::Staging;
-use super::{Beneath, Error, Existing};
+use super::{DirTarget, Error, Existing};
 use crate::model::{Node, NodeKind};
 use crate::rooted::{Status, find};
 
-impl Beneath {
-    /// Makes a link, pipe or device where nobody but its user reaches it, for [`Beneath::place_special`], and gives a descriptor of it.
+impl DirTarget {
+    /// Makes a link, pipe or device where nobody but its user reaches it, for [`DirTarget::place_special`], and gives a descriptor of it.
     ///
     /// # Errors
     /// [`Error::Io`].
@@ -32,7 +32,7 @@ impl Beneath {
         made.map_err(|errno| self.failed("create", path, errno))
     }
 
-    /// Moves a file that was written beside its place to where nobody but its user reaches it, for [`Beneath::place_special`]: whoever owns
+    /// Moves a file that was written beside its place to where nobody but its user reaches it, for [`DirTarget::place_special`]: whoever owns
     /// it before it has its mode may open it for writing, and write to it when it runs as somebody else.
     ///
     /// # Errors
@@ -122,20 +122,20 @@ mod tests {
     #[test]
     fn a_file_gets_its_rights_where_nobody_reaches_it() {
         let folder = tempfile::tempdir().expect("a folder");
-        let mut beneath = Beneath::open(folder.path(), &Trust::default()).expect("open");
-        let (file, temporary) = beneath.temporary_file(b"file").expect("ours");
-        beneath.stage_file(&temporary, &file).expect("it is that one");
+        let mut target = DirTarget::open(folder.path(), &Trust::default()).expect("open");
+        let (file, temporary) = target.temporary_file(b"file").expect("ours");
+        target.stage_file(&temporary, &file).expect("it is that one");
         let names: Vec<_> =
             fs::read_dir(folder.path()).expect("list").map(|entry| entry.expect("entry").path()).collect();
         assert!(names.len() == 1 && names[0].is_dir(), "nothing is left beside its place: {names:?}");
-        beneath.place_special(b"file").expect("placed");
+        target.place_special(b"file").expect("placed");
         assert!(folder.path().join("file").is_file());
-        let (file, temporary) = beneath.temporary_file(b"file").expect("ours");
+        let (file, temporary) = target.temporary_file(b"file").expect("ours");
         let name = std::str::from_utf8(&temporary).expect("text");
         fs::rename(folder.path().join(name), folder.path().join("away")).expect("ours");
         fs::write(folder.path().join(name), "another").expect("ours");
-        beneath.stage_file(&temporary, &file).expect_err("it is another one");
-        drop(beneath);
+        target.stage_file(&temporary, &file).expect_err("it is another one");
+        drop(target);
         let left = fs::read_dir(folder.path()).expect("list").map(|entry| entry.expect("entry").path());
         let staged: Vec<_> = left.filter(|path| path.is_dir()).collect();
         assert_eq!(fs::read(staged[0].join("new")).expect("it stays"), b"another");

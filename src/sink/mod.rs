@@ -4,7 +4,7 @@
 
 mod archive;
 mod attributes;
-mod beneath;
+mod dir_target;
 mod directory;
 mod existing;
 mod file;
@@ -19,7 +19,7 @@ use std::io;
 
 pub use archive::{Holes, TarWriter};
 pub use attributes::{Attributes, NotApplied};
-pub use beneath::Beneath;
+pub use dir_target::DirTarget;
 pub use existing::Existing;
 pub use file::{FileTarget, Layout};
 pub use gzip::GzipWriter;

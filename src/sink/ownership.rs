@@ -4,7 +4,7 @@ use std::path::Path;
 
 use rustix::fs::{AtFlags, Gid, Uid, chownat, fchown};
 
-use super::{Beneath, Error};
+use super::{DirTarget, Error};
 use crate::rooted::{Trust, join};
 
 /// Makes a user, and the group of its number, the owner of a directory and of everything beneath it.
@@ -12,18 +12,18 @@ use crate::rooted::{Trust, join};
 /// # Errors
 /// [`Error::Io`].
 pub fn give_to(directory: &Path, user: u32) -> Result<(), Error> {
-    let mut beneath = Beneath::open(directory, &Trust::default())?;
+    let mut target = DirTarget::open(directory, &Trust::default())?;
     let (uid, gid) = (Some(Uid::from_raw(user)), Some(Gid::from_raw(user)));
-    let root = beneath.directory(b"")?;
-    fchown(&root, uid, gid).map_err(|errno| Error::io("give away", beneath.show(b""), errno))?;
+    let root = target.directory(b"")?;
+    fchown(&root, uid, gid).map_err(|errno| Error::io("give away", target.show(b""), errno))?;
     let mut left = vec![Vec::new()];
     while let Some(path) = left.pop() {
-        for name in beneath.names(&path)? {
+        for name in target.names(&path)? {
             let path = join(&path, &name);
-            let is_directory = beneath.look(&path)?.is_some_and(|existing| existing.is_directory());
-            let (parent, name) = beneath.parent(&path)?;
+            let is_directory = target.look(&path)?.is_some_and(|existing| existing.is_directory());
+            let (parent, name) = target.parent(&path)?;
             let given = chownat(&parent, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW);
-            given.map_err(|errno| Error::io("give away", beneath.show(&path), errno))?;
+            given.map_err(|errno| Error::io("give away", target.show(&path), errno))?;
             if is_directory {
                 left.push(path);
             }

@@ -12,7 +12,7 @@ use super::saved::Saved;
 use crate::pipeline::Error;
 use crate::repo::ChunkReader;
 use crate::rooted::{Status, Step, split};
-use crate::sink::{Beneath, Existing};
+use crate::sink::{DirTarget, Existing};
 use crate::source::{Excludes, UNFINISHED_PREFIX, is_tagged_cache};
 
 /// How many bits of a mode are the rights of the group and of others.
@@ -42,7 +42,7 @@ pub(super) fn is_unfinished(path: &[u8], status: &Status) -> bool {
 }
 
 /// Whether it is a directory in which a restore that was killed has left what it was moving. Nobody else gets into it.
-pub(super) fn has_unfinished(beneath: &mut Beneath, path: &[u8], status: &Status) -> bool {
+pub(super) fn has_unfinished(beneath: &mut DirTarget, path: &[u8], status: &Status) -> bool {
     let is_ours = status.is_directory()
         && status.uid() == geteuid().as_raw()
         && status.mode().trailing_zeros() >= OF_OTHERS_BITS
@@ -51,7 +51,7 @@ pub(super) fn has_unfinished(beneath: &mut Beneath, path: &[u8], status: &Status
 }
 
 impl LeftOut {
-    /// With these excludes; the repository is guarded by [`Beneath`].
+    /// With these excludes; the repository is guarded by [`DirTarget`].
     pub(super) const fn new(excludes: Excludes) -> Self {
         Self { excludes, with_caches: false, saved: None, newer: 0 }
     }
@@ -75,7 +75,7 @@ impl LeftOut {
     }
 
     /// Whether a backup leaves out what stands here.
-    pub(super) fn covers(&self, beneath: &mut Beneath, path: &[u8], existing: Option<&Existing>) -> bool {
+    pub(super) fn covers(&self, beneath: &mut DirTarget, path: &[u8], existing: Option<&Existing>) -> bool {
         if self.excludes.matches(Path::new(OsStr::from_bytes(path))) {
             return true;
         }
@@ -127,7 +127,7 @@ impl LeftOut {
     /// Whether something of what stands here, or below, is to stay as it is.
     pub(super) fn keeps_any(
         &mut self,
-        beneath: &mut Beneath,
+        beneath: &mut DirTarget,
         reader: &mut ChunkReader,
         path: &[u8],
     ) -> Result<bool, Error> {
@@ -146,7 +146,7 @@ impl LeftOut {
     /// Removes an entry with everything in it that is not to stay. Says whether all of it is gone.
     pub(super) fn remove_others(
         &mut self,
-        beneath: &mut Beneath,
+        beneath: &mut DirTarget,
         reader: &mut ChunkReader,
         path: &[u8],
     ) -> Result<bool, Error> {

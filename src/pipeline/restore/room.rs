@@ -10,7 +10,7 @@ use super::tree::TreeRestore;
 use crate::model::{Node, Step, Walk};
 use crate::pipeline::Error;
 use crate::rooted::join;
-use crate::sink::{Beneath, Existing};
+use crate::sink::{DirTarget, Existing};
 
 impl TreeRestore<'_> {
     /// Removes what the tree does not have, and files of another length than it has them.
@@ -47,7 +47,7 @@ impl TreeRestore<'_> {
 }
 
 fn remove_other_length(
-    beneath: &mut Beneath,
+    beneath: &mut DirTarget,
     left_out: &LeftOut,
     path: &[u8],
     node: &Node,

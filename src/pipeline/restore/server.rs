@@ -19,7 +19,7 @@ use crate::pipeline::Error;
 use crate::postgres::{self, Connection, Stopped, psql_program, server_programs_of, unrestricted};
 use crate::process::{self, POLL, Place, Process, ProcessInput, Program, Sandbox};
 use crate::rooted::Trust;
-use crate::sink::{self, Beneath, give_to};
+use crate::sink::{self, DirTarget, give_to};
 use crate::temporary::TemporaryFolder;
 
 /// How long a recovery from the write-ahead log may take.
@@ -114,7 +114,7 @@ impl TestServer {
     /// # Errors
     /// [`Error::Sink`] when it does not start.
     pub fn start_on((root, data): (&Path, &str), stopped: Stopped<'_>) -> Result<Result<Self, String>, Error> {
-        let mut beneath = Beneath::open(root, &Trust::default())?;
+        let mut beneath = DirTarget::open(root, &Trust::default())?;
         let within = |name: &str| Path::new(data).join(name).into_os_string().into_vec();
         let mut version = String::new();
         beneath.open_file(&within("PG_VERSION"))?.0.take(VERSION_BYTES_MAX).read_to_string(&mut version).map_err(

@@ -23,7 +23,7 @@ use crate::pipeline::Error;
 use crate::pipeline::presence::LostPath;
 use crate::progress::{self, Progress};
 use crate::repo::{ChunkReader, Repository};
-use crate::sink::{self, Attributes, Beneath, Existing};
+use crate::sink::{self, Attributes, DirTarget, Existing};
 
 /// Most entries that wait for their group.
 const WAITING_MAX: usize = 8 * RESTORE_FILES_MAX;
@@ -51,7 +51,7 @@ pub(super) struct TreeRestore<'a> {
     pub(super) writer: ChunkWriter,
     workers: Vec<Worker>,
     /// `None` when the root is missing and nothing may be made.
-    pub(super) beneath: Option<Beneath>,
+    pub(super) beneath: Option<DirTarget>,
     /// What stands before every path below the root: nothing, or the component's name in a folder.
     pub(super) base: Option<Vec<u8>>,
     pub(super) options: TreeOptions,
@@ -117,7 +117,7 @@ impl<'a> TreeRestore<'a> {
             if !options.dry_run {
                 target.make(&guarded)?;
             }
-            let mut beneath = Beneath::open(target.root, target.trust)?;
+            let mut beneath = DirTarget::open(target.root, target.trust)?;
             beneath.guard(guarded)?;
             Some(beneath)
         };
@@ -304,7 +304,7 @@ impl<'a> TreeRestore<'a> {
         }
     }
 
-    pub(super) fn beneath(&mut self) -> Result<&mut Beneath, Error> {
+    pub(super) fn beneath(&mut self) -> Result<&mut DirTarget, Error> {
         self.beneath.as_mut().ok_or_else(missing_target)
     }
 

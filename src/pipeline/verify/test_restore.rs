@@ -18,7 +18,7 @@ use crate::progress::{self, Progress};
 use crate::repo::Repository;
 use crate::rooted::Trust;
 use crate::sink::postgres::{make_role, missing_role, says_lacking};
-use crate::sink::{self, Beneath};
+use crate::sink::{self, DirTarget};
 use crate::source::{Excludes, ReadMethod, VolumeSource, VolumeUse};
 use crate::temporary::TemporaryFolder;
 
@@ -254,7 +254,7 @@ fn test_files(
     } else {
         (root.parent().unwrap_or(root), 0)
     };
-    let mut beneath = Beneath::open(folder, &Trust::default())?;
+    let mut beneath = DirTarget::open(folder, &Trust::default())?;
     let mut reader = repository.reader()?;
     let mut walk = Walk::new(node, component.name.as_str().as_bytes());
     while let Some(step) = walk.next(&mut reader)? {

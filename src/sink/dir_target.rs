@@ -1,4 +1,4 @@
-//! A directory that nothing written through it can leave: through no link, onto no other mount.
+//! The directory that a restore writes to: nothing written through it can leave it, through no link and onto no other mount.
 
 use std::fs::File;
 use std::os::fd::OwnedFd;
@@ -14,9 +14,9 @@ use crate::model::{Node, show_path};
 use crate::rooted::{Descent, Guarded, RootedDir, Step, Trust, explain, join, split};
 use crate::source::UNFINISHED_PREFIX;
 
-/// A root directory.
+/// A root directory that is written to.
 #[derive(Debug)]
-pub struct Beneath {
+pub struct DirTarget {
     pub(super) tree: RootedDir,
     shown: String,
     /// What is never touched.
@@ -26,7 +26,7 @@ pub struct Beneath {
     pub(super) staging: Option<(u64, Staging)>,
 }
 
-impl Beneath {
+impl DirTarget {
     /// Opens the root. A link there is followed when its owner is believed.
     ///
     /// # Errors
@@ -98,7 +98,7 @@ impl Beneath {
         self.tree.names(path).map_err(|errno| self.failed("list", path, errno))
     }
 
-    /// Makes a temporary file beside a path, for [`Beneath::put_in_place`].
+    /// Makes a temporary file beside a path, for [`DirTarget::put_in_place`].
     ///
     /// # Errors
     /// [`Error::Io`].
@@ -243,12 +243,12 @@ mod tests {
         std::fs::create_dir(&root).expect("create");
         std::fs::create_dir(&outside).expect("create");
         symlink(&outside, root.join("link")).expect("link");
-        let mut beneath = Beneath::open(&root, &Trust::default()).expect("open");
+        let mut target = DirTarget::open(&root, &Trust::default()).expect("open");
         for path in [&b"link/new"[..], b"../outside/new", b"link/../new"] {
-            assert!(beneath.temporary_file(path).is_err(), "{}", show_path(path));
-            assert!(beneath.make_directory(path).is_err(), "{}", show_path(path));
+            assert!(target.temporary_file(path).is_err(), "{}", show_path(path));
+            assert!(target.make_directory(path).is_err(), "{}", show_path(path));
         }
-        beneath.remove_file(b"link").expect("the link itself goes");
+        target.remove_file(b"link").expect("the link itself goes");
         assert!(outside.exists() && !root.join("link").exists());
     }
 
@@ -258,25 +258,25 @@ mod tests {
         let folder = tempfile::tempdir().expect("temporary folder");
         std::fs::create_dir_all(folder.path().join("name/deep")).expect("create");
         std::fs::write(folder.path().join("name/deep/file"), b"x").expect("write");
-        let mut beneath = Beneath::open(folder.path(), &Trust::default()).expect("open");
-        let (_, temporary) = beneath.temporary_file(b"name").expect("temporary file");
-        beneath.put_in_place(&temporary, b"name").expect_err("a directory stands there");
-        beneath.remove_file(b"name").expect_err("a directory stands there");
-        assert!(!beneath.remove_directory(b"name").expect("looked at"));
+        let mut target = DirTarget::open(folder.path(), &Trust::default()).expect("open");
+        let (_, temporary) = target.temporary_file(b"name").expect("temporary file");
+        target.put_in_place(&temporary, b"name").expect_err("a directory stands there");
+        target.remove_file(b"name").expect_err("a directory stands there");
+        assert!(!target.remove_directory(b"name").expect("looked at"));
         assert!(folder.path().join("name/deep/file").exists());
     }
 
     #[test]
     fn paths_longer_than_the_kernel_takes_at_once() {
         let folder = tempfile::tempdir().expect("temporary folder");
-        let mut beneath = Beneath::open(folder.path(), &Trust::default()).expect("open");
+        let mut target = DirTarget::open(folder.path(), &Trust::default()).expect("open");
         let mut path = Vec::new();
         for _ in 0..45 {
             path = join(&path, &[b'x'; 200]);
-            beneath.make_directory(&path).expect("create");
+            target.make_directory(&path).expect("create");
         }
         assert!(path.len() > 9_000);
-        assert!(beneath.look(&path).expect("look").is_some_and(|existing| existing.is_directory()));
-        assert!(beneath.remove_directory(&path).expect("remove"));
+        assert!(target.look(&path).expect("look").is_some_and(|existing| existing.is_directory()));
+        assert!(target.remove_directory(&path).expect("remove"));
     }
 }
