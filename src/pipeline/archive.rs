@@ -3,6 +3,7 @@
 use std::io::{self, Read, Write};
 
 use super::Error;
+use super::causes::with_causes;
 use super::stream::ContentStream;
 use crate::model::{self, FirstNames, Name, Node, NodeKind, Step, Walk};
 use crate::progress::{self, Progress};
@@ -76,7 +77,7 @@ fn failed(path: &[u8], source: io::Error) -> Error {
     match source.downcast::<model::Error>() {
         Ok(error) => {
             let damaged = error.is_damage();
-            Error::NotRendered { path, why: super::restore::with_causes(&error), damaged }
+            Error::NotRendered { path, why: with_causes(&error), damaged }
         }
         Err(source) => sink::Error::io("write", path, source).into(),
     }

@@ -4,6 +4,7 @@
 
 mod archive;
 pub mod backup;
+mod causes;
 mod database;
 mod error;
 pub mod export;

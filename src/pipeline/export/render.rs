@@ -8,12 +8,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use sha2::{Digest, Sha256};
 
 use super::metadata::Rendered;
-use super::{ExportOptions, Layout};
+use super::options::{ExportOptions, Layout};
 use crate::id::hex;
 use crate::model::{self, Component, Node, NodeKind, Snapshot};
+use crate::pipeline::causes::with_causes;
 use crate::pipeline::database::SavedDatabase;
 use crate::pipeline::filter::{Filtered, Wanted};
-use crate::pipeline::restore::{into_fresh_folder, with_causes};
+use crate::pipeline::restore::into_fresh_folder;
 use crate::pipeline::stream::ContentStream;
 use crate::pipeline::{Error, archive};
 use crate::progress::{self, Progress};

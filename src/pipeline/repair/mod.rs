@@ -9,8 +9,8 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::causes::with_causes;
 use super::presence::Presence;
-use super::restore::with_causes;
 use super::verify::{Affected, Damage, Found, check_blocks, check_names, list};
 use super::{Error, lookup};
 use crate::id::ChunkId;

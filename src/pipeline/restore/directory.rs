@@ -10,9 +10,9 @@ use std::sync::Arc;
 
 use rustix::process::geteuid;
 
-use super::ComponentRestore;
 use super::finish::Waiting;
 use super::left_out::is_unfinished;
+use super::report::ComponentRestore;
 use super::tree::{TreeRestore, fail, missing_target, note_not_set};
 use crate::model::{Metadata, Node, show_path};
 use crate::pipeline::Error;

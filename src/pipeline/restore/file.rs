@@ -2,9 +2,9 @@
 
 use std::os::fd::AsFd;
 
-use super::ComponentRestore;
 use super::compare::same_content;
 use super::finish::Waiting;
+use super::report::ComponentRestore;
 use super::tree::{TreeRestore, note_not_set};
 use crate::limits::RESTORE_CHUNKS_MAX;
 use crate::model::{ContentReader, Node, NodeKind, show_path};

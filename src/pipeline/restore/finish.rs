@@ -7,11 +7,12 @@ use rustix::process::geteuid;
 
 use super::directory::OpenDirectory;
 use super::left_out::has_unfinished;
+use super::report::ComponentRestore;
 use super::tree::{TreeRestore, fail, note_not_set};
 use super::writer::{Filling, Written};
-use super::{ComponentRestore, with_causes};
 use crate::model::{Node, show_path};
 use crate::pipeline::Error;
+use crate::pipeline::causes::with_causes;
 use crate::progress::Progress;
 use crate::sink::Existing;
 

@@ -8,8 +8,11 @@ mod database;
 mod directory;
 mod file;
 mod finish;
+mod job;
 mod left_out;
+mod options;
 mod replace;
+mod report;
 mod room;
 mod safety;
 mod saved;
@@ -19,18 +22,18 @@ mod target;
 mod through_engine;
 mod tree;
 mod volume;
+mod volume_target;
 mod writer;
-
-use std::path::PathBuf;
-use std::sync::Arc;
 
 pub use compare::same_content;
 pub use database::{DatabaseRestore, DatabaseTarget, TestPlace, check_target, load_and_count};
-pub use safety::safety_snapshot;
+pub use job::{Destination, RestoreJob};
+pub use options::{RestoreOptions, TreeOptions};
+pub use report::{ComponentRestore, RestoreReport};
+pub use safety::{Safety, safety_snapshot};
 pub use server::{CodeOf, TestServer, link_outside};
 pub(super) use server::{ON_A_COPY, not_installed};
-pub use tree::TreeOptions;
-pub use volume::{PROJECT_LABEL, Safety, VOLUME_LABEL, VolumeTarget, check_options, has_server_data};
+pub use volume_target::{PROJECT_LABEL, VOLUME_LABEL, VolumeTarget, check_options, has_server_data};
 
 use left_out::LeftOut;
 use saved::Saved;
@@ -39,123 +42,13 @@ use tree::TreeRestore;
 use volume::{VolumeJob, Volumes};
 
 use super::Error;
+use super::causes::with_causes;
 pub use super::presence::LostPath;
 use super::presence::Presence;
-use crate::model::{Component, Parts, Snapshot};
+use crate::model::{Component, Snapshot};
 use crate::progress::Progress;
 use crate::repo::Repository;
 use crate::rooted::Trust;
-use crate::source::Excludes;
-
-/// Where a component goes.
-#[derive(Debug, Clone)]
-pub enum Destination {
-    /// Its own directory in the live system, which is made equal to it.
-    Live {
-        /// The directory.
-        folder: PathBuf,
-        /// What a backup of it leaves out, and a restore leaves alone therefore.
-        excludes: Excludes,
-        /// Whose links on the way to the directory are followed.
-        trust: Trust,
-    },
-    /// An entry of its name in a folder. What else is there stays.
-    Folder {
-        /// The folder.
-        folder: PathBuf,
-        /// Whose links on the way to the folder are followed.
-        trust: Trust,
-    },
-    /// A database, all of it or some tables.
-    Database(Box<DatabaseTarget>),
-    /// A volume of the engine.
-    Volume(Box<VolumeTarget>),
-}
-
-/// A component, or parts of it, and where they go.
-#[derive(Debug, Clone)]
-pub struct RestoreJob<'a> {
-    /// The component.
-    pub component: &'a Component,
-    /// Its destination.
-    pub destination: Destination,
-    /// What of it is restored, of a directory into itself or of anything into a folder; `None` for all of it. A directory around such a
-    /// part stays as it is where it stands.
-    pub parts: Option<Arc<Parts>>,
-}
-
-impl RestoreJob<'_> {
-    /// Whether only some tables of a database that stays are written to.
-    #[must_use]
-    pub fn is_of_tables(&self) -> bool {
-        matches!(&self.destination, Destination::Database(target) if target.replaces_rows())
-    }
-}
-
-/// How to restore.
-#[derive(Debug, Clone, Copy, Default)]
-#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
-pub struct RestoreOptions {
-    /// Leave files that the snapshot does not have.
-    pub keep_extra: bool,
-    /// Touch nothing, and say what would be done.
-    pub dry_run: bool,
-    /// Sessions that load into a database at once.
-    pub jobs: usize,
-    /// Let code of roles that are no superusers, and of whoever wrote an imported dump, run with all rights of who restores.
-    pub trusts_code: bool,
-    /// Restore everything else of a database where its server refuses something.
-    pub goes_on: bool,
-}
-
-/// What was done with one component.
-#[derive(Debug, Default)]
-pub struct ComponentRestore {
-    /// Its name.
-    pub name: String,
-    /// Where it went, as text.
-    pub destination: String,
-    /// Entries that were made or replaced, or would be.
-    pub written: u64,
-    /// Bytes of files that were written, or would be.
-    pub bytes_written: u64,
-    /// Plaintext that was decoded for it, in bytes: what others are encoded against counts too.
-    pub bytes_decoded: u64,
-    /// Files that matched already.
-    pub unchanged: u64,
-    /// Entries that were removed, or would be.
-    pub removed: u64,
-    /// Whether anything was changed there, be it only an owner or a time.
-    pub touched: bool,
-    /// What could not be restored: path and cause.
-    pub failed: Vec<(String, String)>,
-    /// Owners, modes, times and attributes that could not be set on what was restored: path and cause.
-    pub not_set: Vec<(String, String)>,
-    /// Whether one of the causes is damage of the repository.
-    pub damaged: bool,
-    /// What a reader should know.
-    pub notes: Vec<String>,
-    /// Containers that were stopped for it and started again.
-    pub restarted: Vec<String>,
-    /// What a database restore did.
-    pub database: Option<DatabaseRestore>,
-}
-
-impl ComponentRestore {
-    /// Everything that went wrong: path and cause.
-    pub fn problems(&self) -> impl Iterator<Item = &(String, String)> {
-        self.failed.iter().chain(&self.not_set)
-    }
-}
-
-/// What a restore did.
-#[derive(Debug, Default)]
-pub struct RestoreReport {
-    /// What was done with each component; those that it did not come to are missing.
-    pub components: Vec<ComponentRestore>,
-    /// Whether the caller asked to stop.
-    pub interrupted: bool,
-}
 
 /// Restores components of a snapshot, each as far as it goes, and volumes all or none. `safety` is what was there before: of a
 /// volume it is put back when its restore fails, and of a directory nothing is removed or replaced that it does not have.
@@ -255,7 +148,7 @@ impl Run<'_> {
                         component.name
                     )));
                 }
-                let options = tree_options(is_made_equal(component, options, result));
+                let options = tree_options(options.is_made_equal(component, result));
                 let target = Target { root: folder, trust, left_out: LeftOut::new(excludes.clone()).but(saved) };
                 let restore = TreeRestore::live(repository, target, options, lost)?.only(job.parts.clone());
                 restore.run(component, root, result, progress)
@@ -276,15 +169,6 @@ impl Run<'_> {
             }
         }
     }
-}
-
-/// Whether what the component does not have is removed; a note says why not.
-fn is_made_equal(component: &Component, options: RestoreOptions, result: &mut ComponentRestore) -> bool {
-    if !component.errors.is_empty() && !options.keep_extra {
-        // What could not be read that night is missing from the snapshot, and was not missing from the system.
-        result.notes.push("nothing was removed, because the snapshot of it is not complete".to_owned());
-    }
-    !options.keep_extra && component.errors.is_empty()
 }
 
 /// Restores a component as this folder, which is empty; links on the way to it are followed as `trust` has it.
@@ -327,18 +211,4 @@ pub(super) fn into_fresh_folder(
         TreeRestore::into_folder(repository, target, options, &[])?.run(component, root, &mut result, progress)?;
     }
     Ok(result)
-}
-
-/// An error with all of its causes in one line.
-pub(super) fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let next = error.to_string();
-        if !text.ends_with(&next) {
-            text = format!("{text}: {next}");
-        }
-        cause = error.source();
-    }
-    text
 }

@@ -1,7 +1,7 @@
 //! What becomes of something that stands where an entry of the snapshot is to be.
 
-use super::ComponentRestore;
 use super::directory::OpenDirectory;
+use super::report::ComponentRestore;
 use super::tree::{TreeRestore, missing_target};
 use crate::pipeline::Error;
 use crate::sink::Existing;

@@ -4,8 +4,8 @@
 
 use std::collections::BTreeSet;
 
-use super::ComponentRestore;
 use super::left_out::LeftOut;
+use super::report::ComponentRestore;
 use super::tree::TreeRestore;
 use crate::model::{Node, Step, Walk};
 use crate::pipeline::Error;

@@ -2,13 +2,28 @@
 
 use rustix::time::{ClockId, clock_gettime};
 
-use super::Safety;
-use crate::model::SnapshotKind;
+use crate::docker::{Hold, Journals};
+use crate::model::{Snapshot, SnapshotKind};
 use crate::pipeline::Error;
 use crate::pipeline::backup::{self, BackupOptions, ComponentSource, Origin};
 use crate::progress::Progress;
 use crate::repo::Repository;
+use crate::rooted::Instant;
 use crate::sink::postgres::exists;
+
+/// What was there before: put back when a restore of volumes fails, and all that one of directories may remove. And the containers
+/// that its making has left stopped.
+#[derive(Debug, Default)]
+pub struct Safety {
+    /// The snapshot of what was there before; `None` where nothing was, or none is wanted.
+    pub snapshot: Option<Snapshot>,
+    /// When it was begun: what changed before has no later time. `None` where none is wanted.
+    pub began: Option<Instant>,
+    /// Containers that are stopped already.
+    pub held: Vec<Hold>,
+    /// Where those are noted that are stopped.
+    pub journals: Journals,
+}
 
 /// Takes a snapshot of those sources that are there; of nothing when none is. The containers that were stopped for
 /// volumes stay so.

@@ -1,7 +1,7 @@
 //! What was saved of a directory just before it is restored. Only that is removed or replaced: whoever may rename what stands there
 //! could otherwise hide it from the safety snapshot, or bring it afterwards where the restore destroys it.
 
-use super::Safety;
+use super::safety::Safety;
 use crate::model::{Component, Content, Error, Node, NodeKind, TreeReader};
 use crate::repo::ChunkReader;
 use crate::rooted::{Instant, Status, split};

@@ -1,7 +1,7 @@
 //! Restoring what is neither a file nor a directory: symbolic links, devices and pipes, and further names of files.
 
-use super::ComponentRestore;
 use super::finish::Waiting;
+use super::report::ComponentRestore;
 use super::tree::{TreeRestore, note_not_set};
 use crate::model::{Node, NodeKind};
 use crate::pipeline::Error;

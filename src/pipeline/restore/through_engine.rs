@@ -8,7 +8,9 @@ use std::io::BufWriter;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use super::{ComponentRestore, TreeOptions, VolumeTarget};
+use super::options::TreeOptions;
+use super::report::ComponentRestore;
+use super::volume_target::VolumeTarget;
 use crate::docker::{EntryKind, Helper, VOLUME_FOLDER, Volume, VolumeCleaner};
 use crate::model::{Component, NodeKind, Step, Walk, show_path};
 use crate::pipeline::{Error, archive};

@@ -11,15 +11,17 @@ use rustix::process::{Resource, getrlimit};
 use super::directory::OpenDirectory;
 use super::finish::{Group, Waiting};
 use super::left_out::LeftOut;
+use super::options::TreeOptions;
+use super::report::ComponentRestore;
 use super::target::Target;
 use super::writer::{ChunkWriter, Worker};
-use super::{ComponentRestore, with_causes};
 use crate::limits::{
     OTHER_FILES_MAX, RESTORE_CACHE_BYTES, RESTORE_CHUNKS_MAX, RESTORE_FILES_MAX, RESTORE_GROUPS_MAX,
     RESTORE_PATHS_BYTES_MAX,
 };
 use crate::model::{Component, FirstNames, Name, Node, NodeKind, Parts, Step, Walk, is_empty_tree, show_path};
 use crate::pipeline::Error;
+use crate::pipeline::causes::with_causes;
 use crate::pipeline::presence::LostPath;
 use crate::progress::{self, Progress};
 use crate::repo::{ChunkReader, Repository};
@@ -27,17 +29,6 @@ use crate::sink::{self, Attributes, DirTarget, Existing};
 
 /// Most entries that wait for their group.
 const WAITING_MAX: usize = 8 * RESTORE_FILES_MAX;
-
-/// How a tree is restored.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct TreeOptions {
-    /// Remove what the snapshot does not have.
-    pub make_equal: bool,
-    /// Touch nothing.
-    pub dry_run: bool,
-    /// Remove first, and replace no file by one that is complete beside it: the disk may be full.
-    pub room_first: bool,
-}
 
 /// Whether the walk goes on into a directory.
 enum Entered {

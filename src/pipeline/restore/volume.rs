@@ -1,84 +1,28 @@
 //! Volumes of a live stack: their containers are stopped, the volumes written in place, and the containers started again
 //! in the order of their dependencies. When anything fails, what was there before is put back first.
 
-use std::collections::{BTreeMap, HashMap};
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::left_out::LeftOut;
+use super::options::{RestoreOptions, TreeOptions};
+use super::report::ComponentRestore;
+use super::safety::Safety;
 use super::target::Target;
 use super::through_engine;
 use super::tree::TreeRestore;
-use super::{ComponentRestore, LostPath, RestoreOptions, TreeOptions, is_made_equal, with_causes};
-use crate::docker::{self, Container, Engine, Hold, HoldMethod, Journals, Purpose};
-use crate::model::{Component, SECRET, Snapshot, VolumeFacts, show_text};
+use super::volume_target::{VolumeTarget, check_options, labels};
+use crate::docker::{Hold, HoldMethod, Journals, Purpose};
+use crate::model::{Component, Snapshot, VolumeFacts};
 use crate::pipeline::Error;
+use crate::pipeline::causes::with_causes;
+use crate::pipeline::presence::LostPath;
 use crate::progress::{Progress, Silent};
 use crate::repo::Repository;
-use crate::rooted::{Instant, RootedDir, Trust};
-use crate::source::{Excludes, ReadMethod, VolumeSource, VolumeUse};
 
 /// How long containers may take to be well after they were started.
 const READY_LIMIT: Duration = Duration::from_mins(1);
-/// Labels that make a volume part of a compose project.
-const COMPOSE_LABELS: &str = "com.docker.compose.";
-/// Label of a volume with the compose project that it is part of.
-pub const PROJECT_LABEL: &str = "com.docker.compose.project";
-/// Label of a volume with its name in that project.
-pub const VOLUME_LABEL: &str = "com.docker.compose.volume";
-
-/// A volume that is to be made as a snapshot has it.
-#[derive(Debug, Clone)]
-pub struct VolumeTarget {
-    /// The engine.
-    pub engine: Arc<Engine>,
-    /// The name of the volume in the engine.
-    pub name: String,
-    /// Whether it is another volume than the one that was saved, and no part of its project therefore.
-    pub renamed: bool,
-    /// The project that it becomes part of when it is made, where that is another one than it was saved from.
-    pub project: Option<String>,
-    /// The containers that mount it, which are stopped meanwhile.
-    pub users: Vec<Container>,
-    /// What backups leave out, and a restore leaves alone therefore.
-    pub excludes: Excludes,
-    /// How it is written.
-    pub method: ReadMethod,
-    /// Whose links on the way to its directory are followed.
-    pub trust: Trust,
-}
-
-impl VolumeTarget {
-    /// Whether it can be written, as far as that is known while its containers still run.
-    fn check(&self) -> Result<(), Error> {
-        let volume = self.engine.volume(&self.name)?;
-        volume.map_or(Ok(()), |volume| self.source(volume).map(drop))
-    }
-
-    /// What stands there, as it is found while its containers are stopped.
-    fn source(&self, volume: docker::Volume) -> Result<VolumeSource, Error> {
-        let (containers, trust) = (self.users.clone(), self.trust.clone());
-        let usage = VolumeUse { is_stopped: true, containers, trust, ..VolumeUse::default() };
-        Ok(VolumeSource::new(Arc::clone(&self.engine), volume, self.method, self.excludes.clone(), usage)?)
-    }
-}
-
-/// What was there before: put back when a restore of volumes fails, and all that one of directories may remove. And the containers
-/// that its making has left stopped.
-#[derive(Debug, Default)]
-pub struct Safety {
-    /// The snapshot of what was there before; `None` where nothing was, or none is wanted.
-    pub snapshot: Option<Snapshot>,
-    /// When it was begun: what changed before has no later time. `None` where none is wanted.
-    pub began: Option<Instant>,
-    /// Containers that are stopped already.
-    pub held: Vec<Hold>,
-    /// Where those are noted that are stopped.
-    pub journals: Journals,
-}
-
 /// A volume to restore, with what is lost of it.
 pub(super) struct VolumeJob<'a> {
     pub(super) component: &'a Component,
@@ -186,7 +130,7 @@ impl Volumes<'_> {
 
     /// Makes the volume equal to the component.
     fn write(&self, job: &VolumeJob<'_>, result: &mut ComponentRestore, progress: &dyn Progress) -> Result<(), Error> {
-        let make_equal = is_made_equal(job.component, self.options, result);
+        let make_equal = self.options.is_made_equal(job.component, result);
         let options = TreeOptions { make_equal, dry_run: self.options.dry_run, room_first: false };
         self.write_as(job, options, result, progress)
     }
@@ -279,46 +223,6 @@ impl Volumes<'_> {
     }
 }
 
-/// Refuses a volume that is not there and was saved with options of its driver. They say what the engine mounts, which may be any
-/// directory of its host, so no snapshot has a volume made with them: whoever restores it does that by hand.
-///
-/// # Errors
-/// [`Error::Refused`], with the command that makes the volume; [`Error::Docker`].
-pub fn check_options(target: &VolumeTarget, component: &Component) -> Result<(), Error> {
-    let Some(facts) = component.volume.as_ref().filter(|facts| !facts.options.is_empty()) else { return Ok(()) };
-    if target.engine.volume(&target.name)?.is_some() {
-        return Ok(());
-    }
-    let is_moved = target.renamed || target.project.is_some();
-    Err(Error::Refused(made_by_hand(&target.name, facts, is_moved, &labels(target, facts))))
-}
-
-/// How a volume is made by hand that no restore makes.
-fn made_by_hand(name: &str, facts: &VolumeFacts, is_moved: bool, labels: &BTreeMap<String, String>) -> String {
-    let word = |text: &str| format!("'{}'", show_text(text).replace('\'', r"'\''"));
-    let list = |flag: &str, all: &BTreeMap<String, String>| {
-        let words = all.iter().map(|(name, value)| format!("--{flag} {} ", word(&format!("{name}={value}"))));
-        words.collect::<Vec<_>>().concat()
-    };
-    let (name, driver, options) = (word(name), word(&facts.driver), list("opt", &facts.options));
-    let labels = list("label", labels);
-    let saved =
-        format!("the volume {name} is not there, and what goes into it was saved from one with options of its driver");
-    if is_moved {
-        return format!(
-            "{saved} ({}). They would lead to the place of the original, so make it without them, or with options of its own, and restore \
-             again: docker volume create --driver {driver} {labels}{name}",
-            options.trim_end(),
-        );
-    }
-    let has_secret = facts.options.values().any(|value| value.contains(SECRET));
-    let secret = if has_secret { format!("; {SECRET} stands for what no snapshot keeps") } else { String::new() };
-    format!(
-        "{saved}, which can have any directory of the host written: look whether they are right{secret}, make it, and restore again: \
-         docker volume create --driver {driver} {options}{labels}{name}"
-    )
-}
-
 /// Makes the volume where there is none.
 fn make(target: &VolumeTarget, component: &Component, made: &mut Vec<String>) -> Result<(), Error> {
     check_options(target, component)?;
@@ -331,35 +235,6 @@ fn make(target: &VolumeTarget, component: &Component, made: &mut Vec<String>) ->
     target.engine.create_volume(&target.name, &facts.driver, HashMap::new(), labels)?;
     made.push(target.name.clone());
     Ok(())
-}
-
-/// The labels of a volume that is made, those of another project where it goes there.
-fn labels(target: &VolumeTarget, facts: &VolumeFacts) -> BTreeMap<String, String> {
-    let mut labels = facts.labels.clone();
-    let moved = target.renamed || target.project.is_some();
-    labels.retain(|name, _| !moved || !name.starts_with(COMPOSE_LABELS));
-    if let Some(project) = &target.project {
-        labels.insert(PROJECT_LABEL.to_owned(), project.clone());
-        labels.extend(facts.labels.get(VOLUME_LABEL).map(|name| (VOLUME_LABEL.to_owned(), name.clone())));
-    }
-    labels
-}
-
-/// Whether a volume has the data of a PostgreSQL server to start from, at this path within it.
-///
-/// # Errors
-/// [`Error::Docker`].
-pub fn has_server_data(target: &VolumeTarget, data: &str) -> Result<bool, Error> {
-    let Some(found) = target.engine.volume(&target.name)? else { return Ok(false) };
-    let source = target.source(found)?;
-    let marker = Path::new(data).join("PG_VERSION");
-    match source.directory() {
-        Some(directory) => {
-            let root = RootedDir::open(directory.root(), source.trust());
-            Ok(root.is_ok_and(|mut root| root.status(marker.as_os_str().as_bytes()).is_ok()))
-        }
-        None => Ok(docker::Helper::create(&target.engine, &target.name)?.has(&marker.to_string_lossy())?),
-    }
 }
 
 fn facts(component: &Component) -> Result<&VolumeFacts, Error> {

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::ops::AddAssign;
 use std::sync::Arc;
 
-use super::Figures;
+use super::figures::Figures;
 use super::sample::Sample;
 use crate::id::{ChunkId, Digest};
 use crate::index::{BlockKey, ChunkSet};

@@ -5,13 +5,13 @@
 
 use std::sync::Arc;
 
-use super::data::{Found, in_parallel};
+use super::found::{Found, in_parallel};
 use super::listings::Listings;
 use crate::id::PackId;
 use crate::index::{BlockKey, BlockSet, Index};
 use crate::pack::{self, BlockEntry, BlockPlace, PackReader, check_block};
 use crate::pipeline::Error;
-use crate::pipeline::restore::with_causes;
+use crate::pipeline::causes::with_causes;
 use crate::progress::Progress;
 use crate::repo::{self, ChunkReader, Repository};
 

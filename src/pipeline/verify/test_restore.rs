@@ -9,9 +9,10 @@ use super::throwaway::{Containers, ThrowawayServer, start_on_volume};
 use crate::docker::{Engine, ThrowawayVolume};
 use crate::model::{Component, Snapshot, Step, VolumeFacts, Walk, show_path};
 use crate::pipeline::Error;
+use crate::pipeline::causes::with_causes;
 use crate::pipeline::restore::{
     ComponentRestore, DatabaseRestore, TestPlace, TestServer, as_fresh_folder, into_fresh_folder, link_outside,
-    load_and_count, same_content, with_causes,
+    load_and_count, same_content,
 };
 use crate::postgres::Connection;
 use crate::progress::{self, Progress};

@@ -13,7 +13,8 @@ use crate::docker::{Engine, ThrowawayContainer, ThrowawayOptions, ThrowawayVolum
 use crate::id::{hex, random_bytes};
 use crate::model::DatabaseFacts;
 use crate::pipeline::Error;
-use crate::pipeline::restore::{CodeOf, ON_A_COPY, TestServer, not_installed, with_causes};
+use crate::pipeline::causes::with_causes;
+use crate::pipeline::restore::{CodeOf, ON_A_COPY, TestServer, not_installed};
 use crate::postgres::{self, Connection, Stopped, find_server_programs, query, server_programs_of};
 use crate::process::{POLL, Place, Program};
 use crate::sink;

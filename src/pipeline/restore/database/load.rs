@@ -249,3 +249,8 @@ impl Read for Counted<'_> {
         Ok(len)
     }
 }
+
+/// What the server has refused, for people.
+pub(super) fn in_words(Refusal { object, why }: &Refusal) -> String {
+    format!("the server refuses {object}: {why}")
+}

@@ -4,8 +4,8 @@
 
 use std::collections::BTreeSet;
 
-use super::load::{Loading, load, reading_error};
-use super::{in_words, replace};
+use super::load::{Loading, in_words, load, reading_error};
+use super::replace;
 use crate::model::{DatabaseFacts, TableRows, split_table};
 use crate::pipeline::Error;
 use crate::pipeline::database::SavedDatabase;

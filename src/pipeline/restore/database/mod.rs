@@ -3,87 +3,40 @@
 mod load;
 mod missing;
 mod replace;
+mod report;
+mod target;
 mod whole;
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+pub use report::DatabaseRestore;
+pub use target::DatabaseTarget;
 
 use load::{Loading, Said, load};
 use missing::Missing;
 use replace::Checked;
 use whole::Whole;
 
-use super::{ComponentRestore, LostPath, RestoreOptions, with_causes};
+use super::options::RestoreOptions;
+use super::report::ComponentRestore;
 use crate::model::{Component, DatabaseFacts, Snapshot, TableRows};
 use crate::pipeline::Error;
+use crate::pipeline::causes::with_causes;
 use crate::pipeline::database::{Dump, SavedDatabase};
 use crate::pipeline::filter::{Wanted, is_called};
-use crate::pipeline::mask::Mask;
+use crate::pipeline::presence::LostPath;
 use crate::postgres::sql::ident;
 use crate::postgres::{Connection, Stopped, tidy_up};
 use crate::process::Place;
 use crate::progress::Progress;
 use crate::repo::Repository;
 use crate::sink::postgres::{
-    LoadedDatabase, Refusal, encoding_of, exists, maintenance, make_tablespaces, prepared_transactions,
+    LoadedDatabase, encoding_of, exists, maintenance, make_tablespaces, prepared_transactions,
 };
 
 /// How long a server may take to answer after its container was started.
 const READY_LIMIT: Duration = Duration::from_mins(1);
 const READY_PAUSE: Duration = Duration::from_millis(100);
-
-/// What a restore of a database did.
-#[derive(Debug, Default)]
-pub struct DatabaseRestore {
-    /// Tables whose rows were compared.
-    pub tables: u64,
-    /// Rows in them.
-    pub rows: u64,
-    /// Whether there was a database of that name before.
-    pub replaced: bool,
-    /// Whether only some tables in it were written to.
-    pub rows_replaced: bool,
-    /// Tables that were gone and were made in it, quoted where needed.
-    pub tables_made: Vec<String>,
-    /// Roles that were made, without passwords.
-    pub roles_created: Vec<String>,
-    /// Roles that were made for loading, and that others kept from being dropped, each in words.
-    pub roles_left: Vec<String>,
-    /// What was loaded otherwise than it was saved, each in words.
-    pub notes: Vec<String>,
-}
-
-/// Where a database goes, and what of it.
-#[derive(Debug, Clone)]
-pub struct DatabaseTarget {
-    /// The database.
-    pub connection: Connection,
-    /// Whether it is one of its own that must not be there yet; else the one that is there is replaced.
-    pub is_new: bool,
-    /// The only tables that are restored; all when there are none. In a database that is there, their rows are replaced.
-    pub tables: Vec<String>,
-    /// How rows are masked.
-    pub mask: Option<Arc<Mask>>,
-    /// Whether each rule of the mask must be for a table of this database: there is no other one that is restored.
-    pub has_all_rules: bool,
-}
-
-impl DatabaseTarget {
-    /// All of a database in the place of the one of this connection.
-    #[must_use]
-    pub const fn whole(connection: Connection) -> Self {
-        Self { connection, is_new: false, tables: Vec::new(), mask: None, has_all_rules: false }
-    }
-
-    /// Whether rows are replaced in tables that stay.
-    pub(super) const fn replaces_rows(&self) -> bool {
-        !self.is_new && !self.tables.is_empty()
-    }
-
-    fn wanted<'w>(&'w self, saved: &'w SavedDatabase<'_>) -> Wanted<'w> {
-        Wanted { mask: self.mask.as_deref(), tables: &self.tables, index: saved.index(), ..Wanted::default() }
-    }
-}
 
 pub(super) fn restore(
     repository: &Repository,
@@ -166,10 +119,6 @@ fn half_done(error: Error, made: &[String]) -> Error {
     }
     let made = made.join(", ").escape_debug().to_string();
     Error::Refused(format!("{}; tables that were gone are there again: {made}", with_causes(&error)))
-}
-
-fn in_words(Refusal { object, why }: &Refusal) -> String {
-    format!("the server refuses {object}: {why}")
 }
 
 /// Makes sure, before anything is touched, that a component can be restored as it is asked for. Says whether all of its tables

@@ -1,11 +1,13 @@
 //! All of a database, or all but the rows of some tables: loaded beside the one that is there, and put into its place.
 
-use super::load::{Loading, Said, load};
-use super::{DatabaseRestore, DatabaseTarget, in_words};
+use super::load::{Loading, Said, in_words, load};
+use super::report::DatabaseRestore;
+use super::target::DatabaseTarget;
 use crate::model::DatabaseFacts;
 use crate::pipeline::Error;
+use crate::pipeline::causes::with_causes;
 use crate::pipeline::database::SavedDatabase;
-use crate::pipeline::restore::{ComponentRestore, with_causes};
+use crate::pipeline::restore::report::ComponentRestore;
 use crate::postgres::{Connection, unrestricted};
 use crate::progress::Progress;
 use crate::repo::Repository;

@@ -1,0 +1,52 @@
+//! What a restore did, component by component.
+
+use super::database::DatabaseRestore;
+
+/// What was done with one component.
+#[derive(Debug, Default)]
+pub struct ComponentRestore {
+    /// Its name.
+    pub name: String,
+    /// Where it went, as text.
+    pub destination: String,
+    /// Entries that were made or replaced, or would be.
+    pub written: u64,
+    /// Bytes of files that were written, or would be.
+    pub bytes_written: u64,
+    /// Plaintext that was decoded for it, in bytes: what others are encoded against counts too.
+    pub bytes_decoded: u64,
+    /// Files that matched already.
+    pub unchanged: u64,
+    /// Entries that were removed, or would be.
+    pub removed: u64,
+    /// Whether anything was changed there, be it only an owner or a time.
+    pub touched: bool,
+    /// What could not be restored: path and cause.
+    pub failed: Vec<(String, String)>,
+    /// Owners, modes, times and attributes that could not be set on what was restored: path and cause.
+    pub not_set: Vec<(String, String)>,
+    /// Whether one of the causes is damage of the repository.
+    pub damaged: bool,
+    /// What a reader should know.
+    pub notes: Vec<String>,
+    /// Containers that were stopped for it and started again.
+    pub restarted: Vec<String>,
+    /// What a database restore did.
+    pub database: Option<DatabaseRestore>,
+}
+
+impl ComponentRestore {
+    /// Everything that went wrong: path and cause.
+    pub fn problems(&self) -> impl Iterator<Item = &(String, String)> {
+        self.failed.iter().chain(&self.not_set)
+    }
+}
+
+/// What a restore did.
+#[derive(Debug, Default)]
+pub struct RestoreReport {
+    /// What was done with each component; those that it did not come to are missing.
+    pub components: Vec<ComponentRestore>,
+    /// Whether the caller asked to stop.
+    pub interrupted: bool,
+}
