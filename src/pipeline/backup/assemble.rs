@@ -25,7 +25,7 @@ pub(super) struct Outcome {
 impl Outcome {
     /// The further names of files that are to be completed.
     pub(super) fn take_links(&mut self) -> HardLinks {
-        std::mem::take(&mut self.ending.links)
+        std::mem::take(&mut self.ending.facts.links)
     }
 
     /// When the component was read.
@@ -35,7 +35,7 @@ impl Outcome {
 
     /// Writes it into the component's manifest.
     pub(super) fn fill(self, component: &mut Component) {
-        let Ending { failed, errors, notes, files, bytes, bytes_read, timing, database, links: _ } = self.ending;
+        let Ending { failed, errors, notes, files, bytes, bytes_read, timing, facts } = self.ending;
         component.root = if failed { None } else { self.root };
         component.files = files;
         component.bytes = bytes;
@@ -45,7 +45,7 @@ impl Outcome {
         component.millis += timing.millis;
         component.errors = errors;
         component.notes = notes;
-        component.database = database;
+        component.database = facts.database;
     }
 }
 

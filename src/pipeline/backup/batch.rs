@@ -41,6 +41,12 @@ pub(super) struct Ending {
     pub(super) bytes: u64,
     pub(super) bytes_read: u64,
     pub(super) timing: Timing,
+    pub(super) facts: Facts,
+}
+
+/// What a source knows of itself when it has been read.
+#[derive(Debug, Default)]
+pub(super) struct Facts {
     pub(super) database: Option<DatabaseFacts>,
     /// Further names of files, which are to be completed.
     pub(super) links: HardLinks,

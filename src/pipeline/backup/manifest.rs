@@ -1,6 +1,7 @@
 //! The manifest of a run, which is written only when a reader would take it, and is read back when it stands.
 
-use super::{BackupOptions, ComponentSource};
+use super::options::BackupOptions;
+use super::origin::ComponentSource;
 use crate::clock::LocalTime;
 use crate::limits::MANIFEST_BYTES_MAX;
 use crate::model::{self, Component, Snapshot, SnapshotKind, Status, decode_snapshot, encode_snapshot};

@@ -4,36 +4,31 @@
 
 mod assemble;
 mod batch;
+mod jobs;
 mod manifest;
+mod options;
+mod origin;
 mod parent;
 mod passes;
 mod plan;
 mod reader;
 mod relink;
 
-use std::time::Duration;
-
+pub use options::BackupOptions;
+pub use origin::{ComponentSource, Origin, VolumeOrigin};
 pub use plan::{ComponentPlan, plan};
 
-use assemble::{Assembler, Outcome};
-use batch::{Batch, HashedBatch};
 use parent::Parents;
 use passes::Passes;
-use reader::{BatchReader, Job};
 
 use super::{Error, lookup};
 use crate::clock::{LocalTime, Stopwatch};
-use crate::docker::{Hold, HoldMethod, Journals};
-use crate::limits::{BATCHES_IN_FLIGHT, COMPONENTS_MAX, TAGS_MAX};
-use crate::model::{
-    Component, ComponentKind, ComponentName, Consistency, Expectation, NodeKind, Snapshot, SnapshotKind, SnapshotName,
-    StepTiming,
-};
+use crate::docker::Hold;
+use crate::limits::{COMPONENTS_MAX, TAGS_MAX};
+use crate::model::{Component, Expectation, NodeKind, Snapshot, SnapshotKind, SnapshotName, StepTiming};
 use crate::pack;
 use crate::progress::{self, Progress};
-use crate::repo::{Adopted, Finished, Repository, Reservation, Stored, Transaction};
-use crate::source::postgres::{DumpFile, DumpSource};
-use crate::source::{ArchiveFile, CommandSource, DirSource, VolumeSource};
+use crate::repo::{Adopted, Finished, Repository, Reservation, Stored};
 
 /// How many seconds a name may move to be free.
 const NAME_TRIES: i64 = 120;
@@ -41,136 +36,6 @@ const NAME_TRIES: i64 = 120;
 /// Why this run, and those after it, look at everything that they take over.
 const UNLISTED: &str = "the index does not list everything that snapshots need: unchanged files of which something is listed \
      nowhere are read and stored again, now and until `larder repair` has found everything";
-
-/// Where the data of a component comes from.
-#[derive(Debug)]
-pub enum Origin {
-    /// A directory.
-    Directory(DirSource),
-    /// A database.
-    Database(Box<DumpSource>),
-    /// A command or standard input.
-    Command(CommandSource),
-    /// A Docker volume.
-    Volume(Box<VolumeOrigin>),
-    /// A dump that lies in a file.
-    DumpFile(Box<DumpFile>),
-    /// A volume that lies in a file as an archive.
-    Archive(Box<ArchiveFile>),
-    /// Something that should be there and is not, which makes the snapshot partial.
-    Missing {
-        /// What it would be.
-        kind: ComponentKind,
-        /// Why it is not there.
-        why: String,
-    },
-}
-
-/// A volume, and what is done with the containers that write to it.
-#[derive(Debug)]
-pub struct VolumeOrigin {
-    /// The volume.
-    pub source: VolumeSource,
-    /// How they are held while what has changed is read; `None` when they go on.
-    pub hold: Option<HoldMethod>,
-    /// How long they may be held.
-    pub limit: Duration,
-}
-
-/// A component that is to be backed up.
-#[derive(Debug)]
-pub struct ComponentSource {
-    /// Its name in the snapshot.
-    pub name: ComponentName,
-    /// Where its data comes from.
-    pub origin: Origin,
-}
-
-impl ComponentSource {
-    fn empty_component(&self) -> Component {
-        let (kind, source, consistency) = match &self.origin {
-            Origin::Directory(directory) => {
-                (ComponentKind::Directory, directory.root().display().to_string(), Consistency::Live)
-            }
-            Origin::Database(dump) => (ComponentKind::Database, dump.connection().to_string(), Consistency::Dumped),
-            Origin::Command(command) => (ComponentKind::Stream, command.describe(), Consistency::Dumped),
-            Origin::Volume(volume) => {
-                let name = format!("the volume {}", volume.source.volume().name);
-                (ComponentKind::Volume, name, passes::unheld(volume))
-            }
-            Origin::DumpFile(dump) => {
-                (ComponentKind::Database, dump.file().path().display().to_string(), Consistency::Dumped)
-            }
-            Origin::Archive(archive) => {
-                (ComponentKind::Volume, archive.file().path().display().to_string(), Consistency::Live)
-            }
-            Origin::Missing { kind, .. } => (*kind, "nothing".to_owned(), Consistency::Live),
-        };
-        let mut component = Component::new(self.name.clone(), kind, source, consistency);
-        component.volume = match &self.origin {
-            Origin::Archive(archive) => Some(archive.facts()),
-            _ => self.volume().map(|volume| volume.source.facts()),
-        };
-        component
-    }
-}
-
-/// What a backup needs to know beside its sources.
-#[derive(Debug, Clone)]
-pub struct BackupOptions {
-    /// What the snapshot is called a backup of.
-    pub kind: SnapshotKind,
-    /// The system that the snapshot is of.
-    pub system: String,
-    /// The host to name in the manifest.
-    pub host: String,
-    /// What tells the machine from others that are called alike, where that is known.
-    pub machine: Option<Vec<u8>>,
-    /// The program to name in the manifest.
-    pub program: String,
-    /// Words to find it by.
-    pub tags: Vec<String>,
-    /// Read every pack back when the snapshot stands.
-    pub read_back: bool,
-    /// Encode what is new against what the parent has in its place, where that pays.
-    pub deltas: bool,
-    /// Leave the containers held whose volumes were read: whoever asks for that lets them go on.
-    pub keep_held: bool,
-    /// Where containers are noted that are held.
-    pub journals: Journals,
-    /// What tells the folder from others that the sources lie in, where an earlier backup is imported. Then a component that
-    /// cannot be read ends the run, and nothing is written.
-    pub imported: Option<String>,
-    /// Components whose sources are known not to be whole, and why: errors of theirs.
-    pub not_whole: Vec<(ComponentName, String)>,
-    /// Components that the system had before, and that are left out on purpose.
-    pub dropped: Vec<ComponentName>,
-    /// Components that are taken as they are, however little they have of what the last backup had.
-    pub accepted: Vec<ComponentName>,
-}
-
-impl BackupOptions {
-    /// The usual ones: everything is read back, what is new is encoded against what was there, and the system is called like the host.
-    #[must_use]
-    pub fn new(kind: SnapshotKind, host: &str, program: &str) -> Self {
-        Self {
-            kind,
-            system: host.to_owned(),
-            host: host.to_owned(),
-            machine: None,
-            program: program.to_owned(),
-            tags: Vec::new(),
-            read_back: true,
-            deltas: true,
-            keep_held: false,
-            journals: Journals::default(),
-            imported: None,
-            not_whole: Vec::new(),
-            dropped: Vec::new(),
-            accepted: Vec::new(),
-        }
-    }
-}
 
 /// What a backup did.
 #[derive(Debug)]
@@ -349,59 +214,4 @@ fn all_notes(
         progress.note(note);
     }
     [adopted.refused.clone(), notes].concat()
-}
-
-/// Joins the reading thread and this one through batches that are hashed in between.
-fn read_jobs<'a>(
-    mut transaction: Transaction<'a>,
-    parents: Parents,
-    jobs: Vec<Job<'_>>,
-    (time, with_deltas): (LocalTime, bool),
-    progress: &dyn Progress,
-) -> Result<(Vec<Outcome>, Transaction<'a>), Error> {
-    let (hashed_sender, hashed) = crossbeam_channel::bounded::<HashedBatch>(BATCHES_IN_FLIGHT);
-    let (free_sender, free) = crossbeam_channel::bounded(BATCHES_IN_FLIGHT);
-    for _ in 0..BATCHES_IN_FLIGHT {
-        free_sender.send(Batch::new()).expect("the channel has room for every batch");
-    }
-    let chunker = transaction.chunker().clone();
-    let ids = transaction.ids();
-    let outcomes = std::thread::scope(|scope| -> Result<Vec<Outcome>, Error> {
-        let reading = scope.spawn(move || {
-            let mut reader = BatchReader::new(chunker, ids, (free, hashed_sender), parents, progress);
-            for mut job in jobs {
-                if reader.component(&mut job, time).is_err() {
-                    break;
-                }
-            }
-        });
-        let mut assembler = Assembler::new(&mut transaction, with_deltas);
-        // The reader stops when the channels close, so the result is looked at when it has ended.
-        let assembled = hashed.iter().try_for_each(|batch| {
-            let batch = assembler.take(batch)?;
-            // The reader is gone when it was interrupted.
-            drop(free_sender.send(batch));
-            Ok::<(), Error>(())
-        });
-        drop((hashed, free_sender));
-        reading.join().map_err(|_| Error::Refused("the reading thread stopped unexpectedly".to_owned()))?;
-        assembled.map(|()| assembler.finish())
-    })?;
-    Ok((outcomes, transaction))
-}
-
-/// The newest snapshot that has a component; with a time, the one nearest before it, else nearest after it.
-fn nearest_with<'a>(
-    snapshots: &'a lookup::Snapshots,
-    name: &ComponentName,
-    time: Option<LocalTime>,
-) -> Option<(&'a Snapshot, &'a Component)> {
-    let with_it = |snapshot: &'a Snapshot| {
-        let component = snapshot.component(name.as_str()).filter(|component| component.root.is_some())?;
-        Some((snapshot, component))
-    };
-    let newest_first = snapshots.snapshots.iter();
-    let earlier =
-        newest_first.clone().filter(|snapshot| time.is_none_or(|time| snapshot.time <= time)).find_map(with_it);
-    earlier.or_else(|| newest_first.rev().find_map(with_it))
 }

@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use super::{ComponentSource, nearest_with};
+use super::origin::ComponentSource;
 use crate::clock::LocalTime;
-use crate::model::{ContentReader, Node, NodeKind, SnapshotName, TreeReader};
+use crate::model::{Component, ComponentName, ContentReader, Node, NodeKind, Snapshot, SnapshotName, TreeReader};
 use crate::pipeline::Error;
 use crate::pipeline::lookup::{self, Snapshots};
 use crate::repo::{ChunkReader, Repository};
@@ -148,4 +148,20 @@ impl Level {
             self.nodes = None;
         }
     }
+}
+
+/// The newest snapshot that has a component; with a time, the one nearest before it, else nearest after it.
+fn nearest_with<'a>(
+    snapshots: &'a Snapshots,
+    name: &ComponentName,
+    time: Option<LocalTime>,
+) -> Option<(&'a Snapshot, &'a Component)> {
+    let with_it = |snapshot: &'a Snapshot| {
+        let component = snapshot.component(name.as_str()).filter(|component| component.root.is_some())?;
+        Some((snapshot, component))
+    };
+    let newest_first = snapshots.snapshots.iter();
+    let earlier =
+        newest_first.clone().filter(|snapshot| time.is_none_or(|time| snapshot.time <= time)).find_map(with_it);
+    earlier.or_else(|| newest_first.rev().find_map(with_it))
 }

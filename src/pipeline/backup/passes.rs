@@ -9,9 +9,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::assemble::Outcome;
+use super::jobs::{Job, Pass, read_jobs};
+use super::options::BackupOptions;
+use super::origin::{ComponentSource, VolumeOrigin};
 use super::parent::Parents;
-use super::reader::{Job, Pass};
-use super::{BackupOptions, ComponentSource, Origin, VolumeOrigin, read_jobs};
 use crate::clock::LocalTime;
 use crate::docker::{self, Container, Engine, Hold, HoldMethod, Journals, Purpose, State, redis};
 use crate::model::{Component, Consistency, Node, StepTiming, VolumeMethod};
@@ -450,19 +451,5 @@ fn not_still(wrote: Result<Option<String>, docker::Error>) -> Option<String> {
             when nobody does that"
         )),
         Err(error) => Some(format!("whether containers wrote to it meanwhile could not be asked: {error}")),
-    }
-}
-
-/// What a volume's consistency is before anybody was held for it.
-pub(super) fn unheld(volume: &VolumeOrigin) -> Consistency {
-    if volume.source.writers().iter().any(Container::is_up) { Consistency::Live } else { Consistency::Stopped }
-}
-
-impl ComponentSource {
-    pub(super) const fn volume(&self) -> Option<&VolumeOrigin> {
-        match &self.origin {
-            Origin::Volume(volume) => Some(volume),
-            _ => None,
-        }
     }
 }

@@ -2,8 +2,8 @@
 
 use std::io::Read;
 
+use super::origin::{ComponentSource, Origin};
 use super::parent::Parents;
-use super::{ComponentSource, Origin};
 use crate::clock::LocalTime;
 use crate::model::{ComponentKind, Expectation, Node, Problems};
 use crate::pipeline::{Error, lookup};

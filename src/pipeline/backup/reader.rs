@@ -6,17 +6,16 @@ use std::time::SystemTime;
 
 use crossbeam_channel::{Receiver, Sender};
 
-use super::batch::{Batch, Ending, HashedBatch, Step};
+use super::batch::{Batch, Ending, Facts, HashedBatch, Step};
 use super::parent::Parents;
-use super::{ComponentSource, Origin, relink};
 use crate::chunk::Chunker;
-use crate::clock::{LocalTime, Stopwatch};
+use crate::clock::Stopwatch;
 use crate::id::IdScheme;
-use crate::model::{DatabaseFacts, Node, NodeKind, Xattr, show_path};
+use crate::model::{Node, NodeKind, Xattr, show_path};
+use crate::pipeline::causes::with_causes;
 use crate::progress::{self, Progress};
-use crate::repo::ChunkReader;
 use crate::rooted::{Found, Place};
-use crate::source::{self, FileReader, HardLinks, Owners, Stability, Stop, Visitor, xattrs_at};
+use crate::source::{self, FileReader, Owners, Stability, Stop, Visitor, xattrs_at};
 
 /// Bytes that are read at once: enough to be cheap, few enough to be cut while they are in the cache.
 const READ_BYTES: usize = 256 << 10;
@@ -35,28 +34,6 @@ impl From<Stop> for FeedError {
     fn from(stop: Stop) -> Self {
         Self::Stop(stop)
     }
-}
-
-/// Which reading of a component this is.
-#[derive(Debug)]
-pub(super) enum Pass {
-    /// Its writers go on, and it is read again when they are held.
-    First,
-    /// What this reads is what is saved.
-    Last,
-    /// Everything has been read, and names of files are joined.
-    Relink(Box<ChunkReader>, Box<Node>, HardLinks),
-}
-
-/// One reading of one component.
-#[derive(Debug)]
-pub(super) struct Job<'a> {
-    /// The number of the component.
-    pub(super) number: usize,
-    /// Its source.
-    pub(super) source: &'a ComponentSource,
-    /// Which reading it is.
-    pub(super) pass: Pass,
 }
 
 /// Whether the root of the current component has been shown.
@@ -112,17 +89,21 @@ impl<'a> BatchReader<'a> {
         }
     }
 
-    /// Reads one component. What goes wrong with it is told at its end; an error says that the run is over.
-    pub(super) fn component(&mut self, job: &mut Job<'_>, time: LocalTime) -> Result<(), Stop> {
+    /// Reads one component, by its number and name; `read` is given this as the visitor. What goes wrong with the component is told at its
+    /// end; an error says that the run is over. Where it `is_read_again`, files that change meanwhile are left to that.
+    pub(super) fn component(
+        &mut self,
+        (number, name): (usize, &str),
+        is_read_again: bool,
+        read: impl FnOnce(&mut Self) -> Result<Facts, source::Error>,
+    ) -> Result<(), Stop> {
         let reading = Stopwatch::start();
-        let name = job.source.name.as_str();
-        self.progress.begin(name, self.expected_bytes(job.source));
-        self.lenient = matches!(job.pass, Pass::First);
+        self.lenient = is_read_again;
         (self.written_back, self.written_back_alone) = (None, 0);
-        self.step(Step::Begin { number: job.number })?;
+        self.step(Step::Begin { number })?;
         self.ending = Ending::default();
         self.root = Root::ToCome(self.parents.begin(name).map(Box::new));
-        let result = self.read(job, time);
+        let result = read(self);
         if let Err(error) = &result {
             if matches!(error, source::Error::Stop(_)) {
                 return Err(Stop);
@@ -131,30 +112,15 @@ impl<'a> BatchReader<'a> {
             self.ending.errors.push(with_causes(error));
         }
         let mut ending = std::mem::take(&mut self.ending);
-        ending.database = result.ok().flatten();
+        ending.facts = result.unwrap_or_default();
         ending.timing = reading.timing();
         self.step(Step::End(Box::new(ending)))?;
         self.send()
     }
 
-    fn read(&mut self, job: &mut Job<'_>, time: LocalTime) -> Result<Option<DatabaseFacts>, source::Error> {
-        let name = job.source.name.as_str();
-        let progress = self.progress;
-        if let Pass::Relink(reader, root, links) = &mut job.pass {
-            return relink::show(reader, root, links, self).map(|()| None);
-        }
-        match &job.source.origin {
-            Origin::Directory(directory) => directory.visit(name, self).map(|()| None),
-            Origin::Database(dump) => dump.visit(name, time, self, progress).map(Some),
-            Origin::Command(command) => command.visit(name, time, self, progress).map(|()| None),
-            Origin::DumpFile(dump) => dump.visit(name, time, self, progress).map(Some),
-            Origin::Archive(archive) => archive.visit(name, self, progress).map(|()| None),
-            Origin::Missing { why, .. } => Err(source::Error::Missing { why: why.clone() }),
-            Origin::Volume(volume) => {
-                self.ending.links = volume.source.visit(name, self, progress)?;
-                Ok(None)
-            }
-        }
+    /// How long a component was in the parent.
+    pub(super) fn parents_bytes(&self, name: &str) -> Option<u64> {
+        self.parents.bytes_of(name)
     }
 
     /// A directory of a tree that has been stored already.
@@ -167,16 +133,6 @@ impl<'a> BatchReader<'a> {
         self.ending.files += u64::from(node.is_file());
         self.ending.bytes += node.metadata.size_bytes;
         self.step(Step::Entry(Box::new(node)))
-    }
-
-    fn expected_bytes(&self, source: &ComponentSource) -> Option<u64> {
-        if let Some(bytes) = self.parents.bytes_of(source.name.as_str()) {
-            return Some(bytes);
-        }
-        match &source.origin {
-            Origin::Directory(directory) if self.progress.wants_totals() => Some(directory.count_bytes()),
-            _ => None,
-        }
     }
 
     /// The node of the parent that stands where this one is shown.
@@ -429,14 +385,4 @@ impl Visitor for BatchReader<'_> {
 fn show(path: &Path) -> String {
     use std::os::unix::ffi::OsStrExt;
     show_path(path.as_os_str().as_bytes())
-}
-
-fn with_causes(error: &source::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }
