@@ -7,13 +7,17 @@ mod compare;
 mod database;
 mod directory;
 mod file;
-mod finish;
+mod finisher;
+mod free_space;
+mod group;
 mod job;
-mod left_out;
+mod open_directory;
 mod options;
-mod replace;
+mod place;
+mod plan;
+mod planner;
+mod protected;
 mod report;
-mod room;
 mod safety;
 mod saved;
 mod server;
@@ -28,16 +32,17 @@ mod writer;
 pub use compare::same_content;
 pub use database::{DatabaseRestore, DatabaseTarget, TestPlace, check_target, load_and_count};
 pub use job::{Destination, RestoreJob};
-pub use options::{RestoreOptions, TreeOptions};
+pub use options::RestoreOptions;
 pub use report::{ComponentRestore, RestoreReport};
 pub use safety::{Safety, safety_snapshot};
 pub use server::{CodeOf, TestServer, link_outside};
 pub(super) use server::{ON_A_COPY, not_installed};
 pub use volume_target::{PROJECT_LABEL, VOLUME_LABEL, VolumeTarget, check_options, has_server_data};
 
-use left_out::LeftOut;
+use options::TreeOptions;
+use place::Place;
+use protected::ProtectedPaths;
 use saved::Saved;
-use target::Target;
 use tree::TreeRestore;
 use volume::{VolumeJob, Volumes};
 
@@ -135,7 +140,8 @@ impl Run<'_> {
     ) -> Result<(), Error> {
         let Self { repository, snapshot, options, progress } = *self;
         let component = job.component;
-        let tree_options = |make_equal| TreeOptions { make_equal, dry_run: options.dry_run, room_first: false };
+        let tree_options =
+            |make_equal| TreeOptions { make_equal, dry_run: options.dry_run, delete_before_write: false };
         let root = component.root.as_ref().ok_or_else(|| {
             Error::Refused(format!("{} has no {}: it could not be saved then", snapshot.name, component.name))
         })?;
@@ -149,14 +155,14 @@ impl Run<'_> {
                     )));
                 }
                 let options = tree_options(options.is_made_equal(component, result));
-                let target = Target { root: folder, trust, left_out: LeftOut::new(excludes.clone()).but(saved) };
-                let restore = TreeRestore::live(repository, target, options, lost)?.only(job.parts.clone());
+                let place = Place { root: folder, trust, protected: ProtectedPaths::new(excludes.clone()).but(saved) };
+                let restore = TreeRestore::live(repository, place, options, lost).only(job.parts.clone());
                 restore.run(component, root, result, progress)
             }
             Destination::Folder { folder, trust } => {
                 result.destination = folder.join(component.name.as_str()).display().to_string();
                 let options = tree_options(false);
-                let restore = TreeRestore::into_folder(repository, Target::new(folder, trust), options, lost)?;
+                let restore = TreeRestore::into_folder(repository, Place::new(folder, trust), options, lost);
                 restore.only(job.parts.clone()).run(component, root, result, progress)
             }
             Destination::Volume(_) => Ok(()),
@@ -183,8 +189,8 @@ pub(super) fn as_fresh_folder(
 ) -> Result<ComponentRestore, Error> {
     let mut result = ComponentRestore { name: component.name.to_string(), ..ComponentRestore::default() };
     if let Some(root) = &component.root {
-        let target = Target::new(folder, trust);
-        TreeRestore::live(repository, target, TreeOptions::default(), &[])?.run(
+        let place = Place::new(folder, trust);
+        TreeRestore::live(repository, place, TreeOptions::default(), &[]).run(
             component,
             root,
             &mut result,
@@ -207,8 +213,8 @@ pub(super) fn into_fresh_folder(
     let mut result = ComponentRestore { name: component.name.to_string(), ..ComponentRestore::default() };
     if let Some(root) = &component.root {
         let (options, trust) = (TreeOptions::default(), Trust::default());
-        let target = Target::new(folder, &trust);
-        TreeRestore::into_folder(repository, target, options, &[])?.run(component, root, &mut result, progress)?;
+        let place = Place::new(folder, &trust);
+        TreeRestore::into_folder(repository, place, options, &[]).run(component, root, &mut result, progress)?;
     }
     Ok(result)
 }

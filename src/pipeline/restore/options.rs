@@ -32,11 +32,11 @@ impl RestoreOptions {
 
 /// How a tree is restored.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct TreeOptions {
+pub(super) struct TreeOptions {
     /// Remove what the snapshot does not have.
-    pub make_equal: bool,
+    pub(super) make_equal: bool,
     /// Touch nothing.
-    pub dry_run: bool,
+    pub(super) dry_run: bool,
     /// Remove first, and replace no file by one that is complete beside it: the disk may be full.
-    pub room_first: bool,
+    pub(super) delete_before_write: bool,
 }

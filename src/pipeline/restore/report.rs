@@ -1,6 +1,10 @@
 //! What a restore did, component by component.
 
 use super::database::DatabaseRestore;
+use crate::model::show_path;
+use crate::pipeline::Error;
+use crate::pipeline::causes::with_causes;
+use crate::sink::NotApplied;
 
 /// What was done with one component.
 #[derive(Debug, Default)]
@@ -39,6 +43,28 @@ impl ComponentRestore {
     /// Everything that went wrong: path and cause.
     pub fn problems(&self) -> impl Iterator<Item = &(String, String)> {
         self.failed.iter().chain(&self.not_set)
+    }
+
+    /// Notes why an entry, by its path, was not restored.
+    pub(super) fn fail(&mut self, path: &[u8], why: &str) {
+        let shown = self.shown(path);
+        self.failed.push((shown, why.to_owned()));
+    }
+
+    /// Notes with which error an entry, by its path, was not restored.
+    pub(super) fn fail_with(&mut self, path: &[u8], error: &Error) {
+        self.damaged |= error.is_damage();
+        self.fail(path, &with_causes(error));
+    }
+
+    /// Notes what of its metadata an entry did not get. Its content is right all the same.
+    pub(super) fn note_not_set(&mut self, path: &[u8], failures: NotApplied) {
+        let shown = self.shown(path);
+        self.not_set.extend(failures.into_iter().map(|failure| (shown.clone(), failure)));
+    }
+
+    fn shown(&self, path: &[u8]) -> String {
+        if path.is_empty() { self.name.clone() } else { show_path(path) }
     }
 }
 

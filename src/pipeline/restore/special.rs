@@ -1,8 +1,7 @@
 //! Restoring what is neither a file nor a directory: symbolic links, devices and pipes, and further names of files.
 
-use super::finish::Waiting;
-use super::report::ComponentRestore;
-use super::tree::{TreeRestore, note_not_set};
+use super::group::Waiting;
+use super::plan::Plan;
 use crate::model::{Node, NodeKind};
 use crate::pipeline::Error;
 use crate::sink::Existing;
@@ -10,18 +9,15 @@ use crate::sink::Existing;
 /// Rights of the group, and of all others.
 const RIGHTS_OF_OTHERS: u32 = 0o077;
 
-impl TreeRestore<'_> {
-    pub(super) fn special(
-        &mut self,
-        path: &[u8],
-        node: &Node,
-        existing: Option<&Existing>,
-        result: &mut ComponentRestore,
-    ) -> Result<(), Error> {
+impl Plan<'_> {
+    /// Makes anything else than a file, a directory or a socket, or leaves it alone where it matches.
+    pub(super) fn special(&mut self, path: &[u8], node: &Node, existing: Option<&Existing>) -> Result<(), Error> {
         let same = match (&node.kind, existing) {
-            (NodeKind::Symlink { target }, Some(_)) => self.beneath()?.link_target(path)?.as_ref() == Some(&target.0),
-            (_, Some(existing)) if existing.is_same_special(node) && !self.is_fresh() => {
-                let special = self.beneath()?.open_special(path, node)?;
+            (NodeKind::Symlink { target }, Some(_)) => {
+                self.target().beneath()?.link_target(path)?.as_ref() == Some(&target.0)
+            }
+            (_, Some(existing)) if existing.is_same_special(node) && !self.around().is_fresh() => {
+                let special = self.target().beneath()?.open_special(path, node)?;
                 existing.clone().with_list(&special, node).may_become(node)
             }
             _ => false,
@@ -30,73 +26,66 @@ impl TreeRestore<'_> {
             self.check_replace(path, existing)?;
         }
         if existing.is_some_and(Existing::is_directory) {
-            self.check_clear(path, result)?;
+            self.check_clear(path)?;
         }
-        result.unchanged += u64::from(same);
-        result.written += u64::from(!same);
-        if self.options.dry_run {
+        let target = self.target();
+        target.result().unchanged += u64::from(same);
+        target.result().written += u64::from(!same);
+        if target.is_dry_run() {
             return Ok(());
         }
-        result.touched = true;
+        target.result().touched = true;
         if existing.is_some_and(Existing::is_directory) {
-            self.clear(path)?;
+            target.clear(path)?;
         }
-        let attributes = self.attributes;
-        let beneath = self.beneath()?;
-        if same {
-            let special = beneath.open_special(path, node)?;
-            note_not_set(result, path, attributes.apply_special(&special, node));
-            return self.note_first(path, node, &special);
-        }
-        let special = beneath.stage_special(path, node)?;
+        let attributes = target.attributes();
+        let beneath = target.beneath()?;
+        let special = if same { beneath.open_special(path, node)? } else { beneath.stage_special(path, node)? };
         let failures = attributes.apply_special(&special, node);
-        beneath.place_special(path)?;
-        note_not_set(result, path, failures);
-        self.note_first(path, node, &special)
+        if !same {
+            beneath.place_special(path)?;
+        }
+        target.result().note_not_set(path, failures);
+        target.note_first(path, node, &special)
     }
 
     /// Takes away the socket that somebody else has put where a program of the node's owner listens. What else stands there is removed
     /// like everything that the snapshot does not have.
-    pub(super) fn clear_socket(
-        &mut self,
-        path: &[u8],
-        node: &Node,
-        existing: Option<&Existing>,
-        result: &mut ComponentRestore,
-    ) -> Result<(), Error> {
+    pub(super) fn clear_socket(&mut self, path: &[u8], node: &Node, existing: Option<&Existing>) -> Result<(), Error> {
         let Some(existing) = existing.filter(|existing| existing.is_socket()) else { return Ok(()) };
         // Nobody connects to one that is closed by itself.
         if !existing.has_rights_of(node) && existing.status().mode() & RIGHTS_OF_OTHERS != 0 {
             self.note_left(path);
         }
-        if self.options.dry_run || !existing.was_open_to_others(node) {
+        if self.target().is_dry_run() || !existing.was_open_to_others(node) {
             return Ok(());
         }
         self.check_replace(path, Some(existing))?;
-        result.removed += 1;
-        Ok(self.beneath()?.remove_file(path)?)
+        self.target().result().removed += 1;
+        Ok(self.target().beneath()?.remove_file(path)?)
     }
 
-    pub(super) fn link(&mut self, first: Vec<u8>, path: &[u8], result: &mut ComponentRestore) -> Result<(), Error> {
+    /// A further name of a file.
+    pub(super) fn link(&mut self, first: Vec<u8>, path: &[u8]) -> Result<(), Error> {
         let here = self.look(path)?;
-        let is_linked = if self.options.dry_run {
+        let is_linked = if self.target().is_dry_run() {
             let first = self.look(&first)?;
             matches!((&here, first), (Some(here), Some(first)) if here.identity() == first.identity())
         } else {
             // A first name whose file is still being written will be another inode.
-            matches!((&here, self.first_files.get(&first)), (Some(here), Some(first)) if here.is_still(first))
+            matches!((&here, self.target().first_file(&first)), (Some(here), Some(first)) if here.is_still(first))
         };
         if is_linked {
-            result.unchanged += 1;
+            self.target().result().unchanged += 1;
             return Ok(());
         }
         self.check_replace(path, here.as_ref())?;
         if here.as_ref().is_some_and(Existing::is_directory) {
-            self.check_clear(path, result)?;
+            self.check_clear(path)?;
         }
-        result.written += 1;
-        if !self.options.dry_run {
-            self.waiting.push(Waiting::Link { first, path: path.to_vec() });
+        self.target().result().written += 1;
+        if !self.target().is_dry_run() {
+            self.add(Waiting::Link { first, path: path.to_vec() });
         }
         Ok(())
     }

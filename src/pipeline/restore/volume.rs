@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::left_out::LeftOut;
 use super::options::{RestoreOptions, TreeOptions};
+use super::place::Place;
+use super::protected::ProtectedPaths;
 use super::report::ComponentRestore;
 use super::safety::Safety;
-use super::target::Target;
 use super::through_engine;
 use super::tree::TreeRestore;
 use super::volume_target::{VolumeTarget, check_options, labels};
@@ -131,7 +131,7 @@ impl Volumes<'_> {
     /// Makes the volume equal to the component.
     fn write(&self, job: &VolumeJob<'_>, result: &mut ComponentRestore, progress: &dyn Progress) -> Result<(), Error> {
         let make_equal = self.options.is_made_equal(job.component, result);
-        let options = TreeOptions { make_equal, dry_run: self.options.dry_run, room_first: false };
+        let options = TreeOptions { make_equal, dry_run: self.options.dry_run, delete_before_write: false };
         self.write_as(job, options, result, progress)
     }
 
@@ -154,9 +154,9 @@ impl Volumes<'_> {
         let source = target.source(volume)?;
         match source.directory() {
             Some(directory) => {
-                let left_out = LeftOut::new(target.excludes.clone()).with_caches();
-                let target = Target { root: directory.root(), trust: source.trust(), left_out };
-                TreeRestore::live(self.repository, target, options, &job.lost)?.run(component, root, result, progress)
+                let protected = ProtectedPaths::new(target.excludes.clone()).with_caches();
+                let place = Place { root: directory.root(), trust: source.trust(), protected };
+                TreeRestore::live(self.repository, place, options, &job.lost).run(component, root, result, progress)
             }
             None => through_engine::write(self.repository, component, target, options, result, progress),
         }
@@ -187,7 +187,7 @@ impl Volumes<'_> {
             };
             let mut put_back = result_of(job);
             let back = VolumeJob { component: before, target: job.target, lost: Vec::new() };
-            let options = TreeOptions { make_equal: true, dry_run: false, room_first: true };
+            let options = TreeOptions { make_equal: true, dry_run: false, delete_before_write: true };
             // It is finished even when the user wants to stop: nothing may stay half-written.
             let outcome = self.write_as(&back, options, &mut put_back, &Silent);
             note_failure(outcome, &mut put_back);

@@ -20,7 +20,7 @@ const OF_OTHERS_BITS: u32 = 6;
 
 /// Excluded paths, mounts, the repository, and what lies in tagged caches.
 #[derive(Debug, Default)]
-pub(super) struct LeftOut {
+pub(super) struct ProtectedPaths {
     excludes: Excludes,
     /// Whether backups save tagged caches.
     with_caches: bool,
@@ -50,7 +50,7 @@ pub(super) fn has_unfinished(beneath: &mut DirTarget, path: &[u8], status: &Stat
     is_ours && beneath.names(path).is_ok_and(|names| !names.is_empty())
 }
 
-impl LeftOut {
+impl ProtectedPaths {
     /// With these excludes; the repository is guarded by [`DirTarget`].
     pub(super) const fn new(excludes: Excludes) -> Self {
         Self { excludes, with_caches: false, saved: None, newer: 0 }
