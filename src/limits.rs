@@ -86,6 +86,10 @@ pub const COMPONENTS_MAX: usize = 4_096;
 pub const PROBLEMS_MAX: usize = 1_000;
 /// Longest of them, in bytes.
 pub const PROBLEM_BYTES_MAX: usize = 4_000;
+/// Most failures of a component that the report of a restore lists; the rest are counted. A server may refuse as many objects.
+pub const RESTORE_FAILURES_MAX: usize = 10_000;
+/// Length of their texts in bytes.
+pub const RESTORE_FAILURES_BYTES_MAX: usize = 8 << 20;
 
 /// Longest encoded tree node, in bytes.
 pub const NODE_BYTES_MAX: usize = 8 << 20;

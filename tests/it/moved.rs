@@ -128,7 +128,7 @@ fn what_was_moved_while_it_was_saved_is_not_removed() {
     fs::rename(models.folder.path().join("hidden"), models.path("aa")).expect("his");
     let result = models.restore(&before, safety);
     assert!(models.has("aa/sub/new", "the only copy") && models.has("aa/sub/file", "old"), "{result:?}");
-    assert!(says(&result.notes, "was moved after it was saved stays"), "{result:?}");
+    assert!(says(&result.notes.messages, "was moved after it was saved stays"), "{result:?}");
     assert!(models.has("aa/own", "his") && models.has("zz/sub/file", "old") && models.has("mid", "in between"));
 }
 

@@ -6,6 +6,7 @@
 mod compare;
 mod database;
 mod directory;
+mod failures;
 mod file;
 mod finisher;
 mod free_space;
@@ -31,6 +32,7 @@ mod writer;
 
 pub use compare::same_content;
 pub use database::{DatabaseRestore, DatabaseTarget, TestPlace, check_target, load_and_count};
+pub use failures::Failures;
 pub use job::{Destination, RestoreJob};
 pub use options::RestoreOptions;
 pub use report::{ComponentRestore, RestoreReport};

@@ -94,7 +94,7 @@ impl<'a> Planner<'a> {
         }
         self.target().note_protected();
         let note = self.note_of_names();
-        self.target().result().notes.extend(note);
+        self.target().result().note_all(note);
         progress::check(progress)?;
         self.plan.into_target().end()
     }

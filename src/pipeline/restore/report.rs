@@ -1,7 +1,8 @@
 //! What a restore did, component by component.
 
 use super::database::DatabaseRestore;
-use crate::model::show_path;
+use super::failures::Failures;
+use crate::model::{Problems, show_path};
 use crate::pipeline::Error;
 use crate::pipeline::causes::with_causes;
 use crate::sink::NotApplied;
@@ -26,13 +27,13 @@ pub struct ComponentRestore {
     /// Whether anything was changed there, be it only an owner or a time.
     pub touched: bool,
     /// What could not be restored: path and cause.
-    pub failed: Vec<(String, String)>,
+    pub failed: Failures,
     /// Owners, modes, times and attributes that could not be set on what was restored: path and cause.
-    pub not_set: Vec<(String, String)>,
+    pub not_set: Failures,
     /// Whether one of the causes is damage of the repository.
     pub damaged: bool,
     /// What a reader should know.
-    pub notes: Vec<String>,
+    pub notes: Problems,
     /// Containers that were stopped for it and started again.
     pub restarted: Vec<String>,
     /// What a database restore did.
@@ -40,9 +41,15 @@ pub struct ComponentRestore {
 }
 
 impl ComponentRestore {
-    /// Everything that went wrong: path and cause.
+    /// Everything that went wrong and is listed: path and cause.
     pub fn problems(&self) -> impl Iterator<Item = &(String, String)> {
         self.failed.iter().chain(&self.not_set)
+    }
+
+    /// How much went wrong beyond that.
+    #[must_use]
+    pub const fn more_problems(&self) -> u64 {
+        self.failed.more() + self.not_set.more()
     }
 
     /// Notes why an entry, by its path, was not restored.
@@ -61,6 +68,11 @@ impl ComponentRestore {
     pub(super) fn note_not_set(&mut self, path: &[u8], failures: NotApplied) {
         let shown = self.shown(path);
         self.not_set.extend(failures.into_iter().map(|failure| (shown.clone(), failure)));
+    }
+
+    /// Notes what a reader should know.
+    pub(super) fn note_all(&mut self, notes: impl IntoIterator<Item = String>) {
+        notes.into_iter().for_each(|note| self.notes.push(note));
     }
 
     fn shown(&self, path: &[u8]) -> String {

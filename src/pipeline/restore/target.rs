@@ -206,7 +206,7 @@ impl<'a> Target<'a> {
 
     /// What to say of what stayed because no snapshot has it.
     pub(super) fn note_protected(&mut self) {
-        self.result.notes.extend(self.protected.note());
+        self.result.note_all(self.protected.note());
     }
 
     /// Makes what was done durable.

@@ -191,8 +191,8 @@ impl Volumes<'_> {
             // It is finished even when the user wants to stop: nothing may stay half-written.
             let outcome = self.write_as(&back, options, &mut put_back, &Silent);
             note_failure(outcome, &mut put_back);
-            result.not_set.append(&mut put_back.not_set);
-            match put_back.failed.first() {
+            result.not_set.append(put_back.not_set);
+            match put_back.failed.iter().next() {
                 None => result.notes.push("what was there before was put back".to_owned()),
                 Some((path, why)) => {
                     whole = false;

@@ -248,6 +248,8 @@ fn test_files(
 ) -> Result<(), Error> {
     test.damaged |= restored.damaged;
     test.errors.extend(restored.problems().map(|(path, why)| format!("{path}: {why}")));
+    let more = restored.more_problems();
+    test.errors.extend((more > 0).then(|| format!("{more} more")));
     let Some(node) = component.root.clone() else { return Ok(()) };
     // A stream is a file, which lies in the folder itself.
     let (folder, base) = if node.is_directory() {

@@ -23,7 +23,7 @@ pub(super) fn print(terminal: &Terminal<'_>, outcome: &RestoreOutcome<'_>) -> an
         }
         for result in results {
             terminal.output.line(&format!("{:<12} {}", result.name, describe(outcome, result)));
-            result.notes.iter().for_each(|note| line(&format!("note: {}: {note}", result.name)));
+            print_notes(result);
         }
         terminal.output.line(&last_line(outcome));
     }
@@ -116,6 +116,15 @@ fn describe_database(database: &DatabaseRestore, would: &str) -> String {
     format!("{rows} {would}loaded {place}{made}{roles}")
 }
 
+fn print_notes(result: &ComponentRestore) {
+    let notes = &result.notes;
+    notes.messages.iter().for_each(|note| line(&format!("note: {}: {note}", result.name)));
+    let hidden = notes.count.saturating_sub(notes.messages.len() as u64);
+    if hidden > 0 {
+        line(&format!("note: {}: {hidden} more", result.name));
+    }
+}
+
 fn print_failures(result: &ComponentRestore) {
     // Of a database each thing is named that its server refuses.
     let shown = if result.database.is_some() { usize::MAX } else { FAILURES_SHOWN };
@@ -123,7 +132,7 @@ fn print_failures(result: &ComponentRestore) {
         let place = if *path == result.name { String::new() } else { format!("{path}: ") };
         error(&format!("{}: {place}{why}", result.name));
     }
-    let hidden = result.problems().count().saturating_sub(shown);
+    let hidden = result.problems().skip(shown).count() as u64 + result.more_problems();
     if hidden > 0 {
         error(&format!("{}: {hidden} more", result.name));
     }

@@ -63,15 +63,15 @@ pub(super) fn restore(
     done.replaced = is_there;
     done.rows_replaced = target.replaces_rows();
     let Checked { notes, missing } = check(&saved, target, done.replaced, &stopped)?;
-    result.notes.extend(notes);
+    result.note_all(notes);
     done.tables_made = missing;
     if done.rows_replaced {
         let is_there = |table: &&TableRows| !done.tables_made.contains(&table.table);
         let there: Vec<TableRows> = facts.tables.iter().filter(is_there).cloned().collect();
-        result.notes.extend(replace::check_owners(connection, &saved, (&mut reader, &there), progress)?);
+        result.note_all(replace::check_owners(connection, &saved, (&mut reader, &there), progress)?);
     }
     if !done.rows_replaced && done.replaced {
-        result.notes.extend(check_replaceable(&maintenance, &facts, &stopped)?);
+        result.note_all(check_replaceable(&maintenance, &facts, &stopped)?);
     }
     result.bytes_written = if target.tables.is_empty() { component.bytes } else { 0 };
     if options.dry_run {
@@ -88,7 +88,7 @@ pub(super) fn restore(
             let missing = Missing { saved: &saved, connection, loading, tables: &missing };
             let made = missing.make((repository, &mut reader), &maintenance, progress)?;
             result.failed.extend(made.refused.into_iter().map(|why| (result.name.clone(), why)));
-            result.notes.extend(made.notes);
+            result.note_all(made.notes);
             done.roles_created = made.roles;
         }
         if !there.is_empty() {
@@ -107,7 +107,7 @@ pub(super) fn restore(
 }
 
 fn finish(result: &mut ComponentRestore, done: DatabaseRestore) {
-    result.notes.extend(done.roles_left.iter().chain(&done.notes).cloned());
+    result.note_all(done.roles_left.iter().chain(&done.notes).cloned());
     result.written = 1;
     result.database = Some(done);
 }

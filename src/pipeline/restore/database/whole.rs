@@ -47,14 +47,14 @@ impl Whole<'_> {
         };
         progress.begin("putting the database in its place", None);
         let replaced = loaded.put_in_place(&facts.name, target.is_new, &stopped)?;
-        result.notes.extend(replaced.notes);
+        result.note_all(replaced.notes);
         if let Some(error) = replaced.left {
             let why = with_causes(&error);
             let why = format!("the database is restored, and the one that it replaced is still there: {why}");
-            result.failed.push((result.name.clone(), why));
+            result.fail(b"", &why);
         }
         done.roles_created = roles.names;
-        result.notes.extend(roles.left_out);
+        result.note_all(roles.left_out);
         done.notes = notes;
         Ok(())
     }
@@ -70,29 +70,27 @@ impl Whole<'_> {
         let Self { saved, target, facts, loading } = *self;
         let stopped = || progress.cancelled();
         let Said { notes, refused } = load(repository, loaded, saved, loading, progress)?;
-        let name = result.name.clone();
-        let mut refuse = |why: String| result.failed.push((name.clone(), why));
         for refusal in &refused {
-            refuse(in_words(refusal));
+            result.fail(b"", &in_words(refusal));
         }
         for differs in loaded.check_rows(&facts.tables, &stopped)? {
             if !loading.goes_on {
                 return Err(differs.into());
             }
-            refuse(differs.to_string());
+            result.fail(b"", &differs.to_string());
             done.lacks(&differs);
         }
         done.roles_left = loaded.left_roles(&stopped)?;
-        result.notes.extend(loaded.notes().iter().cloned());
-        result.notes.extend(unrestricted(&target.connection, &stopped)?);
+        result.note_all(loaded.notes().iter().cloned());
+        result.note_all(unrestricted(&target.connection, &stopped)?);
         if let Some(missing) = target.mask.as_ref().filter(|_| target.has_all_rules).and_then(|mask| mask.missing()) {
             return Err(Error::Refused(missing));
         }
         for refusal in loaded.set_properties((facts, &saved.of_server), loading.goes_on, &stopped)? {
-            refuse(in_words(&refusal));
+            result.fail(b"", &in_words(&refusal));
         }
         if loaded.name() != facts.name {
-            result.notes.extend(loaded.made_under_its_name(&facts.name, &stopped));
+            result.note_all(loaded.made_under_its_name(&facts.name, &stopped));
         }
         Ok(notes)
     }

@@ -38,12 +38,16 @@ struct RestoredComponent<'a> {
     unchanged: u64,
     removed: u64,
     failed: Vec<Failed<'a>>,
+    /// Failures beyond those that are listed.
+    failed_more: u64,
     tables: Option<u64>,
     rows: Option<u64>,
     tables_made: Option<&'a [String]>,
     roles_created: Option<&'a [String]>,
     restarted: &'a [String],
     notes: &'a [String],
+    /// Notes beyond those that are listed.
+    notes_more: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -86,12 +90,14 @@ impl<'a> RestoredComponent<'a> {
             unchanged: result.unchanged,
             removed: result.removed,
             failed: result.problems().map(|(path, why)| Failed { path, error: why }).collect(),
+            failed_more: result.more_problems(),
             tables: database.map(|database| database.tables),
             rows: database.map(|database| database.rows),
             tables_made: database.map(|database| database.tables_made.as_slice()),
             roles_created: database.map(|database| database.roles_created.as_slice()),
             restarted: &result.restarted,
-            notes: &result.notes,
+            notes: &result.notes.messages,
+            notes_more: result.notes.count.saturating_sub(result.notes.messages.len() as u64),
         }
     }
 }
