@@ -52,6 +52,12 @@ pub(super) struct Facts {
     pub(super) links: HardLinks,
 }
 
+impl Facts {
+    pub(super) fn of_database(facts: DatabaseFacts) -> Self {
+        Self { database: Some(facts), ..Self::default() }
+    }
+}
+
 /// A buffer that is filled by reading, with what the bytes are.
 #[derive(Debug)]
 pub(super) struct Batch {

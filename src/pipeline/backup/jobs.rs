@@ -2,7 +2,7 @@
 
 use super::assemble::{Assembler, Outcome};
 use super::batch::{Batch, Facts, HashedBatch};
-use super::origin::{ComponentSource, Origin};
+use super::origin::ComponentSource;
 use super::parent::Parents;
 use super::reader::BatchReader;
 use super::relink;
@@ -12,7 +12,7 @@ use crate::model::Node;
 use crate::pipeline::Error;
 use crate::progress::Progress;
 use crate::repo::{ChunkReader, Transaction};
-use crate::source::{self, HardLinks, Stop};
+use crate::source::{HardLinks, Stop};
 
 /// Which reading of a component this is.
 #[derive(Debug)]
@@ -82,41 +82,15 @@ impl Job<'_> {
         let name = source.name.as_str();
         let is_read_again = matches!(pass, Pass::First);
         reader.component((*number, name), is_read_again, |reader| {
-            progress.begin(name, reader.parents_bytes(name).or_else(|| count_bytes(source, progress)));
+            let source = source.source();
+            let count = || if progress.wants_totals() { source.count_bytes() } else { None };
+            progress.begin(name, reader.parents_bytes(name).or_else(count));
             match pass {
                 Pass::Relink(chunks, root, links) => {
                     relink::show(chunks, root, links, reader).map(|()| Facts::default())
                 }
-                Pass::First | Pass::Last => visit(source, time, reader, progress),
+                Pass::First | Pass::Last => source.visit(name, time, reader, progress),
             }
         })
     }
-}
-
-/// The length of a source, where somebody wants to know and it can be told.
-fn count_bytes(source: &ComponentSource, progress: &dyn Progress) -> Option<u64> {
-    match &source.origin {
-        Origin::Directory(directory) if progress.wants_totals() => Some(directory.count_bytes()),
-        _ => None,
-    }
-}
-
-fn visit(
-    source: &ComponentSource,
-    time: LocalTime,
-    reader: &mut BatchReader<'_>,
-    progress: &dyn Progress,
-) -> Result<Facts, source::Error> {
-    let name = source.name.as_str();
-    let mut facts = Facts::default();
-    match &source.origin {
-        Origin::Directory(directory) => directory.visit(name, reader)?,
-        Origin::Database(dump) => facts.database = Some(dump.visit(name, time, reader, progress)?),
-        Origin::Command(command) => command.visit(name, time, reader, progress)?,
-        Origin::DumpFile(dump) => facts.database = Some(dump.visit(name, time, reader, progress)?),
-        Origin::Archive(archive) => archive.visit(name, reader, progress)?,
-        Origin::Missing { why, .. } => return Err(source::Error::Missing { why: why.clone() }),
-        Origin::Volume(volume) => facts.links = volume.source.visit(name, reader, progress)?,
-    }
-    Ok(facts)
 }

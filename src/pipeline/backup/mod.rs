@@ -13,10 +13,15 @@ mod passes;
 mod plan;
 mod reader;
 mod relink;
+mod source;
+mod sources;
+mod volume_origin;
 
 pub use options::BackupOptions;
-pub use origin::{ComponentSource, Origin, VolumeOrigin};
+pub use origin::{ComponentSource, Origin};
 pub use plan::{ComponentPlan, plan};
+pub use sources::MissingSource;
+pub use volume_origin::VolumeOrigin;
 
 use parent::Parents;
 use passes::Passes;
@@ -120,7 +125,7 @@ pub fn run(
         component.bytes_stored = *bytes;
     }
     let unread = |(component, source): (&Component, &ComponentSource)| {
-        component.root.is_none() && !matches!(source.origin, Origin::Missing { .. })
+        component.root.is_none() && source.why_missing().is_none()
     };
     let bytes = manifest::encode(&mut snapshot);
     let is_unread = options.imported.is_some() && snapshot.components.iter().zip(sources).any(unread);
@@ -149,8 +154,8 @@ fn complete(components: &mut [Component], sources: &[ComponentSource], options: 
     for (component, source) in components.iter_mut().zip(sources) {
         let not_whole = options.not_whole.iter().filter(|(name, _)| *name == component.name);
         not_whole.for_each(|(_, why)| component.errors.push(why.clone()));
-        if let Origin::Archive(archive) = &source.origin {
-            component.volume = Some(archive.facts());
+        if let Some(facts) = source.source().facts_when_read() {
+            component.volume = Some(facts);
         }
     }
 }

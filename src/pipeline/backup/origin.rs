@@ -1,11 +1,13 @@
-//! What a component is read from, and what is known of it before.
+//! What a component is read from: the list of all sources, which is looked through here alone.
 
-use std::time::Duration;
-
-use crate::docker::{Container, HoldMethod};
-use crate::model::{Component, ComponentKind, ComponentName, Consistency};
+use super::source::{Description, Source};
+use super::sources::MissingSource;
+use super::volume_origin::VolumeOrigin;
+use crate::model::{Component, ComponentKind, ComponentName};
+use crate::pipeline::Error;
+use crate::progress::Progress;
 use crate::source::postgres::{DumpFile, DumpSource};
-use crate::source::{ArchiveFile, CommandSource, DirSource, VolumeSource};
+use crate::source::{ArchiveFile, CommandSource, DirSource};
 
 /// Where the data of a component comes from.
 #[derive(Debug)]
@@ -23,23 +25,27 @@ pub enum Origin {
     /// A volume that lies in a file as an archive.
     Archive(Box<ArchiveFile>),
     /// Something that should be there and is not, which makes the snapshot partial.
-    Missing {
-        /// What it would be.
-        kind: ComponentKind,
-        /// Why it is not there.
-        why: String,
-    },
+    Missing(MissingSource),
 }
 
-/// A volume, and what is done with the containers that write to it.
-#[derive(Debug)]
-pub struct VolumeOrigin {
-    /// The volume.
-    pub source: VolumeSource,
-    /// How they are held while what has changed is read; `None` when they go on.
-    pub hold: Option<HoldMethod>,
-    /// How long they may be held.
-    pub limit: Duration,
+impl Origin {
+    /// Something of this kind that should be there and is not, and why.
+    #[must_use]
+    pub const fn missing(kind: ComponentKind, why: String) -> Self {
+        Self::Missing(MissingSource { kind, why })
+    }
+
+    fn source(&self) -> &dyn Source {
+        match self {
+            Self::Directory(directory) => directory,
+            Self::Database(dump) => &**dump,
+            Self::Command(command) => command,
+            Self::Volume(volume) => &**volume,
+            Self::DumpFile(dump) => &**dump,
+            Self::Archive(archive) => &**archive,
+            Self::Missing(missing) => missing,
+        }
+    }
 }
 
 /// A component that is to be backed up.
@@ -52,43 +58,24 @@ pub struct ComponentSource {
 }
 
 impl ComponentSource {
+    /// What it is read from.
+    pub(super) fn source(&self) -> &dyn Source {
+        self.origin.source()
+    }
+
+    /// The component before it is read.
     pub(super) fn empty_component(&self) -> Component {
-        let (kind, source, consistency) = match &self.origin {
-            Origin::Directory(directory) => {
-                (ComponentKind::Directory, directory.root().display().to_string(), Consistency::Live)
-            }
-            Origin::Database(dump) => (ComponentKind::Database, dump.connection().to_string(), Consistency::Dumped),
-            Origin::Command(command) => (ComponentKind::Stream, command.describe(), Consistency::Dumped),
-            Origin::Volume(volume) => {
-                let name = format!("the volume {}", volume.source.volume().name);
-                (ComponentKind::Volume, name, unheld(volume))
-            }
-            Origin::DumpFile(dump) => {
-                (ComponentKind::Database, dump.file().path().display().to_string(), Consistency::Dumped)
-            }
-            Origin::Archive(archive) => {
-                (ComponentKind::Volume, archive.file().path().display().to_string(), Consistency::Live)
-            }
-            Origin::Missing { kind, .. } => (*kind, "nothing".to_owned(), Consistency::Live),
-        };
-        let mut component = Component::new(self.name.clone(), kind, source, consistency);
-        component.volume = match &self.origin {
-            Origin::Archive(archive) => Some(archive.facts()),
-            _ => self.volume().map(|volume| volume.source.facts()),
-        };
-        component
+        let Description { kind, source, consistency, volume } = self.source().describe();
+        Component { volume, ..Component::new(self.name.clone(), kind, source, consistency) }
     }
 
-    /// The volume that it is, if it is one.
-    pub(super) const fn volume(&self) -> Option<&VolumeOrigin> {
-        match &self.origin {
-            Origin::Volume(volume) => Some(volume),
-            _ => None,
-        }
+    /// Why there is nothing to read; `None` where there is.
+    pub(in crate::pipeline) fn why_missing(&self) -> Option<&str> {
+        self.source().why_missing()
     }
-}
 
-/// What a volume's consistency is before anybody was held for it.
-fn unheld(volume: &VolumeOrigin) -> Consistency {
-    if volume.source.writers().iter().any(Container::is_up) { Consistency::Live } else { Consistency::Stopped }
+    /// Whether there is something that a restore would replace.
+    pub(in crate::pipeline) fn is_there(&self, progress: &dyn Progress) -> Result<bool, Error> {
+        self.source().is_there(progress)
+    }
 }

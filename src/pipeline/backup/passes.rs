@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 use super::assemble::Outcome;
 use super::jobs::{Job, Pass, read_jobs};
 use super::options::BackupOptions;
-use super::origin::{ComponentSource, VolumeOrigin};
+use super::origin::ComponentSource;
 use super::parent::Parents;
+use super::volume_origin::VolumeOrigin;
 use crate::clock::LocalTime;
 use crate::docker::{self, Container, Engine, Hold, HoldMethod, Journals, Purpose, State, redis};
 use crate::model::{Component, Consistency, Node, StepTiming, VolumeMethod};
@@ -76,9 +77,9 @@ impl<'a> Passes<'a> {
         progress: &dyn Progress,
     ) -> Result<Transaction<'t>, Error> {
         let groups = self.groups();
-        let volumes = self.sources.iter().filter(|source| source.volume().is_some());
+        let volumes = self.sources.iter().filter(|source| source.source().volume().is_some());
         self.earlier = parents.roots_of(volumes.map(|source| source.name.as_str()));
-        let others = self.sources.iter().enumerate().filter(|(_, source)| source.volume().is_none());
+        let others = self.sources.iter().enumerate().filter(|(_, source)| source.source().volume().is_none());
         let jobs = others.map(|(number, source)| Job { number, source, pass: Pass::Last }).collect();
         transaction = self.read(transaction, parents, jobs, progress)?;
         let early: Vec<&Group> = groups.iter().filter(|group| !self.first_jobs(group).is_empty()).collect();
@@ -119,7 +120,7 @@ impl<'a> Passes<'a> {
     fn groups(&self) -> Vec<Group> {
         let mut groups: Vec<Group> = Vec::new();
         for (number, source) in self.sources.iter().enumerate() {
-            let Some(volume) = source.volume() else { continue };
+            let Some(volume) = source.source().volume() else { continue };
             let method = volume.hold;
             let mut writers = volume.source.writers();
             if method == Some(HoldMethod::Stop) && self.keep_held {
@@ -175,7 +176,7 @@ impl<'a> Passes<'a> {
     }
 
     fn volume(&self, number: usize) -> Option<&'a VolumeOrigin> {
-        self.sources.get(number).and_then(ComponentSource::volume)
+        self.sources.get(number).and_then(|source| source.source().volume())
     }
 
     fn read<'t>(

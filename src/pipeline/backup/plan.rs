@@ -2,18 +2,16 @@
 
 use std::io::Read;
 
-use super::origin::{ComponentSource, Origin};
+use super::origin::ComponentSource;
 use super::parent::Parents;
+use super::source::Preview;
 use crate::clock::LocalTime;
 use crate::model::{ComponentKind, Expectation, Node, Problems};
 use crate::pipeline::{Error, lookup};
-use crate::postgres::{Tools, query};
 use crate::progress::{self, Progress};
 use crate::repo::Repository;
 use crate::rooted::{Found, Place};
-use crate::source::{self, DirSource, Stop, Visitor};
-
-const SIZE_SQL: &str = "SELECT pg_catalog.pg_database_size(pg_catalog.current_database())";
+use crate::source::{self, Stop, Visitor};
 
 /// What would be done with one component.
 #[derive(Debug)]
@@ -65,30 +63,7 @@ pub fn plan(
             errors: Problems::default(),
             notes: Problems::default(),
         };
-        match &source.origin {
-            Origin::Volume(volume) => {
-                if let Some(directory) = volume.source.directory() {
-                    walk(&directory, source.name.as_str(), &mut parents, &mut plan, progress)?;
-                }
-            }
-            Origin::Directory(directory) => {
-                walk(directory, source.name.as_str(), &mut parents, &mut plan, progress)?;
-            }
-            Origin::Database(dump) => match query(dump.connection(), SIZE_SQL, &|| progress.cancelled()) {
-                Ok(rows) => {
-                    plan.bytes = rows.first().and_then(|row| row.first()?.as_ref()?.parse().ok()).unwrap_or(0);
-                    plan.bytes_to_read = plan.bytes;
-                    if let Err(error) = Tools::of(dump.connection(), &|| progress.cancelled()) {
-                        plan.errors.push(error.to_string());
-                    }
-                }
-                Err(error) => plan.errors.push(error.to_string()),
-            },
-            Origin::Command(_) | Origin::DumpFile(_) | Origin::Archive(_) => {}
-            Origin::Missing { why, .. } => plan.errors.push(why.clone()),
-        }
-        // What a database and a stream have is not known before they are read.
-        let is_walked = matches!(source.origin, Origin::Directory(_) | Origin::Volume(_)) && plan.errors.is_empty();
+        let is_walked = show(source, &mut parents, &mut plan, progress)? && plan.errors.is_empty();
         (component.files, component.bytes) = (plan.files, plan.bytes);
         if let Some(why) = expectation.doubt_of(&component).filter(|_| is_walked) {
             plan.errors.push(why);
@@ -98,25 +73,31 @@ pub fn plan(
     Ok(plans)
 }
 
-fn walk(
-    directory: &DirSource,
-    name: &str,
+/// Looks at a source as far as that can be done without reading it. Says whether everything was shown: what a database and a stream
+/// have is not known before they are read.
+fn show(
+    source: &ComponentSource,
     parents: &mut Option<Parents>,
     plan: &mut ComponentPlan,
     progress: &dyn Progress,
-) -> Result<(), Error> {
-    let root = parents.as_mut().map(|parents| parents.begin(name));
-    let at_root = root.is_some();
-    let mut visitor = Planner { plan, parents: parents.as_mut(), at_root, progress };
-    match directory.visit(name, &mut visitor) {
+) -> Result<bool, Error> {
+    let name = source.name.as_str();
+    let mut visitor = Planner { name, plan, parents: parents.as_mut(), at_root: true, progress };
+    match source.source().preview(name, &mut visitor, progress) {
         Err(source::Error::Stop(_)) => progress::check(progress)?,
         Err(error) => plan.errors.push(error.to_string()),
-        Ok(()) => {}
+        Ok(Preview::Walked) => {}
+        Ok(Preview::Bytes(bytes)) => {
+            (plan.bytes, plan.bytes_to_read) = (bytes, bytes);
+            return Ok(false);
+        }
+        Ok(Preview::Unknown) => return Ok(false),
     }
-    Ok(())
+    Ok(true)
 }
 
 struct Planner<'a> {
+    name: &'a str,
     plan: &'a mut ComponentPlan,
     parents: Option<&'a mut Parents>,
     at_root: bool,
@@ -126,11 +107,14 @@ struct Planner<'a> {
 impl Visitor for Planner<'_> {
     fn enter(&mut self, node: Node, _found: Option<&Found<'_>>) -> Result<(), Stop> {
         progress::check(self.progress)?;
-        if let Some(parents) = &mut self.parents
-            && !std::mem::replace(&mut self.at_root, false)
-        {
-            let parent = parents.find_node(&node.name);
-            parents.enter(parent.as_ref());
+        let at_root = std::mem::replace(&mut self.at_root, false);
+        match &mut self.parents {
+            Some(parents) if at_root => drop(parents.begin(self.name)),
+            Some(parents) => {
+                let parent = parents.find_node(&node.name);
+                parents.enter(parent.as_ref());
+            }
+            None => {}
         }
         Ok(())
     }

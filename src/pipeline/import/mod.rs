@@ -208,7 +208,7 @@ fn source(part: Part, force: bool) -> ComponentSource {
         }
         Place::Archive(file, facts) => Origin::Archive(Box::new(ArchiveFile::new(file, facts).reporting(errors))),
         Place::Stream(file) => Origin::Command(CommandSource::File(file)),
-        Place::Missing(kind, why) => Origin::Missing { kind, why },
+        Place::Missing(kind, why) => Origin::missing(kind, why),
     };
     ComponentSource { name, origin }
 }

@@ -5,11 +5,10 @@ use rustix::time::{ClockId, clock_gettime};
 use crate::docker::{Hold, Journals};
 use crate::model::{Snapshot, SnapshotKind};
 use crate::pipeline::Error;
-use crate::pipeline::backup::{self, BackupOptions, ComponentSource, Origin};
+use crate::pipeline::backup::{self, BackupOptions, ComponentSource};
 use crate::progress::Progress;
 use crate::repo::Repository;
 use crate::rooted::Instant;
-use crate::sink::postgres::exists;
 
 /// What was there before: put back when a restore of volumes fails, and all that one of directories may remove. And the containers
 /// that its making has left stopped.
@@ -40,19 +39,12 @@ pub fn safety_snapshot(
     let began = Some((now.tv_sec, u32::try_from(now.tv_nsec).unwrap_or_default()));
     let mut present = Vec::new();
     for source in sources {
-        let is_there = match &source.origin {
-            Origin::Directory(directory) => directory.root().exists(),
-            Origin::Database(dump) => exists(dump.connection(), &|| progress.cancelled())?,
-            Origin::Command(_) | Origin::DumpFile(_) | Origin::Archive(_) => false,
-            // What does not exist yet has no source; this exists and cannot be read.
-            Origin::Missing { why, .. } => {
-                let text = format!("{} would be replaced and cannot be saved first: {why}", source.name);
-                return Err(Error::Refused(format!("{text} (`--no-snapshot` restores without)")));
-            }
-            // One that is to be made has no source.
-            Origin::Volume(_) => true,
-        };
-        if is_there {
+        // What does not exist yet has no source; this exists and cannot be read.
+        if let Some(why) = source.why_missing() {
+            let text = format!("{} would be replaced and cannot be saved first: {why}", source.name);
+            return Err(Error::Refused(format!("{text} (`--no-snapshot` restores without)")));
+        }
+        if source.is_there(progress)? {
             present.push(source);
         }
     }

@@ -57,7 +57,7 @@ impl Gaps {
     /// What is missing, as sources that fail.
     pub(crate) fn sources(&self) -> impl Iterator<Item = ComponentSource> {
         self.missing.iter().map(|missing| {
-            let origin = Origin::Missing { kind: missing.kind, why: missing.why.clone() };
+            let origin = Origin::missing(missing.kind, missing.why.clone());
             ComponentSource { name: missing.name.clone(), origin }
         })
     }

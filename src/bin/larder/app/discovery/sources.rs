@@ -36,7 +36,7 @@ impl System<'_> {
                     let source = DumpSource::new(connection.clone(), secret).by_tables(self.settings.tables);
                     Origin::Database(Box::new(source.reporting(database.others_unknown.clone())))
                 }
-                Err(why) => Origin::Missing { kind: ComponentKind::Database, why: why.clone() },
+                Err(why) => Origin::missing(ComponentKind::Database, why.clone()),
             };
             sources.push(ComponentSource { name: database.name.clone(), origin });
         }
@@ -49,7 +49,7 @@ impl System<'_> {
         for volume in self.volumes.iter().filter(|volume| wanted(&volume.name)) {
             let origin = match &volume.found {
                 Ok(found) => forbid(self.volume_origin(found, &volume.settings)?, repository_root),
-                Err(why) => Origin::Missing { kind: ComponentKind::Volume, why: why.clone() },
+                Err(why) => Origin::missing(ComponentKind::Volume, why.clone()),
             };
             sources.push(ComponentSource { name: volume.name.clone(), origin });
         }
@@ -79,7 +79,7 @@ impl System<'_> {
     pub(crate) fn volume_origin(&self, volume: &docker::Volume, settings: &VolumeSettings) -> anyhow::Result<Origin> {
         let source = match self.volume_source(volume, settings)? {
             Ok(source) => source,
-            Err(error) => return Ok(Origin::Missing { kind: ComponentKind::Volume, why: error.to_string() }),
+            Err(error) => return Ok(Origin::missing(ComponentKind::Volume, error.to_string())),
         };
         let limit = self.settings.docker.hold_limit;
         Ok(Origin::Volume(Box::new(VolumeOrigin { source, hold: settings.hold, limit })))

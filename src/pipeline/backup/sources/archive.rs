@@ -1,0 +1,43 @@
+//! A volume that lies in a file as an archive.
+
+use crate::clock::LocalTime;
+use crate::model::{ComponentKind, Consistency, VolumeFacts};
+use crate::pipeline::Error;
+use crate::pipeline::backup::batch::Facts;
+use crate::pipeline::backup::source::{Description, Preview, Source};
+use crate::progress::Progress;
+use crate::source::{self, ArchiveFile, Visitor};
+
+impl Source for ArchiveFile {
+    fn describe(&self) -> Description {
+        let path = self.file().path().display().to_string();
+        Description { volume: Some(self.facts()), ..Description::new(ComponentKind::Volume, path, Consistency::Live) }
+    }
+
+    fn visit(
+        &self,
+        name: &str,
+        _time: LocalTime,
+        visitor: &mut dyn Visitor,
+        progress: &dyn Progress,
+    ) -> Result<Facts, source::Error> {
+        self.visit(name, visitor, progress).map(|()| Facts::default())
+    }
+
+    fn preview(
+        &self,
+        _name: &str,
+        _visitor: &mut dyn Visitor,
+        _progress: &dyn Progress,
+    ) -> Result<Preview, source::Error> {
+        Ok(Preview::Unknown)
+    }
+
+    fn is_there(&self, _progress: &dyn Progress) -> Result<bool, Error> {
+        Ok(false)
+    }
+
+    fn facts_when_read(&self) -> Option<VolumeFacts> {
+        Some(self.facts())
+    }
+}
