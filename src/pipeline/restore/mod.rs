@@ -4,6 +4,7 @@
 //! every file is replaced in one step.
 
 mod compare;
+mod component_target;
 mod database;
 mod directory;
 mod failures;
@@ -11,6 +12,7 @@ mod file;
 mod finisher;
 mod free_space;
 mod group;
+mod into_directory;
 mod job;
 mod open_directory;
 mod options;
@@ -41,15 +43,15 @@ pub use server::{CodeOf, TestServer, link_outside};
 pub(super) use server::{ON_A_COPY, not_installed};
 pub use volume_target::{PROJECT_LABEL, VOLUME_LABEL, VolumeTarget, check_options, has_server_data};
 
+use component_target::{ComponentTarget, Run, ToWrite};
+use into_directory::{Folder, LiveDirectory};
 use options::TreeOptions;
 use place::Place;
-use protected::ProtectedPaths;
 use saved::Saved;
 use tree::TreeRestore;
 use volume::{VolumeJob, Volumes};
 
 use super::Error;
-use super::causes::with_causes;
 pub use super::presence::LostPath;
 use super::presence::Presence;
 use crate::model::{Component, Snapshot};
@@ -74,17 +76,19 @@ pub fn run(
     let (mut volumes, mut others) = (Vec::new(), Vec::new());
     progress.begin("proving that everything is there", None);
     for job in jobs {
-        let lost = presence.lost((job.component, job.parts.as_ref()), &mut 0, progress)?;
-        match &job.destination {
-            Destination::Volume(_) if job.parts.is_some() => {
-                return Err(Error::Refused(format!(
-                    "parts of {} can only be restored into a folder",
-                    job.component.name
-                )));
+        let component = job.component;
+        let lost = presence.lost((component, job.parts.as_ref()), &mut 0, progress)?;
+        let target: Box<dyn ComponentTarget + '_> = match &job.destination {
+            Destination::Volume(_) if job.parts.is_some() => return Err(no_parts(component)),
+            Destination::Volume(target) => {
+                volumes.push(VolumeJob { component, target, lost });
+                continue;
             }
-            Destination::Volume(target) => volumes.push(VolumeJob { component: job.component, target, lost }),
-            _ => others.push(Other { job, lost, saved: Saved::new(&safety, job.component) }),
-        }
+            Destination::Live { folder, excludes, trust } => Box::new(LiveDirectory { folder, excludes, trust }),
+            Destination::Folder { folder, trust } => Box::new(Folder { folder, trust }),
+            Destination::Database(target) => Box::new(&**target),
+        };
+        others.push(Other { job, target, lost, saved: Saved::new(&safety, component) });
     }
     // Its cache would only take memory from now on.
     drop(presence);
@@ -93,23 +97,20 @@ pub fn run(
     if !volumes.is_empty() {
         report.components = Volumes { repository, snapshot, options, progress }.restore(&volumes, safety);
     }
-    // Then databases: they are likelier to refuse than directories, and the rest is then as it was.
-    others.sort_by_key(|other| !matches!(other.job.destination, Destination::Database(_)));
+    others.sort_by_key(|other| !other.target.comes_first());
     let run = Run { repository, snapshot, options, progress };
-    for Other { job, lost, saved } in others {
+    for other in others {
         if progress.cancelled() {
             break;
         }
-        let name = job.component.name.as_str();
-        progress.begin(&format!("restoring {name}"), job.parts.is_none().then_some(job.component.bytes));
-        if let Destination::Database(target) = &job.destination {
-            let restarted = |name: &String| report.components.iter().any(|volume| volume.restarted.contains(name));
-            database::wait_for_server(&target.connection, &restarted, progress);
-        }
+        let component = other.job.component;
+        let name = component.name.as_str();
+        progress.begin(&format!("restoring {name}"), other.job.parts.is_none().then_some(component.bytes));
+        let restarted = |name: &String| report.components.iter().any(|volume| volume.restarted.contains(name));
+        other.target.wait(&restarted, progress);
         let mut result = ComponentRestore { name: name.to_owned(), ..ComponentRestore::default() };
-        if let Err(error) = run.restore(job, (&lost, saved), &mut result) {
-            result.damaged |= error.is_damage();
-            result.failed.push((name.to_owned(), with_causes(&error)));
+        if let Err(error) = other.restore(run, &mut result) {
+            result.fail_with(b"", &error);
         }
         report.components.push(result);
     }
@@ -120,63 +121,29 @@ pub fn run(
 /// A component that is no volume.
 struct Other<'a> {
     job: &'a RestoreJob<'a>,
+    target: Box<dyn ComponentTarget + 'a>,
     lost: Vec<LostPath>,
     /// What the safety snapshot has of it.
     saved: Option<Saved>,
 }
 
-/// What all components of a restore have in common.
-struct Run<'a> {
-    repository: &'a Repository,
-    snapshot: &'a Snapshot,
-    options: RestoreOptions,
-    progress: &'a dyn Progress,
+impl Other<'_> {
+    fn restore(self, run: Run<'_>, result: &mut ComponentRestore) -> Result<(), Error> {
+        let Self { job, target, lost, saved } = self;
+        let component = job.component;
+        let root = component.root.as_ref().ok_or_else(|| {
+            Error::Refused(format!("{} has no {}: it could not be saved then", run.snapshot.name, component.name))
+        })?;
+        if job.parts.is_some() && !target.takes_parts() {
+            return Err(no_parts(component));
+        }
+        result.destination = target.describe(component);
+        target.write(run, ToWrite { component, root, parts: job.parts.clone(), lost: &lost, saved }, result)
+    }
 }
 
-impl Run<'_> {
-    fn restore(
-        &self,
-        job: &RestoreJob<'_>,
-        (lost, saved): (&[LostPath], Option<Saved>),
-        result: &mut ComponentRestore,
-    ) -> Result<(), Error> {
-        let Self { repository, snapshot, options, progress } = *self;
-        let component = job.component;
-        let tree_options =
-            |make_equal| TreeOptions { make_equal, dry_run: options.dry_run, delete_before_write: false };
-        let root = component.root.as_ref().ok_or_else(|| {
-            Error::Refused(format!("{} has no {}: it could not be saved then", snapshot.name, component.name))
-        })?;
-        match &job.destination {
-            Destination::Live { folder, excludes, trust } => {
-                result.destination = folder.display().to_string();
-                if !root.is_directory() {
-                    return Err(Error::Refused(format!(
-                        "{} is a stream and has no place of its own: use --target",
-                        component.name
-                    )));
-                }
-                let options = tree_options(options.is_made_equal(component, result));
-                let place = Place { root: folder, trust, protected: ProtectedPaths::new(excludes.clone()).but(saved) };
-                let restore = TreeRestore::live(repository, place, options, lost).only(job.parts.clone());
-                restore.run(component, root, result, progress)
-            }
-            Destination::Folder { folder, trust } => {
-                result.destination = folder.join(component.name.as_str()).display().to_string();
-                let options = tree_options(false);
-                let restore = TreeRestore::into_folder(repository, Place::new(folder, trust), options, lost);
-                restore.only(job.parts.clone()).run(component, root, result, progress)
-            }
-            Destination::Volume(_) => Ok(()),
-            Destination::Database(_) if job.parts.is_some() => {
-                Err(Error::Refused(format!("parts of {} can only be restored into a folder", component.name)))
-            }
-            Destination::Database(target) => {
-                result.destination = target.connection.to_string();
-                database::restore(repository, (snapshot, component), target, lost, options, result, progress)
-            }
-        }
-    }
+fn no_parts(component: &Component) -> Error {
+    Error::Refused(format!("parts of {} can only be restored into a folder", component.name))
 }
 
 /// Restores a component as this folder, which is empty; links on the way to it are followed as `trust` has it.

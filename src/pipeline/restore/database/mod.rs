@@ -17,6 +17,7 @@ use missing::Missing;
 use replace::Checked;
 use whole::Whole;
 
+use super::component_target::{ComponentTarget, Run, ToWrite};
 use super::options::RestoreOptions;
 use super::report::ComponentRestore;
 use crate::model::{Component, DatabaseFacts, Snapshot, TableRows};
@@ -24,7 +25,6 @@ use crate::pipeline::Error;
 use crate::pipeline::causes::with_causes;
 use crate::pipeline::database::{Dump, SavedDatabase};
 use crate::pipeline::filter::{Wanted, is_called};
-use crate::pipeline::presence::LostPath;
 use crate::postgres::sql::ident;
 use crate::postgres::{Connection, Stopped, tidy_up};
 use crate::process::Place;
@@ -38,15 +38,35 @@ use crate::sink::postgres::{
 const READY_LIMIT: Duration = Duration::from_mins(1);
 const READY_PAUSE: Duration = Duration::from_millis(100);
 
-pub(super) fn restore(
-    repository: &Repository,
-    (snapshot, component): (&Snapshot, &Component),
+impl ComponentTarget for &DatabaseTarget {
+    fn describe(&self, _component: &Component) -> String {
+        self.connection.to_string()
+    }
+
+    fn takes_parts(&self) -> bool {
+        false
+    }
+
+    fn comes_first(&self) -> bool {
+        true
+    }
+
+    fn wait(&self, restarted: &dyn Fn(&String) -> bool, progress: &dyn Progress) {
+        wait_for_server(&self.connection, restarted, progress);
+    }
+
+    fn write(&self, run: Run<'_>, what: ToWrite<'_>, result: &mut ComponentRestore) -> Result<(), Error> {
+        restore(self, run, &what, result)
+    }
+}
+
+fn restore(
     target: &DatabaseTarget,
-    lost: &[LostPath],
-    options: RestoreOptions,
+    run: Run<'_>,
+    ToWrite { component, lost, .. }: &ToWrite<'_>,
     result: &mut ComponentRestore,
-    progress: &dyn Progress,
 ) -> Result<(), Error> {
+    let Run { repository, snapshot, options, progress } = run;
     if let Some(lost) = lost.first() {
         result.damaged = true;
         return Err(Error::Refused(format!("{} is lost, so the database stays as it is", lost.shown())));
@@ -210,7 +230,7 @@ fn check_wanted(saved: &SavedDatabase<'_>, wanted: Wanted<'_>) -> Result<(), Err
 }
 
 /// A server whose container was started again takes a moment until it lets anybody in.
-pub(super) fn wait_for_server(connection: &Connection, restarted: &dyn Fn(&String) -> bool, progress: &dyn Progress) {
+fn wait_for_server(connection: &Connection, restarted: &dyn Fn(&String) -> bool, progress: &dyn Progress) {
     let Place::Container { name, .. } = &connection.place else { return };
     let deadline = Instant::now() + READY_LIMIT;
     // What keeps it is told by the restore, which is tried all the same.
