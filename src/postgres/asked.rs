@@ -1,25 +1,23 @@
-//! What a server can be asked through, and the rows of what it answers.
-//!
-//! Who asks may stop to wait for the answer at any time.
+//! What a query can be run through, its rows, and the callback that cancels it.
 
 use super::Error;
 
-/// Whether nobody waits for an answer any more.
+/// A callback that is polled while a result is awaited: whether that is cancelled.
 pub type Stopped<'a> = &'a (dyn Fn() -> bool + Sync);
 
-/// A row of an answer. `None` is null.
+/// A row of a result. `None` is null.
 pub type Row = Vec<Option<String>>;
 
-/// What a server can be asked through: a connection, each time by a session of its own, or a session that is kept.
+/// What a query can be run through: a connection, each time in a session of its own, or a session that is kept.
 pub trait Asked {
-    /// Asks one thing, and returns all rows.
+    /// Runs one query, and returns all rows.
     ///
     /// # Errors
     /// [`Error::Process`] with what the server said, also when it was stopped; [`Error::Silent`].
     fn ask(&self, query: &str, stopped: Stopped<'_>) -> Result<Vec<Row>, Error>;
 }
 
-/// Asks a server one thing, and returns all rows.
+/// Runs one query, and returns all rows.
 ///
 /// # Errors
 /// Those of [`Asked::ask`].

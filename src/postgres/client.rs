@@ -1,7 +1,8 @@
-//! A `psql` that is told one thing after another, and what it answers: the only file that starts one.
+//! A long-lived `psql`: statements go to its standard input, and results are read from its standard output. The only file that starts
+//! one.
 //!
-//! It runs no command that stands in what it is told. Answers are COPY, and each ends with the line that ends the rows of a
-//! COPY in a dump too, which no row is equal to. Nothing is looked up in a schema that somebody else could have filled.
+//! It runs no command that stands in its input. Results are COPY, and each ends with the line that ends the rows of a COPY in a dump
+//! too, which no row is equal to. Nothing is looked up in a schema that somebody else could have filled.
 
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -19,7 +20,7 @@ use crate::process::{self, POLL, Process, ProcessInput};
 const TAIL_BYTES: usize = END.len() + 1;
 const SAY_END: &str = "\\echo '\\\\.'";
 const BUFFER_BYTES: usize = 64 << 10;
-/// How long an answer to a question about a server may take.
+/// The time limit of a query about a server.
 pub const QUESTION_LIMIT: Duration = Duration::from_mins(2);
 /// How long something may take that is done after an end.
 const TIDY_LIMIT: Duration = Duration::from_secs(30);
@@ -39,7 +40,7 @@ pub struct Session {
     process: Option<Process>,
     restriction: Restriction,
     buffer: Vec<u8>,
-    /// When an answer that has not come by then is not waited for any more.
+    /// The time limit of each result.
     limit: Option<Duration>,
 }
 
@@ -135,21 +136,21 @@ impl Session {
         Ok(Self { input, process: Some(process), restriction, buffer, limit: None })
     }
 
-    /// Waits so long for the whole of each answer, and no longer.
+    /// Sets a time limit for the whole of each result.
     #[must_use]
     pub const fn within(mut self, limit: Duration) -> Self {
         self.limit = Some(limit);
         self
     }
 
-    /// Waits for each answer until it comes.
+    /// Waits for each result without a time limit.
     #[must_use]
     pub(crate) const fn unlimited(mut self) -> Self {
         self.limit = None;
         self
     }
 
-    /// Waits so long for each answer from now on, or without a limit.
+    /// Sets the time limit of each result from now on, or none.
     pub(super) const fn limit_to(&mut self, limit: Option<Duration>) {
         self.limit = limit;
     }
