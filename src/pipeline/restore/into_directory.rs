@@ -4,10 +4,8 @@ use std::path::Path;
 
 use super::component_target::{ComponentTarget, Run, ToWrite};
 use super::options::TreeOptions;
-use super::place::Place;
-use super::protected::ProtectedPaths;
 use super::report::ComponentRestore;
-use super::tree::TreeRestore;
+use super::tree::{Place, ProtectedPaths, TreeRestore};
 use crate::model::Component;
 use crate::pipeline::Error;
 use crate::progress::Progress;

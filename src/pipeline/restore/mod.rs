@@ -3,36 +3,21 @@
 //! What is needed is proven to be in the repository before anything is touched, files that match are left alone, and
 //! every file is replaced in one step.
 
-mod compare;
 mod component_target;
 mod database;
-mod directory;
 mod failures;
-mod file;
-mod finisher;
-mod free_space;
-mod group;
 mod into_directory;
 mod job;
-mod open_directory;
 mod options;
-mod place;
-mod plan;
-mod planner;
-mod protected;
 mod report;
 mod safety;
 mod saved;
 mod server;
-mod special;
-mod target;
 mod through_engine;
 mod tree;
 mod volume;
 mod volume_target;
-mod writer;
 
-pub use compare::same_content;
 pub use database::{DatabaseRestore, DatabaseTarget, TestPlace, check_target, load_and_count};
 pub use failures::Failures;
 pub use job::{Destination, RestoreJob};
@@ -41,14 +26,14 @@ pub use report::{ComponentRestore, RestoreReport};
 pub use safety::{Safety, safety_snapshot};
 pub use server::{CodeOf, TestServer, link_outside};
 pub(super) use server::{ON_A_COPY, not_installed};
+pub use tree::same_content;
 pub use volume_target::{PROJECT_LABEL, VOLUME_LABEL, VolumeTarget, check_options, has_server_data};
 
 use component_target::{ComponentTarget, Run, ToWrite};
 use into_directory::{Folder, LiveDirectory};
 use options::TreeOptions;
-use place::Place;
 use saved::Saved;
-use tree::TreeRestore;
+use tree::{Place, TreeRestore};
 use volume::{VolumeJob, Volumes};
 
 use super::Error;

@@ -6,12 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::options::{RestoreOptions, TreeOptions};
-use super::place::Place;
-use super::protected::ProtectedPaths;
 use super::report::ComponentRestore;
 use super::safety::Safety;
 use super::through_engine;
-use super::tree::TreeRestore;
+use super::tree::{Place, ProtectedPaths, TreeRestore};
 use super::volume_target::{VolumeTarget, check_options, labels};
 use crate::docker::{Hold, HoldMethod, Journals, Purpose};
 use crate::model::{Component, Snapshot, VolumeFacts};

@@ -9,10 +9,10 @@ use std::sync::Arc;
 
 use super::place::Place;
 use super::protected::{ProtectedPaths, has_unfinished};
-use super::report::ComponentRestore;
 use crate::limits::RESTORE_CACHE_BYTES;
 use crate::model::{Node, show_path};
 use crate::pipeline::Error;
+use crate::pipeline::restore::report::ComponentRestore;
 use crate::progress::Progress;
 use crate::repo::{ChunkReader, Repository};
 use crate::rooted::Status;

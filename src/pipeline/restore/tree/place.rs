@@ -13,16 +13,16 @@ use crate::sink;
 use crate::temporary::close_to_others;
 
 /// Where a tree goes.
-pub(super) struct Place<'a> {
-    pub(super) root: &'a Path,
+pub(in crate::pipeline::restore) struct Place<'a> {
+    pub(in crate::pipeline::restore) root: &'a Path,
     /// Whose links on the way to the root are followed.
-    pub(super) trust: &'a Trust,
-    pub(super) protected: ProtectedPaths,
+    pub(in crate::pipeline::restore) trust: &'a Trust,
+    pub(in crate::pipeline::restore) protected: ProtectedPaths,
 }
 
 impl<'a> Place<'a> {
     /// A place from which backups leave nothing out.
-    pub(super) fn new(root: &'a Path, trust: &'a Trust) -> Self {
+    pub(in crate::pipeline::restore) fn new(root: &'a Path, trust: &'a Trust) -> Self {
         Self { root, trust, protected: ProtectedPaths::default().with_caches() }
     }
 

@@ -3,16 +3,35 @@
 //! Entries are visited in order; files are collected into groups, filled together while the next groups are collected, and
 //! then put in place one by one, with the directories around them finished last.
 
+mod compare;
+mod directory;
+mod file;
+mod finisher;
+mod free_space;
+mod group;
+mod open_directory;
+mod place;
+mod plan;
+mod planner;
+mod protected;
+mod special;
+mod target;
+mod writer;
+
 use std::sync::Arc;
 
-use super::group::Collecting;
+pub use compare::same_content;
+pub(super) use place::Place;
+pub(super) use protected::ProtectedPaths;
+
+use group::Collecting;
+use plan::Plan;
+use planner::Planner;
+use target::Target;
+use writer::ChunkWriter;
+
 use super::options::TreeOptions;
-use super::place::Place;
-use super::plan::Plan;
-use super::planner::Planner;
 use super::report::ComponentRestore;
-use super::target::Target;
-use super::writer::ChunkWriter;
 use crate::model::{Component, Node, Parts};
 use crate::pipeline::Error;
 use crate::pipeline::presence::LostPath;

@@ -8,8 +8,8 @@ use std::path::Path;
 use rustix::fs::FileType;
 use rustix::process::geteuid;
 
-use super::saved::Saved;
 use crate::pipeline::Error;
+use crate::pipeline::restore::saved::Saved;
 use crate::repo::ChunkReader;
 use crate::rooted::{Status, Step, split};
 use crate::sink::{DirTarget, Existing};
@@ -20,7 +20,7 @@ const OF_OTHERS_BITS: u32 = 6;
 
 /// Excluded paths, mounts, the repository, and what lies in tagged caches.
 #[derive(Debug, Default)]
-pub(super) struct ProtectedPaths {
+pub(in crate::pipeline::restore) struct ProtectedPaths {
     excludes: Excludes,
     /// Whether backups save tagged caches.
     with_caches: bool,
@@ -52,18 +52,18 @@ pub(super) fn has_unfinished(beneath: &mut DirTarget, path: &[u8], status: &Stat
 
 impl ProtectedPaths {
     /// With these excludes; the repository is guarded by [`DirTarget`].
-    pub(super) const fn new(excludes: Excludes) -> Self {
+    pub(in crate::pipeline::restore) const fn new(excludes: Excludes) -> Self {
         Self { excludes, with_caches: false, saved: None, newer: 0 }
     }
 
     /// Of something whose backups have what is in tagged caches.
-    pub(super) const fn with_caches(mut self) -> Self {
+    pub(in crate::pipeline::restore) const fn with_caches(mut self) -> Self {
         self.with_caches = true;
         self
     }
 
     /// Of something that was saved just before: nobody has anything else that stands there.
-    pub(super) fn but(mut self, saved: Option<Saved>) -> Self {
+    pub(in crate::pipeline::restore) fn but(mut self, saved: Option<Saved>) -> Self {
         self.saved = saved;
         self
     }

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use super::compare::same_content;
 use super::group::{Collecting, Group, Waiting};
 use super::open_directory::OpenDirectories;
-use super::options::TreeOptions;
 use super::target::Target;
 use super::writer::Filling;
 use crate::id::IdScheme;
 use crate::model::{Content, Node};
 use crate::pipeline::Error;
+use crate::pipeline::restore::options::TreeOptions;
 use crate::repo::ChunkReader;
 use crate::sink::{Existing, FileTarget};
 
