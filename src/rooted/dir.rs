@@ -273,8 +273,8 @@ impl RootedDir {
 mod tests {
     use rustix::fs::Mode;
 
-    use super::super::join;
     use super::*;
+    use crate::rooted::join;
 
     /// Resolving each path from the root took half a minute for a tree of 6,000 levels.
     #[test]
