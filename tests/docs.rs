@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::process::Command;
 
 const DOCUMENT: &str = include_str!("../docs/cli.md");
-const FAILURE: &str = include_str!("../src/bin/larder/failure.rs");
+const EXIT: &str = include_str!("../src/bin/larder/exit.rs");
 
 #[test]
 fn every_command_has_a_section() {
@@ -41,7 +41,7 @@ fn every_help_text_has_an_example() {
 #[test]
 fn every_exit_status_is_in_the_table() {
     let statuses = exit_statuses();
-    assert!(statuses.contains(&0) && statuses.contains(&130), "failure.rs is not understood");
+    assert!(statuses.contains(&0) && statuses.contains(&130), "exit.rs is not understood");
     for status in statuses {
         let row = format!("| {status} | ");
         assert!(DOCUMENT.lines().any(|line| line.starts_with(&row)), "docs/cli.md has no exit status {status}");
@@ -83,7 +83,7 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
 
 /// The numbers of `enum Exit`.
 fn exit_statuses() -> Vec<u8> {
-    let variants = FAILURE.lines().skip_while(|line| !line.contains("enum Exit {")).skip(1);
+    let variants = EXIT.lines().skip_while(|line| !line.contains("enum Exit {")).skip(1);
     let variants = variants.take_while(|line| line.trim() != "}");
     let numbers = variants.filter_map(|line| line.trim().trim_end_matches(',').split_once(" = "));
     numbers.map(|(_, number)| number.parse().expect("an exit status is a number")).collect()

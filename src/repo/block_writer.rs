@@ -124,7 +124,7 @@ mod tests {
         like: &mut dyn Likeness,
         deltas_pay: bool,
     ) -> Option<(usize, usize)> {
-        let plaintext = [0; LEN_BYTES as usize];
+        let plaintext = vec![0; LEN_BYTES as usize];
         let full = writer.push((chunk_ref(number).id, plaintext.as_slice()), like, deltas_pay);
         full.map(|full| (full.block.len_bytes() / LEN_BYTES as usize, full.bases.len()))
     }

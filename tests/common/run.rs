@@ -57,7 +57,9 @@ impl Run {
 
     /// Asserts that standard error has all of these.
     pub(crate) fn says_all(&self, texts: &[&str]) -> &Self {
-        texts.iter().for_each(|text| drop(self.says(text)));
+        for text in texts {
+            self.says(text);
+        }
         self
     }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::imports::Arrow;
 
 /// The circles, with the arrows that make each of them.
-pub fn circles(arrows: &BTreeSet<Arrow>) -> Vec<String> {
+pub(crate) fn circles(arrows: &BTreeSet<Arrow>) -> Vec<String> {
     let mut to: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for arrow in arrows {
         to.entry(&arrow.from).or_default().insert(&arrow.to);

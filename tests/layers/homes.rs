@@ -4,7 +4,7 @@ use crate::names::Names;
 use crate::sources::{PROGRAM, SourceFile};
 
 /// The only files, or folders, that name a dependency. `docs/architecture.md` says why.
-pub const HOMES: &[(&str, &[&str])] = &[
+pub(crate) const HOMES: &[(&str, &[&str])] = &[
     ("bincode", &["src/model/codec.rs"]),
     ("blake3", &["src/id.rs"]),
     ("bollard", &["src/docker/"]),
@@ -34,7 +34,7 @@ pub const HOMES: &[(&str, &[&str])] = &[
 ];
 
 /// Where a file names a dependency that has its home elsewhere.
-pub fn strangers(file: &SourceFile) -> Vec<String> {
+pub(crate) fn strangers(file: &SourceFile) -> Vec<String> {
     let names = Names::of(&file.syntax);
     let uses = names.uses.iter().map(|used| &used.path);
     let mut problems = Vec::new();
@@ -57,7 +57,7 @@ pub fn strangers(file: &SourceFile) -> Vec<String> {
 }
 
 /// Entries of the table that `Cargo.toml` does not have, so that the table says what is.
-pub fn unknown_dependencies(manifest: &str) -> Vec<String> {
+pub(crate) fn unknown_dependencies(manifest: &str) -> Vec<String> {
     let key = |line: &str| line.split([' ', '=', '.']).next().unwrap_or_default().replace('-', "_");
     let keys: Vec<String> = manifest.lines().map(key).collect();
     let unknown = HOMES.iter().filter(|(dependency, _)| !keys.iter().any(|key| key == dependency));

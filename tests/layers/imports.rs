@@ -15,12 +15,12 @@ const HOPS_MAX: usize = 20;
 
 /// An arrow from one file to another.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Arrow {
-    pub from: String,
-    pub to: String,
-    pub line: usize,
+pub(crate) struct Arrow {
+    pub(crate) from: String,
+    pub(crate) to: String,
+    pub(crate) line: usize,
     /// What is named.
-    pub name: String,
+    pub(crate) name: String,
 }
 
 /// All files by their modules, with the names that each brings in.
@@ -31,12 +31,12 @@ struct Modules<'f> {
 }
 
 /// The arrows between files.
-pub fn arrows(files: &[SourceFile]) -> BTreeSet<Arrow> {
+pub(crate) fn arrows(files: &[SourceFile]) -> BTreeSet<Arrow> {
     let modules = Modules::new(files);
     let mut arrows = BTreeSet::new();
     for (module, file) in &modules.files {
         for (path, named) in modules.used_by(module) {
-            if let Some(to) = modules.defining(path, 0).filter(|to| to.path != file.path) {
+            if let Some(to) = modules.defining(&path, 0).filter(|to| to.path != file.path) {
                 let (from, to) = (file.path.clone(), to.path.clone());
                 arrows.insert(Arrow { from, to, line: named.line, name: named.names.join("::") });
             }
@@ -107,13 +107,13 @@ impl<'f> Modules<'f> {
     }
 
     /// The file that defines what a path names; `None` for a module, which is nothing until something of it is named.
-    fn defining(&self, path: Path, hops: usize) -> Option<&'f SourceFile> {
+    fn defining(&self, path: &[String], hops: usize) -> Option<&'f SourceFile> {
         let len = (1..=path.len()).rev().find(|len| self.files.contains_key(&path[..*len]))?;
         let module = &path[..len];
         let item = path.get(len)?;
         match self.uses[module].get(item) {
             Some(_) if hops == HOPS_MAX => None,
-            Some(used) => self.defining([used.as_slice(), &path[len + 1..]].concat(), hops + 1),
+            Some(used) => self.defining(&[used.as_slice(), &path[len + 1..]].concat(), hops + 1),
             None => self.files.get(module).copied(),
         }
     }

@@ -5,33 +5,33 @@ use syn::spanned::Spanned;
 use syn::visit::{self, Visit};
 
 /// A path that a file names somewhere.
-pub struct Named {
-    pub names: Vec<String>,
-    pub line: usize,
+pub(crate) struct Named {
+    pub(crate) names: Vec<String>,
+    pub(crate) line: usize,
     /// The modules within the file that it stands in.
-    pub inner: Vec<String>,
+    pub(crate) inner: Vec<String>,
 }
 
 /// One name that a `use` declaration brings in.
-pub struct Use {
+pub(crate) struct Use {
     /// What it is called here; `*` for everything.
-    pub name: String,
-    pub path: Named,
+    pub(crate) name: String,
+    pub(crate) path: Named,
     /// Whether it gives the name on, as a `pub use` does.
-    pub is_public: bool,
+    pub(crate) is_public: bool,
 }
 
 /// Everything that a file names.
 #[derive(Default)]
-pub struct Names {
-    pub uses: Vec<Use>,
-    pub paths: Vec<Named>,
+pub(crate) struct Names {
+    pub(crate) uses: Vec<Use>,
+    pub(crate) paths: Vec<Named>,
     inner: Vec<String>,
 }
 
 impl Names {
     /// What a file names.
-    pub fn of(file: &syn::File) -> Self {
+    pub(crate) fn of(file: &syn::File) -> Self {
         let mut names = Self::default();
         names.visit_file(file);
         names

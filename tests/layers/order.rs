@@ -6,7 +6,7 @@ use crate::imports::Arrow;
 use crate::sources::{PROGRAM, SourceFile};
 
 /// The modules of the library. A module uses only its own layer and those below it.
-pub const LIBRARY: &[&[&str]] = &[
+pub(crate) const LIBRARY: &[&[&str]] = &[
     &["clock", "events", "id", "limits", "little_endian", "progress", "rooted", "runtime", "temporary"],
     &["storage"],
     &["chunk", "parity"],
@@ -24,7 +24,7 @@ pub const LIBRARY: &[&[&str]] = &[
 
 /// The modules of the program, above the library. A module uses only those in the layers below its own, and not its neighbours: neither
 /// `cli` nor `service` knows the other.
-pub const PROGRAM_LAYERS: &[&[&str]] = &[
+pub(crate) const PROGRAM_LAYERS: &[&[&str]] = &[
     &["error", "exit", "units"],
     &["host", "term"],
     &["config"],
@@ -35,7 +35,7 @@ pub const PROGRAM_LAYERS: &[&[&str]] = &[
 ];
 
 /// The arrows that go up, and the files that are in no layer.
-pub fn upward(files: &[SourceFile], arrows: &BTreeSet<Arrow>) -> Vec<String> {
+pub(crate) fn upward(files: &[SourceFile], arrows: &BTreeSet<Arrow>) -> Vec<String> {
     let unknown = files.iter().filter(|file| layer_of(&file.path).is_none());
     let unknown = unknown.map(|file| format!("{}: it is in no layer of tests/layers/order.rs", file.path));
     let up = arrows.iter().filter(|arrow| is_up(&arrow.from, &arrow.to));
@@ -73,7 +73,7 @@ fn named(path: &str) -> &str {
 }
 
 /// Modules that `src/lib.rs` declares otherwise than the list of layers has them.
-pub fn undeclared(root: &SourceFile) -> Option<String> {
+pub(crate) fn undeclared(root: &SourceFile) -> Option<String> {
     let listed: Vec<&str> = LIBRARY.concat();
     let declared = root.syntax.items.iter().filter_map(|item| match item {
         syn::Item::Mod(module) => Some(module.ident.to_string()),

@@ -5,25 +5,25 @@ use syn::visit::{self, Visit};
 
 use crate::sources::SourceFile;
 
-pub const FILE_LINES_MAX: usize = 500;
-pub const FUNCTION_LINES_MAX: usize = 70;
+pub(crate) const FILE_LINES_MAX: usize = 500;
+pub(crate) const FUNCTION_LINES_MAX: usize = 70;
 /// Modules within a file that may import everything from the file around them.
 const TEST_MODULES: &[&str] = &["tests", "contract"];
 
 /// A file that does not say what it is for.
-pub fn missing_introduction(file: &SourceFile) -> Option<String> {
+pub(crate) fn missing_introduction(file: &SourceFile) -> Option<String> {
     let missing = !file.text.starts_with("//! ");
     missing.then(|| format!("{}: does not begin with '//!' and what the file is for", file.place(1)))
 }
 
 /// A file that is too long.
-pub fn long_file(file: &SourceFile) -> Option<String> {
+pub(crate) fn long_file(file: &SourceFile) -> Option<String> {
     let lines = file.text.lines().count();
     (lines > FILE_LINES_MAX).then(|| format!("{}: the file has more than {FILE_LINES_MAX} lines", file.place(lines)))
 }
 
 /// Functions that are too long, from their signature to the brace that closes them.
-pub fn long_functions(file: &SourceFile) -> Vec<String> {
+pub(crate) fn long_functions(file: &SourceFile) -> Vec<String> {
     let mut functions = Functions::default();
     functions.visit_file(&file.syntax);
     let long = functions.lines.iter().filter(|(first, last)| last - first + 1 > FUNCTION_LINES_MAX);
@@ -66,7 +66,7 @@ impl<'ast> Visit<'ast> for Functions {
 }
 
 /// Declarations that bring in everything of a module of ours, outside of tests.
-pub fn wildcards(file: &SourceFile) -> Vec<String> {
+pub(crate) fn wildcards(file: &SourceFile) -> Vec<String> {
     if TEST_MODULES.iter().any(|name| file.path.ends_with(&format!("/{name}.rs"))) {
         return Vec::new();
     }

@@ -5,14 +5,14 @@ use std::fs;
 use std::path::Path;
 
 /// Where the program lives, above all layers of the library.
-pub const PROGRAM: &str = "src/bin/larder/";
+pub(crate) const PROGRAM: &str = "src/bin/larder/";
 
 /// A file of the sources.
-pub struct SourceFile {
+pub(crate) struct SourceFile {
     /// Relative to the root of the crate, with `/`.
-    pub path: String,
-    pub text: String,
-    pub syntax: syn::File,
+    pub(crate) path: String,
+    pub(crate) text: String,
+    pub(crate) syntax: syn::File,
 }
 
 impl SourceFile {
@@ -20,14 +20,14 @@ impl SourceFile {
     ///
     /// # Panics
     /// It is not Rust.
-    pub fn new(path: &str, text: &str) -> Self {
+    pub(crate) fn new(path: &str, text: &str) -> Self {
         let syntax = syn::parse_file(text).unwrap_or_else(|error| panic!("{path}: {error}"));
         Self { path: path.to_owned(), text: text.to_owned(), syntax }
     }
 
     /// The root of its crate and the names of its module: `lib pack layout` for `src/pack/layout.rs`, `bin cli list` for one
     /// of the program.
-    pub fn module(&self) -> Vec<String> {
+    pub(crate) fn module(&self) -> Vec<String> {
         let (root, path) = match self.path.strip_prefix(PROGRAM) {
             Some(path) => ("bin", path),
             None => ("lib", self.path.trim_start_matches("src/")),
@@ -41,7 +41,7 @@ impl SourceFile {
     }
 
     /// `path:line`.
-    pub fn place(&self, line: usize) -> String {
+    pub(crate) fn place(&self, line: usize) -> String {
         format!("{}:{line}", self.path)
     }
 }
@@ -50,13 +50,13 @@ impl SourceFile {
 ///
 /// # Panics
 /// It cannot be read.
-pub fn read(path: &str) -> String {
+pub(crate) fn read(path: &str) -> String {
     let absolute = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
     fs::read_to_string(&absolute).unwrap_or_else(|error| panic!("cannot read {}: {error}", absolute.display()))
 }
 
 /// All sources of the library and of the program.
-pub fn all() -> Vec<SourceFile> {
+pub(crate) fn all() -> Vec<SourceFile> {
     let mut files = Vec::new();
     collect("src", &mut files);
     assert!(files.iter().any(|file| file.path == "src/lib.rs"), "the sources were found");
