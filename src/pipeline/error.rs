@@ -26,13 +26,23 @@ pub enum Error {
         /// The systems that have some.
         systems: Vec<String>,
     },
+    /// What was looked for is not a pattern.
+    #[error("'{pattern}' is not a pattern: {why}")]
+    Pattern {
+        /// What was looked for.
+        pattern: String,
+        /// What is wrong with it.
+        why: String,
+    },
     /// Several snapshots have names that begin like this.
-    #[error("'{wanted}' could be any of {}", .candidates.join(", "))]
+    #[error("'{wanted}' could be any of {}{}", .candidates.join(", "), and_more(*more))]
     Ambiguous {
         /// What was asked for.
         wanted: String,
         /// The first few that it could be.
         candidates: Vec<String>,
+        /// How many others it could be.
+        more: usize,
     },
     /// The snapshot, or the configuration, has no such component.
     #[error("there is no component '{wanted}' {place}; there are {}", .known.join(", "))]
@@ -129,6 +139,10 @@ pub enum Error {
     /// The repository failed.
     #[error(transparent)]
     Repo(#[from] repo::Error),
+}
+
+fn and_more(more: usize) -> String {
+    if more == 0 { String::new() } else { format!(" and {more} more") }
 }
 
 impl Error {

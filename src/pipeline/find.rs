@@ -68,6 +68,15 @@ fn list_below(reader: &mut ChunkReader, root: &Node, path: &[u8], each: EachEntr
     Ok(())
 }
 
+/// What entries are looked for by.
+#[derive(Debug, Clone, Copy)]
+pub struct Pattern<'p> {
+    /// `*` and `?` stop at slashes, `**` does not; without a slash it matches names.
+    pub text: &'p str,
+    /// Whether capital and small letters are the same.
+    pub ignores_case: bool,
+}
+
 /// Calls `each` for every entry of the snapshots whose path matches a pattern: `*`, `?`, `[…]`, and `**` for any number
 /// of directories. A pattern without `/` matches names, one with `/` whole paths, which begin with the component.
 ///
@@ -76,7 +85,7 @@ fn list_below(reader: &mut ChunkReader, root: &Node, path: &[u8], each: EachEntr
 pub fn find(
     repository: &Repository,
     snapshots: &[Snapshot],
-    pattern: &str,
+    pattern: Pattern<'_>,
     progress: &dyn Progress,
     each: EachFound<'_>,
 ) -> Result<(), Error> {
@@ -117,11 +126,17 @@ pub fn parts(
             Ok(_) => parts.insert(&path.to_bytes()),
             Err(model::Error::NotFound { .. }) if text.contains(PATTERN_CHARACTERS) => {
                 let mut is_met = false;
-                find(repository, std::slice::from_ref(snapshot), text, progress, &mut |_, path, _| {
-                    is_met = true;
-                    parts.insert(path);
-                    Ok(())
-                })?;
+                find(
+                    repository,
+                    std::slice::from_ref(snapshot),
+                    Pattern { text, ignores_case: false },
+                    progress,
+                    &mut |_, path, _| {
+                        is_met = true;
+                        parts.insert(path);
+                        Ok(())
+                    },
+                )?;
                 if !is_met {
                     let why = format!("nothing in {} matches it", snapshot.name);
                     return Err(Error::Path { path: text.clone(), why });
@@ -141,13 +156,15 @@ pub fn parts(
 }
 
 /// What matches whole paths, and the path that all of them are at or below, if there is one.
-fn matcher(pattern: &str) -> Result<(GlobMatcher, Option<Arc<Parts>>), Error> {
+fn matcher(Pattern { text: pattern, ignores_case }: Pattern<'_>) -> Result<(GlobMatcher, Option<Arc<Parts>>), Error> {
     let whole =
         if pattern.contains('/') { pattern.trim_start_matches('/').to_owned() } else { format!("**/{pattern}") };
-    let glob = GlobBuilder::new(&whole).literal_separator(true).build();
-    let glob = glob.map_err(|error| Error::Refused(format!("the pattern is not valid: {error}")))?;
+    let glob = GlobBuilder::new(&whole).literal_separator(true).case_insensitive(ignores_case).build();
+    let wrong = |error: globset::Error| Error::Pattern { pattern: pattern.to_owned(), why: error.kind().to_string() };
+    let glob = glob.map_err(wrong)?;
     let plain: Vec<&str> = whole.split('/').take_while(|part| !part.contains(PATTERN_CHARACTERS)).collect();
-    let prefix = (!plain.is_empty()).then(|| {
+    // Where letters of both sizes mean the same, none leads to one directory.
+    let prefix = (!plain.is_empty() && !ignores_case).then(|| {
         let mut parts = Parts::default();
         parts.insert(plain.join("/").as_bytes());
         Arc::new(parts)

@@ -244,7 +244,8 @@ pub(super) fn name_among(mut names: Vec<String>, wanted: &str) -> Result<String,
         several if several.iter().any(|name| name == wanted) => Ok(wanted.to_owned()),
         several => {
             let candidates = several.iter().take(CANDIDATES_SHOWN).cloned().collect();
-            Err(Error::Ambiguous { wanted: wanted.to_owned(), candidates })
+            let more = several.len().saturating_sub(CANDIDATES_SHOWN);
+            Err(Error::Ambiguous { wanted: wanted.to_owned(), candidates, more })
         }
     }
 }

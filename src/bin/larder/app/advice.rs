@@ -52,6 +52,9 @@ fn classify_pipeline(error: &Error) -> (Exit, Option<&'static str>) {
         Error::OtherSystems { .. } => (Exit::NoSuchSnapshot, Some("name one of them with `--system`")),
         Error::Ambiguous { .. } => (Exit::NoSuchSnapshot, Some("give more of the name")),
         Error::NoSuchComponent { .. } => (Exit::Usage, None),
+        Error::Pattern { .. } => {
+            (Exit::Usage, Some("`*`, `?`, `[…]` and `{…,…}` have a meaning; a `\\` before one takes it away"))
+        }
         Error::Path { .. } | Error::Model(larder::model::Error::NotFound { .. }) => {
             (Exit::Failed, Some("`larder ls NAME` shows what a snapshot has"))
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 
 use larder::model::{Difference, Node, NodeKind, Snapshot, resolve};
-use larder::pipeline::find::{compare, find as find_entries, list};
+use larder::pipeline::find::{Pattern, compare, find as find_entries, list};
 use larder::pipeline::{Error, RowChanges, compare_rows, lookup, write_archive, write_content, write_dump};
 
 use super::context::Context;
@@ -14,6 +14,14 @@ use crate::exit::Exit;
 
 /// Called for each entry that was found, with its snapshot and path.
 type EachEntry<'e> = &'e mut dyn FnMut(&Snapshot, &[u8], &Node) -> Result<(), Error>;
+
+/// What is looked for.
+pub(crate) struct Wanted<'w> {
+    pub(crate) pattern: &'w str,
+    pub(crate) ignores_case: bool,
+    /// The snapshot that is looked through; `None` for all.
+    pub(crate) snapshot: Option<&'w str>,
+}
 
 /// What changed between two snapshots, beside the differences that were shown one by one.
 pub(crate) struct Comparison {
@@ -48,11 +56,11 @@ pub(crate) fn ls(
 pub(crate) fn find(
     context: &Context<'_>,
     select: &Select,
-    (pattern, snapshot): (&str, Option<&str>),
+    wanted: &Wanted<'_>,
     each: EachEntry<'_>,
 ) -> anyhow::Result<Exit> {
     let repository = context.repository()?;
-    let (snapshots, exit) = if let Some(name) = snapshot {
+    let (snapshots, exit) = if let Some(name) = wanted.snapshot {
         (vec![select.snapshot(context, &repository, name)?], Exit::Done)
     } else {
         let found = lookup::snapshots(&repository)?;
@@ -60,6 +68,7 @@ pub(crate) fn find(
         let selection = select.selection(context, &repository);
         (found.snapshots.into_iter().filter(|snapshot| selection.has(snapshot)).collect(), exit)
     };
+    let pattern = Pattern { text: wanted.pattern, ignores_case: wanted.ignores_case };
     find_entries(&repository, &snapshots, pattern, context.progress, each)?;
     Ok(exit)
 }
