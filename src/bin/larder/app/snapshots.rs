@@ -84,12 +84,19 @@ pub(crate) fn taken_by(
     Ok((snapshot, stats))
 }
 
-/// Pins a snapshot, or takes its pin away. Gives its name.
-pub(crate) fn pin(context: &Context<'_>, select: &Select, (name, pinned): (&str, bool)) -> anyhow::Result<String> {
+/// Pins a snapshot, or takes its pin away. Gives its name, and whether it was pinned before.
+pub(crate) fn pin(
+    context: &Context<'_>,
+    select: &Select,
+    (name, pinned): (&str, bool),
+) -> anyhow::Result<(String, bool)> {
     let repository = context.repository()?;
     let selection = select.selection(context, &repository);
+    let pins = repository.pins()?;
     let change = if pinned { forget::pin } else { forget::unpin };
-    Ok(change(&repository, name, &selection)?.to_string())
+    let name = change(&repository, name, &selection)?;
+    let was_pinned = pins.contains(&name);
+    Ok((name, was_pinned))
 }
 
 /// Brings a deleted snapshot back. Gives its name.
@@ -105,5 +112,5 @@ pub(crate) fn undelete(context: &Context<'_>, name: &str) -> anyhow::Result<Stri
         result => result?,
     };
     refresh_heads(context, &repository, &[])?;
-    Ok(name.to_string())
+    Ok(name)
 }

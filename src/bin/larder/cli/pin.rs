@@ -41,11 +41,17 @@ impl UnpinArguments {
 }
 
 fn change(terminal: &Terminal<'_>, select: &SelectArguments, (name, pinned): (&str, bool)) -> anyhow::Result<Exit> {
-    let name = pin(&terminal.context, &select.select(), (name, pinned))?;
+    let (name, was_pinned) = pin(&terminal.context, &select.select(), (name, pinned))?;
     if terminal.output.is_json() {
         terminal.output.document(&PinDocument { name: &name, pinned })?;
     } else {
-        terminal.output.line(&format!("{name} is {}.", if pinned { "pinned" } else { "not pinned" }));
+        let text = match (was_pinned, pinned) {
+            (false, true) => "is pinned",
+            (true, true) => "was pinned already",
+            (true, false) => "is not pinned any more",
+            (false, false) => "was not pinned",
+        };
+        terminal.output.line(&format!("{name} {text}."));
     }
     Ok(Exit::Done)
 }
