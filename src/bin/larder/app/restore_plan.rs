@@ -81,6 +81,12 @@ impl<'a> Plan<'a> {
         Ok(plan)
     }
 
+    /// Whether anything that is there is replaced: a new database replaces nothing.
+    pub(crate) fn replaces_something(&self) -> bool {
+        let is_new = |job: &RestoreJob<'_>| matches!(&job.destination, Destination::Database(target) if target.is_new);
+        !self.jobs.iter().all(is_new)
+    }
+
     /// Restores only these parts.
     pub(crate) fn limit(&mut self, parts: Option<Arc<Parts>>) {
         for job in &mut self.jobs {

@@ -109,7 +109,7 @@ impl RestoreArguments {
         let found = terminal.ended(FoundRestore::find(context, &request))?;
         let prepared = terminal.ended(PreparedRestore::prepare(context, &request, &found))?;
         let live = self.target.is_none() && !self.dry_run;
-        if live && !self.force {
+        if live && !self.force && prepared.plan().replaces_something() {
             ask(prepared.snapshot(), prepared.plan())?;
         }
         let trusts_code = self.run_code_as_superuser || (live && ask_for_code(&prepared)?);
