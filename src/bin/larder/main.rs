@@ -18,7 +18,10 @@ use clap::Parser;
 fn main() -> ExitCode {
     host::secrecy::leave_no_core_dumps();
     host::bounds::set();
-    let arguments = cli::Arguments::parse();
+    let arguments = match cli::Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(wrong) => return cli::exit_with(&wrong).into(),
+    };
     let output = term::output::Output::new(arguments.global.json);
     if let Err(why) = larder::rooted::check_kernel() {
         term::console::error(&why);

@@ -9,6 +9,7 @@ mod diff;
 mod entry;
 mod export;
 mod find;
+mod foreign_commands;
 mod forget;
 mod global;
 mod guard;
@@ -46,6 +47,7 @@ use crate::exit::Exit;
 use crate::term::console::{ConsoleProgress, line};
 use crate::term::output::Output;
 
+pub(crate) use foreign_commands::exit as exit_with;
 pub(crate) use report::report;
 
 /// Backs up a whole running system every night as one named snapshot, and gives any night back.
