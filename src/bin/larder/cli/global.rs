@@ -9,6 +9,7 @@ use crate::term::console::Verbosity;
 
 /// Options of every command.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Options of every command")]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(crate) struct GlobalArguments {
     /// The directory of the system, where larder.toml, the repository and the directories are looked for.

@@ -55,12 +55,8 @@ impl Events for Shown<'_> {
                 warning(text);
                 way_out.into_iter().for_each(advice);
             }
-            Event::Note { text } => line(&format!("note: {text}")),
-            Event::Hint { text } => {
-                if !self.console.is_quiet() {
-                    line(&format!("note: {text}"));
-                }
-            }
+            Event::Hint { .. } if self.console.is_quiet() => {}
+            Event::Note { text } | Event::Hint { text } => line(&format!("note: {text}")),
             Event::SnapshotBegun { name } => {
                 let title = format!("Creating comprehensive system backup: {name}");
                 if self.output.is_json() {

@@ -77,6 +77,10 @@ impl VerifyArguments {
         if outcome.lost.is_some() {
             advice(WAYS_OUT_OF_LOSS);
         }
+        if !outcome.report.is_clean() && outcome.doubted.is_none() {
+            terminal.output.flush();
+            advice("`larder repair --dry-run` says more, `larder repair` mends what can be mended");
+        }
         Ok(outcome.exit)
     }
 
