@@ -1,6 +1,6 @@
 //! Larder backs up a whole running system as one named snapshot and gives any snapshot back.
 //!
-//! The modules are floors: each uses only those before it in this list, and `tests/layers.rs` holds them to it.
+//! The modules lie in layers: each uses only those before it in this list, and `tests/layers/` holds them to it.
 //! `docs/architecture.md` walks through them, `docs/format.md` has every byte that they write.
 //!
 //! ```
