@@ -205,7 +205,9 @@ fn with_json_there_is_one_document_and_nothing_else() {
     assert!(!system.exists("models/two"));
     assert_eq!(system.json(&["create", "--dry-run"])["dry_run"], true);
     assert_eq!(system.json(&["restore", "latest", "--dry-run"])["dry_run"], true);
-    assert_eq!(system.run(&["show", "nothing", "--json"]).ended(6).stdout, "");
+    let error = system.run(&["show", "nothing", "--json"]).ended(6).json();
+    assert_eq!((&error["error"], &error["status"]), (&"there is no snapshot 'nothing'".into(), &6.into()));
+    assert!(error["advice"].as_str().is_some_and(|advice| advice.contains("larder list")), "{error}");
 }
 
 /// `create` said that `create` makes the repository, and `import` that `ls` shows what can be imported.

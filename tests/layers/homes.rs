@@ -23,6 +23,7 @@ pub(crate) const HOMES: &[(&str, &[&str])] = &[
     ("tokio_tar", &["src/docker/archive.rs"]),
     ("walkdir", &["src/source/dir.rs"]),
     ("zstd", &["src/pack/block.rs", "src/pack/delta.rs"]),
+    ("anstyle", &["src/bin/larder/term/colour.rs"]),
     ("anyhow", &[PROGRAM]),
     ("clap", &[PROGRAM]),
     ("clap_complete", &[PROGRAM]),

@@ -22,6 +22,7 @@ fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(wrong) => return cli::exit_with(&wrong).into(),
     };
+    term::colour::choose(arguments.global.color);
     let output = term::output::Output::new(arguments.global.json);
     if let Err(why) = larder::rooted::check_kernel() {
         term::console::error(&why);
@@ -29,6 +30,6 @@ fn main() -> ExitCode {
     }
     match cli::run(&arguments, &output) {
         Ok(exit) => exit.into(),
-        Err(error) => cli::report(&error).into(),
+        Err(error) => cli::report(&error, &output).into(),
     }
 }

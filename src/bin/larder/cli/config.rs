@@ -38,7 +38,7 @@ impl ConfigArguments {
             for Effective { key, value, origin } in all {
                 table.row(vec![key, value, origin]);
             }
-            table.lines().iter().for_each(|line| terminal.output.line(line));
+            terminal.output.table(&table);
         }
         if let Some(why) = &context.settings.unused_database {
             warning(why);

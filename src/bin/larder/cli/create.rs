@@ -150,12 +150,12 @@ fn print_plan(terminal: &Terminal<'_>, plans: &[ComponentPlan]) -> anyhow::Resul
             ("to read", Align::Right),
             ("from", Align::Left),
         ];
-        let mut table = Table::new(&columns);
+        let mut table = Table::new(&columns).leaving_out(&["files"]);
         for plan in plans {
             let sizes = [plan.files.to_string(), size(plan.bytes), size(plan.bytes_to_read)];
             table.row([vec![plan.name.clone()], sizes.to_vec(), vec![plan.source.clone()]].concat());
         }
-        table.lines().iter().for_each(|line| terminal.output.line(line));
+        terminal.output.table(&table);
         terminal.output.line("Dry run: nothing was written.");
     }
     for plan in plans {
@@ -201,7 +201,7 @@ fn print_summary(terminal: &Terminal<'_>, report: &BackupReport) {
         ("time", Align::Right),
         ("from", Align::Left),
     ];
-    let mut table = Table::new(&columns);
+    let mut table = Table::new(&columns).leaving_out(&["read", "time", "files", "new"]);
     for component in &snapshot.components {
         table.row(vec![
             component.name.to_string(),
@@ -215,7 +215,7 @@ fn print_summary(terminal: &Terminal<'_>, report: &BackupReport) {
             component.source.clone(),
         ]);
     }
-    table.lines().iter().for_each(|line| terminal.output.line(line));
+    terminal.output.table(&table);
     if report.adopted.packs > 0 {
         let packs = count(report.adopted.packs, "pack", "packs");
         terminal.output.line(&format!("Taken over from an interrupted run: {packs}, {}.", size(report.adopted.bytes)));

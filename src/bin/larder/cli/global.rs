@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::config::Overrides;
+use crate::term::colour::When;
 use crate::term::console::Verbosity;
 
 /// Options of every command.
@@ -27,6 +28,9 @@ pub(crate) struct GlobalArguments {
     /// Print one JSON document on standard output.
     #[arg(long, global = true)]
     pub(crate) json: bool,
+    /// When to print colours; where NO_COLOR is set, `auto` is never.
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t, global = true)]
+    pub(crate) color: When,
     /// No progress.
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub(crate) quiet: bool,

@@ -61,18 +61,17 @@ impl ListArguments {
         if *has_systems {
             columns.push(("system", Align::Left));
         }
-        let mut table = Table::new(&columns);
+        // The name has the time.
+        let mut table = Table::new(&columns).leaving_out(&["took", "time", "new", "stored", "type"]);
         for snapshot in snapshots {
             let system = has_systems.then(|| snapshot.system.clone());
             table.row(row(snapshot, pins).into_iter().chain(system).collect());
         }
-        let lines = table.lines();
-        let (heading, rows) = lines.split_first().map_or((None, &[][..]), |(heading, rows)| (Some(heading), rows));
-        if let Some(heading) = heading {
-            terminal.output.line(heading);
-        }
-        for (text, snapshot) in rows.iter().zip(snapshots) {
-            terminal.output.line(text);
+        let mut rows = table.rows(terminal.output.width()).into_iter();
+        let heading = rows.next().unwrap_or_default();
+        heading.iter().for_each(|line| terminal.output.line(line));
+        for (lines, snapshot) in rows.zip(snapshots) {
+            lines.iter().for_each(|line| terminal.output.line(line));
             if self.show_details {
                 print_components(terminal, snapshot);
             }

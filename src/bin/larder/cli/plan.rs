@@ -70,7 +70,8 @@ fn print(output: &Output, outcome: &PlanOutcome) {
 fn print_table(output: &Output, parts: &[Part]) {
     let left = Align::Left;
     let mut table =
-        Table::new(&[("component", left), ("kind", left), ("how", left), ("would be held", left), ("from", left)]);
+        Table::new(&[("component", left), ("kind", left), ("how", left), ("would be held", left), ("from", left)])
+            .leaving_out(&["kind", "how"]);
     for part in parts {
         let held = match (part.quiesce, part.held.is_empty()) {
             (Some("none") | None, _) => "-".to_owned(),
@@ -80,5 +81,5 @@ fn print_table(output: &Output, parts: &[Part]) {
         let how = part.method.unwrap_or("-").to_owned();
         table.row(vec![part.name.clone(), part.kind.to_owned(), how, held, part.source.clone()]);
     }
-    table.lines().iter().for_each(|line| output.line(line));
+    output.table(&table);
 }

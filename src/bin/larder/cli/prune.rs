@@ -119,7 +119,7 @@ fn print_decisions(terminal: &Terminal<'_>, decisions: &[Decision]) {
         return;
     }
     let columns = [("action", Align::Left), ("name", Align::Left), ("time", Align::Left), ("because", Align::Left)];
-    let mut table = Table::new(&columns);
+    let mut table = Table::new(&columns).leaving_out(&["time"]);
     for decision in decisions {
         let reasons = reasons(decision);
         table.row(vec![
@@ -129,7 +129,7 @@ fn print_decisions(terminal: &Terminal<'_>, decisions: &[Decision]) {
             if reasons.is_empty() { "no rule keeps it".to_owned() } else { reasons.join(", ") },
         ]);
     }
-    table.lines().iter().for_each(|line| terminal.output.line(line));
+    terminal.output.table(&table);
 }
 
 fn print_plan(terminal: &Terminal<'_>, plan: &PrunePlan) -> anyhow::Result<()> {

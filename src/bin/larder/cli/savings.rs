@@ -102,7 +102,7 @@ fn print(terminal: &Terminal<'_>, savings: &Savings) {
         let sizes = ["size", "full copies", "dedup", "dedup+zstd", "stored"].map(|name| (name, Align::Right));
         [vec![(first, Align::Left)], sizes.to_vec()].concat()
     };
-    let mut table = Table::new(&columns("night"));
+    let mut table = Table::new(&columns("night")).leaving_out(&["dedup", "size"]);
     for night in &savings.nights {
         table.row([vec![night.name.to_string()], sizes(&night.total()).to_vec()].concat());
     }
@@ -111,10 +111,10 @@ fn print(terminal: &Terminal<'_>, savings: &Savings) {
     table.row(vec![other.to_owned(), blank(), blank(), blank(), blank(), size(savings.other_bytes)]);
     let whole = Figures { stored_bytes: savings.repository_bytes, ..total };
     table.row([vec!["together".to_owned()], sizes(&whole).to_vec()].concat());
-    table.lines().iter().for_each(|line| terminal.output.line(line));
+    terminal.output.table(&table);
     terminal.output.line("");
 
-    let mut table = Table::new(&columns("component"));
+    let mut table = Table::new(&columns("component")).leaving_out(&["dedup", "size"]);
     for (name, figures) in savings.components() {
         let [size, ways @ .., stored] = sizes(&figures);
         let bytes = [figures.copies_bytes, figures.dedup_bytes, figures.compressed_bytes];
@@ -124,7 +124,7 @@ fn print(terminal: &Terminal<'_>, savings: &Savings) {
         });
         table.row([vec![name, size], ways.collect(), vec![stored]].concat());
     }
-    table.lines().iter().for_each(|line| terminal.output.line(line));
+    terminal.output.table(&table);
     terminal.output.line("");
     terminal.output.line(&sentence(savings));
 }

@@ -56,7 +56,7 @@ fn repository(terminal: &Terminal<'_>) -> anyhow::Result<Exit> {
         table.row(vec![name.to_owned(), objects.to_string(), size(bytes)]);
     }
     table.row(vec!["together".to_owned(), String::new(), size(stored)]);
-    table.lines().iter().for_each(|line| terminal.output.line(line));
+    terminal.output.table(&table);
     terminal.output.line("");
     terminal.output.line(&format!("Total backups: {}", stats.snapshots));
     terminal.output.line(&format!("Total size: {} ({:.2} GB)", mebibytes(stored), stored as f64 / GIBIBYTE));

@@ -11,6 +11,7 @@ use larder::progress::Progress;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
+use super::colour::{Place, painted};
 use crate::exit::Exit;
 
 const TICK: Duration = Duration::from_millis(120);
@@ -40,7 +41,7 @@ pub(crate) fn warning(text: &str) {
 
 /// Prints a line. Texts of others in it cannot begin another one, or command the terminal.
 pub(crate) fn line(text: &str) {
-    let text = show_text(text);
+    let text = painted(&show_text(text), Place::Error);
     // There is nobody to tell when standard error is gone.
     let _ = writeln!(stderr(), "{text}");
 }

@@ -1,23 +1,28 @@
 //! Standard output: lines for people or one JSON document, and a reader who leaves early is no error.
 
 use std::io::{self, BufWriter, Stdout, Write, stdout};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use larder::model::{is_deceptive, show_text};
+use rustix::termios::tcgetwinsize;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::colour::{Place, painted};
+use super::table::Table;
 use crate::exit::Exit;
 
 /// Where results go.
 pub(crate) struct Output {
     json: bool,
+    has_document: AtomicBool,
     stdout: Mutex<BufWriter<Stdout>>,
 }
 
 impl Output {
     pub(crate) fn new(json: bool) -> Self {
-        Self { json, stdout: Mutex::new(BufWriter::new(stdout())) }
+        Self { json, has_document: AtomicBool::new(false), stdout: Mutex::new(BufWriter::new(stdout())) }
     }
 
     /// Whether the result is to be one JSON document.
@@ -25,11 +30,16 @@ impl Output {
         self.json
     }
 
+    /// Whether a document was printed.
+    pub(crate) fn has_document(&self) -> bool {
+        self.has_document.load(Ordering::Relaxed)
+    }
+
     /// Prints a line for people; with `--json` it is left out. Texts of others in it cannot begin another one, or command the
     /// terminal.
     pub(crate) fn line(&self, text: &str) {
         if !self.json {
-            self.bytes(show_text(text).as_bytes());
+            self.bytes(painted(&show_text(text), Place::Output).as_bytes());
             self.bytes(b"\n");
         }
     }
@@ -42,6 +52,7 @@ impl Output {
 
     /// Prints the JSON document. What a terminal could take for a command is escaped in its texts, which stay the same.
     pub(crate) fn json(&self, document: &Value) {
+        self.has_document.store(true, Ordering::Relaxed);
         let text = format!("{document:#}\n");
         let escaped = |char: char| match char {
             '\n' => "\n".to_owned(),
@@ -56,6 +67,17 @@ impl Output {
         let needs_escape = text.chars().any(|char| char != '\n' && is_deceptive(char));
         let text = if needs_escape { text.chars().map(escaped).collect() } else { text };
         self.bytes(text.as_bytes());
+    }
+
+    /// Prints the rows of a table, so that they fit.
+    pub(crate) fn table(&self, table: &Table) {
+        table.rows(self.width()).concat().iter().for_each(|line| self.line(line));
+    }
+
+    /// Characters that a line of the terminal has; `None` where the output goes elsewhere.
+    pub(crate) fn width(&self) -> Option<usize> {
+        let columns = tcgetwinsize(stdout()).ok()?.ws_col;
+        (columns > 0).then_some(usize::from(columns))
     }
 
     /// Writes bytes as they are.

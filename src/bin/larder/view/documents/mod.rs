@@ -4,6 +4,7 @@ pub(crate) mod browse;
 pub(crate) mod config;
 pub(crate) mod create;
 pub(crate) mod damage;
+pub(crate) mod error;
 pub(crate) mod export;
 pub(crate) mod forget;
 pub(crate) mod import;
