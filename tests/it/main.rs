@@ -40,6 +40,7 @@ mod repair_faults;
 mod restore_safety;
 mod savings;
 mod schedule;
+mod screens;
 mod secrecy;
 mod shim;
 mod sources;
