@@ -4,13 +4,14 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use larder::cancel::Cancel;
 use larder::chunk::{ChunkRef, ChunkSizes, Chunker, Gear};
 use larder::id::{ChunkId, Digest, IdScheme, PackId, expand_key};
 use larder::index::{Index, SegmentBuilder};
 use larder::model::{ComponentName, SnapshotKind};
+use larder::monitor::Monitor;
 use larder::pack::{BlockEncoder, BlockEntry, Directory, Encoding, PackKind, RawBlock};
 use larder::pipeline::backup::{self, BackupOptions, ComponentSource, Origin};
-use larder::progress::Silent;
 use larder::repo::Repository;
 use larder::source::{DirSource, Excludes};
 use larder::storage::{LocalStorage, MemoryStorage};
@@ -122,7 +123,7 @@ fn whole_backup(criterion: &mut Criterion) {
         let sources = [ComponentSource { name: "files".parse::<ComponentName>().expect("a name"), origin }];
         let options = BackupOptions::new(SnapshotKind::Files, "", "");
         let name = backup::reserve(repository).expect("a name");
-        backup::run(repository, name, &sources, &options, &Silent).expect("a backup")
+        backup::run(repository, name, &sources, &options, &Monitor::unheard(&Cancel::new())).expect("a backup")
     };
     let open =
         |path: &std::path::Path| Repository::open_or_create(Arc::new(LocalStorage::new(path))).expect("a repository");

@@ -11,13 +11,14 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Instant;
 
+use larder::cancel::Cancel;
 use larder::chunk::ChunkRef;
 use larder::id::{Digest, IdScheme, PackId};
 use larder::index::SegmentBuilder;
 use larder::model::{ChunkList, ComponentKind, NodeKind, SnapshotKind, decode_snapshot, encode_snapshot};
+use larder::monitor::Monitor;
 use larder::pack::{BlockEntry, Directory, Encoding, PackKind};
 use larder::pipeline::backup::{self, BackupOptions, ComponentSource, Origin};
-use larder::progress::Silent;
 use larder::repo::Repository;
 use larder::source::{DirSource, Excludes};
 use larder::storage::LocalStorage;
@@ -39,7 +40,7 @@ fn main() {
     let options = BackupOptions { read_back: false, ..BackupOptions::new(SnapshotKind::Full, "", "") };
     let name = backup::reserve(&repository).expect("a name");
     let sources = [ComponentSource { name: "models".parse().expect("a name"), origin: origin() }];
-    backup::run(&repository, name, &sources, &options, &Silent).expect("a backup");
+    backup::run(&repository, name, &sources, &options, &Monitor::unheard(&Cancel::new())).expect("a backup");
     write_file_of_all(&repository, chunks);
     drop(repository);
     for command in [&["list"][..], &["ls", "latest"], &["prune", "--dry-run", "--keep-last", "2"]] {
@@ -58,7 +59,7 @@ fn chunk(number: u32) -> ChunkRef {
 fn write_file_of_all(repository: &Repository, chunks: u32) {
     let first = repository.manifest_names().expect("a list").pop().expect("a snapshot");
     let mut snapshot = decode_snapshot(&repository.read_manifest(&first).expect("its manifest")).expect("a snapshot");
-    let mut transaction = repository.begin(&larder::progress::Silent).expect("a transaction");
+    let mut transaction = repository.begin(&Monitor::unheard(&Cancel::new())).expect("a transaction");
     let mut list = ChunkList::default();
     for number in 0..chunks {
         list.push(&mut transaction, chunk(number)).expect("a list");

@@ -5,12 +5,13 @@
 //!
 //! ```
 //!
+//! use larder::cancel::Cancel;
+//! use larder::docker::Journals;
 //! use larder::model::SnapshotKind;
+//! use larder::monitor::Monitor;
 //! use larder::pipeline::backup::{self, BackupOptions, ComponentSource, Origin};
 //! use larder::pipeline::restore::{self, Destination, RestoreJob, RestoreOptions, Safety};
-//! use larder::progress::Silent;
 //! use larder::repo::Repository;
-//! use larder::docker::Journals;
 //! use larder::rooted::Trust;
 //! use larder::source::{DirSource, Excludes};
 //!
@@ -25,23 +26,26 @@
 //! let origin = Origin::Directory(DirSource::new(&models, Excludes::default()));
 //! let sources = [ComponentSource { name: "models".parse()?, origin }];
 //! let options = BackupOptions::new(SnapshotKind::Files, "example", "example");
-//! let report = backup::run(&repository, backup::reserve(&repository)?, &sources, &options, &Silent)?;
+//! let cancel = Cancel::new();
+//! let monitor = Monitor::unheard(&cancel);
+//! let report = backup::run(&repository, backup::reserve(&repository)?, &sources, &options, &monitor)?;
 //!
 //! let component = report.snapshot.component("models").ok_or("it was just saved")?;
 //! let jobs = [RestoreJob { component, destination: Destination::Folder { folder: target.clone(), trust: Trust::default() }, parts: None }];
-//! let report = restore::run(&repository, &report.snapshot, &jobs, Safety::default(), RestoreOptions::default(), &Silent)?;
+//! let report = restore::run(&repository, &report.snapshot, &jobs, Safety::default(), RestoreOptions::default(), &monitor)?;
 //! assert!(report.components.iter().all(|result| result.failed.is_empty()));
 //! assert_eq!(std::fs::read(target.join("models/filter.pkl"))?, b"weights");
 //! # Ok(())
 //! # }
 //! ```
 
+pub mod cancel;
 pub mod clock;
 pub mod events;
 pub mod id;
 pub mod limits;
 pub mod little_endian;
-pub mod progress;
+pub mod monitor;
 pub mod rooted;
 pub mod runtime;
 pub mod temporary;

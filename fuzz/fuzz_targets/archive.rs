@@ -5,6 +5,7 @@ use std::io::Read;
 use std::sync::OnceLock;
 
 use bytes::Bytes;
+use larder::cancel::Cancel;
 use larder::docker::Archive;
 use libfuzzer_sys::fuzz_target;
 use tokio::runtime::{Builder, Runtime};
@@ -26,7 +27,7 @@ fuzz_target!(|input: &[u8]| {
         sender.try_send(Ok(Bytes::copy_from_slice(part))).expect("there is room");
     }
     drop(sender);
-    let mut archive = Archive::new(runtime().handle().clone(), parts, "fuzz", &|| false);
+    let mut archive = Archive::new(runtime().handle().clone(), parts, "fuzz", &Cancel::new());
     while let Ok(Some(_)) = archive.next_entry() {
         let mut data = Vec::new();
         let _ = archive.by_ref().take(1 << 20).read_to_end(&mut data);

@@ -7,7 +7,6 @@ use std::io::{self, Read};
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -16,6 +15,7 @@ use tokio::runtime::Handle;
 use tokio_tar::EntryType;
 
 use super::{Error, Parts};
+use crate::cancel::{Cancel, Cancelled, POLL};
 use crate::limits::{
     ARCHIVE_HEADERS_BYTES_MAX, ARCHIVE_NAME_BYTES_MAX, ARCHIVE_PATH_BYTES_MAX, ARCHIVE_TARGET_BYTES_MAX,
     TREE_DEPTH_MAX, XATTRS_BYTES_MAX,
@@ -25,8 +25,6 @@ use crate::limits::{
 pub const VOLUME_FOLDER: &str = "v";
 const BLOCK_BYTES: u64 = 512;
 const XATTR_PREFIX: &str = "SCHILY.xattr.";
-/// How often it is asked whether to stop while nothing arrives.
-const POLL: Duration = Duration::from_millis(200);
 
 type Entry = tokio_tar::Entry<tokio_tar::Archive<Incoming>>;
 
@@ -75,9 +73,9 @@ pub struct ArchiveEntry {
 }
 
 /// An archive that is arriving.
-pub struct Archive<'a> {
+pub struct Archive {
     runtime: Handle,
-    stop: &'a dyn Fn() -> bool,
+    cancel: Cancel,
     action: String,
     entries: tokio_tar::Entries<Incoming>,
     current: Option<Entry>,
@@ -88,20 +86,30 @@ pub struct Archive<'a> {
     feed: Arc<Mutex<Feed>>,
 }
 
-impl<'a> Archive<'a> {
-    /// The archive that arrives in these parts, for the sake of `action`, until it is to `stop`.
-    pub fn new(runtime: Handle, parts: Parts, action: &str, stop: &'a dyn Fn() -> bool) -> Self {
+impl Archive {
+    /// The archive that arrives in these parts, for the sake of `action`, until it is cancelled.
+    #[must_use]
+    pub fn new(runtime: Handle, parts: Parts, action: &str, cancel: &Cancel) -> Self {
         let feed = Feed { parts, pending: Bytes::new(), allowed: 0, zeros: 0 };
         let feed = Arc::new(Mutex::new(feed));
         let mut archive = tokio_tar::Archive::new(Incoming(Arc::clone(&feed)));
         let entries = archive.entries().expect("nothing has been read of it");
-        Self { runtime, stop, action: action.to_owned(), entries, current: None, left: 0, padding: 0, feed }
+        Self {
+            runtime,
+            cancel: cancel.clone(),
+            action: action.to_owned(),
+            entries,
+            current: None,
+            left: 0,
+            padding: 0,
+            feed,
+        }
     }
 
     /// The next entry; `None` at the end. What was not read of the last one is skipped.
     ///
     /// # Errors
-    /// [`Error::Broken`] when the connection breaks, the archive is none that an engine makes, or it is to stop.
+    /// [`Error::Broken`] when the connection breaks, the archive is none that an engine makes, or it is cancelled.
     pub fn next_entry(&mut self) -> Result<Option<ArchiveEntry>, Error> {
         let mut skipped = [0; 16 << 10];
         while self.current.is_some() && self.read(&mut skipped).map_err(|error| self.broken(&error.to_string()))? > 0 {}
@@ -111,7 +119,7 @@ impl<'a> Archive<'a> {
             feed.allowed = ARCHIVE_HEADERS_BYTES_MAX;
             feed.zeros = 0;
         }
-        let entry = wait(&self.runtime, self.stop, self.entries.next());
+        let entry = wait(&self.runtime, &self.cancel, self.entries.next());
         let Some(entry) = entry.map_err(|error| self.broken(&error.to_string()))? else {
             return self.end().map(|()| None);
         };
@@ -135,7 +143,7 @@ impl<'a> Archive<'a> {
         let mut rest = [0; 16 << 10];
         let mut incoming = Incoming(Arc::clone(&self.feed));
         loop {
-            let read = wait(&self.runtime, self.stop, incoming.read(&mut rest)).flatten();
+            let read = wait(&self.runtime, &self.cancel, incoming.read(&mut rest)).flatten();
             if read.map_err(|error| self.broken(&error.to_string()))? == 0 {
                 return Ok(());
             }
@@ -147,13 +155,13 @@ impl<'a> Archive<'a> {
     }
 }
 
-impl Read for Archive<'_> {
+impl Read for Archive {
     /// Data of the entry that came last; 0 at its end.
     fn read(&mut self, target: &mut [u8]) -> io::Result<usize> {
         match &mut self.current {
             None => Ok(0),
             Some(entry) => {
-                let len = wait(&self.runtime, self.stop, entry.read(target))??;
+                let len = wait(&self.runtime, &self.cancel, entry.read(target))??;
                 self.left = self.left.saturating_sub(len as u64);
                 if len == 0 && self.left > 0 && !target.is_empty() {
                     return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the archive ends in its middle"));
@@ -200,15 +208,15 @@ impl AsyncRead for Incoming {
     }
 }
 
-/// Waits for what is to come, and gives up when it is to stop.
-fn wait<T>(runtime: &Handle, stop: &dyn Fn() -> bool, coming: impl Future<Output = T>) -> io::Result<T> {
+/// Waits for what is to come, until it is cancelled.
+fn wait<T>(runtime: &Handle, cancel: &Cancel, coming: impl Future<Output = T>) -> io::Result<T> {
     let mut coming = pin!(coming);
-    while !stop() {
+    while !cancel.is_cancelled() {
         if let Ok(came) = runtime.block_on(async { tokio::time::timeout(POLL, &mut coming).await }) {
             return Ok(came);
         }
     }
-    Err(io::Error::other("interrupted"))
+    Err(Cancelled::as_io())
 }
 
 fn lock(feed: &Mutex<Feed>) -> MutexGuard<'_, Feed> {
@@ -330,11 +338,13 @@ fn names(path: &[u8]) -> Result<Vec<Vec<u8>>, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use tokio::sync::mpsc::channel;
 
     use super::*;
 
-    fn with_archive<T>(bytes: &[u8], work: impl FnOnce(&mut Archive<'_>) -> T) -> T {
+    fn with_archive<T>(bytes: &[u8], work: impl FnOnce(&mut Archive) -> T) -> T {
         let (runtime, (sender, parts)) = (crate::runtime::handle().expect("a runtime"), channel(4));
         let bytes = Bytes::copy_from_slice(bytes);
         runtime.spawn(async move {
@@ -344,15 +354,14 @@ mod tests {
                 }
             }
         });
-        work(&mut Archive::new(runtime.clone(), parts, "test", &|| false))
+        work(&mut Archive::new(runtime.clone(), parts, "test", &Cancel::new()))
     }
 
     #[test]
     fn an_archive_that_does_not_arrive_can_be_given_up() {
         let (runtime, (_sender, parts)) = (crate::runtime::handle().expect("a runtime"), channel(4));
-        let asked = std::cell::Cell::new(0);
-        let stop = || asked.replace(asked.get() + 1) > 0;
-        let error = Archive::new(runtime.clone(), parts, "test", &stop).next_entry().expect_err("nothing came");
+        let cancel = Cancel::new().child_until(Instant::now() + POLL / 2);
+        let error = Archive::new(runtime.clone(), parts, "test", &cancel).next_entry().expect_err("nothing came");
         assert!(error.to_string().contains("interrupted"), "{error}");
     }
 

@@ -13,12 +13,11 @@ use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use super::engine::failed;
 use super::{Engine, Error};
+use crate::cancel::{Cancel, Cancelled, POLL};
 use crate::limits::{SAID_BYTES_MAX, STDERR_BYTES_MAX};
 
 /// Room for one frame of output.
 const FRAME_BYTES: usize = 256 << 10;
-/// How often it is asked whether the caller wants to stop.
-const PAUSE: Duration = Duration::from_millis(200);
 /// How long a program that has closed its output may take to end.
 const END_TRIES: u32 = 1_000;
 const END_PAUSE: Duration = Duration::from_millis(10);
@@ -96,27 +95,27 @@ impl Exec {
     ///
     /// # Errors
     /// [`Error::Refused`] with its standard error when it did not end well, or wrote more than an answer has; [`Error::Broken`],
-    /// also when it was `stopped`; [`Error::NotReady`] when it takes longer than `limit`.
+    /// also when it was cancelled; [`Error::NotReady`] when it takes longer than `limit`.
     pub fn run(
         engine: &Arc<Engine>,
         container: &str,
         options: ExecOptions,
         limit: Duration,
-        stopped: &dyn Fn() -> bool,
+        cancel: &Cancel,
     ) -> Result<String, Error> {
         let mut output = Self::start(engine, container, ExecOptions { with_input: false, ..options })?.output;
         let begun = Instant::now();
         let mut text = Vec::new();
         let mut buffer = [0; 4096];
         loop {
-            if stopped() {
-                return Err(Error::Broken { action: output.action, why: "interrupted".to_owned() });
+            if cancel.is_cancelled() {
+                return Err(Error::Broken { action: output.action, why: Cancelled.to_string() });
             }
             let Some(left) = limit.checked_sub(begun.elapsed()) else {
                 let what = format!("it still did not {}", output.action);
                 return Err(Error::NotReady { secs: limit.as_secs(), what });
             };
-            match output.read_within(&mut buffer, left.min(PAUSE)) {
+            match output.read_within(&mut buffer, left.min(POLL)) {
                 Ok(Some(0)) => break,
                 Ok(Some(len)) if text.len() + len > SAID_BYTES_MAX => {
                     let why = format!("it says more than {SAID_BYTES_MAX} bytes");

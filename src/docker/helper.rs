@@ -21,6 +21,7 @@ use super::engine::failed;
 use super::owner::{CONTAINER_LABEL, Kind, container_owner, is_gone, owner, unique_name};
 use super::parts::{PART_BYTES, PARTS_IN_FLIGHT};
 use super::{Archive, Engine, Error, Upload, VOLUME_FOLDER};
+use crate::cancel::Cancel;
 
 /// How long an engine may send nothing of an archive. Containers may be held meanwhile.
 const SILENCE_MAX: Duration = Duration::from_mins(1);
@@ -72,13 +73,13 @@ impl Helper {
 
     /// Everything in the volume, as the engine reads it.
     #[must_use]
-    pub fn archive(&self) -> Archive<'static> {
-        self.archive_until(&|| false)
+    pub fn archive(&self) -> Archive {
+        self.archive_until(&Cancel::new())
     }
 
-    /// The same, until `stop` says that it is enough.
+    /// The same, until it is cancelled.
     #[must_use]
-    pub fn archive_until<'a>(&self, stop: &'a dyn Fn() -> bool) -> Archive<'a> {
+    pub fn archive_until(&self, cancel: &Cancel) -> Archive {
         let (sender, receiver) = tokio::sync::mpsc::channel(PARTS_IN_FLIGHT);
         let (docker, id) = (self.engine.docker.clone(), self.id.clone());
         let action = format!("archive the volume {}", self.volume);
@@ -89,7 +90,7 @@ impl Helper {
             let frames = frames.map_err(|error| failed(&download, &error));
             forward(Box::pin(frames), sender, SILENCE_MAX, &download).await;
         });
-        Archive::new(self.engine.runtime.clone(), receiver, &action, stop)
+        Archive::new(self.engine.runtime.clone(), receiver, &action, cancel)
     }
 
     /// Whether something is at a path of the volume.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{Container, Engine, Error, Held, HoldMethod, Journal, Journals, Leftover, Purpose, State};
+use crate::cancel::Cancel;
 
 /// How often containers that start are looked at.
 const READY_PAUSE: Duration = Duration::from_millis(100);
@@ -362,7 +363,7 @@ impl Engine {
     ///
     /// # Errors
     /// [`Error::NotReady`]; [`Error::Refused`], [`Error::Broken`].
-    pub fn wait_ready(&self, containers: &[String], limit: Duration, stop: &dyn Fn() -> bool) -> Result<(), Error> {
+    pub fn wait_ready(&self, containers: &[String], limit: Duration, cancel: &Cancel) -> Result<(), Error> {
         let begun = Instant::now();
         let mut seen: HashMap<String, (String, Instant)> = HashMap::new();
         loop {
@@ -390,7 +391,7 @@ impl Engine {
             }
             match waiting {
                 None => return Ok(()),
-                Some(what) if begun.elapsed() >= limit || stop() => {
+                Some(what) if begun.elapsed() >= limit || cancel.is_cancelled() => {
                     return Err(Error::NotReady { secs: begun.elapsed().as_secs(), what });
                 }
                 Some(_) => std::thread::sleep(READY_PAUSE),

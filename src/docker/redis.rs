@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{Container, Engine, Error, Exec, ExecOptions};
+use crate::cancel::Cancel;
 
 const IMAGES: [&str; 4] = ["redis", "valkey", "keydb", "redis-stack-server"];
 const CLIENT: &str = "redis-cli";
@@ -20,20 +21,15 @@ pub fn is_redis(container: &Container) -> bool {
 ///
 /// # Errors
 /// [`Error::Refused`] when the server cannot be asked or cannot save; [`Error::NotReady`] when it takes longer than
-/// `limit`; [`Error::Broken`], also when it was `stopped`.
-pub fn save(
-    engine: &Arc<Engine>,
-    container: &Container,
-    limit: Duration,
-    stopped: &dyn Fn() -> bool,
-) -> Result<(), Error> {
+/// `limit`; [`Error::Broken`], also when it was cancelled.
+pub fn save(engine: &Arc<Engine>, container: &Container, limit: Duration, cancel: &Cancel) -> Result<(), Error> {
     let deadline = Instant::now() + limit;
     let ask = |words: &[&str]| -> Result<String, Error> {
         let command = std::iter::once(CLIENT).chain(words.iter().copied()).map(str::to_owned).collect();
         let variables = password(container).map(|password| ("REDISCLI_AUTH".to_owned(), password.to_owned()));
         let options = ExecOptions { command, variables: variables.into_iter().collect(), with_input: false };
         let left = deadline.saturating_duration_since(Instant::now());
-        Exec::run(engine, &container.id, options, left, stopped)
+        Exec::run(engine, &container.id, options, left, cancel)
     };
     let refused = |why: &str| Error::Refused {
         action: format!("have Redis in the container {} save", container.name),

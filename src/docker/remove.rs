@@ -14,6 +14,7 @@ use futures_util::StreamExt;
 use super::engine::failed;
 use super::owner::{CONTAINER_LABEL, Kind, owner, unique_name};
 use super::{Container, Engine, Error, VOLUME_FOLDER};
+use crate::cancel::{Cancel, Cancelled, POLL};
 
 /// Paths that one container removes, and how long they are together.
 const PATHS_AT_ONCE: usize = 500;
@@ -22,8 +23,6 @@ const BYTES_AT_ONCE: usize = 64 << 10;
 const LIMIT: Duration = Duration::from_mins(10);
 /// How long `rm` may take for nothing.
 const NOTHING_LIMIT: Duration = Duration::from_secs(30);
-/// How often it is asked meanwhile whether the caller wants to stop.
-const PAUSE: Duration = Duration::from_millis(200);
 
 /// Removes entries of one volume.
 #[derive(Debug)]
@@ -44,13 +43,8 @@ impl VolumeCleaner {
     ///
     /// # Errors
     /// [`Error::Refused`] when no image has it; [`Error::NotReady`] when none has one that ends; [`Error::Broken`], also when
-    /// it was stopped.
-    pub fn new(
-        engine: &Arc<Engine>,
-        volume: &str,
-        users: &[Container],
-        stopped: &dyn Fn() -> bool,
-    ) -> Result<Self, Error> {
+    /// it was cancelled.
+    pub fn new(engine: &Arc<Engine>, volume: &str, users: &[Container], cancel: &Cancel) -> Result<Self, Error> {
         let mut failed = None;
         let may_write = |user: &&Container| user.mount(volume).is_some_and(|mount| mount.writable);
         for user in users.iter().filter(may_write) {
@@ -59,7 +53,7 @@ impl VolumeCleaner {
             let cleaner = found.and_then(|found| {
                 let (engine, image) = (Arc::clone(engine), found.image.unwrap_or_default());
                 let cleaner = Self { engine, volume: volume.to_owned(), image };
-                cleaner.run(&[], NOTHING_LIMIT, stopped).map(|()| cleaner)
+                cleaner.run(&[], NOTHING_LIMIT, cancel).map(|()| cleaner)
             });
             match cleaner {
                 Ok(cleaner) => return Ok(cleaner),
@@ -82,12 +76,12 @@ impl VolumeCleaner {
     ///
     /// # Errors
     /// [`Error::Refused`] when `rm` fails; [`Error::NotReady`] when it does not end; [`Error::Broken`], also when it was
-    /// stopped.
-    pub fn remove(&self, removal: &Removal, stopped: &dyn Fn() -> bool) -> Result<(), Error> {
-        removal.0.iter().try_for_each(|paths| self.run(paths, LIMIT, stopped))
+    /// cancelled.
+    pub fn remove(&self, removal: &Removal, cancel: &Cancel) -> Result<(), Error> {
+        removal.0.iter().try_for_each(|paths| self.run(paths, LIMIT, cancel))
     }
 
-    fn run(&self, paths: &[String], limit: Duration, stopped: &dyn Fn() -> bool) -> Result<(), Error> {
+    fn run(&self, paths: &[String], limit: Duration, cancel: &Cancel) -> Result<(), Error> {
         let action = action(&self.volume);
         let mount = Mount {
             target: Some(format!("/{VOLUME_FOLDER}")),
@@ -113,21 +107,21 @@ impl VolumeCleaner {
         let engine = &self.engine;
         let options = CreateContainerOptions { name: Some(unique_name(Kind::Remover)?), ..Default::default() };
         let id = engine.block(&action, engine.docker.create_container(Some(options), body))?.id;
-        let ran = engine.start(&id).and_then(|()| self.wait_for_end(&id, limit, stopped));
+        let ran = engine.start(&id).and_then(|()| self.wait_for_end(&id, limit, cancel));
         // With the volumes that its image asks for.
         let options = RemoveContainerOptions { force: true, v: true, ..Default::default() };
         let removed = engine.block(&action, engine.docker.remove_container(&id, Some(options)));
         ran.and(removed)
     }
 
-    fn wait_for_end(&self, id: &str, limit: Duration, stopped: &dyn Fn() -> bool) -> Result<(), Error> {
+    fn wait_for_end(&self, id: &str, limit: Duration, cancel: &Cancel) -> Result<(), Error> {
         let (action, begun) = (action(&self.volume), Instant::now());
         let docker = self.engine.patient();
         let mut ends = docker.wait_container(id, None::<WaitContainerOptions>);
         let end = loop {
-            match self.engine.runtime.block_on(async { tokio::time::timeout(PAUSE, ends.next()).await }) {
+            match self.engine.runtime.block_on(async { tokio::time::timeout(POLL, ends.next()).await }) {
                 Ok(end) => break end,
-                Err(_) if stopped() => return Err(Error::Broken { action, why: "interrupted".to_owned() }),
+                Err(_) if cancel.is_cancelled() => return Err(Error::Broken { action, why: Cancelled.to_string() }),
                 Err(_) if begun.elapsed() >= limit => {
                     let what = format!("the `rm` of an image still did not {action}");
                     return Err(Error::NotReady { secs: limit.as_secs(), what });

@@ -5,8 +5,9 @@ use std::io::{self, Read, Write};
 use super::Error;
 use super::causes::with_causes;
 use super::stream::ContentStream;
+use crate::cancel::Cancelled;
 use crate::model::{self, FirstNames, Name, Node, NodeKind, Step, Walk};
-use crate::progress::{self, Progress};
+use crate::monitor::Monitor;
 use crate::repo::{ChunkReader, Repository};
 use crate::sink::{self, Holes, TarWriter};
 
@@ -19,9 +20,9 @@ pub fn write_archive(
     repository: &Repository,
     root: &Node,
     target: &mut dyn Write,
-    progress: &dyn Progress,
+    monitor: &Monitor<'_>,
 ) -> Result<u64, Error> {
-    write(repository, root, &root.name.to_text(), (target, Holes::Mapped), progress).map(|(_, sockets)| sockets)
+    write(repository, root, &root.name.to_text(), (target, Holes::Mapped), monitor).map(|(_, sockets)| sockets)
 }
 
 /// Writes everything below `root` into `target`; paths begin with `prefix`. Returns how many sockets were left out.
@@ -33,7 +34,7 @@ pub(super) fn write<W: Write>(
     root: &Node,
     prefix: &str,
     (target, holes): (W, Holes),
-    progress: &dyn Progress,
+    monitor: &Monitor<'_>,
 ) -> Result<(W, u64), Error> {
     let mut archive = TarWriter::new(target, holes);
     let (mut walker, mut reader) = (repository.reader()?, repository.reader()?);
@@ -41,14 +42,14 @@ pub(super) fn write<W: Write>(
     let mut names = FirstNames::default();
     let mut sockets = 0;
     while let Some(step) = walk.next(&mut walker)? {
-        progress::check(progress)?;
+        monitor.check()?;
         let Step::Entry(node) = step else { continue };
         let path = walk.path();
         if let Name::Again(first) = names.name(path, &node)? {
             archive.append_link(path, &node, &first).map_err(|source| failed(path, source))?;
             continue;
         }
-        sockets += u64::from(!append(&mut archive, path, &node, &mut reader, progress)?);
+        sockets += u64::from(!append(&mut archive, path, &node, &mut reader, monitor)?);
     }
     let target = archive.finish().map_err(|source| failed(prefix.as_bytes(), source))?;
     Ok((target, sockets))
@@ -59,16 +60,16 @@ fn append<W: Write>(
     path: &[u8],
     node: &Node,
     reader: &mut ChunkReader,
-    progress: &dyn Progress,
+    monitor: &Monitor<'_>,
 ) -> Result<bool, Error> {
     let appended = match &node.kind {
         NodeKind::File { content, .. } => {
             let stream = ContentStream::new(content, reader);
-            archive.append(path, node, &mut Counted { stream, progress })
+            archive.append(path, node, &mut Counted { stream, monitor })
         }
         _ => archive.append(path, node, &mut io::empty()),
     };
-    appended.map_err(|source| if progress.cancelled() { progress::Cancelled.into() } else { failed(path, source) })
+    appended.map_err(|source| if monitor.is_cancelled() { Cancelled.into() } else { failed(path, source) })
 }
 
 /// What the repository cannot give is told from what the target cannot take.
@@ -85,16 +86,16 @@ fn failed(path: &[u8], source: io::Error) -> Error {
 
 struct Counted<'a> {
     stream: ContentStream<'a>,
-    progress: &'a dyn Progress,
+    monitor: &'a Monitor<'a>,
 }
 
 impl Read for Counted<'_> {
     fn read(&mut self, target: &mut [u8]) -> io::Result<usize> {
-        if self.progress.cancelled() {
-            return Err(io::Error::other("interrupted"));
+        if self.monitor.is_cancelled() {
+            return Err(Cancelled::as_io());
         }
         let len = self.stream.read(target)?;
-        self.progress.advance(len as u64);
+        self.monitor.advance(len as u64);
         Ok(len)
     }
 }

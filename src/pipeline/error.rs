@@ -1,6 +1,6 @@
 //! What can end a job, and the classes of it that a caller answers differently.
 
-use crate::progress::Cancelled;
+use crate::cancel::Cancelled;
 use crate::{docker, model, postgres, process, repo, sink, source};
 
 /// A job could not be done.

@@ -8,7 +8,7 @@ use super::Error;
 use crate::model::{
     self, Component, Difference, Node, NodeKind, Parts, Snapshot, SnapshotPath, Step, TreeReader, Walk, diff, resolve,
 };
-use crate::progress::{self, Progress};
+use crate::monitor::Monitor;
 use crate::repo::{ChunkReader, Repository};
 
 /// With one of these a text is a pattern.
@@ -86,7 +86,7 @@ pub fn find(
     repository: &Repository,
     snapshots: &[Snapshot],
     pattern: Pattern<'_>,
-    progress: &dyn Progress,
+    monitor: &Monitor<'_>,
     each: EachFound<'_>,
 ) -> Result<(), Error> {
     let (matcher, prefix) = matcher(pattern)?;
@@ -96,7 +96,7 @@ pub fn find(
             let Some(root) = component.root.clone() else { continue };
             let mut walk = Walk::new(root, component.name.as_str().as_bytes()).only(prefix.clone());
             while let Some(step) = walk.next(&mut reader)? {
-                progress::check(progress)?;
+                monitor.check()?;
                 let Step::Entry(node) = step else { continue };
                 let path: &std::ffi::OsStr = std::os::unix::ffi::OsStrExt::from_bytes(walk.path());
                 if matcher.is_match(path) {
@@ -116,7 +116,7 @@ pub fn parts(
     repository: &Repository,
     snapshot: &Snapshot,
     paths: &[String],
-    progress: &dyn Progress,
+    monitor: &Monitor<'_>,
 ) -> Result<Parts, Error> {
     let mut parts = Parts::default();
     let mut reader = repository.reader()?;
@@ -130,7 +130,7 @@ pub fn parts(
                     repository,
                     std::slice::from_ref(snapshot),
                     Pattern { text, ignores_case: false },
-                    progress,
+                    monitor,
                     &mut |_, path, _| {
                         is_met = true;
                         parts.insert(path);

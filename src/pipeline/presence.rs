@@ -14,8 +14,8 @@ use crate::limits::TREES_REMEMBERED_MAX;
 use crate::model::{
     self, Component, ComponentKind, Content, FirstNames, ListSums, Node, NodeKind, Parts, Step, Walk, show_path,
 };
+use crate::monitor::Monitor;
 use crate::pack::{self, ListedPack};
-use crate::progress::{self, Progress};
 use crate::repo::{self, ChunkReader, Repository};
 
 /// A path that cannot be restored, and why.
@@ -103,7 +103,7 @@ impl Presence {
         &mut self,
         (component, parts): (&Component, Option<&Arc<Parts>>),
         entries: &mut u64,
-        progress: &dyn Progress,
+        monitor: &Monitor<'_>,
     ) -> Result<Vec<LostPath>, Error> {
         let mut lost = Vec::new();
         let Some(root) = component.root.clone() else { return Ok(lost) };
@@ -116,7 +116,7 @@ impl Presence {
         let mut names = FirstNames::default();
         let (mut open, mut damaged_trees) = (Vec::new(), HashSet::new());
         loop {
-            progress::check(progress)?;
+            monitor.check()?;
             let step = walk.next(&mut self.reader);
             if step.is_err() {
                 lack(&mut open);
@@ -128,14 +128,14 @@ impl Presence {
                 Ok(Some(Step::Leave)) => Ok(()),
                 Ok(Some(Step::Entry(node))) => {
                     *entries += 1;
-                    let checked = self.entry(&node, (&mut walk, &mut open), &damaged_trees, progress);
+                    let checked = self.entry(&node, (&mut walk, &mut open), &damaged_trees, monitor);
                     checked.and_then(|()| names.name(walk.path(), &node).map(drop))
                 }
                 Err(cause) => Err(cause),
             };
             if let Err(cause) = checked {
                 if !cause.is_damage() {
-                    progress::check(progress)?;
+                    monitor.check()?;
                     return Err(cause.into());
                 }
                 lack(&mut open);
@@ -153,10 +153,10 @@ impl Presence {
         node: &Node,
         (walk, open): (&mut Walk, &mut Vec<Open>),
         damaged_trees: &HashSet<Digest>,
-        progress: &dyn Progress,
+        monitor: &Monitor<'_>,
     ) -> Result<(), model::Error> {
         let tree = match &node.kind {
-            NodeKind::File { content, .. } => return self.check_content(content, progress),
+            NodeKind::File { content, .. } => return self.check_content(content, monitor),
             NodeKind::Directory { tree } => tree,
             _ => return Ok(()),
         };
@@ -169,7 +169,7 @@ impl Presence {
         let is_damaged = damaged_trees.contains(&identity) && !is_around_parts;
         let why = || "the same one stands elsewhere in the component, and lacks something".to_owned();
         let known = is_damaged.then(|| model::Error::Damaged { what: "directory", why: why() });
-        if let Err(cause) = known.map_or_else(|| self.check_content(tree, progress), Err) {
+        if let Err(cause) = known.map_or_else(|| self.check_content(tree, monitor), Err) {
             walk.skip();
             return Err(cause);
         }
@@ -193,10 +193,10 @@ impl Presence {
         }
     }
 
-    fn check_content(&mut self, content: &Content, progress: &dyn Progress) -> Result<(), model::Error> {
+    fn check_content(&mut self, content: &Content, monitor: &Monitor<'_>) -> Result<(), model::Error> {
         let Self { reader, lists, damaged_chunks, missing, .. } = self;
         let (len_bytes, Lacks(lacks)) = lists.add_up(content, reader, |reader, chunk: ChunkRef, is_list| {
-            progress::check(progress).map_err(repo::Error::from)?;
+            monitor.check().map_err(repo::Error::from)?;
             if is_list {
                 return Ok(Lacks::default());
             }

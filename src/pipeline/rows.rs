@@ -6,8 +6,9 @@ use std::io::{self, BufReader};
 use super::Error;
 use super::database::{Dump, SavedDatabase, SavedTables};
 use super::stream::ContentStream;
+use crate::events::Phase;
 use crate::model::{self, Content, KeyOrder, KeyedTable, Snapshot, rows};
-use crate::progress::{self, Progress};
+use crate::monitor::Monitor;
 use crate::repo::{ChunkReader, Repository};
 use crate::sink;
 
@@ -39,7 +40,7 @@ pub fn compare_rows(
     repository: &Repository,
     old: &Snapshot,
     new: &Snapshot,
-    progress: &dyn Progress,
+    monitor: &Monitor<'_>,
 ) -> Result<Vec<RowChanges>, Error> {
     let mut readers = (repository.reader()?, repository.reader()?);
     let mut changes = Vec::new();
@@ -57,8 +58,8 @@ pub fn compare_rows(
         let (Dump::Tables(old), Dump::Tables(new)) = (&saved.0.dump, &saved.1.dump) else { continue };
         for table in &new.index.tables {
             let Some(contents) = comparable(old, new, table)? else { continue };
-            progress.begin(&format!("comparing {}", table.table), None);
-            if let Some(counts) = compare(contents, table, (&mut readers.0, &mut readers.1), progress)? {
+            monitor.begin(Phase::ComparingRows { table: &table.table }, None);
+            if let Some(counts) = compare(contents, table, (&mut readers.0, &mut readers.1), monitor)? {
                 let component = component.name.to_string();
                 changes.push(RowChanges { component, table: table.table.clone(), ..counts });
             }
@@ -86,7 +87,7 @@ fn compare(
     (old, new): (&Content, &Content),
     table: &KeyedTable,
     (old_reader, new_reader): (&mut ChunkReader, &mut ChunkReader),
-    progress: &dyn Progress,
+    monitor: &Monitor<'_>,
 ) -> Result<Option<RowChanges>, Error> {
     let places = table.key_places();
     let mut old = Rows::new(ContentStream::new(old, old_reader), &places);
@@ -98,7 +99,7 @@ fn compare(
     loop {
         count += 1;
         if count % ROWS_AT_ONCE == 0 {
-            progress::check(progress)?;
+            monitor.check()?;
         }
         let order = match (&old.row, &new.row) {
             (None, None) => break,

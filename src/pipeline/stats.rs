@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::Error;
 use crate::index::ChunkSet;
 use crate::model::{Component, ListSums, NoSum, NodeKind, Snapshot, Step, Walk};
+use crate::monitor::Monitor;
 use crate::pack::PackKind;
-use crate::progress::{self, Progress};
 use crate::repo::{self, ChunkReader, Repository};
 use crate::storage::Area;
 
@@ -91,12 +91,12 @@ pub fn repository(repository: &Repository, snapshots: &[Snapshot]) -> Result<Rep
 ///
 /// # Errors
 /// [`Error::Model`] when a tree cannot be read, [`Error::Cancelled`].
-pub fn snapshot(repository: &Repository, snapshot: &Snapshot, progress: &dyn Progress) -> Result<SnapshotStats, Error> {
+pub fn snapshot(repository: &Repository, snapshot: &Snapshot, monitor: &Monitor<'_>) -> Result<SnapshotStats, Error> {
     let mut stats = SnapshotStats::default();
     let mut reader = repository.reader()?;
     let mut seen = reader.index().chunk_set();
     for component in &snapshot.components {
-        count_component(&mut reader, component, &mut stats, &mut seen, progress)?;
+        count_component(&mut reader, component, &mut stats, &mut seen, monitor)?;
     }
     Ok(stats)
 }
@@ -106,13 +106,13 @@ fn count_component(
     component: &Component,
     stats: &mut SnapshotStats,
     seen: &mut ChunkSet,
-    progress: &dyn Progress,
+    monitor: &Monitor<'_>,
 ) -> Result<(), Error> {
     let Some(root) = component.root.clone() else { return Ok(()) };
     let mut walk = Walk::new(root, b"");
     let mut lists = ListSums::default();
     while let Some(step) = walk.next(reader)? {
-        progress::check(progress)?;
+        monitor.check()?;
         let Step::Entry(node) = step else { continue };
         stats.entries += 1;
         let (NodeKind::File { content, .. } | NodeKind::Directory { tree: content }) = node.kind else { continue };

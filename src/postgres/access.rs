@@ -12,7 +12,8 @@ use super::access_sql::{OTHERS_SQL, tables_sql, views_sql};
 use super::client::parse;
 use super::definition::Constraint;
 use super::sql::{literal, table};
-use super::{Asked, Connection, Error, Stopped, query};
+use super::{Asked, Connection, Error, query};
+use crate::cancel::Cancel;
 use crate::model::split_names;
 
 /// For each table, given by name, the tables that foreign keys connect with it, its wholes and its parts.
@@ -90,27 +91,27 @@ impl Access {
     ///
     /// # Errors
     /// Those of [`query`]; [`Error::Answer`].
-    pub(crate) fn read(asked: &impl Asked, stopped: Stopped<'_>) -> Result<Self, Error> {
-        Self::read_with(asked, true, stopped)
+    pub(crate) fn read(asked: &impl Asked, cancel: &Cancel) -> Result<Self, Error> {
+        Self::read_with(asked, true, cancel)
     }
 
     /// Asks a database what loading it will run where it is restored: triggers are made when all rows are there.
     ///
     /// # Errors
     /// Those of [`Access::read`].
-    pub(crate) fn of_restore(asked: &impl Asked, stopped: Stopped<'_>) -> Result<Self, Error> {
-        Self::read_with(asked, false, stopped)
+    pub(crate) fn of_restore(asked: &impl Asked, cancel: &Cancel) -> Result<Self, Error> {
+        Self::read_with(asked, false, cancel)
     }
 
-    fn read_with(asked: &impl Asked, has_triggers: bool, stopped: Stopped<'_>) -> Result<Self, Error> {
+    fn read_with(asked: &impl Asked, has_triggers: bool, cancel: &Cancel) -> Result<Self, Error> {
         let mut entries = HashMap::new();
-        for row in query(asked, &tables_sql(has_triggers), stopped)? {
+        for row in query(asked, &tables_sql(has_triggers), cancel)? {
             let entry: Entry = parse(&row)?;
             entries.insert((entry.schema.clone(), entry.name.clone()), entry);
         }
-        let others = query(asked, OTHERS_SQL, stopped)?;
+        let others = query(asked, OTHERS_SQL, cancel)?;
         let others = others.first().map(parse).transpose()?.unwrap_or_default();
-        let views = query(asked, &views_sql(), stopped)?.into_iter().flatten().flatten().collect();
+        let views = query(asked, &views_sql(), cancel)?.into_iter().flatten().flatten().collect();
         Ok(Self { entries, others, views })
     }
 
@@ -119,13 +120,9 @@ impl Access {
     ///
     /// # Errors
     /// Those of [`Access::read`]; [`Error::Name`].
-    pub(crate) fn partners(
-        connection: &Connection,
-        tables: &[&str],
-        stopped: Stopped<'_>,
-    ) -> Result<Vec<String>, Error> {
+    pub(crate) fn partners(connection: &Connection, tables: &[&str], cancel: &Cancel) -> Result<Vec<String>, Error> {
         let names: Vec<String> = tables.iter().map(|name| Ok(literal(&table(name)?))).collect::<Result<_, Error>>()?;
-        let rows = query(connection, &PARTNERS_SQL.replace(":NAMES", &names.join(", ")), stopped)?;
+        let rows = query(connection, &PARTNERS_SQL.replace(":NAMES", &names.join(", ")), cancel)?;
         Ok(rows.into_iter().flatten().flatten().collect())
     }
 

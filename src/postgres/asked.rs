@@ -1,9 +1,7 @@
-//! What a query can be run through, its rows, and the callback that cancels it.
+//! What a query can be run through, and its rows.
 
 use super::Error;
-
-/// A callback that is polled while a result is awaited: whether that is cancelled.
-pub type Stopped<'a> = &'a (dyn Fn() -> bool + Sync);
+use crate::cancel::Cancel;
 
 /// A row of a result. `None` is null.
 pub type Row = Vec<Option<String>>;
@@ -13,14 +11,14 @@ pub trait Asked {
     /// Runs one query, and returns all rows.
     ///
     /// # Errors
-    /// [`Error::Process`] with what the server said, also when it was stopped; [`Error::Silent`].
-    fn ask(&self, query: &str, stopped: Stopped<'_>) -> Result<Vec<Row>, Error>;
+    /// [`Error::Process`] with what the server said, also when it was cancelled; [`Error::Silent`].
+    fn ask(&self, query: &str, cancel: &Cancel) -> Result<Vec<Row>, Error>;
 }
 
 /// Runs one query, and returns all rows.
 ///
 /// # Errors
 /// Those of [`Asked::ask`].
-pub fn query(asked: &impl Asked, query: &str, stopped: Stopped<'_>) -> Result<Vec<Row>, Error> {
-    asked.ask(query, stopped)
+pub fn query(asked: &impl Asked, query: &str, cancel: &Cancel) -> Result<Vec<Row>, Error> {
+    asked.ask(query, cancel)
 }

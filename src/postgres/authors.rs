@@ -8,7 +8,8 @@ use serde::Deserialize;
 use super::client::parse;
 use super::overloads::{Overloads, overloads_sql};
 use super::sql::literal;
-use super::{Asked, Error, Row, Stopped, query};
+use super::{Asked, Error, Row, query};
+use crate::cancel::Cancel;
 use crate::model::split_names;
 
 /// One row of JSON. Values of arrays, composite types and ranges of a domain are checked where they stand in a statement.
@@ -71,8 +72,8 @@ impl Authors {
     ///
     /// # Errors
     /// Those of [`query`]; [`Error::Answer`].
-    pub(crate) fn read(asked: &impl Asked, refused: &str, stopped: Stopped<'_>) -> Result<Self, Error> {
-        let rows = query(asked, &SQL.replace(":OVERLOADS", &overloads_sql(refused)), stopped)?;
+    pub(crate) fn read(asked: &impl Asked, refused: &str, cancel: &Cancel) -> Result<Self, Error> {
+        let rows = query(asked, &SQL.replace(":OVERLOADS", &overloads_sql(refused)), cancel)?;
         parse(rows.first().ok_or_else(|| Error::Answer { why: "it has no row".to_owned() })?)
     }
 
@@ -109,23 +110,20 @@ impl Authors {
 ///
 /// # Errors
 /// Those of [`query`].
-pub(crate) fn relation_owner(asked: &impl Asked, name: &str, stopped: Stopped<'_>) -> Result<Option<String>, Error> {
+pub(crate) fn relation_owner(asked: &impl Asked, name: &str, cancel: &Cancel) -> Result<Option<String>, Error> {
     let sql = format!(
         "SELECT r.rolname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_roles r ON r.oid = c.relowner
          WHERE c.oid = pg_catalog.to_regclass({}) AND NOT r.rolsuper AND r.rolname <> CURRENT_USER",
         literal(name)
     );
-    Ok(query(asked, &sql, stopped)?.into_iter().flatten().flatten().next())
+    Ok(query(asked, &sql, cancel)?.into_iter().flatten().flatten().next())
 }
 
 /// All indexes by their names, with their owners where those are neither superusers nor the one who asks.
 ///
 /// # Errors
 /// Those of [`query`].
-pub(crate) fn index_owners(
-    asked: &impl Asked,
-    stopped: Stopped<'_>,
-) -> Result<HashMap<Vec<String>, Option<String>>, Error> {
+pub(crate) fn index_owners(asked: &impl Asked, cancel: &Cancel) -> Result<HashMap<Vec<String>, Option<String>>, Error> {
     let sql = "SELECT n.nspname, c.relname, CASE WHEN NOT r.rolsuper AND r.rolname <> CURRENT_USER THEN r.rolname END
         FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace JOIN pg_catalog.pg_roles r ON r.oid = c.relowner
         WHERE c.relkind IN ('i', 'I') AND n.nspname !~ '^pg_'";
@@ -133,7 +131,7 @@ pub(crate) fn index_owners(
         Ok([Some(schema), Some(name), owner]) => Some((vec![schema, name], owner)),
         _ => None,
     };
-    Ok(query(asked, sql, stopped)?.into_iter().filter_map(owner).collect())
+    Ok(query(asked, sql, cancel)?.into_iter().filter_map(owner).collect())
 }
 
 #[cfg(test)]

@@ -13,7 +13,8 @@ use super::moment::{TableQuery, look_on};
 use super::shape_lock::{EXPRESSIONS, RUNS_CODE, ShapeLock};
 use super::sql::{self, literal};
 use super::table_file::file_name;
-use super::{Connection, Error, Session, Stopped};
+use super::{Connection, Error, Session};
+use crate::cancel::Cancel;
 use crate::model::{KeyColumn, KeyOrder, split_table};
 
 /// Below this correlation of key and place, following the key jumps about in the table.
@@ -178,11 +179,11 @@ impl Catalog {
     pub(crate) fn read(
         session: &mut Session,
         (scattered_max, reorders): (u64, bool),
-        stopped: Stopped<'_>,
+        cancel: &Cancel,
     ) -> Result<Self, Error> {
         let mut catalog = Self { reorders, ..Self::default() };
         let sql = CATALOG_SQL.replace(":EXPRESSIONS", EXPRESSIONS).replace(":RUNS_CODE", RUNS_CODE);
-        for row in session.rows(&sql, stopped)? {
+        for row in session.rows(&sql, cancel)? {
             let entry: Entry = parse(&row)?;
             sql::table(&entry.table)?;
             let mut columns = entry.columns.iter().flatten().chain(entry.key.iter().flatten().map(|key| &key.column));
@@ -191,7 +192,7 @@ impl Catalog {
             catalog.relations.push((name, entry.related.clone().unwrap_or_default()));
             match entry.unfit.clone().or_else(|| Self::unfit(&entry)) {
                 Some(why) => catalog.others.push((entry.table, why)),
-                None => catalog.add(entry, session, scattered_max, stopped)?,
+                None => catalog.add(entry, session, scattered_max, cancel)?,
             }
         }
         catalog.keyed.sort_by(|a, b| a.file.cmp(&b.file));
@@ -207,15 +208,15 @@ impl Catalog {
         &mut self,
         connection: &Connection,
         name: &str,
-        stopped: Stopped<'_>,
+        cancel: &Cancel,
     ) -> Result<Option<ShapeLock>, Error> {
         let of_others = self.keyed.iter().filter(|table| table.is_of_others);
         let of_others: HashMap<u32, String> = of_others.map(|table| (table.oid, table.quoted.clone())).collect();
         if of_others.is_empty() {
             return Ok(None);
         }
-        let session = look_on(connection, name, stopped)?;
-        let (lock, unfit) = ShapeLock::take(session, &of_others, stopped)?;
+        let session = look_on(connection, name, cancel)?;
+        let (lock, unfit) = ShapeLock::take(session, &of_others, cancel)?;
         let (others, keyed) =
             std::mem::take(&mut self.keyed).into_iter().partition(|table| unfit.contains_key(&table.oid));
         self.keyed = keyed;
@@ -251,13 +252,7 @@ impl Catalog {
         }
     }
 
-    fn add(
-        &mut self,
-        entry: Entry,
-        session: &mut Session,
-        scattered_max: u64,
-        stopped: Stopped<'_>,
-    ) -> Result<(), Error> {
+    fn add(&mut self, entry: Entry, session: &mut Session, scattered_max: u64, cancel: &Cancel) -> Result<(), Error> {
         let key = entry.key.as_deref().unwrap_or_default();
         let orders: Vec<Order> = key.iter().map(|key| Order::of(key, self.reorders)).collect();
         let by_index = orders.iter().all(|order| order.is_native);
@@ -265,7 +260,7 @@ impl Catalog {
         if entry.bytes > RANGE_BYTES
             && let Some(first) = key.first()
         {
-            statistics = read_statistics(session, &entry, first, stopped)?;
+            statistics = read_statistics(session, &entry, first, cancel)?;
         }
         // Where nothing is known, rows are taken to lie as they were inserted.
         let is_scattered = statistics.correlation.is_some_and(|value| value.abs() < CORRELATION_MIN);
@@ -329,18 +324,13 @@ impl Order {
     }
 }
 
-fn read_statistics(
-    session: &mut Session,
-    entry: &Entry,
-    key: &EntryKey,
-    stopped: Stopped<'_>,
-) -> Result<Statistics, Error> {
+fn read_statistics(session: &mut Session, entry: &Entry, key: &EntryKey, cancel: &Cancel) -> Result<Statistics, Error> {
     let [schema, table, column] = [&entry.schema, &entry.name, &key.name].map(|name| literal(name));
     let query = format!(
         "SELECT pg_catalog.json_build_object('correlation', correlation, 'bounds', CASE WHEN pg_catalog.getdatabaseencoding() = 'UTF8'
                 OR histogram_bounds::pg_catalog.text COLLATE \"C\" !~ '[^\\x01-\\x7F]' THEN histogram_bounds::pg_catalog.text::pg_catalog.text[] END)
             FROM pg_catalog.pg_stats WHERE schemaname = {schema} AND tablename = {table} AND attname = {column} AND NOT inherited"
     );
-    let rows = session.rows(&query, stopped)?;
+    let rows = session.rows(&query, cancel)?;
     rows.first().map_or_else(|| Ok(Statistics::default()), parse)
 }

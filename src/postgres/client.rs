@@ -11,10 +11,11 @@ use serde::Deserialize;
 
 use super::neutral::{Purpose, neutral, neutral_at_once};
 use super::restriction::Restriction;
-use super::{Asked, Connection, Error, Row, Stopped, psql_program};
+use super::{Asked, Connection, Error, Row, psql_program};
+use crate::cancel::{Cancel, POLL};
 use crate::limits::{ANSWER_BYTES_MAX, PSQL_BYTES_MAX};
 use crate::model::rows::{END, NULL, fields, unescape};
-use crate::process::{self, POLL, Process, ProcessInput};
+use crate::process::{self, Process, ProcessInput};
 
 /// What must be known to tell an end: itself, and the byte before it.
 const TAIL_BYTES: usize = END.len() + 1;
@@ -45,9 +46,9 @@ pub struct Session {
 }
 
 impl Asked for Connection {
-    fn ask(&self, query: &str, stopped: Stopped<'_>) -> Result<Vec<Row>, Error> {
-        let mut session = Session::open(self, "larder", stopped)?.within(QUESTION_LIMIT);
-        let rows = session.question(query, stopped)?;
+    fn ask(&self, query: &str, cancel: &Cancel) -> Result<Vec<Row>, Error> {
+        let mut session = Session::open(self, "larder", cancel)?.within(QUESTION_LIMIT);
+        let rows = session.question(query, cancel)?;
         session.end().map(|()| rows)
     }
 }
@@ -55,10 +56,10 @@ impl Asked for Connection {
 /// Has a server run statements one after another, each by itself. The first error ends it.
 ///
 /// # Errors
-/// [`Error::Process`] with what the server said, also when it was stopped.
-pub fn execute(connection: &Connection, statements: &[String], stopped: Stopped<'_>) -> Result<(), Error> {
-    let mut session = Session::open(connection, "larder", stopped)?;
-    statements.iter().try_for_each(|statement| session.run(&format!("{statement};"), stopped))?;
+/// [`Error::Process`] with what the server said, also when it was cancelled.
+pub fn execute(connection: &Connection, statements: &[String], cancel: &Cancel) -> Result<(), Error> {
+    let mut session = Session::open(connection, "larder", cancel)?;
+    statements.iter().try_for_each(|statement| session.run(&format!("{statement};"), cancel))?;
     session.end()
 }
 
@@ -84,13 +85,13 @@ pub(crate) struct Fed {
 ///
 /// # Errors
 /// [`Error::Process`].
-pub(crate) fn start_fed(connection: &Connection, name: &str, stopped: Stopped<'_>) -> Result<Fed, Error> {
-    start(connection, name, &["-o", "/dev/null", "-b"], stopped)
+pub(crate) fn start_fed(connection: &Connection, name: &str, cancel: &Cancel) -> Result<Fed, Error> {
+    start(connection, name, &["-o", "/dev/null", "-b"], cancel)
 }
 
 /// Starts a `psql`, and tells it first of all that it runs no commands.
-fn start(connection: &Connection, name: &str, options: &[&str], stopped: Stopped<'_>) -> Result<Fed, Error> {
-    let restriction = Restriction::of(connection, stopped)?;
+fn start(connection: &Connection, name: &str, options: &[&str], cancel: &Cancel) -> Result<Fed, Error> {
+    let restriction = Restriction::of(connection, cancel)?;
     let mut program = connection.program(psql_program(&connection.place));
     program.args(["-X", "-w", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-f", "-"]).args(options);
     program.variable("PGAPPNAME", name).memory(PSQL_BYTES_MAX);
@@ -116,8 +117,8 @@ pub(crate) fn tidy_up(connection: &Connection, statements: &[String]) -> Result<
     let mut outcome = Ok(());
     for statement in statements {
         let run = || {
-            let mut session = Session::open(connection, "larder", &|| false)?.within(TIDY_LIMIT);
-            session.run(&format!("{statement};"), &|| false)?;
+            let mut session = Session::open(connection, "larder", &Cancel::new())?.within(TIDY_LIMIT);
+            session.run(&format!("{statement};"), &Cancel::new())?;
             session.end()
         };
         outcome = outcome.and(run());
@@ -130,8 +131,8 @@ impl Session {
     ///
     /// # Errors
     /// [`Error::Process`].
-    pub fn open(connection: &Connection, name: &str, stopped: Stopped<'_>) -> Result<Self, Error> {
-        let Fed { input, process, restriction } = start(connection, name, &[], stopped)?;
+    pub fn open(connection: &Connection, name: &str, cancel: &Cancel) -> Result<Self, Error> {
+        let Fed { input, process, restriction } = start(connection, name, &[], cancel)?;
         let buffer = vec![0; BUFFER_BYTES];
         Ok(Self { input, process: Some(process), restriction, buffer, limit: None })
     }
@@ -159,21 +160,21 @@ impl Session {
     ///
     /// # Errors
     /// Those of [`Session::rows`].
-    pub(super) fn question(&mut self, query: &str, stopped: Stopped<'_>) -> Result<Vec<Row>, Error> {
-        self.run(&question_begin(), stopped)?;
-        let rows = self.rows(query, stopped)?;
-        self.run("COMMIT;", stopped)?;
+    pub(super) fn question(&mut self, query: &str, cancel: &Cancel) -> Result<Vec<Row>, Error> {
+        self.run(&question_begin(), cancel)?;
+        let rows = self.rows(query, cancel)?;
+        self.run("COMMIT;", cancel)?;
         Ok(rows)
     }
 
     /// Runs statements whose results do not matter.
     ///
     /// # Errors
-    /// [`Error::Process`] with what the server said, also when it was stopped; [`Error::Silent`].
-    pub fn run(&mut self, sql: &str, stopped: Stopped<'_>) -> Result<(), Error> {
+    /// [`Error::Process`] with what the server said, also when it was cancelled; [`Error::Silent`].
+    pub fn run(&mut self, sql: &str, cancel: &Cancel) -> Result<(), Error> {
         self.tell(sql)?;
         let mut len = 0;
-        self.answer(stopped, &mut |part| {
+        self.answer(cancel, &mut |part| {
             len += part.len();
             check_len(len)
         })
@@ -183,9 +184,9 @@ impl Session {
     ///
     /// # Errors
     /// Those of [`Session::run`]; [`Error::Answer`] when they are not UTF-8, or too many.
-    pub fn rows(&mut self, query: &str, stopped: Stopped<'_>) -> Result<Vec<Row>, Error> {
+    pub fn rows(&mut self, query: &str, cancel: &Cancel) -> Result<Vec<Row>, Error> {
         self.tell(&format!("COPY ({query}) TO STDOUT;"))?;
-        self.answer_rows(stopped)
+        self.answer_rows(cancel)
     }
 
     /// The rows of a query after statements that may fail. Where they do there is no row, and the transaction is over but for its
@@ -193,16 +194,16 @@ impl Session {
     ///
     /// # Errors
     /// Those of [`Session::rows`].
-    pub(super) fn attempt(&mut self, sql: &str, query: &str, stopped: Stopped<'_>) -> Result<Vec<Row>, Error> {
+    pub(super) fn attempt(&mut self, sql: &str, query: &str, cancel: &Cancel) -> Result<Vec<Row>, Error> {
         let go_on = self.restriction.command("\\set ON_ERROR_STOP off");
         let stop = self.restriction.command("\\set ON_ERROR_STOP on");
         self.tell(&format!("{go_on}{sql}\nCOPY ({query}) TO STDOUT;\n{stop}"))?;
-        self.answer_rows(stopped)
+        self.answer_rows(cancel)
     }
 
-    fn answer_rows(&mut self, stopped: Stopped<'_>) -> Result<Vec<Row>, Error> {
+    fn answer_rows(&mut self, cancel: &Cancel) -> Result<Vec<Row>, Error> {
         let mut bytes = Vec::new();
-        self.answer(stopped, &mut |part| {
+        self.answer(cancel, &mut |part| {
             bytes.extend_from_slice(part);
             check_len(bytes.len())
         })?;
@@ -223,11 +224,11 @@ impl Session {
     pub fn copy(
         &mut self,
         query: &str,
-        stopped: Stopped<'_>,
+        cancel: &Cancel,
         each: &mut dyn FnMut(&[u8]) -> Result<(), Error>,
     ) -> Result<(), Error> {
         self.tell(&format!("COPY ({query}) TO STDOUT;"))?;
-        self.answer(stopped, each)
+        self.answer(cancel, each)
     }
 
     /// The rows of a table, as it stands in SQL, piece by piece, in the encoding of the database. Nothing is planned for that.
@@ -237,12 +238,12 @@ impl Session {
     pub(crate) fn copy_table(
         &mut self,
         table: &str,
-        stopped: Stopped<'_>,
+        cancel: &Cancel,
         each: &mut dyn FnMut(&[u8]) -> Result<(), Error>,
     ) -> Result<(), Error> {
         // To this one, no text is converted.
         self.tell(&format!("COPY {table} TO STDOUT WITH (ENCODING 'SQL_ASCII');"))?;
-        self.answer(stopped, each)
+        self.answer(cancel, each)
     }
 
     /// Tells it to do something, and to say when that is done.
@@ -266,14 +267,14 @@ impl Session {
         process.map_or(Ok(()), finish)
     }
 
-    fn answer(&mut self, stopped: Stopped<'_>, each: &mut dyn FnMut(&[u8]) -> Result<(), Error>) -> Result<(), Error> {
+    fn answer(&mut self, cancel: &Cancel, each: &mut dyn FnMut(&[u8]) -> Result<(), Error>) -> Result<(), Error> {
         // The last bytes may be its end; the one before them tells whether they are a line of their own. The first line
         // has none before it, so one is made up.
         let mut tail = vec![b'\n'];
         let mut made_up = 1;
         let began = Instant::now();
         loop {
-            let len = self.read(began, stopped)?;
+            let len = self.read(began, cancel)?;
             let read = self.buffer.get(..len).unwrap_or_default();
             let keep = read.len().min(TAIL_BYTES);
             let (ready, rest) = read.split_at(read.len() - keep);
@@ -296,9 +297,9 @@ impl Session {
     }
 
     /// More of an answer that is waited for since `began`.
-    fn read(&mut self, began: Instant, stopped: Stopped<'_>) -> Result<usize, Error> {
+    fn read(&mut self, began: Instant, cancel: &Cancel) -> Result<usize, Error> {
         loop {
-            if stopped() {
+            if cancel.is_cancelled() {
                 return Err(process::Error::interrupted("psql").into());
             }
             if let Some(limit) = self.limit.filter(|limit| began.elapsed() > *limit) {
@@ -330,7 +331,7 @@ impl Session {
 
 /// Ends a program that has nothing more to do, and to say.
 fn finish(mut process: Process) -> Result<(), Error> {
-    process.read_short(TIDY_LIMIT, &|| false).map_err(|source| Error::stream("psql", source))?;
+    process.read_short(TIDY_LIMIT, &Cancel::new()).map_err(|source| Error::stream("psql", source))?;
     Ok(process.finish()?)
 }
 
@@ -362,7 +363,7 @@ mod tests {
         let limit = Some(Duration::from_secs(1));
         let restriction = Restriction::unknown();
         let mut session = Session { input, process, restriction, buffer: vec![0; BUFFER_BYTES], limit };
-        let error = session.run("SELECT 1;", &|| false).expect_err("it has no end");
+        let error = session.run("SELECT 1;", &Cancel::new()).expect_err("it has no end");
         assert!(matches!(error, Error::Silent { secs: 1 }), "{error}");
     }
 }

@@ -4,7 +4,8 @@ use serde::Deserialize;
 
 use super::client::parse;
 use super::sql::{literal, table};
-use super::{Connection, Error, Stopped, query};
+use super::{Connection, Error, query};
+use crate::cancel::Cancel;
 
 /// One value of JSON for each table of `:NAMES`, which are `:QUOTED` as they stand in SQL.
 const SQL: &str = "WITH wanted AS (
@@ -58,11 +59,11 @@ impl TableFacts {
     ///
     /// # Errors
     /// Those of [`query`]; [`Error::Name`], [`Error::Answer`].
-    pub(crate) fn read(connection: &Connection, tables: &[String], stopped: Stopped<'_>) -> Result<Vec<Self>, Error> {
+    pub(crate) fn read(connection: &Connection, tables: &[String], cancel: &Cancel) -> Result<Vec<Self>, Error> {
         let quoted: Vec<String> = tables.iter().map(|name| Ok(literal(&table(name)?))).collect::<Result<_, Error>>()?;
         let names: Vec<String> = tables.iter().map(|name| literal(name)).collect();
         let sql = SQL.replacen(":QUOTED", &quoted.join(", "), 1).replacen(":NAMES", &names.join(", "), 1);
-        let rows = query(connection, &sql, stopped)?;
+        let rows = query(connection, &sql, cancel)?;
         rows.iter().map(parse).collect()
     }
 }

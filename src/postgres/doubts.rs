@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use super::overloads::{beside_others_sql, cast_by_others_sql};
 use super::sql::literal;
-use super::{Error, Kept, Row, Stopped};
+use super::{Error, Kept, Row};
+use crate::cancel::Cancel;
 
 /// Most bytes of the body of a function that are looked at.
 const BODY_BYTES: usize = 100_000;
@@ -98,9 +99,9 @@ const PATTERN: &str = "'current_database|current_catalog|pg_catalog[.]pg_databas
 ///
 /// # Errors
 /// Those of [`super::query`].
-pub(crate) fn doubts(asked: &Kept, stopped: Stopped<'_>) -> Result<Vec<String>, Error> {
+pub(crate) fn doubts(asked: &Kept, cancel: &Cancel) -> Result<Vec<String>, Error> {
     let with_used = |sql: &str| format!("WITH {} {sql}", USED.replace(":BYTES", &BODY_BYTES.to_string()));
-    let unqualified = ask(asked, &with_used(UNQUALIFIED_SQL), stopped)?;
+    let unqualified = ask(asked, &with_used(UNQUALIFIED_SQL), cancel)?;
     let mut found = named(&unqualified, |row| match row {
         [Some(what), Some(function), Some(name)] => Some(format!(
             "it may not be restored: {what} calls {function}, which looks for {name} without a schema; \
@@ -108,25 +109,25 @@ pub(crate) fn doubts(asked: &Kept, stopped: Stopped<'_>) -> Result<Vec<String>, 
         )),
         _ => None,
     });
-    found.extend(named(&ask(asked, RIGHTS_SQL, stopped)?, |row| match row {
+    found.extend(named(&ask(asked, RIGHTS_SQL, cancel)?, |row| match row {
         [Some(table), Some(owner), Some(lacks)] => Some(format!(
             "it is not restored without --run-code-as-superuser: {table} is made by its owner, as it could run code of others, and {owner} {lacks}"
         )),
         _ => None,
     }));
-    found.extend(named(&ask(asked, &beside_others_sql(), stopped)?, |row| match row {
+    found.extend(named(&ask(asked, &beside_others_sql(), cancel)?, |row| match row {
         [Some(what), Some(called), Some(author)] => Some(format!(
             "it may not be restored without --run-code-as-superuser: {what} calls {called}, and {author} has one of that name, which could be called then"
         )),
         _ => None,
     }));
-    found.extend(named(&ask(asked, &cast_by_others_sql(), stopped)?, |row| match row {
+    found.extend(named(&ask(asked, &cast_by_others_sql(), cancel)?, |row| match row {
         [Some(what), Some(called), Some(author)] => Some(format!(
             "it may not be restored without --run-code-as-superuser: {what} needs {called}, and {author} has written a function that casts, which could be called then"
         )),
         _ => None,
     }));
-    let own_name = of_own_name(asked, &asked.connection().database, stopped)?;
+    let own_name = of_own_name(asked, &asked.connection().database, cancel)?;
     found.extend(named(&own_name, |row| match row {
         [Some(what), _] => Some(format!(
             "{what} asks for the name of the database, or connects to it: while it is restored, its name is another one"
@@ -140,22 +141,22 @@ pub(crate) fn doubts(asked: &Kept, stopped: Stopped<'_>) -> Result<Vec<String>, 
 ///
 /// # Errors
 /// Those of [`super::query`].
-pub(crate) fn made_under_other_name(asked: &Kept, name: &str, stopped: Stopped<'_>) -> Result<Vec<String>, Error> {
-    let rows = of_own_name(asked, name, stopped)?;
+pub(crate) fn made_under_other_name(asked: &Kept, name: &str, cancel: &Cancel) -> Result<Vec<String>, Error> {
+    let rows = of_own_name(asked, name, cancel)?;
     let statements = rows.into_iter().filter_map(|row| row.into_iter().nth(1).flatten());
     Ok(statements
         .map(|statement| format!("made while the database had another name, at which it looks: {statement}"))
         .collect())
 }
 
-fn of_own_name(asked: &Kept, name: &str, stopped: Stopped<'_>) -> Result<Vec<Row>, Error> {
+fn of_own_name(asked: &Kept, name: &str, cancel: &Cancel) -> Result<Vec<Row>, Error> {
     let sql = OWN_NAME_SQL.replace(":PATTERN", PATTERN).replace(":NAME", &literal(name));
-    ask(asked, &format!("WITH {} {sql}", USED.replace(":BYTES", &BODY_BYTES.to_string())), stopped)
+    ask(asked, &format!("WITH {} {sql}", USED.replace(":BYTES", &BODY_BYTES.to_string())), cancel)
 }
 
 /// Whoever may write functions can have their texts keep the server busy.
-fn ask(asked: &Kept, sql: &str, stopped: Stopped<'_>) -> Result<Vec<Row>, Error> {
-    asked.query_within(sql, LIMIT, stopped)
+fn ask(asked: &Kept, sql: &str, cancel: &Cancel) -> Result<Vec<Row>, Error> {
+    asked.query_within(sql, LIMIT, cancel)
 }
 
 /// The first few in words, and how many more there are.

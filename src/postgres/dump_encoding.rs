@@ -3,7 +3,8 @@
 //! Names that a server is asked for are UTF-8. A name in a dump is the same text only where it is ASCII, or the dump is UTF-8
 //! too. A dump is in the encoding of its database where that is enough: text of it need not have a meaning in UTF-8.
 
-use super::{Asked, Error, Stopped, query};
+use super::{Asked, Error, query};
+use crate::cancel::Cancel;
 
 /// The encoding of all that is asked and said.
 pub(crate) const UTF8: &str = "UTF8";
@@ -44,15 +45,15 @@ const NAMES_SQL: &str = "SELECT kind, pg_catalog.encode(pg_catalog.convert_to(na
 ///
 /// # Errors
 /// Those of [`query`]; [`Error::UnknownName`] where a name is not UTF-8 and cannot be made it.
-pub(super) fn dump_encoding(asked: &impl Asked, encoding: &str, stopped: Stopped<'_>) -> Result<String, Error> {
+pub(super) fn dump_encoding(asked: &impl Asked, encoding: &str, cancel: &Cancel) -> Result<String, Error> {
     if encoding == UTF8 {
         return Ok(encoding.to_owned());
     }
     if !WITHOUT_UTF8.contains(&encoding) {
-        let names = query(asked, &format!("{NAMES_SQL} LIMIT 1"), stopped)?;
+        let names = query(asked, &format!("{NAMES_SQL} LIMIT 1"), cancel)?;
         return Ok(if names.is_empty() { encoding } else { UTF8 }.to_owned());
     }
-    for row in query(asked, NAMES_SQL, stopped)? {
+    for row in query(asked, NAMES_SQL, cancel)? {
         let [Some(kind), Some(digits)] = row.as_slice() else { continue };
         let name = bytes_of(digits);
         if !is_told(&name, encoding) {

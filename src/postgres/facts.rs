@@ -8,7 +8,8 @@ use super::client::parse;
 use super::dump_encoding::dump_encoding;
 use super::shared::Shared;
 use super::sql::{ident, literal, loads_nothing, setting};
-use super::{Error, Kept, Stopped, query};
+use super::{Error, Kept, query};
+use crate::cancel::Cancel;
 use crate::model::{
     DatabaseFacts, DatabaseLocale, DatabaseProperties, DatabaseSetting, Grant, Privilege, SecurityLabel,
     ServerProperties,
@@ -57,13 +58,13 @@ pub(crate) struct Found {
 ///
 /// # Errors
 /// Those of [`query`]; [`Error::Answer`], [`Error::UnknownName`].
-pub(crate) fn read_facts(asked: &Kept, stopped: Stopped<'_>) -> Result<Found, Error> {
+pub(crate) fn read_facts(asked: &Kept, cancel: &Cancel) -> Result<Found, Error> {
     let connection = asked.connection();
-    let rows = query(asked, FACTS_SQL, stopped)?;
+    let rows = query(asked, FACTS_SQL, cancel)?;
     let answer: Answer = parse(rows.first().ok_or_else(|| Error::Answer { why: "it has no row".to_owned() })?)?;
-    let dump_encoding = dump_encoding(asked, &answer.encoding, stopped)?;
+    let dump_encoding = dump_encoding(asked, &answer.encoding, cancel)?;
     let Shared { owner, tablespace, properties, is_template, grants, labels, left_out } =
-        Shared::of(asked, answer.oid, stopped)?;
+        Shared::of(asked, answer.oid, cancel)?;
     let provider = match answer.provider.as_deref() {
         Some("i") => Some("icu"),
         Some("b") => Some("builtin"),

@@ -4,7 +4,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::client::QUESTION_LIMIT;
-use super::{Asked, Connection, Error, Row, Session, Stopped};
+use super::{Asked, Connection, Error, Row, Session};
+use crate::cancel::Cancel;
 
 /// After so long without use another one is opened: servers end what does nothing.
 const IDLE_MAX: Duration = Duration::from_secs(10);
@@ -19,8 +20,8 @@ pub(crate) struct Kept {
 }
 
 impl Asked for Kept {
-    fn ask(&self, query: &str, stopped: Stopped<'_>) -> Result<Vec<Row>, Error> {
-        self.query_within(query, QUESTION_LIMIT, stopped)
+    fn ask(&self, query: &str, cancel: &Cancel) -> Result<Vec<Row>, Error> {
+        self.query_within(query, QUESTION_LIMIT, cancel)
     }
 }
 
@@ -39,19 +40,19 @@ impl Kept {
     ///
     /// # Errors
     /// Those of [`super::query`].
-    pub(super) fn query_within(&self, query: &str, limit: Duration, stopped: Stopped<'_>) -> Result<Vec<Row>, Error> {
-        self.with(|session| session.question(query, stopped), Some(limit), stopped)
+    pub(super) fn query_within(&self, query: &str, limit: Duration, cancel: &Cancel) -> Result<Vec<Row>, Error> {
+        self.with(|session| session.question(query, cancel), Some(limit), cancel)
     }
 
     /// As [`super::execute`].
     ///
     /// # Errors
     /// Those of [`super::execute`].
-    pub(crate) fn execute(&self, statements: &[String], stopped: Stopped<'_>) -> Result<(), Error> {
+    pub(crate) fn execute(&self, statements: &[String], cancel: &Cancel) -> Result<(), Error> {
         let run = |session: &mut Session| {
-            statements.iter().try_for_each(|statement| session.run(&format!("{statement};"), stopped))
+            statements.iter().try_for_each(|statement| session.run(&format!("{statement};"), cancel))
         };
-        self.with(run, None, stopped)
+        self.with(run, None, cancel)
     }
 
     /// A session that was refused something has ended with that. One that the server has ended before, as it did nothing, was
@@ -60,13 +61,13 @@ impl Kept {
         &self,
         ask: impl Fn(&mut Session) -> Result<T, Error>,
         limit: Option<Duration>,
-        stopped: Stopped<'_>,
+        cancel: &Cancel,
     ) -> Result<T, Error> {
         let mut kept = self.session.lock().unwrap_or_else(PoisonError::into_inner);
         let last = kept.take().filter(|(_, used)| used.elapsed() < IDLE_MAX);
         let mut was_kept = last.is_some();
         let mut session =
-            last.map_or_else(|| Session::open(&self.connection, "larder", stopped), |(session, _)| Ok(session))?;
+            last.map_or_else(|| Session::open(&self.connection, "larder", cancel), |(session, _)| Ok(session))?;
         loop {
             session.limit_to(limit);
             match ask(&mut session) {
@@ -76,7 +77,7 @@ impl Kept {
                 }
                 Err(error) if was_kept && error.to_string().contains(ENDED_IDLE) => {
                     was_kept = false;
-                    session = Session::open(&self.connection, "larder", stopped)?;
+                    session = Session::open(&self.connection, "larder", cancel)?;
                 }
                 Err(error) => return Err(error),
             }

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 
 use super::access::{LoadAs, NeedsAllRights};
 use super::sql::literal;
-use super::{Asked, Error, Stopped, query};
+use super::{Asked, Error, query};
+use crate::cancel::Cancel;
 use crate::model::split_names;
 
 /// Schema and name of each table whose whole, or a part of that, has such a key, with the owner of all of them: null where they have several,
@@ -43,8 +44,8 @@ impl KeyCode {
     ///
     /// # Errors
     /// Those of [`query`].
-    pub(crate) fn read(asked: &impl Asked, stopped: Stopped<'_>) -> Result<Self, Error> {
-        let rows = query(asked, SQL, stopped)?;
+    pub(crate) fn read(asked: &impl Asked, cancel: &Cancel) -> Result<Self, Error> {
+        let rows = query(asked, SQL, cancel)?;
         let tables = rows.into_iter().filter_map(|row| match <[Option<String>; 3]>::try_from(row) {
             Ok([Some(schema), Some(name), owner]) => Some((vec![schema, name], owner)),
             _ => None,
@@ -78,9 +79,9 @@ impl KeyCode {
 ///
 /// # Errors
 /// Those of [`query`].
-pub(crate) fn tables_of(asked: &impl Asked, indexes: [&str; 2], stopped: Stopped<'_>) -> Result<Vec<String>, Error> {
+pub(crate) fn tables_of(asked: &impl Asked, indexes: [&str; 2], cancel: &Cancel) -> Result<Vec<String>, Error> {
     let names = indexes.map(|name| format!("pg_catalog.to_regclass({})", literal(name)));
-    let rows = query(asked, &TABLE_SQL.replace(":INDEXES", &names.join(", ")), stopped)?;
+    let rows = query(asked, &TABLE_SQL.replace(":INDEXES", &names.join(", ")), cancel)?;
     Ok(rows.into_iter().flatten().flatten().collect())
 }
 

@@ -1,7 +1,8 @@
 //! Whether a server has room for the locks of a backup that reads a database table by table.
 
 use super::key_ranges::RANGE_BYTES;
-use super::{Asked, Error, Stopped, query};
+use super::{Asked, Error, query};
+use crate::cancel::Cancel;
 
 /// Sessions that lock every table and sequence: the one that holds what is seen, and a `pg_dump`.
 const SESSIONS_OF_ALL: u64 = 2;
@@ -36,8 +37,8 @@ pub(crate) enum LockRoom {
 ///
 /// # Errors
 /// Those of [`query`].
-pub(crate) fn lock_room(asked: &impl Asked, sessions: usize, stopped: Stopped<'_>) -> Result<LockRoom, Error> {
-    let rows = query(asked, &ROOM_SQL.replace(":PIECE", &RANGE_BYTES.to_string()), stopped)?;
+pub(crate) fn lock_room(asked: &impl Asked, sessions: usize, cancel: &Cancel) -> Result<LockRoom, Error> {
+    let rows = query(asked, &ROOM_SQL.replace(":PIECE", &RANGE_BYTES.to_string()), cancel)?;
     let number = |at: usize| rows.first()?.get(at)?.as_deref()?.parse::<u64>().ok();
     let (Some(tables), Some(sequences), Some(of_others), Some(shared), Some(room)) =
         (number(0), number(1), number(2), number(3), number(4))

@@ -4,7 +4,8 @@
 //! same name only where they are read and written through databases of one encoding.
 
 use super::sql::literal;
-use super::{Connection, Error, Stopped, query};
+use super::{Connection, Error, query};
+use crate::cancel::Cancel;
 
 /// Databases that are there to be connected to, not used.
 const MAINTENANCE: [&str; 2] = ["postgres", "template1"];
@@ -13,11 +14,11 @@ const MAINTENANCE: [&str; 2] = ["postgres", "template1"];
 ///
 /// # Errors
 /// Those of [`query`], of the last that was tried.
-pub(crate) fn maintenance(connection: &Connection, stopped: Stopped<'_>) -> Result<(Connection, bool), Error> {
+pub(crate) fn maintenance(connection: &Connection, cancel: &Cancel) -> Result<(Connection, bool), Error> {
     let mut last = Error::Settings("no maintenance database".to_owned());
     for name in MAINTENANCE.into_iter().filter(|name| *name != connection.database) {
         let candidate = connection.with_database(name);
-        match query(&candidate, &find_sql(&connection.database), stopped) {
+        match query(&candidate, &find_sql(&connection.database), cancel) {
             Ok(found) => return Ok((candidate, !found.is_empty())),
             Err(error) => last = error,
         }

@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::client::parse;
-use super::{Asked, Error, Stopped, query};
+use super::{Asked, Error, query};
+use crate::cancel::Cancel;
 use crate::limits::SERVER_ENTRIES_MAX;
 
 /// Catalogues whose objects have an owner, and the column that says who.
@@ -89,7 +90,7 @@ pub(crate) struct LeftOut {
 ///
 /// # Errors
 /// Those of [`query`]; [`Error::Answer`].
-pub(crate) fn read_left_out(asked: &impl Asked, stopped: Stopped<'_>) -> Result<LeftOut, Error> {
+pub(crate) fn read_left_out(asked: &impl Asked, cancel: &Cancel) -> Result<LeftOut, Error> {
     let owned = OWNED.map(|(table, owner)| {
         format!("SELECT 'pg_catalog.{table}'::pg_catalog.regclass AS class, oid AS object, {owner} AS owner FROM pg_catalog.{table}")
     });
@@ -97,7 +98,7 @@ pub(crate) fn read_left_out(asked: &impl Asked, stopped: Stopped<'_>) -> Result<
         .replace(":OWNED", &owned.join("\n    UNION ALL "))
         .replace(":LIMIT", &SERVER_ENTRIES_MAX.to_string());
     let mut extensions: BTreeMap<String, [Vec<Member>; 2]> = BTreeMap::new();
-    for row in query(asked, &sql, stopped)? {
+    for row in query(asked, &sql, cancel)? {
         let member: Member = parse(&row)?;
         let [foreign, own] = extensions.entry(member.extension.clone()).or_default();
         if member.owner.is_some() { foreign.push(member) } else { own.push(member) }

@@ -62,7 +62,7 @@ pub(crate) mod wrapped;
 
 pub(crate) use accepts::Accepts;
 pub(crate) use allowed::reads_alike;
-pub use asked::{Asked, Row, Stopped, query};
+pub use asked::{Asked, Row, query};
 pub(crate) use client::{Fed, start_fed, tidy_up};
 pub use client::{QUESTION_LIMIT, Session, execute};
 pub use connection::Connection;

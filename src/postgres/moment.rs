@@ -8,7 +8,8 @@ use super::dump_encoding::UTF8;
 use super::name_lock::NameLock;
 use super::neutral::{Purpose, neutral, optional};
 use super::sql::{self, literal};
-use super::{Connection, Error, Row, Session, Stopped, query};
+use super::{Connection, Error, Row, Session, query};
+use crate::cancel::Cancel;
 
 /// Tables that one statement locks.
 const LOCKED_AT_ONCE: usize = 500;
@@ -76,19 +77,19 @@ pub(crate) struct TableQuery<'a> {
 ///
 /// # Errors
 /// [`Error::Process`] with what the server said.
-pub(crate) fn look(session: &mut Session, stopped: Stopped<'_>) -> Result<(), Error> {
-    session.run(&begin_sql(), stopped)?;
-    settle(session, UTF8, stopped)
+pub(crate) fn look(session: &mut Session, cancel: &Cancel) -> Result<(), Error> {
+    session.run(&begin_sql(), cancel)?;
+    settle(session, UTF8, cancel)
 }
 
 /// Opens a session under a name that looks at the database, and sees what others commit.
 ///
 /// # Errors
 /// [`Error::Process`] with what the server said.
-pub(super) fn look_on(connection: &Connection, name: &str, stopped: Stopped<'_>) -> Result<Session, Error> {
-    let mut session = Session::open(connection, name, stopped)?;
-    session.run(&begin_sql().replace("REPEATABLE READ", "READ COMMITTED"), stopped)?;
-    settle(&mut session, UTF8, stopped)?;
+pub(super) fn look_on(connection: &Connection, name: &str, cancel: &Cancel) -> Result<Session, Error> {
+    let mut session = Session::open(connection, name, cancel)?;
+    session.run(&begin_sql().replace("REPEATABLE READ", "READ COMMITTED"), cancel)?;
+    settle(&mut session, UTF8, cancel)?;
     Ok(session)
 }
 
@@ -99,17 +100,17 @@ fn begin_sql() -> String {
 
 /// Sets what not every version has, and the encoding of what is said. Asking for the first is a look at the database, so it comes after
 /// the locks.
-fn settle(session: &mut Session, encoding: &str, stopped: Stopped<'_>) -> Result<(), Error> {
-    session.run(&format!("{}{NO_VIEWS_SQL}", optional(true)), stopped)?;
-    speak(session, encoding, stopped)
+fn settle(session: &mut Session, encoding: &str, cancel: &Cancel) -> Result<(), Error> {
+    session.run(&format!("{}{NO_VIEWS_SQL}", optional(true)), cancel)?;
+    speak(session, encoding, cancel)
 }
 
 /// Has a session say rows, and take names, in this encoding.
 ///
 /// # Errors
 /// [`Error::Process`] with what the server said.
-pub(crate) fn speak(session: &mut Session, encoding: &str, stopped: Stopped<'_>) -> Result<(), Error> {
-    session.run(&format!("SET LOCAL client_encoding = {};", literal(encoding)), stopped)
+pub(crate) fn speak(session: &mut Session, encoding: &str, cancel: &Cancel) -> Result<(), Error> {
+    session.run(&format!("SET LOCAL client_encoding = {};", literal(encoding)), cancel)
 }
 
 /// What a session sees is seen by others under this name; it keeps sequences, and schemas under their names.
@@ -127,24 +128,24 @@ impl Moment {
     pub(crate) fn begin(
         connection: &Connection,
         (session, name): (&mut Session, &str),
-        stopped: Stopped<'_>,
+        cancel: &Cancel,
     ) -> Result<Self, Error> {
-        let names = NameLock::take(connection, name, stopped)?;
-        session.run(&question_begin(), stopped)?;
-        let tables = session.rows(TABLES_SQL, stopped)?;
-        session.run("COMMIT;", stopped)?;
-        session.run(&begin_sql(), stopped)?;
+        let names = NameLock::take(connection, name, cancel)?;
+        session.run(&question_begin(), cancel)?;
+        let tables = session.rows(TABLES_SQL, cancel)?;
+        session.run("COMMIT;", cancel)?;
+        session.run(&begin_sql(), cancel)?;
         // Locks are taken before anything is seen, so that nothing that is seen changes its shape afterwards.
         let tables: Vec<String> = tables.into_iter().flatten().flatten().collect();
-        lock(session, &tables, "", stopped)?;
-        settle(session, UTF8, stopped)?;
+        lock(session, &tables, "", cancel)?;
+        settle(session, UTF8, cancel)?;
         for tables in tables.chunks(LOCKED_AT_ONCE) {
             let names: Vec<String> = tables.iter().map(|table| literal(table)).collect();
-            if let Some(name) = first(session, &NO_TABLE_SQL.replace(":NAMES", &names.join(", ")), stopped)? {
+            if let Some(name) = first(session, &NO_TABLE_SQL.replace(":NAMES", &names.join(", ")), cancel)? {
                 return Err(replaced("table", &name));
             }
         }
-        Self::of(session, names, stopped)
+        Self::of(session, names, cancel)
     }
 
     /// The same without a lock on tables, which `pg_dump` takes itself.
@@ -154,21 +155,21 @@ impl Moment {
     pub(crate) fn begin_without_tables(
         connection: &Connection,
         (session, name): (&mut Session, &str),
-        stopped: Stopped<'_>,
+        cancel: &Cancel,
     ) -> Result<Self, Error> {
-        let names = NameLock::take(connection, name, stopped)?;
-        look(session, stopped)?;
-        Self::of(session, names, stopped)
+        let names = NameLock::take(connection, name, cancel)?;
+        look(session, cancel)?;
+        Self::of(session, names, cancel)
     }
 
-    fn of(session: &mut Session, mut names: Option<NameLock>, stopped: Stopped<'_>) -> Result<Self, Error> {
+    fn of(session: &mut Session, mut names: Option<NameLock>, cancel: &Cancel) -> Result<Self, Error> {
         if let Some(names) = &mut names {
-            names.check(session, stopped)?;
+            names.check(session, cancel)?;
         }
-        if first(session, LOCKS_SEQUENCES_SQL, stopped)?.as_deref() == Some("t") {
-            check_names("sequence", session.rows(SEQUENCES_SQL, stopped)?)?;
+        if first(session, LOCKS_SEQUENCES_SQL, cancel)?.as_deref() == Some("t") {
+            check_names("sequence", session.rows(SEQUENCES_SQL, cancel)?)?;
         }
-        let name = first(session, "SELECT pg_catalog.pg_export_snapshot()", stopped)?;
+        let name = first(session, "SELECT pg_catalog.pg_export_snapshot()", cancel)?;
         let is_plain = |name: &String| name.chars().all(|char| char.is_ascii_hexdigit() || char == '-');
         let unnamed = || Error::Incomplete { program: "psql".to_owned(), why: "the snapshot has no name" };
         Ok(Self { snapshot: name.filter(is_plain).ok_or_else(unnamed)?, names })
@@ -179,10 +180,10 @@ impl Moment {
     ///
     /// # Errors
     /// [`Error::Process`].
-    pub(crate) fn end(self, mut session: Session, stopped: Stopped<'_>) -> Result<(), Error> {
-        session.run("COMMIT;", stopped)?;
+    pub(crate) fn end(self, mut session: Session, cancel: &Cancel) -> Result<(), Error> {
+        session.run("COMMIT;", cancel)?;
         session.end()?;
-        self.names.map_or(Ok(()), |names| names.end(stopped))
+        self.names.map_or(Ok(()), |names| names.end(cancel))
     }
 }
 
@@ -197,21 +198,21 @@ pub(crate) fn join(
     session: &mut Session,
     snapshot: &str,
     (shared, encoding): (&[(u32, &str)], &str),
-    stopped: Stopped<'_>,
+    cancel: &Cancel,
 ) -> Result<(), Error> {
-    session.run(&format!("{} SET TRANSACTION SNAPSHOT '{snapshot}';", begin_sql()), stopped)?;
-    settle(session, encoding, stopped)?;
+    session.run(&format!("{} SET TRANSACTION SNAPSHOT '{snapshot}';", begin_sql()), cancel)?;
+    settle(session, encoding, cancel)?;
     let names: Vec<String> = shared.iter().map(|(_, table)| (*table).to_owned()).collect();
-    lock(session, &names, " NOWAIT", stopped)?;
+    lock(session, &names, " NOWAIT", cancel)?;
     for tables in shared.chunks(LOCKED_AT_ONCE) {
-        check_names("table", session.rows(&is_table(tables)?, stopped)?)?;
+        check_names("table", session.rows(&is_table(tables)?, cancel)?)?;
         // To plan a query locks the indexes. Who came to rebuild one between two queries would wait for the first, and the second for him.
         let plans = tables
             .iter()
             .map(|(_, table)| Ok(format!("COPY (SELECT FROM ONLY {} LIMIT 0) TO STDOUT;\n", sql::table(table)?)));
         let plans = plans.collect::<Result<Vec<String>, Error>>()?.concat();
         session
-            .run(&format!("SET LOCAL lock_timeout = '{INDEX_WAIT}';\n{plans}SET LOCAL lock_timeout = 0;"), stopped)?;
+            .run(&format!("SET LOCAL lock_timeout = '{INDEX_WAIT}';\n{plans}SET LOCAL lock_timeout = 0;"), cancel)?;
     }
     Ok(())
 }
@@ -221,12 +222,12 @@ pub(crate) fn join(
 ///
 /// # Errors
 /// [`Error::Answer`] when it was replaced; those of [`Session::rows`].
-pub(super) fn lock_one(session: &mut Session, table: (u32, &str), stopped: Stopped<'_>) -> Result<bool, Error> {
-    session.run("SAVEPOINT one_table;", stopped)?;
+pub(super) fn lock_one(session: &mut Session, table: (u32, &str), cancel: &Cancel) -> Result<bool, Error> {
+    session.run("SAVEPOINT one_table;", cancel)?;
     let lock = format!("LOCK TABLE ONLY {} IN ACCESS SHARE MODE NOWAIT;", sql::table(table.1)?);
-    let rows = session.attempt(&lock, &is_table(&[table])?, stopped)?;
+    let rows = session.attempt(&lock, &is_table(&[table])?, cancel)?;
     if rows.is_empty() {
-        return unlock(session, stopped).map(|()| false);
+        return unlock(session, cancel).map(|()| false);
     }
     check_names("table", rows).map(|()| true)
 }
@@ -235,8 +236,8 @@ pub(super) fn lock_one(session: &mut Session, table: (u32, &str), stopped: Stopp
 ///
 /// # Errors
 /// Those of [`Session::run`].
-pub(super) fn unlock(session: &mut Session, stopped: Stopped<'_>) -> Result<(), Error> {
-    session.run("ROLLBACK TO SAVEPOINT one_table; RELEASE SAVEPOINT one_table;", stopped)
+pub(super) fn unlock(session: &mut Session, cancel: &Cancel) -> Result<(), Error> {
+    session.run("ROLLBACK TO SAVEPOINT one_table; RELEASE SAVEPOINT one_table;", cancel)
 }
 
 /// Asks whether the names of tables mean those of these numbers.
@@ -260,16 +261,16 @@ fn replaced(kind: &str, name: &str) -> Error {
 }
 
 /// The first value of an answer.
-fn first(session: &mut Session, query: &str, stopped: Stopped<'_>) -> Result<Option<String>, Error> {
-    Ok(session.rows(query, stopped)?.into_iter().flatten().flatten().next())
+fn first(session: &mut Session, query: &str, cancel: &Cancel) -> Result<Option<String>, Error> {
+    Ok(session.rows(query, cancel)?.into_iter().flatten().flatten().next())
 }
 
 /// Makes sure that no session of this name waits for somebody who waits for another of them.
 ///
 /// # Errors
 /// [`Error::Blocked`]; those of [`query`].
-pub(crate) fn check_blockers(connection: &Connection, name: &str, stopped: Stopped<'_>) -> Result<(), Error> {
-    let rows = query(connection, &BLOCKERS_SQL.replace(":NAME", &literal(name)), stopped)?;
+pub(crate) fn check_blockers(connection: &Connection, name: &str, cancel: &Cancel) -> Result<(), Error> {
+    let rows = query(connection, &BLOCKERS_SQL.replace(":NAME", &literal(name)), cancel)?;
     match rows.into_iter().flatten().flatten().next() {
         Some(blocker) => Err(Error::Blocked { blocker }),
         None => Ok(()),
@@ -277,11 +278,11 @@ pub(crate) fn check_blockers(connection: &Connection, name: &str, stopped: Stopp
 }
 
 /// Keeps the shape of tables as it is while others read and write them.
-fn lock(session: &mut Session, tables: &[String], how: &str, stopped: Stopped<'_>) -> Result<(), Error> {
+fn lock(session: &mut Session, tables: &[String], how: &str, cancel: &Cancel) -> Result<(), Error> {
     for tables in tables.chunks(LOCKED_AT_ONCE) {
         let only = |table: &String| Ok(format!("ONLY {}", sql::table(table)?));
         let tables: Vec<String> = tables.iter().map(only).collect::<Result<_, Error>>()?;
-        session.run(&format!("LOCK TABLE {} IN ACCESS SHARE MODE{how};", tables.join(", ")), stopped)?;
+        session.run(&format!("LOCK TABLE {} IN ACCESS SHARE MODE{how};", tables.join(", ")), cancel)?;
     }
     Ok(())
 }

@@ -5,7 +5,8 @@
 //! lock of a row whose key changes, which waits for whoever has the weakest lock of that row; privileges can be given meanwhile.
 
 use super::neutral::{Purpose, neutral};
-use super::{Connection, Error, Row, Session, Stopped};
+use super::{Connection, Error, Row, Session};
+use crate::cancel::Cancel;
 
 const BEGIN_SQL: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE NOT DEFERRABLE; SET LOCAL role = none;\n";
 /// Only a superuser may lock rows of the catalogue, and no server that follows another one has such locks.
@@ -33,16 +34,16 @@ impl NameLock {
     ///
     /// # Errors
     /// [`Error::Renaming`] when somebody else is renaming a schema and does not end; [`Error::Process`] with what else the server said.
-    pub(crate) fn take(connection: &Connection, name: &str, stopped: Stopped<'_>) -> Result<Option<Self>, Error> {
-        let mut session = Session::open(connection, name, stopped)?;
-        session.run(&format!("{BEGIN_SQL}{}", neutral(Purpose::Reading, true)), stopped)?;
-        let may = session.rows(MAY_SQL, stopped)?;
+    pub(crate) fn take(connection: &Connection, name: &str, cancel: &Cancel) -> Result<Option<Self>, Error> {
+        let mut session = Session::open(connection, name, cancel)?;
+        session.run(&format!("{BEGIN_SQL}{}", neutral(Purpose::Reading, true)), cancel)?;
+        let may = session.rows(MAY_SQL, cancel)?;
         if may.first().and_then(|row| row.first()?.as_deref()) != Some("t") {
             return session.end().map(|()| None);
         }
-        session.run(&format!("SET LOCAL lock_timeout = '{WAIT_SECS}s';"), stopped)?;
+        session.run(&format!("SET LOCAL lock_timeout = '{WAIT_SECS}s';"), cancel)?;
         let mut lock = Self { session, schemas: Vec::new() };
-        lock.take_new(stopped)?;
+        lock.take_new(cancel)?;
         Ok(Some(lock))
     }
 
@@ -50,9 +51,9 @@ impl NameLock {
     ///
     /// # Errors
     /// Those of [`NameLock::take`]; [`Error::Answer`] when that session sees another schema under a name.
-    pub(crate) fn check(&mut self, seen_by: &mut Session, stopped: Stopped<'_>) -> Result<(), Error> {
-        self.take_new(stopped)?;
-        let seen = seen_by.rows(NAMES_SQL, stopped)?;
+    pub(crate) fn check(&mut self, seen_by: &mut Session, cancel: &Cancel) -> Result<(), Error> {
+        self.take_new(cancel)?;
+        let seen = seen_by.rows(NAMES_SQL, cancel)?;
         if seen.iter().all(|schema| self.schemas.contains(schema)) {
             return Ok(());
         }
@@ -63,21 +64,21 @@ impl NameLock {
     ///
     /// # Errors
     /// Those of [`Session::run`].
-    pub(crate) fn check_held(&mut self, stopped: Stopped<'_>) -> Result<(), Error> {
-        self.session.run("SELECT;", stopped)
+    pub(crate) fn check_held(&mut self, cancel: &Cancel) -> Result<(), Error> {
+        self.session.run("SELECT;", cancel)
     }
 
     /// Gives the names back.
     ///
     /// # Errors
     /// Those of [`Session::run`].
-    pub(crate) fn end(mut self, stopped: Stopped<'_>) -> Result<(), Error> {
-        self.session.run("COMMIT;", stopped)?;
+    pub(crate) fn end(mut self, cancel: &Cancel) -> Result<(), Error> {
+        self.session.run("COMMIT;", cancel)?;
         self.session.end()
     }
 
-    fn take_new(&mut self, stopped: Stopped<'_>) -> Result<(), Error> {
-        self.schemas = self.session.rows(LOCK_SQL, stopped).map_err(|error| {
+    fn take_new(&mut self, cancel: &Cancel) -> Result<(), Error> {
+        self.schemas = self.session.rows(LOCK_SQL, cancel).map_err(|error| {
             if error.to_string().contains(TIMED_OUT) { Error::Renaming { secs: WAIT_SECS } } else { error }
         })?;
         Ok(())

@@ -4,7 +4,8 @@
 use serde::Deserialize;
 
 use super::client::parse;
-use super::{Asked, Error, Stopped, query};
+use super::{Asked, Error, query};
+use crate::cancel::Cancel;
 
 /// What can be called by a name, in groups of one schema and name. A type counts as a function: a value is cast to it by a call of its name. What
 /// constructs values of a type belongs to whoever owns that. A function that casts is called by no name at all: it is a group, whoever else has its name.
@@ -90,8 +91,8 @@ impl Overloads {
     ///
     /// # Errors
     /// Those of [`query`]; [`Error::Answer`].
-    pub(crate) fn read(asked: &impl Asked, refused: &str, stopped: Stopped<'_>) -> Result<Self, Error> {
-        let rows = query(asked, &overloads_sql(refused), stopped)?;
+    pub(crate) fn read(asked: &impl Asked, refused: &str, cancel: &Cancel) -> Result<Self, Error> {
+        let rows = query(asked, &overloads_sql(refused), cancel)?;
         parse(rows.first().ok_or_else(|| Error::Answer { why: "it has no row".to_owned() })?)
     }
 
@@ -99,8 +100,8 @@ impl Overloads {
     ///
     /// # Errors
     /// Those of [`Overloads::read`].
-    pub(crate) fn of_others(asked: &impl Asked, stopped: Stopped<'_>) -> Result<Self, Error> {
-        Self::read(asked, ALL_NAMES, stopped)
+    pub(crate) fn of_others(asked: &impl Asked, cancel: &Cancel) -> Result<Self, Error> {
+        Self::read(asked, ALL_NAMES, cancel)
     }
 
     /// Whether there is none.
@@ -120,12 +121,8 @@ impl Overloads {
     ///
     /// # Errors
     /// Those of [`query`].
-    pub(crate) fn calls_of_others(
-        asked: &impl Asked,
-        refused: &str,
-        stopped: Stopped<'_>,
-    ) -> Result<Vec<String>, Error> {
-        let calls = query(asked, &calls_sql(refused, GROUPED, OF_OTHERS), stopped)?.into_iter().filter_map(|row| {
+    pub(crate) fn calls_of_others(asked: &impl Asked, refused: &str, cancel: &Cancel) -> Result<Vec<String>, Error> {
+        let calls = query(asked, &calls_sql(refused, GROUPED, OF_OTHERS), cancel)?.into_iter().filter_map(|row| {
             let [object, called, author] = <[Option<String>; 3]>::try_from(row).ok()?;
             Some(format!(
                 "{} (it calls {} of {}, which it may not have called where it was saved)",

@@ -4,21 +4,17 @@
 //! the session that has locked all.
 
 use std::io::{self, Read};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 use super::moment::{TableQuery, lock_one, unlock};
-use super::{Error, Session, Stopped};
-use crate::progress::Progress;
+use super::{Error, Session};
+use crate::cancel::{Cancel, Cancelled, POLL};
 
 /// How many parts are prefetched by each session: as much as a range of a table is aimed at, and some more.
 const PARTS_AHEAD: usize = 80;
 /// Small enough that its memory is used again and again.
 const PART_BYTES: usize = 64 << 10;
-/// How often a blocked read polls for a cancel.
-const POLL: Duration = Duration::from_millis(200);
 
 enum Part {
     Rows(Vec<u8>),
@@ -40,7 +36,7 @@ pub(crate) struct Prefetcher<'a> {
     holder: (Sender<TableQuery<'a>>, Receiver<Part>),
     /// Whether that one reads this query.
     by_holder: bool,
-    progress: &'a dyn Progress,
+    cancel: &'a Cancel,
 }
 
 /// The rows of some queries, one after another.
@@ -66,33 +62,34 @@ pub(crate) struct Rows<'a, 'p> {
 pub(crate) fn prefetch<'q, E>(
     (mut holder, sessions): (Session, Vec<Session>),
     queries: &'q [TableQuery<'q>],
-    progress: &'q dyn Progress,
+    cancel: &'q Cancel,
     read: impl FnOnce(&mut Prefetcher<'_>) -> Result<(), E>,
 ) -> Result<(Session, Vec<Session>), E> {
-    let given_up = AtomicBool::new(false);
+    // Not a child: what the sessions say of a cancel is not what the server says.
+    let discarded = Cancel::new();
     let count = sessions.len();
     std::thread::scope(|scope| {
         let (mut all_parts, mut threads) = (Vec::new(), Vec::new());
-        let given_up = &given_up;
+        let discarded = &discarded;
         for (number, mut session) in sessions.into_iter().enumerate() {
             let (sender, receiver) = bounded(PARTS_AHEAD);
             all_parts.push(receiver);
             threads.push(scope.spawn(move || {
-                run(&mut session, queries.iter().skip(number).step_by(count).copied(), &sender, given_up);
+                run(&mut session, queries.iter().skip(number).step_by(count).copied(), &sender, discarded);
                 session
             }));
         }
         let (ask, asked) = bounded::<TableQuery<'q>>(1);
         let (sender, receiver) = bounded(PARTS_AHEAD);
         let held = scope.spawn(move || {
-            run(&mut holder, asked.iter(), &sender, given_up);
+            run(&mut holder, asked.iter(), &sender, discarded);
             holder
         });
         let holder = (ask, receiver);
-        let mut prefetcher = Prefetcher { parts: all_parts, queries, query: 0, holder, by_holder: false, progress };
+        let mut prefetcher = Prefetcher { parts: all_parts, queries, query: 0, holder, by_holder: false, cancel };
         let outcome = read(&mut prefetcher);
         // Threads that are blocked on the server or on a full channel stop.
-        given_up.store(true, Ordering::Release);
+        discarded.cancel();
         drop(prefetcher);
         let sessions = threads.into_iter().filter_map(|thread| thread.join().ok()).collect();
         let holder = held.join();
@@ -104,15 +101,14 @@ fn run<'q>(
     session: &mut Session,
     queries: impl Iterator<Item = TableQuery<'q>>,
     parts: &Sender<Part>,
-    given_up: &AtomicBool,
+    cancel: &Cancel,
 ) {
-    let stopped = || given_up.load(Ordering::Acquire);
     for TableQuery { sql, locked } in queries {
-        let is_locked = locked.map_or(Ok(true), |table| lock_one(session, table, &stopped));
+        let is_locked = locked.map_or(Ok(true), |table| lock_one(session, table, cancel));
         let is_over = match is_locked {
             Ok(true) => {
-                let rows = copy(session, sql, parts, &stopped);
-                let rows = rows.and_then(|rest| locked.map_or(Ok(()), |_| unlock(session, &stopped)).map(|()| rest));
+                let rows = copy(session, sql, parts, cancel);
+                let rows = rows.and_then(|rest| locked.map_or(Ok(()), |_| unlock(session, cancel)).map(|()| rest));
                 let is_over = rows.is_err();
                 let sent = match rows {
                     Ok(rest) => parts.send(Part::Rows(rest)).and_then(|()| parts.send(Part::End)),
@@ -133,9 +129,9 @@ fn run<'q>(
 }
 
 /// Sends the rows of a query on, but for the last, which come back.
-fn copy(session: &mut Session, sql: &str, parts: &Sender<Part>, stopped: Stopped<'_>) -> Result<Vec<u8>, Error> {
+fn copy(session: &mut Session, sql: &str, parts: &Sender<Part>, cancel: &Cancel) -> Result<Vec<u8>, Error> {
     let mut part = Vec::with_capacity(2 * PART_BYTES);
-    session.copy(sql, stopped, &mut |bytes| {
+    session.copy(sql, cancel, &mut |bytes| {
         part.extend_from_slice(bytes);
         if part.len() < PART_BYTES {
             return Ok(());
@@ -166,8 +162,8 @@ impl<'p> Prefetcher<'p> {
         let parts = if self.by_holder { Some(&self.holder.1) } else { of_session };
         let parts = parts.ok_or(io::ErrorKind::NotFound)?;
         loop {
-            if self.progress.cancelled() {
-                return Err(io::Error::other("interrupted"));
+            if self.cancel.is_cancelled() {
+                return Err(Cancelled::as_io());
             }
             match parts.recv_timeout(POLL) {
                 Ok(part) => return Ok(part),

@@ -4,7 +4,8 @@ use super::overloads::bound_sql;
 use super::sql::literal;
 use super::tokens::{Tokens, without_comments};
 use super::wrapped::{one_by_one, wrapped};
-use super::{Connection, Error, Session, Stopped};
+use super::{Connection, Error, Session};
+use crate::cancel::Cancel;
 
 const VIEW: &str = "CREATE TEMPORARY VIEW larder_probe AS ";
 
@@ -29,18 +30,18 @@ impl Probe<'_> {
     pub(crate) fn calls_of_others(
         self,
         connection: &Connection,
-        stopped: Stopped<'_>,
+        cancel: &Cancel,
     ) -> Result<Option<Vec<String>>, Error> {
         let first = one_by_one(self.statements).into_iter().next().unwrap_or_default();
         let Some(query) = std::str::from_utf8(first).ok().and_then(query_of) else { return Ok(None) };
-        let mut session = Session::open(connection, "larder", stopped)?;
+        let mut session = Session::open(connection, "larder", cancel)?;
         // The view ends with the session.
         let view = wrapped(format!("{VIEW}{query};\n").as_bytes(), self.encoding);
-        if session.run(&view, stopped).is_err() {
+        if session.run(&view, cancel).is_err() {
             return Ok(None);
         }
         let owner = self.owner.map_or_else(|| "NULL".to_owned(), literal);
-        let rows = session.question(&bound_sql(self.refused, &owner), stopped);
+        let rows = session.question(&bound_sql(self.refused, &owner), cancel);
         Ok(rows.ok().map(|rows| rows.into_iter().flatten().flatten().collect()))
     }
 }

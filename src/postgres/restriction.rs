@@ -7,7 +7,8 @@ use std::collections::HashMap;
 use std::io;
 use std::sync::{LazyLock, Mutex, PoisonError};
 
-use super::{Connection, Error, Stopped, psql_program};
+use super::{Connection, Error, psql_program};
+use crate::cancel::Cancel;
 use crate::id::{derive_secret, hex, random_bytes};
 use crate::process::{self, Place, Program};
 
@@ -31,8 +32,8 @@ impl Restriction {
     ///
     /// # Errors
     /// [`Error::NoPsql`]; those of starting it.
-    pub(crate) fn of(connection: &Connection, stopped: Stopped<'_>) -> Result<Self, Error> {
-        let is_known = is_known(&connection.place, stopped)?;
+    pub(crate) fn of(connection: &Connection, cancel: &Cancel) -> Result<Self, Error> {
+        let is_known = is_known(&connection.place, cancel)?;
         let secret = random_bytes().map_err(|source| Error::stream("/dev/urandom", source))?;
         Ok(Self { secret, number: 0, is_known })
     }
@@ -74,14 +75,14 @@ impl Restriction {
 ///
 /// # Errors
 /// [`Error::NoPsql`]; those of starting it.
-fn is_known(place: &Place, stopped: Stopped<'_>) -> Result<bool, Error> {
+fn is_known(place: &Place, cancel: &Cancel) -> Result<bool, Error> {
     let program = psql_program(place);
     let name = format!("{}:{}", place.container().unwrap_or_default(), program.display());
     let known = || KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(found) = known().get(&name) {
         return Ok(*found);
     }
-    let help = Program::new(&program, place.clone()).arg("--help=commands").run(stopped);
+    let help = Program::new(&program, place.clone()).arg("--help=commands").run(cancel);
     let help = help.map_err(|error| match error {
         process::Error::Start { source, .. } if source.kind() == io::ErrorKind::NotFound => Error::NoPsql,
         error => error.into(),
@@ -95,14 +96,14 @@ fn is_known(place: &Place, stopped: Stopped<'_>) -> Result<bool, Error> {
 ///
 /// # Errors
 /// [`Error::NoPsql`]; those of starting it.
-pub(crate) fn unrestricted(connection: &Connection, stopped: Stopped<'_>) -> Result<Option<String>, Error> {
+pub(crate) fn unrestricted(connection: &Connection, cancel: &Cancel) -> Result<Option<String>, Error> {
     let why = "is older than 17.6, 16.10, 15.14, 14.19 or 13.22, and cannot be told to run no commands: it is given only what Larder \
                has made, and where it needs no more than a password it runs as a user without rights";
     let place = connection
         .place
         .container()
         .map_or_else(|| "on this host".to_owned(), |name| format!("in the container {name}"));
-    Ok((!is_known(&connection.place, stopped)?).then(|| format!("the psql {place} {why}")))
+    Ok((!is_known(&connection.place, cancel)?).then(|| format!("the psql {place} {why}")))
 }
 
 #[cfg(test)]

@@ -8,7 +8,8 @@ use super::dump_encoding::bytes_of;
 use super::facts::label_statement;
 use super::shared::{digits_of, is_ascii, is_long, read_settings, text_of, too_long};
 use super::sql::{ident, literal, loads_nothing, setting};
-use super::{Asked, Connection, Error, Kept, Stopped, execute, maintenance, query};
+use super::{Asked, Connection, Error, Kept, execute, maintenance, query};
+use crate::cancel::Cancel;
 use crate::limits::SERVER_ENTRIES_MAX;
 use crate::model::{Membership, Role, Roles, SecurityLabel, Tablespace};
 
@@ -44,12 +45,12 @@ const GLOBALS_HEAD: &str = "--\n-- Roles and tablespaces of the server, without 
 ///
 /// # Errors
 /// Those of [`query`]; [`Error::Answer`].
-pub(crate) fn read_roles(asked: &Kept, stopped: Stopped<'_>) -> Result<(Roles, Vec<String>), Error> {
-    let read = read_through(asked, stopped)?;
+pub(crate) fn read_roles(asked: &Kept, cancel: &Cancel) -> Result<(Roles, Vec<String>), Error> {
+    let read = read_through(asked, cancel)?;
     if is_ascii(&read.0) {
         return Ok(read);
     }
-    read_through(&Kept::new(maintenance(asked.connection(), stopped)?.0), stopped)
+    read_through(&Kept::new(maintenance(asked.connection(), cancel)?.0), cancel)
 }
 
 /// A question with what its names stand for.
@@ -69,12 +70,12 @@ fn sql(text: &str) -> String {
     text.replace(":LIMIT", &(SERVER_ENTRIES_MAX + 1).to_string())
 }
 
-fn read_through(asked: &impl Asked, stopped: Stopped<'_>) -> Result<(Roles, Vec<String>), Error> {
+fn read_through(asked: &impl Asked, cancel: &Cancel) -> Result<(Roles, Vec<String>), Error> {
     let mut left_out = Vec::new();
     // What has no name that is a text is named once, with the role itself.
     let text = |digits: &Option<String>| String::from_utf8(bytes_of(digits.as_deref()?)).ok();
     let mut roles: Vec<Role> = Vec::new();
-    for row in query(asked, &sql(ROLES_SQL), stopped)? {
+    for row in query(asked, &sql(ROLES_SQL), cancel)? {
         let [_, Some(name), comment, Some(bytes)] = row.as_slice() else { continue };
         let name = match text_of(bytes_of(name), &|| "a role".to_owned()) {
             Ok(name) => name,
@@ -94,12 +95,12 @@ fn read_through(asked: &impl Asked, stopped: Stopped<'_>) -> Result<(Roles, Vec<
         });
         roles.push(Role { name, comment, ..parse(&row)? });
     }
-    for (name, setting) in read_settings(asked, "0", &mut left_out, stopped)? {
+    for (name, setting) in read_settings(asked, "0", &mut left_out, cancel)? {
         if let Some(role) = roles.iter_mut().find(|role| Some(&role.name) == name.as_ref()) {
             role.settings.push(setting);
         }
     }
-    for row in query(asked, &sql(LABELS_SQL), stopped)? {
+    for row in query(asked, &sql(LABELS_SQL), cancel)? {
         let [name, provider, label, Some(bytes)] = row.as_slice() else { continue };
         let name = text(name);
         let Some(role) = roles.iter_mut().find(|role| Some(&role.name) == name.as_ref()) else { continue };
@@ -112,7 +113,7 @@ fn read_through(asked: &impl Asked, stopped: Stopped<'_>) -> Result<(Roles, Vec<
         }
     }
     let mut memberships: Vec<Membership> = Vec::new();
-    for row in query(asked, &sql(MEMBERSHIPS_SQL), stopped)? {
+    for row in query(asked, &sql(MEMBERSHIPS_SQL), cancel)? {
         let [_, role, member] = row.as_slice() else { continue };
         let (Some(role), Some(member)) = (text(role), text(member)) else { continue };
         memberships.push(Membership { role, member, ..parse(&row)? });
@@ -120,7 +121,7 @@ fn read_through(asked: &impl Asked, stopped: Stopped<'_>) -> Result<(Roles, Vec<
     // The same may have been granted by several.
     memberships.dedup_by(|a, b| (&a.role, &a.member) == (&b.role, &b.member));
     let mut tablespaces: Vec<Tablespace> = Vec::new();
-    for row in query(asked, &sql(TABLESPACES_SQL), stopped)? {
+    for row in query(asked, &sql(TABLESPACES_SQL), cancel)? {
         let [name, owner, location] = row.as_slice() else { continue };
         match (text(name), text(owner), text(location)) {
             (Some(name), Some(owner), Some(location)) => tablespaces.push(Tablespace { name, owner, location }),
@@ -155,17 +156,17 @@ pub struct MadeRoles {
 pub(crate) fn create_missing_roles(
     connection: &Connection,
     roles: &Roles,
-    stopped: Stopped<'_>,
+    cancel: &Cancel,
 ) -> Result<MadeRoles, Error> {
     let listed: Vec<String> = roles.roles.iter().map(|role| literal(&role.name)).collect();
     // Others may have names that are text in no encoding that is known here.
     let sql = format!("SELECT rolname FROM pg_catalog.pg_roles WHERE rolname IN ({})", listed.join(", "));
-    let known = if listed.is_empty() { Vec::new() } else { query(connection, &sql, stopped)? };
+    let known = if listed.is_empty() { Vec::new() } else { query(connection, &sql, cancel)? };
     let known: HashSet<String> = known.into_iter().flatten().flatten().collect();
     let missing: Vec<&Role> = roles.roles.iter().filter(|role| !known.contains(&role.name)).collect();
     let names: HashSet<&str> = missing.iter().map(|role| role.name.as_str()).collect();
     let mut made = MadeRoles::default();
-    if !missing.is_empty() && !may_make_roles(connection, stopped)? {
+    if !missing.is_empty() && !may_make_roles(connection, cancel)? {
         // What needs them is refused when it is loaded.
         let shown: Vec<String> = missing.iter().map(|role| role.name.escape_debug().to_string()).collect();
         made.left_out.push(format!("not made, as the restoring role may make no roles: {}", shown.join(", ")));
@@ -179,14 +180,14 @@ pub(crate) fn create_missing_roles(
         }
         let mut create = role_statements(&role)?;
         let attributes = create.split_off(1);
-        match execute(connection, &create, stopped) {
+        match execute(connection, &create, cancel) {
             Ok(()) => {
-                execute(connection, &attributes, stopped)?;
+                execute(connection, &attributes, cancel)?;
                 made.names.push(role.name.clone());
-                made.left_out.extend(label(connection, &role, stopped)?);
+                made.left_out.extend(label(connection, &role, cancel)?);
             }
             // Somebody else has made it meanwhile.
-            Err(_) if are_there(connection, &[&role.name], stopped)? => {}
+            Err(_) if are_there(connection, &[&role.name], cancel)? => {}
             Err(error) => return Err(error),
         }
     }
@@ -201,8 +202,8 @@ pub(crate) fn create_missing_roles(
                 continue;
             }
         }
-        match execute(connection, &[grant(membership)], stopped) {
-            Err(error) if are_there(connection, &[&membership.role, &membership.member], stopped)? => {
+        match execute(connection, &[grant(membership)], cancel) {
+            Err(error) if are_there(connection, &[&membership.role, &membership.member], cancel)? => {
                 return Err(error);
             }
             // Somebody else has dropped one of them meanwhile.
@@ -213,12 +214,12 @@ pub(crate) fn create_missing_roles(
 }
 
 /// Gives a role its security labels. Returns in words which it does not have.
-fn label(connection: &Connection, role: &Role, stopped: Stopped<'_>) -> Result<Vec<String>, Error> {
+fn label(connection: &Connection, role: &Role, cancel: &Cancel) -> Result<Vec<String>, Error> {
     let mut lacking = Vec::new();
     for label in &role.labels {
         let statement = label_statement(label, &format!("ROLE {}", ident(&role.name)));
-        match execute(connection, &[statement], stopped) {
-            Err(error) if stopped() => return Err(error),
+        match execute(connection, &[statement], cancel) {
+            Err(error) if cancel.is_cancelled() => return Err(error),
             Err(_) => {
                 let [role, provider] = [&role.name, &label.provider].map(|name| name.escape_debug());
                 lacking.push(format!(
@@ -232,9 +233,9 @@ fn label(connection: &Connection, role: &Role, stopped: Stopped<'_>) -> Result<V
 }
 
 /// Whether the one who asks may make roles.
-fn may_make_roles(connection: &Connection, stopped: Stopped<'_>) -> Result<bool, Error> {
+fn may_make_roles(connection: &Connection, cancel: &Cancel) -> Result<bool, Error> {
     let sql = "SELECT rolsuper OR rolcreaterole FROM pg_catalog.pg_roles WHERE rolname = CURRENT_USER";
-    let rows = query(connection, sql, stopped)?;
+    let rows = query(connection, sql, cancel)?;
     Ok(rows.first().and_then(|row| row.first()?.as_deref()) == Some("t"))
 }
 
@@ -253,11 +254,11 @@ fn without_power(role: &Role) -> (Role, Vec<&'static str>) {
 }
 
 /// Whether a server has all of these roles.
-fn are_there(connection: &Connection, names: &[&str], stopped: Stopped<'_>) -> Result<bool, Error> {
+fn are_there(connection: &Connection, names: &[&str], cancel: &Cancel) -> Result<bool, Error> {
     let listed: Vec<String> = names.iter().map(|name| literal(name)).collect();
     let sql = format!("SELECT 1 FROM pg_catalog.pg_roles WHERE rolname IN ({})", listed.join(", "));
     let distinct: HashSet<&&str> = names.iter().collect();
-    Ok(query(connection, &sql, stopped)?.len() == distinct.len())
+    Ok(query(connection, &sql, cancel)?.len() == distinct.len())
 }
 
 /// The statements that make a role.

@@ -4,7 +4,8 @@
 
 use std::collections::BTreeSet;
 
-use super::{Asked, Error, Stopped, query};
+use super::{Asked, Error, query};
+use crate::cancel::Cancel;
 
 /// Schema, name, and whether it belongs to an extension, of tables whose rows are loaded first or last.
 ///
@@ -69,9 +70,9 @@ impl RowOrder {
     ///
     /// # Errors
     /// Those of [`query`].
-    pub(crate) fn read(asked: &impl Asked, stopped: Stopped<'_>) -> Result<Self, Error> {
+    pub(crate) fn read(asked: &impl Asked, cancel: &Cancel) -> Result<Self, Error> {
         let mut order = Self::default();
-        for row in query(asked, ORDER_SQL, stopped)? {
+        for row in query(asked, ORDER_SQL, cancel)? {
             if let [Some(schema), Some(name), is_first] = row.as_slice() {
                 let is_first = is_first.as_deref() == Some("t");
                 let tables = if is_first { &mut order.first } else { &mut order.last };

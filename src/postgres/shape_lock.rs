@@ -8,7 +8,8 @@ use std::collections::{HashMap, HashSet};
 use std::time::Instant;
 
 use super::sql::{self, literal};
-use super::{Error, Session, Stopped};
+use super::{Error, Session};
+use crate::cancel::Cancel;
 
 /// Tables that one statement locks.
 const LOCKED_AT_ONCE: usize = 500;
@@ -69,7 +70,7 @@ impl ShapeLock {
     pub(super) fn take(
         mut session: Session,
         tables: &HashMap<u32, String>,
-        stopped: Stopped<'_>,
+        cancel: &Cancel,
     ) -> Result<(Self, HashMap<u32, &'static str>), Error> {
         let names: Vec<String> =
             tables.values().map(|table| Ok(literal(&sql::table(table)?))).collect::<Result<_, Error>>()?;
@@ -77,11 +78,11 @@ impl ShapeLock {
         for names in names.chunks(LOCKED_AT_ONCE) {
             let left = WAIT_MILLIS.saturating_sub(began.elapsed().as_millis()).to_string();
             let sql = LOCK_SQL.replace(":MILLIS", &left).replace(":NAMES", &names.join(", "));
-            session.run(&format!("DO {};", literal(&sql)), stopped)?;
+            session.run(&format!("DO {};", literal(&sql)), cancel)?;
         }
         let mut locked = HashSet::new();
         let mut unfit = HashMap::new();
-        for row in session.rows(&LOCKED_SQL.replace(":EXPRESSIONS", EXPRESSIONS), stopped)? {
+        for row in session.rows(&LOCKED_SQL.replace(":EXPRESSIONS", EXPRESSIONS), cancel)? {
             let [Some(oid), Some(runs_code)] = row.as_slice() else { continue };
             let Ok(oid) = oid.parse() else { continue };
             locked.insert(oid);
@@ -97,8 +98,8 @@ impl ShapeLock {
     ///
     /// # Errors
     /// Those of [`Session::run`].
-    pub(crate) fn end(mut self, stopped: Stopped<'_>) -> Result<(), Error> {
-        self.0.run("COMMIT;", stopped)?;
+    pub(crate) fn end(mut self, cancel: &Cancel) -> Result<(), Error> {
+        self.0.run("COMMIT;", cancel)?;
         self.0.end()
     }
 }

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::client::parse;
 use super::dump_encoding::bytes_of;
-use super::{Asked, Error, Kept, Stopped, maintenance, query};
+use super::{Asked, Error, Kept, maintenance, query};
+use crate::cancel::Cancel;
 use crate::limits::{SERVER_ENTRIES_MAX, SERVER_TEXT_BYTES_MAX};
 use crate::model::{DatabaseProperties, DatabaseSetting, Grant, Privilege, SecurityLabel, Setting};
 
@@ -90,12 +91,12 @@ impl Shared {
     ///
     /// # Errors
     /// Those of [`query`]; [`Error::Answer`].
-    pub(super) fn of(asked: &Kept, oid: u32, stopped: Stopped<'_>) -> Result<Self, Error> {
-        let mut shared = match Self::read(asked, oid, stopped) {
+    pub(super) fn of(asked: &Kept, oid: u32, cancel: &Cancel) -> Result<Self, Error> {
+        let mut shared = match Self::read(asked, oid, cancel) {
             Ok(shared) if is_ascii(&(&shared.owner, &shared.tablespace, &shared.properties, &shared.grants)) => shared,
             Ok(_) | Err(Error::Answer { .. }) => {
-                let through = maintenance(asked.connection(), stopped)
-                    .and_then(|(other, _)| Self::read(&Kept::new(other), oid, stopped));
+                let through = maintenance(asked.connection(), cancel)
+                    .and_then(|(other, _)| Self::read(&Kept::new(other), oid, cancel));
                 through.unwrap_or_else(|error| {
                     let why = "what is not ASCII in the names and settings of a database is read through another one";
                     let problem = format!("its owner, settings and privileges are not saved: {why}: {error}");
@@ -104,15 +105,15 @@ impl Shared {
             }
             Err(error) => return Err(error),
         };
-        shared.read_texts(asked, oid, stopped)?;
+        shared.read_texts(asked, oid, cancel)?;
         Ok(shared)
     }
 
     /// Comment and security labels.
-    fn read_texts(&mut self, asked: &impl Asked, oid: u32, stopped: Stopped<'_>) -> Result<(), Error> {
+    fn read_texts(&mut self, asked: &impl Asked, oid: u32, cancel: &Cancel) -> Result<(), Error> {
         let oid = oid.to_string();
         let sql = COMMENT_SQL.replace(":COMMENT", &digits_of("c")).replace(":DATABASE", &oid);
-        for row in query(asked, &sql, stopped)? {
+        for row in query(asked, &sql, cancel)? {
             let [Some(comment), Some(bytes)] = row.as_slice() else { continue };
             let what = "the comment of the database";
             match text_of(bytes_of(comment), &|| what.to_owned()) {
@@ -122,7 +123,7 @@ impl Shared {
             }
         }
         let sql = LABELS_SQL.replace(":LABEL", &digits_of("label")).replace(":PROVIDER", &digits_of("provider"));
-        for row in query(asked, &sql.replace(":DATABASE", &oid), stopped)? {
+        for row in query(asked, &sql.replace(":DATABASE", &oid), cancel)? {
             let [Some(label), Some(provider), Some(bytes)] = row.as_slice() else { continue };
             let what = "a security label of the database";
             match [label, provider].map(|text| text_of(bytes_of(text), &|| what.to_owned())) {
@@ -134,12 +135,12 @@ impl Shared {
         Ok(())
     }
 
-    fn read(asked: &impl Asked, oid: u32, stopped: Stopped<'_>) -> Result<Self, Error> {
+    fn read(asked: &impl Asked, oid: u32, cancel: &Cancel) -> Result<Self, Error> {
         let sql = SHARED_SQL.replace(":DATABASE", &oid.to_string());
-        let rows = query(asked, &sql, stopped)?;
+        let rows = query(asked, &sql, cancel)?;
         let answer: Answer = parse(rows.first().ok_or_else(|| Error::Answer { why: "it has no row".to_owned() })?)?;
         let mut left_out = Vec::new();
-        let settings = read_settings(asked, &oid.to_string(), &mut left_out, stopped)?;
+        let settings = read_settings(asked, &oid.to_string(), &mut left_out, cancel)?;
         let properties = DatabaseProperties {
             settings: settings.into_iter().map(|(role, setting)| DatabaseSetting { role, setting }).collect(),
             connection_limit: u32::try_from(answer.connection_limit).ok(),
@@ -165,12 +166,12 @@ pub(super) fn read_settings(
     asked: &impl Asked,
     database: &str,
     left_out: &mut Vec<String>,
-    stopped: Stopped<'_>,
+    cancel: &Cancel,
 ) -> Result<Vec<(Option<String>, Setting)>, Error> {
     let sql = SETTINGS_SQL.replace(":ROLE", &digits_of(ROLE)).replace(":SETTING", &digits_of("c"));
     let sql = sql.replace(":LIMIT", &(SERVER_ENTRIES_MAX + 1).to_string());
     let mut settings = Vec::new();
-    for row in query(asked, &sql.replace(":DATABASE", database), stopped)? {
+    for row in query(asked, &sql.replace(":DATABASE", database), cancel)? {
         let [role, Some(setting), Some(bytes)] = row.as_slice() else { continue };
         let setting = bytes_of(setting);
         let (name, value) = setting.split_at(memchr::memchr(b'=', &setting).unwrap_or(setting.len()));

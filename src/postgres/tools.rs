@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{Connection, Error, Stopped, query};
+use super::{Connection, Error, query};
+use crate::cancel::Cancel;
 use crate::process::{Place, Program};
 
 /// Where packages put the programs of each version.
@@ -24,20 +25,20 @@ impl Tools {
     ///
     /// # Errors
     /// Those of [`Tools::for_server`], and of asking.
-    pub fn of(connection: &Connection, stopped: Stopped<'_>) -> Result<Self, Error> {
-        let rows = query(connection, MAJOR_SQL, stopped)?;
+    pub fn of(connection: &Connection, cancel: &Cancel) -> Result<Self, Error> {
+        let rows = query(connection, MAJOR_SQL, cancel)?;
         let major = rows.first().and_then(|row| row.first()?.as_deref()?.parse().ok());
         let major = major.ok_or_else(|| Error::Answer { why: "it has no version".to_owned() })?;
-        Self::for_server(major, &connection.place, stopped)
+        Self::for_server(major, &connection.place, cancel)
     }
 
     /// The programs of the oldest installed version that is not older than the server.
     ///
     /// # Errors
     /// [`Error::NoProgram`]; in a container also those of running it.
-    pub fn for_server(server_major: u32, place: &Place, stopped: Stopped<'_>) -> Result<Self, Error> {
+    pub fn for_server(server_major: u32, place: &Place, cancel: &Cancel) -> Result<Self, Error> {
         if place.container().is_some() {
-            return Self::in_container(place, stopped);
+            return Self::in_container(place, cancel);
         }
         let mut folders: Vec<(u32, PathBuf)> = versioned_folders();
         folders.sort();
@@ -53,10 +54,10 @@ impl Tools {
     }
 
     /// The server's own programs, which always fit.
-    fn in_container(place: &Place, stopped: Stopped<'_>) -> Result<Self, Error> {
+    fn in_container(place: &Place, cancel: &Cancel) -> Result<Self, Error> {
         let dump = PathBuf::from("pg_dump");
         let mut program = Program::new(&dump, place.clone());
-        let output = program.arg("--version").run(stopped)?;
+        let output = program.arg("--version").run(cancel)?;
         let dump_version = version_in(&String::from_utf8_lossy(&output)).unwrap_or_default();
         Ok(Self { dump, dump_version })
     }

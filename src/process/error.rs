@@ -3,6 +3,7 @@
 use std::io;
 use std::process::ExitStatus;
 
+use crate::cancel::Cancelled;
 use crate::docker;
 
 /// A program could not do what it was started for.
@@ -46,9 +47,9 @@ pub enum Error {
 }
 
 impl Error {
-    /// The error of a program that was left because the caller wants to stop.
+    /// The error of a program that was left because the work is cancelled.
     pub(crate) fn interrupted(program: &str) -> Self {
-        Self::Stream { program: program.to_owned(), source: io::Error::other("interrupted") }
+        Self::Stream { program: program.to_owned(), source: Cancelled::as_io() }
     }
 }
 

@@ -16,7 +16,7 @@ mod watched;
 pub use error::{Error, status_text};
 pub use isolated::isolated_user;
 pub use place::Place;
-pub use poll::{POLL, poll_readable};
+pub use poll::poll_readable;
 pub use program::Program;
 pub use running::{Process, ProcessInput};
 pub use sandbox::Sandbox;

@@ -6,9 +6,6 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-/// How long nothing may come before it is asked again whether the caller wants to stop.
-pub const POLL: Duration = Duration::from_millis(200);
-
 /// Waits until something can be read, or the other end is closed.
 ///
 /// # Errors

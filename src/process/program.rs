@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::child::{self, ChildOptions};
 use super::{Error, Place, Process, ProcessInput, Sandbox, isolated_user};
+use crate::cancel::Cancel;
 use crate::docker::{Exec, ExecOptions};
 
 /// How long a program may take that is asked something short.
@@ -153,10 +154,10 @@ impl Program {
     ///
     /// # Errors
     /// [`Error::Start`], [`Error::Docker`], [`Error::Failed`]; [`Error::Stream`], also when it says too much, or has not
-    /// ended within three minutes, or when it was `stopped`.
-    pub fn run(&self, stopped: &dyn Fn() -> bool) -> Result<Vec<u8>, Error> {
+    /// ended within three minutes, or when it was cancelled.
+    pub fn run(&self, cancel: &Cancel) -> Result<Vec<u8>, Error> {
         let (_, mut process) = self.start(false)?;
-        let said = process.read_short(ANSWER_LIMIT, stopped);
+        let said = process.read_short(ANSWER_LIMIT, cancel);
         let said = said.map_err(|source| Error::Stream { program: self.shown(), source })?;
         process.finish()?;
         Ok(said)
@@ -172,15 +173,17 @@ mod tests {
     /// What a program said without end was held whole, and one that said nothing was waited for.
     #[test]
     fn a_program_that_never_answers_is_given_up() {
-        let run = |script: &str, stopped: &dyn Fn() -> bool| {
+        let run = |script: &str, cancel: &Cancel| {
             let mut program = Program::new("sh", Place::Here);
-            let error = program.args(["-c", script]).run(stopped).expect_err("it has no end");
+            let error = program.args(["-c", script]).run(cancel).expect_err("it has no end");
             std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default()
         };
-        assert!(run("exec cat /dev/zero", &|| false).contains("says more than 65536 bytes"));
-        assert_eq!(run("exec sleep 1000", &|| true), "interrupted");
+        let cancelled = Cancel::new();
+        cancelled.cancel();
+        assert!(run("exec cat /dev/zero", &Cancel::new()).contains("says more than 65536 bytes"));
+        assert_eq!(run("exec sleep 1000", &cancelled), "interrupted");
         let (_, mut silent) = Program::new("sleep", Place::Here).arg("1000").start(false).expect("it is there");
-        let error = silent.read_short(Duration::ZERO, &|| false).expect_err("it says nothing");
+        let error = silent.read_short(Duration::ZERO, &Cancel::new()).expect_err("it says nothing");
         assert!(error.to_string().contains("has not ended within 0 s"), "{error}");
     }
 
@@ -190,7 +193,7 @@ mod tests {
         let mut program = Program::new("sh", Place::Here);
         program.args(["-c", "while printf x; do sleep 0.1; done"]);
         let (_, mut dripping) = program.start(false).expect("there is a shell");
-        let error = dripping.read_short(Duration::from_secs(2), &|| false).expect_err("it has no end");
+        let error = dripping.read_short(Duration::from_secs(2), &Cancel::new()).expect_err("it has no end");
         assert!(error.to_string().contains("has not ended within 2 s"), "{error}");
     }
 
@@ -201,7 +204,7 @@ mod tests {
         program.args(["-c", "read -r line; ulimit -v"]).memory(256 << 20);
         let (input, mut process) = program.start(true).expect("there is a shell");
         input.expect("it was asked for").write_all(b"go on\n").expect("it reads");
-        let output = process.read_short(ANSWER_LIMIT, &|| false).expect("it says it");
+        let output = process.read_short(ANSWER_LIMIT, &Cancel::new()).expect("it says it");
         assert_eq!(String::from_utf8_lossy(&output).trim(), (256 << 10).to_string(), "in KiB");
     }
 }

@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::error::{Error, status_text};
-use super::poll::{POLL, poll_readable};
+use super::poll::poll_readable;
+use crate::cancel::{Cancel, Cancelled, POLL};
 use crate::docker::{ExecInput, ExecOutput};
 use crate::limits::{SAID_BYTES_MAX, STDERR_BYTES_MAX};
 
@@ -110,12 +111,12 @@ impl Process {
     ///
     /// # Errors
     /// Those of [`Process::read_within`]; one that says so when it says more than [`SAID_BYTES_MAX`], or has not ended within
-    /// `limit`, or when it was `stopped`.
-    pub fn read_short(&mut self, limit: Duration, stopped: &dyn Fn() -> bool) -> io::Result<Vec<u8>> {
+    /// `limit`, or when it was cancelled.
+    pub fn read_short(&mut self, limit: Duration, cancel: &Cancel) -> io::Result<Vec<u8>> {
         let (mut said, mut buffer, began) = (Vec::new(), [0; 4096], Instant::now());
         loop {
-            if stopped() {
-                return Err(io::Error::other("interrupted"));
+            if cancel.is_cancelled() {
+                return Err(Cancelled::as_io());
             }
             let read = self.read_within(&mut buffer, POLL)?;
             if read != Some(0) && began.elapsed() >= limit {

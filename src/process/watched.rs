@@ -1,14 +1,14 @@
-//! Output that is waited for only as long as the caller wants to.
+//! Output that is waited for only until the work is cancelled.
 
 use std::io::{self, Read};
 
-use super::{Error, POLL, Process, Program};
-use crate::progress::Progress;
+use super::{Error, Process, Program};
+use crate::cancel::{Cancel, Cancelled, POLL};
 
-/// The output of a running process, which ends with an error when the caller wants to stop.
+/// The output of a running process, which ends with an error when the work is cancelled.
 pub struct Watched<'a> {
     process: Process,
-    progress: &'a dyn Progress,
+    cancel: &'a Cancel,
 }
 
 impl<'a> Watched<'a> {
@@ -16,15 +16,15 @@ impl<'a> Watched<'a> {
     ///
     /// # Errors
     /// [`Error::Start`], [`Error::Docker`].
-    pub fn start(program: &Program, progress: &'a dyn Progress) -> Result<Self, Error> {
+    pub fn start(program: &Program, cancel: &'a Cancel) -> Result<Self, Error> {
         let (_, process) = program.start(false)?;
-        Ok(Self::on(process, progress))
+        Ok(Self::on(process, cancel))
     }
 
     /// The rest of what a process writes that was started before.
     #[must_use]
-    pub const fn on(process: Process, progress: &'a dyn Progress) -> Self {
-        Self { process, progress }
+    pub const fn on(process: Process, cancel: &'a Cancel) -> Self {
+        Self { process, cancel }
     }
 
     /// Waits for the program to end.
@@ -38,21 +38,18 @@ impl<'a> Watched<'a> {
 
 impl Read for Watched<'_> {
     fn read(&mut self, target: &mut [u8]) -> io::Result<usize> {
-        until_cancelled(self.progress, || self.process.read_within(target, POLL))
+        until_cancelled(self.cancel, || self.process.read_within(target, POLL))
     }
 }
 
-/// Reads until something comes, and ends with an error when the caller wants to stop while nothing does.
+/// Reads until something comes, and ends with an error when the work is cancelled while nothing does.
 ///
 /// # Errors
-/// Those of `read`; one that says so when the caller wants to stop.
-pub fn until_cancelled(
-    progress: &dyn Progress,
-    mut read: impl FnMut() -> io::Result<Option<usize>>,
-) -> io::Result<usize> {
+/// Those of `read`; [`Cancelled::as_io`] when the work is cancelled.
+pub fn until_cancelled(cancel: &Cancel, mut read: impl FnMut() -> io::Result<Option<usize>>) -> io::Result<usize> {
     loop {
-        if progress.cancelled() {
-            return Err(io::Error::other("interrupted"));
+        if cancel.is_cancelled() {
+            return Err(Cancelled::as_io());
         }
         if let Some(len) = read()? {
             return Ok(len);

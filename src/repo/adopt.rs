@@ -8,11 +8,12 @@ use std::sync::Arc;
 
 use super::inventory::Inventory;
 use super::{ChunkReader, Error, Repository};
+use crate::events::Phase;
 use crate::id::PackId;
 use crate::index::{Index, SegmentBuilder};
 use crate::limits::SEGMENT_CHUNKS_TARGET;
+use crate::monitor::Monitor;
 use crate::pack::{self, BlockPlace, Directory, PackReader, check_block};
-use crate::progress::{self, Progress};
 
 /// More threads than this only make more memory.
 const THREADS_MAX: usize = 8;
@@ -45,17 +46,17 @@ enum Verdict {
 pub(super) fn adopt(
     repository: &Repository,
     index: &mut Index,
-    progress: &dyn Progress,
+    monitor: &Monitor<'_>,
 ) -> Result<(Adopted, HashSet<PackId>), Error> {
     let mut adopted = Adopted::default();
     let Inventory { broken, unlisted: mut left } = Inventory::compare(repository.storage(), index)?;
     if !left.is_empty() {
-        progress.begin("checking packs that no run has listed", Some(left.iter().map(|(_, bytes)| bytes).sum()));
+        monitor.begin(Phase::AdoptingPacks, Some(left.iter().map(|(_, bytes)| bytes).sum()));
     }
     // One that needs another comes after it; one that needs what is gone is never adopted.
     while !left.is_empty() {
         let before = left.len();
-        left = adopt_decodable(repository, index, &left, &mut adopted, progress)?;
+        left = adopt_decodable(repository, index, &left, &mut adopted, monitor)?;
         if left.len() == before {
             break;
         }
@@ -74,14 +75,14 @@ fn adopt_decodable(
     index: &mut Index,
     packs: &[Unlisted],
     adopted: &mut Adopted,
-    progress: &dyn Progress,
+    monitor: &Monitor<'_>,
 ) -> Result<Vec<Unlisted>, Error> {
     let reader = repository.reader_with(&Arc::new(index.clone()))?;
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(THREADS_MAX);
     let mut builder = SegmentBuilder::default();
     let mut left = Vec::new();
     for group in packs.chunks(threads) {
-        let look = |pack: &Unlisted| look_at(repository, pack.0, reader.sibling()?, progress);
+        let look = |pack: &Unlisted| look_at(repository, pack.0, reader.sibling()?, monitor);
         let verdicts: Vec<Result<Verdict, Error>> = std::thread::scope(|scope| {
             let threads: Vec<_> = group.iter().map(|pack| scope.spawn(move || look(pack))).collect();
             threads.into_iter().map(|thread| thread.join().unwrap_or(Err(Error::WriterStopped))).collect()
@@ -116,9 +117,9 @@ fn look_at(
     repository: &Repository,
     id: PackId,
     mut reader: ChunkReader,
-    progress: &dyn Progress,
+    monitor: &Monitor<'_>,
 ) -> Result<Verdict, Error> {
-    match read(repository, id, &mut reader, progress) {
+    match read(repository, id, &mut reader, monitor) {
         Ok(Some(directory)) => Ok(Verdict::Whole(directory)),
         Err(Error::Cancelled(cancelled)) => Err(cancelled.into()),
         Err(error) if is_untrue(id, &error) => Ok(Verdict::Untrue(error)),
@@ -137,7 +138,7 @@ fn read(
     repository: &Repository,
     id: PackId,
     reader: &mut ChunkReader,
-    progress: &dyn Progress,
+    monitor: &Monitor<'_>,
 ) -> Result<Option<Directory>, Error> {
     let pack_reader = PackReader::open(repository.storage(), id)?;
     let directory = pack_reader.directory()?;
@@ -146,9 +147,9 @@ fn read(
     if bases.any(|(base, depth)| index.base_locations(base, depth).next().is_none()) {
         return Ok(None);
     }
-    pack_reader.check_name(|bytes| progress.advance(bytes))?;
+    pack_reader.check_name(|bytes| monitor.advance(bytes))?;
     for entry in &directory.blocks {
-        progress::check(progress)?;
+        monitor.check()?;
         let plaintext = reader.read_unlisted(id, entry)?;
         check_block(repository.ids(), &BlockPlace::of(id, entry), entry, &plaintext)?;
     }

@@ -1,7 +1,7 @@
 //! What can go wrong with a repository as a whole.
 
+use crate::cancel::Cancelled;
 use crate::id::{ChunkId, PackId};
-use crate::progress::Cancelled;
 use crate::{index, pack, parity, storage};
 
 /// An operation on a repository failed.

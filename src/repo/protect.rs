@@ -3,10 +3,11 @@
 use std::collections::{HashMap, HashSet};
 
 use super::{Error, Repository};
+use crate::events::Phase;
 use crate::id::PackId;
+use crate::monitor::Monitor;
 use crate::pack;
 use crate::parity::{self, Restored, Share};
-use crate::progress::{self, Progress};
 use crate::storage::{Area, Key, Listed, Retractable, Storage};
 
 /// The areas whose objects have parity.
@@ -37,7 +38,7 @@ impl Repository {
     ///
     /// # Errors
     /// [`Error::UnknownFeature`], [`Error::Cancelled`], [`Error::Storage`]; what was written until then counts.
-    pub fn protect(&self, share: Option<Share>, progress: &dyn Progress) -> Result<Protected, Error> {
+    pub fn protect(&self, share: Option<Share>, monitor: &Monitor<'_>) -> Result<Protected, Error> {
         self.config.check_writable()?;
         let storage = self.storage();
         let mut protected = Protected::default();
@@ -50,10 +51,10 @@ impl Repository {
             }
             return Ok(protected);
         };
-        progress.begin("writing parity", None);
+        monitor.begin(Phase::WritingParity, None);
         for area in PROTECTED {
             for Listed { name, len_bytes } in storage.list(area)? {
-                progress::check(progress)?;
+                monitor.check()?;
                 let object = Key::new(area, name);
                 let expected = parity::len_bytes(&object, len_bytes, share);
                 if known.get(&object.flat_name()) == Some(&expected) {
@@ -82,13 +83,13 @@ impl Repository {
     ///
     /// # Errors
     /// [`Error::UnknownFeature`], [`Error::Cancelled`], [`Error::Storage`].
-    pub fn mend(&self, broken: &mut HashSet<PackId>, progress: &dyn Progress) -> Result<Mended, Error> {
+    pub fn mend(&self, broken: &mut HashSet<PackId>, monitor: &Monitor<'_>) -> Result<Mended, Error> {
         self.config.check_deletable()?;
-        progress.begin("restoring with parity", None);
+        monitor.begin(Phase::RestoringWithParity, None);
         let storage = self.storage();
         let mut mended = Mended::default();
         for Listed { name, .. } in storage.list(Area::Parity)? {
-            progress::check(progress)?;
+            monitor.check()?;
             let parity = Key::new(Area::Parity, &name);
             if let Some(object) = Key::from_flat_name(&name) {
                 mend_object(storage, &object, broken, &mut mended)?;

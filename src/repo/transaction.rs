@@ -16,8 +16,8 @@ use crate::chunk::Chunker;
 use crate::id::{ChunkId, PackId};
 use crate::index::{Confirmed, Index, Pending, merge_full_tiers};
 use crate::limits::{BASE_CACHE_BYTES, TREE_CACHE_BYTES};
+use crate::monitor::Monitor;
 use crate::pack::{self, PackKind, PackReader};
-use crate::progress::Progress;
 
 /// What a transaction has written.
 #[derive(Debug, Clone, Default)]
@@ -56,20 +56,20 @@ impl Repository {
     ///
     /// # Errors
     /// [`Error::UnknownFeature`], [`Error::Cancelled`], [`Error::Index`], [`Error::Storage`].
-    pub fn begin(&self, progress: &dyn Progress) -> Result<Transaction<'_>, Error> {
+    pub fn begin(&self, monitor: &Monitor<'_>) -> Result<Transaction<'_>, Error> {
         self.config.check_writable()?;
-        Transaction::begin(self, progress)
+        Transaction::begin(self, monitor)
     }
 }
 
 impl<'a> Transaction<'a> {
-    fn begin(repository: &'a Repository, progress: &dyn Progress) -> Result<Self, Error> {
+    fn begin(repository: &'a Repository, monitor: &Monitor<'_>) -> Result<Self, Error> {
         let mut index = repository.index()?;
         if repository.has_losses()? {
             index.note_losses();
         }
         let confirmed = Confirmed::new(&index);
-        let (adopted, broken) = adopt(repository, &mut index, progress)?;
+        let (adopted, broken) = adopt(repository, &mut index, monitor)?;
         if adopted.packs > 0 {
             // Others may be gone with the segment that listed them.
             index.note_losses();
@@ -333,14 +333,14 @@ impl Finished<'_> {
     ///
     /// # Errors
     /// [`Error::Pack`] when the storage gives other bytes back.
-    pub fn read_back(&self, progress: &dyn Progress) -> Result<(), Error> {
+    pub fn read_back(&self, monitor: &Monitor<'_>) -> Result<(), Error> {
         let next = std::sync::atomic::AtomicUsize::new(0);
         let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(4);
         let check = || -> Result<(), Error> {
             loop {
                 let number = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
                 let Some((pack, _)) = self.packs.get(number) else { return Ok(()) };
-                PackReader::open(self.repository.storage(), *pack)?.check_name(|bytes| progress.advance(bytes))?;
+                PackReader::open(self.repository.storage(), *pack)?.check_name(|bytes| monitor.advance(bytes))?;
             }
         };
         std::thread::scope(|scope| {

@@ -10,8 +10,8 @@ use std::sync::OnceLock;
 
 use super::{DirSource, Error, Excludes, StoredFile, Visitor};
 use crate::model::VolumeFacts;
+use crate::monitor::Monitor;
 use crate::process::{Place, Program};
-use crate::progress::Progress;
 use crate::temporary::TemporaryFolder;
 
 const BUFFER_BYTES: usize = 256 << 10;
@@ -65,12 +65,12 @@ impl ArchiveFile {
     /// # Errors
     /// [`Error::Stream`] when the file cannot be read or there is no room, [`Error::Process`] when it is no archive,
     /// [`Error::Process`] without GNU tar, [`Error::Stop`].
-    pub fn visit(&self, name: &str, visitor: &mut dyn Visitor, progress: &dyn Progress) -> Result<(), Error> {
+    pub fn visit(&self, name: &str, visitor: &mut dyn Visitor, monitor: &Monitor<'_>) -> Result<(), Error> {
         let failed = |source| Error::Stream { what: self.file.path().display().to_string(), source };
         let folder = TemporaryFolder::new("larder-unpacked-").map_err(failed)?;
         let root = folder.path().join("root");
         std::fs::create_dir(&root).map_err(failed)?;
-        self.unpack(&root, progress)?;
+        self.unpack(&root, monitor)?;
         if let Some(data) = SERVER_DATA.iter().find(|data| root.join(data).join("PG_VERSION").is_file()) {
             // It is read once.
             let _ = self.server_data.set((*data).to_owned());
@@ -82,7 +82,7 @@ impl ArchiveFile {
         DirSource::new(&root, Excludes::default()).with_caches().visit(name, visitor)
     }
 
-    fn unpack(&self, root: &Path, progress: &dyn Progress) -> Result<(), Error> {
+    fn unpack(&self, root: &Path, monitor: &Monitor<'_>) -> Result<(), Error> {
         let failed = |source| Error::Stream { what: self.file.path().display().to_string(), source };
         let mut archive = self.file.open().map_err(failed)?;
         let mut program = Program::new("tar", Place::Here);
@@ -96,7 +96,7 @@ impl ArchiveFile {
         program.args(["--xattrs", "--xattrs-include=*", "--directory"]).arg(root);
         let (input, process) = program.start(true)?;
         let mut input = input.expect("it was started with an input");
-        let fed = feed(archive.as_mut(), &mut input, root, progress);
+        let fed = feed(archive.as_mut(), &mut input, root, monitor);
         drop(input);
         let ended = process.finish();
         match fed {
@@ -114,11 +114,11 @@ enum Feed {
     Write,
 }
 
-fn feed(archive: &mut dyn Read, input: &mut dyn Write, root: &Path, progress: &dyn Progress) -> Result<(), Feed> {
+fn feed(archive: &mut dyn Read, input: &mut dyn Write, root: &Path, monitor: &Monitor<'_>) -> Result<(), Feed> {
     let mut buffer = vec![0; BUFFER_BYTES];
     let mut unlooked = 0;
     loop {
-        crate::progress::check(progress).map_err(|cancelled| Feed::Stop(super::Stop::from(cancelled).into()))?;
+        monitor.check().map_err(|cancelled| Feed::Stop(super::Stop::from(cancelled).into()))?;
         let len = archive.read(&mut buffer).map_err(Feed::Read)?;
         if len == 0 {
             return Ok(());

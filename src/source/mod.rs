@@ -24,11 +24,11 @@ pub use stored_file::StoredFile;
 pub use stream::CommandSource;
 pub use volume::{EntryPath, HardLinks, ReadMethod, VolumeSource, VolumeUse};
 
+use crate::cancel::Cancelled;
 use crate::docker;
 use crate::model::Node;
 use crate::postgres as client;
 use crate::process;
-use crate::progress::Cancelled;
 use crate::rooted::{Found, Place};
 
 /// Whoever is shown things does not want to see more: the work was interrupted, or storing failed.

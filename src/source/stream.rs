@@ -6,20 +6,21 @@ use std::io::{self, Read};
 use std::os::fd::AsFd;
 
 use super::{Error, StoredFile, Visitor, made_node};
+use crate::cancel::{Cancel, POLL};
 use crate::clock::LocalTime;
 use crate::model::{Content, NodeKind};
-use crate::process::{POLL, Place, Program, Watched, poll_readable, until_cancelled};
-use crate::progress::Progress;
+use crate::monitor::Monitor;
+use crate::process::{Place, Program, Watched, poll_readable, until_cancelled};
 
 /// Standard input, which may have to be waited for.
 struct WatchedStdin<'a> {
     input: File,
-    progress: &'a dyn Progress,
+    cancel: &'a Cancel,
 }
 
 impl Read for WatchedStdin<'_> {
     fn read(&mut self, target: &mut [u8]) -> io::Result<usize> {
-        until_cancelled(self.progress, || {
+        until_cancelled(self.cancel, || {
             if poll_readable(&self.input, POLL)? { self.input.read(target).map(Some) } else { Ok(None) }
         })
     }
@@ -59,7 +60,7 @@ impl CommandSource {
         name: &str,
         time: LocalTime,
         visitor: &mut dyn Visitor,
-        progress: &dyn Progress,
+        monitor: &Monitor<'_>,
     ) -> Result<(), Error> {
         let node = made_node(name, NodeKind::File { content: Content::default(), holes: Vec::new() }, time);
         let mut counted = Counted { bytes: 0 };
@@ -67,7 +68,7 @@ impl CommandSource {
             Self::Stdin => {
                 let failed = |source| Error::Stream { what: self.describe(), source };
                 let input = File::from(io::stdin().as_fd().try_clone_to_owned().map_err(failed)?);
-                visitor.stream(node, &mut counted.over(&mut WatchedStdin { input, progress }))?;
+                visitor.stream(node, &mut counted.over(&mut WatchedStdin { input, cancel: monitor.cancel() }))?;
             }
             Self::File(file) => {
                 let failed = |source| Error::Stream { what: self.describe(), source };
@@ -80,7 +81,7 @@ impl CommandSource {
                     .ok_or(Error::Incomplete { program: "no command".to_owned(), why: "no program was named" })?;
                 let mut command = Program::new(program, Place::Here);
                 command.args(arguments);
-                let mut stream = Watched::start(&command, progress)?;
+                let mut stream = Watched::start(&command, monitor.cancel())?;
                 visitor.stream(node, &mut counted.over(&mut stream))?;
                 stream.finish()?;
             }

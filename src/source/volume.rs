@@ -21,7 +21,7 @@ use crate::model::{
     ByteString, Content, FileTime, Metadata, Node, NodeKind, VolumeFacts, VolumeMethod, Xattr, show_path,
     without_secrets,
 };
-use crate::progress::Progress;
+use crate::monitor::Monitor;
 use crate::rooted::{Guarded, Refusal, Status, Trust};
 
 const FOR_ROOT_ONLY: &str = "only root may read the directories of volumes";
@@ -195,7 +195,7 @@ impl VolumeSource {
     ///
     /// # Errors
     /// [`Error::Root`], [`Error::Docker`], [`Error::Archive`], [`Error::Stream`], [`Error::Stop`].
-    pub fn visit(&self, name: &str, visitor: &mut dyn Visitor, progress: &dyn Progress) -> Result<HardLinks, Error> {
+    pub fn visit(&self, name: &str, visitor: &mut dyn Visitor, monitor: &Monitor<'_>) -> Result<HardLinks, Error> {
         let forbidden = self.forbidden_path();
         if forbidden.as_ref().is_some_and(Vec::is_empty) {
             let name = &self.volume.name;
@@ -213,10 +213,9 @@ impl VolumeSource {
             "read through the engine because {why}: times to the second, no extended attributes, holes or sockets"
         ));
         let helper = Helper::create(&self.engine, &self.volume.name)?;
-        let stop = || progress.cancelled();
         let left_out = LeftOut { excludes: &self.excludes, forbidden };
-        let read = read_archive(&mut helper.archive_until(&stop), name, &left_out, visitor);
-        read.map_err(|error| if stop() { Stop.into() } else { error })
+        let read = read_archive(&mut helper.archive_until(monitor.cancel()), name, &left_out, visitor);
+        read.map_err(|error| if monitor.is_cancelled() { Stop.into() } else { error })
     }
 }
 
@@ -334,7 +333,7 @@ impl LeftOut<'_> {
 
 /// Shows the entries of an archive, which come in the order of their names.
 fn read_archive(
-    archive: &mut Archive<'_>,
+    archive: &mut Archive,
     name: &str,
     left_out: &LeftOut<'_>,
     visitor: &mut dyn Visitor,

@@ -3,8 +3,9 @@
 use std::error::Error;
 use std::fs;
 
+use larder::cancel::Cancel;
+use larder::monitor::Monitor;
 use larder::postgres::Connection;
-use larder::progress::Silent;
 use larder::sink::postgres::{LoadOptions, Loader};
 
 use crate::attacker::Attacked;
@@ -89,6 +90,8 @@ fn rows_of_a_repository_are_no_statements() {
     let url = attacked.system.server.url(&attacked.system.database);
     let database = Connection::from_url(&url).expect("a URL");
     let columns = ["id".to_owned(), "v".to_owned()];
+    let cancel = Cancel::new();
+    let monitor = Monitor::unheard(&cancel);
     let loader = || {
         let options = LoadOptions {
             jobs: 1,
@@ -100,7 +103,7 @@ fn rows_of_a_repository_are_no_statements() {
             goes_on: false,
         };
         let connections = (database.clone(), database.with_database("postgres"));
-        Loader::open(connections, options, Box::new(std::io::empty()), &Silent).expect("a server")
+        Loader::open(connections, options, Box::new(std::io::empty()), &monitor).expect("a server")
     };
     for (what, end) in ends(b"1\tx\n") {
         let mut loader = loader();

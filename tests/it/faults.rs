@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use larder::cancel::Cancel;
 use larder::model::{Snapshot, SnapshotKind};
+use larder::monitor::Monitor;
 use larder::pipeline::backup::{self, BackupOptions, ComponentSource, Origin};
 use larder::pipeline::restore::{self, Destination, RestoreJob, RestoreOptions, Safety};
 use larder::pipeline::verify::{VerifyOptions, verify};
 use larder::pipeline::{Error, lookup};
-use larder::progress::Silent;
 use larder::repo::Repository;
 use larder::rooted::{Guarded, Trust};
 use larder::source::{DirSource, Excludes};
@@ -42,12 +43,19 @@ pub(super) struct Fault {
     failure: Failure,
     mended: Arc<AtomicBool>,
     hit: Arc<AtomicBool>,
+    /// What is cancelled in place of a failure.
+    cancel: Option<Cancel>,
 }
 
 impl Fault {
     pub(super) fn after(operations: usize, failure: Failure) -> Self {
         let left = Arc::new(AtomicUsize::new(operations));
-        Self { left, failure, mended: Arc::default(), hit: Arc::default() }
+        Self { left, failure, mended: Arc::default(), hit: Arc::default(), cancel: None }
+    }
+
+    /// Nothing fails, and what works on the storage is cancelled at an operation.
+    pub(super) fn cancelling_after(operations: usize, cancel: &Cancel) -> Self {
+        Self { cancel: Some(cancel.clone()), ..Self::after(operations, Failure::Before) }
     }
 
     /// Whether any operation has failed.
@@ -67,6 +75,10 @@ impl Fault {
             return work();
         }
         if self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok() {
+            return work();
+        }
+        if let Some(cancel) = &self.cancel {
+            cancel.cancel();
             return work();
         }
         let was_hit = self.hit.swap(true, Ordering::Relaxed);
@@ -248,7 +260,7 @@ impl History {
         let sources = [ComponentSource { name: "models".parse().expect("a name"), origin }];
         let options = BackupOptions { read_back: false, ..BackupOptions::new(SnapshotKind::Full, "host", "a test") };
         let reserved = backup::reserve(&repository)?;
-        backup::run(&repository, reserved, &sources, &options, &Silent).map(drop)
+        backup::run(&repository, reserved, &sources, &options, &Monitor::unheard(&Cancel::new())).map(drop)
     }
 
     /// Snapshots that have appeared have what there is now. Gives how many there are in all.
@@ -297,7 +309,8 @@ impl History {
             parts: None,
         }];
         let (safety, options) = (Safety::default(), RestoreOptions::default());
-        restore::run(repository, snapshot, &jobs, safety, options, &Silent).expect("a restore");
+        restore::run(repository, snapshot, &jobs, safety, options, &Monitor::unheard(&Cancel::new()))
+            .expect("a restore");
         files_of(&out.join("models"))
     }
 
@@ -363,6 +376,7 @@ pub(super) fn packs_bytes(storage: &MemoryStorage) -> u64 {
 
 pub(super) fn assert_clean(storage: &MemoryStorage, what: &str) {
     let options = VerifyOptions { read_data: true, subset_percent: None };
-    let report = verify(&open(storage.clone()), None, options, &Silent).expect("a verification");
+    let report =
+        verify(&open(storage.clone()), None, options, &Monitor::unheard(&Cancel::new())).expect("a verification");
     assert!(report.is_clean(), "{what}: {:?} {:?}", report.damage, report.affected);
 }

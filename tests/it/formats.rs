@@ -3,11 +3,12 @@
 use std::fs;
 use std::path::PathBuf;
 
+use larder::cancel::Cancel;
 use larder::model::{
     ByteString, Content, ExtraFields, Node, NodeKind, Retention, Snapshot, decode_snapshot, encode_snapshot,
 };
+use larder::monitor::Monitor;
 use larder::pipeline::prune::{self, PruneOptions};
-use larder::progress::Silent;
 use larder::storage::{Area, Key, Storage};
 
 use super::faults::{History, assert_clean, open};
@@ -274,8 +275,8 @@ fn what_is_stored_again_has_another_name_and_a_late_deletion_harms_nothing() {
     history.backup();
     let repository = open(storage.clone());
     let options = PruneOptions { retention: Retention { last: 1, ..Retention::NONE }, ..PruneOptions::default() };
-    let plan = prune::plan(&repository, &options, &Silent).expect("a plan");
-    prune::execute(&repository, plan, &Silent).expect("a prune");
+    let plan = prune::plan(&repository, &options, &Monitor::unheard(&Cancel::new())).expect("a plan");
+    prune::execute(&repository, plan, &Monitor::unheard(&Cancel::new())).expect("a prune");
     drop(repository);
     let deleted: Vec<Key> = before.into_iter().filter(|key| storage.stat(key).is_err()).collect();
     assert!(deleted.iter().any(|key| key.area() == Area::Packs), "its data is gone");

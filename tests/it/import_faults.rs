@@ -4,12 +4,13 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use larder::cancel::Cancel;
 use larder::model::SnapshotKind;
+use larder::monitor::Monitor;
 use larder::pipeline::backup::BackupOptions;
 use larder::pipeline::import::{Importer, Outcome, find};
 use larder::pipeline::lookup;
 use larder::pipeline::verify::{VerifyOptions, verify};
-use larder::progress::Silent;
 use larder::repo::Repository;
 use larder::rooted::Trust;
 use larder::storage::{MemoryStorage, Storage};
@@ -28,7 +29,7 @@ fn options() -> BackupOptions {
 fn import(storage: Arc<dyn Storage>, folders: &[PathBuf]) -> Result<Vec<Outcome>, String> {
     let repository = Repository::open_or_create(storage).map_err(|error| error.to_string())?;
     let mut importer = Importer::new(Some(&repository), options(), false).map_err(|error| error.to_string())?;
-    let outcomes = folders.iter().map(|path| match importer.import(path, false, &Silent) {
+    let outcomes = folders.iter().map(|path| match importer.import(path, false, &Monitor::unheard(&Cancel::new())) {
         Ok((Outcome::Failed(why), _)) => Err(why),
         imported => imported.map(|(outcome, _)| outcome).map_err(|error| error.to_string()),
     });
@@ -39,7 +40,8 @@ fn import(storage: Arc<dyn Storage>, folders: &[PathBuf]) -> Result<Vec<Outcome>
 fn whole(storage: &MemoryStorage, what: &str) -> Vec<String> {
     let Ok(repository) = Repository::open(Arc::new(storage.clone())) else { return Vec::new() };
     let options = VerifyOptions { read_data: true, subset_percent: None };
-    let report = verify(&repository, None, options, &Silent).unwrap_or_else(|error| panic!("{what}: {error}"));
+    let report = verify(&repository, None, options, &Monitor::unheard(&Cancel::new()))
+        .unwrap_or_else(|error| panic!("{what}: {error}"));
     assert!(report.is_clean(), "{what}: {report:?}");
     let found = lookup::snapshots(&repository).expect("a list").snapshots;
     found.iter().rev().map(|snapshot| snapshot.name.to_string()).collect()
@@ -82,8 +84,9 @@ fn a_folder_that_vanishes_is_told_and_the_others_are_imported() {
     let storage = MemoryStorage::default();
     let repository = Repository::open_or_create(Arc::new(storage.clone())).expect("a repository");
     let mut importer = Importer::new(Some(&repository), options(), false).expect("an importer");
-    let outcomes =
-        folders.iter().map(|path| importer.import(path, false, &Silent).expect("no more than one is lost").0);
+    let outcomes = folders.iter().map(|path| {
+        importer.import(path, false, &Monitor::unheard(&Cancel::new())).expect("no more than one is lost").0
+    });
     let outcomes: Vec<Outcome> = outcomes.collect();
     assert!(matches!(outcomes[..], [Outcome::Imported(..), Outcome::Failed(_), Outcome::Imported(..)]), "{outcomes:?}");
     assert_eq!(whole(&storage, "one vanished").len(), 2);

@@ -1,7 +1,8 @@
 //! What a folder of the repository has while others write to it.
 
+use larder::cancel::Cancel;
+use larder::monitor::Monitor;
 use larder::pipeline::verify::{VerifyOptions, verify};
-use larder::progress::Silent;
 use larder::repo::Repository;
 use larder::rooted::Trust;
 
@@ -22,7 +23,7 @@ fn segments_stay_as_long_as_somebody_reads_them() {
     system.write("models/new.bin", noise(30_000, 9));
     system.create();
     assert!(before.iter().all(|segment| segment.exists()), "nothing was merged");
-    let report = verify(&reading, None, VerifyOptions::default(), &Silent).expect("a check");
+    let report = verify(&reading, None, VerifyOptions::default(), &Monitor::unheard(&Cancel::new())).expect("a check");
     assert!(report.is_clean(), "{report:?}");
     drop(reading);
     system.write("models/new.bin", noise(30_000, 10));

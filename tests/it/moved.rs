@@ -6,12 +6,14 @@ use std::os::unix::fs::{MetadataExt, chown, symlink};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
+use larder::cancel::Cancel;
+use larder::events::{Event, Events, Unheard};
 use larder::model::{Snapshot, SnapshotKind, Status};
+use larder::monitor::Monitor;
 use larder::pipeline::backup::{self, BackupOptions, ComponentSource, Origin};
 use larder::pipeline::restore::{
     self, ComponentRestore, Destination, RestoreJob, RestoreOptions, Safety, safety_snapshot,
 };
-use larder::progress::{Progress, Silent};
 use larder::repo::Repository;
 use larder::rooted::Trust;
 use larder::source::{DirSource, Excludes};
@@ -30,16 +32,13 @@ impl<'a> WhileReading<'a> {
     }
 }
 
-impl Progress for WhileReading<'_> {
-    fn begin(&self, _phase: &str, _total_bytes: Option<u64>) {}
-    fn advance(&self, _bytes: u64) {
-        if let Some(act) = self.0.lock().expect("whole").take() {
+impl Events for WhileReading<'_> {
+    fn event(&self, event: Event<'_>) {
+        if matches!(event, Event::Advanced { .. })
+            && let Some(act) = self.0.lock().expect("whole").take()
+        {
             act();
         }
-    }
-    fn note(&self, _message: &str) {}
-    fn cancelled(&self) -> bool {
-        false
     }
 }
 
@@ -84,14 +83,18 @@ impl Models {
         vec![ComponentSource { name: "models".parse().expect("a name"), origin }]
     }
 
-    fn save(&self, progress: &dyn Progress) -> Snapshot {
+    fn save(&self, events: &dyn Events) -> Snapshot {
+        let cancel = Cancel::new();
         let name = backup::reserve(&self.repository).expect("a name");
-        let report = backup::run(&self.repository, name, &self.sources(), &options(), progress);
+        let report =
+            backup::run(&self.repository, name, &self.sources(), &options(), &Monitor::new(events, &cancel, false));
         report.expect("saved").snapshot
     }
 
-    fn save_before_restore(&self, progress: &dyn Progress) -> Safety {
-        safety_snapshot(&self.repository, self.sources(), &options(), progress).expect("saved")
+    fn save_before_restore(&self, events: &dyn Events) -> Safety {
+        let cancel = Cancel::new();
+        let monitor = Monitor::new(events, &cancel, false);
+        safety_snapshot(&self.repository, self.sources(), &options(), &monitor).expect("saved")
     }
 
     fn restore(&self, snapshot: &Snapshot, safety: Safety) -> ComponentRestore {
@@ -99,7 +102,14 @@ impl Models {
         let (folder, excludes) = (self.path(""), Excludes::default());
         let destination = Destination::Live { folder, excludes, trust: Trust::default() };
         let jobs = [RestoreJob { component, destination, parts: None }];
-        let report = restore::run(&self.repository, snapshot, &jobs, safety, RestoreOptions::default(), &Silent);
+        let report = restore::run(
+            &self.repository,
+            snapshot,
+            &jobs,
+            safety,
+            RestoreOptions::default(),
+            &Monitor::unheard(&Cancel::new()),
+        );
         report.expect("a restore").components.remove(0)
     }
 }
@@ -116,14 +126,14 @@ fn says(messages: &[String], text: &str) -> bool {
 #[test]
 fn what_was_moved_while_it_was_saved_is_not_removed() {
     let models = Models::new();
-    let before = models.save(&Silent);
+    let before = models.save(&Unheard);
     models.write("mid", "something else");
     models.write("zz/sub/new", "the only copy");
     // The safety snapshot has an empty directory in the place of what is there now.
     models.exchange();
     fs::rename(models.path("aa"), models.folder.path().join("hidden")).expect("his");
     models.write("aa/own", "his");
-    let safety = models.save_before_restore(&Silent);
+    let safety = models.save_before_restore(&Unheard);
     fs::rename(models.path("aa"), models.folder.path().join("own")).expect("his");
     fs::rename(models.folder.path().join("hidden"), models.path("aa")).expect("his");
     let result = models.restore(&before, safety);
@@ -137,12 +147,12 @@ fn what_was_moved_while_it_was_saved_is_not_removed() {
 fn what_was_away_while_it_was_saved_is_not_replaced() {
     let models = Models::new();
     symlink("old", models.path("zz/sub/link")).expect("ours");
-    let before = models.save(&Silent);
+    let before = models.save(&Unheard);
     models.write("zz/sub/file", "the newest version");
     fs::remove_file(models.path("zz/sub/link")).expect("ours");
     symlink("newest", models.path("zz/sub/link")).expect("ours");
     fs::rename(models.path("zz"), models.folder.path().join("hidden")).expect("his");
-    let safety = models.save_before_restore(&Silent);
+    let safety = models.save_before_restore(&Unheard);
     fs::rename(models.folder.path().join("hidden"), models.path("zz")).expect("his");
     // What is written to it now is the least of it.
     let log = fs::OpenOptions::new().append(true).open(models.path("zz/sub/file"));
@@ -153,7 +163,7 @@ fn what_was_away_while_it_was_saved_is_not_replaced() {
     let why: Vec<String> = result.failed.into_iter().map(|(_, why)| why).collect();
     assert!(why.len() == 2 && says(&why, "the safety snapshot does not have it"), "{why:?}");
     // Once it is saved it is replaced.
-    let result = models.restore(&before, models.save_before_restore(&Silent));
+    let result = models.restore(&before, models.save_before_restore(&Unheard));
     assert!(result.failed.is_empty() && models.has("zz/sub/file", "old"), "{result:?}");
 }
 
@@ -165,19 +175,19 @@ fn what_was_away_is_not_replaced_in_a_directory_that_is_made_anew() {
     }
     let models = Models::new();
     models.write("zz/other", "old");
-    let before = models.save(&Silent);
+    let before = models.save(&Unheard);
     models.write("zz/sub/file", "the only copy");
     models.write("zz/other", "the only copy");
     chown(models.path("zz"), Some(61_999), None).expect("root");
     fs::rename(models.path("zz"), models.folder.path().join("hidden")).expect("his");
-    let safety = models.save_before_restore(&Silent);
+    let safety = models.save_before_restore(&Unheard);
     fs::rename(models.folder.path().join("hidden"), models.path("zz")).expect("his");
     let result = models.restore(&before, safety);
     assert!(models.has("zz/sub/file", "the only copy") && models.has("zz/other", "the only copy"), "{result:?}");
     // What is saved goes from such a directory, too.
     chown(models.path("zz"), Some(61_999), None).expect("root");
     models.write("zz/extra", "x");
-    let result = models.restore(&before, models.save_before_restore(&Silent));
+    let result = models.restore(&before, models.save_before_restore(&Unheard));
     assert!(models.has("zz/sub/file", "old") && !models.path("zz/extra").exists(), "{result:?}");
 }
 
@@ -185,15 +195,15 @@ fn what_was_away_is_not_replaced_in_a_directory_that_is_made_anew() {
 #[test]
 fn a_directory_in_the_way_goes_only_when_it_is_saved() {
     let models = Models::new();
-    let before = models.save(&Silent);
+    let before = models.save(&Unheard);
     fs::remove_file(models.path("mid")).expect("ours");
     models.write("mid/saved", "a copy");
-    let safety = models.save_before_restore(&Silent);
+    let safety = models.save_before_restore(&Unheard);
     models.write("mid/new", "the only copy");
     let result = models.restore(&before, safety);
     assert!(models.has("mid/new", "the only copy") && models.has("mid/saved", "a copy"), "{result:?}");
     assert!(result.failed.iter().any(|(_, why)| why.contains("something that no snapshot has")), "{result:?}");
-    let result = models.restore(&before, models.save_before_restore(&Silent));
+    let result = models.restore(&before, models.save_before_restore(&Unheard));
     assert!(result.failed.is_empty() && models.has("mid", "in between"), "{result:?}");
 }
 
@@ -201,9 +211,9 @@ fn a_directory_in_the_way_goes_only_when_it_is_saved() {
 #[test]
 fn what_was_written_to_since_is_replaced() {
     let models = Models::new();
-    let before = models.save(&Silent);
+    let before = models.save(&Unheard);
     models.write("mid", "a new text");
-    let safety = models.save_before_restore(&Silent);
+    let safety = models.save_before_restore(&Unheard);
     make_since(&safety, &models.path("aa/own"));
     models.write("mid", "another text");
     let result = models.restore(&before, safety);
@@ -216,10 +226,10 @@ fn what_was_written_to_since_is_replaced() {
 #[test]
 fn what_was_made_since_in_a_directory_that_is_another_one_is_not_replaced() {
     let models = Models::new();
-    let before = models.save(&Silent);
+    let before = models.save(&Unheard);
     let hidden = models.folder.path().join("hidden");
     fs::rename(models.path("zz"), &hidden).expect("his");
-    let safety = models.save_before_restore(&Silent);
+    let safety = models.save_before_restore(&Unheard);
     make_since(&safety, &hidden.join("sub/file"));
     fs::rename(&hidden, models.path("zz")).expect("his");
     let result = models.restore(&before, safety);
@@ -231,9 +241,9 @@ fn what_was_made_since_in_a_directory_that_is_another_one_is_not_replaced() {
 #[test]
 fn what_has_the_number_of_another_one_is_not_replaced() {
     let models = Models::new();
-    let before = models.save(&Silent);
+    let before = models.save(&Unheard);
     models.write("mid", "a new text");
-    let mut safety = models.save_before_restore(&Silent);
+    let mut safety = models.save_before_restore(&Unheard);
     // Everything has the number that it was saved with, and was made since.
     safety.began = Some((0, 0));
     models.write("mid", "the only copy");
@@ -289,7 +299,7 @@ fn what_backups_leave_out_is_not_written_over() {
 #[test]
 fn a_directory_that_is_read_twice_is_told() {
     let models = Models::new();
-    assert_eq!(models.save(&Silent).status, Status::Complete);
+    assert_eq!(models.save(&Unheard).status, Status::Complete);
     models.write("mid", "something else");
     let snapshot = models.save(&WhileReading::of(|| models.exchange()));
     let errors: Vec<String> = snapshot.errors().collect();
@@ -301,7 +311,7 @@ fn a_directory_that_is_read_twice_is_told() {
 fn a_directory_that_vanishes_is_told() {
     let models = Models::new();
     models.write("mid", "one");
-    models.save(&Silent);
+    models.save(&Unheard);
     let to = models.path("ab");
     models.write("mid", "another");
     models.write("zy/new", "of no snapshot yet");
@@ -315,7 +325,7 @@ fn a_directory_that_vanishes_is_told() {
     let notes = &snapshot.component("models").expect("saved").notes;
     assert!(says(&notes.messages, "zy vanished before it was read"), "{notes:?}");
     // It is no more what the last snapshot has: nothing is missing.
-    assert_eq!(models.save(&Silent).status, Status::Complete);
+    assert_eq!(models.save(&Unheard).status, Status::Complete);
 }
 
 /// What the owner of a directory around them may exchange: directories of root's and of his own, each with an attribute and a file.

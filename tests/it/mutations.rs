@@ -10,15 +10,16 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use larder::cancel::Cancel;
 use larder::id::Digest;
 use larder::model::{Retention, Snapshot, SnapshotKind};
+use larder::monitor::Monitor;
 use larder::pipeline::backup::{self, BackupOptions, ComponentSource, Origin};
 use larder::pipeline::lookup;
 use larder::pipeline::prune::{self, PruneOptions};
 use larder::pipeline::repair::repair;
 use larder::pipeline::restore::{self, Destination, RestoreJob, RestoreOptions, Safety};
 use larder::pipeline::verify::{VerifyOptions, verify};
-use larder::progress::{Progress, Silent};
 use larder::repo::Repository;
 use larder::rooted::Trust;
 use larder::source::{DirSource, Excludes};
@@ -40,16 +41,9 @@ struct Original {
     saved: BTreeMap<String, Files>,
 }
 
-/// Says that the work should stop when it takes too long.
-struct Deadline(Instant);
-
-impl Progress for Deadline {
-    fn begin(&self, _phase: &str, _total_bytes: Option<u64>) {}
-    fn advance(&self, _bytes: u64) {}
-    fn note(&self, _message: &str) {}
-    fn cancelled(&self) -> bool {
-        Instant::now() > self.0
-    }
+/// What cancels a job that takes too long.
+fn limit() -> Cancel {
+    Cancel::new().child_until(Instant::now() + JOB)
 }
 
 fn open(folder: &Path) -> Result<Repository, larder::repo::Error> {
@@ -62,20 +56,16 @@ fn files_of(folder: &Path) -> Files {
     files_below(folder).into_iter().map(|path| (name(&path), fs::read(&path).expect("read"))).collect()
 }
 
-fn create(
-    folder: &Path,
-    repository: &Repository,
-    progress: &dyn Progress,
-) -> Result<Snapshot, larder::pipeline::Error> {
+fn create(folder: &Path, repository: &Repository, monitor: &Monitor<'_>) -> Result<Snapshot, larder::pipeline::Error> {
     let origin = Origin::Directory(DirSource::new(folder.join("models"), Excludes::default()));
     let sources = [ComponentSource { name: "models".parse().expect("a name"), origin }];
     let options = BackupOptions::new(SnapshotKind::Files, "host", "a test");
-    let report = backup::run(repository, backup::reserve(repository)?, &sources, &options, progress)?;
+    let report = backup::run(repository, backup::reserve(repository)?, &sources, &options, monitor)?;
     Ok(report.snapshot)
 }
 
 /// What comes back of a snapshot; `None` when something is told to be wrong with it.
-fn restored(folder: &Path, repository: &Repository, snapshot: &Snapshot, progress: &dyn Progress) -> Option<Files> {
+fn restored(folder: &Path, repository: &Repository, snapshot: &Snapshot, monitor: &Monitor<'_>) -> Option<Files> {
     let out = folder.join("out");
     let _ = fs::remove_dir_all(&out);
     let component = snapshot.component("models")?;
@@ -85,7 +75,7 @@ fn restored(folder: &Path, repository: &Repository, snapshot: &Snapshot, progres
         parts: None,
     }];
     let options = RestoreOptions::default();
-    let report = restore::run(repository, snapshot, &jobs, Safety::default(), options, progress).ok()?;
+    let report = restore::run(repository, snapshot, &jobs, Safety::default(), options, monitor).ok()?;
     let is_whole = report.components.iter().all(|result| result.failed.is_empty()) && component.root.is_some();
     is_whole.then(|| files_of(&out.join("models")))
 }
@@ -102,7 +92,7 @@ impl Original {
             fs::write(models.join("data"), &bytes).expect("write");
             fs::write(models.join("sub/small"), [night; 100]).expect("write");
             fs::write(models.join("text"), "a line of text\n".repeat(2_000 + usize::from(night))).expect("write");
-            let snapshot = create(folder.path(), &repository, &Silent).expect("saved");
+            let snapshot = create(folder.path(), &repository, &Monitor::unheard(&Cancel::new())).expect("saved");
             saved.insert(snapshot.name.to_string(), files_of(&models));
             scatter(&mut bytes[..60_000], night.into());
         }
@@ -265,10 +255,10 @@ struct Mutated<'a> {
 
 impl Mutated<'_> {
     /// Runs a job, which has to end in time.
-    fn job<T>(&self, what: &str, job: impl FnOnce(&Repository, &dyn Progress) -> T) -> Option<T> {
-        let deadline = Deadline(Instant::now() + JOB);
-        let result = open(self.folder).ok().map(|repository| job(&repository, &deadline));
-        assert!(!deadline.cancelled(), "{what} takes too long: {:?}", self.mutation);
+    fn job<T>(&self, what: &str, job: impl FnOnce(&Repository, &Monitor<'_>) -> T) -> Option<T> {
+        let limit = limit();
+        let result = open(self.folder).ok().map(|repository| job(&repository, &Monitor::unheard(&limit)));
+        assert!(!limit.is_cancelled(), "{what} takes too long: {:?}", self.mutation);
         result
     }
 
@@ -281,8 +271,7 @@ impl Mutated<'_> {
         };
         for snapshot in &found.snapshots {
             let name = snapshot.name.to_string();
-            let back =
-                self.job("restore", |repository, progress| restored(self.folder, repository, snapshot, progress));
+            let back = self.job("restore", |repository, monitor| restored(self.folder, repository, snapshot, monitor));
             let Some(saved) = self.saved.get(&name).filter(|_| !self.mutation.changed.contains(&name)) else {
                 continue;
             };
@@ -295,14 +284,14 @@ impl Mutated<'_> {
 
     fn verify(&self, read_data: bool) {
         let options = VerifyOptions { read_data, subset_percent: None };
-        self.job("verify", |repository, progress| drop(verify(repository, None, options, progress)));
+        self.job("verify", |repository, monitor| drop(verify(repository, None, options, monitor)));
     }
 
     fn create(&mut self, seed: u64) {
         let models = self.folder.join("models");
         fs::write(models.join("data"), noise(50_000, seed)).expect("write");
         let files = files_of(&models);
-        let created = self.job("create", |repository, progress| create(self.folder, repository, progress));
+        let created = self.job("create", |repository, monitor| create(self.folder, repository, monitor));
         if let Some(Ok(snapshot)) = created {
             self.saved.insert(snapshot.name.to_string(), files);
         }
@@ -310,20 +299,20 @@ impl Mutated<'_> {
 
     fn prune(&self) {
         let options = PruneOptions { retention: Retention { last: 2, ..Retention::NONE }, ..PruneOptions::default() };
-        self.job("prune", |repository, progress| {
-            if let Ok(plan) = prune::plan(repository, &options, progress) {
-                drop(prune::execute(repository, plan, progress));
+        self.job("prune", |repository, monitor| {
+            if let Ok(plan) = prune::plan(repository, &options, monitor) {
+                drop(prune::execute(repository, plan, monitor));
             }
         });
     }
 
     fn repair(&self) {
-        let deadline = Deadline(Instant::now() + JOB);
+        let limit = limit();
         let storage = larder::storage::open(&self.folder.join("backups").to_string_lossy(), &Trust::default());
         if let Ok((repository, _)) = Repository::open_damaged(storage.expect("a folder"), true) {
-            drop(repair(&repository, &[], &deadline));
+            drop(repair(&repository, &[], &Monitor::unheard(&limit)));
         }
-        assert!(!deadline.cancelled(), "repair takes too long: {:?}", self.mutation);
+        assert!(!limit.is_cancelled(), "repair takes too long: {:?}", self.mutation);
     }
 
     fn run(&mut self, seed: u64, numbers: &mut Numbers) {

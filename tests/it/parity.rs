@@ -2,10 +2,11 @@
 
 use std::fs;
 
+use larder::cancel::Cancel;
 use larder::model::Retention;
+use larder::monitor::Monitor;
 use larder::parity::Share;
 use larder::pipeline::prune::{self, PruneOptions};
-use larder::progress::Silent;
 use larder::repo::Protected;
 use larder::storage::{Area, Key, MemoryStorage, Storage};
 
@@ -19,7 +20,7 @@ fn share() -> Option<Share> {
 }
 
 fn protect(storage: &MemoryStorage) -> Protected {
-    open(storage.clone()).protect(share(), &Silent).expect("memory")
+    open(storage.clone()).protect(share(), &Monitor::unheard(&Cancel::new())).expect("memory")
 }
 
 #[test]
@@ -119,8 +120,8 @@ fn parity_goes_with_what_it_is_for() {
     let repository = open(storage.clone());
     let retention = Retention { last: 2, ..Retention::NONE };
     let options = PruneOptions { retention, ..PruneOptions::default() };
-    let plan = prune::plan(&repository, &options, &Silent).expect("a plan");
-    prune::execute(&repository, plan, &Silent).expect("a prune");
+    let plan = prune::plan(&repository, &options, &Monitor::unheard(&Cancel::new())).expect("a plan");
+    prune::execute(&repository, plan, &Monitor::unheard(&Cancel::new())).expect("a prune");
     drop(repository);
     protect(&storage);
     let parity: Vec<String> = keys(&storage, Area::Parity).iter().map(|key| key.name().to_owned()).collect();
@@ -133,7 +134,7 @@ fn parity_goes_with_what_it_is_for() {
     let before = objects(&storage);
     assert!(repaired(storage.clone(), &[]).expect("a repair").is_nothing());
     assert!(objects(&storage) == before, "nothing that was deleted comes back");
-    let removed = open(storage.clone()).protect(None, &Silent).expect("memory").removed;
+    let removed = open(storage.clone()).protect(None, &Monitor::unheard(&Cancel::new())).expect("memory").removed;
     assert_eq!(removed, expected.len() as u64);
     assert!(keys(&storage, Area::Parity).is_empty());
 }
@@ -147,7 +148,8 @@ fn parity_that_fails_at_any_step_harms_nothing_and_is_taken_up_again() {
         for operations in 0.. {
             let what = format!("{operations} operations, {failure:?}");
             let (storage, fault) = (history.copy(), Fault::after(operations, failure));
-            let result = open(Faulty { inner: storage.clone(), fault: fault.clone() }).protect(share(), &Silent);
+            let result = open(Faulty { inner: storage.clone(), fault: fault.clone() })
+                .protect(share(), &Monitor::unheard(&Cancel::new()));
             history.assert_whole(&storage, 3, &what);
             protect(&storage);
             assert!(objects(&storage) == objects(&protected), "{what}");

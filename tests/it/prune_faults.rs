@@ -1,12 +1,12 @@
 //! A prune whose storage fails, or fills up, at any step, and a prune that others come before: what is kept stays whole.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicI64, Ordering};
 
+use larder::cancel::Cancel;
 use larder::model::Retention;
+use larder::monitor::Monitor;
 use larder::pipeline::Error;
 use larder::pipeline::prune::{self, PruneOptions, PrunePlan, PruneReport};
-use larder::progress::{Progress, Silent};
 use larder::repo::Repository;
 use larder::storage::{Area, Storage};
 
@@ -15,11 +15,12 @@ use super::support::noise;
 
 fn plan(repository: &Repository, last: u32) -> PrunePlan {
     let retention = Retention { last, ..Retention::NONE };
-    prune::plan(repository, &PruneOptions { retention, ..PruneOptions::default() }, &Silent).expect("a plan")
+    prune::plan(repository, &PruneOptions { retention, ..PruneOptions::default() }, &Monitor::unheard(&Cancel::new()))
+        .expect("a plan")
 }
 
 fn pruned(repository: &Repository, last: u32) -> Result<PruneReport, Error> {
-    prune::execute(repository, plan(repository, last), &Silent)
+    prune::execute(repository, plan(repository, last), &Monitor::unheard(&Cancel::new()))
 }
 
 /// Lets the storage fail after each number of operations, and prunes again then.
@@ -54,27 +55,16 @@ fn sweep(failure: Failure) {
     }
 }
 
-/// Asks the work to stop when it has asked so many times whether it should.
-struct StopAfter(AtomicI64);
-
-impl Progress for StopAfter {
-    fn begin(&self, _phase: &str, _total_bytes: Option<u64>) {}
-    fn advance(&self, _bytes: u64) {}
-    fn note(&self, _message: &str) {}
-    fn cancelled(&self) -> bool {
-        self.0.fetch_sub(1, Ordering::Relaxed) <= 0
-    }
-}
-
 /// All snapshots that were to go were deleted before anything else was heard.
 #[test]
 fn a_prune_that_is_interrupted_at_any_step_stops_there_and_leaves_what_is_kept_whole() {
     let history = History::nights(6);
     let (mut stopped_at, mut last) = (BTreeSet::new(), None);
-    for asked in 0.. {
-        let (storage, what) = (history.copy(), format!("asked {asked} times"));
-        let repository = open(storage.clone());
-        let result = prune::execute(&repository, plan(&repository, 3), &StopAfter(AtomicI64::new(asked)));
+    for operations in 0.. {
+        let (storage, what, cancel) = (history.copy(), format!("{operations} operations"), Cancel::new());
+        let fault = Fault::cancelling_after(operations, &cancel);
+        let repository = open(Faulty { inner: storage.clone(), fault });
+        let result = prune::execute(&repository, plan(&repository, 3), &Monitor::unheard(&cancel));
         drop(repository);
         let left = [Area::Snapshots, Area::Forgotten, Area::Packs, Area::Trees]
             .map(|area| storage.list(area).expect("list").len());
@@ -122,7 +112,7 @@ fn what_appears_after_the_plan_keeps_what_it_needs() {
     let before = packs_bytes(&storage);
     history.backup();
     assert!(packs_bytes(&storage) < before + 100_000, "its data is that of the first nights");
-    let report = prune::execute(&repository, plan, &Silent).expect("a prune");
+    let report = prune::execute(&repository, plan, &Monitor::unheard(&Cancel::new())).expect("a prune");
     assert!(report.collected.rescued > 0, "{report:?}");
     history.assert_whole(&storage, 3, "a backup came between");
     assert_clean(&storage, "a backup came between");
@@ -141,7 +131,7 @@ fn a_prune_that_another_one_comes_before_deletes_nothing_that_is_needed() {
             let (one, other) = (open(storage.clone()), open(storage.clone()));
             let plans = (plan(&one, first), plan(&other, second));
             let execute = |repository: Repository, plan: PrunePlan| {
-                let report = prune::execute(&repository, plan, &Silent);
+                let report = prune::execute(&repository, plan, &Monitor::unheard(&Cancel::new()));
                 u32::from(report.expect("the first one is no failure of the second").collected.is_waiting)
             };
             waited += std::thread::scope(|scope| {

@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::thread::sleep;
 use std::time::Duration;
 
+use larder::cancel::Cancel;
 use larder::model::Retention;
+use larder::monitor::Monitor;
 use larder::pipeline::lookup;
 use larder::pipeline::prune::{self, PruneOptions};
 use larder::pipeline::verify::{VerifyOptions, verify};
-use larder::progress::Silent;
 use larder::repo::Repository;
 use larder::rooted::Guarded;
 use larder::storage::{
@@ -135,12 +136,16 @@ fn commands_run_on_it_as_on_a_folder() {
         assert_eq!(history.restored(&repository, snapshot), history.night(snapshot.name.as_str()));
     }
     let retention = Retention { last: 2, ..Retention::NONE };
-    let plan =
-        prune::plan(&repository, &PruneOptions { retention, ..PruneOptions::default() }, &Silent).expect("a plan");
-    prune::execute(&repository, plan, &Silent).expect("a prune");
+    let plan = prune::plan(
+        &repository,
+        &PruneOptions { retention, ..PruneOptions::default() },
+        &Monitor::unheard(&Cancel::new()),
+    )
+    .expect("a plan");
+    prune::execute(&repository, plan, &Monitor::unheard(&Cancel::new())).expect("a prune");
     let kept = lookup::snapshots(&repository).expect("a list").snapshots;
     assert_eq!(kept.len(), 2);
     let options = VerifyOptions { read_data: true, ..VerifyOptions::default() };
-    let report = verify(&repository, None, options, &Silent).expect("a check");
+    let report = verify(&repository, None, options, &Monitor::unheard(&Cancel::new())).expect("a check");
     assert!(report.is_clean(), "{report:?}");
 }

@@ -6,10 +6,11 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use larder::cancel::Cancel;
+use larder::monitor::Monitor;
 use larder::pipeline::lookup;
 use larder::pipeline::repair::{RepairReport, repair};
 use larder::pipeline::verify::{VerifyOptions, verify};
-use larder::progress::Silent;
 use larder::repo::Repository;
 use larder::storage::{Area, Key, MemoryStorage, Storage};
 
@@ -65,7 +66,7 @@ pub(super) fn repaired(
     live: &[PathBuf],
 ) -> Result<RepairReport, larder::pipeline::Error> {
     let (repository, _) = Repository::open_damaged(Arc::new(storage), true)?;
-    repair(&repository, live, &Silent)
+    repair(&repository, live, &Monitor::unheard(&Cancel::new()))
 }
 
 /// Snapshots and paths that are lost.
@@ -115,7 +116,7 @@ fn assert_exact(history: &History, storage: &MemoryStorage, report: &RepairRepor
         assert!(!restored.iter().any(is_lost), "{what}: {name} has what is said to be lost");
     }
     let options = VerifyOptions { read_data: true, subset_percent: None };
-    let verified = verify(&repository, None, options, &Silent).expect("a verification");
+    let verified = verify(&repository, None, options, &Monitor::unheard(&Cancel::new())).expect("a verification");
     assert!(verified.damage.is_empty(), "{what}: {:?}", verified.damage);
     let affected: BTreeSet<_> =
         verified.affected.listed.into_iter().map(|(snapshot, lost)| (snapshot, lost.object)).collect();
@@ -155,7 +156,12 @@ fn every_harm_to_every_object_is_found_and_repaired_or_told_to_the_file() {
         if matches!(key.area(), Area::Packs | Area::Trees | Area::Index) {
             let repository = Repository::open(Arc::new(storage.clone())).expect("the config is sound");
             let options = VerifyOptions { read_data: true, subset_percent: None };
-            assert!(!verify(&repository, None, options, &Silent).expect("a verification").is_clean(), "{what}: unseen");
+            assert!(
+                !verify(&repository, None, options, &Monitor::unheard(&Cancel::new()))
+                    .expect("a verification")
+                    .is_clean(),
+                "{what}: unseen"
+            );
         }
         let report = repaired(storage.clone(), &[]).unwrap_or_else(|error| panic!("{what}: {error}"));
         assert_exact(&history, &storage, &report, &what);

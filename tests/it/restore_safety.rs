@@ -6,11 +6,13 @@ use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::process::Stdio;
 
+use larder::cancel::Cancel;
 use larder::clock::LocalTime;
 use larder::model::{
     ByteString, Component, ComponentKind, Consistency, Content, FileTime, Metadata, Node, NodeKind, Snapshot,
     SnapshotKind, TreeWriter, encode_snapshot,
 };
+use larder::monitor::Monitor;
 use larder::pipeline::backup;
 use larder::repo::{Repository, Transaction};
 use rustix::process::{Pid, Signal, kill_process};
@@ -196,7 +198,7 @@ pub(super) fn craft_component(
     let storage = larder::storage::open(&system.path("backups").to_string_lossy(), &larder::rooted::Trust::default());
     let repository = Repository::open_or_create(storage.expect("a folder")).expect("repository");
     let (reservation, time) = backup::reserve(&repository).expect("a name");
-    let mut transaction = repository.begin(&larder::progress::Silent).expect("begin");
+    let mut transaction = repository.begin(&Monitor::unheard(&Cancel::new())).expect("begin");
     let entries = entries(&mut transaction);
     let root = directory(&mut transaction, b"models", &entries);
     let finished = transaction.finish().expect("finish");

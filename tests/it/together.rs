@@ -17,6 +17,8 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::support::{Numbers, System, noise, scatter};
+use larder::cancel::Cancel;
+use larder::monitor::Monitor;
 
 const WRITERS: usize = 3;
 const USUAL: Duration = Duration::from_secs(20);
@@ -267,7 +269,7 @@ fn a_backup_whose_lock_was_removed_has_no_snapshot() {
             larder::storage::open(&system.path("backups").to_string_lossy(), &larder::rooted::Trust::default());
         let repository = larder::repo::Repository::open(storage.expect("a folder")).expect("a repository");
         let (reservation, _) = larder::pipeline::backup::reserve(&repository).expect("a name");
-        let transaction = repository.begin(&larder::progress::Silent).expect("begin");
+        let transaction = repository.begin(&Monitor::unheard(&Cancel::new())).expect("begin");
         let finished = transaction.finish().expect("finish");
         let path = system.path(removed);
         let gone = if path.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };

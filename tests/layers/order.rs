@@ -7,7 +7,7 @@ use crate::sources::{PROGRAM, SourceFile};
 
 /// The modules of the library. A module uses only its own layer and those below it.
 pub(crate) const LIBRARY: &[&[&str]] = &[
-    &["clock", "events", "id", "limits", "little_endian", "progress", "rooted", "runtime", "temporary"],
+    &["cancel", "clock", "events", "id", "limits", "little_endian", "monitor", "rooted", "runtime", "temporary"],
     &["storage"],
     &["chunk", "parity"],
     &["pack"],

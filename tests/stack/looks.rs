@@ -6,12 +6,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use larder::cancel::Cancel;
 use larder::docker::{Engine, Helper, HoldMethod};
+use larder::events::{Event, Events, Phase, Unheard};
 use larder::model::{Component, Consistency, SnapshotKind};
+use larder::monitor::Monitor;
 use larder::pipeline::backup::{self, BackupOptions, ComponentSource, Origin, VolumeOrigin};
 use larder::postgres::Connection;
 use larder::process::Place;
-use larder::progress::{Progress, Silent};
 use larder::repo::Repository;
 use larder::source::postgres::DumpSource;
 use larder::source::{Excludes, ReadMethod, VolumeSource, VolumeUse};
@@ -26,17 +28,12 @@ struct Hook<'a> {
     done: AtomicBool,
 }
 
-impl Progress for Hook<'_> {
-    fn begin(&self, phase: &str, _total_bytes: Option<u64>) {
-        if phase == NAME && !self.done.swap(true, Ordering::Relaxed) {
+impl Events for Hook<'_> {
+    fn event(&self, event: Event<'_>) {
+        let is_read = matches!(event, Event::Phase { phase: Phase::BackingUp { component: NAME }, .. });
+        if is_read && !self.done.swap(true, Ordering::Relaxed) {
             (self.action)();
         }
-    }
-
-    fn advance(&self, _bytes: u64) {}
-    fn note(&self, _message: &str) {}
-    fn cancelled(&self) -> bool {
-        false
     }
 }
 
@@ -61,14 +58,16 @@ impl Scan<'_> {
     }
 }
 
-fn backup_one(stack: &Stack, origin: Origin, progress: &dyn Progress) -> Component {
+fn backup_one(stack: &Stack, origin: Origin, events: &dyn Events) -> Component {
+    let cancel = Cancel::new();
+    let monitor = Monitor::new(events, &cancel, false);
     let sources = [ComponentSource { name: NAME.parse().expect("a name"), origin }];
     let storage = larder::storage::open(&stack.path("repository").to_string_lossy(), &larder::rooted::Trust::default());
     let repository = Repository::open_or_create(storage.expect("a folder")).expect("the folder is ours");
     let journals = larder::docker::Journals::new(stack.path("held"));
     let options = BackupOptions { read_back: false, journals, ..BackupOptions::new(SnapshotKind::Full, "", "") };
     let reservation = backup::reserve(&repository).expect("a name");
-    let report = backup::run(&repository, reservation, &sources, &options, progress).expect("something is saved");
+    let report = backup::run(&repository, reservation, &sources, &options, &monitor).expect("something is saved");
     report.snapshot.components.into_iter().next().expect("one component")
 }
 
@@ -162,7 +161,7 @@ fn a_dump_says_what_was_found_to_be_missing_beside_it() {
     let (user, database) = (Some("cti".to_owned()), "cti".to_owned());
     let connection = Connection { user, database, place, ..Connection::default() };
     let source = DumpSource::new(connection, [0; 32]).reporting(Some("others are not known".to_owned()));
-    let saved = backup_one(&stack, Origin::Database(Box::new(source)), &Silent);
+    let saved = backup_one(&stack, Origin::Database(Box::new(source)), &Unheard);
     assert_eq!(saved.errors.messages, ["others are not known"]);
     assert!(saved.root.is_some() && saved.database.is_some(), "the dump is kept all the same");
 }

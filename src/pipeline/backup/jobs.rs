@@ -7,10 +7,11 @@ use super::parent::Parents;
 use super::reader::BatchReader;
 use super::relink;
 use crate::clock::LocalTime;
+use crate::events::Phase;
 use crate::limits::BATCHES_IN_FLIGHT;
 use crate::model::Node;
+use crate::monitor::Monitor;
 use crate::pipeline::Error;
-use crate::progress::Progress;
 use crate::repo::{ChunkReader, Transaction};
 use crate::source::{HardLinks, Stop};
 
@@ -42,7 +43,7 @@ pub(super) fn read_jobs<'a>(
     parents: Parents,
     jobs: Vec<Job<'_>>,
     (time, with_deltas): (LocalTime, bool),
-    progress: &dyn Progress,
+    monitor: &Monitor<'_>,
 ) -> Result<(Vec<Outcome>, Transaction<'a>), Error> {
     let (hashed_sender, hashed) = crossbeam_channel::bounded::<HashedBatch>(BATCHES_IN_FLIGHT);
     let (free_sender, free) = crossbeam_channel::bounded(BATCHES_IN_FLIGHT);
@@ -53,9 +54,9 @@ pub(super) fn read_jobs<'a>(
     let ids = transaction.ids();
     let outcomes = std::thread::scope(|scope| -> Result<Vec<Outcome>, Error> {
         let reading = scope.spawn(move || {
-            let mut reader = BatchReader::new(chunker, ids, (free, hashed_sender), parents, progress);
+            let mut reader = BatchReader::new(chunker, ids, (free, hashed_sender), parents, monitor);
             for mut job in jobs {
-                if job.read(&mut reader, time, progress).is_err() {
+                if job.read(&mut reader, time, monitor).is_err() {
                     break;
                 }
             }
@@ -77,19 +78,19 @@ pub(super) fn read_jobs<'a>(
 
 impl Job<'_> {
     /// Reads it. What goes wrong with the component is told at its end; an error says that the run is over.
-    fn read(&mut self, reader: &mut BatchReader<'_>, time: LocalTime, progress: &dyn Progress) -> Result<(), Stop> {
+    fn read(&mut self, reader: &mut BatchReader<'_>, time: LocalTime, monitor: &Monitor<'_>) -> Result<(), Stop> {
         let Self { number, source, pass } = self;
         let name = source.name.as_str();
         let is_read_again = matches!(pass, Pass::First);
         reader.component((*number, name), is_read_again, |reader| {
             let source = source.source();
-            let count = || if progress.wants_totals() { source.count_bytes() } else { None };
-            progress.begin(name, reader.parents_bytes(name).or_else(count));
+            let count = || if monitor.wants_totals() { source.count_bytes() } else { None };
+            monitor.begin(Phase::BackingUp { component: name }, reader.parents_bytes(name).or_else(count));
             match pass {
                 Pass::Relink(chunks, root, links) => {
                     relink::show(chunks, root, links, reader).map(|()| Facts::default())
                 }
-                Pass::First | Pass::Last => source.visit(name, time, reader, progress),
+                Pass::First | Pass::Last => source.visit(name, time, reader, monitor),
             }
         })
     }

@@ -27,12 +27,14 @@ use parent::Parents;
 use passes::Passes;
 
 use super::{Error, lookup};
+use crate::cancel::Cancelled;
 use crate::clock::{LocalTime, Stopwatch};
 use crate::docker::Hold;
+use crate::events::Phase;
 use crate::limits::{COMPONENTS_MAX, TAGS_MAX};
 use crate::model::{Component, Expectation, NodeKind, Snapshot, SnapshotKind, SnapshotName, StepTiming};
+use crate::monitor::Monitor;
 use crate::pack;
-use crate::progress::{self, Progress};
 use crate::repo::{Adopted, Finished, Repository, Reservation, Stored};
 
 /// How many seconds a name may move to be free.
@@ -91,31 +93,31 @@ pub fn run(
     (reservation, time): (Reservation, LocalTime),
     sources: &[ComponentSource],
     options: &BackupOptions,
-    progress: &dyn Progress,
+    monitor: &Monitor<'_>,
 ) -> Result<BackupReport, Error> {
     let run = Stopwatch::start();
     check_numbers(sources, options)?;
     let snapshots = lookup::snapshots(repository)?;
     let mut notes = note_losses(repository, &snapshots)?;
-    let transaction = repository.begin(progress)?;
+    let transaction = repository.begin(monitor)?;
     let adopted = transaction.adopted().clone();
-    adopted.refused.iter().for_each(|note| progress.note(note));
+    adopted.refused.iter().for_each(|note| monitor.warn(note));
     let parents = Parents::find(&snapshots, transaction.reader()?, sources, options.imported.as_ref().map(|_| time));
     let parent = parents.newest().cloned();
     notes.extend_from_slice(parents.unreadable());
     let mut passes = Passes::new(sources, time, options);
-    let transaction = passes.run(transaction, parents, progress)?;
+    let transaction = passes.run(transaction, parents, monitor)?;
     let Passes { components, mut steps, held, .. } = passes;
-    if progress.cancelled() {
+    if monitor.is_cancelled() {
         // What was stored so far is made durable, so that the next run need not store it again.
         transaction.finish()?;
-        progress::check(progress)?;
-        return Err(Error::Cancelled(progress::Cancelled));
+        monitor.check()?;
+        return Err(Error::Cancelled(Cancelled));
     }
     let writing = Stopwatch::start();
     let finished = transaction.finish()?;
     steps.push(StepTiming { component: None, step: "write".to_owned(), timing: writing.timing() });
-    let mut notes = all_notes(notes, &adopted, &finished, progress);
+    let mut notes = all_notes(notes, &adopted, &finished, monitor);
     let mut snapshot = manifest::begin(&reservation, time, sources, options)?;
     (snapshot.parent, snapshot.steps, snapshot.components) = (parent, steps, components);
     (snapshot.end, snapshot.millis) = (LocalTime::now(), run.timing().millis);
@@ -135,13 +137,13 @@ pub fn run(
     finished.commit(&reservation, &bytes)?;
     manifest::read_back(repository, &snapshot)?;
     if options.read_back {
-        progress.begin("checking what was written", Some(finished.pack_bytes()));
-        finished.read_back(progress)?;
+        monitor.begin(Phase::ReadingBack, Some(finished.pack_bytes()));
+        finished.read_back(monitor)?;
     }
     let tidied =
         finished.tidy_up().unwrap_or_else(|error| vec![format!("the repository could not be tidied up: {error}")]);
     for note in &tidied {
-        progress.note(note);
+        monitor.warn(note);
     }
     notes.extend(tidied);
     let mut stored = finished.stored().clone();
@@ -204,19 +206,14 @@ fn note_losses(repository: &Repository, snapshots: &lookup::Snapshots) -> Result
 }
 
 /// What is odd about the repository: what is known already, and what was found. What was adopted was told then.
-fn all_notes(
-    mut notes: Vec<String>,
-    adopted: &Adopted,
-    finished: &Finished<'_>,
-    progress: &dyn Progress,
-) -> Vec<String> {
+fn all_notes(mut notes: Vec<String>, adopted: &Adopted, finished: &Finished<'_>, monitor: &Monitor<'_>) -> Vec<String> {
     notes.extend(finished.doubted().iter().map(|pack| {
         let what =
             "does not have everything that the index lists there, so that is stored again: `larder repair` mends it";
         format!("{} {what}", pack::key(*pack).path())
     }));
     for note in &notes {
-        progress.note(note);
+        monitor.warn(note);
     }
     [adopted.refused.clone(), notes].concat()
 }

@@ -4,8 +4,8 @@ use super::source::{Description, Source};
 use super::sources::MissingSource;
 use super::volume_origin::VolumeOrigin;
 use crate::model::{Component, ComponentKind, ComponentName};
+use crate::monitor::Monitor;
 use crate::pipeline::Error;
-use crate::progress::Progress;
 use crate::source::postgres::{DumpFile, DumpSource};
 use crate::source::{ArchiveFile, CommandSource, DirSource};
 
@@ -75,7 +75,7 @@ impl ComponentSource {
     }
 
     /// Whether there is something that a restore would replace.
-    pub(in crate::pipeline) fn is_there(&self, progress: &dyn Progress) -> Result<bool, Error> {
-        self.source().is_there(progress)
+    pub(in crate::pipeline) fn is_there(&self, monitor: &Monitor<'_>) -> Result<bool, Error> {
+        self.source().is_there(monitor)
     }
 }

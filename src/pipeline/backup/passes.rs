@@ -16,9 +16,10 @@ use super::parent::Parents;
 use super::volume_origin::VolumeOrigin;
 use crate::clock::LocalTime;
 use crate::docker::{self, Container, Engine, Hold, HoldMethod, Journals, Purpose, State, redis};
+use crate::events::Phase;
 use crate::model::{Component, Consistency, Node, StepTiming, VolumeMethod};
+use crate::monitor::Monitor;
 use crate::pipeline::Error;
-use crate::progress::Progress;
 use crate::repo::Transaction;
 use crate::source::HardLinks;
 
@@ -74,39 +75,39 @@ impl<'a> Passes<'a> {
         &mut self,
         mut transaction: Transaction<'t>,
         parents: Parents,
-        progress: &dyn Progress,
+        monitor: &Monitor<'_>,
     ) -> Result<Transaction<'t>, Error> {
         let groups = self.groups();
         let volumes = self.sources.iter().filter(|source| source.source().volume().is_some());
         self.earlier = parents.roots_of(volumes.map(|source| source.name.as_str()));
         let others = self.sources.iter().enumerate().filter(|(_, source)| source.source().volume().is_none());
         let jobs = others.map(|(number, source)| Job { number, source, pass: Pass::Last }).collect();
-        transaction = self.read(transaction, parents, jobs, progress)?;
+        transaction = self.read(transaction, parents, jobs, monitor)?;
         let early: Vec<&Group> = groups.iter().filter(|group| !self.first_jobs(group).is_empty()).collect();
         for group in &early {
-            if progress.cancelled() {
+            if monitor.is_cancelled() {
                 return Ok(transaction);
             }
-            self.save_servers(group, progress);
+            self.save_servers(group, monitor);
             let parents = self.parents(&transaction, group)?;
-            transaction = self.read(transaction, parents, self.first_jobs(group), progress)?;
+            transaction = self.read(transaction, parents, self.first_jobs(group), monitor)?;
         }
         if !early.is_empty() {
             transaction.checkpoint()?;
         }
         for group in &groups {
-            if progress.cancelled() {
+            if monitor.is_cancelled() {
                 return Ok(transaction);
             }
             if self.first_jobs(group).is_empty() {
-                self.save_servers(group, progress);
+                self.save_servers(group, monitor);
             }
             transaction = match group.method {
-                Some(method) => self.read_held(transaction, group, method, progress)?,
-                None => self.read_live(transaction, group, progress)?,
+                Some(method) => self.read_held(transaction, group, method, monitor)?,
+                None => self.read_live(transaction, group, monitor)?,
             };
         }
-        let transaction = self.join_names(transaction, progress)?;
+        let transaction = self.join_names(transaction, monitor)?;
         for (number, note) in std::mem::take(&mut self.notes) {
             if let Some(component) = self.components.get_mut(number) {
                 component.notes.push(note);
@@ -162,12 +163,12 @@ impl<'a> Passes<'a> {
     }
 
     /// Has Redis servers write down what they have, just before they are read. One that cannot leaves what it wrote last.
-    fn save_servers(&mut self, group: &Group, progress: &dyn Progress) {
+    fn save_servers(&mut self, group: &Group, monitor: &Monitor<'_>) {
         let Some((number, volume)) = group.numbers.first().and_then(|n| Some((*n, self.volume(*n)?))) else { return };
         let servers = group.writers.iter().filter(|writer| writer.is_up() && redis::is_redis(writer));
         for server in servers {
-            progress.begin(&format!("{} is saving", server.name), None);
-            let saved = redis::save(volume.source.engine(), server, group.limit, &|| progress.cancelled());
+            monitor.begin(Phase::SavingServer { container: &server.name }, None);
+            let saved = redis::save(volume.source.engine(), server, group.limit, monitor.cancel());
             if let Err(error) = saved {
                 let note = format!("what was in the memory of {} may be missing: {error}", server.name);
                 self.notes.push((number, note));
@@ -184,9 +185,9 @@ impl<'a> Passes<'a> {
         transaction: Transaction<'t>,
         parents: Parents,
         jobs: Vec<Job<'a>>,
-        progress: &dyn Progress,
+        monitor: &Monitor<'_>,
     ) -> Result<Transaction<'t>, Error> {
-        let (outcomes, transaction) = read_jobs(transaction, parents, jobs, (self.time, self.deltas), progress)?;
+        let (outcomes, transaction) = read_jobs(transaction, parents, jobs, (self.time, self.deltas), monitor)?;
         for outcome in outcomes.into_iter().filter(|outcome| outcome.ended) {
             self.take(outcome);
         }
@@ -213,11 +214,11 @@ impl<'a> Passes<'a> {
         &mut self,
         transaction: Transaction<'t>,
         group: &Group,
-        progress: &dyn Progress,
+        monitor: &Monitor<'_>,
     ) -> Result<Transaction<'t>, Error> {
         let parents = self.parents(&transaction, group)?;
         let before = self.users_now(group);
-        let transaction = self.read(transaction, parents, self.jobs(group, |_| true), progress)?;
+        let transaction = self.read(transaction, parents, self.jobs(group, |_| true), monitor)?;
         let is_still = before.is_ok_and(|before| {
             !before.iter().any(Container::is_up) && matches!(self.wrote_meanwhile(group, &before), Ok(None))
         });
@@ -233,32 +234,32 @@ impl<'a> Passes<'a> {
         transaction: Transaction<'t>,
         group: &Group,
         method: HoldMethod,
-        progress: &dyn Progress,
+        monitor: &Monitor<'_>,
     ) -> Result<Transaction<'t>, Error> {
         let parents = self.parents(&transaction, group)?;
-        progress.hold(true);
+        monitor.hold(true);
         let (users, held) = match self.hold(group, method) {
             Ok(held) => held,
             Err(error) => {
-                progress.hold(false);
-                return self.read_unheld(transaction, group, &error.to_string(), progress);
+                monitor.hold(false);
+                return self.read_unheld(transaction, group, &error.to_string(), monitor);
             }
         };
         let names = held.names();
         // It costs nobody anything when nobody is held.
-        let end = (!names.is_empty()).then(|| Instant::now() + group.limit);
-        let limited = Limited { progress, end };
+        let cancel = monitor.cancel();
+        let within = if names.is_empty() { cancel.child() } else { cancel.child_until(Instant::now() + group.limit) };
         let jobs = self.jobs(group, |component| component.errors.is_empty() || component.root.is_some());
-        let read = self.read(transaction, parents, jobs, &limited);
-        let timed_out = limited.is_over() && !progress.cancelled();
-        let wrote = if limited.cancelled() { Ok(None) } else { self.wrote_meanwhile(group, &users) };
+        let read = self.read(transaction, parents, jobs, &monitor.with_cancel(&within));
+        let timed_out = within.is_past_deadline() && !monitor.is_cancelled();
+        let wrote = if within.is_cancelled() { Ok(None) } else { self.wrote_meanwhile(group, &users) };
         let elapsed = held.elapsed();
         let released = if self.keep_held && read.is_ok() && !timed_out {
             self.held.push(held);
             Ok(())
         } else {
             let released = held.release();
-            progress.hold(false);
+            monitor.hold(false);
             released
         };
         let transaction = read?;
@@ -267,7 +268,7 @@ impl<'a> Passes<'a> {
         }
         if timed_out {
             let why = format!("it takes longer than the {} s allowed", group.limit.as_secs());
-            return self.read_unheld(transaction, group, &why, progress);
+            return self.read_unheld(transaction, group, &why, monitor);
         }
         let consistency = match method {
             HoldMethod::Pause if users.iter().any(Container::is_up) => Consistency::Paused,
@@ -328,12 +329,12 @@ impl<'a> Passes<'a> {
         mut transaction: Transaction<'t>,
         group: &Group,
         why: &str,
-        progress: &dyn Progress,
+        monitor: &Monitor<'_>,
     ) -> Result<Transaction<'t>, Error> {
         let parents = self.parents(&transaction, group)?;
         let jobs = self.jobs(group, |component| component.root.is_none() && component.errors.is_empty());
         if !jobs.is_empty() {
-            transaction = self.read(transaction, parents, jobs, progress)?;
+            transaction = self.read(transaction, parents, jobs, monitor)?;
         }
         self.fail(group, &format!("it was saved while containers wrote to it, because they could not be held: {why}"));
         Ok(transaction)
@@ -376,9 +377,9 @@ impl<'a> Passes<'a> {
     fn join_names<'t>(
         &mut self,
         mut transaction: Transaction<'t>,
-        progress: &dyn Progress,
+        monitor: &Monitor<'_>,
     ) -> Result<Transaction<'t>, Error> {
-        if self.links.is_empty() || progress.cancelled() {
+        if self.links.is_empty() || monitor.is_cancelled() {
             return Ok(transaction);
         }
         transaction.checkpoint()?;
@@ -390,47 +391,13 @@ impl<'a> Passes<'a> {
             let (errors, notes) = (component.errors.clone(), component.notes.clone());
             let pass = Pass::Relink(Box::new(transaction.reader()?), Box::new(root), links);
             let parents = Parents::of_roots(transaction.reader()?, HashMap::new());
-            transaction = self.read(transaction, parents, vec![Job { number, source, pass }], progress)?;
+            transaction = self.read(transaction, parents, vec![Job { number, source, pass }], monitor)?;
             if let Some(component) = self.components.get_mut(number) {
                 errors.messages.into_iter().for_each(|message| component.errors.push(message));
                 component.notes = notes;
             }
         }
         Ok(transaction)
-    }
-}
-
-/// Progress that asks to stop when a time is over.
-struct Limited<'a> {
-    progress: &'a dyn Progress,
-    end: Option<Instant>,
-}
-
-impl Limited<'_> {
-    fn is_over(&self) -> bool {
-        self.end.is_some_and(|end| Instant::now() >= end)
-    }
-}
-
-impl Progress for Limited<'_> {
-    fn begin(&self, phase: &str, total_bytes: Option<u64>) {
-        self.progress.begin(phase, total_bytes);
-    }
-
-    fn advance(&self, bytes: u64) {
-        self.progress.advance(bytes);
-    }
-
-    fn note(&self, message: &str) {
-        self.progress.note(message);
-    }
-
-    fn wants_totals(&self) -> bool {
-        self.progress.wants_totals()
-    }
-
-    fn cancelled(&self) -> bool {
-        self.progress.cancelled() || self.is_over()
     }
 }
 

@@ -7,8 +7,8 @@ use super::parent::Parents;
 use super::source::Preview;
 use crate::clock::LocalTime;
 use crate::model::{ComponentKind, Expectation, Node, Problems};
+use crate::monitor::Monitor;
 use crate::pipeline::{Error, lookup};
-use crate::progress::{self, Progress};
 use crate::repo::Repository;
 use crate::rooted::{Found, Place};
 use crate::source::{self, Stop, Visitor};
@@ -42,7 +42,7 @@ pub fn plan(
     repository: Option<&Repository>,
     sources: &[ComponentSource],
     system: &str,
-    progress: &dyn Progress,
+    monitor: &Monitor<'_>,
 ) -> Result<Vec<ComponentPlan>, Error> {
     let earlier = repository.map(lookup::snapshots).transpose()?.unwrap_or_default().snapshots;
     let expectation = Expectation::of_system(&earlier, system, LocalTime::now());
@@ -63,7 +63,7 @@ pub fn plan(
             errors: Problems::default(),
             notes: Problems::default(),
         };
-        let is_walked = show(source, &mut parents, &mut plan, progress)? && plan.errors.is_empty();
+        let is_walked = show(source, &mut parents, &mut plan, monitor)? && plan.errors.is_empty();
         (component.files, component.bytes) = (plan.files, plan.bytes);
         if let Some(why) = expectation.doubt_of(&component).filter(|_| is_walked) {
             plan.errors.push(why);
@@ -79,12 +79,12 @@ fn show(
     source: &ComponentSource,
     parents: &mut Option<Parents>,
     plan: &mut ComponentPlan,
-    progress: &dyn Progress,
+    monitor: &Monitor<'_>,
 ) -> Result<bool, Error> {
     let name = source.name.as_str();
-    let mut visitor = Planner { name, plan, parents: parents.as_mut(), at_root: true, progress };
-    match source.source().preview(name, &mut visitor, progress) {
-        Err(source::Error::Stop(_)) => progress::check(progress)?,
+    let mut visitor = Planner { name, plan, parents: parents.as_mut(), at_root: true, monitor };
+    match source.source().preview(name, &mut visitor, monitor) {
+        Err(source::Error::Stop(_)) => monitor.check()?,
         Err(error) => plan.errors.push(error.to_string()),
         Ok(Preview::Walked) => {}
         Ok(Preview::Bytes(bytes)) => {
@@ -101,12 +101,12 @@ struct Planner<'a> {
     plan: &'a mut ComponentPlan,
     parents: Option<&'a mut Parents>,
     at_root: bool,
-    progress: &'a dyn Progress,
+    monitor: &'a Monitor<'a>,
 }
 
 impl Visitor for Planner<'_> {
     fn enter(&mut self, node: Node, _found: Option<&Found<'_>>) -> Result<(), Stop> {
-        progress::check(self.progress)?;
+        self.monitor.check()?;
         let at_root = std::mem::replace(&mut self.at_root, false);
         match &mut self.parents {
             Some(parents) if at_root => drop(parents.begin(self.name)),

@@ -12,8 +12,8 @@ use crate::chunk::Chunker;
 use crate::clock::Stopwatch;
 use crate::id::IdScheme;
 use crate::model::{Node, NodeKind, Xattr, show_path};
+use crate::monitor::Monitor;
 use crate::pipeline::causes::with_causes;
-use crate::progress::{self, Progress};
 use crate::rooted::{Found, Place};
 use crate::source::{self, FileReader, Owners, Stability, Stop, Visitor, xattrs_at};
 
@@ -59,7 +59,7 @@ pub(super) struct BatchReader<'a> {
     /// Files that were written back one by one.
     written_back_alone: u32,
     owners: Owners,
-    progress: &'a dyn Progress,
+    monitor: &'a Monitor<'a>,
 }
 
 impl<'a> BatchReader<'a> {
@@ -68,7 +68,7 @@ impl<'a> BatchReader<'a> {
         ids: IdScheme,
         (free, sender): (Receiver<Batch>, Sender<HashedBatch>),
         parents: Parents,
-        progress: &'a dyn Progress,
+        monitor: &'a Monitor<'a>,
     ) -> Self {
         let batch = Batch::new();
         let (ending, owners) = (Ending::default(), Owners::of_system());
@@ -85,7 +85,7 @@ impl<'a> BatchReader<'a> {
             written_back: None,
             written_back_alone: 0,
             owners,
-            progress,
+            monitor,
         }
     }
 
@@ -150,7 +150,7 @@ impl<'a> BatchReader<'a> {
 
     /// Sends the batch and goes on in a free one, which begins with the bytes that are not cut yet.
     fn send(&mut self) -> Result<(), Stop> {
-        progress::check(self.progress)?;
+        self.monitor.check()?;
         if self.batch.is_empty() {
             return Ok(());
         }
@@ -182,7 +182,7 @@ impl<'a> BatchReader<'a> {
             };
             self.batch.filled += len;
             total += len as u64;
-            self.progress.advance(len as u64);
+            self.monitor.advance(len as u64);
             while let Some(chunk_len) = self.chunker.cut(self.batch.uncut(), len == 0) {
                 self.batch.add_chunk(chunk_len);
             }
@@ -336,7 +336,7 @@ impl Visitor for BatchReader<'_> {
             node.metadata.xattrs = parent.metadata.xattrs;
             self.ending.files += 1;
             self.ending.bytes += node.metadata.size_bytes;
-            self.progress.advance(node.metadata.size_bytes);
+            self.monitor.advance(node.metadata.size_bytes);
             return self.step(Step::Entry(Box::new(node)));
         }
         self.read_file(&mut node, place, parent.as_ref())
@@ -355,7 +355,7 @@ impl Visitor for BatchReader<'_> {
         match self.feed(&mut |target| reader.read(target)) {
             Ok(bytes) => node.metadata.size_bytes = bytes,
             Err(FeedError::Stop(stop)) => return Err(stop.into()),
-            Err(FeedError::Read(_)) if self.progress.cancelled() => return Err(Stop.into()),
+            Err(FeedError::Read(_)) if self.monitor.is_cancelled() => return Err(Stop.into()),
             Err(FeedError::Read(source)) => {
                 return Err(source::Error::Stream { what: node.name.to_text(), source });
             }

@@ -8,8 +8,8 @@ use super::batch::Facts;
 use super::volume_origin::VolumeOrigin;
 use crate::clock::LocalTime;
 use crate::model::{ComponentKind, Consistency, VolumeFacts};
+use crate::monitor::Monitor;
 use crate::pipeline::Error;
-use crate::progress::Progress;
 use crate::source::{self, Visitor};
 
 /// What is known of a component before it is read.
@@ -50,15 +50,14 @@ pub(super) trait Source: Debug {
         name: &str,
         time: LocalTime,
         visitor: &mut dyn Visitor,
-        progress: &dyn Progress,
+        monitor: &Monitor<'_>,
     ) -> Result<Facts, source::Error>;
 
     /// Shows it to a visitor that stores nothing, as far as that costs little. What would go wrong is an error of the visitor.
-    fn preview(&self, name: &str, visitor: &mut dyn Visitor, progress: &dyn Progress)
-    -> Result<Preview, source::Error>;
+    fn preview(&self, name: &str, visitor: &mut dyn Visitor, monitor: &Monitor<'_>) -> Result<Preview, source::Error>;
 
     /// Whether there is something that a restore would replace.
-    fn is_there(&self, progress: &dyn Progress) -> Result<bool, Error>;
+    fn is_there(&self, monitor: &Monitor<'_>) -> Result<bool, Error>;
 
     /// Its length in bytes, where that can be told without reading it.
     fn count_bytes(&self) -> Option<u64> {

@@ -11,9 +11,10 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use super::{Error, Mask};
+use crate::events::Phase;
 use crate::model::{Component, Snapshot};
+use crate::monitor::Monitor;
 use crate::process::{Place, Program, Watched};
-use crate::progress::{self, Progress};
 use crate::repo::Repository;
 use crate::sink;
 use crate::temporary::TemporaryFolder;
@@ -49,7 +50,7 @@ pub fn export(
     snapshot: &Snapshot,
     parent: &Path,
     options: ExportOptions<'_>,
-    progress: &dyn Progress,
+    monitor: &Monitor<'_>,
 ) -> Result<ExportReport, Error> {
     let path = parent.join(snapshot.name.as_str());
     let failed = |action, source| Error::from(sink::Error::io(action, path.display().to_string(), source));
@@ -59,7 +60,7 @@ pub fn export(
     fs::create_dir_all(parent).map_err(|source| failed("create the folder of", source))?;
     let prefix = format!(".{}-", snapshot.name);
     let partial = TemporaryFolder::new_in(parent, &prefix).map_err(|source| failed("create", source))?;
-    let mut report = render(repository, snapshot, (partial.path(), &path), options, progress)?;
+    let mut report = render(repository, snapshot, (partial.path(), &path), options, monitor)?;
     sync(partial.path()).map_err(|source| failed("sync", source))?;
     put_in_place(partial, &path).map_err(|source| failed("create", source))?;
     File::open(parent).and_then(|folder| folder.sync_all()).map_err(|source| failed("sync the folder of", source))?;
@@ -76,29 +77,29 @@ pub fn export_tar(
     snapshot: &Snapshot,
     target: &mut dyn Write,
     options: ExportOptions<'_>,
-    progress: &dyn Progress,
+    monitor: &Monitor<'_>,
 ) -> Result<ExportReport, Error> {
     let name = snapshot.name.as_str();
     let failed = |source| Error::from(sink::Error::io("write", "the archive", source));
     let parent = TemporaryFolder::new("larder-export-").map_err(failed)?;
     let folder = parent.path().join(name);
     fs::create_dir(&folder).map_err(failed)?;
-    let report = render(repository, snapshot, (&folder, Path::new(name)), options, progress)?;
-    progress.begin("writing the archive", Some(report.bytes));
+    let report = render(repository, snapshot, (&folder, Path::new(name)), options, monitor)?;
+    monitor.begin(Phase::WritingArchive, Some(report.bytes));
     let mut program = Program::new("tar", Place::Here);
     program.args(["--create", "--file=-", "--sparse", "--sort=name", "--format=posix", "--numeric-owner"]);
     program.arg("--pax-option=exthdr.name=%d/PaxHeaders/%f,delete=atime,delete=ctime");
     program.args(["--xattrs", "--xattrs-include=*", "--directory"]).arg(parent.path()).arg(name);
-    let mut archive = Watched::start(&program, progress)?;
+    let mut archive = Watched::start(&program, monitor.cancel())?;
     let mut buffer = vec![0; COPY_BUFFER_BYTES];
     loop {
-        progress::check(progress)?;
+        monitor.check()?;
         let len = archive.read(&mut buffer).map_err(failed)?;
         if len == 0 {
             break;
         }
         target.write_all(buffer.get(..len).unwrap_or_default()).map_err(failed)?;
-        progress.advance(len as u64);
+        monitor.advance(len as u64);
     }
     archive.finish()?;
     target.flush().map_err(failed)?;
@@ -111,14 +112,14 @@ fn render(
     snapshot: &Snapshot,
     (folder, shown): (&Path, &Path),
     options: ExportOptions<'_>,
-    progress: &dyn Progress,
+    monitor: &Monitor<'_>,
 ) -> Result<ExportReport, Error> {
     let failed = |action, source| Error::from(sink::Error::io(action, shown.display().to_string(), source));
     check_names(snapshot, options.layout)?;
     options.mask.into_iter().for_each(Mask::begin);
     let mut rendered = Vec::new();
     let mut report = ExportReport { path: shown.to_owned(), bytes: 0, left_out: Vec::new(), notes: Vec::new() };
-    let mut renderer = Renderer { repository, snapshot, folder, options, notes: &mut report.notes, progress };
+    let mut renderer = Renderer { repository, snapshot, folder, options, notes: &mut report.notes, monitor };
     for component in &snapshot.components {
         let Some(root) = &component.root else {
             report.left_out.push(component.name.to_string());
@@ -129,7 +130,7 @@ fn render(
             renderer.notes.push(format!("{} is left out: {why}", component.name));
             continue;
         }
-        progress.begin(&format!("exporting {}", component.name), Some(component.bytes));
+        monitor.begin(Phase::Exporting { component: component.name.as_str() }, Some(component.bytes));
         rendered.push((component, renderer.component(component, root)?));
     }
     if let Some(missing) = options.mask.and_then(Mask::missing) {

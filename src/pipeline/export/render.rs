@@ -11,13 +11,13 @@ use super::metadata::Rendered;
 use super::options::{ExportOptions, Layout};
 use crate::id::hex;
 use crate::model::{self, Component, Node, NodeKind, Snapshot};
+use crate::monitor::Monitor;
 use crate::pipeline::causes::with_causes;
 use crate::pipeline::database::SavedDatabase;
 use crate::pipeline::filter::{Filtered, Wanted};
 use crate::pipeline::restore::into_fresh_folder;
 use crate::pipeline::stream::ContentStream;
 use crate::pipeline::{Error, archive};
-use crate::progress::{self, Progress};
 use crate::repo::Repository;
 use crate::sink::{self, GzipWriter, Holes};
 use crate::source::postgres::DUMP_FILE;
@@ -37,7 +37,7 @@ pub(super) struct Renderer<'a> {
     pub(super) folder: &'a Path,
     pub(super) options: ExportOptions<'a>,
     pub(super) notes: &'a mut Vec<String>,
-    pub(super) progress: &'a dyn Progress,
+    pub(super) monitor: &'a Monitor<'a>,
 }
 
 impl Renderer<'_> {
@@ -67,7 +67,7 @@ impl Renderer<'_> {
     }
 
     fn directory(&self, component: &Component) -> Result<Rendered, Error> {
-        let result = into_fresh_folder(self.repository, component, self.folder, self.progress)?;
+        let result = into_fresh_folder(self.repository, component, self.folder, self.monitor)?;
         if let Some((path, why)) = result.problems().next() {
             return Err(Error::NotRendered { path: path.clone(), why: why.clone(), damaged: result.damaged });
         }
@@ -90,11 +90,11 @@ impl Renderer<'_> {
         let target = HashingFile::create(&self.folder.join(filename)).map_err(failed)?;
         let (target, sockets) = if compress {
             let gzip = GzipWriter::new(target).map_err(failed)?;
-            let (gzip, sockets) = archive::write(self.repository, root, ".", (gzip, Holes::Mapped), self.progress)?;
+            let (gzip, sockets) = archive::write(self.repository, root, ".", (gzip, Holes::Mapped), self.monitor)?;
             (gzip.finish().map_err(failed)?, sockets)
         } else {
             let target = BufWriter::with_capacity(COPY_BUFFER_BYTES, target);
-            let (target, sockets) = archive::write(self.repository, root, ".", (target, Holes::Mapped), self.progress)?;
+            let (target, sockets) = archive::write(self.repository, root, ".", (target, Holes::Mapped), self.monitor)?;
             (target.into_inner().map_err(|error| failed(error.into_error()))?, sockets)
         };
         if sockets > 0 {
@@ -130,10 +130,10 @@ impl Renderer<'_> {
         let mut target = HashingFile::create(&self.folder.join(&filename)).map_err(failed)?;
         if compress {
             let mut gzip = GzipWriter::new(target).map_err(failed)?;
-            copy(content, &mut gzip, &filename, self.progress)?;
+            copy(content, &mut gzip, &filename, self.monitor)?;
             target = gzip.finish().map_err(failed)?;
         } else {
-            copy(content, &mut target, &filename, self.progress)?;
+            copy(content, &mut target, &filename, self.monitor)?;
         }
         let (bytes, sha256) = target.finish(self.snapshot).map_err(failed)?;
         Ok(Rendered::File { filename, bytes, sha256, compressed: compress })
@@ -164,10 +164,10 @@ pub(super) fn modified(snapshot: &Snapshot) -> SystemTime {
     UNIX_EPOCH + Duration::from_micros(micros)
 }
 
-fn copy(from: &mut dyn Read, to: &mut dyn Write, name: &str, progress: &dyn Progress) -> Result<(), Error> {
+fn copy(from: &mut dyn Read, to: &mut dyn Write, name: &str, monitor: &Monitor<'_>) -> Result<(), Error> {
     let mut buffer = vec![0; COPY_BUFFER_BYTES];
     loop {
-        progress::check(progress)?;
+        monitor.check()?;
         let len = from.read(&mut buffer).map_err(|error| {
             let why = with_causes(&error);
             let damaged = error.downcast::<model::Error>().is_ok_and(|error| error.is_damage());
@@ -178,7 +178,7 @@ fn copy(from: &mut dyn Read, to: &mut dyn Write, name: &str, progress: &dyn Prog
         }
         to.write_all(buffer.get(..len).unwrap_or_default())
             .map_err(|source| Error::from(sink::Error::io("write", name, source)))?;
-        progress.advance(len as u64);
+        monitor.advance(len as u64);
     }
 }
 

@@ -16,7 +16,7 @@ use crate::clock::LocalTime;
 use crate::id::{Digest, hex};
 use crate::limits::METADATA_BYTES_MAX;
 use crate::model::{ComponentKind, ComponentName, DatabaseFacts, SnapshotKind, VolumeFacts, VolumeMethod};
-use crate::progress::{self, Progress};
+use crate::monitor::Monitor;
 use crate::source::StoredFile;
 
 const FOLDER_PREFIX: &str = "system_backup_";
@@ -362,13 +362,13 @@ impl OldBackup {
     /// Reads every file that a checksum is known of, and says which do not match.
     ///
     /// # Errors
-    /// When one cannot be read; [`progress::Cancelled`] as an I/O error.
-    pub(super) fn wrong_checksums(&self, progress: &dyn Progress) -> io::Result<Vec<(usize, String)>> {
+    /// When one cannot be read; [`Cancelled`] as an I/O error.
+    pub(super) fn wrong_checksums(&self, monitor: &Monitor<'_>) -> io::Result<Vec<(usize, String)>> {
         let mut wrong = Vec::new();
         for (number, part) in self.parts.iter().enumerate() {
             let (Place::Dump(file, _) | Place::Archive(file, _) | Place::Stream(file)) = &part.place else { continue };
             let Some(expected) = &part.checksum else { continue };
-            let found = sha256(file.open_stored()?, progress)?;
+            let found = sha256(file.open_stored()?, monitor)?;
             if found != *expected {
                 let name = file.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
                 wrong
@@ -484,10 +484,10 @@ fn count_files(folder: &Path) -> io::Result<u64> {
     Ok(count)
 }
 
-fn sha256(mut file: File, progress: &dyn Progress) -> io::Result<String> {
+fn sha256(mut file: File, monitor: &Monitor<'_>) -> io::Result<String> {
     let (mut hasher, mut buffer) = (Sha256::new(), vec![0; HASH_BYTES]);
     loop {
-        progress::check(progress).map_err(io::Error::other)?;
+        monitor.check().map_err(io::Error::other)?;
         let len = file.read(&mut buffer)?;
         if len == 0 {
             return Ok(hex(&hasher.finalize()));

@@ -15,9 +15,11 @@ pub use metadata::{FolderComponent, FolderMetadata, parse};
 
 use super::backup::{self, BackupOptions, ComponentSource, Origin};
 use super::{Error, lookup};
+use crate::cancel::Cancelled;
 use crate::clock::LocalTime;
+use crate::events::Phase;
 use crate::model::{ComponentName, Snapshot};
-use crate::progress::{Cancelled, Progress};
+use crate::monitor::Monitor;
 use crate::repo::Repository;
 use crate::rooted::Trust;
 use crate::source::postgres::DumpFile;
@@ -120,7 +122,7 @@ impl<'a> Importer<'a> {
     ///
     /// # Errors
     /// [`Error::Cancelled`], [`Error::Repo`]. What is wrong with the backup itself is an outcome.
-    pub fn import(&mut self, path: &Path, only_look: bool, progress: &dyn Progress) -> Result<(Outcome, u64), Error> {
+    pub fn import(&mut self, path: &Path, only_look: bool, monitor: &Monitor<'_>) -> Result<(Outcome, u64), Error> {
         let backup = match OldBackup::look(path) {
             Ok(Some(backup)) => backup,
             Ok(None) => return Ok((Outcome::Failed("it is no backup any more".to_owned()), 0)),
@@ -132,10 +134,10 @@ impl<'a> Importer<'a> {
         if let Some(name) = self.known.get(&backup.fingerprint).or(made) {
             return Ok((Outcome::Known(name.clone()), bytes));
         }
-        progress.begin(&format!("checking {}", path.display()), None);
-        let wrong = match backup.wrong_checksums(progress) {
+        monitor.begin(Phase::CheckingImport { path }, None);
+        let wrong = match backup.wrong_checksums(monitor) {
             Ok(wrong) => wrong,
-            Err(_) if progress.cancelled() => return Err(Error::Cancelled(Cancelled)),
+            Err(error) if Cancelled::is_cause_of(&error) => return Err(Error::Cancelled(Cancelled)),
             Err(error) => return Ok((Outcome::Failed(error.to_string()), bytes)),
         };
         let doubts: Vec<String> =
@@ -159,10 +161,10 @@ impl<'a> Importer<'a> {
         let Some(repository) = self.repository.filter(|_| !only_look) else {
             return Ok((Outcome::ToDo, bytes));
         };
-        self.store(repository, backup, progress).map(|outcome| (outcome, bytes))
+        self.store(repository, backup, monitor).map(|outcome| (outcome, bytes))
     }
 
-    fn store(&mut self, repository: &Repository, backup: OldBackup, progress: &dyn Progress) -> Result<Outcome, Error> {
+    fn store(&mut self, repository: &Repository, backup: OldBackup, monitor: &Monitor<'_>) -> Result<Outcome, Error> {
         let reserved = backup::reserve_from(repository, backup.time)?;
         let options = BackupOptions {
             kind: backup.kind,
@@ -175,7 +177,7 @@ impl<'a> Importer<'a> {
         };
         let force = self.force;
         let sources: Vec<ComponentSource> = backup.parts.into_iter().map(|part| source(part, force)).collect();
-        match backup::run(repository, reserved, &sources, &options, progress) {
+        match backup::run(repository, reserved, &sources, &options, monitor) {
             Ok(report) => {
                 if backup.pinned {
                     repository.pin(report.snapshot.name.as_str())?;

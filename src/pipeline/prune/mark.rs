@@ -8,8 +8,8 @@ use crate::chunk::ChunkRef;
 use crate::id::{ChunkId, Digest};
 use crate::limits::TREES_REMEMBERED_MAX;
 use crate::model::{self, Content, ListSums, NoSum, Node, NodeKind, Snapshot, Step, Walk, show_path};
+use crate::monitor::Monitor;
 use crate::pipeline::Error;
-use crate::progress::{self, Progress};
 use crate::repo::{self, ChunkReader};
 
 /// Hears of each chunk, of some more than once.
@@ -32,17 +32,17 @@ impl Marker {
         reader: &mut ChunkReader,
         snapshot: &Snapshot,
         each: Each<'_>,
-        progress: &dyn Progress,
+        monitor: &Monitor<'_>,
     ) -> Result<(), Error> {
         for component in &snapshot.components {
             let Some(root) = component.root.clone() else { continue };
             let mut walk = Walk::new(root, component.name.as_str().as_bytes());
             loop {
-                progress::check(progress)?;
+                monitor.check()?;
                 let marked = match walk.next(reader) {
                     Ok(None) => break,
                     Ok(Some(Step::Leave)) => Ok(()),
-                    Ok(Some(Step::Entry(node))) => match self.node(reader, &node, &mut each_until(each, progress)) {
+                    Ok(Some(Step::Entry(node))) => match self.node(reader, &node, &mut each_until(each, monitor)) {
                         Ok(true) => Ok(()),
                         Ok(false) => {
                             walk.skip();
@@ -81,9 +81,9 @@ impl Marker {
 }
 
 /// The same, until the work should stop: a content may be very long.
-fn each_until<'a>(each: Each<'a>, progress: &'a dyn Progress) -> impl FnMut(&ChunkId) -> Result<(), repo::Error> + 'a {
+fn each_until<'a>(each: Each<'a>, monitor: &'a Monitor<'a>) -> impl FnMut(&ChunkId) -> Result<(), repo::Error> + 'a {
     move |chunk| {
-        progress::check(progress)?;
+        monitor.check()?;
         each(chunk)
     }
 }

@@ -13,7 +13,7 @@ pub use plan::{Decision, PruneOptions, PrunePlan, plan};
 use super::{Error, lookup};
 use crate::clock::LocalTime;
 use crate::model;
-use crate::progress::{self, Progress};
+use crate::monitor::Monitor;
 use crate::repo::{self, ChunkReader, Collected, Repository};
 
 use mark::Marker;
@@ -42,7 +42,7 @@ type Known = BTreeSet<(String, LocalTime)>;
 /// # Errors
 /// [`Error::Repo`], [`Error::Lost`] when a snapshot that has appeared meanwhile is damaged, [`Error::Cancelled`]. Every
 /// snapshot that is kept is whole then, and another prune goes on.
-pub fn execute(repository: &Repository, plan: PrunePlan, progress: &dyn Progress) -> Result<PruneReport, Error> {
+pub fn execute(repository: &Repository, plan: PrunePlan, monitor: &Monitor<'_>) -> Result<PruneReport, Error> {
     let mut report = PruneReport { bytes_before: plan.bytes_before, ..PruneReport::default() };
     let expected_bytes = plan.bytes_before.saturating_sub(plan.bytes_after);
     let is_nothing = plan.is_nothing();
@@ -50,7 +50,7 @@ pub fn execute(repository: &Repository, plan: PrunePlan, progress: &dyn Progress
     let kept: Known = kept.map(|decision| (decision.name.to_string(), decision.time)).collect();
     let mut forgotten = plan.forgotten;
     for decision in plan.decisions.iter().filter(|decision| !decision.is_kept()) {
-        progress::check(progress)?;
+        monitor.check()?;
         match repository.forget(decision.name.as_str()) {
             Ok(_) => report.deleted.push(decision.name.to_string()),
             // Another prune, which had the same plan, was faster.
@@ -62,7 +62,7 @@ pub fn execute(repository: &Repository, plan: PrunePlan, progress: &dyn Progress
     if !is_nothing {
         let mut failed = None;
         let mut second_look = |reader: &mut ChunkReader, each: mark::Each<'_>| {
-            look_again(repository, &kept, reader, each, progress).map_err(|error| match error {
+            look_again(repository, &kept, reader, each, monitor).map_err(|error| match error {
                 Error::Repo(error) => error,
                 Error::Cancelled(cancelled) => cancelled.into(),
                 error => {
@@ -71,7 +71,7 @@ pub fn execute(repository: &Repository, plan: PrunePlan, progress: &dyn Progress
                 }
             })
         };
-        let collected = plan.collection.execute(repository, &forgotten, &mut second_look, progress);
+        let collected = plan.collection.execute(repository, &forgotten, &mut second_look, monitor);
         report.collected = match (collected, failed) {
             (Ok(collected), _) => collected,
             // Another prune was faster, and has freed what its own plan could free.
@@ -92,11 +92,11 @@ fn look_again(
     known: &Known,
     reader: &mut ChunkReader,
     each: mark::Each<'_>,
-    progress: &dyn Progress,
+    monitor: &Monitor<'_>,
 ) -> Result<(), Error> {
     let mut marker = Marker::default();
     for name in repository.manifest_names()? {
-        progress::check(progress)?;
+        monitor.check()?;
         let snapshot = match lookup::by_name(repository, &name) {
             // Deleted since the listing.
             Err(Error::Manifest { source: model::Error::Repo(repo::Error::Storage(error)), .. })
@@ -107,7 +107,7 @@ fn look_again(
             found => found?,
         };
         if !known.contains(&(name, snapshot.time)) {
-            marker.snapshot(reader, &snapshot, each, progress)?;
+            marker.snapshot(reader, &snapshot, each, monitor)?;
         }
     }
     Ok(())

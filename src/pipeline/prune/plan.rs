@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use super::mark::Marker;
 use crate::clock::LocalTime;
+use crate::events::Phase;
 use crate::id::{ChunkId, PackId};
 use crate::model::{Retention, Rule, Snapshot, SnapshotName, Verdict, decide};
+use crate::monitor::Monitor;
 use crate::pipeline::{Error, lookup};
-use crate::progress::Progress;
 use crate::repo::{self, ChunkReader, Collection, CollectionSums, Limits, Marks, Repository};
 use crate::storage::{Area, Key, Listed};
 
@@ -92,9 +93,9 @@ impl PrunePlan {
 /// # Errors
 /// [`Error::Refused`] when the retention keeps nothing; [`Error::Manifest`], [`Error::Lost`] and [`Error::Repo`] when not
 /// everything can be read that has to be known; [`Error::Cancelled`].
-pub fn plan(repository: &Repository, options: &PruneOptions, progress: &dyn Progress) -> Result<PrunePlan, Error> {
+pub fn plan(repository: &Repository, options: &PruneOptions, monitor: &Monitor<'_>) -> Result<PrunePlan, Error> {
     repository.config().check_deletable()?;
-    progress.begin("reading the manifests", None);
+    monitor.begin(Phase::ReadingManifests, None);
     let mut found = lookup::snapshots(repository)?;
     if let Some((name, source)) = found.unreadable.pop() {
         return Err(Error::Manifest { name, source });
@@ -110,13 +111,13 @@ pub fn plan(repository: &Repository, options: &PruneOptions, progress: &dyn Prog
         verdict.keep.push(Rule::Unended);
     }
     let mut decisions: Vec<Decision> = snapshots.iter().zip(&verdicts).map(decision).collect();
-    progress.begin("looking for what is in use", None);
+    monitor.begin(Phase::MarkingUsed, None);
     // What fits as it is needs no estimate.
     let taken_now = Taken::by(repository)?.sum();
     let is_small = options.bytes_max.is_some_and(|bytes_max| taken_now <= bytes_max);
     let bytes_max = options.bytes_max.filter(|_| !is_small);
-    let marking = mark_what_fits(repository, (&snapshots, &verdicts), &mut decisions, bytes_max, progress)?;
-    collect_what_fits(repository, marking, (&snapshots, &verdicts), decisions, options, progress)
+    let marking = mark_what_fits(repository, (&snapshots, &verdicts), &mut decisions, bytes_max, monitor)?;
+    collect_what_fits(repository, marking, (&snapshots, &verdicts), decisions, options, monitor)
 }
 
 /// Marks what the kept snapshots need; where that alone is more than may be, the oldest are too much.
@@ -125,7 +126,7 @@ fn mark_what_fits(
     (snapshots, verdicts): (&[Snapshot], &[Verdict]),
     decisions: &mut [Decision],
     bytes_max: Option<u64>,
-    progress: &dyn Progress,
+    monitor: &Monitor<'_>,
 ) -> Result<Marking, Error> {
     let mut marking = Marking::new(repository)?;
     // What is protected counts first, so that the oldest of the others is what is too much.
@@ -135,14 +136,14 @@ fn mark_what_fits(
     let mut is_full = false;
     for number in kept {
         if !is_full || !is_free(&number) {
-            marking.mark(&snapshots[number], progress)?;
+            marking.mark(&snapshots[number], monitor)?;
         }
         is_full |= bytes_max.is_some_and(|bytes_max| marking.bytes() > bytes_max);
         decisions[number].is_too_much = is_full && is_free(&number);
     }
     if is_full {
         // What was marked for the first one that was too much is in use no more.
-        return mark_kept(repository, snapshots, decisions, progress);
+        return mark_kept(repository, snapshots, decisions, monitor);
     }
     Ok(marking)
 }
@@ -151,11 +152,11 @@ fn mark_kept(
     repository: &Repository,
     snapshots: &[Snapshot],
     decisions: &[Decision],
-    progress: &dyn Progress,
+    monitor: &Monitor<'_>,
 ) -> Result<Marking, Error> {
     let mut marking = Marking::new(repository)?;
     for (snapshot, _) in snapshots.iter().zip(decisions).filter(|(_, decision)| decision.is_kept()) {
-        marking.mark(snapshot, progress)?;
+        marking.mark(snapshot, monitor)?;
     }
     Ok(marking)
 }
@@ -167,7 +168,7 @@ fn collect_what_fits(
     (snapshots, verdicts): (&[Snapshot], &[Verdict]),
     mut decisions: Vec<Decision>,
     options: &PruneOptions,
-    progress: &dyn Progress,
+    monitor: &Monitor<'_>,
 ) -> Result<PrunePlan, Error> {
     let forgotten = repository.forgotten_names()?;
     let taken = Taken::by(repository)?;
@@ -175,7 +176,7 @@ fn collect_what_fits(
     let limits = Limits { rewrite_bytes_max: options.rewrite_bytes_max, packs_bytes_max };
     loop {
         let in_use_bytes = marking.bytes();
-        let collection = Collection::plan(repository, marking.marks, limits, progress)?;
+        let collection = Collection::plan(repository, marking.marks, limits, monitor)?;
         let bytes_after = taken.with_packs(collection.sums().packs_bytes());
         // Both are estimates, and a snapshot is not deleted for the error of one. What is to be written anew later is no
         // reason either.
@@ -188,7 +189,7 @@ fn collect_what_fits(
             return Ok(PrunePlan { decisions, forgotten, bytes_before: taken.sum(), bytes_after, fits, collection });
         };
         decisions[oldest].is_too_much = true;
-        marking = mark_kept(repository, snapshots, &decisions, progress)?;
+        marking = mark_kept(repository, snapshots, &decisions, monitor)?;
     }
 }
 
@@ -206,10 +207,10 @@ impl Marking {
         Ok(Self { reader, marker: Marker::default(), marks: Marks::new(index) })
     }
 
-    fn mark(&mut self, snapshot: &Snapshot, progress: &dyn Progress) -> Result<(), Error> {
+    fn mark(&mut self, snapshot: &Snapshot, monitor: &Monitor<'_>) -> Result<(), Error> {
         let marks = &mut self.marks;
         let mut each = |id: &ChunkId| marks.insert(id);
-        self.marker.snapshot(&mut self.reader, snapshot, &mut each, progress)
+        self.marker.snapshot(&mut self.reader, snapshot, &mut each, monitor)
     }
 
     const fn bytes(&self) -> u64 {

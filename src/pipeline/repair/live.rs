@@ -7,12 +7,14 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 
+use crate::cancel::Cancelled;
 use crate::chunk::Chunker;
+use crate::events::Phase;
 use crate::id::{BaseId, ChunkId};
 use crate::model::Node;
+use crate::monitor::Monitor;
 use crate::pack::PackKind;
 use crate::pipeline::Error;
-use crate::progress::Progress;
 use crate::repo::{self, Repository, Transaction, Unlike};
 use crate::rooted::{Found, Place, Trust, open_file};
 use crate::source::{self, DirSource, Excludes, Stop, Visitor};
@@ -48,14 +50,14 @@ pub(super) fn fetch(
     repository: &Repository,
     wanted: &Wanted,
     live: &[PathBuf],
-    progress: &dyn Progress,
+    monitor: &Monitor<'_>,
 ) -> Result<Fetched, Error> {
-    progress.begin("looking for lost data in live files", None);
+    monitor.begin(Phase::SearchingLiveFiles, None);
     let mut fetch = Fetch {
         chunker: repository.chunker(),
-        transaction: repository.begin(progress)?,
+        transaction: repository.begin(monitor)?,
         wanted,
-        progress,
+        monitor,
         buffer: vec![0; READ_BYTES],
         fetched: Fetched::default(),
         failed: None,
@@ -81,7 +83,7 @@ struct Fetch<'a> {
     chunker: Chunker,
     transaction: Transaction<'a>,
     wanted: &'a Wanted,
-    progress: &'a dyn Progress,
+    monitor: &'a Monitor<'a>,
     buffer: Vec<u8>,
     fetched: Fetched,
     /// Why nothing more can be stored.
@@ -91,12 +93,12 @@ struct Fetch<'a> {
 impl Fetch<'_> {
     /// Why it ended before everything was read.
     fn stopped(self) -> Error {
-        self.failed.unwrap_or(Error::Cancelled(crate::progress::Cancelled))
+        self.failed.unwrap_or(Error::Cancelled(Cancelled))
     }
 
     fn read(&mut self, file: io::Result<File>, path: &Path) -> Result<(), Stop> {
         let result = file.and_then(|mut file| self.cut(&mut file));
-        if self.failed.is_some() || self.progress.cancelled() {
+        if self.failed.is_some() || self.monitor.is_cancelled() {
             return Err(Stop);
         }
         if let Err(error) = result {
@@ -120,7 +122,7 @@ impl Fetch<'_> {
                 result => result?,
             };
             filled += len;
-            self.progress.advance(len as u64);
+            self.monitor.advance(len as u64);
             let mut start = 0;
             while let Some(rest) = buffer.get(start..filled)
                 && let Some(chunk_len) = self.chunker.cut(rest, len == 0)
@@ -133,7 +135,7 @@ impl Fetch<'_> {
             }
             buffer.copy_within(start..filled, 0);
             filled -= start;
-            if len == 0 || self.progress.cancelled() {
+            if len == 0 || self.monitor.is_cancelled() {
                 return Ok(());
             }
         }

@@ -13,10 +13,11 @@ use super::causes::with_causes;
 use super::presence::Presence;
 use super::verify::{Affected, Damage, Found, check_blocks, check_names, list};
 use super::{Error, lookup};
+use crate::events::Phase;
 use crate::id::ChunkId;
 use crate::limits::MANIFEST_BYTES_MAX;
 use crate::model::{self, Snapshot, decode_snapshot};
-use crate::progress::Progress;
+use crate::monitor::Monitor;
 use crate::repo::{self, Rebuilt, Repository, Salvaged};
 use crate::storage::{self, Area, ExclusiveLease, Key, Storage};
 
@@ -120,9 +121,9 @@ fn refuse_newer(unreadable: Vec<(String, model::Error)>) -> Result<(), Error> {
 /// # Errors
 /// [`Error::Repo`] when others use the repository all the time, or when it cannot be read or written, and
 /// [`Error::Cancelled`]. No less can be read then than before, and another repair goes on.
-pub fn repair(repository: &Repository, live: &[PathBuf], progress: &dyn Progress) -> Result<RepairReport, Error> {
-    progress.begin("waiting until nobody else uses the repository", None);
-    let report = repository.when_alone(|alone| run(repository, live, alone, progress))?;
+pub fn repair(repository: &Repository, live: &[PathBuf], monitor: &Monitor<'_>) -> Result<RepairReport, Error> {
+    monitor.begin(Phase::WaitingUntilAlone, None);
+    let report = repository.when_alone(|alone| run(repository, live, alone, monitor))?;
     report.ok_or_else(|| {
         let place = repository.storage().describe();
         repo::Error::Storage(storage::Error::Locked { place }).into()
@@ -133,35 +134,35 @@ fn run(
     repository: &Repository,
     live: &[PathBuf],
     alone: &ExclusiveLease,
-    progress: &dyn Progress,
+    monitor: &Monitor<'_>,
 ) -> Result<RepairReport, Error> {
-    let mut report = RepairReport { damage: index_damage(repository, progress)?, ..RepairReport::default() };
-    let found = check_names(repository, &list(repository)?.0, progress)?;
+    let mut report = RepairReport { damage: index_damage(repository, monitor)?, ..RepairReport::default() };
+    let found = check_names(repository, &list(repository)?.0, monitor)?;
     report.add_found(&found);
     let mut broken = found.damaged_packs();
-    let mended = repository.mend(&mut broken, progress)?;
+    let mended = repository.mend(&mut broken, monitor)?;
     report.restored = mended.restored;
     report.damage.extend(mended.damaged.iter().map(|(path, error)| damage(path, error)));
-    progress.begin("reading the manifests", None);
+    monitor.begin(Phase::ReadingManifests, None);
     manifests(repository, alone, &mut report)?;
-    if !repository.is_index_sound(progress)? || !broken.is_empty() {
+    if !repository.is_index_sound(monitor)? || !broken.is_empty() {
         repository.note_losses()?;
-        report.add_rebuilt(repository.rebuild(&broken, alone, progress)?);
+        report.add_rebuilt(repository.rebuild(&broken, alone, monitor)?);
     }
     // A pack may be as it was written and have been wrong then.
     let mut found = Found::default();
-    check_blocks(repository, list(repository)?.0, &mut found, progress)?;
+    check_blocks(repository, list(repository)?.0, &mut found, monitor)?;
     report.add_found(&found);
     let broken = found.damaged_packs();
     if !broken.is_empty() {
         repository.note_losses()?;
-        report.add_rebuilt(repository.rebuild(&broken, alone, progress)?);
+        report.add_rebuilt(repository.rebuild(&broken, alone, monitor)?);
     }
-    let missing = walk(repository, &mut report, progress)?;
+    let missing = walk(repository, &mut report, monitor)?;
     if !report.lost.is_empty() {
-        look_for(repository, missing, live, &mut report, progress)?;
+        look_for(repository, missing, live, &mut report, monitor)?;
     }
-    if report.lost.is_empty() && is_forgotten_whole(repository, progress)? {
+    if report.lost.is_empty() && is_forgotten_whole(repository, monitor)? {
         repository.clear_losses()?;
     } else {
         repository.note_losses()?;
@@ -199,11 +200,11 @@ fn read_forgotten(repository: &Repository, key: &Key) -> Result<Snapshot, model:
 }
 
 /// Whether a backup can rely on every snapshot that may be put back.
-fn is_forgotten_whole(repository: &Repository, progress: &dyn Progress) -> Result<bool, Error> {
+fn is_forgotten_whole(repository: &Repository, monitor: &Monitor<'_>) -> Result<bool, Error> {
     let (mut presence, mut entries) = (Presence::new(repository)?, 0);
     for key in forgotten(repository)? {
         for component in &read_forgotten(repository, &key)?.components {
-            if !presence.lost((component, None), &mut entries, progress)?.is_empty() {
+            if !presence.lost((component, None), &mut entries, monitor)?.is_empty() {
                 return Ok(false);
             }
         }
@@ -230,27 +231,23 @@ fn damage(object: &str, error: &dyn std::error::Error) -> Damage {
 }
 
 /// What is wrong with the segments, and with the packs that they list.
-fn index_damage(repository: &Repository, progress: &dyn Progress) -> Result<Vec<Damage>, Error> {
+fn index_damage(repository: &Repository, monitor: &Monitor<'_>) -> Result<Vec<Damage>, Error> {
     let presence = Presence::new(repository)?;
     let mut report = super::verify::VerifyReport::default();
     super::verify::check_index(repository, &presence, true, &mut report);
-    super::verify::check_segments(repository, &presence, &mut report, progress)?;
+    super::verify::check_segments(repository, &presence, &mut report, monitor)?;
     Ok(report.damage)
 }
 
 /// Finds what is lost, and the chunks that are missing for it.
-fn walk(
-    repository: &Repository,
-    report: &mut RepairReport,
-    progress: &dyn Progress,
-) -> Result<HashSet<ChunkId>, Error> {
-    progress.begin("walking the snapshots", None);
+fn walk(repository: &Repository, report: &mut RepairReport, monitor: &Monitor<'_>) -> Result<HashSet<ChunkId>, Error> {
+    monitor.begin(Phase::WalkingSnapshots, None);
     (report.lost, report.entries) = (Affected::default(), 0);
     report.snapshots.clear();
     let mut presence = Presence::new(repository)?;
     for snapshot in lookup::snapshots(repository)?.snapshots {
         for component in &snapshot.components {
-            for lost in presence.lost((component, None), &mut report.entries, progress)? {
+            for lost in presence.lost((component, None), &mut report.entries, monitor)? {
                 report.lost.add(&snapshot.name, &lost);
             }
         }
@@ -266,10 +263,10 @@ fn look_for(
     mut missing: HashSet<ChunkId>,
     mut live: &[PathBuf],
     report: &mut RepairReport,
-    progress: &dyn Progress,
+    monitor: &Monitor<'_>,
 ) -> Result<(), Error> {
     while !report.lost.is_empty() {
-        let salvaged = repository.salvage(&missing, progress)?;
+        let salvaged = repository.salvage(&missing, monitor)?;
         report.add_salvaged(&salvaged);
         if salvaged.chunks == 0 {
             // No file has a directory, so that another look at them would find nothing more.
@@ -277,12 +274,11 @@ fn look_for(
             if paths.is_empty() {
                 return Ok(());
             }
-            let fetched =
-                live::fetch(repository, &Wanted { chunks: missing, bases: salvaged.wanted }, paths, progress)?;
+            let fetched = live::fetch(repository, &Wanted { chunks: missing, bases: salvaged.wanted }, paths, monitor)?;
             report.fetched = (fetched.chunks, fetched.bytes);
             report.unreadable = fetched.unreadable;
         }
-        missing = walk(repository, report, progress)?;
+        missing = walk(repository, report, monitor)?;
     }
     Ok(())
 }

@@ -6,9 +6,9 @@ use super::options::RestoreOptions;
 use super::report::ComponentRestore;
 use super::saved::Saved;
 use crate::model::{Component, Node, Parts, Snapshot};
+use crate::monitor::Monitor;
 use crate::pipeline::Error;
 use crate::pipeline::presence::LostPath;
-use crate::progress::Progress;
 use crate::repo::Repository;
 
 /// What all components of a restore have in common.
@@ -17,7 +17,7 @@ pub(super) struct Run<'a> {
     pub(super) repository: &'a Repository,
     pub(super) snapshot: &'a Snapshot,
     pub(super) options: RestoreOptions,
-    pub(super) progress: &'a dyn Progress,
+    pub(super) monitor: &'a Monitor<'a>,
 }
 
 /// What is written.
@@ -43,7 +43,7 @@ pub(super) trait ComponentTarget {
     fn comes_first(&self) -> bool;
 
     /// Waits until it can be written to; `restarted` says of a container whether it was started again just now.
-    fn wait(&self, restarted: &dyn Fn(&String) -> bool, progress: &dyn Progress);
+    fn wait(&self, restarted: &dyn Fn(&String) -> bool, monitor: &Monitor<'_>);
 
     /// Writes to it, as far as that goes.
     fn write(&self, run: Run<'_>, what: ToWrite<'_>, result: &mut ComponentRestore) -> Result<(), Error>;

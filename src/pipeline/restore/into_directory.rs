@@ -7,8 +7,8 @@ use super::options::TreeOptions;
 use super::report::ComponentRestore;
 use super::tree::{Place, ProtectedPaths, TreeRestore};
 use crate::model::Component;
+use crate::monitor::Monitor;
 use crate::pipeline::Error;
-use crate::progress::Progress;
 use crate::rooted::Trust;
 use crate::source::Excludes;
 
@@ -32,7 +32,7 @@ impl ComponentTarget for LiveDirectory<'_> {
         false
     }
 
-    fn wait(&self, _restarted: &dyn Fn(&String) -> bool, _progress: &dyn Progress) {}
+    fn wait(&self, _restarted: &dyn Fn(&String) -> bool, _monitor: &Monitor<'_>) {}
 
     fn write(&self, run: Run<'_>, what: ToWrite<'_>, result: &mut ComponentRestore) -> Result<(), Error> {
         let ToWrite { component, root, parts, lost, saved } = what;
@@ -45,7 +45,7 @@ impl ComponentTarget for LiveDirectory<'_> {
         let protected = ProtectedPaths::new(self.excludes.clone()).but(saved);
         let place = Place { root: self.folder, trust: self.trust, protected };
         let restore = TreeRestore::live(run.repository, place, options, lost).only(parts);
-        restore.run(component, root, result, run.progress)
+        restore.run(component, root, result, run.monitor)
     }
 }
 
@@ -68,13 +68,13 @@ impl ComponentTarget for Folder<'_> {
         false
     }
 
-    fn wait(&self, _restarted: &dyn Fn(&String) -> bool, _progress: &dyn Progress) {}
+    fn wait(&self, _restarted: &dyn Fn(&String) -> bool, _monitor: &Monitor<'_>) {}
 
     fn write(&self, run: Run<'_>, what: ToWrite<'_>, result: &mut ComponentRestore) -> Result<(), Error> {
         let ToWrite { component, root, parts, lost, .. } = what;
         let options = TreeOptions { make_equal: false, dry_run: run.options.dry_run, delete_before_write: false };
         let place = Place::new(self.folder, self.trust);
         let restore = TreeRestore::into_folder(run.repository, place, options, lost).only(parts);
-        restore.run(component, root, result, run.progress)
+        restore.run(component, root, result, run.monitor)
     }
 }

@@ -39,8 +39,9 @@ use volume::{VolumeJob, Volumes};
 use super::Error;
 pub use super::presence::LostPath;
 use super::presence::Presence;
+use crate::events::Phase;
 use crate::model::{Component, Snapshot};
-use crate::progress::Progress;
+use crate::monitor::Monitor;
 use crate::repo::Repository;
 use crate::rooted::Trust;
 
@@ -55,14 +56,14 @@ pub fn run(
     jobs: &[RestoreJob<'_>],
     safety: Safety,
     options: RestoreOptions,
-    progress: &dyn Progress,
+    monitor: &Monitor<'_>,
 ) -> Result<RestoreReport, Error> {
     let mut presence = Presence::new(repository)?;
     let (mut volumes, mut others) = (Vec::new(), Vec::new());
-    progress.begin("proving that everything is there", None);
+    monitor.begin(Phase::CheckingPresence, None);
     for job in jobs {
         let component = job.component;
-        let lost = presence.lost((component, job.parts.as_ref()), &mut 0, progress)?;
+        let lost = presence.lost((component, job.parts.as_ref()), &mut 0, monitor)?;
         let target: Box<dyn ComponentTarget + '_> = match &job.destination {
             Destination::Volume(_) if job.parts.is_some() => return Err(no_parts(component)),
             Destination::Volume(target) => {
@@ -80,26 +81,26 @@ pub fn run(
     let mut report = RestoreReport::default();
     // Volumes first: their containers stand still, and a database may be in one of them.
     if !volumes.is_empty() {
-        report.components = Volumes { repository, snapshot, options, progress }.restore(&volumes, safety);
+        report.components = Volumes { repository, snapshot, options, monitor }.restore(&volumes, safety);
     }
     others.sort_by_key(|other| !other.target.comes_first());
-    let run = Run { repository, snapshot, options, progress };
+    let run = Run { repository, snapshot, options, monitor };
     for other in others {
-        if progress.cancelled() {
+        if monitor.is_cancelled() {
             break;
         }
         let component = other.job.component;
         let name = component.name.as_str();
-        progress.begin(&format!("restoring {name}"), other.job.parts.is_none().then_some(component.bytes));
+        monitor.begin(Phase::Restoring { component: name }, other.job.parts.is_none().then_some(component.bytes));
         let restarted = |name: &String| report.components.iter().any(|volume| volume.restarted.contains(name));
-        other.target.wait(&restarted, progress);
+        other.target.wait(&restarted, monitor);
         let mut result = ComponentRestore { name: name.to_owned(), ..ComponentRestore::default() };
         if let Err(error) = other.restore(run, &mut result) {
             result.fail_with(b"", &error);
         }
         report.components.push(result);
     }
-    report.interrupted = progress.cancelled();
+    report.interrupted = monitor.is_cancelled();
     Ok(report)
 }
 
@@ -139,17 +140,12 @@ pub(super) fn as_fresh_folder(
     repository: &Repository,
     component: &Component,
     (folder, trust): (&std::path::Path, &Trust),
-    progress: &dyn Progress,
+    monitor: &Monitor<'_>,
 ) -> Result<ComponentRestore, Error> {
     let mut result = ComponentRestore { name: component.name.to_string(), ..ComponentRestore::default() };
     if let Some(root) = &component.root {
         let place = Place::new(folder, trust);
-        TreeRestore::live(repository, place, TreeOptions::default(), &[]).run(
-            component,
-            root,
-            &mut result,
-            progress,
-        )?;
+        TreeRestore::live(repository, place, TreeOptions::default(), &[]).run(component, root, &mut result, monitor)?;
     }
     Ok(result)
 }
@@ -162,13 +158,13 @@ pub(super) fn into_fresh_folder(
     repository: &Repository,
     component: &Component,
     folder: &std::path::Path,
-    progress: &dyn Progress,
+    monitor: &Monitor<'_>,
 ) -> Result<ComponentRestore, Error> {
     let mut result = ComponentRestore { name: component.name.to_string(), ..ComponentRestore::default() };
     if let Some(root) = &component.root {
         let (options, trust) = (TreeOptions::default(), Trust::default());
         let place = Place::new(folder, &trust);
-        TreeRestore::into_folder(repository, place, options, &[]).run(component, root, &mut result, progress)?;
+        TreeRestore::into_folder(repository, place, options, &[]).run(component, root, &mut result, monitor)?;
     }
     Ok(result)
 }

@@ -4,9 +4,9 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::docker::{Hold, Journals};
 use crate::model::{Snapshot, SnapshotKind};
+use crate::monitor::Monitor;
 use crate::pipeline::Error;
 use crate::pipeline::backup::{self, BackupOptions, ComponentSource};
-use crate::progress::Progress;
 use crate::repo::Repository;
 use crate::rooted::Instant;
 
@@ -33,7 +33,7 @@ pub fn safety_snapshot(
     repository: &Repository,
     sources: Vec<ComponentSource>,
     options: &BackupOptions,
-    progress: &dyn Progress,
+    monitor: &Monitor<'_>,
 ) -> Result<Safety, Error> {
     let now = clock_gettime(ClockId::Realtime);
     let began = Some((now.tv_sec, u32::try_from(now.tv_nsec).unwrap_or_default()));
@@ -44,7 +44,7 @@ pub fn safety_snapshot(
             let text = format!("{} would be replaced and cannot be saved first: {why}", source.name);
             return Err(Error::Refused(format!("{text} (`--no-snapshot` restores without)")));
         }
-        if source.is_there(progress)? {
+        if source.is_there(monitor)? {
             present.push(source);
         }
     }
@@ -54,7 +54,7 @@ pub fn safety_snapshot(
     let name = backup::reserve(repository)?;
     let journals = options.journals.clone();
     let options = BackupOptions { kind: SnapshotKind::Safety, keep_held: true, ..options.clone() };
-    let report = backup::run(repository, name, &present, &options, progress)?;
+    let report = backup::run(repository, name, &present, &options, monitor)?;
     let error = report.snapshot.errors().next();
     match error {
         Some(error) => Err(Error::NotSafe { error, name: report.snapshot.name.to_string() }),

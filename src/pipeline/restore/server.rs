@@ -14,10 +14,11 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::{AtFlags, CWD, linkat};
 
+use crate::cancel::{Cancel, POLL};
 use crate::id::{hex, random_bytes};
 use crate::pipeline::Error;
-use crate::postgres::{self, Connection, Stopped, psql_program, server_programs_of, unrestricted};
-use crate::process::{self, POLL, Place, Process, ProcessInput, Program, Sandbox};
+use crate::postgres::{self, Connection, psql_program, server_programs_of, unrestricted};
+use crate::process::{self, Place, Process, ProcessInput, Program, Sandbox};
 use crate::rooted::Trust;
 use crate::sink::{self, DirTarget, give_to};
 use crate::temporary::TemporaryFolder;
@@ -90,7 +91,7 @@ impl TestServer {
     ///
     /// # Errors
     /// [`Error::Sink`] when it does not start.
-    pub fn start(programs: &Path, code: CodeOf, stopped: Stopped<'_>) -> Result<Result<Self, String>, Error> {
+    pub fn start(programs: &Path, code: CodeOf, cancel: &Cancel) -> Result<Result<Self, String>, Error> {
         let ground = match Ground::prepare(programs, None, code)? {
             Ok(ground) => ground,
             Err(why) => return Ok(Err(why)),
@@ -104,7 +105,7 @@ impl TestServer {
         initdb.arg("--no-sync").arg("-D").arg(ground.place("data"));
         initdb.run_apart().map_err(failed)?;
         ground.forget_password()?;
-        Self::run(ground, &FRESH.map(str::to_owned), stopped).map(Ok)
+        Self::run(ground, &FRESH.map(str::to_owned), cancel).map(Ok)
     }
 
     /// Starts a server on a data directory below `root` that is a throwaway copy, or says what is lacking for it. The copy
@@ -113,7 +114,7 @@ impl TestServer {
     ///
     /// # Errors
     /// [`Error::Sink`] when it does not start.
-    pub fn start_on((root, data): (&Path, &str), stopped: Stopped<'_>) -> Result<Result<Self, String>, Error> {
+    pub fn start_on((root, data): (&Path, &str), cancel: &Cancel) -> Result<Result<Self, String>, Error> {
         let mut beneath = DirTarget::open(root, &Trust::default())?;
         let within = |name: &str| Path::new(data).join(name).into_os_string().into_vec();
         let mut version = String::new();
@@ -139,10 +140,10 @@ impl TestServer {
             format!("ident_file={settings}/ident"),
         ];
         options.extend(ON_A_COPY.map(str::to_owned));
-        Self::run(ground, &options, stopped).map(Ok)
+        Self::run(ground, &options, cancel).map(Ok)
     }
 
-    fn run(ground: Ground, options: &[String], stopped: Stopped<'_>) -> Result<Self, Error> {
+    fn run(ground: Ground, options: &[String], cancel: &Cancel) -> Result<Self, Error> {
         let mut program = ground.program("postgres");
         program.arg("-D").arg(ground.place("data")).arg("-k").arg(ground.place("socket"));
         program.args(["-h", "", "-p", &PORT.to_string()]);
@@ -151,12 +152,12 @@ impl TestServer {
         }
         let (input, process) = program.start(true).map_err(failed)?;
         let mut server = Self { input: Mutex::new(input), process: Some(process), ground };
-        server.wait(stopped)?;
+        server.wait(cancel)?;
         Ok(server)
     }
 
     /// Waits until it lets people in.
-    fn wait(&mut self, stopped: Stopped<'_>) -> Result<(), Error> {
+    fn wait(&mut self, cancel: &Cancel) -> Result<(), Error> {
         let deadline = Instant::now() + START_LIMIT;
         while !(self.ground.link_socket()? && self.ground.answers()?) {
             let late = Instant::now() >= deadline;
@@ -168,7 +169,7 @@ impl TestServer {
                 };
                 return Err(failed(if late { silent } else { ended.err().unwrap_or(silent) }));
             }
-            if stopped() {
+            if cancel.is_cancelled() {
                 return Err(failed(process::Error::interrupted("postgres")));
             }
             std::thread::sleep(POLL);
@@ -230,7 +231,7 @@ impl Ground {
                 return Ok(Err(format!("{} {why}", path.display())));
             }
         }
-        let psql_has_no_rights = match unrestricted(&Connection::default(), &|| false) {
+        let psql_has_no_rights = match unrestricted(&Connection::default(), &Cancel::new()) {
             Ok(note) => note.is_some(),
             // One that cannot even say what it knows is as good as none.
             Err(error @ (postgres::Error::NoPsql | postgres::Error::Process(process::Error::Failed { .. }))) => {
@@ -339,7 +340,7 @@ impl Ground {
         program
             .args(["-q", "-d", "postgres", "-U", "postgres", "-p", &PORT.to_string(), "-h"])
             .arg(self.entrance.path());
-        match program.run(&|| false) {
+        match program.run(&Cancel::new()) {
             Ok(_) => Ok(true),
             Err(process::Error::Failed { .. }) => Ok(false),
             Err(error) => Err(failed(error)),

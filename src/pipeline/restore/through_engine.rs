@@ -13,8 +13,8 @@ use super::report::ComponentRestore;
 use super::volume_target::VolumeTarget;
 use crate::docker::{EntryKind, Helper, VOLUME_FOLDER, Volume, VolumeCleaner};
 use crate::model::{Component, NodeKind, Step, Walk, show_path};
+use crate::monitor::Monitor;
 use crate::pipeline::{Error, archive};
-use crate::progress::{self, Progress};
 use crate::repo::Repository;
 use crate::sink::Holes;
 
@@ -35,11 +35,11 @@ pub(super) fn write(
     target: &VolumeTarget,
     options: TreeOptions,
     result: &mut ComponentRestore,
-    progress: &dyn Progress,
+    monitor: &Monitor<'_>,
 ) -> Result<(), Error> {
     let Some(root) = &component.root else { return Ok(()) };
     let extra =
-        if options.make_equal { extra_entries(repository, component, target, progress)? } else { Extra::default() };
+        if options.make_equal { extra_entries(repository, component, target, monitor)? } else { Extra::default() };
     let removed = extra.paths.len() as u64;
     let done = |result: &mut ComponentRestore| {
         (result.removed, result.written, result.bytes_written) = (removed, component.files, component.bytes);
@@ -49,14 +49,14 @@ pub(super) fn write(
         return Ok(());
     }
     if removed > 0 {
-        remove(target, &extra, result, progress)?;
-        check_removed(repository, component, target, progress)?;
+        remove(target, &extra, result, monitor)?;
+        check_removed(repository, component, target, monitor)?;
     }
     let helper = Helper::create(&target.engine, &target.name)?;
     result.touched = true;
     let mut upload = helper.upload();
     let target = (BufWriter::with_capacity(BUFFER_BYTES, &mut upload), Holes::Filled);
-    let written = archive::write(repository, root, VOLUME_FOLDER, target, progress).and_then(|(target, sockets)| {
+    let written = archive::write(repository, root, VOLUME_FOLDER, target, monitor).and_then(|(target, sockets)| {
         target.into_inner().map_err(|error| Error::Refused(error.to_string()))?;
         Ok(sockets)
     });
@@ -81,7 +81,7 @@ fn extra_entries(
     repository: &Repository,
     component: &Component,
     target: &VolumeTarget,
-    progress: &dyn Progress,
+    monitor: &Monitor<'_>,
 ) -> Result<Extra, Error> {
     let Some(root) = component.root.clone() else { return Ok(Extra::default()) };
     let helper = Helper::create(&target.engine, &target.name)?;
@@ -93,7 +93,7 @@ fn extra_entries(
     let mut excluded = false;
     let mut extra: Vec<Vec<Vec<u8>>> = Vec::new();
     while let Some(entry) = standing.next_entry()? {
-        progress::check(progress)?;
+        monitor.check()?;
         if extra.last().is_some_and(|last| entry.path.starts_with(last)) {
             continue;
         }
@@ -124,14 +124,14 @@ fn remove(
     target: &VolumeTarget,
     extra: &Extra,
     result: &mut ComponentRestore,
-    progress: &dyn Progress,
+    monitor: &Monitor<'_>,
 ) -> Result<(), Error> {
     if !target.users.is_empty() {
-        let stopped = || progress.cancelled();
-        let cleaner = VolumeCleaner::new(&target.engine, &target.name, &target.users, &stopped)?;
+        let cancel = monitor.cancel();
+        let cleaner = VolumeCleaner::new(&target.engine, &target.name, &target.users, cancel)?;
         let paths = cleaner.plan(&extra.paths)?;
         result.touched = true;
-        return Ok(cleaner.remove(&paths, &stopped)?);
+        return Ok(cleaner.remove(&paths, cancel)?);
     }
     if extra.excluded {
         let why = "has entries that are excluded, and others that cannot be removed without a container that mounts it";
@@ -150,9 +150,9 @@ fn check_removed(
     repository: &Repository,
     component: &Component,
     target: &VolumeTarget,
-    progress: &dyn Progress,
+    monitor: &Monitor<'_>,
 ) -> Result<(), Error> {
-    let left = extra_entries(repository, component, target, progress)?;
+    let left = extra_entries(repository, component, target, monitor)?;
     let Some(first) = left.paths.first() else { return Ok(()) };
     let why = "is in the volume after what the snapshot does not have was removed, by the `rm` of an image or by making the volume anew. \
                Remove it by hand, and look who made it";

@@ -11,12 +11,14 @@ use super::safety::Safety;
 use super::through_engine;
 use super::tree::{Place, ProtectedPaths, TreeRestore};
 use super::volume_target::{VolumeTarget, check_options, labels};
+use crate::cancel::Cancel;
 use crate::docker::{Hold, HoldMethod, Journals, Purpose};
+use crate::events::Phase;
 use crate::model::{Component, Snapshot, VolumeFacts};
+use crate::monitor::Monitor;
 use crate::pipeline::Error;
 use crate::pipeline::causes::with_causes;
 use crate::pipeline::presence::LostPath;
-use crate::progress::{Progress, Silent};
 use crate::repo::Repository;
 
 /// How long containers may take to be well after they were started.
@@ -32,7 +34,7 @@ pub(super) struct Volumes<'a> {
     pub(super) repository: &'a Repository,
     pub(super) snapshot: &'a Snapshot,
     pub(super) options: RestoreOptions,
-    pub(super) progress: &'a dyn Progress,
+    pub(super) monitor: &'a Monitor<'a>,
 }
 
 impl Volumes<'_> {
@@ -46,7 +48,7 @@ impl Volumes<'_> {
         if self.options.dry_run {
             let jobs = jobs.iter().zip(&mut results).filter(|(_, result)| result.failed.is_empty());
             for (job, result) in jobs {
-                let outcome = self.write(job, result, self.progress);
+                let outcome = self.write(job, result, self.monitor);
                 note_failure(outcome, result);
             }
             return results;
@@ -62,9 +64,9 @@ impl Volumes<'_> {
         if results.iter().any(|result| !result.failed.is_empty()) {
             return results;
         }
-        self.progress.hold(true);
+        self.monitor.hold(true);
         self.restore_held(jobs, &mut results, safety);
-        self.progress.hold(false);
+        self.monitor.hold(false);
         results
     }
 
@@ -81,13 +83,13 @@ impl Volumes<'_> {
         let mut made = Vec::new();
         for (job, result) in jobs.iter().zip(&mut *results) {
             let outcome =
-                make(job.target, job.component, &mut made).and_then(|()| self.write(job, result, self.progress));
+                make(job.target, job.component, &mut made).and_then(|()| self.write(job, result, self.monitor));
             note_failure(outcome, result);
             if !result.failed.is_empty() {
                 break;
             }
         }
-        let failed = results.iter().any(|result| !result.failed.is_empty()) || self.progress.cancelled();
+        let failed = results.iter().any(|result| !result.failed.is_empty()) || self.monitor.is_cancelled();
         if failed && !self.put_back(jobs, results, safety.snapshot.as_ref(), &made) {
             holds.into_iter().for_each(Hold::keep);
             let text = "the containers stay stopped, because their volumes are not whole";
@@ -121,16 +123,16 @@ impl Volumes<'_> {
         let volumes: Vec<&str> = jobs.iter().map(|job| job.target.name.as_str()).collect();
         let mut users = engine.users(&volumes)?;
         users.retain(|user| !known.contains(&user.name));
-        self.progress.begin("stopping the containers that use the volumes", None);
+        self.monitor.begin(Phase::StoppingContainers, None);
         holds.push(Hold::begin(engine, &users, HoldMethod::Stop, purpose(), journals)?);
         Ok(holds)
     }
 
     /// Makes the volume equal to the component.
-    fn write(&self, job: &VolumeJob<'_>, result: &mut ComponentRestore, progress: &dyn Progress) -> Result<(), Error> {
+    fn write(&self, job: &VolumeJob<'_>, result: &mut ComponentRestore, monitor: &Monitor<'_>) -> Result<(), Error> {
         let make_equal = self.options.is_made_equal(job.component, result);
         let options = TreeOptions { make_equal, dry_run: self.options.dry_run, delete_before_write: false };
-        self.write_as(job, options, result, progress)
+        self.write_as(job, options, result, monitor)
     }
 
     fn write_as(
@@ -138,11 +140,11 @@ impl Volumes<'_> {
         job: &VolumeJob<'_>,
         options: TreeOptions,
         result: &mut ComponentRestore,
-        progress: &dyn Progress,
+        monitor: &Monitor<'_>,
     ) -> Result<(), Error> {
         let (component, target) = (job.component, job.target);
         let Some(root) = &component.root else { return Ok(()) };
-        progress.begin(&format!("restoring {}", component.name), Some(component.bytes));
+        monitor.begin(Phase::Restoring { component: component.name.as_str() }, Some(component.bytes));
         let Some(volume) = target.engine.volume(&target.name)? else {
             // Only when nothing may be touched.
             result.written = component.files;
@@ -154,9 +156,9 @@ impl Volumes<'_> {
             Some(directory) => {
                 let protected = ProtectedPaths::new(target.excludes.clone()).with_caches();
                 let place = Place { root: directory.root(), trust: source.trust(), protected };
-                TreeRestore::live(self.repository, place, options, &job.lost).run(component, root, result, progress)
+                TreeRestore::live(self.repository, place, options, &job.lost).run(component, root, result, monitor)
             }
-            None => through_engine::write(self.repository, component, target, options, result, progress),
+            None => through_engine::write(self.repository, component, target, options, result, monitor),
         }
     }
 
@@ -187,7 +189,7 @@ impl Volumes<'_> {
             let back = VolumeJob { component: before, target: job.target, lost: Vec::new() };
             let options = TreeOptions { make_equal: true, dry_run: false, delete_before_write: true };
             // It is finished even when the user wants to stop: nothing may stay half-written.
-            let outcome = self.write_as(&back, options, &mut put_back, &Silent);
+            let outcome = self.write_as(&back, options, &mut put_back, &Monitor::unheard(&Cancel::new()));
             note_failure(outcome, &mut put_back);
             result.not_set.append(put_back.not_set);
             match put_back.failed.iter().next() {
@@ -204,13 +206,13 @@ impl Volumes<'_> {
     /// Starts the containers and waits until those that run then are well.
     fn start(&self, holds: Vec<Hold>, jobs: &[VolumeJob<'_>], results: &mut [ComponentRestore], running: &[String]) {
         let Some(engine) = jobs.first().map(|job| Arc::clone(&job.target.engine)) else { return };
-        self.progress.begin("starting the containers again", None);
+        self.monitor.begin(Phase::StartingContainers, None);
         let mut failures: Vec<String> = Vec::new();
         for hold in holds {
             failures.extend(hold.release().err().map(|error| error.to_string()));
         }
         if failures.is_empty() {
-            let ready = engine.wait_ready(running, READY_LIMIT, &|| self.progress.cancelled());
+            let ready = engine.wait_ready(running, READY_LIMIT, self.monitor.cancel());
             failures.extend(ready.err().map(|error| error.to_string()));
         }
         for (job, result) in jobs.iter().zip(results) {

@@ -13,8 +13,9 @@ pub use figures::Figures;
 
 use super::{Error, stats};
 use crate::clock::LocalTime;
+use crate::events::Phase;
 use crate::model::{Snapshot, SnapshotName};
-use crate::progress::{self, Progress};
+use crate::monitor::Monitor;
 use crate::repo::Repository;
 use tally::Tally;
 
@@ -78,18 +79,18 @@ impl Savings {
 ///
 /// # Errors
 /// [`Error::Cancelled`], [`Error::Repo`], [`Error::Model`] when the repository cannot be used at the moment.
-pub fn savings(repository: &Repository, snapshots: &[Snapshot], progress: &dyn Progress) -> Result<Savings, Error> {
+pub fn savings(repository: &Repository, snapshots: &[Snapshot], monitor: &Monitor<'_>) -> Result<Savings, Error> {
     let mut savings =
         Savings { repository_bytes: stats::repository(repository, snapshots)?.stored_bytes(), ..Savings::default() };
     let live_bytes = snapshots.iter().map(Snapshot::bytes).sum();
-    progress.begin("adding up what the nights take", Some(live_bytes));
+    monitor.begin(Phase::AddingUpSavings, Some(live_bytes));
     let mut tally = Tally::new(repository.reader()?)?;
     for snapshot in snapshots {
         let mut components = Vec::with_capacity(snapshot.components.len());
         for component in &snapshot.components {
-            progress::check(progress)?;
-            let figures = tally.component(component, progress)?;
-            progress.advance(component.bytes);
+            monitor.check()?;
+            let figures = tally.component(component, monitor)?;
+            monitor.advance(component.bytes);
             components.push((component.name.to_string(), figures));
             let causes = tally.take_damage().into_iter();
             savings.damage.extend(causes.map(|cause| format!("{} of {}: {cause}", component.name, snapshot.name)));

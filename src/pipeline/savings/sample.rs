@@ -5,8 +5,8 @@
 use crate::id::ChunkId;
 use crate::index::BlockKey;
 use crate::limits::{BLOCK_BYTES_TARGET, SAVINGS_RUN_BLOCKS_MAX, SAVINGS_RUNS_MAX};
+use crate::monitor::Monitor;
 use crate::pack::{BlockEncoder, RawBlock};
-use crate::progress::{self, Progress};
 use crate::repo::ChunkReader;
 
 use crate::pipeline::Error;
@@ -77,12 +77,12 @@ impl Sample {
         mut self,
         (reader, encoder): (&mut ChunkReader, &mut BlockEncoder),
         damage: &mut Vec<String>,
-        progress: &dyn Progress,
+        monitor: &Monitor<'_>,
     ) -> Result<(u64, u64), Error> {
         self.end_run();
         let (mut raw_bytes, mut compressed_bytes) = (0, 0);
         for run in self.runs {
-            progress::check(progress)?;
+            monitor.check()?;
             let mut plain = RawBlock::default();
             for key in run {
                 match reader.read_block(key) {

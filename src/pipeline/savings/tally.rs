@@ -13,9 +13,9 @@ use crate::id::{ChunkId, Digest};
 use crate::index::{BlockKey, ChunkSet};
 use crate::limits::{SAVINGS_DAMAGE_MAX, SAVINGS_SUMS_MAX};
 use crate::model::{self, Component, Content, ListSums, Node, NodeKind, Step, Walk, show_path};
+use crate::monitor::Monitor;
 use crate::pack::{BlockEncoder, BlockPlace, Encoding, PackKind};
 use crate::pipeline::Error;
-use crate::progress::{self, Progress};
 use crate::repo::{self, ChunkReader};
 
 /// Plaintext in delta blocks, which is yet to be compressed, of file content and of trees.
@@ -96,14 +96,13 @@ impl Tally {
     ///
     /// # Errors
     /// [`Error::Cancelled`], [`Error::Repo`], [`Error::Model`].
-    pub(super) fn component(&mut self, component: &Component, progress: &dyn Progress) -> Result<Figures, Error> {
+    pub(super) fn component(&mut self, component: &Component, monitor: &Monitor<'_>) -> Result<Figures, Error> {
         let Some(root) = component.root.clone() else { return Ok(Figures::default()) };
-        let whole = self.walk(Walk::new(root, b""), progress)?;
+        let whole = self.walk(Walk::new(root, b""), monitor)?;
         let fresh = std::mem::take(&mut self.met.fresh);
         let mut ratios = self.ratios.get(component.name.as_str()).copied().unwrap_or_default();
         for ((ratio, latest), sample) in ratios.iter_mut().zip(&mut self.latest).zip(fresh.samples) {
-            let (raw, compressed) =
-                sample.measure((&mut self.reader, &mut self.encoder), &mut self.damage, progress)?;
+            let (raw, compressed) = sample.measure((&mut self.reader, &mut self.encoder), &mut self.damage, monitor)?;
             if raw > 0 {
                 *ratio = Some(compressed as f64 / raw as f64);
                 *latest = *ratio;
@@ -126,12 +125,12 @@ impl Tally {
         })
     }
 
-    fn walk(&mut self, mut walk: Walk, progress: &dyn Progress) -> Result<Whole, Error> {
+    fn walk(&mut self, mut walk: Walk, monitor: &Monitor<'_>) -> Result<Whole, Error> {
         // The lowest is no directory but what is around the root.
         let mut open = vec![Open::default()];
         loop {
             let step = walk.next(&mut self.reader);
-            progress::check(progress)?;
+            monitor.check()?;
             if step.is_err()
                 && let Some(last) = open.last_mut()
             {
@@ -142,7 +141,7 @@ impl Tally {
             match step {
                 Ok(None) => return Ok(open.pop().unwrap_or_default().whole),
                 Ok(Some(Step::Leave)) => {}
-                Ok(Some(Step::Entry(node))) => self.entry(*node, &mut walk, &mut open, progress)?,
+                Ok(Some(Step::Entry(node))) => self.entry(*node, &mut walk, &mut open, monitor)?,
                 Err(cause) => self.note(cause, walk.path(), &mut open)?,
             }
         }
@@ -162,13 +161,7 @@ impl Tally {
         }
     }
 
-    fn entry(
-        &mut self,
-        node: Node,
-        walk: &mut Walk,
-        open: &mut Vec<Open>,
-        progress: &dyn Progress,
-    ) -> Result<(), Error> {
+    fn entry(&mut self, node: Node, walk: &mut Walk, open: &mut Vec<Open>, monitor: &Monitor<'_>) -> Result<(), Error> {
         let (content, kind) = match node.kind {
             NodeKind::File { content, .. } => (content, PackKind::Data),
             NodeKind::Directory { tree } => (tree, PackKind::Tree),
@@ -186,7 +179,7 @@ impl Tally {
             }
             directory.identity = Some(identity);
         }
-        let counted = self.content(&content, kind, progress);
+        let counted = self.content(&content, kind, monitor);
         if kind == PackKind::Tree {
             open.push(directory);
         }
@@ -222,12 +215,12 @@ impl Tally {
     }
 
     /// Adds up the chunks of a content, and those of the lists that it is stored as.
-    fn content(&mut self, content: &Content, kind: PackKind, progress: &dyn Progress) -> Result<Whole, model::Error> {
+    fn content(&mut self, content: &Content, kind: PackKind, monitor: &Monitor<'_>) -> Result<Whole, model::Error> {
         let Self { reader, met, lists: [of_files, of_trees], .. } = self;
         let lists = if kind == PackKind::Tree { of_trees } else { of_files };
         let (_, whole) = lists.add_up(content, reader, |reader, chunk, is_list| {
             // A list may be very long.
-            progress::check(progress).map_err(repo::Error::from)?;
+            monitor.check().map_err(repo::Error::from)?;
             met.chunk(reader, chunk.id, if is_list { PackKind::Tree } else { kind })
         })?;
         Ok(whole)

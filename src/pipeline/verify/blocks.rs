@@ -9,10 +9,10 @@ use super::found::{Found, in_parallel};
 use super::listings::Listings;
 use crate::id::PackId;
 use crate::index::{BlockKey, BlockSet, Index};
+use crate::monitor::Monitor;
 use crate::pack::{self, BlockEntry, BlockPlace, PackReader, check_block};
 use crate::pipeline::Error;
 use crate::pipeline::causes::with_causes;
-use crate::progress::Progress;
 use crate::repo::{self, ChunkReader, Repository};
 
 /// Neighbours in a pack that one thread takes at once: each follows the bases of its own.
@@ -39,7 +39,7 @@ impl<'a> BlockCheck<'a> {
     }
 
     /// Checks every block of a pack. Of a pack in `found.broken` nothing more is said than which chunks are lost.
-    pub(super) fn pack(&self, id: PackId, found: &mut Found, progress: &dyn Progress) -> Result<(), Error> {
+    pub(super) fn pack(&self, id: PackId, found: &mut Found, monitor: &Monitor<'_>) -> Result<(), Error> {
         // Without a directory nothing tells which chunks are lost; the walk over the snapshots cannot name their files.
         let opened = PackReader::open(self.repository.storage(), id).and_then(|reader| reader.directory());
         let directory = match opened {
@@ -51,7 +51,7 @@ impl<'a> BlockCheck<'a> {
         };
         let is_broken = found.is_broken(id);
         let work = |reader: &mut Result<ChunkReader, repo::Error>, entry: &BlockEntry, found: &mut Found| {
-            progress.advance(entry.stored_bytes.into());
+            monitor.advance(entry.stored_bytes.into());
             let checked = match reader {
                 Ok(reader) => self.block(id, entry, reader),
                 Err(error) => Err(repo::Error::Pack(pack::Error::Compress(std::io::Error::other(error.to_string())))),
@@ -68,7 +68,7 @@ impl<'a> BlockCheck<'a> {
             }
             found.chunks.extend(entry.chunks.iter().map(|chunk| chunk.id));
         };
-        found.merge(in_parallel(&directory.blocks, RUN, || self.reader.sibling(), work, progress)?);
+        found.merge(in_parallel(&directory.blocks, RUN, || self.reader.sibling(), work, monitor)?);
         let index = self.index();
         let chunks = directory.blocks.iter().flat_map(|block| &block.chunks);
         let unlisted = chunks.filter(|chunk| index.lookup(&chunk.id).is_none()).count();

@@ -8,15 +8,16 @@ use super::blocks::BlockCheck;
 use super::found::{Found, in_parallel};
 use super::report::VerifyReport;
 use crate::chunk::ChunkRef;
+use crate::events::Phase;
 use crate::id::{ChunkId, Digest, PackId, random_bytes};
 use crate::index::{BlockKey, Index};
 use crate::model::{ListSums, NoSum, NodeKind, Snapshot, Step, Walk};
+use crate::monitor::Monitor;
 use crate::pack::{self, PackKind, PackReader};
 use crate::parity;
 use crate::pipeline::Error;
 use crate::pipeline::causes::with_causes;
 use crate::pipeline::presence::broken_packs;
-use crate::progress::{self, Progress};
 use crate::repo::{self, ChunkReader, Repository};
 use crate::storage::{Area, Key};
 
@@ -24,7 +25,7 @@ use crate::storage::{Area, Key};
 pub(super) fn packs_of(
     repository: &Repository,
     snapshot: &Snapshot,
-    progress: &dyn Progress,
+    monitor: &Monitor<'_>,
 ) -> Result<HashSet<PackId>, Error> {
     let (mut needed, mut trees, mut lists) = (Needed::default(), HashSet::new(), ListSums::default());
     let mut index = repository.index()?;
@@ -34,7 +35,7 @@ pub(super) fn packs_of(
         let Some(root) = component.root.clone() else { continue };
         let mut walk = Walk::new(root, b"");
         loop {
-            progress::check(progress)?;
+            monitor.check()?;
             let node = match walk.next(&mut reader) {
                 Ok(None) => break,
                 Ok(Some(Step::Entry(node))) => node,
@@ -49,7 +50,7 @@ pub(super) fn packs_of(
                 _ => continue,
             };
             let add = |reader: &mut ChunkReader, chunk: ChunkRef, _| {
-                progress::check(progress).map_err(repo::Error::from)?;
+                monitor.check().map_err(repo::Error::from)?;
                 needed.add(reader.index(), chunk.id);
                 Ok(NoSum)
             };
@@ -90,7 +91,7 @@ pub(super) fn read(
     only: Option<&HashSet<PackId>>,
     subset_percent: Option<f64>,
     report: &mut VerifyReport,
-    progress: &dyn Progress,
+    monitor: &Monitor<'_>,
 ) -> Result<Vec<ChunkId>, Error> {
     let (mut packs, strangers) = list(repository)?;
     match only {
@@ -102,8 +103,8 @@ pub(super) fn read(
     }
     report.bytes_read = packs.iter().map(|(_, len_bytes)| len_bytes).sum();
     report.packs_read = packs.len() as u64;
-    let mut found = check_names(repository, &packs, progress)?;
-    let unlisted = check_blocks(repository, packs, &mut found, progress)?;
+    let mut found = check_names(repository, &packs, monitor)?;
+    let unlisted = check_blocks(repository, packs, &mut found, monitor)?;
     if unlisted > 0 {
         report
             .notes
@@ -111,15 +112,15 @@ pub(super) fn read(
     }
     report.damage.extend(found.damage());
     if only.is_none() {
-        check_parity(repository, report, progress)?;
+        check_parity(repository, report, monitor)?;
     }
     Ok(found.chunks)
 }
 
 /// Compares all parity with its own checksums.
-fn check_parity(repository: &Repository, report: &mut VerifyReport, progress: &dyn Progress) -> Result<(), Error> {
+fn check_parity(repository: &Repository, report: &mut VerifyReport, monitor: &Monitor<'_>) -> Result<(), Error> {
     for object in repository.storage().list(Area::Parity).map_err(repo::Error::from)? {
-        progress::check(progress)?;
+        monitor.check()?;
         let key = Key::new(Area::Parity, object.name);
         match parity::check(repository.storage(), &key) {
             // Gone with what it was for.
@@ -149,16 +150,16 @@ pub(in crate::pipeline) fn list(repository: &Repository) -> Result<(Packs, Vec<S
 pub(in crate::pipeline) fn check_names(
     repository: &Repository,
     packs: &[(PackId, u64)],
-    progress: &dyn Progress,
+    monitor: &Monitor<'_>,
 ) -> Result<Found, Error> {
-    progress.begin("reading the packs", Some(packs.iter().map(|(_, len_bytes)| len_bytes).sum()));
+    monitor.begin(Phase::ReadingPacks, Some(packs.iter().map(|(_, len_bytes)| len_bytes).sum()));
     let name = |(): &mut (), (id, _): &(PackId, u64), found: &mut Found| {
         let reader = PackReader::open(repository.storage(), *id);
-        if let Err(error) = reader.and_then(|reader| reader.check_name(|bytes| progress.advance(bytes))) {
+        if let Err(error) = reader.and_then(|reader| reader.check_name(|bytes| monitor.advance(bytes))) {
             found.broken(*id, with_causes(&error));
         }
     };
-    in_parallel(packs, 1, || (), name, progress)
+    in_parallel(packs, 1, || (), name, monitor)
 }
 
 /// Decodes every block of the packs and compares each chunk with its id. Returns how many packs no segment lists: nothing
@@ -167,18 +168,18 @@ pub(in crate::pipeline) fn check_blocks(
     repository: &Repository,
     mut packs: Packs,
     found: &mut Found,
-    progress: &dyn Progress,
+    monitor: &Monitor<'_>,
 ) -> Result<usize, Error> {
     let check = BlockCheck::new(repository)?;
     let (all, listed) = (packs.len(), check.index().packs());
     packs.retain(|(id, _)| listed.contains_key(id));
     let unlisted = all - packs.len();
-    progress.begin("decoding the blocks", Some(packs.iter().map(|(_, len_bytes)| len_bytes).sum()));
+    monitor.begin(Phase::DecodingBlocks, Some(packs.iter().map(|(_, len_bytes)| len_bytes).sum()));
     // The deepest first: what they need is decoded for them, and checked on the way.
     let depths = check.index().pack_depths();
     packs.sort_by_key(|(id, _)| Reverse(depths.get(id).copied()));
     for (id, _) in packs {
-        check.pack(id, found, progress)?;
+        check.pack(id, found, monitor)?;
     }
     Ok(unlisted)
 }

@@ -6,9 +6,9 @@ use std::sync::{Mutex, PoisonError};
 
 use super::report::Damage;
 use crate::id::{ChunkId, PackId};
+use crate::monitor::Monitor;
 use crate::pack;
 use crate::pipeline::Error;
-use crate::progress::{self, Progress};
 
 /// More threads than this only make more memory.
 const THREADS_MAX: usize = 8;
@@ -63,7 +63,7 @@ pub(super) fn in_parallel<T: Sync, S>(
     run: usize,
     state: impl Fn() -> S + Sync,
     work: impl Fn(&mut S, &T, &mut Found) + Sync,
-    progress: &dyn Progress,
+    monitor: &Monitor<'_>,
 ) -> Result<Found, Error> {
     let runs: Vec<&[T]> = items.chunks(run).collect();
     let next = AtomicUsize::new(0);
@@ -71,7 +71,7 @@ pub(super) fn in_parallel<T: Sync, S>(
     let thread = || {
         let (mut state, mut found) = (state(), Found::default());
         while let Some(run) = runs.get(next.fetch_add(1, Ordering::Relaxed)) {
-            if progress.cancelled() {
+            if monitor.is_cancelled() {
                 break;
             }
             run.iter().for_each(|item| work(&mut state, item, &mut found));
@@ -85,6 +85,6 @@ pub(super) fn in_parallel<T: Sync, S>(
         }
         thread();
     });
-    progress::check(progress)?;
+    monitor.check()?;
     Ok(all.into_inner().unwrap_or_else(PoisonError::into_inner))
 }

@@ -17,9 +17,10 @@ use super::causes::with_causes;
 use super::database::SavedDatabase;
 use super::presence::{LostPath, Presence};
 use super::{Error, lookup};
+use crate::events::Phase;
 use crate::index;
 use crate::model::{self, Snapshot};
-use crate::progress::Progress;
+use crate::monitor::Monitor;
 use crate::repo::Repository;
 
 /// How much to prove.
@@ -39,10 +40,10 @@ pub fn verify(
     repository: &Repository,
     snapshot: Option<&Snapshot>,
     options: VerifyOptions,
-    progress: &dyn Progress,
+    monitor: &Monitor<'_>,
 ) -> Result<VerifyReport, Error> {
     let mut report = VerifyReport::default();
-    progress.begin("reading the index", None);
+    monitor.begin(Phase::ReadingIndex, None);
     let snapshots = match snapshot {
         Some(snapshot) => vec![snapshot.clone()],
         None => all_snapshots(repository, &mut report)?,
@@ -50,19 +51,19 @@ pub fn verify(
     let mut presence = Presence::new(repository)?;
     check_index(repository, &presence, snapshot.is_none(), &mut report);
     if snapshot.is_none() || options.read_data {
-        check_segments(repository, &presence, &mut report, progress)?;
+        check_segments(repository, &presence, &mut report, monitor)?;
     }
     let damaged = if options.read_data {
-        let only = snapshot.map(|snapshot| data::packs_of(repository, snapshot, progress)).transpose()?;
-        data::read(repository, only.as_ref(), options.subset_percent, &mut report, progress)?
+        let only = snapshot.map(|snapshot| data::packs_of(repository, snapshot, monitor)).transpose()?;
+        data::read(repository, only.as_ref(), options.subset_percent, &mut report, monitor)?
     } else {
         Vec::new()
     };
     presence.add_damaged(damaged);
-    progress.begin("walking the snapshots", None);
+    monitor.begin(Phase::WalkingSnapshots, None);
     for snapshot in &snapshots {
         report.snapshots.push(snapshot.name.to_string());
-        walk(snapshot, &mut presence, &mut report, progress)?;
+        walk(snapshot, &mut presence, &mut report, monitor)?;
         if options.read_data {
             check_records(snapshot, &mut presence, &mut report)?;
         }
@@ -120,9 +121,9 @@ pub(super) fn check_segments(
     repository: &Repository,
     presence: &Presence,
     report: &mut VerifyReport,
-    progress: &dyn Progress,
+    monitor: &Monitor<'_>,
 ) -> Result<(), Error> {
-    for (segment, count) in repository.contradicted(presence.index(), progress)? {
+    for (segment, count) in repository.contradicted(presence.index(), monitor)? {
         report
             .damaged(format!("index/{segment}"), format!("it lists {count} chunks where their packs do not have them"));
     }
@@ -149,10 +150,10 @@ fn walk(
     snapshot: &Snapshot,
     presence: &mut Presence,
     report: &mut VerifyReport,
-    progress: &dyn Progress,
+    monitor: &Monitor<'_>,
 ) -> Result<(), Error> {
     for component in &snapshot.components {
-        for lost in presence.lost((component, None), &mut report.entries, progress)? {
+        for lost in presence.lost((component, None), &mut report.entries, monitor)? {
             report.affected.add(&snapshot.name, &lost);
         }
     }

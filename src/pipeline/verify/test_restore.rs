@@ -7,7 +7,9 @@ use std::time::Instant;
 
 use super::throwaway::{Containers, ThrowawayServer, start_on_volume};
 use crate::docker::{Engine, ThrowawayVolume};
+use crate::events::Phase;
 use crate::model::{Component, Snapshot, Step, VolumeFacts, Walk, show_path};
+use crate::monitor::Monitor;
 use crate::pipeline::Error;
 use crate::pipeline::causes::with_causes;
 use crate::pipeline::restore::{
@@ -15,7 +17,6 @@ use crate::pipeline::restore::{
     load_and_count, same_content,
 };
 use crate::postgres::Connection;
-use crate::progress::{self, Progress};
 use crate::repo::Repository;
 use crate::rooted::Trust;
 use crate::sink::postgres::{make_role, missing_role, says_lacking};
@@ -93,11 +94,11 @@ pub fn test_restore(
     repository: &Repository,
     snapshot: &Snapshot,
     places: &TestPlaces<'_>,
-    progress: &dyn Progress,
+    monitor: &Monitor<'_>,
 ) -> Result<Vec<ComponentTest>, Error> {
     let mut tests = Vec::new();
     for component in &snapshot.components {
-        progress.begin(&format!("restoring {} for a test", component.name), Some(component.bytes));
+        monitor.begin(Phase::TestRestoring { component: component.name.as_str() }, Some(component.bytes));
         let started = Instant::now();
         let mut test = ComponentTest {
             name: component.name.to_string(),
@@ -114,15 +115,15 @@ pub fn test_restore(
         let outcome = if component.root.is_none() {
             Err(Error::Refused("the snapshot does not have it: it could not be saved".to_owned()))
         } else if component.database.is_some() {
-            test_database(repository, (snapshot, component), places, &mut test, progress)
+            test_database(repository, (snapshot, component), places, &mut test, monitor)
         } else if let (Some(facts), Some(engine)) =
             (&component.volume, places.engine.as_ref().filter(|_| places.with_volumes))
         {
-            test_volume(repository, (component, facts), (engine, places), &mut test, progress)
+            test_volume(repository, (component, facts), (engine, places), &mut test, monitor)
         } else {
-            let restored = into_fresh_folder(repository, component, places.folder, progress);
+            let restored = into_fresh_folder(repository, component, places.folder, monitor);
             let own = places.folder.join(component.name.as_str());
-            restored.and_then(|restored| test_files(repository, (component, restored), &own, &mut test, progress))
+            restored.and_then(|restored| test_files(repository, (component, restored), &own, &mut test, monitor))
         };
         test.notes.extend(component.errors.messages.iter().map(|error| format!("when it was saved: {error}")));
         match outcome {
@@ -144,20 +145,20 @@ fn test_database(
     (snapshot, component): (&Snapshot, &Component),
     places: &TestPlaces<'_>,
     test: &mut ComponentTest,
-    progress: &dyn Progress,
+    monitor: &Monitor<'_>,
 ) -> Result<(), Error> {
-    let (name, stopped) = (component.name.as_str(), || progress.cancelled());
+    let (name, cancel) = (component.name.as_str(), monitor.cancel());
     if let Servers::Live(servers) = &places.servers {
         let connection = servers.get(name).cloned();
         let connection = connection.ok_or_else(|| Error::Refused("it has no live server".to_owned()))?;
         let place = TestPlace { connection, jobs: places.jobs, is_throwaway: false };
-        let restored = load_and_count(repository, (snapshot, component), &place, progress)?;
+        let restored = load_and_count(repository, (snapshot, component), &place, monitor)?;
         test.notes.extend(restored.roles_left.iter().chain(&restored.notes).cloned());
         test.database = Some(restored);
         return Ok(());
     }
     let facts = component.database.clone().unwrap_or_default();
-    let server = match ThrowawayServer::start(&facts, places.containers(name), &stopped)? {
+    let server = match ThrowawayServer::start(&facts, places.containers(name), cancel)? {
         Ok(server) => server,
         Err(why) => {
             test.not_done = Some(why);
@@ -168,10 +169,10 @@ fn test_database(
     let place = TestPlace { connection: server.connection.clone(), jobs: places.jobs, is_throwaway: true };
     let mut roles = Vec::new();
     let loaded = loop {
-        let loaded = server.with(&stopped, || load_and_count(repository, (snapshot, component), &place, progress));
+        let loaded = server.with(cancel, || load_and_count(repository, (snapshot, component), &place, monitor));
         match loaded.as_ref().err().and_then(|error| missing_role(&with_causes(error))) {
             Some(role) if roles.len() < ROLES_MAX && !roles.contains(&role) => {
-                make_role(&place.connection, &role, &stopped)?;
+                make_role(&place.connection, &role, cancel)?;
                 roles.push(role);
             }
             _ => break loaded,
@@ -199,7 +200,7 @@ fn test_volume(
     (component, facts): (&Component, &VolumeFacts),
     (engine, places): (&Arc<Engine>, &TestPlaces<'_>),
     test: &mut ComponentTest,
-    progress: &dyn Progress,
+    monitor: &Monitor<'_>,
 ) -> Result<(), Error> {
     let throwaway = ThrowawayVolume::create(engine)?;
     let (volume, excludes, usage) = (throwaway.volume().clone(), Excludes::default(), VolumeUse::default());
@@ -212,21 +213,21 @@ fn test_volume(
             .push("restored into a temporary folder, because its files could not be reached in a volume".to_owned());
         temporary.path().to_owned()
     });
-    let restored = as_fresh_folder(repository, component, (&place, source.trust()), progress)?;
-    test_files(repository, (component, restored), &place, test, progress)?;
+    let restored = as_fresh_folder(repository, component, (&place, source.trust()), monitor)?;
+    test_files(repository, (component, restored), &place, test, monitor)?;
     let Some(data) = facts.server_data.as_ref().filter(|_| test.errors.is_empty()) else { return Ok(()) };
     let looked = link_outside(&place.join(data));
     if let Some(link) = looked.map_err(|source| sink::Error::io("look into", place.display().to_string(), source))? {
         test.notes.push(format!("PostgreSQL was not started on it: {link} is a link that leads out of the copy"));
         return Ok(());
     }
-    let stopped = || progress.cancelled();
-    let mut started = TestServer::start_on((&place, data), &stopped)?.map(drop);
+    let cancel = monitor.cancel();
+    let mut started = TestServer::start_on((&place, data), cancel)?.map(drop);
     if let Err(why) = &mut started
         && place != temporary.path()
     {
         let containers = places.containers(component.name.as_str());
-        match start_on_volume((&throwaway, data), containers, &stopped)? {
+        match start_on_volume((&throwaway, data), containers, cancel)? {
             Ok(()) => started = Ok(()),
             Err(further) => *why = format!("{why}; {further}"),
         }
@@ -244,7 +245,7 @@ fn test_files(
     (component, restored): (&Component, ComponentRestore),
     root: &Path,
     test: &mut ComponentTest,
-    progress: &dyn Progress,
+    monitor: &Monitor<'_>,
 ) -> Result<(), Error> {
     test.damaged |= restored.damaged;
     test.errors.extend(restored.problems().map(|(path, why)| format!("{path}: {why}")));
@@ -261,7 +262,7 @@ fn test_files(
     let mut reader = repository.reader()?;
     let mut walk = Walk::new(node, component.name.as_str().as_bytes());
     while let Some(step) = walk.next(&mut reader)? {
-        progress::check(progress)?;
+        monitor.check()?;
         let Step::Entry(node) = step else { continue };
         if !node.is_file() {
             continue;

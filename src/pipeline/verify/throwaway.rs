@@ -9,14 +9,15 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{RecvTimeoutError, bounded};
 
+use crate::cancel::{Cancel, POLL};
 use crate::docker::{Engine, ThrowawayContainer, ThrowawayOptions, ThrowawayVolume};
 use crate::id::{hex, random_bytes};
 use crate::model::DatabaseFacts;
 use crate::pipeline::Error;
 use crate::pipeline::causes::with_causes;
 use crate::pipeline::restore::{CodeOf, ON_A_COPY, TestServer, not_installed};
-use crate::postgres::{self, Connection, Stopped, find_server_programs, query, server_programs_of};
-use crate::process::{POLL, Place, Program};
+use crate::postgres::{self, Connection, find_server_programs, query, server_programs_of};
+use crate::process::{Place, Program};
 use crate::sink;
 use crate::sink::postgres::lacking;
 
@@ -60,19 +61,19 @@ impl ThrowawayServer {
     pub(super) fn start(
         facts: &DatabaseFacts,
         containers: Containers<'_>,
-        stopped: Stopped<'_>,
+        cancel: &Cancel,
     ) -> Result<Result<Self, String>, Error> {
         let mut reasons = Vec::new();
-        match Self::here(facts, stopped)? {
-            Ok(server) => match server.lacks(facts, stopped)? {
+        match Self::here(facts, cancel)? {
+            Ok(server) => match server.lacks(facts, cancel)? {
                 None => return Ok(Ok(server)),
                 Some(why) => reasons.push(why),
             },
             Err(why) => reasons.push(why),
         }
         if let Some(container) = &facts.container {
-            match Self::in_container(container, containers, stopped)? {
-                Ok(server) => match server.lacks(facts, stopped)? {
+            match Self::in_container(container, containers, cancel)? {
+                Ok(server) => match server.lacks(facts, cancel)? {
                     None => return Ok(Ok(server)),
                     Some(why) => reasons.push(format!("a container of its image: {why}")),
                 },
@@ -84,14 +85,14 @@ impl ThrowawayServer {
 
     /// Does something with it. Code that runs in it may keep it from answering: on this host it is ended as soon as the caller
     /// wants to stop, so that nothing waits for it any more.
-    pub(super) fn with<T>(&self, stopped: Stopped<'_>, act: impl FnOnce() -> T) -> T {
+    pub(super) fn with<T>(&self, cancel: &Cancel, act: impl FnOnce() -> T) -> T {
         let Running::Here(server) = &self.running else { return act() };
         let stop = server.stopper();
         let (is_done, done) = bounded::<()>(0);
         std::thread::scope(|scope| {
             scope.spawn(move || {
                 while done.recv_timeout(POLL) == Err(RecvTimeoutError::Timeout) {
-                    if stopped() {
+                    if cancel.is_cancelled() {
                         stop();
                         return;
                     }
@@ -103,12 +104,12 @@ impl ThrowawayServer {
         })
     }
 
-    fn here(facts: &DatabaseFacts, stopped: Stopped<'_>) -> Result<Result<Self, String>, Error> {
+    fn here(facts: &DatabaseFacts, cancel: &Cancel) -> Result<Result<Self, String>, Error> {
         let (programs, note) = match programs_for(&facts.server_version) {
             Ok(found) => found,
             Err(why) => return Ok(Err(why)),
         };
-        Ok(TestServer::start(&programs, CodeOf::Others, stopped)?.map(|server| Self {
+        Ok(TestServer::start(&programs, CodeOf::Others, cancel)?.map(|server| Self {
             connection: server.connection(),
             note,
             running: Running::Here(Box::new(server)),
@@ -118,7 +119,7 @@ impl ThrowawayServer {
     fn in_container(
         container: &str,
         containers: Containers<'_>,
-        stopped: Stopped<'_>,
+        cancel: &Cancel,
     ) -> Result<Result<Self, String>, Error> {
         let Containers { engine: Some(engine), image: Some(image) } = containers else {
             let container = container.escape_debug();
@@ -141,22 +142,22 @@ impl ThrowawayServer {
             place: Place::Container { engine: Arc::clone(engine), name: container.name().to_owned() },
             ..Connection::default()
         };
-        let ready = wait(&container, || query(&connection, VERSION, stopped).map(drop), stopped)?;
+        let ready = wait(&container, || query(&connection, VERSION, cancel).map(drop), cancel)?;
         Ok(ready.map(|()| Self { connection, note: None, running: Running::Container(container) }))
     }
 
     /// What the server lacks that a database needs.
-    fn lacks(&self, facts: &DatabaseFacts, stopped: Stopped<'_>) -> Result<Option<String>, Error> {
+    fn lacks(&self, facts: &DatabaseFacts, cancel: &Cancel) -> Result<Option<String>, Error> {
         let action = "ask for the version of the server";
         let failed = |source| sink::Error::Database { action: action.to_owned(), source };
-        let answer = query(&self.connection, VERSION, stopped).map_err(failed)?;
+        let answer = query(&self.connection, VERSION, cancel).map_err(failed)?;
         let version = answer.into_iter().flatten().flatten().next().unwrap_or_default();
         let (has, needs) = (major_of(&version), major_of(&facts.server_version));
         if needs.is_some() && has != needs {
             let shown = [&version, &facts.server_version].map(|version| version.escape_debug().to_string());
             return Ok(Some(format!("it runs PostgreSQL {}, and the database is of {}", shown[0], shown[1])));
         }
-        let lacking = lacking(&self.connection, facts, stopped)?;
+        let lacking = lacking(&self.connection, facts, cancel)?;
         let version = has.unwrap_or_default();
         Ok((!lacking.is_empty()).then(|| format!("PostgreSQL {version} lacks {}", lacking.join(", "))))
     }
@@ -169,7 +170,7 @@ impl ThrowawayServer {
 pub(super) fn start_on_volume(
     (volume, data): (&ThrowawayVolume, &str),
     containers: Containers<'_>,
-    stopped: Stopped<'_>,
+    cancel: &Cancel,
 ) -> Result<Result<(), String>, Error> {
     let Containers { engine: Some(engine), image: Some(image) } = containers else {
         return Ok(Err("there is no container here that uses the volume and whose image could be used".to_owned()));
@@ -195,21 +196,21 @@ pub(super) fn start_on_volume(
     let place = Place::Container { engine: Arc::clone(engine), name: container.name().to_owned() };
     let mut program = Program::new("pg_isready", place);
     program.arg("-q");
-    wait(&container, || Ok(program.run(stopped).map(drop)?), stopped)
+    wait(&container, || Ok(program.run(cancel).map(drop)?), cancel)
 }
 
 /// Waits until the server in a container answers, or says why it does not.
 fn wait(
     container: &ThrowawayContainer,
     answers: impl Fn() -> Result<(), postgres::Error>,
-    stopped: Stopped<'_>,
+    cancel: &Cancel,
 ) -> Result<Result<(), String>, Error> {
     let deadline = Instant::now() + READY_LIMIT;
     loop {
         let Err(error) = answers() else { return Ok(Ok(())) };
         let is_up = container.is_up()?;
-        if stopped() || !is_up || Instant::now() >= deadline {
-            if stopped() {
+        if cancel.is_cancelled() || !is_up || Instant::now() >= deadline {
+            if cancel.is_cancelled() {
                 let action = "wait for a server".to_owned();
                 return Err(sink::Error::Database { action, source: error }.into());
             }

@@ -10,11 +10,12 @@ use super::Collection;
 use super::decide::PackAction;
 use super::places::PlaceCheck;
 use super::rewrite::Rewritten;
+use crate::events::Phase;
 use crate::id::{ChunkId, PackId};
 use crate::index::{self, Index, Location, leave_out};
+use crate::monitor::Monitor;
 use crate::pack;
 use crate::parity;
-use crate::progress::{self, Progress};
 use crate::repo::inventory::Inventory;
 use crate::repo::{ChunkReader, Error, Repository};
 use crate::storage::{self, ExclusiveLease, Storage};
@@ -63,15 +64,15 @@ impl Collection {
         repository: &Repository,
         forgotten: &[String],
         second_look: SecondLook<'_>,
-        progress: &dyn Progress,
+        monitor: &Monitor<'_>,
     ) -> Result<Collected, Error> {
         repository.config().check_deletable()?;
-        let rewritten = self.rewrite(repository, progress)?;
-        progress.begin("waiting until nobody else uses the repository", None);
+        let rewritten = self.rewrite(repository, monitor)?;
+        monitor.begin(Phase::WaitingUntilAlone, None);
         let deleted = repository.when_alone(|alone| {
-            progress.begin("deleting what nothing needs", None);
+            monitor.begin(Phase::DeletingGarbage, None);
             let collected = Collected::begin(&rewritten);
-            let deleting = Deleting { storage: repository.storage(), alone, collected, progress };
+            let deleting = Deleting { storage: repository.storage(), alone, collected, monitor };
             self.delete(deleting, repository, forgotten, (&rewritten, second_look))
         })?;
         let waiting = || Collected { is_waiting: true, ..Collected::begin(&rewritten) };
@@ -94,7 +95,7 @@ impl Collection {
         going.keep_whole()?;
         deleting.collected.rescued = going.rescued;
         for name in forgotten {
-            progress::check(deleting.progress)?;
+            deleting.monitor.check()?;
             repository.drop_forgotten(name)?;
         }
         // What else has come since was not looked into.
@@ -116,7 +117,7 @@ struct Deleting<'a> {
     storage: &'a dyn Storage,
     alone: &'a ExclusiveLease,
     collected: Collected,
-    progress: &'a dyn Progress,
+    monitor: &'a Monitor<'a>,
 }
 
 impl Deleting<'_> {
@@ -141,7 +142,7 @@ impl Deleting<'_> {
 
     fn packs(&mut self, packs: &[(PackId, u64)]) -> Result<(), Error> {
         for (id, len_bytes) in packs {
-            progress::check(self.progress)?;
+            self.monitor.check()?;
             parity::delete(self.storage, &pack::key(*id), self.alone)?;
             self.collected.deleted.0 += 1;
             self.collected.deleted.1 += len_bytes;

@@ -21,7 +21,7 @@ use super::inventory::Inventory;
 use super::{Error, Repository};
 use crate::id::PackId;
 use crate::limits::PACK_LIVE_PERCENT_MIN;
-use crate::progress::Progress;
+use crate::monitor::Monitor;
 
 use decide::{PackAction, decide_to_fixpoint};
 use places::find_untrue;
@@ -83,13 +83,13 @@ impl Collection {
         repository: &Repository,
         mut marks: Marks,
         limits: Limits,
-        progress: &dyn Progress,
+        monitor: &Monitor<'_>,
     ) -> Result<Self, Error> {
         let mut found = Vec::new();
         loop {
             let mut plan = Self::cheapest(marks, limits)?;
             plan.unlisted = Inventory::compare(repository.storage(), &plan.marks.index)?.unlisted;
-            let untrue = find_untrue(repository, &plan.marks, &plan.actions, &plan.unlisted, progress)?;
+            let untrue = find_untrue(repository, &plan.marks, &plan.actions, &plan.unlisted, monitor)?;
             if untrue.is_empty() {
                 plan.sums.dead.0 += plan.unlisted.len() as u64;
                 plan.sums.dead.1 += plan.unlisted.iter().map(|(_, len_bytes)| len_bytes).sum::<u64>();

@@ -11,8 +11,8 @@ use super::decide::PackAction;
 use crate::id::{BaseId, ChunkId, PackId};
 use crate::index::{self, Index, Location};
 use crate::limits::PLACES_CHECKED_MAX;
+use crate::monitor::Monitor;
 use crate::pack::{BlockEntry, BlockPlace, Directory, PackReader};
-use crate::progress::{self, Progress};
 use crate::repo::{ChunkReader, Error, Repository};
 
 /// Looks at places.
@@ -75,13 +75,13 @@ pub(super) fn find_untrue(
     marks: &Marks,
     actions: &HashMap<PackId, PackAction>,
     unlisted: &[(PackId, u64)],
-    progress: &dyn Progress,
+    monitor: &Monitor<'_>,
 ) -> Result<HashMap<Location, (PackId, Error)>, Error> {
     let Marks { index, .. } = marks;
     let mut places = Places { check: None, repository, index, waiting: Vec::new(), untrue: HashMap::new() };
     for (id, location) in marks.several() {
         if frees_another(marks, actions, (id, location)) {
-            places.add(id, location, progress)?;
+            places.add(id, location, monitor)?;
         }
     }
     for (pack, _) in unlisted {
@@ -94,11 +94,11 @@ pub(super) fn find_untrue(
         };
         for chunk in directory.blocks.iter().flat_map(|block| &block.chunks) {
             for (id, location) in marks.places_like(chunk.id) {
-                places.add(id, location, progress)?;
+                places.add(id, location, monitor)?;
             }
         }
     }
-    places.look_at_all(progress)?;
+    places.look_at_all(monitor)?;
     Ok(places.untrue)
 }
 
@@ -123,17 +123,17 @@ struct Places<'a> {
 }
 
 impl Places<'_> {
-    fn add(&mut self, id: ChunkId, location: Location, progress: &dyn Progress) -> Result<(), Error> {
+    fn add(&mut self, id: ChunkId, location: Location, monitor: &Monitor<'_>) -> Result<(), Error> {
         self.waiting.push((location, id));
-        if self.waiting.len() >= PLACES_CHECKED_MAX { self.look_at_all(progress) } else { Ok(()) }
+        if self.waiting.len() >= PLACES_CHECKED_MAX { self.look_at_all(monitor) } else { Ok(()) }
     }
 
-    fn look_at_all(&mut self, progress: &dyn Progress) -> Result<(), Error> {
+    fn look_at_all(&mut self, monitor: &Monitor<'_>) -> Result<(), Error> {
         let mut waiting = std::mem::take(&mut self.waiting);
         waiting.sort_unstable();
         waiting.dedup();
         for (location, id) in waiting {
-            progress::check(progress)?;
+            monitor.check()?;
             let checker = match &mut self.check {
                 Some(checker) => checker,
                 slot => slot.insert(PlaceCheck::new(self.repository, self.index)?),

@@ -9,14 +9,15 @@ use std::collections::{HashMap, HashSet};
 use super::Collection;
 use super::decide::PackAction;
 use crate::chunk::ChunkRef;
+use crate::events::Phase;
 use crate::id::PackId;
 use crate::index::{Location, SegmentBuilder};
 use crate::limits::SEGMENT_CHUNKS_TARGET;
+use crate::monitor::Monitor;
 use crate::pack::{
     self, BlockEncoder, BlockEntry, BlockPlace, EncodedBlock, FinishedPack, PackKind, PackReader, PackWriter, Prefix,
     RawBlock,
 };
-use crate::progress::{self, Progress};
 use crate::repo::{ChunkReader, Error, Repository};
 
 /// What was written anew.
@@ -32,12 +33,12 @@ pub(super) struct Rewritten {
 }
 
 impl Collection {
-    pub(super) fn rewrite(&self, repository: &Repository, progress: &dyn Progress) -> Result<Rewritten, Error> {
+    pub(super) fn rewrite(&self, repository: &Repository, monitor: &Monitor<'_>) -> Result<Rewritten, Error> {
         let packs = self.packs(PackAction::Rewrite);
         if packs.is_empty() {
             return Ok(Rewritten::default());
         }
-        progress.begin("writing packs anew", Some(self.sums.rewritten.1));
+        monitor.begin(Phase::RewritingPacks, Some(self.sums.rewritten.1));
         let reader = repository.reader_with(&self.marks.index)?;
         let mut rewriter = Rewriter {
             repository,
@@ -49,7 +50,7 @@ impl Collection {
             written: Vec::new(),
             result: Rewritten::default(),
         };
-        match rewriter.run(&packs, progress) {
+        match rewriter.run(&packs, monitor) {
             Ok(()) => {}
             Err(error) if error.is_full() => rewriter.result.is_full = true,
             Err(error) => return Err(error),
@@ -83,11 +84,11 @@ struct Rewriter<'a> {
 }
 
 impl Rewriter<'_> {
-    fn run(&mut self, packs: &[PackId], progress: &dyn Progress) -> Result<(), Error> {
+    fn run(&mut self, packs: &[PackId], monitor: &Monitor<'_>) -> Result<(), Error> {
         let expected = self.expected(packs);
         for pack in packs {
-            progress::check(progress)?;
-            match self.pack(*pack, expected.get(pack).copied(), progress) {
+            monitor.check()?;
+            match self.pack(*pack, expected.get(pack).copied(), monitor) {
                 Err(error) if error.is_damage() => self.result.damaged.push((*pack, error)),
                 result => result?,
             }
@@ -118,12 +119,12 @@ impl Rewriter<'_> {
     }
 
     /// Stores what is in use of a pack, which has to be as much as the index says.
-    fn pack(&mut self, id: PackId, expected_bytes: Option<u64>, progress: &dyn Progress) -> Result<(), Error> {
+    fn pack(&mut self, id: PackId, expected_bytes: Option<u64>, monitor: &Monitor<'_>) -> Result<(), Error> {
         let mut found_bytes = 0;
         let reader = PackReader::open(self.repository.storage(), id)?;
         let directory = reader.directory()?;
         for entry in &directory.blocks {
-            progress.advance(entry.stored_bytes.into());
+            monitor.advance(entry.stored_bytes.into());
             let used: Vec<(ChunkRef, Location)> = entry
                 .chunks
                 .iter()

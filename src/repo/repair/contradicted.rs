@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use crate::id::SegmentId;
 use crate::index::{Confirmed, Index};
+use crate::monitor::Monitor;
 use crate::pack;
-use crate::progress::{self, Progress};
 use crate::repo::{Error, Repository};
 
 impl Repository {
@@ -14,14 +14,14 @@ impl Repository {
     ///
     /// # Errors
     /// [`Error::Cancelled`]; [`Error::Pack`] when a directory cannot be read for another reason than damage.
-    pub fn contradicted(&self, index: &Index, progress: &dyn Progress) -> Result<Vec<(SegmentId, u64)>, Error> {
+    pub fn contradicted(&self, index: &Index, monitor: &Monitor<'_>) -> Result<Vec<(SegmentId, u64)>, Error> {
         let mut confirmed = Confirmed::new(index);
         let mut not_known = index.broken().clone();
         let listed = (0_u32..).zip(index.segments());
         let listed: HashSet<_> =
             listed.flat_map(|(number, segment)| segment.packs().map(move |pack| (number, pack.id))).collect();
         for (segment, pack) in listed {
-            progress::check(progress)?;
+            monitor.check()?;
             if not_known.contains(&pack) {
                 continue;
             }

@@ -3,12 +3,13 @@
 use std::collections::HashSet;
 
 use super::salvage::{Place, Salvaged, Salvager};
+use crate::events::Phase;
 use crate::id::{PackId, SegmentId};
 use crate::index::{self, Index, SegmentBuilder, leave_out};
 use crate::limits::SEGMENT_CHUNKS_TARGET;
+use crate::monitor::Monitor;
 use crate::pack::{self, PackReader};
 use crate::parity;
-use crate::progress::{self, Progress};
 use crate::repo::inventory::Inventory;
 use crate::repo::{Error, Repository};
 use crate::storage::{Area, ExclusiveLease, Key};
@@ -30,7 +31,7 @@ impl Repository {
     ///
     /// # Errors
     /// [`Error::Cancelled`]; [`Error::Index`] and [`Error::Storage`] when it cannot be read for another reason than damage.
-    pub fn is_index_sound(&self, progress: &dyn Progress) -> Result<bool, Error> {
+    pub fn is_index_sound(&self, monitor: &Monitor<'_>) -> Result<bool, Error> {
         let mut index = self.index()?;
         let packs = Inventory::compare(self.storage(), &index)?;
         if !index.damaged().is_empty() || !packs.broken.is_empty() || !packs.unlisted.is_empty() {
@@ -42,7 +43,7 @@ impl Repository {
                 result => result?,
             }
         }
-        if !self.contradicted(&index, progress)?.is_empty() {
+        if !self.contradicted(&index, monitor)?.is_empty() {
             return Ok(false);
         }
         index.avoid_undecodable();
@@ -58,22 +59,22 @@ impl Repository {
         &self,
         broken: &HashSet<PackId>,
         alone: &ExclusiveLease,
-        progress: &dyn Progress,
+        monitor: &Monitor<'_>,
     ) -> Result<Rebuilt, Error> {
         self.config.check_deletable()?;
         let storage = self.storage();
         let before = storage.list(Area::Index)?;
         let index = self.index()?;
-        let (listed, contradicted) = (index.packs(), self.contradicted(&index, progress)?);
+        let (listed, contradicted) = (index.packs(), self.contradicted(&index, monitor)?);
         let mut leaving = broken.clone();
-        progress.begin("listing the packs", None);
-        let index = self.list_packs(&mut leaving, progress)?;
+        monitor.begin(Phase::ListingPacks, None);
+        let index = self.list_packs(&mut leaving, monitor)?;
         let unlisted = index.packs().keys().filter(|id| !listed.contains_key(id)).count() as u64;
         let mut salvager = Salvager::new(self, index, leaving.clone())?;
         let mut going = leaving.clone();
         loop {
             let places = going.iter().map(|id| Place { key: pack::key(*id), id: *id }).collect();
-            salvager.run(places, progress)?;
+            salvager.run(places, monitor)?;
             going = salvager.undecodable();
             if going.is_empty() {
                 break;
@@ -106,13 +107,13 @@ impl Repository {
     }
 
     /// New segments of all packs but those that are leaving; a pack without a directory leaves too.
-    fn list_packs(&self, leaving: &mut HashSet<PackId>, progress: &dyn Progress) -> Result<Index, Error> {
+    fn list_packs(&self, leaving: &mut HashSet<PackId>, monitor: &Monitor<'_>) -> Result<Index, Error> {
         let storage = self.storage();
         let mut packs: Vec<PackId> = pack::list(storage)?.into_iter().map(|pack| pack.id).collect();
         packs.sort();
         let (mut index, mut builder) = (Index::default(), SegmentBuilder::default());
         for id in packs {
-            progress::check(progress)?;
+            monitor.check()?;
             if leaving.contains(&id) {
                 continue;
             }

@@ -9,14 +9,15 @@ use std::sync::Arc;
 
 use super::pack_of;
 use crate::chunk::ChunkRef;
+use crate::events::Phase;
 use crate::id::{BaseId, ChunkId, PackId};
 use crate::index::{Index, SegmentBuilder};
 use crate::limits::{DELTA_DEPTH_MAX, DELTA_PREFIX_BYTES_MAX, SEGMENT_CHUNKS_TARGET};
+use crate::monitor::Monitor;
 use crate::pack::{
     BlockDecoder, BlockEntry, BlockScan, EncodedBlock, FinishedPack, FoundBlock, PackKind, PackReader, PackWriter,
     Scanned,
 };
-use crate::progress::{self, Progress};
 use crate::repo::reach::is_within_reach;
 use crate::repo::{ChunkReader, Error, Repository};
 use crate::storage::{Area, Key};
@@ -57,7 +58,7 @@ impl Repository {
     ///
     /// # Errors
     /// [`Error::UnknownFeature`], [`Error::Cancelled`], [`Error::Storage`].
-    pub fn salvage(&self, needed: &HashSet<ChunkId>, progress: &dyn Progress) -> Result<Salvaged, Error> {
+    pub fn salvage(&self, needed: &HashSet<ChunkId>, monitor: &Monitor<'_>) -> Result<Salvaged, Error> {
         self.config.check_writable()?;
         let quarantine = self.storage().list(Area::Quarantine)?.into_iter();
         let places = quarantine.filter_map(|object| {
@@ -66,7 +67,7 @@ impl Repository {
         });
         let mut salvager = Salvager::new(self, self.index()?, HashSet::new())?;
         salvager.needed = Some(needed);
-        salvager.run(places.collect(), progress)?;
+        salvager.run(places.collect(), monitor)?;
         Ok(salvager.finish().1)
     }
 }
@@ -120,8 +121,8 @@ impl<'a> Salvager<'a> {
     }
 
     /// Copies what can be decoded of these packs and is not in the index.
-    pub(super) fn run(&mut self, places: Vec<Place>, progress: &dyn Progress) -> Result<(), Error> {
-        progress.begin("looking for whole blocks in broken packs", None);
+    pub(super) fn run(&mut self, places: Vec<Place>, monitor: &Monitor<'_>) -> Result<(), Error> {
+        monitor.begin(Phase::SalvagingPacks, None);
         self.result.wanted.clear();
         let storage = self.repository.storage();
         let mut by_depth = vec![Vec::new(); usize::from(DELTA_DEPTH_MAX) + 1];
@@ -137,7 +138,7 @@ impl<'a> Salvager<'a> {
             let mut listed = listed(reader)?;
             let mut scan = BlockScan::new(reader);
             loop {
-                progress::check(progress)?;
+                monitor.check()?;
                 match scan.step()? {
                     Scanned::Block(block) => {
                         self.bases.extend(&block.bases);
@@ -162,7 +163,7 @@ impl<'a> Salvager<'a> {
         for blocks in by_depth.into_iter().filter(|blocks| !blocks.is_empty()) {
             let mut bases = self.repository.reader_with(&Arc::new(self.index.clone()))?;
             for (reader, candidate) in blocks {
-                progress::check(progress)?;
+                monitor.check()?;
                 let (block, listed) = match candidate {
                     Candidate::Whole(offset) => (FoundBlock::at(reader, offset)?, None),
                     Candidate::Listed(entry) => (FoundBlock::listed(reader, &entry)?, Some(entry.chunks)),

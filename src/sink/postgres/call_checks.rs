@@ -32,16 +32,16 @@ impl Loader<'_> {
 
     /// What may call one is asked about, where that can be.
     fn check_made(&self, overloads: &Overloads, text: &[u8]) -> Result<(), Error> {
-        let (database, stopped) = (&self.sessions.database, || self.progress.cancelled());
-        let owner = owner_of(database, text, &stopped)?;
+        let (database, cancel) = (&self.sessions.database, self.monitor.cancel());
+        let owner = owner_of(database, text, cancel)?;
         let Err(may_call) = check_named(overloads, text, owner.as_deref()) else { return Ok(()) };
         let (encoding, refused_sql) = (self.options.encoding, self.refused_sql());
-        let authors = Authors::read(database, &refused_sql, &stopped).map_err(|source| self.failed(source))?;
+        let authors = Authors::read(database, &refused_sql, cancel).map_err(|source| self.failed(source))?;
         if authors.checks_value_in(&String::from_utf8_lossy(text)) {
             return Err(may_call);
         }
         let probe = Probe { statements: text, encoding, owner: owner.as_deref(), refused: &refused_sql };
-        let calls = probe.calls_of_others(database.connection(), &stopped).map_err(|source| self.failed(source))?;
+        let calls = probe.calls_of_others(database.connection(), cancel).map_err(|source| self.failed(source))?;
         match calls.as_deref() {
             Some([]) => Ok(()),
             Some(calls) => Err(Error::code(&format!("{} (it calls {})", object_of(text), calls.join(", ")))),
@@ -58,14 +58,14 @@ impl Loader<'_> {
             return Ok(());
         }
         self.wait()?;
-        check_all_calls(&self.sessions.database, &self.refused_sql(), &|| self.progress.cancelled())
+        check_all_calls(&self.sessions.database, &self.refused_sql(), self.monitor.cancel())
     }
 
     /// What has several authors so far.
     fn overloads(&mut self) -> Result<&Overloads, Error> {
         if self.overloads.is_none() && !self.options.trusts_code {
             self.wait()?;
-            let found = Overloads::read(&self.sessions.database, &self.refused_sql(), &|| self.progress.cancelled());
+            let found = Overloads::read(&self.sessions.database, &self.refused_sql(), self.monitor.cancel());
             self.overloads = Some(found.map_err(|source| self.failed(source))?);
         }
         Ok(self.overloads.get_or_insert_default())

@@ -23,7 +23,7 @@ impl Loader<'_> {
     pub(super) fn end_refusals(&mut self) -> Result<(), Error> {
         let Some(refusals) = self.sessions.refusals.take() else { return Ok(()) };
         self.sessions.wait()?;
-        let noted = refusals.read(&self.sessions.database, &|| self.progress.cancelled())?;
+        let noted = refusals.read(&self.sessions.database, self.monitor.cancel())?;
         self.refused.splice(0..0, noted);
         self.say(refusals.end())
     }
@@ -51,7 +51,7 @@ impl Loader<'_> {
     pub(super) fn or_refused(&mut self, object: &str, outcome: Result<(), Error>) -> Result<(), Error> {
         let why = match outcome {
             Err(Error::Database { source, .. } | Error::AsOwner { source, .. })
-                if self.options.goes_on && has_ended(&source) && !self.progress.cancelled() =>
+                if self.options.goes_on && has_ended(&source) && !self.monitor.is_cancelled() =>
             {
                 why(&source)
             }

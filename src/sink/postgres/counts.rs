@@ -4,10 +4,11 @@ use std::collections::HashMap;
 use std::fmt::Write;
 
 use super::action::{self, run};
+use crate::cancel::Cancel;
 use crate::model::{TableRows, split_table};
 use crate::postgres::shape_lock::EXPRESSIONS;
 use crate::postgres::sql::table;
-use crate::postgres::{Connection, Session, Stopped};
+use crate::postgres::{Connection, Session};
 use crate::sink::Error;
 
 /// Tables that are counted by one statement.
@@ -43,14 +44,14 @@ struct Kind {
 ///
 /// # Errors
 /// [`Error::Database`].
-pub(super) fn check(database: &Connection, tables: &[TableRows], stopped: Stopped<'_>) -> Result<Vec<Error>, Error> {
+pub(super) fn check(database: &Connection, tables: &[TableRows], cancel: &Cancel) -> Result<Vec<Error>, Error> {
     let mut differ = Vec::new();
     if tables.is_empty() {
         return Ok(differ);
     }
     let mut kinds = HashMap::new();
     let sql = TABLES_SQL.replace(":EXPRESSIONS", EXPRESSIONS);
-    for row in run(database, "list the tables that were loaded", &sql, stopped)? {
+    for row in run(database, "list the tables that were loaded", &sql, cancel)? {
         let is = |place: usize| row.get(place).is_some_and(|value| value.as_deref() == Some("t"));
         let read = row.get(4).and_then(Option::as_deref).and_then(|names| serde_json::from_str(names).ok());
         let kind = Kind { is_partitioned: is(2), is_of_extension: is(3), read: read.unwrap_or_default() };
@@ -67,7 +68,7 @@ pub(super) fn check(database: &Connection, tables: &[TableRows], stopped: Stoppe
             };
             if !kind.read.is_empty() {
                 let counts: Result<Vec<u64>, Error> =
-                    kind.read.iter().map(|name| count_lines(database, name, stopped)).collect();
+                    kind.read.iter().map(|name| count_lines(database, name, cancel)).collect();
                 read.push((number, counts?.iter().sum()));
                 continue;
             }
@@ -79,7 +80,7 @@ pub(super) fn check(database: &Connection, tables: &[TableRows], stopped: Stoppe
             let _ = write!(sql, "{union}SELECT {number} AS number, pg_catalog.count(*) FROM {only}{name}");
         }
         let found =
-            if sql.is_empty() { Vec::new() } else { run(database, "count the rows that were loaded", &sql, stopped)? };
+            if sql.is_empty() { Vec::new() } else { run(database, "count the rows that were loaded", &sql, cancel)? };
         let mut counts: HashMap<usize, Option<u64>> =
             read.into_iter().map(|(number, rows)| (number, Some(rows))).collect();
         for row in found {
@@ -101,16 +102,16 @@ pub(super) fn check(database: &Connection, tables: &[TableRows], stopped: Stoppe
 }
 
 /// The rows of a table, counted as they pass.
-fn count_lines(database: &Connection, name: &str, stopped: Stopped<'_>) -> Result<u64, Error> {
+fn count_lines(database: &Connection, name: &str, cancel: &Cancel) -> Result<u64, Error> {
     let count = || {
-        let mut session = Session::open(database, "larder", stopped)?;
-        session.run("BEGIN READ ONLY; SET LOCAL search_path = '';", stopped)?;
+        let mut session = Session::open(database, "larder", cancel)?;
+        session.run("BEGIN READ ONLY; SET LOCAL search_path = '';", cancel)?;
         let mut lines = 0;
-        session.copy_table(&table(name)?, stopped, &mut |part| {
+        session.copy_table(&table(name)?, cancel, &mut |part| {
             lines += memchr::memchr_iter(b'\n', part).count() as u64;
             Ok(())
         })?;
-        session.run("COMMIT;", stopped)?;
+        session.run("COMMIT;", cancel)?;
         session.end().map(|()| lines)
     };
     count().map_err(|source| action::failed("count the rows that were loaded", source))

@@ -1,11 +1,12 @@
 //! Dropping a database with whatever keeps the server from that.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crossbeam_channel::{RecvTimeoutError, bounded};
+
+use crate::cancel::{Cancel, POLL};
 use crate::postgres::sql::{ident, literal};
-use crate::postgres::{self, Connection, Row, Session, Stopped, query, tidy_up};
+use crate::postgres::{self, Connection, Row, Session, query, tidy_up};
 
 /// How long it is waited for others, and how often the server is asked whether it works on it.
 const WAIT: Duration = Duration::from_secs(30);
@@ -20,7 +21,7 @@ const WORK_SQL: &str = "SELECT coalesce(wait_event, '') FROM pg_catalog.pg_stat_
 const BARRIER: &str = "ProcSignalBarrier";
 
 /// Drops a database, also where its owner has made it a template, or where it has subscriptions, whose slots stay at their publishers:
-/// these are told. It is in nobody's way, and whoever wants to stop would have to drop it himself: `stopped` counts only after
+/// these are told. It is in nobody's way, and whoever wants to stop would have to drop it himself: `cancel` counts only after
 /// [`WAIT`].
 ///
 /// # Errors
@@ -29,7 +30,7 @@ pub(super) fn drop_database(
     maintenance: &Connection,
     name: &str,
     notes: Option<&mut Vec<String>>,
-    stopped: Stopped<'_>,
+    cancel: &Cancel,
 ) -> Result<(), postgres::Error> {
     let quoted = ident(name);
     let free = [
@@ -42,24 +43,37 @@ pub(super) fn drop_database(
     if let (Ok(told), Some(notes)) = (told, notes) {
         notes.extend(told);
     }
-    drop_and_wait(maintenance, &format!("DROP DATABASE IF EXISTS {quoted} WITH (FORCE);"), stopped)
+    drop_and_wait(maintenance, &format!("DROP DATABASE IF EXISTS {quoted} WITH (FORCE);"), cancel)
 }
 
 /// Runs a statement that has the server write all that was changed to disk and remove a file for each table and index: nobody
 /// knows how long that takes. It is waited for as long as the server works on it.
-fn drop_and_wait(maintenance: &Connection, statement: &str, stopped: Stopped<'_>) -> Result<(), postgres::Error> {
-    let begun = &|| false;
+fn drop_and_wait(maintenance: &Connection, statement: &str, cancel: &Cancel) -> Result<(), postgres::Error> {
+    let begun = &Cancel::new();
     let mut session = Session::open(maintenance, "larder", begun)?.within(WAIT);
     // Locks of others are not waited for longer than that.
     session.run(&format!("SET lock_timeout = {};", WAIT.as_millis()), begun)?;
     let pid = session.rows("SELECT pg_catalog.pg_backend_pid()", begun)?.into_iter().flatten().flatten().next();
     let sql = WORK_SQL.replace(":PID", &literal(&pid.unwrap_or_default()));
     let ask = || query(maintenance, &sql, begun).ok().and_then(|rows| rows.into_iter().flatten().next().flatten());
-    let watch = Watch::new(Instant::now());
-    let mut session = session.unlimited();
-    let dropped = session.run(statement, &|| watch.is_enough(Instant::now(), stopped(), ask));
+    let mut watch = Watch::new(Instant::now());
+    let (mut session, enough) = (session.unlimited(), Cancel::new());
+    let dropped = std::thread::scope(|scope| {
+        let (running, ended) = bounded::<()>(0);
+        let (session, enough) = (&mut session, &enough);
+        let dropping = scope.spawn(move || {
+            let _running = running;
+            session.run(statement, enough)
+        });
+        while ended.recv_timeout(POLL) == Err(RecvTimeoutError::Timeout) {
+            if watch.is_enough(Instant::now(), cancel.is_cancelled(), ask) {
+                enough.cancel();
+            }
+        }
+        dropping.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    });
     match dropped {
-        Err(_) if watch.has_given_up() => Err(postgres::Error::AtWork { secs: watch.began.elapsed().as_secs() }),
+        Err(_) if enough.is_cancelled() => Err(postgres::Error::AtWork { secs: watch.began.elapsed().as_secs() }),
         dropped => dropped.and_then(|()| session.end()),
     }
 }
@@ -68,38 +82,29 @@ fn drop_and_wait(maintenance: &Connection, statement: &str, stopped: Stopped<'_>
 struct Watch {
     began: Instant,
     /// When the server is asked again whether it works on it.
-    next: Mutex<Instant>,
-    given_up: AtomicBool,
+    next: Instant,
 }
 
 impl Watch {
     fn new(began: Instant) -> Self {
-        Self { began, next: Mutex::new(began + WAIT), given_up: AtomicBool::new(false) }
+        Self { began, next: began + WAIT }
     }
 
     /// `ask` returns what the session waits for as it works: an empty text for nothing, none where it does not work, or is not
     /// to be seen.
-    fn is_enough(&self, now: Instant, stopped: bool, ask: impl FnOnce() -> Option<String>) -> bool {
-        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+    fn is_enough(&mut self, now: Instant, is_cancelled: bool, ask: impl FnOnce() -> Option<String>) -> bool {
         let is_early = now.duration_since(self.began) < WAIT;
-        if is_early || (!stopped && now < *next) {
+        if is_early || (!is_cancelled && now < self.next) {
             return false;
         }
-        *next = now + WAIT;
-        let is_enough = stopped || ask().is_none_or(|waits_for| waits_for == BARRIER);
-        self.given_up.fetch_or(is_enough, Ordering::Relaxed);
-        is_enough
-    }
-
-    fn has_given_up(&self) -> bool {
-        self.given_up.load(Ordering::Relaxed)
+        self.next = now + WAIT;
+        is_cancelled || ask().is_none_or(|waits_for| waits_for == BARRIER)
     }
 }
 
 /// Drops the subscriptions of a database, and leaves the slots at their publishers.
 fn detach(maintenance: &Connection, name: &str) -> Result<Vec<String>, postgres::Error> {
-    let go_on = || false;
-    let rows = query(maintenance, &SUBSCRIPTIONS_SQL.replace(":NAME", &literal(name)), &go_on)?;
+    let rows = query(maintenance, &SUBSCRIPTIONS_SQL.replace(":NAME", &literal(name)), &Cancel::new())?;
     if rows.is_empty() {
         return Ok(Vec::new());
     }
@@ -148,15 +153,13 @@ mod tests {
         let began = Instant::now();
         let at = |secs| began + Duration::from_secs(secs);
         let works = || Some(String::new());
-        let watch = Watch::new(began);
+        let mut watch = Watch::new(began);
         assert!(!watch.is_enough(at(29), true, || None), "what is done at an end is not stopped at once");
         assert!(!watch.is_enough(at(31), false, works));
         assert!(!watch.is_enough(at(32), false, || None), "it was asked a second ago");
         assert!(!watch.is_enough(at(900), false, || Some("CheckpointDone".to_owned())));
-        assert!(!watch.has_given_up());
         assert!(watch.is_enough(at(901), true, works), "somebody wants to stop");
-        assert!(watch.has_given_up());
-        let watch = Watch::new(began);
+        let mut watch = Watch::new(began);
         assert!(watch.is_enough(at(31), false, || Some(BARRIER.to_owned())), "another session holds it up");
         assert!(watch.is_enough(at(62), false, || None), "it has ended");
     }

@@ -69,7 +69,7 @@ impl Loader<'_> {
         if !names.iter().all(|name| owners.contains_key(name)) {
             // They are made side by side.
             self.sessions.wait()?;
-            let found = index_owners(&self.sessions.database, &|| self.progress.cancelled());
+            let found = index_owners(&self.sessions.database, self.monitor.cancel());
             *owners = found.map_err(|source| action::failed("look who owns the indexes", source))?;
         }
         match names.each_ref().map(|name| owners.get(name)) {

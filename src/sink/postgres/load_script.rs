@@ -251,7 +251,7 @@ impl Loader<'_> {
             return Ok(has);
         }
         self.wait()?;
-        let rows = query(&self.sessions.database, EVENT_TRIGGERS_SQL, &|| self.progress.cancelled());
+        let rows = query(&self.sessions.database, EVENT_TRIGGERS_SQL, self.monitor.cancel());
         let has = !rows.map_err(|source| self.failed(source))?.is_empty();
         self.event_triggers = Some(has);
         Ok(has)

@@ -9,13 +9,14 @@ use super::maintenance::{beside, has};
 use super::refusals::{self, Refusal};
 use super::session_pool::has_ended;
 use super::{counts, discard, loader_role, swap, tablespaces};
+use crate::cancel::Cancel;
 use crate::model::{DatabaseFacts, Roles, ServerProperties, TableRows};
+use crate::monitor::Monitor;
 use crate::postgres::sql::{ident, literal};
 use crate::postgres::{
-    Connection, Kept, MadeRoles, Stopped, create_missing_roles, locale_options, made_under_other_name, object_of,
+    Connection, Kept, MadeRoles, create_missing_roles, locale_options, made_under_other_name, object_of,
     property_statements, text_statements,
 };
-use crate::progress::Progress;
 use crate::sink::Error;
 
 /// What is to be said of a database that was replaced.
@@ -60,14 +61,14 @@ impl LoadedDatabase {
         (facts, of_server): (&DatabaseFacts, &ServerProperties),
         purpose: Option<&str>,
         roles: &Roles,
-        stopped: Stopped<'_>,
+        cancel: &Cancel,
     ) -> Result<(Self, MadeRoles), Error> {
         let failed = |source| Error::Database { action: "make the roles that are missing".to_owned(), source };
-        let made = create_missing_roles(&maintenance, roles, stopped).map_err(failed)?;
+        let made = create_missing_roles(&maintenance, roles, cancel).map_err(failed)?;
         let name = purpose.map_or_else(|| facts.name.clone(), |purpose| beside(&facts.name, purpose));
         let maintenance = Kept::new(maintenance);
         let tablespace = facts.tablespace.as_deref();
-        let can_be_in = |tablespace| tablespaces::is_usable(&maintenance, tablespace, stopped);
+        let can_be_in = |tablespace| tablespaces::is_usable(&maintenance, tablespace, cancel);
         let is_usable = tablespace.map(can_be_in).transpose()?.unwrap_or(false);
         let place = tablespace.filter(|_| is_usable);
         let place = place.map_or_else(String::new, |tablespace| format!(" TABLESPACE {}", ident(tablespace)));
@@ -77,8 +78,8 @@ impl LoadedDatabase {
         let mut created = Ok(());
         let mut tried = 0;
         for options in &options {
-            created = execute(&maintenance, &action, &[format!("{plain} {options}")], stopped);
-            if created.is_ok() || stopped() {
+            created = execute(&maintenance, &action, &[format!("{plain} {options}")], cancel);
+            if created.is_ok() || cancel.is_cancelled() {
                 break;
             }
             tried += 1;
@@ -98,7 +99,7 @@ impl LoadedDatabase {
         }
         let loaded = Self { maintenance, name, notes, is_pending: true };
         let open = opening(&loaded.name);
-        match execute(&loaded.maintenance, "close the database to others", &open, stopped) {
+        match execute(&loaded.maintenance, "close the database to others", &open, cancel) {
             Ok(()) => Ok((loaded, made)),
             Err(error) => {
                 loaded.discard();
@@ -128,18 +129,18 @@ impl LoadedDatabase {
         &self,
         options: LoadOptions<'a>,
         ahead: Box<dyn std::io::Read + 'a>,
-        progress: &'a dyn Progress,
+        monitor: &'a Monitor<'a>,
     ) -> Result<Loader<'a>, Error> {
-        Loader::open((self.connection(), self.maintenance.connection().clone()), options, ahead, progress)
+        Loader::open((self.connection(), self.maintenance.connection().clone()), options, ahead, monitor)
     }
 
     /// How many foreign keys there are.
     ///
     /// # Errors
     /// [`Error::Database`].
-    pub fn count_foreign_keys(&self, stopped: Stopped<'_>) -> Result<u64, Error> {
+    pub fn count_foreign_keys(&self, cancel: &Cancel) -> Result<u64, Error> {
         let sql = "SELECT pg_catalog.count(*) FROM pg_catalog.pg_constraint WHERE contype = 'f' AND conparentid = 0";
-        let rows = run(&self.connection(), "count the foreign keys", sql, stopped)?;
+        let rows = run(&self.connection(), "count the foreign keys", sql, cancel)?;
         Ok(rows.into_iter().flatten().flatten().find_map(|count| count.parse().ok()).unwrap_or(0))
     }
 
@@ -147,22 +148,22 @@ impl LoadedDatabase {
     ///
     /// # Errors
     /// [`Error::Database`].
-    pub fn check_rows(&self, tables: &[TableRows], stopped: Stopped<'_>) -> Result<Vec<Error>, Error> {
-        counts::check(&self.connection(), tables, stopped)
+    pub fn check_rows(&self, tables: &[TableRows], cancel: &Cancel) -> Result<Vec<Error>, Error> {
+        counts::check(&self.connection(), tables, cancel)
     }
 
     /// What was made while it has its name, and looks at that, each in words. They are guesses: where they cannot be made there are none.
     #[must_use]
-    pub fn made_under_its_name(&self, name: &str, stopped: Stopped<'_>) -> Vec<String> {
-        made_under_other_name(&Kept::new(self.connection()), name, stopped).unwrap_or_default()
+    pub fn made_under_its_name(&self, name: &str, cancel: &Cancel) -> Vec<String> {
+        made_under_other_name(&Kept::new(self.connection()), name, cancel).unwrap_or_default()
     }
 
     /// Which roles that were made for loading it others have kept from being dropped, each in words.
     ///
     /// # Errors
     /// [`Error::Database`].
-    pub fn left_roles(&self, stopped: Stopped<'_>) -> Result<Vec<String>, Error> {
-        let left = loader_role::left_for(&self.maintenance, &self.name, stopped);
+    pub fn left_roles(&self, cancel: &Cancel) -> Result<Vec<String>, Error> {
+        let left = loader_role::left_for(&self.maintenance, &self.name, cancel);
         left.map_err(|source| failed("look for roles that were made for loading", source))
     }
 
@@ -171,10 +172,10 @@ impl LoadedDatabase {
     ///
     /// # Errors
     /// [`Error::Database`]; the old database serves on then, and this one is discarded.
-    pub fn put_in_place(mut self, target: &str, is_new: bool, stopped: Stopped<'_>) -> Result<Replaced, Error> {
+    pub fn put_in_place(mut self, target: &str, is_new: bool, cancel: &Cancel) -> Result<Replaced, Error> {
         let old = beside(target, "old");
         let mut replaced = Replaced::default();
-        let had_old = match self.rename(target, (&old, is_new), &mut replaced.notes, stopped) {
+        let had_old = match self.rename(target, (&old, is_new), &mut replaced.notes, cancel) {
             Ok(had_old) => had_old,
             Err(error) => {
                 self.discard();
@@ -185,7 +186,7 @@ impl LoadedDatabase {
         self.is_pending = false;
         if had_old {
             let maintenance = self.maintenance.connection();
-            let dropped = discard::drop_database(maintenance, &old, Some(&mut replaced.notes), stopped);
+            let dropped = discard::drop_database(maintenance, &old, Some(&mut replaced.notes), cancel);
             let action = format!("drop the replaced database, which is now called {old}");
             replaced.left = dropped.err().map(|source| failed(&action, source));
         }
@@ -198,15 +199,15 @@ impl LoadedDatabase {
         target: &str,
         (old, is_new): (&str, bool),
         notes: &mut Vec<String>,
-        stopped: Stopped<'_>,
+        cancel: &Cancel,
     ) -> Result<bool, Error> {
-        let had_old = !is_new && self.name != target && has(&self.maintenance, target, stopped)?;
+        let had_old = !is_new && self.name != target && has(&self.maintenance, target, cancel)?;
         if had_old {
-            *notes = swap::slots_of(&self.maintenance, target, stopped)?;
-            swap::swap(&self.maintenance, &self.name, (target, old), stopped)?;
+            *notes = swap::slots_of(&self.maintenance, target, cancel)?;
+            swap::swap(&self.maintenance, &self.name, (target, old), cancel)?;
         } else if self.name != target {
             let sql = format!("ALTER DATABASE {} RENAME TO {}", ident(&self.name), ident(target));
-            execute(&self.maintenance, &format!("rename the database to {target}"), &[sql], stopped)?;
+            execute(&self.maintenance, &format!("rename the database to {target}"), &[sql], cancel)?;
         }
         Ok(had_old)
     }
@@ -219,7 +220,7 @@ impl LoadedDatabase {
 
     fn drop_it(&mut self) {
         if std::mem::take(&mut self.is_pending) {
-            let _ = discard::drop_database(self.maintenance.connection(), &self.name, None, &|| false);
+            let _ = discard::drop_database(self.maintenance.connection(), &self.name, None, &Cancel::new());
         }
     }
 
@@ -232,11 +233,11 @@ impl LoadedDatabase {
         &self,
         (facts, of_server): (&DatabaseFacts, &ServerProperties),
         goes_on: bool,
-        stopped: Stopped<'_>,
+        cancel: &Cancel,
     ) -> Result<Vec<Refusal>, Error> {
         let action = "give the database its settings";
         let find_owner = format!("SELECT 1 FROM pg_catalog.pg_roles WHERE rolname = {}", literal(&facts.owner));
-        let has_owner = !run(&self.maintenance, "look for the owner", &find_owner, stopped)?.is_empty();
+        let has_owner = !run(&self.maintenance, "look for the owner", &find_owner, cancel)?.is_empty();
         let mut refused = Vec::new();
         let mut try_all = |statements: &[String], run: &dyn Fn(&[String]) -> Result<(), Error>| {
             if !goes_on {
@@ -244,7 +245,7 @@ impl LoadedDatabase {
             }
             for statement in statements {
                 match run(std::slice::from_ref(statement)) {
-                    Err(error) if stopped() => return Err(error),
+                    Err(error) if cancel.is_cancelled() => return Err(error),
                     Err(Error::Database { source, .. }) if has_ended(&source) => {
                         let object = object_of(statement.as_bytes());
                         refused.push(Refusal { object, why: refusals::why(&source) });
@@ -256,7 +257,7 @@ impl LoadedDatabase {
         };
         let texts = text_statements(&facts.properties, of_server, &self.name);
         if !texts.is_empty() {
-            try_all(&texts, &|statements| do_all(&self.connection(), action, statements, stopped))?;
+            try_all(&texts, &|statements| do_all(&self.connection(), action, statements, cancel))?;
         }
         let whoever = ServerProperties::new(None, of_server.is_template, None);
         // Who restores has the privileges of an owner who is not there.
@@ -272,7 +273,7 @@ impl LoadedDatabase {
         if has_owner {
             statements.insert(0, format!("ALTER DATABASE {name} OWNER TO {}", ident(&facts.owner)));
         }
-        try_all(&statements, &|statements| execute(&self.maintenance, action, statements, stopped))?;
+        try_all(&statements, &|statements| execute(&self.maintenance, action, statements, cancel))?;
         Ok(refused)
     }
 

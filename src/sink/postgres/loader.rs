@@ -11,6 +11,7 @@ use super::privileges::Privileges;
 use super::refusals::Refusal;
 use super::sessions::{Sessions, failed};
 use super::shape::Shape;
+use crate::monitor::Monitor;
 use crate::postgres::access::{Access, LoadAs};
 use crate::postgres::key_code::KeyCode;
 use crate::postgres::of_superuser::OfSuperuser;
@@ -19,7 +20,6 @@ use crate::postgres::part::Statements;
 use crate::postgres::script::ScriptReader;
 use crate::postgres::script_settings::ScriptSettings;
 use crate::postgres::{self, Accepts, Connection, reads_alike};
-use crate::progress::Progress;
 use crate::sink::Error;
 
 /// When an entry of a script is run.
@@ -80,7 +80,7 @@ pub struct Loader<'a> {
     pub(super) tried: u64,
     /// The session that gets the next rows.
     pub(super) next: usize,
-    pub(super) progress: &'a dyn Progress,
+    pub(super) monitor: &'a Monitor<'a>,
 }
 
 impl<'a> Loader<'a> {
@@ -93,10 +93,10 @@ impl<'a> Loader<'a> {
         (database, maintenance): (Connection, Connection),
         options: LoadOptions<'a>,
         ahead: Box<dyn Read + 'a>,
-        progress: &'a dyn Progress,
+        monitor: &'a Monitor<'a>,
     ) -> Result<Self, Error> {
         Ok(Self {
-            sessions: Sessions::open(database, maintenance, options, progress)?,
+            sessions: Sessions::open(database, maintenance, options, monitor)?,
             options,
             shape: Shape::default(),
             access: None,
@@ -121,7 +121,7 @@ impl<'a> Loader<'a> {
             was_tried: false,
             tried: 0,
             next: 0,
-            progress,
+            monitor,
         })
     }
 

@@ -10,10 +10,11 @@ use postgres_protocol::password::scram_sha_256;
 use super::action;
 use super::maintenance::is_temporary;
 use super::session_pool::{PoolOptions, SessionPool};
+use crate::cancel::Cancel;
 use crate::id::{hex, random_bytes};
+use crate::monitor::Monitor;
 use crate::postgres::sql::{ident, literal};
-use crate::postgres::{self, Connection, Kept, LOADER_ROLES, Row, Session, Stopped, execute, query, tidy_up};
-use crate::progress::Progress;
+use crate::postgres::{self, Connection, Kept, LOADER_ROLES, Row, Session, execute, query, tidy_up};
 use crate::sink::Error;
 
 /// What the names of these roles begin with, before sixteen hexadecimal digits.
@@ -90,8 +91,8 @@ impl LoaderRoles {
     }
 
     /// Drops what killed restores have left, and what could not be dropped then. Best effort: the next one tries again.
-    pub(super) fn drop_left(maintenance: &Connection, stopped: Stopped<'_>) {
-        if !stopped() {
+    pub(super) fn drop_left(maintenance: &Connection, cancel: &Cancel) {
+        if !cancel.is_cancelled() {
             // The lock of a role is its digits as a number.
             let is_free = format!(
                 "pg_try_advisory_xact_lock(('x' || substr(loader.rolname, {}))::bit(64)::bigint)",
@@ -110,12 +111,12 @@ impl LoaderRoles {
         &mut self,
         rights: Rights<'_>,
         options: PoolOptions<'_>,
-        progress: &'a dyn Progress,
+        monitor: &'a Monitor<'a>,
     ) -> Result<SessionPool<'a>, Error> {
         let no_loader = |source| Error::NoLoader { owner: rights.owner.to_owned(), source };
         self.drop_last();
-        let opened = self.make(rights, options.count, &|| progress.cancelled()).and_then(|connection| {
-            let mut pool = SessionPool::open(&connection, options, progress)?;
+        let opened = self.make(rights, options.count, monitor.cancel()).and_then(|connection| {
+            let mut pool = SessionPool::open(&connection, options, monitor.cancel())?;
             // Who restores can still log in later.
             pool.ended_by(self.database.clone());
             // Whether the server lets them in is known only when they have done something.
@@ -142,15 +143,15 @@ impl LoaderRoles {
     }
 
     /// Makes a role that as many sessions can log in as.
-    fn make(&mut self, rights: Rights<'_>, count: usize, stopped: Stopped<'_>) -> Result<Connection, postgres::Error> {
+    fn make(&mut self, rights: Rights<'_>, count: usize, cancel: &Cancel) -> Result<Connection, postgres::Error> {
         let random = || random_bytes().map_err(|source| postgres::Error::stream("/dev/urandom", source));
         let name = format!("{PREFIX}{}", hex(random()?.first_chunk::<8>().expect("a key is longer")));
         let password = hex(&random()?);
         if self.holder.is_none() {
-            self.holder = Some(Session::open(&self.maintenance, "larder", stopped)?);
+            self.holder = Some(Session::open(&self.maintenance, "larder", cancel)?);
         }
         let holder = self.holder.as_mut().expect("it was just opened");
-        holder.run(&format!("SELECT pg_catalog.pg_advisory_lock({});", key_of(&name)), stopped)?;
+        holder.run(&format!("SELECT pg_catalog.pg_advisory_lock({});", key_of(&name)), cancel)?;
         let mut statements = vec![
             "BEGIN".to_owned(),
             format!(
@@ -173,11 +174,11 @@ impl LoaderRoles {
             statements.push(self.connect("GRANT", "TO", &name));
         }
         self.roles.push(name.clone());
-        execute(&self.maintenance, &statements, stopped)?;
+        execute(&self.maintenance, &statements, cancel)?;
         // The name of an owner is what this database takes it for.
         let grants: Vec<String> =
             rights.granted.iter().map(|granted| format!("GRANT {granted} TO {}", ident(&name))).collect();
-        execute(&self.database, &grants, stopped)?;
+        execute(&self.database, &grants, cancel)?;
         Ok(Connection { user: Some(name), password: Some(password), ..self.database.clone() })
     }
 
@@ -225,7 +226,7 @@ impl LoaderRoles {
         if self.roles.is_empty() {
             return Vec::new();
         }
-        let rows = query(&self.maintenance, &LEFT_SQL.replace(":WHICH", &is_one_of(&self.roles)), &|| false);
+        let rows = query(&self.maintenance, &LEFT_SQL.replace(":WHICH", &is_one_of(&self.roles)), &Cancel::new());
         rows.map_or_else(|_| self.roles.iter().map(|name| in_words(name, None, true)).collect(), |rows| told(&rows))
     }
 
@@ -262,7 +263,7 @@ pub(crate) fn is_loader() -> String {
 pub(super) fn drop_half_made(
     (database, maintenance): (&Connection, &Connection),
     tables: &[String],
-    stopped: Stopped<'_>,
+    cancel: &Cancel,
 ) -> Result<(), Error> {
     let names: Vec<String> = tables.iter().map(|name| literal(name)).collect();
     let sql = format!(
@@ -275,14 +276,14 @@ pub(super) fn drop_half_made(
         is_loader()
     );
     let failed = |source| action::failed("drop what a killed restore has left", source);
-    for row in query(database, &sql, stopped).map_err(failed)? {
+    for row in query(database, &sql, cancel).map_err(failed)? {
         let [Some(role), has_table] = row.as_slice() else { continue };
         let lock = format!("SELECT pg_catalog.pg_try_advisory_lock({})", key_of(role));
-        let rows = query(maintenance, &lock, stopped).map_err(failed)?;
+        let rows = query(maintenance, &lock, cancel).map_err(failed)?;
         let is_free = rows.into_iter().flatten().flatten().next().as_deref() == Some("t");
         if is_free {
             let drop = format!("DROP OWNED BY {}", ident(role));
-            execute(database, &[format!("SET {REPLICA}"), drop], stopped).map_err(failed)?;
+            execute(database, &[format!("SET {REPLICA}"), drop], cancel).map_err(failed)?;
         } else if has_table.as_deref() == Some("t") {
             return Err(Error::Unusable("another restore is making these tables".to_owned()));
         }
@@ -294,16 +295,12 @@ pub(super) fn drop_half_made(
 ///
 /// # Errors
 /// Those of [`query`].
-pub(super) fn left_for(
-    maintenance: &Kept,
-    database: &str,
-    stopped: Stopped<'_>,
-) -> Result<Vec<String>, postgres::Error> {
+pub(super) fn left_for(maintenance: &Kept, database: &str, cancel: &Cancel) -> Result<Vec<String>, postgres::Error> {
     let which = format!(
         "r.rolname ~ '{LOADER_ROLES}' AND pg_catalog.shobj_description(r.oid, 'pg_authid') = {}",
         literal(&comment(database))
     );
-    query(maintenance, &LEFT_SQL.replace(":WHICH", &which), stopped).map(|rows| told(&rows))
+    query(maintenance, &LEFT_SQL.replace(":WHICH", &which), cancel).map(|rows| told(&rows))
 }
 
 /// What the server says of a role that was made for this database.

@@ -1,9 +1,10 @@
 //! The server around a database: whether it has it, and what databases are called that are made for a while.
 
 use super::action::run;
+use crate::cancel::Cancel;
 use crate::clock::LocalTime;
 use crate::postgres::sql::literal;
-use crate::postgres::{self, Asked, Connection, Kept, Stopped, find_sql};
+use crate::postgres::{self, Asked, Connection, Kept, find_sql};
 use crate::sink::Error;
 
 /// What a database is made for: to be loaded, to be dropped after it was replaced, to prove that it can be loaded, to show what tables look like.
@@ -16,8 +17,8 @@ const NAME_BYTES_MAX: usize = 63;
 ///
 /// # Errors
 /// [`Error::Database`] when the server cannot be reached.
-pub fn maintenance(connection: &Connection, stopped: Stopped<'_>) -> Result<(Connection, bool), Error> {
-    postgres::maintenance(connection, stopped)
+pub fn maintenance(connection: &Connection, cancel: &Cancel) -> Result<(Connection, bool), Error> {
+    postgres::maintenance(connection, cancel)
         .map_err(|source| Error::Database { action: format!("reach the server of {connection}"), source })
 }
 
@@ -25,13 +26,13 @@ pub fn maintenance(connection: &Connection, stopped: Stopped<'_>) -> Result<(Con
 ///
 /// # Errors
 /// Those of [`maintenance`].
-pub fn exists(connection: &Connection, stopped: Stopped<'_>) -> Result<bool, Error> {
-    maintenance(connection, stopped).map(|(_, is_there)| is_there)
+pub fn exists(connection: &Connection, cancel: &Cancel) -> Result<bool, Error> {
+    maintenance(connection, cancel).map(|(_, is_there)| is_there)
 }
 
 /// Whether a server has a database of this name, which this connection is not to.
-pub(super) fn has(connection: &Kept, name: &str, stopped: Stopped<'_>) -> Result<bool, Error> {
-    run(connection, "look for the database", &find_sql(name), stopped).map(|rows| !rows.is_empty())
+pub(super) fn has(connection: &Kept, name: &str, cancel: &Cancel) -> Result<bool, Error> {
+    run(connection, "look for the database", &find_sql(name), cancel).map(|rows| !rows.is_empty())
 }
 
 /// What of transactions that were prepared in a database is named.
@@ -41,9 +42,9 @@ const PREPARED_SQL: &str = "SELECT pg_catalog.left(gid, 60) FROM pg_catalog.pg_p
 ///
 /// # Errors
 /// [`Error::Database`].
-pub fn prepared_transactions(connection: &Connection, name: &str, stopped: Stopped<'_>) -> Result<Vec<String>, Error> {
+pub fn prepared_transactions(connection: &Connection, name: &str, cancel: &Cancel) -> Result<Vec<String>, Error> {
     let rows =
-        run(connection, "look for prepared transactions", &PREPARED_SQL.replace(":NAME", &literal(name)), stopped)?;
+        run(connection, "look for prepared transactions", &PREPARED_SQL.replace(":NAME", &literal(name)), cancel)?;
     Ok(rows.into_iter().flatten().flatten().collect())
 }
 
@@ -51,12 +52,12 @@ pub fn prepared_transactions(connection: &Connection, name: &str, stopped: Stopp
 ///
 /// # Errors
 /// [`Error::Database`].
-pub fn encoding_of(connection: &Connection, name: &str, stopped: Stopped<'_>) -> Result<Option<String>, Error> {
+pub fn encoding_of(connection: &Connection, name: &str, cancel: &Cancel) -> Result<Option<String>, Error> {
     let sql = format!(
         "SELECT pg_catalog.pg_encoding_to_char(encoding) FROM pg_catalog.pg_database WHERE datname = {}",
         literal(name)
     );
-    Ok(run(connection, "look for the encoding", &sql, stopped)?.into_iter().flatten().flatten().next())
+    Ok(run(connection, "look for the encoding", &sql, cancel)?.into_iter().flatten().flatten().next())
 }
 
 /// Which of these privileges a role lacks of a schema.
@@ -67,14 +68,14 @@ pub(super) fn lacking_of_schema(
     connection: &impl Asked,
     (role, schema): (&str, &str),
     privileges: &[&'static str],
-    stopped: Stopped<'_>,
+    cancel: &Cancel,
 ) -> Result<Vec<&'static str>, Error> {
     let (role, schema) = (literal(role), literal(schema));
     let asked: Vec<String> = privileges
         .iter()
         .map(|privilege| format!("pg_catalog.has_schema_privilege({role}, {schema}, '{privilege}')"))
         .collect();
-    let rows = run(connection, "look for a privilege", &format!("SELECT {}", asked.join(", ")), stopped)?;
+    let rows = run(connection, "look for a privilege", &format!("SELECT {}", asked.join(", ")), cancel)?;
     let has = rows.first().into_iter().flatten().map(|has| has.as_deref() == Some("t"));
     Ok(privileges.iter().zip(has).filter(|(_, has)| !has).map(|(privilege, _)| *privilege).collect())
 }

@@ -22,8 +22,8 @@ impl Loader<'_> {
         }
         self.wait()?;
         self.shape.refused = self.refused_sql();
-        let stopped = || self.progress.cancelled();
-        self.shape.maker(&self.sessions.database, definition, text, &stopped)
+        let cancel = self.monitor.cancel();
+        self.shape.maker(&self.sessions.database, definition, text, cancel)
     }
 
     /// Makes something with the rights of its owner, who may use the schema and make things in it for that.
@@ -37,11 +37,11 @@ impl Loader<'_> {
         self.prepare_owners()?;
         let mut lent = None;
         if let Some(schema) = schema_of(definition, &statements.text) {
-            let stopped = || self.progress.cancelled();
+            let cancel = self.monitor.cancel();
             let of = (owner.as_str(), schema.as_str());
             // What was lent before is taken back by then.
             self.wait()?;
-            let lacking = lacking_of_schema(&self.sessions.database, of, &["CREATE", "USAGE"], &stopped)?.join(", ");
+            let lacking = lacking_of_schema(&self.sessions.database, of, &["CREATE", "USAGE"], cancel)?.join(", ");
             if !lacking.is_empty() {
                 let (schema, owner) = (ident(&schema), ident(&owner));
                 self.say(format!("GRANT {lacking} ON SCHEMA {schema} TO {owner};\n"))?;
@@ -102,7 +102,7 @@ impl Loader<'_> {
         let tables = if let Definition::IndexPartition { whole, part } = definition {
             // They may still be being made.
             self.sessions.wait()?;
-            let tables = key_code::tables_of(&self.sessions.database, [whole, part], &|| self.progress.cancelled());
+            let tables = key_code::tables_of(&self.sessions.database, [whole, part], self.monitor.cancel());
             tables.map_err(|source| self.failed(source))?
         } else {
             tables_of(text)

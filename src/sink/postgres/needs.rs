@@ -3,9 +3,10 @@
 use std::collections::HashSet;
 
 use super::action::{do_all, run};
+use crate::cancel::Cancel;
 use crate::model::DatabaseFacts;
+use crate::postgres::Connection;
 use crate::postgres::sql::{ident, literal};
-use crate::postgres::{Connection, Stopped};
 use crate::sink::Error;
 
 const PROBE: &str = "larder_probe";
@@ -15,9 +16,9 @@ const PROBE: &str = "larder_probe";
 ///
 /// # Errors
 /// [`Error::Database`] when it cannot be asked.
-pub fn lacking(maintenance: &Connection, facts: &DatabaseFacts, stopped: Stopped<'_>) -> Result<Vec<String>, Error> {
+pub fn lacking(maintenance: &Connection, facts: &DatabaseFacts, cancel: &Cancel) -> Result<Vec<String>, Error> {
     let action = "look for what the database needs";
-    let available = run(maintenance, action, "SELECT name FROM pg_catalog.pg_available_extensions", stopped)?;
+    let available = run(maintenance, action, "SELECT name FROM pg_catalog.pg_available_extensions", cancel)?;
     let available: HashSet<String> = available.into_iter().flatten().flatten().collect();
     let missing = facts.extensions.keys().filter(|name| !available.contains(*name));
     let mut lacking: Vec<String> = missing.map(|name| format!("the extension {}", name.escape_debug())).collect();
@@ -30,8 +31,8 @@ pub fn lacking(maintenance: &Connection, facts: &DatabaseFacts, stopped: Stopped
         literal(&facts.collate),
         literal(&facts.ctype)
     );
-    match do_all(maintenance, action, &[make], stopped) {
-        Ok(()) => do_all(maintenance, action, &[format!("DROP DATABASE {PROBE}")], stopped)?,
+    match do_all(maintenance, action, &[make], cancel) {
+        Ok(()) => do_all(maintenance, action, &[format!("DROP DATABASE {PROBE}")], cancel)?,
         Err(Error::Database { source, .. }) if source.is_refusal() => {
             let locale = format!("the locale {} (character types: {})", facts.collate, facts.ctype);
             lacking.push(locale.escape_debug().to_string());
@@ -53,8 +54,8 @@ pub fn missing_role(text: &str) -> Option<String> {
 ///
 /// # Errors
 /// [`Error::Database`].
-pub fn make_role(maintenance: &Connection, role: &str, stopped: Stopped<'_>) -> Result<(), Error> {
-    do_all(maintenance, "make a role that is missing", &[format!("CREATE ROLE {}", ident(role))], stopped)
+pub fn make_role(maintenance: &Connection, role: &str, cancel: &Cancel) -> Result<(), Error> {
+    do_all(maintenance, "make a role that is missing", &[format!("CREATE ROLE {}", ident(role))], cancel)
 }
 
 /// Whether what a server said when a dump was loaded means that it lacks an extension, its library, a collation, or a

@@ -56,9 +56,9 @@ impl Loader<'_> {
         if self.options.trusts_code || !self.kept.iter().any(|object| object.kind == Kind::EventTrigger) {
             return Ok(notes);
         }
-        let stopped = || self.progress.cancelled();
+        let cancel = self.monitor.cancel();
         let sql = format!("SELECT t.evtname, r.rolname FROM {WRITTEN_BY_OTHERS} AND t.evtenabled = 'D' ORDER BY 1");
-        for row in run(&self.sessions.database, "look for event triggers that are disabled", &sql, &stopped)? {
+        for row in run(&self.sessions.database, "look for event triggers that are disabled", &sql, cancel)? {
             let [Some(name), Some(writer)] = row.as_slice() else { continue };
             if self.kept.iter().any(|object| object.kind == Kind::EventTrigger && object.name == *name) {
                 let [name, writer] = [name, writer].map(|name| name.escape_debug());
@@ -74,8 +74,8 @@ impl Loader<'_> {
     fn stays(&self, object: &OfSuperuser) -> Result<bool, Error> {
         let sql = STAYS_SQL.replace(":KIND", &literal(&object.kind.to_string()));
         let sql = sql.replace(":OWNER", &literal(&object.owner));
-        let stopped = || self.progress.cancelled();
-        run(&self.sessions.database, "look who can own something", &sql, &stopped).map(|rows| !rows.is_empty())
+        let cancel = self.monitor.cancel();
+        run(&self.sessions.database, "look who can own something", &sql, cancel).map(|rows| !rows.is_empty())
     }
 
     /// Makes sure that no code of others is run when a foreign data wrapper, or a server of it, is made.
@@ -87,8 +87,8 @@ impl Loader<'_> {
                 WHERE f.oid = pg_catalog.to_regprocedure({}) AND NOT r.rolsuper AND r.rolname <> CURRENT_USER",
             literal(&format!("{function}(pg_catalog.text[], pg_catalog.oid)"))
         );
-        let stopped = || self.progress.cancelled();
-        match run(&self.sessions.database, "look whose function checks options", &sql, &stopped)?.as_slice() {
+        let cancel = self.monitor.cancel();
+        match run(&self.sessions.database, "look whose function checks options", &sql, cancel)?.as_slice() {
             [] => Ok(()),
             _ => Err(Error::code(&format!("a foreign data wrapper whose options {function} checks"))),
         }

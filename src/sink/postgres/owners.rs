@@ -24,10 +24,10 @@ impl Loader<'_> {
         }
         self.check_all_calls()?;
         self.wait()?;
-        let stopped = || self.progress.cancelled();
-        let access = Access::read(&self.sessions.database, &stopped).map_err(|source| self.failed(source))?;
+        let cancel = self.monitor.cancel();
+        let access = Access::read(&self.sessions.database, cancel).map_err(|source| self.failed(source))?;
         access.check()?;
-        let keys = KeyCode::read(&self.sessions.database, &stopped).map_err(|source| self.failed(source))?;
+        let keys = KeyCode::read(&self.sessions.database, cancel).map_err(|source| self.failed(source))?;
         self.keys = Some(keys);
         let owner = access.needed_owner().map(str::to_owned);
         let is_superuser = access.is_superuser();
@@ -91,8 +91,8 @@ impl Loader<'_> {
             return Ok(());
         }
         self.wait()?;
-        let stopped = || self.progress.cancelled();
-        let lacking = lacking_of_schema(&self.sessions.database, (owner, schema), &["USAGE"], &stopped)?;
+        let cancel = self.monitor.cancel();
+        let lacking = lacking_of_schema(&self.sessions.database, (owner, schema), &["USAGE"], cancel)?;
         if lacking.is_empty() {
             return Ok(());
         }

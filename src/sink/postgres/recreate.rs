@@ -10,13 +10,14 @@ use super::row_session::{RowSession, action, check_held, failed, lock_names};
 use super::session_pool::{PoolOptions, SessionPool, has_ended};
 use super::table_script::{Optional, TableScript};
 use super::written::SETTLE;
+use crate::cancel::Cancel;
 use crate::model::split_names;
+use crate::monitor::Monitor;
 use crate::postgres::name_lock::NameLock;
 use crate::postgres::overloads::Overloads;
 use crate::postgres::sql::{ident, literal, table as table_name};
 use crate::postgres::wrapped::wrapped;
-use crate::postgres::{self, Connection, Session, Stopped, execute, object_of, query, refused};
-use crate::progress::Progress;
+use crate::postgres::{self, Connection, Session, execute, object_of, query, refused};
 use crate::sink::Error;
 
 /// Makes sure that everything that the tables call, have values of, or refer to is there, and belongs to their owner, to a superuser, or to who
@@ -140,29 +141,29 @@ impl<'a> TableMaker<'a> {
         (database, maintenance): (Connection, Connection),
         of: Recreated<'a>,
         script: &'a mut TableScript,
-        progress: &'a dyn Progress,
+        monitor: &'a Monitor<'a>,
     ) -> Result<Self, Error> {
-        let stopped = || progress.cancelled();
-        let ask = |sql: &str| query(&database, sql, &stopped).map_err(|source| failed(&database, None, source));
+        let cancel = monitor.cancel();
+        let ask = |sql: &str| query(&database, sql, cancel).map_err(|source| failed(&database, None, source));
         let rows = ask("SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user")?;
         let is_superuser = rows.first().and_then(|row| row.first()?.as_deref()) == Some("t");
         let maker = if of.trusts_code || !is_superuser { Maker::Restorer { is_superuser } } else { Maker::Role };
         if !of.trusts_code {
             let mut objects: Vec<String> = ask(EVENT_TRIGGERS_SQL)?.into_iter().flatten().flatten().collect();
             if maker != Maker::Role {
-                objects.extend(calls_of_others(&database, script, &stopped)?);
+                objects.extend(calls_of_others(&database, script, cancel)?);
             }
             if !objects.is_empty() {
                 return Err(Error::Code { objects });
             }
         }
-        let names = lock_names(&database, &stopped)?;
+        let names = lock_names(&database, cancel)?;
         let quoted: Result<Vec<String>, postgres::Error> = of.tables.iter().map(|name| table_name(name)).collect();
         let quoted = quoted.map_err(|source| failed(&database, None, source))?;
-        drop_half_made((&database, &maintenance), &quoted, &stopped)?;
-        LoaderRoles::drop_left(&maintenance, &stopped);
+        drop_half_made((&database, &maintenance), &quoted, cancel)?;
+        LoaderRoles::drop_left(&maintenance, cancel);
         let mut roles = LoaderRoles::new(maintenance, database.clone());
-        let pool = match open_maker(&mut roles, (&database, of, maker), progress) {
+        let pool = match open_maker(&mut roles, (&database, of, maker), monitor) {
             Ok(pool) => pool,
             Err(error) => {
                 roles.discard();
@@ -348,7 +349,7 @@ impl<'a> TableMaker<'a> {
 
 /// Runs the statement that gives the tables to their owner.
 fn give_to_owner(database: &Connection, give: String) -> Result<(), Error> {
-    let given = execute(database, &[format!("SET {REPLICA}"), give], &|| false);
+    let given = execute(database, &[format!("SET {REPLICA}"), give], &Cancel::new());
     given.map_err(|source| match source {
         postgres::Error::Process(error) => failed(database, None, refused(error)),
         source => failed(database, None, source),
@@ -369,25 +370,25 @@ fn lend(
     (role, kept): (&str, &mut Vec<Session>),
 ) -> Result<bool, Error> {
     let mut lend = || {
-        let mut session = Session::open(database, "larder", &|| false)?;
-        if session.run(&format!("BEGIN; LOCK TABLE ONLY {table} IN ROW SHARE MODE;"), &|| false).is_err() {
+        let mut session = Session::open(database, "larder", &Cancel::new())?;
+        if session.run(&format!("BEGIN; LOCK TABLE ONLY {table} IN ROW SHARE MODE;"), &Cancel::new()).is_err() {
             return Ok(false);
         }
         let sql = LENDS_SQL.replace(":TABLE", &literal(table)).replace(":OWNER", &literal(owner));
-        let rows = query(database, &sql, &|| false)?;
+        let rows = query(database, &sql, &Cancel::new())?;
         let Some(schema) = rows.into_iter().flatten().flatten().next() else { return Ok(false) };
         kept.push(session);
         let role = ident(role);
         let grants =
             [format!("GRANT USAGE ON SCHEMA {schema} TO {role}"), format!("GRANT REFERENCES ON {table} TO {role}")];
-        execute(database, &grants, &|| false).map(|()| true)
+        execute(database, &grants, &Cancel::new()).map(|()| true)
     };
     lend().map_err(|source| failed(database, None, source))
 }
 
 /// What statements would call that others have written than who asks, each in words.
-fn calls_of_others(database: &Connection, script: &TableScript, stopped: Stopped<'_>) -> Result<Vec<String>, Error> {
-    let others = Overloads::of_others(database, stopped).map_err(|source| failed(database, None, source))?;
+fn calls_of_others(database: &Connection, script: &TableScript, cancel: &Cancel) -> Result<Vec<String>, Error> {
+    let others = Overloads::of_others(database, cancel).map_err(|source| failed(database, None, source))?;
     let calls = script.all().filter_map(|statements| {
         let overload = others.called_in(&String::from_utf8_lossy(statements), None)?;
         let authors = overload.authors.join(", ").escape_debug().to_string();
@@ -400,16 +401,16 @@ fn calls_of_others(database: &Connection, script: &TableScript, stopped: Stopped
 fn open_maker<'a>(
     roles: &mut LoaderRoles,
     (database, of, maker): (&Connection, Recreated<'_>, Maker),
-    progress: &'a dyn Progress,
+    monitor: &'a Monitor<'a>,
 ) -> Result<SessionPool<'a>, Error> {
     let options = PoolOptions { count: 1, one_transaction: true, role: None, settings: &[] };
     if maker != Maker::Role {
-        let pool = SessionPool::open(database, options, progress);
+        let pool = SessionPool::open(database, options, monitor.cancel());
         return pool.map_err(|source| Error::Database { action: action(database), source });
     }
     let schemas = of.schemas.iter().map(|name| format!("CREATE, USAGE ON SCHEMA {}", ident(name)));
     let granted: Vec<String> = schemas.collect();
-    roles.open_pool(Rights { owner: of.owner, granted: &granted, settings: &[NO_LIMIT] }, options, progress)
+    roles.open_pool(Rights { owner: of.owner, granted: &granted, settings: &[NO_LIMIT] }, options, monitor)
 }
 
 impl std::fmt::Debug for TableMaker<'_> {

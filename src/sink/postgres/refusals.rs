@@ -1,10 +1,11 @@
 //! What a server refuses of a database that is loaded all the same, and named: noted in the database itself, or by the session that ends.
 
 use super::action::run;
+use crate::cancel::Cancel;
 use crate::id::{hex, random_bytes};
 use crate::postgres::sql::{ident, literal};
 use crate::postgres::wrapped::wrapped_noting;
-use crate::postgres::{self, Asked, Stopped};
+use crate::postgres::{self, Asked};
 use crate::sink::Error;
 
 /// What a server says behind the reason.
@@ -56,9 +57,9 @@ impl Refusals {
     }
 
     /// What was noted, in the order of the statements of each session.
-    pub(super) fn read(&self, database: &impl Asked, stopped: Stopped<'_>) -> Result<Vec<Refusal>, Error> {
+    pub(super) fn read(&self, database: &impl Asked, cancel: &Cancel) -> Result<Vec<Refusal>, Error> {
         let sql = format!("SELECT object, why FROM {}.refusals ORDER BY number", self.schema);
-        let rows = run(database, "read what the server has refused", &sql, stopped)?;
+        let rows = run(database, "read what the server has refused", &sql, cancel)?;
         let refusals = rows.into_iter().filter_map(|row| match <[Option<String>; 2]>::try_from(row) {
             Ok([Some(object), Some(why)]) => Some(Refusal { object, why }),
             _ => None,

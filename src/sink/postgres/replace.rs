@@ -6,12 +6,13 @@ use super::loader_role::{LoaderRoles, NO_LIMIT, REPLICA, Rights};
 use super::row_session::{RowSession, action, check_held, failed, lock_names};
 use super::session_pool::{PoolOptions, SessionPool};
 use super::written::{COUNTS, Watch, around};
+use crate::cancel::Cancel;
+use crate::monitor::Monitor;
+use crate::postgres::Connection;
 use crate::postgres::access::{Access, LoadAs};
 use crate::postgres::dump_encoding::UTF8;
 use crate::postgres::name_lock::NameLock;
 use crate::postgres::sql::{ident, literal};
-use crate::postgres::{self, Connection};
-use crate::progress::Progress;
 use crate::sink::Error;
 
 /// How rows are replaced.
@@ -46,20 +47,20 @@ impl<'a> RowReplacer<'a> {
         (database, maintenance): (Connection, Connection),
         tables: &[(&str, &[String])],
         options: ReplaceOptions<'_>,
-        progress: &'a dyn Progress,
+        monitor: &'a Monitor<'a>,
     ) -> Result<Self, Error> {
-        let stopped = || progress.cancelled();
-        let names = lock_names(&database, &stopped)?;
-        let owner = if options.trusts_code { None } else { only_owner(&database, tables, &stopped)? };
-        LoaderRoles::drop_left(&maintenance, &stopped);
+        let cancel = monitor.cancel();
+        let names = lock_names(&database, cancel)?;
+        let owner = if options.trusts_code { None } else { only_owner(&database, tables, cancel)? };
+        LoaderRoles::drop_left(&maintenance, cancel);
         let mut roles = LoaderRoles::new(maintenance, database.clone());
         let pool_options = PoolOptions { count: 1, one_transaction: true, role: owner.as_deref(), settings: &[] };
         let opened = if let Some(owner) = &owner {
             // Who is no superuser cannot set it himself.
             let rights = Rights { owner, granted: &[ident(owner)], settings: &[NO_LIMIT, REPLICA, COUNTS] };
-            roles.open_pool(rights, pool_options, progress)
+            roles.open_pool(rights, pool_options, monitor)
         } else {
-            let pool = SessionPool::open(&database, pool_options, progress);
+            let pool = SessionPool::open(&database, pool_options, monitor.cancel());
             pool.map_err(|source| Error::Database { action: action(&database), source })
         };
         let pool = match opened {
@@ -87,29 +88,29 @@ impl<'a> RowReplacer<'a> {
     /// # Errors
     /// Those of [`RowSession::statements`]; [`Error::Code`] when they have come to run code of others meanwhile;
     /// [`Error::Deferred`] when code of their owner could run when nobody looks any more.
-    pub fn lock(&mut self, names: &[String], progress: &dyn Progress) -> Result<(), Error> {
+    pub fn lock(&mut self, names: &[String], monitor: &Monitor<'_>) -> Result<(), Error> {
         let only = names.iter().map(|name| format!("ONLY {name}")).collect::<Vec<_>>().join(", ");
         self.session.statements(&format!("LOCK TABLE {only} IN ACCESS EXCLUSIVE MODE;\n"))?;
         if self.trusts_code {
             return Ok(());
         }
-        let stopped = || progress.cancelled();
+        let cancel = monitor.cancel();
         if self.session.owner.is_none() {
             // Nobody gives those an index meanwhile that they are compared with; their rows may change.
             let wanted: Vec<&str> = self.tables.iter().map(|(table, _)| table.as_str()).collect();
-            let partners = Access::partners(&self.session.database, &wanted, &stopped);
+            let partners = Access::partners(&self.session.database, &wanted, cancel);
             let partners = partners.map_err(|source| failed(&self.session.database, None, source))?;
             let only = partners.iter().map(|name| format!("ONLY {name}")).collect::<Vec<_>>().join(", ");
             self.session.statements(&format!("LOCK TABLE {only} IN SHARE UPDATE EXCLUSIVE MODE;\n"))?;
         }
         let tables: Vec<(&str, &[String])> =
             self.tables.iter().map(|(table, columns)| (table.as_str(), columns.as_slice())).collect();
-        let owner = only_owner(&self.session.database, &tables, &stopped)?;
+        let owner = only_owner(&self.session.database, &tables, cancel)?;
         if owner.is_some() && owner != self.session.owner {
             return Err(Error::Code { objects: self.tables.iter().map(|(table, _)| table.clone()).collect() });
         }
         if let (Some(owner), Some(role)) = (&self.session.owner, self.roles.last()) {
-            self.watch = Some(Watch::begin(&self.session.database, (owner, role), names, &stopped)?);
+            self.watch = Some(Watch::begin(&self.session.database, (owner, role), names, cancel)?);
         }
         Ok(())
     }
@@ -125,8 +126,8 @@ impl<'a> RowReplacer<'a> {
     ///
     /// # Errors
     /// Those of [`RowSession::statements`]; [`Error::Written`]; [`Error::Unusable`] when they were not locked.
-    pub fn end(mut self, checks: &str, progress: &dyn Progress) -> Result<Vec<String>, Error> {
-        if let Err(error) = self.commit(checks, progress) {
+    pub fn end(mut self, checks: &str, monitor: &Monitor<'_>) -> Result<Vec<String>, Error> {
+        if let Err(error) = self.commit(checks, monitor) {
             self.discard();
             return Err(error);
         }
@@ -143,7 +144,7 @@ impl<'a> RowReplacer<'a> {
         self.roles.discard();
     }
 
-    fn commit(&mut self, checks: &str, progress: &dyn Progress) -> Result<(), Error> {
+    fn commit(&mut self, checks: &str, monitor: &Monitor<'_>) -> Result<(), Error> {
         // What that code has put off runs now. It may also have changed what our texts mean.
         self.session.statements(&format!(
             "SET CONSTRAINTS ALL IMMEDIATE;\nSET LOCAL client_encoding = {};\nSET LOCAL search_path = pg_catalog, pg_temp;\n",
@@ -157,7 +158,7 @@ impl<'a> RowReplacer<'a> {
         // A cursor that outlives its transaction would be read at the end of that.
         self.session.statements(&format!("{}CLOSE ALL;\n", block(&checks)))?;
         if let Some(watch) = &watch {
-            watch.check_locks(&self.session.database, &|| progress.cancelled())?;
+            watch.check_locks(&self.session.database, monitor.cancel())?;
             self.session.statements(&block(&watch.counted()))?;
         }
         check_held(&mut self.names, &self.session.database)?;
@@ -166,17 +167,13 @@ impl<'a> RowReplacer<'a> {
 }
 
 /// The one who replaces the rows of all these tables, where that is not who restores.
-fn only_owner(
-    database: &Connection,
-    tables: &[(&str, &[String])],
-    stopped: postgres::Stopped<'_>,
-) -> Result<Option<String>, Error> {
-    let access = Access::read(database, stopped).map_err(|source| failed(database, None, source))?;
+fn only_owner(database: &Connection, tables: &[(&str, &[String])], cancel: &Cancel) -> Result<Option<String>, Error> {
+    let access = Access::read(database, cancel).map_err(|source| failed(database, None, source))?;
     let all: Vec<LoadAs> = tables.iter().map(|(table, columns)| access.of(table, columns)).collect::<Result<_, _>>()?;
     let names = || tables.iter().map(|(table, _)| (*table).to_owned()).collect();
     // Whether references hold is a query on others too.
     let wanted: Vec<&str> = tables.iter().map(|(table, _)| *table).collect();
-    let partners = Access::partners(database, &wanted, stopped).map_err(|source| failed(database, None, source))?;
+    let partners = Access::partners(database, &wanted, cancel).map_err(|source| failed(database, None, source))?;
     let runs_code = partners.iter().any(|table| access.runs_code(table) || access.may_cast(table));
     if !runs_code && all.iter().all(|load_as| *load_as == LoadAs::Restorer) {
         return Ok(None);

@@ -4,12 +4,13 @@ use std::io::Read;
 
 use super::reading::{next_part, read_piece, unreadable};
 use super::session_pool::SessionPool;
+use crate::cancel::Cancel;
 use crate::model::rows::END;
 use crate::postgres::name_lock::NameLock;
 use crate::postgres::part::Part;
 use crate::postgres::script::ScriptReader;
 use crate::postgres::wrapped::copy;
-use crate::postgres::{self, Connection, Stopped, WholeRows};
+use crate::postgres::{self, Connection, WholeRows};
 use crate::sink::Error;
 
 /// A session in a transaction. Without its end, nothing has changed.
@@ -118,13 +119,13 @@ impl<'a> RowSession<'a> {
 
 /// Keeps schemas under their names while tables are written to by name: else somebody could have those of others written to, or his own
 /// with all rights.
-pub(super) fn lock_names(database: &Connection, stopped: Stopped<'_>) -> Result<Option<NameLock>, Error> {
-    NameLock::take(database, "larder", stopped).map_err(|source| failed(database, None, source))
+pub(super) fn lock_names(database: &Connection, cancel: &Cancel) -> Result<Option<NameLock>, Error> {
+    NameLock::take(database, "larder", cancel).map_err(|source| failed(database, None, source))
 }
 
 /// Makes sure that schemas are still kept under their names, where they were.
 pub(super) fn check_held(names: &mut Option<NameLock>, database: &Connection) -> Result<(), Error> {
-    let held = names.as_mut().map_or(Ok(()), |names| names.check_held(&|| false));
+    let held = names.as_mut().map_or(Ok(()), |names| names.check_held(&Cancel::new()));
     held.map_err(|source| failed(database, None, source))
 }
 

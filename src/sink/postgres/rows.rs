@@ -36,7 +36,7 @@ impl Loader<'_> {
     /// [`Error::Database`].
     pub(crate) fn row_order(&mut self) -> Result<RowOrder, Error> {
         self.wait()?;
-        let order = RowOrder::read(&self.sessions.database, &|| self.progress.cancelled());
+        let order = RowOrder::read(&self.sessions.database, self.monitor.cancel());
         order.map_err(|source| self.failed(source))
     }
 

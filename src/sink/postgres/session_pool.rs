@@ -3,25 +3,20 @@
 //! The output of every session is read all the time: a `psql` whose output nobody reads stops reading its input.
 
 use std::io::Write;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, SendTimeoutError, Sender, bounded, unbounded};
 
+use crate::cancel::{Cancel, POLL};
 use crate::model::DatabaseSetting;
 use crate::postgres::dump_encoding::UTF8;
 use crate::postgres::neutral::{Purpose, neutral, of_database, optional};
 use crate::postgres::sql::{ident, literal};
 use crate::postgres::{Connection, Error, Fed, Restriction, query, refused, start_fed};
 use crate::process::{self, Process, ProcessInput};
-use crate::progress::Progress;
 use crate::source::postgres::session_name;
 
 /// Pieces that wait in the queue of a session.
 const QUEUE_PIECES: usize = 64;
-/// How often a blocked wait polls for a cancel.
-const POLL: Duration = Duration::from_millis(100);
 /// Rows that others have committed meanwhile are seen, whatever the database is set to.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE NOT DEFERRABLE;\n";
 /// A fresh database that is lost with the server is made again.
@@ -39,9 +34,10 @@ pub(super) struct SessionPool<'a> {
     name: String,
     sessions: Vec<Queue>,
     events: Receiver<Event>,
-    /// Whether the threads that read output are to stop.
-    given_up: Arc<AtomicBool>,
-    progress: &'a dyn Progress,
+    /// Ends the threads that read output. It is no child: a session of which nobody has heard that it ended may not be taken for
+    /// one that ended well.
+    discarded: Cancel,
+    cancel: &'a Cancel,
 }
 
 /// What sessions are opened for.
@@ -74,15 +70,11 @@ enum Event {
 
 impl<'a> SessionPool<'a> {
     /// Opens sessions.
-    pub(super) fn open(
-        connection: &Connection,
-        options: PoolOptions<'_>,
-        progress: &'a dyn Progress,
-    ) -> Result<Self, Error> {
+    pub(super) fn open(connection: &Connection, options: PoolOptions<'_>, cancel: &'a Cancel) -> Result<Self, Error> {
         let (event, events) = unbounded();
-        let given_up = Arc::new(AtomicBool::new(false));
+        let discarded = Cancel::new();
         let (connection, name) = (connection.clone(), session_name());
-        let mut pool = Self { connection, name, sessions: Vec::new(), events, given_up, progress };
+        let mut pool = Self { connection, name, sessions: Vec::new(), events, discarded, cancel };
         let mut numbers = 0..options.count.max(1);
         match numbers.try_for_each(|number| pool.start(number, options, event.clone())) {
             Ok(()) => Ok(pool),
@@ -95,12 +87,11 @@ impl<'a> SessionPool<'a> {
 
     /// Starts the session of this number.
     fn start(&mut self, number: usize, options: PoolOptions<'_>, event: Sender<Event>) -> Result<(), Error> {
-        let Fed { input, process, restriction } =
-            start_fed(&self.connection, &self.name, &|| self.progress.cancelled())?;
+        let Fed { input, process, restriction } = start_fed(&self.connection, &self.name, self.cancel)?;
         let (queue, pieces) = bounded(QUEUE_PIECES);
         std::thread::spawn(move || feed(input, &pieces));
-        let given_up = Arc::clone(&self.given_up);
-        std::thread::spawn(move || read_output(number, process, &event, &given_up));
+        let discarded = self.discarded.clone();
+        std::thread::spawn(move || read_output(number, process, &event, &discarded));
         self.sessions.push(Queue { pieces: queue, restriction, awaited: 0 });
         self.say(number, beginning(options).into_bytes())
     }
@@ -176,12 +167,12 @@ impl<'a> SessionPool<'a> {
     /// Ends them at once, on the server too, where one that waits for a lock would keep others waiting: what they have begun must not be
     /// taken for whole.
     pub(super) fn discard(self) {
-        self.given_up.store(true, Ordering::Release);
+        self.discarded.cancel();
         if !self.sessions.is_empty() {
             let end =
                 "SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity WHERE application_name =";
             // Where this fails too, the server ends them when it next looks at their connections.
-            let _ = query(&self.connection, &format!("{end} {}", literal(&self.name)), &|| false);
+            let _ = query(&self.connection, &format!("{end} {}", literal(&self.name)), &Cancel::new());
         }
     }
 
@@ -199,7 +190,7 @@ impl<'a> SessionPool<'a> {
     }
 
     fn check(&self) -> Result<(), Error> {
-        if self.progress.cancelled() {
+        if self.cancel.is_cancelled() {
             return Err(process::Error::interrupted("psql").into());
         }
         Ok(())
@@ -226,7 +217,7 @@ impl<'a> SessionPool<'a> {
 impl Drop for SessionPool<'_> {
     fn drop(&mut self) {
         // No network here: the threads stop and kill their `psql`. `end` and `discard` are what end the sessions on the server.
-        self.given_up.store(true, Ordering::Release);
+        self.discarded.cancel();
     }
 }
 
@@ -255,10 +246,10 @@ fn feed(mut input: ProcessInput, pieces: &Receiver<Vec<u8>>) {
     }
 }
 
-fn read_output(number: usize, mut process: Process, events: &Sender<Event>, given_up: &AtomicBool) {
+fn read_output(number: usize, mut process: Process, events: &Sender<Event>, discarded: &Cancel) {
     let mut buffer = [0; 4096];
     let ended = loop {
-        if given_up.load(Ordering::Acquire) {
+        if discarded.is_cancelled() {
             return;
         }
         match process.read_within(&mut buffer, POLL) {

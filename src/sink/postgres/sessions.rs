@@ -4,11 +4,11 @@ use super::load_options::LoadOptions;
 use super::loader_role::{LoaderRoles, NO_LIMIT, Rights};
 use super::refusals::Refusals;
 use super::session_pool::{PoolOptions, SessionPool};
+use crate::monitor::Monitor;
 use crate::postgres::access::LoadAs;
 use crate::postgres::sql::ident;
 use crate::postgres::wrapped::{copy, wrapped};
 use crate::postgres::{self, Connection, Kept, object_of};
-use crate::progress::Progress;
 use crate::sink::Error;
 
 /// Sessions that load into one database. Input is only queued: it is done after [`Sessions::wait`].
@@ -27,7 +27,7 @@ pub(super) struct Sessions<'a> {
     owner: Option<(String, SessionPool<'a>)>,
     /// Whether the last to be given something was that owner.
     is_owners_turn: bool,
-    progress: &'a dyn Progress,
+    monitor: &'a Monitor<'a>,
 }
 
 impl<'a> Sessions<'a> {
@@ -39,10 +39,10 @@ impl<'a> Sessions<'a> {
         database: Connection,
         maintenance: Connection,
         options: LoadOptions<'a>,
-        progress: &'a dyn Progress,
+        monitor: &'a Monitor<'a>,
     ) -> Result<Self, Error> {
-        let own = open_own(&database, options, progress)?;
-        LoaderRoles::drop_left(&maintenance, &|| progress.cancelled());
+        let own = open_own(&database, options, monitor)?;
+        LoaderRoles::drop_left(&maintenance, monitor.cancel());
         let roles = LoaderRoles::new(maintenance, database.clone());
         Ok(Self {
             database: Kept::new(database),
@@ -54,7 +54,7 @@ impl<'a> Sessions<'a> {
             strings: b"",
             owner: None,
             is_owners_turn: false,
-            progress,
+            monitor,
         })
     }
 
@@ -166,7 +166,7 @@ impl<'a> Sessions<'a> {
             pool.discard();
         }
         self.is_owners_turn = false;
-        let opened = open_own(self.database.connection(), self.options, self.progress)?;
+        let opened = open_own(self.database.connection(), self.options, self.monitor)?;
         std::mem::replace(&mut self.own, opened).discard();
         Ok(())
     }
@@ -194,7 +194,7 @@ impl<'a> Sessions<'a> {
         let LoadOptions { jobs, settings, .. } = self.options;
         let options = PoolOptions { count: jobs, one_transaction: false, role: Some(owner), settings };
         let rights = Rights { owner, granted: &[ident(owner)], settings: &[NO_LIMIT] };
-        let pool = self.roles.open_pool(rights, options, self.progress)?;
+        let pool = self.roles.open_pool(rights, options, self.monitor)?;
         self.owner = Some((owner.to_owned(), pool));
         Ok(())
     }
@@ -257,10 +257,10 @@ impl std::fmt::Debug for Sessions<'_> {
 fn open_own<'a>(
     database: &Connection,
     LoadOptions { jobs, settings, .. }: LoadOptions<'_>,
-    progress: &'a dyn Progress,
+    monitor: &'a Monitor<'a>,
 ) -> Result<SessionPool<'a>, Error> {
     let options = PoolOptions { count: jobs, one_transaction: false, role: None, settings };
-    SessionPool::open(database, options, progress).map_err(|source| failed(database, source))
+    SessionPool::open(database, options, monitor.cancel()).map_err(|source| failed(database, source))
 }
 
 /// An error of who restores.

@@ -7,12 +7,13 @@ use std::collections::{BTreeSet, HashMap};
 
 use super::action;
 use super::overloads::{check_all_calls, check_calls};
+use crate::cancel::Cancel;
 use crate::model::split_names;
+use crate::postgres::Asked;
 use crate::postgres::access::{Access, LoadAs};
 use crate::postgres::authors::{Authors, relation_owner};
 use crate::postgres::definition::Definition;
 use crate::postgres::owned::Owned;
-use crate::postgres::{Asked, Stopped};
 use crate::sink::Error;
 
 /// What is known of the shape so far.
@@ -70,19 +71,19 @@ impl Shape {
         database: &impl Asked,
         definition: &Definition,
         text: &[u8],
-        stopped: Stopped<'_>,
+        cancel: &Cancel,
     ) -> Result<LoadAs, Error> {
         let failed = |source| action::failed("look whose code gives the database its shape", source);
         let authors = match self.authors.take() {
             Some(authors) => authors,
-            None => Authors::read(database, &self.refused, stopped).map_err(failed)?,
+            None => Authors::read(database, &self.refused, cancel).map_err(failed)?,
         };
         if matches!(definition, Definition::Table { evaluates: true, .. } | Definition::Partition { .. })
             && !authors.overloads.is_empty()
         {
             // What is inherited, and the keys of partitions, do not stand in the text.
-            check_all_calls(database, &self.refused, stopped)?;
-            check_calls(&authors.overloads, database, text, stopped)?;
+            check_all_calls(database, &self.refused, cancel)?;
+            check_calls(&authors.overloads, database, text, cancel)?;
         }
         if let Definition::Partition { whole, part } = definition {
             self.families.join(whole, part);
@@ -90,7 +91,7 @@ impl Shape {
             if authors.has_code {
                 let access = match self.access.take() {
                     Some(access) => access,
-                    None => Access::read(database, stopped).map_err(failed)?,
+                    None => Access::read(database, cancel).map_err(failed)?,
                 };
                 maker = self.families.maker(part, &access);
                 self.access = Some(access);
@@ -100,7 +101,7 @@ impl Shape {
         }
         let (has_code, authors) = (authors.has_code, self.authors.insert(authors));
         let maker =
-            if has_code { maker_of(definition, text, (authors, database), stopped) } else { Ok(LoadAs::Restorer) };
+            if has_code { maker_of(definition, text, (authors, database), cancel) } else { Ok(LoadAs::Restorer) };
         self.forget(definition, text);
         maker
     }
@@ -111,7 +112,7 @@ fn maker_of(
     definition: &Definition,
     text: &[u8],
     (authors, database): (&Authors, &impl Asked),
-    stopped: Stopped<'_>,
+    cancel: &Cancel,
 ) -> Result<LoadAs, Error> {
     let checks_value = authors.checks_value_in(&String::from_utf8_lossy(text));
     match definition {
@@ -123,18 +124,18 @@ fn maker_of(
             Err(owner) => Ok(LoadAs::Owner(owner)),
         },
         Definition::Aggregate { has_initial_value: true } if authors.has_domains => {
-            owner_of(database, text, authors, stopped)
+            owner_of(database, text, authors, cancel)
         }
-        _ if checks_value => owner_of(database, text, authors, stopped),
+        _ if checks_value => owner_of(database, text, authors, cancel),
         _ => Ok(LoadAs::Restorer),
     }
 }
 
 /// The owner of what an entry makes that is neither a table nor a partition.
-fn owner_of(database: &impl Asked, text: &[u8], authors: &Authors, stopped: Stopped<'_>) -> Result<LoadAs, Error> {
+fn owner_of(database: &impl Asked, text: &[u8], authors: &Authors, cancel: &Cancel) -> Result<LoadAs, Error> {
     let owner = match Owned::of(text) {
         Owned::By { role, .. } => authors.trusts(&role).err(),
-        Owned::WithTable(table) => relation_owner(database, &table, stopped)
+        Owned::WithTable(table) => relation_owner(database, &table, cancel)
             .map_err(|source| action::failed("look who owns a table", source))?,
         Owned::Unknown => None,
     };

@@ -3,8 +3,9 @@
 use std::time::{Duration, Instant};
 
 use super::action::{execute, run};
+use crate::cancel::Cancel;
+use crate::postgres::Kept;
 use crate::postgres::sql::{ident, literal};
-use crate::postgres::{Kept, Stopped};
 use crate::sink::Error;
 
 /// How long that is tried, while nobody can connect. The server itself waits five seconds for sessions to end.
@@ -21,9 +22,9 @@ const SLOTS_SQL: &str =
 ///
 /// # Errors
 /// [`Error::Database`].
-pub(super) fn slots_of(maintenance: &Kept, target: &str, stopped: Stopped<'_>) -> Result<Vec<String>, Error> {
+pub(super) fn slots_of(maintenance: &Kept, target: &str, cancel: &Cancel) -> Result<Vec<String>, Error> {
     let sql = SLOTS_SQL.replace(":NAME", &literal(target)).replace(":LIMIT", &NAMED_MAX.to_string());
-    let slots = run(maintenance, "look for replication slots", &sql, stopped)?;
+    let slots = run(maintenance, "look for replication slots", &sql, cancel)?;
     let told = |slot: String| {
         let slot = slot.escape_debug();
         format!(
@@ -37,15 +38,10 @@ pub(super) fn slots_of(maintenance: &Kept, target: &str, stopped: Stopped<'_>) -
 ///
 /// # Errors
 /// [`Error::Database`]; the other one serves on then.
-pub(super) fn swap(
-    maintenance: &Kept,
-    new: &str,
-    (target, old): (&str, &str),
-    stopped: Stopped<'_>,
-) -> Result<(), Error> {
+pub(super) fn swap(maintenance: &Kept, new: &str, (target, old): (&str, &str), cancel: &Cancel) -> Result<(), Error> {
     let allow = |allowed: bool| [format!("ALTER DATABASE {} ALLOW_CONNECTIONS {allowed}", ident(target))];
     let action = format!("put the restored database in the place of {target}");
-    execute(maintenance, &action, &allow(false), stopped)?;
+    execute(maintenance, &action, &allow(false), cancel)?;
     let terminate = format!(
         "SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity
             WHERE datname IN ({}, {}) AND pid <> pg_catalog.pg_backend_pid()",
@@ -61,15 +57,15 @@ pub(super) fn swap(
     // Connections take a moment to end, and the server refuses to rename until they have.
     let began = Instant::now();
     let renamed = loop {
-        let renamed = run(maintenance, &action, &terminate, stopped)
-            .and_then(|_| execute(maintenance, &action, &rename, stopped));
-        if renamed.is_ok() || stopped() || began.elapsed() > RENAME_LIMIT {
+        let renamed =
+            run(maintenance, &action, &terminate, cancel).and_then(|_| execute(maintenance, &action, &rename, cancel));
+        if renamed.is_ok() || cancel.is_cancelled() || began.elapsed() > RENAME_LIMIT {
             break renamed;
         }
         std::thread::sleep(RENAME_PAUSE);
     };
     if renamed.is_err() {
-        execute(maintenance, "let connections to the database in again", &allow(true), &|| false)?;
+        execute(maintenance, "let connections to the database in again", &allow(true), &Cancel::new())?;
     }
     renamed
 }

@@ -5,8 +5,9 @@
 //! the locks that it has, which know foreign tables and all kinds of storage; its own session the server's counters, which know
 //! catalogues, whose locks are given back at once.
 
+use crate::cancel::Cancel;
 use crate::postgres::sql::literal;
-use crate::postgres::{self, Connection, Stopped, query};
+use crate::postgres::{self, Connection, query};
 use crate::sink::Error;
 
 /// What counts the rows that a session changes. Only a superuser can set it.
@@ -62,14 +63,14 @@ impl Watch {
         database: &Connection,
         (owner, role): (&str, &str),
         tables: &[String],
-        stopped: Stopped<'_>,
+        cancel: &Cancel,
     ) -> Result<Self, Error> {
         let names: Vec<String> = tables.iter().map(|table| literal(table)).collect();
         let sql = format!(
             "SELECT name::pg_catalog.regclass::pg_catalog.oid FROM pg_catalog.unnest(ARRAY[{}]::pg_catalog.text[]) AS name",
             names.join(", ")
         );
-        let ask = |sql: &str| query(database, sql, stopped).map_err(|source| failed(database, source));
+        let ask = |sql: &str| query(database, sql, cancel).map_err(|source| failed(database, source));
         let numbers: Vec<String> = ask(&sql)?.into_iter().flatten().flatten().collect();
         let watch = Self { owner: owner.to_owned(), role: role.to_owned(), tables: numbers.join(", ") };
         let triggers: Vec<String> = ask(&watch.fill(DEFERRED_SQL))?.into_iter().flatten().flatten().collect();
@@ -92,8 +93,8 @@ impl Watch {
     ///
     /// # Errors
     /// [`Error::Written`], [`Error::Unusable`], [`Error::Database`].
-    pub(super) fn check_locks(&self, database: &Connection, stopped: Stopped<'_>) -> Result<(), Error> {
-        let rows = query(database, &self.fill(LOCKS_SQL), stopped).map_err(|source| failed(database, source))?;
+    pub(super) fn check_locks(&self, database: &Connection, cancel: &Cancel) -> Result<(), Error> {
+        let rows = query(database, &self.fill(LOCKS_SQL), cancel).map_err(|source| failed(database, source))?;
         let mut found = rows.into_iter().flatten().flatten();
         let sessions = found.next();
         let relations: Vec<String> = found.collect();

@@ -1,14 +1,15 @@
 //! What a server says of a database before its data is read, by one session.
 
 use super::name_list::first_names;
+use crate::cancel::Cancel;
 use crate::limits::PROBLEMS_MAX;
 use crate::model::{DatabaseFacts, ServerProperties};
+use crate::monitor::Monitor;
 use crate::postgres::access::Access;
 use crate::postgres::{
-    self, Connection, Found, Kept, LockRoom, Stopped, Tools, doubts, globals_text, lock_room, read_facts,
-    read_left_out, read_roles, unrestricted,
+    self, Connection, Found, Kept, LockRoom, Tools, doubts, globals_text, lock_room, read_facts, read_left_out,
+    read_roles, unrestricted,
 };
-use crate::progress::Progress;
 use crate::source::{Error, Visitor};
 
 /// What a server has said.
@@ -40,16 +41,16 @@ impl Answers {
         connection: &Connection,
         sessions: Option<usize>,
         visitor: &mut dyn Visitor,
-        progress: &dyn Progress,
+        monitor: &Monitor<'_>,
     ) -> Result<Self, Error> {
-        let stopped = || progress.cancelled();
+        let cancel = monitor.cancel();
         let asked = Kept::new(connection.clone());
-        let Found { mut facts, properties, user, server_major, left_out } = read_facts(&asked, &stopped)?;
-        facts.foreign_code = foreign_code(&asked, &stopped)?;
-        let members = read_left_out(&asked, &stopped)?;
+        let Found { mut facts, properties, user, server_major, left_out } = read_facts(&asked, cancel)?;
+        facts.foreign_code = foreign_code(&asked, cancel)?;
+        let members = read_left_out(&asked, cancel)?;
         left_out.into_iter().chain(members.problems).for_each(|problem| visitor.error(problem));
         members.notes.into_iter().for_each(|note| visitor.note(note));
-        match doubts(&asked, &stopped) {
+        match doubts(&asked, cancel) {
             Ok(doubts) => doubts.into_iter().for_each(|doubt| visitor.note(doubt)),
             Err(error) => visitor.note(format!("it was not looked for what might not restore: {error}")),
         }
@@ -61,20 +62,20 @@ impl Answers {
                 "the server makes the extension {extension} only in the database of this name: it can be restored where there is none"
             ));
         }
-        let tools = Tools::for_server(server_major, &connection.place, &stopped)?;
+        let tools = Tools::for_server(server_major, &connection.place, cancel)?;
         facts.dump_version.clone_from(&tools.dump_version);
-        let roles = roles(&asked, visitor, progress)?;
-        if let Some(note) = unrestricted(connection, &stopped)? {
+        let roles = roles(&asked, visitor, monitor)?;
+        if let Some(note) = unrestricted(connection, cancel)? {
             visitor.note(note);
         }
-        let room = sessions.map(|sessions| lock_room(&asked, sessions, &stopped)).transpose()?;
+        let room = sessions.map(|sessions| lock_room(&asked, sessions, cancel)).transpose()?;
         Ok(Self { facts, properties, roles, user, tools, room })
     }
 }
 
 /// The tables that nobody but a superuser will be able to load, because they run code of others.
-fn foreign_code(asked: &Kept, stopped: Stopped<'_>) -> Result<Vec<String>, postgres::Error> {
-    let refused = Access::of_restore(asked, stopped)?.check().err();
+fn foreign_code(asked: &Kept, cancel: &Cancel) -> Result<Vec<String>, postgres::Error> {
+    let refused = Access::of_restore(asked, cancel)?.check().err();
     let mut objects = refused.map(|refused| refused.objects).unwrap_or_default();
     objects.truncate(PROBLEMS_MAX);
     Ok(objects)
@@ -82,8 +83,8 @@ fn foreign_code(asked: &Kept, stopped: Stopped<'_>) -> Result<Vec<String>, postg
 
 /// The roles of the server as files. What keeps them from being read is worth a note and no failure; one that cannot be
 /// saved as it is, is missing.
-fn roles(asked: &Kept, visitor: &mut dyn Visitor, progress: &dyn Progress) -> Result<Option<RoleFiles>, Error> {
-    let read = read_roles(asked, &|| progress.cancelled()).and_then(|(roles, left_out)| {
+fn roles(asked: &Kept, visitor: &mut dyn Visitor, monitor: &Monitor<'_>) -> Result<Option<RoleFiles>, Error> {
+    let read = read_roles(asked, monitor.cancel()).and_then(|(roles, left_out)| {
         let globals = globals_text(&roles)?;
         Ok((RoleFiles { globals, list: roles.encode() }, left_out))
     });
@@ -94,7 +95,7 @@ fn roles(asked: &Kept, visitor: &mut dyn Visitor, progress: &dyn Progress) -> Re
             }
             Ok(Some(files))
         }
-        Err(error) if !progress.cancelled() => {
+        Err(error) if !monitor.is_cancelled() => {
             visitor.note(format!("roles were not saved: {error}"));
             Ok(None)
         }

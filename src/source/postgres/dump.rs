@@ -6,13 +6,14 @@ use super::answers::Answers;
 use super::layout::{DUMP_FILE, GLOBALS_FILE};
 use super::plain::PlainDump;
 use super::tables::{Nodes, Reading, TableDump, TableOptions};
+use crate::cancel::Cancel;
 use crate::clock::LocalTime;
 use crate::id::{derive_secret, hex};
 use crate::model::{Content, DatabaseFacts, Node, NodeKind, PROPERTIES_FILE, ROLES_FILE, TableRows};
+use crate::monitor::Monitor;
 use crate::postgres::sql::literal;
 use crate::postgres::{self, Connection, LockRoom, Tools, query};
 use crate::process::{Place, Program};
-use crate::progress::{self, Progress};
 use crate::source::{Error, Visitor, made_node};
 
 const RESTRICT_KEY_CHARS: usize = 63;
@@ -68,12 +69,11 @@ impl DumpSource {
         name: &str,
         time: LocalTime,
         visitor: &mut dyn Visitor,
-        progress: &dyn Progress,
+        monitor: &Monitor<'_>,
     ) -> Result<DatabaseFacts, Error> {
         let sessions = self.tables.map(|options| options.jobs);
-        let answers = Answers::ask(&self.connection, sessions, visitor, progress).map_err(|error| {
-            progress::check(progress).map_or_else(|cancelled| Error::Stop(cancelled.into()), |()| error)
-        })?;
+        let answers = Answers::ask(&self.connection, sessions, visitor, monitor)
+            .map_err(|error| monitor.check().map_or_else(|cancelled| Error::Stop(cancelled.into()), |()| error))?;
         let Answers { mut facts, properties, roles, user, tools, room } = answers;
         // A server that cannot be asked at all has said so by now.
         self.problem.iter().for_each(|problem| visitor.error(problem.clone()));
@@ -98,13 +98,13 @@ impl DumpSource {
             }
             (options, _) => options.map(|options| Reading { options, program: &program, encodings, is_at_once }),
         };
-        let shown = match self.begin_tables(&session, reading, visitor, progress)? {
+        let shown = match self.begin_tables(&session, reading, visitor, monitor)? {
             Some(tables) => {
                 let nodes = Nodes { file: &file, directory: &directory };
-                tables.show(&nodes, visitor, &mut show_list, progress)
+                tables.show(&nodes, visitor, &mut show_list, monitor)
             }
             None => {
-                self.plain((&session, &program), file(DUMP_FILE), encodings.1, visitor, progress).and_then(|tables| {
+                self.plain((&session, &program), file(DUMP_FILE), encodings.1, visitor, monitor).and_then(|tables| {
                     [GLOBALS_FILE, PROPERTIES_FILE, ROLES_FILE].iter().try_for_each(|name| show_list(name, visitor))?;
                     Ok(tables)
                 })
@@ -122,13 +122,13 @@ impl DumpSource {
         session: &str,
         reading: Option<Reading<'_>>,
         visitor: &mut dyn Visitor,
-        progress: &dyn Progress,
+        monitor: &Monitor<'_>,
     ) -> Result<Option<TableDump>, Error> {
         let Some(reading) = reading else { return Ok(None) };
         let mut tries = BEGIN_TRIES;
         loop {
             tries -= 1;
-            match TableDump::begin(&self.connection, session, &reading, progress) {
+            match TableDump::begin(&self.connection, session, &reading, monitor) {
                 Ok(tables) => {
                     let unfit = tables.unfit.map(|why| format!("not table by table, but as pg_dump gives it: {why}"));
                     unfit.or_else(|| tables.note()).into_iter().for_each(|note| visitor.note(note));
@@ -156,13 +156,13 @@ impl DumpSource {
         node: Node,
         encoding: &str,
         visitor: &mut dyn Visitor,
-        progress: &dyn Progress,
+        monitor: &Monitor<'_>,
     ) -> Result<Vec<TableRows>, Error> {
         let mut tries = BEGIN_TRIES;
         loop {
             tries -= 1;
-            match PlainDump::begin((&self.connection, session), program, encoding, progress) {
-                Ok(dump) => return dump.show(node, visitor, progress),
+            match PlainDump::begin((&self.connection, session), program, encoding, monitor) {
+                Ok(dump) => return dump.show(node, visitor, monitor),
                 // Somebody waited to alter a table, or replaced one, and has done so by now.
                 Err(error @ (Error::Stop(_) | Error::Postgres(postgres::Error::Renaming { .. }))) => return Err(error),
                 Err(_) if tries > 0 => self.end_session(session),
@@ -203,7 +203,7 @@ impl DumpSource {
             literal(session)
         );
         // Where this fails too, they go on to their end and harm nobody.
-        let _ = query(&self.connection, &sql, &|| false);
+        let _ = query(&self.connection, &sql, &Cancel::new());
     }
 }
 

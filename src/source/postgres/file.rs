@@ -3,10 +3,11 @@
 use std::io::{Cursor, Read};
 
 use super::DUMP_FILE;
+use crate::cancel::{Cancel, Cancelled};
 use crate::clock::LocalTime;
 use crate::model::{Content, DatabaseFacts, NodeKind};
+use crate::monitor::Monitor;
 use crate::postgres::{self, CopyCounter, code_in};
-use crate::progress::{self, Progress};
 use crate::source::{Error, StoredFile, Visitor, made_node};
 
 /// Bytes at the beginning of a dump that are looked at for what it says of itself.
@@ -61,7 +62,7 @@ impl DumpFile {
         name: &str,
         time: LocalTime,
         visitor: &mut dyn Visitor,
-        progress: &dyn Progress,
+        monitor: &Monitor<'_>,
     ) -> Result<DatabaseFacts, Error> {
         let what = || self.file.path().display().to_string();
         let mut reader = self.file.open().map_err(|source| Error::Stream { what: what(), source })?;
@@ -105,28 +106,28 @@ impl DumpFile {
             visitor.error(error.to_string());
         }
         visitor.leave()?;
-        facts.foreign_code = self.code(progress)?;
+        facts.foreign_code = self.code(monitor)?;
         Ok(facts)
     }
 
     /// What in the dump is code of whoever wrote it. A restore looks again while it loads.
-    fn code(&self, progress: &dyn Progress) -> Result<Vec<String>, Error> {
-        let found = self.file.open().and_then(|reader| code_in(Stoppable { reader, progress }));
-        progress::check(progress).map_err(|cancelled| Error::Stop(cancelled.into()))?;
+    fn code(&self, monitor: &Monitor<'_>) -> Result<Vec<String>, Error> {
+        let found = self.file.open().and_then(|reader| code_in(Stoppable { reader, cancel: monitor.cancel() }));
+        monitor.check().map_err(|cancelled| Error::Stop(cancelled.into()))?;
         found.map_err(|source| Error::Stream { what: self.file.path().display().to_string(), source })
     }
 }
 
-/// Ends with an error when the caller wants to stop.
+/// Ends with an error when the work is cancelled.
 struct Stoppable<'p, R> {
     reader: R,
-    progress: &'p dyn Progress,
+    cancel: &'p Cancel,
 }
 
 impl<R: Read> Read for Stoppable<'_, R> {
     fn read(&mut self, target: &mut [u8]) -> std::io::Result<usize> {
-        if self.progress.cancelled() {
-            return Err(std::io::Error::other("interrupted"));
+        if self.cancel.is_cancelled() {
+            return Err(Cancelled::as_io());
         }
         self.reader.read(target)
     }

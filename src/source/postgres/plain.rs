@@ -4,10 +4,10 @@ use std::io::Read;
 
 use super::scripts::{Begun, check_length};
 use crate::model::{Node, TableRows};
+use crate::monitor::Monitor;
 use crate::postgres::moment::{Moment, check_blockers};
 use crate::postgres::{self, Connection, CopyCounter, Session};
 use crate::process::{Program, Watched};
-use crate::progress::{self, Progress};
 use crate::source::{Error, Visitor};
 
 /// A `pg_dump` that has locked all tables, and sees what a session sees that keeps sequences and names of schemas.
@@ -27,20 +27,20 @@ impl PlainDump {
         (connection, name): (&Connection, &str),
         program: &dyn Fn() -> Program,
         encoding: &str,
-        progress: &dyn Progress,
+        monitor: &Monitor<'_>,
     ) -> Result<Self, Error> {
-        let stopped = || progress.cancelled();
+        let cancel = monitor.cancel();
         let begin = || {
-            let mut holder = Session::open(connection, name, &stopped)?;
-            let moment = Moment::begin_without_tables(connection, (&mut holder, name), &stopped)?;
+            let mut holder = Session::open(connection, name, cancel)?;
+            let moment = Moment::begin_without_tables(connection, (&mut holder, name), cancel)?;
             let mut program = program();
             program.arg(format!("--snapshot={}", moment.snapshot));
             let (_, process) = program.start(false)?;
-            let blockers = || check_blockers(connection, name, &stopped);
-            let begun = Begun::wait(process, &blockers, encoding, progress)?;
+            let blockers = || check_blockers(connection, name, cancel);
+            let begun = Begun::wait(process, &blockers, encoding, monitor)?;
             Ok(Self { holder, moment, begun, encoding: encoding.to_owned() })
         };
-        begin().map_err(|error| match progress::check(progress) {
+        begin().map_err(|error| match monitor.check() {
             Err(cancelled) => Error::Stop(cancelled.into()),
             Ok(()) => error,
         })
@@ -54,11 +54,11 @@ impl PlainDump {
         self,
         node: Node,
         visitor: &mut dyn Visitor,
-        progress: &dyn Progress,
+        monitor: &Monitor<'_>,
     ) -> Result<Vec<TableRows>, Error> {
         let Self { holder, moment, begun, encoding } = self;
         let (head, process) = begun.into_parts();
-        let mut rest = process.map(|process| Watched::on(process, progress));
+        let mut rest = process.map(|process| Watched::on(process, monitor.cancel()));
         let reader: Box<dyn Read + '_> = match &mut rest {
             Some(rest) => Box::new(head.chain(rest)),
             None => Box::new(head),
@@ -79,7 +79,7 @@ impl PlainDump {
         }
         check_length(too_long)?;
         untold.map_or(Ok(()), Err)?;
-        moment.end(holder, &|| progress.cancelled())?;
+        moment.end(holder, monitor.cancel())?;
         Ok(tables)
     }
 }

@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 
 use tempfile::SpooledTempFile;
 
+use crate::cancel::POLL;
 use crate::model::{Node, Script, TableRows};
+use crate::monitor::Monitor;
 use crate::postgres::{self, Copied, CopyCounter};
-use crate::process::{self, POLL, Process, Watched};
-use crate::progress::Progress;
+use crate::process::{self, Process, Watched};
 use crate::source::{Error, Visitor};
 
 /// How often it is looked whether a `pg_dump` that says nothing waits for somebody who waits for us.
@@ -44,10 +45,10 @@ impl Begun {
         mut process: Process,
         blockers: Blockers<'_>,
         encoding: &str,
-        progress: &dyn Progress,
+        monitor: &Monitor<'_>,
     ) -> Result<Self, Error> {
         let mut head = SpooledTempFile::new(MEMORY_BYTES);
-        if !read_part(&mut process, &mut head, blockers, progress)? {
+        if !read_part(&mut process, &mut head, blockers, monitor)? {
             process.finish()?;
             return Err(incomplete("it is empty").into());
         }
@@ -63,12 +64,12 @@ impl Begun {
         process: Process,
         blockers: Blockers<'_>,
         encoding: &str,
-        progress: &dyn Progress,
+        monitor: &Monitor<'_>,
     ) -> Result<Self, Error> {
-        let mut begun = Self::wait(process, blockers, encoding, progress)?;
+        let mut begun = Self::wait(process, blockers, encoding, monitor)?;
         if let Some(mut process) = begun.process.take() {
             begun.head.seek(io::SeekFrom::End(0)).map_err(kept)?;
-            while read_part(&mut process, &mut begun.head, blockers, progress)? {}
+            while read_part(&mut process, &mut begun.head, blockers, monitor)? {}
             begun.is_in_order = !process.finish_saying()?.contains(OUT_OF_ORDER);
             begun.head.rewind().map_err(kept)?;
         }
@@ -86,12 +87,12 @@ fn read_part(
     process: &mut Process,
     target: &mut SpooledTempFile,
     blockers: Blockers<'_>,
-    progress: &dyn Progress,
+    monitor: &Monitor<'_>,
 ) -> Result<bool, Error> {
     let mut looked = Instant::now();
     let mut part = vec![0; PART_BYTES];
     loop {
-        if progress.cancelled() {
+        if monitor.is_cancelled() {
             return Err(process::Error::interrupted("pg_dump").into());
         }
         match process.read_within(&mut part, POLL).map_err(|source| postgres::Error::stream("pg_dump", source))? {
@@ -125,10 +126,10 @@ type CountedTable = (TableRows, Copied);
 pub(super) fn script(
     node: Node,
     name: &str,
-    (begun, progress): (Begun, &dyn Progress),
+    (begun, monitor): (Begun, &Monitor<'_>),
     visitor: &mut dyn Visitor,
 ) -> Result<(Script, Vec<CountedTable>), Error> {
-    let mut rest = begun.process.map(|process| Watched::on(process, progress));
+    let mut rest = begun.process.map(|process| Watched::on(process, monitor.cancel()));
     let reader: Box<dyn Read + '_> = match &mut rest {
         Some(rest) => Box::new(begun.head.chain(rest)),
         None => Box::new(begun.head),

@@ -5,9 +5,11 @@
 use super::layout::{AFTER_FILE, BEFORE_FILE, GLOBALS_FILE, OTHERS_FILE};
 use super::name_list::first_names;
 use super::scripts::{Begun, script};
+use crate::cancel::Cancel;
 use crate::model::{
     DATA_FOLDER, KeyedTable, Node, OtherTable, PROPERTIES_FILE, ROLES_FILE, TABLES_FILE, TableIndex, TableRows,
 };
+use crate::monitor::Monitor;
 use crate::postgres::catalog::{Catalog, Table};
 use crate::postgres::dump_encoding::reorders;
 use crate::postgres::moment::{self, Moment, TableQuery};
@@ -16,7 +18,6 @@ use crate::postgres::shape_lock::ShapeLock;
 use crate::postgres::sql::ident;
 use crate::postgres::{self, Connection, Copied, Session};
 use crate::process::Program;
-use crate::progress::{self, Progress};
 use crate::source::{Error, Visitor};
 
 /// How long `pg_dump` waits for a lock, in milliseconds. Only who waits for this backup to end can keep it from one.
@@ -44,9 +45,9 @@ pub fn tables_without_order(
     connection: &Connection,
     options: TableOptions,
 ) -> Result<Vec<(String, String)>, postgres::Error> {
-    let mut session = Session::open(connection, "larder", &|| false)?.within(postgres::QUESTION_LIMIT);
-    moment::look(&mut session, &|| false)?;
-    let catalog = Catalog::read(&mut session, (options.scattered_max, false), &|| false)?;
+    let mut session = Session::open(connection, "larder", &Cancel::new())?.within(postgres::QUESTION_LIMIT);
+    moment::look(&mut session, &Cancel::new())?;
+    let catalog = Catalog::read(&mut session, (options.scattered_max, false), &Cancel::new())?;
     session.end().map(|()| catalog.others)
 }
 
@@ -98,18 +99,18 @@ impl TableDump {
         connection: &Connection,
         name: &str,
         Reading { options, program, encodings: (database, dump), is_at_once }: &Reading<'_>,
-        progress: &dyn Progress,
+        monitor: &Monitor<'_>,
     ) -> Result<Self, Error> {
-        let stopped = || progress.cancelled();
+        let cancel = monitor.cancel();
         let begin = || {
-            let mut holder = Session::open(connection, name, &stopped)?;
-            let moment = Moment::begin(connection, (&mut holder, name), &stopped)?;
-            let mut catalog = Catalog::read(&mut holder, (options.scattered_max, reorders(database, dump)), &stopped)?;
+            let mut holder = Session::open(connection, name, cancel)?;
+            let moment = Moment::begin(connection, (&mut holder, name), cancel)?;
+            let mut catalog = Catalog::read(&mut holder, (options.scattered_max, reorders(database, dump)), cancel)?;
             if catalog.keyed.is_empty() {
                 return Ok(Self::unfit((holder, moment), catalog, None));
             }
-            moment::speak(&mut holder, dump, &stopped)?;
-            let blockers = || moment::check_blockers(connection, name, &stopped);
+            moment::speak(&mut holder, dump, cancel)?;
+            let blockers = || moment::check_blockers(connection, name, cancel);
             let start = |section: &str, more: &[String]| {
                 let mut program = program();
                 program.args([format!("--section={section}"), format!("--snapshot={}", moment.snapshot)]);
@@ -119,27 +120,27 @@ impl TableDump {
             // Each locks all tables until it has ended.
             let before = start("pre-data", &[])?;
             let after = if *is_at_once { Some(start("post-data", &[])?) } else { None };
-            let before = Begun::whole(before, &blockers, dump, progress)?;
+            let before = Begun::whole(before, &blockers, dump, monitor)?;
             if !before.is_in_order {
                 let unfit = Some("something after its rows is needed by something before them");
                 return Ok(Self::unfit((holder, moment), catalog, unfit));
             }
             let after = after.map_or_else(|| start("post-data", &[]), Ok)?;
-            let after = Begun::whole(after, &blockers, dump, progress)?;
-            let lock = catalog.lock(connection, name, &stopped)?;
-            let others = Begun::wait(start("data", &without(&catalog.keyed))?, &blockers, dump, progress)?;
+            let after = Begun::whole(after, &blockers, dump, monitor)?;
+            let lock = catalog.lock(connection, name, cancel)?;
+            let others = Begun::wait(start("data", &without(&catalog.keyed))?, &blockers, dump, monitor)?;
             let shared: Vec<_> = catalog.keyed.iter().filter(|table| table.is_shared()).map(Table::named).collect();
             let queries = catalog.keyed.iter().map(|table| table.queries.len()).sum();
             let mut sessions = Vec::new();
             for _ in 0..options.jobs.min(queries) {
-                let mut session = Session::open(connection, name, &stopped)?;
-                moment::join(&mut session, &moment.snapshot, (&shared, dump), &stopped)?;
+                let mut session = Session::open(connection, name, cancel)?;
+                moment::join(&mut session, &moment.snapshot, (&shared, dump), cancel)?;
                 sessions.push(session);
             }
             let scripts = Some(Scripts { before, others, after });
             Ok(Self { holder, moment, lock, sessions, catalog, scripts, unfit: None })
         };
-        begin().map_err(|error| match progress::check(progress) {
+        begin().map_err(|error| match monitor.check() {
             Err(cancelled) => Error::Stop(cancelled.into()),
             Ok(()) => error,
         })
@@ -172,7 +173,7 @@ impl TableDump {
         nodes: &Nodes<'_>,
         visitor: &mut dyn Visitor,
         show_list: &mut dyn FnMut(&str, &mut dyn Visitor) -> Result<(), Error>,
-        progress: &dyn Progress,
+        monitor: &Monitor<'_>,
     ) -> Result<Vec<TableRows>, Error> {
         let Self { holder, moment, lock, sessions, catalog, scripts, .. } = self;
         let nothing = postgres::Error::Incomplete { program: "pg_dump".to_owned(), why: "it was not started" };
@@ -180,7 +181,7 @@ impl TableDump {
         visitor.enter((nodes.directory)(DATA_FOLDER), None)?;
         let mut tables = Vec::new();
         let queries: Vec<TableQuery<'_>> = catalog.keyed.iter().flat_map(Table::table_queries).collect();
-        let (holder, sessions) = prefetch((holder, sessions), &queries, progress, |prefetcher| {
+        let (holder, sessions) = prefetch((holder, sessions), &queries, monitor.cancel(), |prefetcher| {
             for table in &catalog.keyed {
                 let mut rows = prefetcher.rows(table.queries.len());
                 let shown = visitor.stream((nodes.file)(&table.file), &mut rows);
@@ -193,16 +194,16 @@ impl TableDump {
             Ok(())
         })?;
         sessions.into_iter().try_for_each(Session::end)?;
-        lock.map_or(Ok(()), |lock| lock.end(&|| progress.cancelled()))?;
+        lock.map_or(Ok(()), |lock| lock.end(monitor.cancel()))?;
         visitor.leave()?;
         show_list(GLOBALS_FILE, visitor)?;
-        let mut show = |name: &str, begun| script((nodes.file)(name), name, (begun, progress), visitor);
+        let mut show = |name: &str, begun| script((nodes.file)(name), name, (begun, monitor), visitor);
         let (others, other_tables) = show(OTHERS_FILE, others)?;
         let (after, _) = show(AFTER_FILE, after)?;
         let (before, _) = show(BEFORE_FILE, before)?;
         show_list(PROPERTIES_FILE, visitor)?;
         show_list(ROLES_FILE, visitor)?;
-        moment.end(holder, &|| progress.cancelled())?;
+        moment.end(holder, monitor.cancel())?;
 
         let mut rows: Vec<TableRows> =
             tables.iter().map(|table| TableRows { table: table.table.clone(), rows: table.rows }).collect();

@@ -1,7 +1,8 @@
 //! What an error means for whoever gave the command: its exit status, and what to do.
 
+use larder::cancel::Cancelled;
 use larder::pipeline::Error;
-use larder::{docker, postgres, process, progress, repo, sink, source, storage};
+use larder::{docker, postgres, process, repo, sink, source, storage};
 
 use crate::error::{BusyError, UsageError};
 use crate::exit::Exit;
@@ -63,7 +64,7 @@ fn classify_pipeline(error: &Error) -> (Exit, Option<&'static str>) {
             Some("give a folder or a dump of the old tool, an exported folder, or a directory that has some"),
         ),
         Error::NothingSaved { .. } => (Exit::Failed, Some("nothing was written; earlier snapshots are as they were")),
-        Error::Cancelled(progress::Cancelled) => {
+        Error::Cancelled(Cancelled) => {
             (Exit::Interrupted, Some("nothing is lost: run the command again, and it goes on from what is there"))
         }
         Error::NotSafe { .. } => {

@@ -69,7 +69,7 @@ pub(crate) fn find(
         (found.snapshots.into_iter().filter(|snapshot| selection.has(snapshot)).collect(), exit)
     };
     let pattern = Pattern { text: wanted.pattern, ignores_case: wanted.ignores_case };
-    find_entries(&repository, &snapshots, pattern, context.progress, each)?;
+    find_entries(&repository, &snapshots, pattern, &context.monitor, each)?;
     Ok(exit)
 }
 
@@ -85,7 +85,7 @@ pub(crate) fn diff(
     let new = select.snapshot(context, &repository, new)?;
     compare(&mut repository.reader()?, &old, &new, each)?;
     let tables = tables(&old, &new);
-    let rows = compare_rows(&repository, &old, &new, context.progress)?;
+    let rows = compare_rows(&repository, &old, &new, &context.monitor)?;
     Ok(Comparison { old, new, tables, rows })
 }
 
@@ -106,7 +106,7 @@ pub(crate) fn cat(context: &Context<'_>, select: &Select, place: &str, target: &
     }
     let node = resolve(&mut reader, &snapshot, &path).map_err(Error::from)?;
     if matches!(node.kind, NodeKind::Directory { .. }) {
-        return Ok(write_archive(&repository, &node, target, context.progress)?);
+        return Ok(write_archive(&repository, &node, target, &context.monitor)?);
     }
     write_content(&mut reader, &node, target)?;
     Ok(0)

@@ -1,7 +1,7 @@
 //! What a command works with, whoever gave it.
 
 use larder::events::Events;
-use larder::progress::Progress;
+use larder::monitor::Monitor;
 
 use crate::config::Settings;
 
@@ -9,5 +9,5 @@ use crate::config::Settings;
 pub(crate) struct Context<'a> {
     pub(crate) settings: Settings,
     pub(crate) events: &'a dyn Events,
-    pub(crate) progress: &'a dyn Progress,
+    pub(crate) monitor: Monitor<'a>,
 }

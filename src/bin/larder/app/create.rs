@@ -93,7 +93,7 @@ pub(crate) fn plan(context: &Context<'_>, request: &CreateRequest) -> anyhow::Re
     let existing = open(context, request)?;
     let system = context.system()?;
     let run = look(context, request, &system, existing.as_ref())?;
-    let components = backup::plan(existing.as_ref(), &run.sources, &run.system, context.progress)?;
+    let components = backup::plan(existing.as_ref(), &run.sources, &run.system, &context.monitor)?;
     let is_whole = components.iter().all(|plan| plan.errors.messages.is_empty()) && !is_blind(&run, &system);
     Ok(CreatePlan { components, exit: if is_whole { Exit::Done } else { Exit::Partial } })
 }
@@ -132,7 +132,7 @@ pub(crate) fn run(context: &Context<'_>, request: &CreateRequest) -> anyhow::Res
     let dropped = gaps.dropped;
     let usual = run_options(kind, journals(&repository), name.clone());
     let options = BackupOptions { tags, read_back, deltas, not_whole, dropped, accepted, ..usual };
-    let report = backup::run(&repository, (reservation, time), &sources, &options, context.progress)?;
+    let report = backup::run(&repository, (reservation, time), &sources, &options, &context.monitor)?;
     remember_use(context, &repository, &name)?;
     let is_whole = context.protect(&repository)?
         && report.snapshot.status == Status::Complete

@@ -89,7 +89,7 @@ pub(crate) fn all(
                 each(&exported);
                 outcome.add(exported);
             }
-            Err(error) if context.progress.cancelled() => return Err(error),
+            Err(error) if context.monitor.is_cancelled() => return Err(error),
             // The others may be whole.
             Err(error) => {
                 let (exit, advice) = classify(&error);
@@ -111,7 +111,7 @@ pub(crate) fn archive(
     let mask = request.mask(context)?;
     write_place::check_temporary(context)?;
     let (repository, snapshot) = request.snapshot(context, name)?;
-    let report = export::export_tar(&repository, &snapshot, target, request.options(mask.as_ref()), context.progress)?;
+    let report = export::export_tar(&repository, &snapshot, target, request.options(mask.as_ref()), &context.monitor)?;
     Ok(told(context, &snapshot, report))
 }
 
@@ -128,7 +128,7 @@ pub(crate) fn archive_file(
     check_archive(target, request.replace)?;
     let mut partial = tempfile::Builder::new().prefix(".larder-export-").tempfile_in(folder_of(target))?;
     let options = request.options(mask.as_ref());
-    let mut report = export::export_tar(&repository, &snapshot, &mut partial, options, context.progress)?;
+    let mut report = export::export_tar(&repository, &snapshot, &mut partial, options, &context.monitor)?;
     partial.flush()?;
     partial.as_file().sync_all()?;
     partial.persist(target)?;
@@ -181,7 +181,7 @@ fn render(
     repository: &Repository,
     (snapshot, parent): (&Snapshot, &Path),
 ) -> anyhow::Result<Exported> {
-    let report = export::export(repository, snapshot, parent, options, context.progress)?;
+    let report = export::export(repository, snapshot, parent, options, &context.monitor)?;
     Ok(told(context, snapshot, report))
 }
 

@@ -67,7 +67,7 @@ pub(crate) fn run(
     let mut importer = Importer::new(repository.as_ref(), options, request.force)?;
     let mut sums = ImportSums::default();
     for path in found {
-        let (outcome, bytes) = importer.import(&path, request.dry_run, context.progress)?;
+        let (outcome, bytes) = importer.import(&path, request.dry_run, &context.monitor)?;
         sums.add(&outcome, bytes);
         each(&path, &outcome, bytes);
     }

@@ -3,6 +3,7 @@
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use larder::cancel::Cancel;
 use larder::docker::{Container, HoldMethod};
 use larder::events::Events;
 use larder::model::{Component, ComponentKind, ComponentName, Expectation, SnapshotKind, VolumeMethod};
@@ -166,7 +167,7 @@ fn databases(system: &System<'_>) -> Vec<Part> {
                     None => {}
                 }
                 if problem.is_none()
-                    && let Err(error) = Tools::of(connection, &|| false)
+                    && let Err(error) = Tools::of(connection, &Cancel::new())
                 {
                     problem = Some(error.to_string());
                 }

@@ -50,7 +50,7 @@ impl PlannedPrune {
         check(context, &repository, &request.repository_ids)?;
         let rewrite_bytes_max = request.rewrite_bytes_max;
         let options = PruneOptions { retention, needed: needed(&repository), bytes_max, rewrite_bytes_max };
-        let plan = prune::plan(&repository, &options, context.progress)?;
+        let plan = prune::plan(&repository, &options, &context.monitor)?;
         let ahead = plan.decisions.iter().filter(|decision| decision.rules.contains(&Rule::Ahead));
         warn_of_ahead(context.events, &ahead.map(|decision| decision.name.as_str()).collect::<Vec<_>>());
         Ok(Self { repository, plan, bytes_max })
@@ -91,7 +91,7 @@ impl PlannedPrune {
     /// Deletes, and frees the space.
     pub(crate) fn execute(self, context: &Context<'_>) -> anyhow::Result<PruneOutcome> {
         let (unfit, decisions, fits) = (self.unfit(), self.plan.decisions.clone(), self.plan.fits);
-        let report = prune::execute(&self.repository, self.plan, context.progress)?;
+        let report = prune::execute(&self.repository, self.plan, &context.monitor)?;
         refresh_heads(context, &self.repository, &report.deleted)?;
         let is_protected = context.protect(&self.repository)?;
         let is_sound = report.collected.damaged.is_empty() && report.collected.untrue.is_empty();

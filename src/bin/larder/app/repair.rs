@@ -29,7 +29,7 @@ pub(crate) struct Repaired {
 pub(crate) fn plan(context: &Context<'_>) -> anyhow::Result<RepairPlan> {
     let (repository, damage) = open(context, false)?;
     let options = VerifyOptions { read_data: true, subset_percent: None };
-    let mut report = verify(&repository, None, options, context.progress)?;
+    let mut report = verify(&repository, None, options, &context.monitor)?;
     report.damage.splice(0..0, damage);
     let exit = if report.is_clean() { Exit::Done } else { Exit::Damage };
     Ok(RepairPlan { report, exit })
@@ -42,7 +42,7 @@ pub(crate) fn run(context: &Context<'_>, from: &[PathBuf]) -> anyhow::Result<Rep
         return Err(UsageError::with_advice(message, "name a file or a directory that is there").into());
     }
     let (repository, damage) = open(context, true)?;
-    let mut report = repair::repair(&repository, from, context.progress)?;
+    let mut report = repair::repair(&repository, from, &context.monitor)?;
     report.damage.splice(0..0, damage);
     Ok(Repaired { repository, report })
 }

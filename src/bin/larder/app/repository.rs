@@ -88,7 +88,7 @@ impl Context<'_> {
             Some(Parity::None) => None,
             Some(Parity::Share(share)) => Some(share),
         };
-        match repository.protect(share, self.progress) {
+        match repository.protect(share, &self.monitor) {
             Err(error) if error.is_full() => {
                 self.events.warn("there is no room for all of the parity; the next command writes what is missing");
                 Ok(false)
@@ -99,7 +99,7 @@ impl Context<'_> {
 
     /// Everything that there is to back up, or to restore into.
     pub(crate) fn system(&self) -> anyhow::Result<System<'_>> {
-        let system = System::find(self, &|| self.progress.cancelled())?;
+        let system = System::find(self, self.monitor.cancel())?;
         let Settings { base, file, backup_dir, .. } = &self.settings;
         let whole = [(base.clone(), "larder.toml"), (backup_dir.clone(), "the repository")];
         let files = Stack::files_in(base).map(|file| (file, "the project")).chain([(file.clone(), "what is done")]);

@@ -115,7 +115,7 @@ impl FoundRestore {
         }
         let mask = request.mask.as_deref().map(|path| read_mask(path, &context.settings.trust));
         let mask = mask.transpose()?.map(Arc::new);
-        let parts = wanted.parts(repository, snapshot, context.progress)?;
+        let parts = wanted.parts(repository, snapshot, &context.monitor)?;
         Ok(Self { found, wanted, parts, mask })
     }
 }
@@ -182,7 +182,7 @@ impl<'a> PreparedRestore<'a> {
                 Restoring::begin(begun, (snapshot, &found.wanted.name), &plan.jobs, plan.parts.as_deref())
             })
             .transpose()?;
-        let report = restore::run(repository, snapshot, &plan.jobs, safety, options, context.progress);
+        let report = restore::run(repository, snapshot, &plan.jobs, safety, options, &context.monitor);
         let half = restoring.map(|restoring| restoring.end(report.as_ref().ok(), &plan.jobs)).unwrap_or_default();
         let RestoreReport { components: results, interrupted } = report?;
         let exit = exit(&plan, &results);
@@ -292,7 +292,7 @@ fn check_databases(
     let mut all_known = true;
     for job in jobs {
         if let Destination::Database(target) = &job.destination {
-            all_known &= restore::check_target(repository, job.component, target, context.progress)?;
+            all_known &= restore::check_target(repository, job.component, target, &context.monitor)?;
         }
     }
     match mask.filter(|_| all_known).and_then(Mask::missing) {
@@ -341,7 +341,7 @@ fn save(
     }
     let name = system_name(context, Some(repository));
     let options = run_options(SnapshotKind::Safety, journals(repository), name);
-    let safety = safety_snapshot(repository, sources, &options, context.progress)?;
+    let safety = safety_snapshot(repository, sources, &options, &context.monitor)?;
     if let Some(snapshot) = &safety.snapshot {
         context.events.event(Event::SafetySnapshotSaved { name: snapshot.name.as_str() });
     }

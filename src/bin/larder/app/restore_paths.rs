@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use larder::model::{Component, ComponentKind, Parts, Snapshot, show_path};
+use larder::monitor::Monitor;
 use larder::pipeline::find;
-use larder::progress::Progress;
 use larder::repo::Repository;
 
 use crate::error::UsageError;
@@ -60,12 +60,12 @@ impl Wanted {
         &self,
         repository: &Repository,
         snapshot: &Snapshot,
-        progress: &dyn Progress,
+        monitor: &Monitor<'_>,
     ) -> anyhow::Result<Option<Arc<Parts>>> {
         if self.paths.is_empty() {
             return Ok(None);
         }
-        let parts = find::parts(repository, snapshot, &self.paths, progress)?;
+        let parts = find::parts(repository, snapshot, &self.paths, monitor)?;
         Ok(Some(Arc::new(parts)))
     }
 }

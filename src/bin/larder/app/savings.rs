@@ -47,9 +47,9 @@ fn of_simulation(context: &Context<'_>, settings: Settings) -> anyhow::Result<Op
     write_place::check_temporary(context)?;
     settings.check()?;
     // A database server and a folder have to go before the process may end.
-    context.progress.hold(true);
-    match simulation::run(settings, context.progress) {
-        Err(_) if context.progress.cancelled() => Ok(None),
+    context.monitor.hold(true);
+    match simulation::run(settings, &context.monitor) {
+        Err(_) if context.monitor.is_cancelled() => Ok(None),
         found => found.map(Some),
     }
 }
@@ -62,7 +62,7 @@ fn of_repository(context: &Context<'_>) -> anyhow::Result<(Savings, Exit)> {
         return Err(Error::NoSnapshots.into());
     }
     found.snapshots.reverse();
-    let savings = savings(&repository, &found.snapshots, context.progress)?;
+    let savings = savings(&repository, &found.snapshots, &context.monitor)?;
     let exit = if is_damaged { Exit::Damage } else { exit(&savings) };
     Ok((savings, exit))
 }

@@ -7,11 +7,12 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use larder::cancel::Cancel;
 use larder::docker::Stack;
 use larder::events::Events;
 use larder::model::show_path;
+use larder::monitor::Monitor;
 use larder::postgres::Connection;
-use larder::progress::Silent;
 use larder::repo::Repository;
 
 use super::believed::ScheduleTrust;
@@ -76,7 +77,8 @@ impl PlannedInstall {
         let (base, overrides) = (base(&request.overrides)?, &request.overrides);
         let mut trust = ScheduleTrust::new(overrides, &request.trusted, ask, events);
         // What the commands will be run with has to be understood now.
-        let context = Context { settings: trust.settings()?, events, progress: &Silent };
+        let cancel = Cancel::new();
+        let context = Context { settings: trust.settings()?, events, monitor: Monitor::unheard(&cancel) };
         let settings = &context.settings;
         check_something_is_saved(settings)?;
         let jobs = request.jobs(&context, &base)?;

@@ -75,7 +75,7 @@ pub(crate) fn find_snapshot(
     let system = select.system.clone().unwrap_or_else(|| system_name(context, Some(&repository)));
     let options = run_options(SnapshotKind::Full, Journals::default(), system);
     let mut importer = Importer::new(Some(&repository), options, false)?;
-    let imported = importer.import(path, false, context.progress);
+    let imported = importer.import(path, false, &context.monitor);
     let doubts = |why| Ok(Err(Doubts { path: path.display().to_string(), why }));
     let snapshot = match imported?.0 {
         Outcome::Imported(snapshot, _) => *snapshot,

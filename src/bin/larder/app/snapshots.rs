@@ -80,7 +80,7 @@ pub(crate) fn taken_by(
 ) -> anyhow::Result<(Snapshot, SnapshotStats)> {
     let repository = context.repository()?;
     let snapshot = select.snapshot(context, &repository, name)?;
-    let stats = stats::snapshot(&repository, &snapshot, context.progress)?;
+    let stats = stats::snapshot(&repository, &snapshot, &context.monitor)?;
     Ok((snapshot, stats))
 }
 

@@ -78,7 +78,7 @@ pub(crate) fn run(context: &Context<'_>, request: &VerifyRequest) -> anyhow::Res
         Some(found) => (&found.repository, Some(&found.snapshot)),
         None => (&context.repository()?, None),
     };
-    let report = verify(repository, snapshot, request.options, context.progress)?;
+    let report = verify(repository, snapshot, request.options, &context.monitor)?;
     let lacking = found.iter().filter(|found| found.is_folder()).flat_map(|found| found.snapshot.errors()).collect();
     let started = Instant::now();
     let tests = match request.test {
@@ -157,7 +157,7 @@ fn test(
     let image = |component: &Component| Some((component.name.to_string(), system.image(component)?));
     let images = snapshot.components.iter().filter_map(image).collect();
     let places = TestPlaces { folder: folder.path(), servers, images, engine, with_volumes, jobs };
-    let tests = test_restore(repository, snapshot, &places, context.progress)?;
+    let tests = test_restore(repository, snapshot, &places, &context.monitor)?;
     let left = folder.path().display().to_string();
     folder.close().with_context(|| format!("cannot remove {left}"))?;
     Ok(tests)

@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use larder::cancel::Cancelled;
 use larder::model::Snapshot;
 use larder::pipeline;
 use larder::pipeline::restore::{DatabaseTarget, Destination, RestoreOptions};
-use larder::progress::Cancelled;
 
 use super::restore_report::print;
 use super::select::SelectArguments;

@@ -1,11 +1,13 @@
 //! The terminal that a command is given at: what the command works with, and where its results go.
 
 use larder::events::{Event, Events};
+use larder::monitor::Monitor;
 
 use crate::app::context::Context;
 use crate::config::{Settings, unknown_variables};
 use crate::term::console::{ConsoleProgress, advice, error, line, warning};
 use crate::term::output::Output;
+use crate::view::phases::describe;
 
 /// What a command works with, and who shows what it does.
 pub(crate) struct Terminal<'a> {
@@ -23,7 +25,8 @@ pub(crate) struct Shown<'a> {
 impl<'a> Terminal<'a> {
     pub(crate) fn new(settings: Settings, shown: &'a Shown<'a>) -> Self {
         let Shown { output, console } = *shown;
-        Self { context: Context { settings, events: shown, progress: console }, output, console }
+        let monitor = Monitor::new(shown, console.cancel(), console.wants_totals());
+        Self { context: Context { settings, events: shown, monitor }, output, console }
     }
 
     /// Removes the progress of work that is over, whatever it ended with.
@@ -42,11 +45,10 @@ impl Shown<'_> {
             events.warn(&format!("no setting is called like the variable {names}: see `larder config`"));
         }
     }
-}
 
-impl Events for Shown<'_> {
-    fn event(&self, event: Event<'_>) {
-        self.console.suspend(|| match event {
+    /// Prints an event that is a line or two.
+    fn print(&self, event: Event<'_>) {
+        match event {
             Event::Failure { text, advice: way_out } => {
                 error(text);
                 way_out.into_iter().for_each(advice);
@@ -68,6 +70,17 @@ impl Events for Shown<'_> {
             }
             Event::SafetySnapshotSaved { name } => line(&format!("What is replaced is saved as {name}.")),
             _ => {}
-        });
+        }
+    }
+}
+
+impl Events for Shown<'_> {
+    fn event(&self, event: Event<'_>) {
+        match event {
+            Event::Phase { phase, total_bytes } => self.console.begin(&describe(&phase), total_bytes),
+            Event::Advanced { bytes } => self.console.advance(bytes),
+            Event::Holding(is_held) => self.console.hold(is_held),
+            event => self.console.suspend(|| self.print(event)),
+        }
     }
 }

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use larder::cancel::Cancel;
 use larder::model::show_text;
-use larder::progress::Progress;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -61,7 +61,7 @@ pub(crate) fn confirm(question: &str) -> Option<bool> {
 pub(crate) struct ConsoleProgress {
     verbosity: Verbosity,
     bar: ProgressBar,
-    interrupted: Arc<AtomicBool>,
+    cancel: Cancel,
     held: Arc<AtomicBool>,
 }
 
@@ -73,50 +73,47 @@ impl ConsoleProgress {
 
     /// Progress that says as much as `verbosity` wants.
     pub(crate) fn new(verbosity: Verbosity) -> Self {
-        let interrupted = Arc::new(AtomicBool::new(false));
         let shown = stderr().is_terminal() && verbosity != Verbosity::Quiet;
         let target = if shown { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        Self { verbosity, bar: ProgressBar::with_draw_target(None, target), interrupted, held: Arc::default() }
+        Self {
+            verbosity,
+            bar: ProgressBar::with_draw_target(None, target),
+            cancel: Cancel::new(),
+            held: Arc::default(),
+        }
     }
 
-    /// Takes over SIGINT, SIGTERM and SIGHUP: the first asks the work to stop, the second ends the process at once unless
+    /// Takes over SIGINT, SIGTERM and SIGHUP: the first cancels the work, the second ends the process at once unless
     /// something has to be undone before.
     pub(crate) fn stop_cleanly(&self) -> anyhow::Result<()> {
         let mut signals = Signals::new([SIGINT, SIGTERM])?;
         if !is_hangup_ignored() {
             signals.add_signal(SIGHUP)?;
         }
-        let (interrupted, held) = (Arc::clone(&self.interrupted), Arc::clone(&self.held));
+        let (cancel, held) = (self.cancel.clone(), Arc::clone(&self.held));
         std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
             for _ in signals.forever() {
-                if interrupted.swap(true, Ordering::Relaxed) && !held.load(Ordering::Relaxed) {
+                if cancel.is_cancelled() && !held.load(Ordering::Relaxed) {
                     std::process::exit(Exit::Interrupted as i32);
                 }
+                cancel.cancel();
             }
         })?;
         Ok(())
     }
 
-    /// Prints something beside the bar.
-    pub(crate) fn suspend(&self, print: impl FnOnce()) {
-        self.bar.suspend(print);
+    /// The token that the first signal cancels.
+    pub(crate) fn cancel(&self) -> &Cancel {
+        &self.cancel
     }
 
-    /// Removes the bar, so that what follows stands alone.
-    pub(crate) fn end(&self) {
-        self.bar.finish_and_clear();
+    /// Whether totals of phases are shown.
+    pub(crate) fn wants_totals(&self) -> bool {
+        !self.bar.is_hidden()
     }
-}
 
-/// Whether the process was started to outlive its terminal, as by `nohup`: the first bit of the signals that it ignores.
-fn is_hangup_ignored() -> bool {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    ignored.and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok()).is_some_and(|bits| bits & 1 == 1)
-}
-
-impl Progress for ConsoleProgress {
-    fn begin(&self, phase: &str, total_bytes: Option<u64>) {
+    /// A phase begins.
+    pub(crate) fn begin(&self, phase: &str, total_bytes: Option<u64>) {
         if self.bar.is_hidden() {
             if self.verbosity != Verbosity::Quiet {
                 line(&format!("{phase} …"));
@@ -137,23 +134,30 @@ impl Progress for ConsoleProgress {
         self.bar.enable_steady_tick(TICK);
     }
 
-    fn advance(&self, bytes: u64) {
+    /// So many bytes more of the phase are done.
+    pub(crate) fn advance(&self, bytes: u64) {
         self.bar.inc(bytes);
     }
 
-    fn note(&self, message: &str) {
-        self.bar.suspend(|| warning(message));
+    /// Whether something has to be undone before the process ends.
+    pub(crate) fn hold(&self, is_held: bool) {
+        self.held.store(is_held, Ordering::Relaxed);
     }
 
-    fn wants_totals(&self) -> bool {
-        !self.bar.is_hidden()
+    /// Prints something beside the bar.
+    pub(crate) fn suspend(&self, print: impl FnOnce()) {
+        self.bar.suspend(print);
     }
 
-    fn hold(&self, held: bool) {
-        self.held.store(held, Ordering::Relaxed);
+    /// Removes the bar, so that what follows stands alone.
+    pub(crate) fn end(&self) {
+        self.bar.finish_and_clear();
     }
+}
 
-    fn cancelled(&self) -> bool {
-        self.interrupted.load(Ordering::Relaxed)
-    }
+/// Whether the process was started to outlive its terminal, as by `nohup`: the first bit of the signals that it ignores.
+fn is_hangup_ignored() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    ignored.and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok()).is_some_and(|bits| bits & 1 == 1)
 }

@@ -2,11 +2,11 @@
 
 use crate::clock::LocalTime;
 use crate::model::{ComponentKind, Consistency};
+use crate::monitor::Monitor;
 use crate::pipeline::Error;
 use crate::pipeline::backup::batch::Facts;
 use crate::pipeline::backup::source::{Description, Preview, Source};
 use crate::postgres::{Tools, query};
-use crate::progress::Progress;
 use crate::sink::postgres::exists;
 use crate::source::postgres::DumpSource;
 use crate::source::{self, Visitor};
@@ -23,23 +23,18 @@ impl Source for DumpSource {
         name: &str,
         time: LocalTime,
         visitor: &mut dyn Visitor,
-        progress: &dyn Progress,
+        monitor: &Monitor<'_>,
     ) -> Result<Facts, source::Error> {
-        self.visit(name, time, visitor, progress).map(Facts::of_database)
+        self.visit(name, time, visitor, monitor).map(Facts::of_database)
     }
 
     /// Its size on the server.
-    fn preview(
-        &self,
-        _name: &str,
-        visitor: &mut dyn Visitor,
-        progress: &dyn Progress,
-    ) -> Result<Preview, source::Error> {
-        let stopped = || progress.cancelled();
-        match query(self.connection(), SIZE_SQL, &stopped) {
+    fn preview(&self, _name: &str, visitor: &mut dyn Visitor, monitor: &Monitor<'_>) -> Result<Preview, source::Error> {
+        let cancel = monitor.cancel();
+        match query(self.connection(), SIZE_SQL, cancel) {
             Ok(rows) => {
                 let bytes = rows.first().and_then(|row| row.first()?.as_ref()?.parse().ok()).unwrap_or(0);
-                if let Err(error) = Tools::of(self.connection(), &stopped) {
+                if let Err(error) = Tools::of(self.connection(), cancel) {
                     visitor.error(error.to_string());
                 }
                 Ok(Preview::Bytes(bytes))
@@ -51,7 +46,7 @@ impl Source for DumpSource {
         }
     }
 
-    fn is_there(&self, progress: &dyn Progress) -> Result<bool, Error> {
-        Ok(exists(self.connection(), &|| progress.cancelled())?)
+    fn is_there(&self, monitor: &Monitor<'_>) -> Result<bool, Error> {
+        Ok(exists(self.connection(), monitor.cancel())?)
     }
 }

@@ -2,10 +2,10 @@
 
 use crate::clock::LocalTime;
 use crate::model::{ComponentKind, Consistency};
+use crate::monitor::Monitor;
 use crate::pipeline::Error;
 use crate::pipeline::backup::batch::Facts;
 use crate::pipeline::backup::source::{Description, Preview, Source};
-use crate::progress::Progress;
 use crate::source::{self, DirSource, Visitor};
 
 impl Source for DirSource {
@@ -18,21 +18,16 @@ impl Source for DirSource {
         name: &str,
         _time: LocalTime,
         visitor: &mut dyn Visitor,
-        _progress: &dyn Progress,
+        _monitor: &Monitor<'_>,
     ) -> Result<Facts, source::Error> {
         self.visit(name, visitor).map(|()| Facts::default())
     }
 
-    fn preview(
-        &self,
-        name: &str,
-        visitor: &mut dyn Visitor,
-        _progress: &dyn Progress,
-    ) -> Result<Preview, source::Error> {
+    fn preview(&self, name: &str, visitor: &mut dyn Visitor, _monitor: &Monitor<'_>) -> Result<Preview, source::Error> {
         self.visit(name, visitor).map(|()| Preview::Walked)
     }
 
-    fn is_there(&self, _progress: &dyn Progress) -> Result<bool, Error> {
+    fn is_there(&self, _monitor: &Monitor<'_>) -> Result<bool, Error> {
         Ok(self.root().exists())
     }
 

@@ -2,10 +2,10 @@
 
 use crate::clock::LocalTime;
 use crate::model::{ComponentKind, Consistency};
+use crate::monitor::Monitor;
 use crate::pipeline::Error;
 use crate::pipeline::backup::batch::Facts;
 use crate::pipeline::backup::source::{Description, Preview, Source};
-use crate::progress::Progress;
 use crate::source::postgres::DumpFile;
 use crate::source::{self, Visitor};
 
@@ -20,21 +20,21 @@ impl Source for DumpFile {
         name: &str,
         time: LocalTime,
         visitor: &mut dyn Visitor,
-        progress: &dyn Progress,
+        monitor: &Monitor<'_>,
     ) -> Result<Facts, source::Error> {
-        self.visit(name, time, visitor, progress).map(Facts::of_database)
+        self.visit(name, time, visitor, monitor).map(Facts::of_database)
     }
 
     fn preview(
         &self,
         _name: &str,
         _visitor: &mut dyn Visitor,
-        _progress: &dyn Progress,
+        _monitor: &Monitor<'_>,
     ) -> Result<Preview, source::Error> {
         Ok(Preview::Unknown)
     }
 
-    fn is_there(&self, _progress: &dyn Progress) -> Result<bool, Error> {
+    fn is_there(&self, _monitor: &Monitor<'_>) -> Result<bool, Error> {
         Ok(false)
     }
 }

@@ -2,10 +2,10 @@
 
 use crate::clock::LocalTime;
 use crate::model::{ComponentKind, Consistency};
+use crate::monitor::Monitor;
 use crate::pipeline::Error;
 use crate::pipeline::backup::batch::Facts;
 use crate::pipeline::backup::source::{Description, Preview, Source};
-use crate::progress::Progress;
 use crate::source::{self, Visitor};
 
 /// Something that should be there and is not, which makes the snapshot partial.
@@ -27,7 +27,7 @@ impl Source for MissingSource {
         _name: &str,
         _time: LocalTime,
         _visitor: &mut dyn Visitor,
-        _progress: &dyn Progress,
+        _monitor: &Monitor<'_>,
     ) -> Result<Facts, source::Error> {
         Err(source::Error::Missing { why: self.why.clone() })
     }
@@ -36,13 +36,13 @@ impl Source for MissingSource {
         &self,
         _name: &str,
         visitor: &mut dyn Visitor,
-        _progress: &dyn Progress,
+        _monitor: &Monitor<'_>,
     ) -> Result<Preview, source::Error> {
         visitor.error(self.why.clone());
         Ok(Preview::Unknown)
     }
 
-    fn is_there(&self, _progress: &dyn Progress) -> Result<bool, Error> {
+    fn is_there(&self, _monitor: &Monitor<'_>) -> Result<bool, Error> {
         Ok(false)
     }
 

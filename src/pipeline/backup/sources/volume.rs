@@ -3,11 +3,11 @@
 use crate::clock::LocalTime;
 use crate::docker::Container;
 use crate::model::{ComponentKind, Consistency};
+use crate::monitor::Monitor;
 use crate::pipeline::Error;
 use crate::pipeline::backup::batch::Facts;
 use crate::pipeline::backup::source::{Description, Preview, Source};
 use crate::pipeline::backup::volume_origin::VolumeOrigin;
-use crate::progress::Progress;
 use crate::source::{self, Visitor};
 
 impl Source for VolumeOrigin {
@@ -24,25 +24,20 @@ impl Source for VolumeOrigin {
         name: &str,
         _time: LocalTime,
         visitor: &mut dyn Visitor,
-        progress: &dyn Progress,
+        monitor: &Monitor<'_>,
     ) -> Result<Facts, source::Error> {
-        let links = self.source.visit(name, visitor, progress)?;
+        let links = self.source.visit(name, visitor, monitor)?;
         Ok(Facts { links, ..Facts::default() })
     }
 
     /// Where it lies; one that only the engine reaches is not read for it.
-    fn preview(
-        &self,
-        name: &str,
-        visitor: &mut dyn Visitor,
-        _progress: &dyn Progress,
-    ) -> Result<Preview, source::Error> {
+    fn preview(&self, name: &str, visitor: &mut dyn Visitor, _monitor: &Monitor<'_>) -> Result<Preview, source::Error> {
         let shown = self.source.directory().map_or(Ok(()), |directory| directory.visit(name, visitor));
         shown.map(|()| Preview::Walked)
     }
 
     /// One that is to be made has no source.
-    fn is_there(&self, _progress: &dyn Progress) -> Result<bool, Error> {
+    fn is_there(&self, _monitor: &Monitor<'_>) -> Result<bool, Error> {
         Ok(true)
     }
 

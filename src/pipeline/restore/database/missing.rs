@@ -6,13 +6,14 @@ use std::collections::BTreeSet;
 
 use super::load::{Loading, in_words, load, reading_error};
 use super::replace;
+use crate::events::Phase;
 use crate::model::{DatabaseFacts, TableRows, split_table};
+use crate::monitor::Monitor;
 use crate::pipeline::Error;
 use crate::pipeline::database::SavedDatabase;
 use crate::pipeline::filter::{Pass, Wanted};
 use crate::postgres::dependents::TableFacts;
 use crate::postgres::{self, Connection};
-use crate::progress::Progress;
 use crate::repo::{ChunkReader, Repository};
 use crate::sink;
 use crate::sink::postgres::{LoadedDatabase, Recreated, TableMaker, TableScript, in_short};
@@ -43,16 +44,16 @@ impl Missing<'_> {
         &self,
         (repository, reader): (&Repository, &mut ChunkReader),
         maintenance: &Connection,
-        progress: &dyn Progress,
+        monitor: &Monitor<'_>,
     ) -> Result<Made, Error> {
         let Self { saved, connection, .. } = *self;
-        let stopped = || progress.cancelled();
-        progress.begin("making tables that are gone", None);
+        let cancel = monitor.cancel();
+        monitor.begin(Phase::RecreatingTables, None);
         // It is named after the one that it is for.
         let facts = DatabaseFacts { name: connection.database.clone(), ..saved.facts.clone() };
         let of = (&facts, &saved.of_server);
-        let (shape, roles) = LoadedDatabase::create(maintenance.clone(), of, Some("shape"), &saved.roles, &stopped)?;
-        let outcome = self.make_as_in(&shape, (repository, reader), maintenance, progress);
+        let (shape, roles) = LoadedDatabase::create(maintenance.clone(), of, Some("shape"), &saved.roles, cancel)?;
+        let outcome = self.make_as_in(&shape, (repository, reader), maintenance, monitor);
         shape.discard();
         let Made { refused, notes, .. } = outcome?;
         Ok(Made { roles: roles.names, refused, notes: roles.left_out.into_iter().chain(notes).collect() })
@@ -64,22 +65,22 @@ impl Missing<'_> {
         shape: &LoadedDatabase,
         (repository, reader): (&Repository, &mut ChunkReader),
         maintenance: &Connection,
-        progress: &dyn Progress,
+        monitor: &Monitor<'_>,
     ) -> Result<Made, Error> {
         let Self { saved, connection, loading, .. } = *self;
-        let stopped = || progress.cancelled();
+        let cancel = monitor.cancel();
         let mut made = Made::default();
         let wanted = Wanted { pass: Pass::Statements, mask: None, ..loading.wanted };
         // What is said of it is true of the database beside alone.
-        load(repository, shape, saved, Loading { wanted, ..loading }, progress)?;
+        load(repository, shape, saved, Loading { wanted, ..loading }, monitor)?;
         let beside = connection.with_database(shape.name());
         let names: Vec<String> = self.tables.iter().map(|table| table.table.clone()).collect();
-        let found = TableFacts::read(&beside, &names, &stopped).map_err(not_known)?;
+        let found = TableFacts::read(&beside, &names, cancel).map_err(not_known)?;
         if let Some(unknown) = names.iter().find(|name| !found.iter().any(|table| table.name == **name)) {
             return Err(Error::Refused(format!("the saved shape has no table {}", unknown.escape_debug())));
         }
         for of_owner in found.chunk_by(|one, next| one.owner == next.owner) {
-            made.refused.extend(self.of_owner((&beside, of_owner), reader, maintenance, progress)?);
+            made.refused.extend(self.of_owner((&beside, of_owner), reader, maintenance, monitor)?);
             made.notes.extend(of_owner.iter().filter_map(lost_with));
         }
         Ok(made)
@@ -91,14 +92,14 @@ impl Missing<'_> {
         (beside, found): (&Connection, &[TableFacts]),
         reader: &mut ChunkReader,
         maintenance: &Connection,
-        progress: &dyn Progress,
+        monitor: &Monitor<'_>,
     ) -> Result<Vec<String>, Error> {
-        let stopped = || progress.cancelled();
+        let cancel = monitor.cancel();
         let Some(TableFacts { owner, .. }) = found.first() else { return Ok(Vec::new()) };
         let trusts_code = self.loading.trusts_code;
         let names: Vec<String> = found.iter().map(|table| table.name.clone()).collect();
         let encoding = &self.saved.facts.dump_encoding;
-        let dump = dump_of_tables(beside, &names, encoding, &stopped).map_err(not_known)?;
+        let dump = dump_of_tables(beside, &names, encoding, cancel).map_err(not_known)?;
         let mut script = TableScript::read(&dump, encoding)?;
         found.iter().flat_map(|table| &table.statistics).for_each(|statement| script.add(statement));
         let schemas: BTreeSet<String> = names.iter().map(|name| split_table(name).0).collect();
@@ -113,10 +114,10 @@ impl Missing<'_> {
         for has_rows in [false, true] {
             loop {
                 let connections = (self.connection.clone(), maintenance.clone());
-                let failed = |error| not_made(&names, reading_error(error, progress));
-                let mut maker = TableMaker::begin(connections, of, &mut script, progress).map_err(failed)?;
+                let failed = |error| not_made(&names, reading_error(error, monitor));
+                let mut maker = TableMaker::begin(connections, of, &mut script, monitor).map_err(failed)?;
                 if has_rows {
-                    let written = replace::write_rows(maker.session(), self.saved, (reader, wanted), progress);
+                    let written = replace::write_rows(maker.session(), self.saved, (reader, wanted), monitor);
                     if let Err(error) = written {
                         maker.discard();
                         return Err(not_made(&names, error));

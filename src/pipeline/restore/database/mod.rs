@@ -20,15 +20,16 @@ use whole::Whole;
 use super::component_target::{ComponentTarget, Run, ToWrite};
 use super::options::RestoreOptions;
 use super::report::ComponentRestore;
+use crate::cancel::Cancel;
 use crate::model::{Component, DatabaseFacts, Snapshot, TableRows};
+use crate::monitor::Monitor;
 use crate::pipeline::Error;
 use crate::pipeline::causes::with_causes;
 use crate::pipeline::database::{Dump, SavedDatabase};
 use crate::pipeline::filter::{Wanted, is_called};
 use crate::postgres::sql::ident;
-use crate::postgres::{Connection, Stopped, tidy_up};
+use crate::postgres::{Connection, tidy_up};
 use crate::process::Place;
-use crate::progress::Progress;
 use crate::repo::Repository;
 use crate::sink::postgres::{
     LoadedDatabase, encoding_of, exists, maintenance, make_tablespaces, prepared_transactions,
@@ -51,8 +52,8 @@ impl ComponentTarget for &DatabaseTarget {
         true
     }
 
-    fn wait(&self, restarted: &dyn Fn(&String) -> bool, progress: &dyn Progress) {
-        wait_for_server(&self.connection, restarted, progress);
+    fn wait(&self, restarted: &dyn Fn(&String) -> bool, monitor: &Monitor<'_>) {
+        wait_for_server(&self.connection, restarted, monitor);
     }
 
     fn write(&self, run: Run<'_>, what: ToWrite<'_>, result: &mut ComponentRestore) -> Result<(), Error> {
@@ -66,32 +67,32 @@ fn restore(
     ToWrite { component, lost, .. }: &ToWrite<'_>,
     result: &mut ComponentRestore,
 ) -> Result<(), Error> {
-    let Run { repository, snapshot, options, progress } = run;
+    let Run { repository, snapshot, options, monitor } = run;
     if let Some(lost) = lost.first() {
         result.damaged = true;
         return Err(Error::Refused(format!("{} is lost, so the database stays as it is", lost.shown())));
     }
     let mut reader = repository.reader()?;
-    let stopped = || progress.cancelled();
+    let cancel = monitor.cancel();
     let saved = SavedDatabase::find(&mut reader, component)?;
     let (connection, wanted) = (&target.connection, target.wanted(&saved));
     // The database is restored under the name that the configuration gives it now.
     let mut facts = DatabaseFacts { name: connection.database.clone(), ..saved.facts.clone() };
     facts.tables.retain(|table| wanted.has(&table.table));
-    let (maintenance, is_there) = maintenance(connection, &stopped)?;
+    let (maintenance, is_there) = maintenance(connection, cancel)?;
     let mut done = counts(&facts);
     done.replaced = is_there;
     done.rows_replaced = target.replaces_rows();
-    let Checked { notes, missing } = check(&saved, target, done.replaced, &stopped)?;
+    let Checked { notes, missing } = check(&saved, target, done.replaced, cancel)?;
     result.note_all(notes);
     done.tables_made = missing;
     if done.rows_replaced {
         let is_there = |table: &&TableRows| !done.tables_made.contains(&table.table);
         let there: Vec<TableRows> = facts.tables.iter().filter(is_there).cloned().collect();
-        result.note_all(replace::check_owners(connection, &saved, (&mut reader, &there), progress)?);
+        result.note_all(replace::check_owners(connection, &saved, (&mut reader, &there), monitor)?);
     }
     if !done.rows_replaced && done.replaced {
-        result.note_all(check_replaceable(&maintenance, &facts, &stopped)?);
+        result.note_all(check_replaceable(&maintenance, &facts, cancel)?);
     }
     result.bytes_written = if target.tables.is_empty() { component.bytes } else { 0 };
     if options.dry_run {
@@ -106,7 +107,7 @@ fn restore(
         let (missing, there): (Vec<TableRows>, Vec<TableRows>) = facts.tables.into_iter().partition(is_missing);
         if !missing.is_empty() {
             let missing = Missing { saved: &saved, connection, loading, tables: &missing };
-            let made = missing.make((repository, &mut reader), &maintenance, progress)?;
+            let made = missing.make((repository, &mut reader), &maintenance, monitor)?;
             result.failed.extend(made.refused.into_iter().map(|why| (result.name.clone(), why)));
             result.note_all(made.notes);
             done.roles_created = made.roles;
@@ -114,13 +115,13 @@ fn restore(
         if !there.is_empty() {
             let names: Vec<String> = there.iter().map(|table| table.table.clone()).collect();
             let what = (Wanted { tables: &names, ..wanted }, there.as_slice());
-            let replaced = replace::rows((connection, trusts_code), &saved, &mut reader, what, progress);
+            let replaced = replace::rows((connection, trusts_code), &saved, &mut reader, what, monitor);
             done.roles_left = replaced.map_err(|error| half_done(error, &done.tables_made))?;
         }
         result.notes.push("triggers did not run, and materialized views are as they were".to_owned());
     } else {
         let whole = Whole { saved: &saved, target, facts: &facts, loading };
-        whole.restore(repository, maintenance, (result, &mut done), progress)?;
+        whole.restore(repository, maintenance, (result, &mut done), monitor)?;
     }
     finish(result, done);
     Ok(())
@@ -150,19 +151,19 @@ pub fn check_target(
     repository: &Repository,
     component: &Component,
     target: &DatabaseTarget,
-    progress: &dyn Progress,
+    monitor: &Monitor<'_>,
 ) -> Result<bool, Error> {
-    let stopped = || progress.cancelled();
+    let cancel = monitor.cancel();
     let saved = SavedDatabase::find(&mut repository.reader()?, component)?;
-    let is_there = exists(&target.connection, &stopped)?;
-    check(&saved, target, is_there, &stopped).map(|_| saved.index().is_some())
+    let is_there = exists(&target.connection, cancel)?;
+    check(&saved, target, is_there, cancel).map(|_| saved.index().is_some())
 }
 
 fn check(
     saved: &SavedDatabase<'_>,
     target: &DatabaseTarget,
     is_there: bool,
-    stopped: Stopped<'_>,
+    cancel: &Cancel,
 ) -> Result<Checked, Error> {
     check_wanted(saved, target.wanted(saved))?;
     if target.is_new && is_there {
@@ -170,7 +171,7 @@ fn check(
         return Err(Error::Refused(format!("there is a database {name} already, and --into makes one of its own")));
     }
     if target.replaces_rows() {
-        replace::check(&target.connection, saved, target.wanted(saved), stopped)
+        replace::check(&target.connection, saved, target.wanted(saved), cancel)
     } else {
         Ok(Checked::default())
     }
@@ -180,7 +181,7 @@ fn check(
 fn check_replaceable(
     maintenance: &Connection,
     facts: &DatabaseFacts,
-    stopped: Stopped<'_>,
+    cancel: &Cancel,
 ) -> Result<Option<String>, Error> {
     let name = &facts.name;
     if let Some(extension) = facts.bound_extension() {
@@ -189,8 +190,8 @@ fn check_replaceable(
              take its place: rename the one that is there, and restore again"
         )));
     }
-    refuse_prepared(maintenance, name, stopped)?;
-    let live = encoding_of(maintenance, name, stopped)?;
+    refuse_prepared(maintenance, name, cancel)?;
+    let live = encoding_of(maintenance, name, cancel)?;
     Ok(live.filter(|live| *live != facts.encoding).map(|live| {
         let saved = facts.encoding.escape_debug();
         format!("{name} is in the encoding {live}, and comes back in {saved}, as it was saved: characters that {saved} does not have cannot be written any more")
@@ -198,8 +199,8 @@ fn check_replaceable(
 }
 
 /// Refuses to replace a database that has prepared transactions: the server does not let it be renamed before they end.
-fn refuse_prepared(maintenance: &Connection, name: &str, stopped: Stopped<'_>) -> Result<(), Error> {
-    let prepared = prepared_transactions(maintenance, name, stopped)?;
+fn refuse_prepared(maintenance: &Connection, name: &str, cancel: &Cancel) -> Result<(), Error> {
+    let prepared = prepared_transactions(maintenance, name, cancel)?;
     if prepared.is_empty() {
         return Ok(());
     }
@@ -230,14 +231,14 @@ fn check_wanted(saved: &SavedDatabase<'_>, wanted: Wanted<'_>) -> Result<(), Err
 }
 
 /// A server whose container was started again takes a moment until it lets anybody in.
-fn wait_for_server(connection: &Connection, restarted: &dyn Fn(&String) -> bool, progress: &dyn Progress) {
+fn wait_for_server(connection: &Connection, restarted: &dyn Fn(&String) -> bool, monitor: &Monitor<'_>) {
     let Place::Container { name, .. } = &connection.place else { return };
     let deadline = Instant::now() + READY_LIMIT;
     // What keeps it is told by the restore, which is tried all the same.
-    let stopped = || progress.cancelled();
+    let cancel = monitor.cancel();
     while restarted(name)
-        && maintenance(connection, &stopped).is_err()
-        && !progress.cancelled()
+        && maintenance(connection, cancel).is_err()
+        && !monitor.is_cancelled()
         && Instant::now() < deadline
     {
         std::thread::sleep(READY_PAUSE);
@@ -268,28 +269,28 @@ pub fn load_and_count(
     repository: &Repository,
     (snapshot, component): (&Snapshot, &Component),
     place: &TestPlace,
-    progress: &dyn Progress,
+    monitor: &Monitor<'_>,
 ) -> Result<DatabaseRestore, Error> {
-    let stopped = || progress.cancelled();
+    let cancel = monitor.cancel();
     let saved = SavedDatabase::find(&mut repository.reader()?, component)?;
-    let (maintenance, _) = maintenance(&place.connection, &stopped)?;
+    let (maintenance, _) = maintenance(&place.connection, cancel)?;
     if place.is_throwaway {
-        make_tablespaces(&maintenance, &saved.roles.tablespaces, &stopped);
+        make_tablespaces(&maintenance, &saved.roles.tablespaces, cancel);
     }
     let (loaded, roles) = LoadedDatabase::create(
         maintenance.clone(),
         (saved.facts, &saved.of_server),
         Some("test"),
         &saved.roles,
-        &stopped,
+        cancel,
     )?;
     let (trusts_code, is_foreign) = (place.is_throwaway, snapshot.imported.is_some());
     let loading = Loading { wanted: Wanted::default(), jobs: place.jobs, trusts_code, is_foreign, goes_on: false };
-    let outcome = load(repository, &loaded, &saved, loading, progress).and_then(|Said { mut notes, .. }| {
+    let outcome = load(repository, &loaded, &saved, loading, monitor).and_then(|Said { mut notes, .. }| {
         notes.extend(loaded.notes().iter().cloned());
-        loaded.check_rows(&saved.facts.tables, &stopped)?.into_iter().next().map_or(Ok(()), Err)?;
-        loaded.set_properties((saved.facts, &saved.of_server), false, &stopped)?;
-        Ok((loaded.left_roles(&stopped)?, notes))
+        loaded.check_rows(&saved.facts.tables, cancel)?.into_iter().next().map_or(Ok(()), Err)?;
+        loaded.set_properties((saved.facts, &saved.of_server), false, cancel)?;
+        Ok((loaded.left_roles(cancel)?, notes))
     });
     loaded.discard();
     // Made for this test alone. A role that cannot be dropped any more was put to use meanwhile.

@@ -5,15 +5,16 @@
 use std::io::Read;
 
 use super::load::{Counted, reading_error};
+use crate::cancel::Cancel;
 use crate::id::hex;
 use crate::model::{TableRows, split_names, split_table, unquote};
+use crate::monitor::Monitor;
 use crate::pipeline::Error;
 use crate::pipeline::database::{Dump, SavedDatabase};
 use crate::pipeline::filter::{Filtered, Wanted};
 use crate::pipeline::stream::Segment;
 use crate::postgres::sql::{ident, literal, table as table_name};
-use crate::postgres::{self, Connection, Stopped, query};
-use crate::progress::Progress;
+use crate::postgres::{self, Connection, query};
 use crate::repo::ChunkReader;
 use crate::sink::postgres::{
     ReplaceOptions, RowReplacer, RowSession, SETTLE, is_loader, maintenance, owners_of_tables,
@@ -78,7 +79,7 @@ pub(super) fn check(
     connection: &Connection,
     saved: &SavedDatabase<'_>,
     wanted: Wanted<'_>,
-    stopped: Stopped<'_>,
+    cancel: &Cancel,
 ) -> Result<Checked, Error> {
     let mut checked = Checked::default();
     let Dump::Tables(tables) = &saved.dump else { return Ok(checked) };
@@ -98,7 +99,7 @@ pub(super) fn check(
             literal(&ident(&split_table(table).0)),
             is_loader()
         );
-        let rows = query(connection, &sql, stopped)?;
+        let rows = query(connection, &sql, cancel)?;
         let row: Vec<Option<&str>> = rows.first().into_iter().flatten().map(Option::as_deref).collect();
         let database = &connection.database;
         let why = match row.as_slice() {
@@ -132,13 +133,13 @@ pub(super) fn check_owners(
     connection: &Connection,
     saved: &SavedDatabase<'_>,
     (reader, tables): (&mut ChunkReader, &[TableRows]),
-    progress: &dyn Progress,
+    monitor: &Monitor<'_>,
 ) -> Result<Vec<String>, Error> {
     let mut unknown = Vec::new();
     let Dump::Tables(files) = &saved.dump else { return Ok(unknown) };
-    let mut before = Counted::new(files.statements(&files.index.before)?, reader, progress);
+    let mut before = Counted::new(files.statements(&files.index.before)?, reader, monitor);
     let owners =
-        owners_of_tables(&mut before, &saved.facts.dump_encoding).map_err(|error| reading_error(error, progress))?;
+        owners_of_tables(&mut before, &saved.facts.dump_encoding).map_err(|error| reading_error(error, monitor))?;
     for TableRows { table, .. } in tables {
         let was = split_names(table).and_then(|names| owners.get(&names));
         // Bytes that are not UTF-8 are not known here.
@@ -158,7 +159,7 @@ pub(super) fn check_owners(
             hex(was.as_bytes()),
             literal(&saved.facts.dump_encoding)
         );
-        let rows = query(connection, &sql, &|| progress.cancelled())?;
+        let rows = query(connection, &sql, monitor.cancel())?;
         if let Some(owner) = rows.into_iter().flatten().flatten().next() {
             let [table, owner, was] = [table, &owner, was].map(|name| name.escape_debug());
             return Err(Error::Refused(format!(
@@ -177,11 +178,11 @@ pub(super) fn rows(
     saved: &SavedDatabase<'_>,
     reader: &mut ChunkReader,
     (wanted, tables): (Wanted<'_>, &[TableRows]),
-    progress: &dyn Progress,
+    monitor: &Monitor<'_>,
 ) -> Result<Vec<String>, Error> {
     let Dump::Tables(files) = &saved.dump else { return Ok(Vec::new()) };
-    let failed = |error| reading_error(error, progress);
-    let (maintenance, _) = maintenance(connection, &|| progress.cancelled())?;
+    let failed = |error| reading_error(error, monitor);
+    let (maintenance, _) = maintenance(connection, monitor.cancel())?;
     let all: Vec<(&str, &[String])> = files
         .index
         .all_tables()
@@ -189,20 +190,20 @@ pub(super) fn rows(
         .map(|(table, columns, _)| (table, columns))
         .collect();
     let options = ReplaceOptions { encoding: &saved.facts.dump_encoding, trusts_code };
-    let mut replacer = RowReplacer::open((connection.clone(), maintenance), &all, options, progress)?;
+    let mut replacer = RowReplacer::open((connection.clone(), maintenance), &all, options, monitor)?;
     let mut replace = || {
         let names =
             tables.iter().map(|table| table_name(&table.table)).collect::<Result<Vec<String>, postgres::Error>>()?;
-        replacer.lock(&names, progress).map_err(failed)?;
+        replacer.lock(&names, monitor).map_err(failed)?;
         // Whoever owns a schema could have put a table of his into the place of another one until then.
-        check_owners(connection, saved, (&mut *reader, tables), progress)?;
+        check_owners(connection, saved, (&mut *reader, tables), monitor)?;
         let deletions = names.iter().map(|table| format!("DELETE FROM ONLY {table};\n")).collect::<Vec<_>>().concat();
         replacer.session().statements(&deletions).map_err(failed)?;
-        write_rows(replacer.session(), saved, (reader, wanted), progress)?;
+        write_rows(replacer.session(), saved, (reader, wanted), monitor)?;
         checks(tables).map_err(Error::from)
     };
     match replace() {
-        Ok(checks) => replacer.end(&checks, progress).map_err(failed),
+        Ok(checks) => replacer.end(&checks, monitor).map_err(failed),
         Err(error) => {
             replacer.discard();
             Err(error)
@@ -215,12 +216,12 @@ pub(super) fn write_rows(
     session: &mut RowSession<'_>,
     saved: &SavedDatabase<'_>,
     (reader, wanted): (&mut ChunkReader, Wanted<'_>),
-    progress: &dyn Progress,
+    monitor: &Monitor<'_>,
 ) -> Result<(), Error> {
     let Dump::Tables(files) = &saved.dump else { return Ok(()) };
-    let failed = |error| reading_error(error, progress);
+    let failed = |error| reading_error(error, monitor);
     for table in files.index.tables.iter().filter(|table| wanted.has(&table.table)) {
-        let rows = Counted::new(Segment::whole(files.rows(table)?), reader, progress);
+        let rows = Counted::new(Segment::whole(files.rows(table)?), reader, monitor);
         let mut rows: Box<dyn Read + '_> = if wanted.mask.is_some() {
             Box::new(Filtered::rows(rows, wanted, &table.table, &table.columns).map_err(Error::Refused)?)
         } else {
@@ -228,7 +229,7 @@ pub(super) fn write_rows(
         };
         session.rows((&table.table, &table.columns), &mut rows).map_err(failed)?;
     }
-    let others = Counted::new(files.statements(&files.index.others)?, reader, progress);
+    let others = Counted::new(files.statements(&files.index.others)?, reader, monitor);
     session.rows_of_script(&mut Filtered::script(others, wanted)).map_err(failed)
 }
 

@@ -3,13 +3,14 @@
 use super::load::{Loading, Said, in_words, load};
 use super::report::DatabaseRestore;
 use super::target::DatabaseTarget;
+use crate::events::Phase;
 use crate::model::DatabaseFacts;
+use crate::monitor::Monitor;
 use crate::pipeline::Error;
 use crate::pipeline::causes::with_causes;
 use crate::pipeline::database::SavedDatabase;
 use crate::pipeline::restore::report::ComponentRestore;
 use crate::postgres::{Connection, unrestricted};
-use crate::progress::Progress;
 use crate::repo::Repository;
 use crate::sink;
 use crate::sink::postgres::LoadedDatabase;
@@ -30,23 +31,23 @@ impl Whole<'_> {
         repository: &Repository,
         maintenance: Connection,
         (result, done): (&mut ComponentRestore, &mut DatabaseRestore),
-        progress: &dyn Progress,
+        monitor: &Monitor<'_>,
     ) -> Result<(), Error> {
         let Self { saved, target, facts, .. } = self;
-        let stopped = || progress.cancelled();
+        let cancel = monitor.cancel();
         // Under another name some extensions are not made.
         let purpose = facts.bound_extension().is_none().then_some("new");
         let (loaded, roles) =
-            LoadedDatabase::create(maintenance, (facts, &saved.of_server), purpose, &saved.roles, &stopped)?;
-        let notes = match self.load(&loaded, repository, (result, done), progress) {
+            LoadedDatabase::create(maintenance, (facts, &saved.of_server), purpose, &saved.roles, cancel)?;
+        let notes = match self.load(&loaded, repository, (result, done), monitor) {
             Ok(notes) => notes,
             Err(error) => {
                 loaded.discard();
                 return Err(error);
             }
         };
-        progress.begin("putting the database in its place", None);
-        let replaced = loaded.put_in_place(&facts.name, target.is_new, &stopped)?;
+        monitor.begin(Phase::ReplacingDatabase, None);
+        let replaced = loaded.put_in_place(&facts.name, target.is_new, cancel)?;
         result.note_all(replaced.notes);
         if let Some(error) = replaced.left {
             let why = with_causes(&error);
@@ -65,32 +66,32 @@ impl Whole<'_> {
         loaded: &LoadedDatabase,
         repository: &Repository,
         (result, done): (&mut ComponentRestore, &mut DatabaseRestore),
-        progress: &dyn Progress,
+        monitor: &Monitor<'_>,
     ) -> Result<Vec<String>, Error> {
         let Self { saved, target, facts, loading } = *self;
-        let stopped = || progress.cancelled();
-        let Said { notes, refused } = load(repository, loaded, saved, loading, progress)?;
+        let cancel = monitor.cancel();
+        let Said { notes, refused } = load(repository, loaded, saved, loading, monitor)?;
         for refusal in &refused {
             result.fail(b"", &in_words(refusal));
         }
-        for differs in loaded.check_rows(&facts.tables, &stopped)? {
+        for differs in loaded.check_rows(&facts.tables, cancel)? {
             if !loading.goes_on {
                 return Err(differs.into());
             }
             result.fail(b"", &differs.to_string());
             done.lacks(&differs);
         }
-        done.roles_left = loaded.left_roles(&stopped)?;
+        done.roles_left = loaded.left_roles(cancel)?;
         result.note_all(loaded.notes().iter().cloned());
-        result.note_all(unrestricted(&target.connection, &stopped)?);
+        result.note_all(unrestricted(&target.connection, cancel)?);
         if let Some(missing) = target.mask.as_ref().filter(|_| target.has_all_rules).and_then(|mask| mask.missing()) {
             return Err(Error::Refused(missing));
         }
-        for refusal in loaded.set_properties((facts, &saved.of_server), loading.goes_on, &stopped)? {
+        for refusal in loaded.set_properties((facts, &saved.of_server), loading.goes_on, cancel)? {
             result.fail(b"", &in_words(&refusal));
         }
         if loaded.name() != facts.name {
-            result.note_all(loaded.made_under_its_name(&facts.name, &stopped));
+            result.note_all(loaded.made_under_its_name(&facts.name, cancel));
         }
         Ok(notes)
     }

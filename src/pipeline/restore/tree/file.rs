@@ -22,7 +22,7 @@ impl Plan<'_> {
             {
                 let target = self.target();
                 target.result().unchanged += 1;
-                target.progress().advance(node.metadata.size_bytes);
+                target.monitor().advance(node.metadata.size_bytes);
                 if !target.is_dry_run() {
                     target.result().touched = true;
                     let failures = target.attributes().apply_changes(&file, node, &found);

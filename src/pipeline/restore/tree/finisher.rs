@@ -27,7 +27,7 @@ impl<'t, 'a> Finisher<'t, 'a> {
     /// Waits for the files of the group, and finishes everything that waited for them, in order.
     pub(super) fn finish(&mut self, group: Group) {
         group.written.wait();
-        let is_interrupted = self.target.progress().cancelled();
+        let is_interrupted = self.target.monitor().is_cancelled();
         for waiting in group.waiting {
             let (path, finished) = match waiting {
                 Waiting::File { temporary, .. } if is_interrupted => {

@@ -10,8 +10,8 @@ use crate::limits::{
     OTHER_FILES_MAX, RESTORE_CHUNKS_MAX, RESTORE_FILES_MAX, RESTORE_GROUPS_MAX, RESTORE_PATHS_BYTES_MAX,
 };
 use crate::model::{Content, ContentReader, Node};
+use crate::monitor::Monitor;
 use crate::pipeline::Error;
-use crate::progress::{self, Progress};
 use crate::repo::ChunkReader;
 use crate::sink::FileTarget;
 
@@ -77,7 +77,7 @@ impl Collecting {
         target: FileTarget,
         content: &Content,
         reader: &mut ChunkReader,
-        progress: &dyn Progress,
+        monitor: &Monitor<'_>,
     ) -> Result<Arc<Filling>, Error> {
         let file = self.writer.add_file(target);
         let mut chunks = ContentReader::new(content.clone())?;
@@ -87,7 +87,7 @@ impl Collecting {
             offset += u64::from(chunk.len_bytes);
             if self.writer.planned() >= RESTORE_CHUNKS_MAX {
                 self.writer.write();
-                progress::check(progress)?;
+                monitor.check()?;
             }
         }
         Ok(file)

@@ -33,9 +33,9 @@ use writer::ChunkWriter;
 use super::options::TreeOptions;
 use super::report::ComponentRestore;
 use crate::model::{Component, Node, Parts};
+use crate::monitor::Monitor;
 use crate::pipeline::Error;
 use crate::pipeline::presence::LostPath;
-use crate::progress::Progress;
 use crate::repo::Repository;
 
 /// A tree that is to be restored.
@@ -82,16 +82,16 @@ impl<'a> TreeRestore<'a> {
         component: &Component,
         root: &Node,
         result: &mut ComponentRestore,
-        progress: &dyn Progress,
+        monitor: &Monitor<'_>,
     ) -> Result<(), Error> {
         let Self { repository, place, is_entry, options, lost, parts } = self;
-        let target = Target::open(repository, place, options.dry_run, result, progress)?;
+        let target = Target::open(repository, place, options.dry_run, result, monitor)?;
         let (writer, workers) = ChunkWriter::new(target.sibling_reader()?)?;
         let plan = Plan::new(target, Collecting::new(writer), repository.ids(), options)?;
         let planner = Planner::new(plan, lost, parts, component.name.as_str().as_bytes(), is_entry);
         std::thread::scope(|scope| {
             for worker in workers {
-                scope.spawn(move || worker.work(progress));
+                scope.spawn(move || worker.work(monitor));
             }
             // The workers end when the writer does.
             planner.run(root)

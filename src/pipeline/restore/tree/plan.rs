@@ -75,7 +75,7 @@ impl<'a> Plan<'a> {
 
     /// Plans all chunks of a file.
     pub(super) fn fill(&mut self, file: FileTarget, content: &Content) -> Result<Arc<Filling>, Error> {
-        self.group.fill(file, content, &mut self.reader, self.target.progress())
+        self.group.fill(file, content, &mut self.reader, self.target.monitor())
     }
 
     pub(super) fn is_group_full(&self) -> bool {

@@ -13,7 +13,6 @@ use crate::limits::RESTORE_GROUPS_MAX;
 use crate::model::{FirstNames, Name, Node, NodeKind, Parts, Step, Walk, is_empty_tree, show_path};
 use crate::pipeline::Error;
 use crate::pipeline::presence::LostPath;
-use crate::progress;
 use crate::sink::Existing;
 
 /// Whether the walk goes on into a directory.
@@ -61,9 +60,9 @@ impl<'a> Planner<'a> {
         if !self.is_entry {
             self.target().tell_unfinished();
         }
-        let progress = self.target().progress();
+        let monitor = self.target().monitor();
         let mut walk = Walk::new(root.clone(), self.name).only(self.parts.clone());
-        while !progress.cancelled() {
+        while !monitor.is_cancelled() {
             match walk.next(self.plan.reader()) {
                 Ok(None) => break,
                 Ok(Some(Step::Leave)) => {
@@ -95,7 +94,7 @@ impl<'a> Planner<'a> {
         self.target().note_protected();
         let note = self.note_of_names();
         self.target().result().note_all(note);
-        progress::check(progress)?;
+        monitor.check()?;
         self.plan.into_target().end()
     }
 

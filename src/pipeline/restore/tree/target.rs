@@ -11,9 +11,9 @@ use super::place::Place;
 use super::protected::{ProtectedPaths, has_unfinished};
 use crate::limits::RESTORE_CACHE_BYTES;
 use crate::model::{Node, show_path};
+use crate::monitor::Monitor;
 use crate::pipeline::Error;
 use crate::pipeline::restore::report::ComponentRestore;
-use crate::progress::Progress;
 use crate::repo::{ChunkReader, Repository};
 use crate::rooted::Status;
 use crate::sink::{self, Attributes, DirTarget, Existing};
@@ -34,7 +34,7 @@ pub(super) struct Target<'a> {
     /// What stands under the first name of each file with several, once it is as it should be.
     first_files: HashMap<Vec<u8>, Existing>,
     result: &'a mut ComponentRestore,
-    progress: &'a dyn Progress,
+    monitor: &'a Monitor<'a>,
 }
 
 impl<'a> Target<'a> {
@@ -44,7 +44,7 @@ impl<'a> Target<'a> {
         place: Place<'_>,
         is_dry_run: bool,
         result: &'a mut ComponentRestore,
-        progress: &'a dyn Progress,
+        monitor: &'a Monitor<'a>,
     ) -> Result<Self, Error> {
         let is_new = !place.root.exists();
         let beneath = if is_dry_run && is_new {
@@ -69,7 +69,7 @@ impl<'a> Target<'a> {
             left: Vec::new(),
             first_files: HashMap::new(),
             result,
-            progress,
+            monitor,
         })
     }
 
@@ -93,8 +93,8 @@ impl<'a> Target<'a> {
         self.is_dry_run
     }
 
-    pub(super) const fn progress(&self) -> &'a dyn Progress {
-        self.progress
+    pub(super) const fn monitor(&self) -> &'a Monitor<'a> {
+        self.monitor
     }
 
     /// What was done so far.

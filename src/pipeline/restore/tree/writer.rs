@@ -9,8 +9,8 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use crate::chunk::ChunkRef;
 use crate::index::Location;
 use crate::model;
+use crate::monitor::Monitor;
 use crate::pipeline::Error;
-use crate::progress::Progress;
 use crate::repo::{self, ChunkReader};
 use crate::sink::{self, FileTarget};
 
@@ -166,17 +166,17 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    pub(super) fn work(mut self, progress: &dyn Progress) {
+    pub(super) fn work(mut self, monitor: &Monitor<'_>) {
         while let Ok(run) = self.queue.recv() {
             for write in &run.writes {
-                if progress.cancelled() {
+                if monitor.is_cancelled() {
                     break;
                 }
                 // Perhaps the chunk was stored a second time; otherwise this says what is wrong with the first.
                 let read = self.reader.read_at(write.chunk.id, write.location);
                 let read = read.or_else(|_: repo::Error| self.reader.read(write.chunk.id));
                 match read.map_err(Error::from).and_then(|data| write.fill(&data)) {
-                    Ok(()) => progress.advance(write.chunk.len_bytes.into()),
+                    Ok(()) => monitor.advance(write.chunk.len_bytes.into()),
                     Err(error) => write.file.fail(error),
                 }
             }
@@ -187,11 +187,12 @@ impl Worker {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cancel::Cancel;
     use crate::clock::LocalTime;
     use crate::id::IdScheme;
     use crate::model::{Content, NodeKind};
+    use crate::monitor::Monitor;
     use crate::pack::PackKind;
-    use crate::progress::Silent;
     use crate::repo::{Repository, Unlike};
     use crate::source::made_node;
     use crate::storage::MemoryStorage;
@@ -201,7 +202,7 @@ mod tests {
     fn reader_of_one_chunk() -> (ChunkReader, ChunkRef) {
         let repository = Repository::open_or_create(Arc::new(MemoryStorage::default())).expect("memory");
         let id = IdScheme::plain().chunk_id(PLAINTEXT);
-        let mut transaction = repository.begin(&Silent).expect("memory");
+        let mut transaction = repository.begin(&Monitor::unheard(&Cancel::new())).expect("memory");
         transaction.store(PackKind::Data, id, PLAINTEXT, &mut Unlike).expect("memory");
         drop(transaction.finish().expect("memory"));
         (repository.reader().expect("memory"), ChunkRef { id, len_bytes: 7 })
@@ -224,7 +225,7 @@ mod tests {
         let file = plan_a_file(&mut writer, chunk);
         std::thread::scope(|scope| {
             for worker in workers {
-                scope.spawn(|| worker.work(&Silent));
+                scope.spawn(|| worker.work(&Monitor::unheard(&Cancel::new())));
             }
             writer.end_group().wait();
             drop(writer);

@@ -4,11 +4,12 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
+use larder::cancel::Cancel;
 use larder::docker::{self, DatabaseServer, Engine, Stack};
 use larder::events::Events;
 use larder::id::checksum;
 use larder::model::ComponentName;
-use larder::postgres::{self, Connection, Stopped, query};
+use larder::postgres::{self, Connection, query};
 use larder::process::Place;
 use larder::rooted::{Refusal, Trust};
 use larder::sink::postgres::is_temporary;
@@ -71,7 +72,7 @@ pub(crate) struct System<'a> {
 
 impl<'a> System<'a> {
     /// Looks at the settings and asks the engine.
-    pub(crate) fn find(context: &'a Context<'_>, stopped: Stopped<'_>) -> anyhow::Result<Self> {
+    pub(crate) fn find(context: &'a Context<'_>, cancel: &Cancel) -> anyhow::Result<Self> {
         let settings = &context.settings;
         let mut system = Self::new(settings);
         match system.ask_engine(context.events) {
@@ -89,7 +90,7 @@ impl<'a> System<'a> {
         if let Err(refusal @ Refusal::OfContainer { .. }) = check_repository(&settings.backup_dir, &system.trust) {
             return Err(refused(&refusal).into());
         }
-        system.find_databases(stopped);
+        system.find_databases(cancel);
         system.find_volumes();
         Ok(system)
     }
@@ -148,13 +149,13 @@ impl<'a> System<'a> {
         })
     }
 
-    fn find_databases(&mut self, stopped: Stopped<'_>) {
+    fn find_databases(&mut self, cancel: &Cancel) {
         if self.settings.skips_database {
             return;
         }
         let mut found = match &self.settings.database {
             Some(database) => self.configured_databases(database),
-            None => self.databases_of_servers(stopped),
+            None => self.databases_of_servers(cancel),
         };
         if let Some(why) = self.settings.unused_database.as_ref().filter(|_| found.is_empty()) {
             found.push((DATABASE.to_owned(), Err(why.clone()), None));
@@ -186,14 +187,14 @@ impl<'a> System<'a> {
         others.chain([(DATABASE.to_owned(), main.clone(), None)]).collect()
     }
 
-    fn databases_of_servers(&self, stopped: Stopped<'_>) -> Vec<Found> {
+    fn databases_of_servers(&self, cancel: &Cancel) -> Vec<Found> {
         let mut servers = self.stack.servers();
         servers.sort_by(|a, b| service_of(a).cmp(service_of(b)));
         let mut found = Vec::new();
         for (number, server) in servers.iter().enumerate() {
             let name = if number == 0 { DATABASE.to_owned() } else { format!("{DATABASE}_{}", service_of(server)) };
             let connection = self.connection_of(server);
-            let (others, unknown) = match others_of(&connection, stopped) {
+            let (others, unknown) = match others_of(&connection, cancel) {
                 Ok(others) => (others, None),
                 Err(error) => {
                     let advice = "mend that, or name them as `others` of [database]";
@@ -305,8 +306,8 @@ fn service_of(server: &DatabaseServer) -> &str {
 }
 
 /// The other databases of a server that runs, without those that a restore is making.
-fn others_of(connection: &Connection, stopped: Stopped<'_>) -> Result<Vec<String>, postgres::Error> {
-    let rows = query(connection, OTHERS_SQL, stopped)?;
+fn others_of(connection: &Connection, cancel: &Cancel) -> Result<Vec<String>, postgres::Error> {
+    let rows = query(connection, OTHERS_SQL, cancel)?;
     Ok(rows
         .into_iter()
         .flatten()

@@ -6,11 +6,12 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use larder::cancel::Cancel;
+use larder::monitor::Monitor;
 use larder::pipeline::Error;
 use larder::pipeline::backup::Origin;
 use larder::pipeline::restore::{CodeOf, TestServer};
 use larder::postgres::{execute, find_server_programs, query};
-use larder::progress::{self, Progress};
 use larder::source::postgres::{DUMP_FILE, DumpSource, TableOptions};
 use larder::source::{DirSource, Excludes};
 
@@ -42,22 +43,22 @@ pub(super) enum Database {
 
 impl Database {
     /// Starts a server where that is wanted and its programs are installed.
-    pub(super) fn start(folder: &Path, with_postgres: bool, progress: &dyn Progress) -> anyhow::Result<Self> {
+    pub(super) fn start(folder: &Path, with_postgres: bool, monitor: &Monitor<'_>) -> anyhow::Result<Self> {
         if let Some(programs) = find_server_programs().filter(|_| with_postgres) {
             let not_started = |why: &dyn Display| {
-                progress.note(&format!("no PostgreSQL could be started, so a dump is written without one: {why}"));
+                monitor.warn(&format!("no PostgreSQL could be started, so a dump is written without one: {why}"));
             };
-            match TestServer::start(&programs, CodeOf::Ourselves, &|| progress.cancelled()) {
+            match TestServer::start(&programs, CodeOf::Ourselves, monitor.cancel()) {
                 Ok(Ok(server)) => {
                     let version = "SELECT pg_catalog.current_setting('server_version')";
-                    let answer = query(&server.connection(), version, &|| false)?;
+                    let answer = query(&server.connection(), version, &Cancel::new())?;
                     let version = answer.into_iter().flatten().flatten().next().unwrap_or_default();
                     let version = version.split_whitespace().next().unwrap_or_default().to_owned();
                     return Ok(Self::Server { server: Box::new(server), version });
                 }
                 Ok(Err(why)) => not_started(&why),
                 Err(error) => {
-                    progress::check(progress).map_err(Error::from)?;
+                    monitor.check().map_err(Error::from)?;
                     not_started(&error);
                 }
             }
@@ -87,37 +88,37 @@ impl Database {
     }
 
     /// Makes the table with its first rows.
-    pub(super) fn make(&self, rows: &Rows, progress: &dyn Progress) -> anyhow::Result<()> {
+    pub(super) fn make(&self, rows: &Rows, monitor: &Monitor<'_>) -> anyhow::Result<()> {
         match self {
             Self::Server { .. } => {
                 self.sql(TABLE)?;
-                self.insert(rows, rows.heap().iter().copied(), progress)?;
+                self.insert(rows, rows.heap().iter().copied(), monitor)?;
                 self.sql(&format!("{KEY}\nVACUUM ANALYZE public.articles;"))
             }
-            Self::Written { folder } => write_dump(&folder.join(DUMP_FILE), rows, progress),
+            Self::Written { folder } => write_dump(&folder.join(DUMP_FILE), rows, monitor),
         }
     }
 
     /// Makes a change that the rows have had already.
-    pub(super) fn change(&self, rows: &Rows, change: &Change, progress: &dyn Progress) -> anyhow::Result<()> {
+    pub(super) fn change(&self, rows: &Rows, change: &Change, monitor: &Monitor<'_>) -> anyhow::Result<()> {
         match self {
             Self::Server { .. } => {
-                self.update(rows, &change.updated, progress)?;
+                self.update(rows, &change.updated, monitor)?;
                 let inserted = change.inserted.clone().map(|id| Row { id, updates: 0 });
-                self.insert(rows, inserted, progress)?;
+                self.insert(rows, inserted, monitor)?;
                 self.sql("VACUUM ANALYZE public.articles;")
             }
-            Self::Written { folder } => write_dump(&folder.join(DUMP_FILE), rows, progress),
+            Self::Written { folder } => write_dump(&folder.join(DUMP_FILE), rows, monitor),
         }
     }
 
-    fn insert(&self, rows: &Rows, new: impl Iterator<Item = Row>, progress: &dyn Progress) -> anyhow::Result<()> {
+    fn insert(&self, rows: &Rows, new: impl Iterator<Item = Row>, monitor: &Monitor<'_>) -> anyhow::Result<()> {
         let append = |text: &mut String, row| rows.append_copy(text, row);
         // psql of 17 says nothing more after an empty statement right behind rows.
-        self.batches((&format!("{COPY}\n"), "\\.\nSELECT"), new, append, progress)
+        self.batches((&format!("{COPY}\n"), "\\.\nSELECT"), new, append, monitor)
     }
 
-    fn update(&self, rows: &Rows, updated: &[Row], progress: &dyn Progress) -> anyhow::Result<()> {
+    fn update(&self, rows: &Rows, updated: &[Row], monitor: &Monitor<'_>) -> anyhow::Result<()> {
         let before =
             "CREATE TEMPORARY TABLE changed (id bigint, title text, updates integer);\nCOPY changed FROM stdin;\n";
         let after = "\\.\nUPDATE public.articles SET title = changed.title, updates = changed.updates FROM changed \
@@ -127,7 +128,7 @@ impl Database {
             rows.append_title(text, row);
             push(text, format_args!("\t{}\n", row.updates));
         };
-        self.batches((before, after), updated.iter().copied(), append, progress)
+        self.batches((before, after), updated.iter().copied(), append, monitor)
     }
 
     /// Sends rows in batches, each between two pieces of SQL.
@@ -136,16 +137,16 @@ impl Database {
         (before, after): (&str, &str),
         rows: impl Iterator<Item = Row>,
         append: impl Fn(&mut String, Row),
-        progress: &dyn Progress,
+        monitor: &Monitor<'_>,
     ) -> anyhow::Result<()> {
         let mut rows = rows.peekable();
         while rows.peek().is_some() {
-            progress::check(progress).map_err(Error::from)?;
+            monitor.check().map_err(Error::from)?;
             let mut text = before.to_owned();
             while let Some(row) = rows.next_if(|_| text.len() < BATCH_BYTES) {
                 append(&mut text, row);
             }
-            progress.advance(text.len() as u64);
+            monitor.advance(text.len() as u64);
             text.push_str(after);
             self.sql(&text)?;
         }
@@ -154,14 +155,14 @@ impl Database {
 
     fn sql(&self, sql: &str) -> anyhow::Result<()> {
         if let Self::Server { server, .. } = self {
-            execute(&server.connection(), &[sql.to_owned()], &|| false)?;
+            execute(&server.connection(), &[sql.to_owned()], &Cancel::new())?;
         }
         Ok(())
     }
 }
 
 /// Writes what `pg_dump` would, with the rows in the order of the heap.
-fn write_dump(path: &Path, rows: &Rows, progress: &dyn Progress) -> anyhow::Result<()> {
+fn write_dump(path: &Path, rows: &Rows, monitor: &Monitor<'_>) -> anyhow::Result<()> {
     let failed = || format!("cannot write {}", path.display());
     let mut file = BufWriter::new(File::create(path).with_context(failed)?);
     write!(file, "--\n-- PostgreSQL database dump\n--\n\nSET client_encoding = 'UTF8';\n\n{TABLE}\n\n{COPY}\n")
@@ -170,8 +171,8 @@ fn write_dump(path: &Path, rows: &Rows, progress: &dyn Progress) -> anyhow::Resu
     for row in rows.heap() {
         rows.append_copy(&mut text, *row);
         if text.len() >= BATCH_BYTES {
-            progress::check(progress).map_err(Error::from)?;
-            progress.advance(text.len() as u64);
+            monitor.check().map_err(Error::from)?;
+            monitor.advance(text.len() as u64);
             file.write_all(text.as_bytes()).with_context(failed)?;
             text.clear();
         }

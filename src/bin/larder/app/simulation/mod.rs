@@ -12,11 +12,12 @@ use std::path::Path;
 
 use anyhow::{Context as _, bail};
 use larder::clock::LocalTime;
+use larder::events::{Event, Events, Phase};
 use larder::limits::SIMULATION_ROWS_END_MAX;
 use larder::model::{Snapshot, SnapshotKind, SnapshotName, Status};
+use larder::monitor::Monitor;
 use larder::pipeline::backup::{self, BackupOptions, ComponentSource, Origin};
 use larder::pipeline::savings::{Savings, savings};
-use larder::progress::{self, Progress};
 use larder::repo::Repository;
 use larder::rooted::Trust;
 use larder::source::{DirSource, Excludes};
@@ -100,21 +101,21 @@ impl Facts {
 }
 
 /// Runs the nights, and adds up what they take.
-pub(crate) fn run(settings: Settings, progress: &dyn Progress) -> anyhow::Result<(Savings, Facts)> {
-    progress.begin("making up a system", None);
+pub(crate) fn run(settings: Settings, monitor: &Monitor<'_>) -> anyhow::Result<(Savings, Facts)> {
+    monitor.begin(Phase::MakingUpSystem, None);
     let folder = TemporaryFolder::new("larder-simulation-");
     let folder = folder.context("cannot create a temporary folder")?;
     let storage = larder::storage::open(&folder.path().join("backups").to_string_lossy(), &Trust::default())?;
     let repository = Repository::open_or_create(storage)?;
-    let database = Database::start(folder.path(), settings.with_postgres, progress)?;
-    let (snapshots, rows_end) = run_nights(settings, (&repository, folder.path()), &database, progress)?;
+    let database = Database::start(folder.path(), settings.with_postgres, monitor)?;
+    let (snapshots, rows_end) = run_nights(settings, (&repository, folder.path()), &database, monitor)?;
     let facts = Facts {
         settings,
         rows_end,
         postgres: database.version().map(str::to_owned),
         live_bytes: snapshots.first().map_or(0, Snapshot::bytes),
     };
-    let savings = savings(&repository, &snapshots, progress)?;
+    let savings = savings(&repository, &snapshots, monitor)?;
     Ok((savings, facts))
 }
 
@@ -123,22 +124,22 @@ fn run_nights(
     settings: Settings,
     (repository, folder): (&Repository, &Path),
     database: &Database,
-    progress: &dyn Progress,
+    monitor: &Monitor<'_>,
 ) -> anyhow::Result<(Vec<Snapshot>, u64)> {
     let (mut rows, mut folders) = (Rows::new(settings.rows), Folders::new(folder, settings.rows));
     let mut snapshots = Vec::new();
     for night in 1..=settings.nights {
-        progress.begin(&format!("night {night} of {}", settings.nights), None);
+        monitor.begin(Phase::SimulatingNight { night, nights: settings.nights }, None);
         if night == 1 {
-            database.make(&rows, progress)?;
+            database.make(&rows, monitor)?;
             folders.make()?;
         } else {
             let change = rows.change(settings.update_percent, settings.inserts());
-            database.change(&rows, &change, progress)?;
+            database.change(&rows, &change, monitor)?;
         }
         folders.end_day(night, &rows)?;
-        progress::check(progress).map_err(larder::pipeline::Error::from)?;
-        snapshots.push(back_up(repository, night, &sources(database, folder)?, progress)?);
+        monitor.check().map_err(larder::pipeline::Error::from)?;
+        snapshots.push(back_up(repository, night, &sources(database, folder)?, monitor)?);
     }
     Ok((snapshots, rows.len()))
 }
@@ -156,7 +157,7 @@ fn back_up(
     repository: &Repository,
     night: u32,
     sources: &[ComponentSource],
-    progress: &dyn Progress,
+    monitor: &Monitor<'_>,
 ) -> anyhow::Result<Snapshot> {
     let first = LocalTime { unix_micros: FIRST_NIGHT_MICROS, offset_secs: 0 };
     let time = first.plus_secs(i64::from(night - 1) * DAY_SECS);
@@ -164,7 +165,14 @@ fn back_up(
     let reservation = reserved.context("the repository of the simulation has a snapshot of this night already")?;
     let usual = BackupOptions::new(SnapshotKind::Full, "simulation", concat!("larder ", env!("CARGO_PKG_VERSION")));
     let options = BackupOptions { read_back: false, ..usual };
-    let report = backup::run(repository, (reservation, time), sources, &options, &Quiet(progress))?;
+    let quiet = Quiet(monitor.events());
+    let report = backup::run(
+        repository,
+        (reservation, time),
+        sources,
+        &options,
+        &Monitor::new(&quiet, monitor.cancel(), false),
+    )?;
     if report.snapshot.status != Status::Complete {
         let errors: Vec<String> = report.snapshot.errors().collect();
         bail!("night {night} could not be backed up: {}", errors.join("; "));
@@ -172,22 +180,14 @@ fn back_up(
     Ok(report.snapshot)
 }
 
-/// The phases of one night are of no interest; that it should stop is.
-struct Quiet<'a>(&'a dyn Progress);
+/// Drops the phases of one night, which are of no interest.
+struct Quiet<'a>(&'a dyn Events);
 
-impl Progress for Quiet<'_> {
-    fn begin(&self, _phase: &str, _total_bytes: Option<u64>) {}
-
-    fn advance(&self, bytes: u64) {
-        self.0.advance(bytes);
-    }
-
-    fn note(&self, message: &str) {
-        self.0.note(message);
-    }
-
-    fn cancelled(&self) -> bool {
-        self.0.cancelled()
+impl Events for Quiet<'_> {
+    fn event(&self, event: Event<'_>) {
+        if !matches!(event, Event::Phase { .. }) {
+            self.0.event(event);
+        }
     }
 }
 
