@@ -28,7 +28,7 @@ pub(crate) struct GlobalArguments {
     /// Print one JSON document on standard output.
     #[arg(long, global = true)]
     pub(crate) json: bool,
-    /// When to print colours; where NO_COLOR is set, `auto` is never.
+    /// When to print colours; where `NO_COLOR` is set, `auto` is never.
     #[arg(long, value_name = "WHEN", value_enum, default_value_t, global = true)]
     pub(crate) color: When,
     /// No progress.

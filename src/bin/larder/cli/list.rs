@@ -69,9 +69,9 @@ impl ListArguments {
         }
         let mut rows = table.rows(terminal.output.width()).into_iter();
         let heading = rows.next().unwrap_or_default();
-        heading.iter().for_each(|line| terminal.output.line(line));
+        terminal.output.lines(&heading);
         for (lines, snapshot) in rows.zip(snapshots) {
-            lines.iter().for_each(|line| terminal.output.line(line));
+            terminal.output.lines(&lines);
             if self.show_details {
                 print_components(terminal, snapshot);
             }

@@ -17,12 +17,18 @@ use crate::exit::Exit;
 pub(crate) struct Output {
     json: bool,
     has_document: AtomicBool,
+    width: Option<usize>,
     stdout: Mutex<BufWriter<Stdout>>,
 }
 
 impl Output {
     pub(crate) fn new(json: bool) -> Self {
-        Self { json, has_document: AtomicBool::new(false), stdout: Mutex::new(BufWriter::new(stdout())) }
+        Self {
+            json,
+            has_document: AtomicBool::new(false),
+            width: width(),
+            stdout: Mutex::new(BufWriter::new(stdout())),
+        }
     }
 
     /// Whether the result is to be one JSON document.
@@ -71,13 +77,19 @@ impl Output {
 
     /// Prints the rows of a table, so that they fit.
     pub(crate) fn table(&self, table: &Table) {
-        table.rows(self.width()).concat().iter().for_each(|line| self.line(line));
+        self.lines(&table.rows(self.width).concat());
+    }
+
+    /// Prints lines for people.
+    pub(crate) fn lines(&self, lines: &[String]) {
+        for line in lines {
+            self.line(line);
+        }
     }
 
     /// Characters that a line of the terminal has; `None` where the output goes elsewhere.
-    pub(crate) fn width(&self) -> Option<usize> {
-        let columns = tcgetwinsize(stdout()).ok()?.ws_col;
-        (columns > 0).then_some(usize::from(columns))
+    pub(crate) const fn width(&self) -> Option<usize> {
+        self.width
     }
 
     /// Writes bytes as they are.
@@ -104,6 +116,11 @@ impl Output {
             }
         }
     }
+}
+
+fn width() -> Option<usize> {
+    let columns = tcgetwinsize(stdout()).ok()?.ws_col;
+    (columns > 0).then_some(usize::from(columns))
 }
 
 /// Standard output has nobody at its other end, so nothing more can be done.
