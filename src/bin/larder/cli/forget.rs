@@ -34,7 +34,7 @@ impl ForgetArguments {
         if !self.force {
             plan.names().iter().for_each(|name| line(&format!("  {name}")));
             let snapshots = count(plan.names().len() as u64, "snapshot", "snapshots");
-            confirm_deletion(&format!("Delete {snapshots}?"))?;
+            confirm_deletion(terminal, &format!("Delete {snapshots}?"))?;
         }
         let forgotten = plan.execute(&terminal.context)?;
         if terminal.output.is_json() {

@@ -82,7 +82,7 @@ impl PruneArguments {
         let going = plan.going().count() as u64;
         if going > 0 && !self.force {
             terminal.output.flush();
-            confirm_deletion(&format!("Delete {}?", count(going, "snapshot", "snapshots")))?;
+            confirm_deletion(terminal, &format!("Delete {}?", count(going, "snapshot", "snapshots")))?;
         }
         terminal.console.stop_cleanly()?;
         let outcome = terminal.ended(planned.execute(context))?;

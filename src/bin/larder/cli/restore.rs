@@ -110,9 +110,9 @@ impl RestoreArguments {
         let prepared = terminal.ended(PreparedRestore::prepare(context, &request, &found))?;
         let live = self.target.is_none() && !self.dry_run;
         if live && !self.force && prepared.plan().replaces_something() {
-            ask(prepared.snapshot(), prepared.plan())?;
+            ask(terminal, prepared.snapshot(), prepared.plan())?;
         }
-        let trusts_code = self.run_code_as_superuser || (live && ask_for_code(&prepared)?);
+        let trusts_code = self.run_code_as_superuser || (live && ask_for_code(terminal, &prepared)?);
         let other_name = prepared.other_name();
         let outcome = terminal.ended(prepared.execute(context, &request, trusts_code))?;
         print(terminal, &outcome)?;
@@ -168,7 +168,7 @@ fn describe(target: &DatabaseTarget) -> String {
     }
 }
 
-fn ask(snapshot: &Snapshot, plan: &Plan<'_>) -> anyhow::Result<()> {
+fn ask(terminal: &Terminal<'_>, snapshot: &Snapshot, plan: &Plan<'_>) -> anyhow::Result<()> {
     line(&format!("{} of {} replaces:", snapshot.name, snapshot.time.to_text()));
     for job in &plan.jobs {
         let place = match &job.destination {
@@ -190,7 +190,7 @@ fn ask(snapshot: &Snapshot, plan: &Plan<'_>) -> anyhow::Result<()> {
             line(&format!("  and {} more of {}", parts.len() - PATHS_SHOWN, job.component.name));
         }
     }
-    match confirm("Are you sure you want to continue?") {
+    match confirm("Are you sure you want to continue?", terminal.console.cancel()).map_err(pipeline::Error::from)? {
         Some(true) => Ok(()),
         Some(false) => Err(UsageError::new("nothing was restored").into()),
         None => Err(UsageError::with_advice(
@@ -204,7 +204,7 @@ fn ask(snapshot: &Snapshot, plan: &Plan<'_>) -> anyhow::Result<()> {
 /// Asks whether code of roles that are no superusers, or of whoever wrote a dump that was imported, may run with all rights,
 /// where a database is known to need that. Nothing has been touched so far. Says whether it was allowed; where nobody has to, it
 /// is not.
-fn ask_for_code(prepared: &PreparedRestore<'_>) -> anyhow::Result<bool> {
+fn ask_for_code(terminal: &Terminal<'_>, prepared: &PreparedRestore<'_>) -> anyhow::Result<bool> {
     let objects = prepared.foreign_code();
     if objects.is_empty() {
         return Ok(false);
@@ -225,7 +225,7 @@ fn ask_for_code(prepared: &PreparedRestore<'_>) -> anyhow::Result<bool> {
         )
     };
     line(&format!("{runs} with all rights of the restoring role: its authors could take them over."));
-    match confirm(question) {
+    match confirm(question, terminal.console.cancel()).map_err(pipeline::Error::from)? {
         Some(true) => Ok(true),
         _ => Err(UsageError::with_advice(
             refused,

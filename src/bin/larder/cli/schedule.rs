@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
+use larder::cancel::Cancel;
 
 use super::global::GlobalArguments;
 use super::terminal::Shown;
@@ -125,7 +126,8 @@ impl ScheduleArguments {
 /// Asks whoever is at the terminal. Where nobody is, the answer is no.
 fn ask(what: &str, question: &str) -> bool {
     line(what);
-    confirm(question) == Some(true)
+    // Signals are not taken over here: they end the process.
+    matches!(confirm(question, &Cancel::new()), Ok(Some(true)))
 }
 
 fn show(installed: &Installed, output: &Output) -> anyhow::Result<()> {

@@ -6,8 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use larder::cancel::Cancel;
+use larder::cancel::{Cancel, Cancelled, POLL};
 use larder::model::show_text;
+use larder::process::poll_readable;
+use rustix::termios::tcgetwinsize;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -15,6 +17,8 @@ use super::colour::{Place, painted};
 use crate::exit::Exit;
 
 const TICK: Duration = Duration::from_millis(120);
+/// From so many columns on, progress has bytes and rate.
+const WIDE_COLUMNS: u16 = 80;
 
 /// How much to say beside results.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -47,14 +51,24 @@ pub(crate) fn line(text: &str) {
 }
 
 /// Asks a question that only `yes` or `y` answers; `None` where nobody can be asked.
-pub(crate) fn confirm(question: &str) -> Option<bool> {
+///
+/// # Errors
+/// [`Cancelled`], when a signal has cancelled the token meanwhile.
+pub(crate) fn confirm(question: &str, cancel: &Cancel) -> Result<Option<bool>, Cancelled> {
     if !stdin().is_terminal() || !stderr().is_terminal() {
-        return None;
+        return Ok(None);
     }
     let _ = write!(stderr(), "{} (yes/no): ", show_text(question));
+    // A terminal is readable when a whole line was typed; where it cannot be asked, the line is waited for.
+    while !poll_readable(&stdin(), POLL).unwrap_or(true) {
+        if let Err(cancelled) = cancel.check() {
+            line("");
+            return Err(cancelled);
+        }
+    }
     let mut answer = String::new();
-    stdin().lock().read_line(&mut answer).ok()?;
-    Some(matches!(answer.trim().to_ascii_lowercase().as_str(), "yes" | "y"))
+    let is_read = stdin().lock().read_line(&mut answer).is_ok();
+    Ok(is_read.then(|| matches!(answer.trim().to_ascii_lowercase().as_str(), "yes" | "y")))
 }
 
 /// Progress on a terminal as a bar with rate and time left, elsewhere as a line for each phase.
@@ -63,6 +77,8 @@ pub(crate) struct ConsoleProgress {
     bar: ProgressBar,
     cancel: Cancel,
     held: Arc<AtomicBool>,
+    /// Whether the bar stands on the terminal now.
+    is_drawn: AtomicBool,
 }
 
 impl ConsoleProgress {
@@ -80,6 +96,7 @@ impl ConsoleProgress {
             bar: ProgressBar::with_draw_target(None, target),
             cancel: Cancel::new(),
             held: Arc::default(),
+            is_drawn: AtomicBool::new(false),
         }
     }
 
@@ -121,12 +138,17 @@ impl ConsoleProgress {
             return;
         }
         self.bar.reset();
+        self.is_drawn.store(true, Ordering::Relaxed);
         let template = match total_bytes {
             Some(total) => {
                 self.bar.set_length(total);
-                "{msg:32} {bar:24} {bytes:>11} of {total_bytes:<11} {bytes_per_sec:>12}  {eta:>4} left"
+                if tcgetwinsize(stderr()).is_ok_and(|size| size.ws_col < WIDE_COLUMNS) {
+                    "{msg:20!} {wide_bar} {percent:>3} %  {eta:>4} left"
+                } else {
+                    "{msg:26!} {wide_bar} {percent:>3} %  {bytes:>10} {bytes_per_sec:>12}  {eta:>4} left"
+                }
             }
-            None => "{msg:32} {spinner} {bytes:>11} {bytes_per_sec:>12}",
+            None => "{msg:26!} {spinner} {bytes:>10} {bytes_per_sec:>12}",
         };
         let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
         self.bar.set_style(style.progress_chars("=> "));
@@ -146,11 +168,17 @@ impl ConsoleProgress {
 
     /// Prints something beside the bar.
     pub(crate) fn suspend(&self, print: impl FnOnce()) {
-        self.bar.suspend(print);
+        // One that has not begun would be drawn afterwards.
+        if self.is_drawn.load(Ordering::Relaxed) {
+            self.bar.suspend(print);
+        } else {
+            print();
+        }
     }
 
     /// Removes the bar, so that what follows stands alone.
     pub(crate) fn end(&self) {
+        self.is_drawn.store(false, Ordering::Relaxed);
         self.bar.finish_and_clear();
     }
 }
