@@ -5,3 +5,4 @@ pub(crate) mod data;
 pub(crate) mod document;
 pub(crate) mod program;
 pub(crate) mod run;
+pub(crate) mod terminal;

@@ -48,6 +48,7 @@ mod sparse;
 mod strangers;
 mod streams;
 mod support;
+mod terminal;
 mod together;
 mod unended;
 mod usage;

@@ -132,7 +132,7 @@ fn a_path_that_means_nothing_or_too_much_is_refused() {
         (&["latest:models/none"], 1, "models/none"),
         (&["latest:models/*.none"], 1, "nothing in"),
         (&["latest:models/sub", "latest:models/none"], 1, "models/none"),
-        (&["latest:models/[", "--dry-run"], 1, "pattern"),
+        (&["latest:models/[", "--dry-run"], 2, "pattern"),
         (&["latest:models/sub", "other:models/sub"], 2, "cannot be restored at once"),
         (&["latest:models/sub", "models/other"], 2, "latest:models/other"),
         (&["latest", "latest:models/sub"], 2, "cannot be restored at once"),

@@ -24,5 +24,4 @@ mod proxy;
 mod secrets;
 mod support;
 mod tables;
-mod terminal;
 mod volumes;

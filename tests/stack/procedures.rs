@@ -5,8 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::common::terminal::at_terminal;
 use crate::support::{IMAGE, POSTGRES_SCRIPT, Run, Stack, noise, run, server_programs, server_user, until};
-use crate::terminal::at_terminal;
 
 /// A compose project in a folder of its own, with what the document has in it.
 struct System {
@@ -74,7 +74,7 @@ impl System {
     fn shell(&self, line: &str) -> Run {
         let program = Path::new(env!("CARGO_BIN_EXE_larder")).parent().expect("a folder").display().to_string();
         let path = format!("{program}:{}", std::env::var("PATH").unwrap_or_default());
-        at_terminal(line, |command| {
+        at_terminal(line, (200, b"yes\n"), |command| {
             command.current_dir(self.path("")).env("PATH", path).env("DOCKER_HOST", &self.stack.host);
             command.env("COMPOSE_PROJECT_NAME", &self.stack.project).env_remove("DATABASE_URL");
         })
