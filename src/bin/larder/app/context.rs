@@ -3,11 +3,13 @@
 use larder::events::Events;
 use larder::monitor::Monitor;
 
+use super::invocation::Invocation;
 use crate::config::Settings;
 
-/// The settings, and whom a command tells what happens meanwhile.
+/// The settings, whom a command tells what happens meanwhile, and how it was given.
 pub(crate) struct Context<'a> {
     pub(crate) settings: Settings,
     pub(crate) events: &'a dyn Events,
     pub(crate) monitor: Monitor<'a>,
+    pub(crate) invocation: Invocation,
 }

@@ -4,7 +4,7 @@ use larder::pipeline::forget::{self, ForgetPlan, Forgotten};
 use larder::repo::Repository;
 
 use super::context::Context;
-use super::heads::refresh_heads;
+use super::known_newest::refresh_newest;
 use super::restoring::needed;
 use super::selection::Select;
 use crate::error::UsageError;
@@ -49,7 +49,7 @@ impl PlannedForget {
     pub(crate) fn execute(self, context: &Context<'_>) -> anyhow::Result<Vec<Forgotten>> {
         let forgotten = forget::execute(&self.repository, self.plan)?;
         let names: Vec<String> = forgotten.iter().map(|one| one.name.clone()).collect();
-        refresh_heads(context, &self.repository, &names)?;
+        refresh_newest(context, &self.repository, &names)?;
         for one in forgotten.iter().filter(|one| !one.can_return) {
             context.events.warn(&format!("{} cannot be brought back: the disk is full", one.name));
         }

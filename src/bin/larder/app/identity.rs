@@ -6,7 +6,7 @@ use larder::pipeline::lookup;
 use larder::repo::Repository;
 
 use super::context::Context;
-use crate::app::heads::remember_heads;
+use crate::app::known_newest::remember_newest;
 use crate::config::is_system_of_environment;
 use crate::error::UsageError;
 use crate::host::machine::{host_name, machine};
@@ -64,7 +64,7 @@ pub(crate) fn remember_use(context: &Context<'_>, repository: &Repository, syste
             known.add_system(&id, &base, system);
         }
     });
-    remember_heads(context, repository, &[])
+    remember_newest(context, repository, &[])
 }
 
 /// Warns of a system that a repository has nothing of, where it has something of others.

@@ -7,8 +7,8 @@ use larder::repo::Repository;
 
 use super::clock::warn_of_ahead;
 use super::context::Context;
-use super::heads::{WAYS_OUT_OF_LOSS, lost_newest, refresh_heads};
 use super::identity::{check_repository_id, check_repository_is_known};
+use super::known_newest::{WAYS_OUT_OF_LOSS, lost_newest, refresh_newest};
 use super::restoring::needed;
 use crate::config::RetentionTable;
 use crate::error::UsageError;
@@ -92,7 +92,7 @@ impl PlannedPrune {
     pub(crate) fn execute(self, context: &Context<'_>) -> anyhow::Result<PruneOutcome> {
         let (unfit, decisions, fits) = (self.unfit(), self.plan.decisions.clone(), self.plan.fits);
         let report = prune::execute(&self.repository, self.plan, &context.monitor)?;
-        refresh_heads(context, &self.repository, &report.deleted)?;
+        refresh_newest(context, &self.repository, &report.deleted)?;
         let is_protected = context.protect(&self.repository)?;
         let is_sound = report.collected.damaged.is_empty() && report.collected.untrue.is_empty();
         let exit = match (is_sound, report.collected.is_waiting || !is_protected) {

@@ -17,6 +17,7 @@ use larder::source::postgres::DumpSource;
 use super::clock::warn_of_clock;
 use super::context::Context;
 use super::discovery::System;
+use super::folder_as_snapshot::{Doubts, Found, find_snapshot};
 use super::hold_recovery::start_after_killed_restores;
 use super::identity::system_name;
 use super::restore_paths::{Wanted, check_live, components_of};
@@ -24,7 +25,6 @@ use super::restore_plan::Plan;
 use super::restoring::{HalfRestored, Restoring, check_nobody_restores};
 use super::run_options::run_options;
 use super::selection::Select;
-use super::snapshot_arg::{Doubts, Found, find_snapshot};
 use super::write_place;
 use crate::config::{DATABASE, read_mask};
 use crate::error::UsageError;
@@ -178,8 +178,12 @@ impl<'a> PreparedRestore<'a> {
         let options = RestoreOptions { jobs: context.settings.jobs, trusts_code, ..request.options };
         let restoring = live
             .then(|| {
-                let begun = (repository, context.events);
-                Restoring::begin(begun, (snapshot, &found.wanted.name), &plan.jobs, plan.parts.as_deref())
+                Restoring::begin(
+                    (repository, context),
+                    (snapshot, &found.wanted.name),
+                    &plan.jobs,
+                    plan.parts.as_deref(),
+                )
             })
             .transpose()?;
         let report = restore::run(repository, snapshot, &plan.jobs, safety, options, &context.monitor);

@@ -19,6 +19,7 @@ use super::believed::ScheduleTrust;
 use super::context::Context;
 use super::create::nothing;
 use super::identity::ids_at;
+use super::invocation::Invocation;
 use crate::config::{DatabasePlace, FILE_NAME, Overrides, Settings, settings_of_environment};
 use crate::error::UsageError;
 use crate::host::new_file::{self, Purpose};
@@ -78,7 +79,12 @@ impl PlannedInstall {
         let mut trust = ScheduleTrust::new(overrides, &request.trusted, ask, events);
         // What the commands will be run with has to be understood now.
         let cancel = Cancel::new();
-        let context = Context { settings: trust.settings()?, events, monitor: Monitor::unheard(&cancel) };
+        let context = Context {
+            settings: trust.settings()?,
+            events,
+            monitor: Monitor::unheard(&cancel),
+            invocation: Invocation::default(),
+        };
         let settings = &context.settings;
         check_something_is_saved(settings)?;
         let jobs = request.jobs(&context, &base)?;

@@ -59,8 +59,7 @@ impl Select {
             return Ok(());
         }
         let message = format!("{} is of the system '{}', and this is '{own}'", snapshot.name, snapshot.system);
-        let command: Vec<String> = std::env::args_os().map(|word| quoted(&word.to_string_lossy())).collect();
-        let (command, system) = (command.join(" "), quoted(&snapshot.system));
+        let (command, system) = (context.invocation.line(), quoted(&snapshot.system));
         let advice = format!("if it is to replace what is here: `{command} --system={system}`");
         Err(UsageError::with_advice(message, advice))
     }

@@ -8,7 +8,7 @@ use larder::pipeline::{Error, forget, lookup};
 
 use super::clock::warn_of_clock;
 use super::context::Context;
-use super::heads::refresh_heads;
+use super::known_newest::refresh_newest;
 use super::selection::{Select, warn_of_unreadable};
 use crate::config::RetentionTable;
 use crate::exit::Exit;
@@ -111,6 +111,6 @@ pub(crate) fn undelete(context: &Context<'_>, name: &str) -> anyhow::Result<Stri
         }
         result => result?,
     };
-    refresh_heads(context, &repository, &[])?;
+    refresh_newest(context, &repository, &[])?;
     Ok(name)
 }

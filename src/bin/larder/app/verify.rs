@@ -13,9 +13,9 @@ use larder::temporary::TemporaryFolder;
 
 use super::context::Context;
 use super::discovery::System;
-use super::heads::lost_newest;
+use super::folder_as_snapshot::{Doubts, find_snapshot};
+use super::known_newest::lost_newest;
 use super::selection::Select;
-use super::snapshot_arg::{Doubts, find_snapshot};
 use super::write_place;
 use crate::error::UsageError;
 use crate::exit::Exit;

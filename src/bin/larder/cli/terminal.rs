@@ -4,6 +4,7 @@ use larder::events::{Event, Events};
 use larder::monitor::Monitor;
 
 use crate::app::context::Context;
+use crate::app::invocation::Invocation;
 use crate::config::{Settings, unknown_variables};
 use crate::term::console::{ConsoleProgress, advice, error, line, warning};
 use crate::term::output::Output;
@@ -26,7 +27,10 @@ impl<'a> Terminal<'a> {
     pub(crate) fn new(settings: Settings, shown: &'a Shown<'a>) -> Self {
         let Shown { output, console } = *shown;
         let monitor = Monitor::new(shown, console.cancel(), console.wants_totals());
-        Self { context: Context { settings, events: shown, monitor }, output, console }
+        let words = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
+        let directory = std::env::current_dir().unwrap_or_default().display().to_string();
+        let invocation = Invocation { words, directory };
+        Self { context: Context { settings, events: shown, monitor, invocation }, output, console }
     }
 
     /// Removes the progress of work that is over, whatever it ended with.

@@ -8,7 +8,7 @@ use larder::pipeline::verify::{ComponentTest, VerifyOptions, VerifyReport};
 use super::losses::{print_damage, print_lost};
 use super::select::SelectArguments;
 use super::terminal::Terminal;
-use crate::app::heads::WAYS_OUT_OF_LOSS;
+use crate::app::known_newest::WAYS_OUT_OF_LOSS;
 use crate::app::verify::{self, DRILL_TARGET, TestRequest, VerifyOutcome, VerifyRequest, ways_out};
 use crate::error::UsageError;
 use crate::exit::Exit;

@@ -5,7 +5,6 @@
 mod note;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsString;
 use std::fmt;
 use std::fs::{self, DirBuilder, File};
 use std::io;
@@ -13,7 +12,6 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use larder::clock::LocalTime;
-use larder::events::Events;
 use larder::model::{Parts, Snapshot};
 use larder::pipeline::backup::{ComponentSource, Origin};
 use larder::pipeline::restore::{ComponentRestore, Destination, RestoreJob, RestoreReport};
@@ -21,6 +19,8 @@ use larder::repo::Repository;
 use larder::rooted::Trust;
 
 use self::note::{Found, Note, Place};
+use crate::app::context::Context;
+use crate::app::invocation::Invocation;
 use crate::error::{BusyError, UsageError};
 use crate::host::shell::quoted;
 use crate::host::state;
@@ -81,7 +81,7 @@ impl Restoring {
     /// # Errors
     /// [`BusyError`] where another restore writes; [`UsageError`] where nothing can be noted.
     pub(crate) fn begin(
-        (repository, events): (&Repository, &dyn Events),
+        (repository, context): (&Repository, &Context<'_>),
         (snapshot, wanted): (&Snapshot, &str),
         jobs: &[RestoreJob<'_>],
         parts: Option<&Parts>,
@@ -91,13 +91,16 @@ impl Restoring {
         if paths.iter().map(String::len).sum::<usize>() > PATHS_BYTES_MAX {
             paths.clear();
         }
-        let (command, directory) = (command(snapshot.name.as_str(), wanted), current_directory());
+        let given = &context.invocation;
+        let (command, directory) = (command(given, snapshot.name.as_str(), wanted), given.directory.clone());
         let note = Note { paths, command, directory, ..Note::new(snapshot.name.as_str(), jobs) };
         if note.places.is_empty() {
             return Ok(Self { file: None, note });
         }
         let Some(folder) = state::restoring(repository) else {
-            events.warn("that this restore has begun cannot be noted, in case that it does not end: there is no home");
+            context
+                .events
+                .warn("that this restore has begun cannot be noted, in case that it does not end: there is no home");
             return Ok(Self { file: None, note });
         };
         let begun = begin_in(&folder, &note).map_err(|error| {
@@ -174,22 +177,15 @@ fn begin_in(folder: &Path, note: &Note) -> io::Result<(PathBuf, File)> {
 }
 
 /// The command that runs, with the snapshot's own name: `latest` may be another one next time.
-fn command(snapshot: &str, wanted: &str) -> String {
-    let word = |word: OsString| {
-        let word = word.to_string_lossy().into_owned();
-        match word.strip_prefix(wanted) {
-            Some(rest) if !wanted.is_empty() && (rest.is_empty() || rest.starts_with(':')) => {
-                quoted(&format!("{snapshot}{rest}"))
-            }
-            _ => quoted(&word),
+fn command(given: &Invocation, snapshot: &str, wanted: &str) -> String {
+    let word = |word: &String| match word.strip_prefix(wanted) {
+        Some(rest) if !wanted.is_empty() && (rest.is_empty() || rest.starts_with(':')) => {
+            quoted(&format!("{snapshot}{rest}"))
         }
+        _ => quoted(word),
     };
-    let command = std::env::args_os().map(word).collect::<Vec<_>>().join(" ");
+    let command = given.words.iter().map(word).collect::<Vec<_>>().join(" ");
     if command.len() > COMMAND_BYTES_MAX { String::new() } else { command }
-}
-
-fn current_directory() -> String {
-    std::env::current_dir().unwrap_or_default().display().to_string()
 }
 
 fn owned((place, component): (&String, &String)) -> (String, String) {

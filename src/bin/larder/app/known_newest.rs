@@ -42,12 +42,16 @@ pub(crate) fn lost_newest(
 }
 
 /// Remembers what is there of the systems of this host, after something was added, or these snapshots were deleted on purpose.
-pub(crate) fn remember_heads(context: &Context<'_>, repository: &Repository, deleted: &[String]) -> anyhow::Result<()> {
+pub(crate) fn remember_newest(
+    context: &Context<'_>,
+    repository: &Repository,
+    deleted: &[String],
+) -> anyhow::Result<()> {
     remember_at(context, &place(context, repository), repository, deleted)
 }
 
 /// Remembers what is there, where anything of it was known, after snapshots were deleted or brought back.
-pub(crate) fn refresh_heads(context: &Context<'_>, repository: &Repository, deleted: &[String]) -> anyhow::Result<()> {
+pub(crate) fn refresh_newest(context: &Context<'_>, repository: &Repository, deleted: &[String]) -> anyhow::Result<()> {
     let (known, here) = (remembered(context.events), identity(&context.settings.backup_dir));
     let id = repository.config().id.to_string();
     // Another path may lead to the same one.
