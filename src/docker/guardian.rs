@@ -15,7 +15,7 @@ use std::time::Duration;
 /// How much later than a run, which does it in order, containers are let go on whose time is over.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// How such a process is started: a program that calls [`guard`](super::guard) with the path and the milliseconds that are its last arguments.
+/// How such a process is started: a program that calls [`guard`](super::guard()) with the path and the milliseconds that are its last arguments.
 #[derive(Debug, Clone)]
 pub struct Guardian {
     program: PathBuf,

@@ -362,7 +362,7 @@ impl OldBackup {
     /// Reads every file that a checksum is known of, and says which do not match.
     ///
     /// # Errors
-    /// When one cannot be read; [`Cancelled`] as an I/O error.
+    /// When one cannot be read; [`Cancelled`](crate::cancel::Cancelled) as an I/O error.
     pub(super) fn wrong_checksums(&self, monitor: &Monitor<'_>) -> io::Result<Vec<(usize, String)>> {
         let mut wrong = Vec::new();
         for (number, part) in self.parts.iter().enumerate() {
