@@ -15,7 +15,7 @@ fuzz_target!(|bytes: &[u8]| {
     let Ok(segment) = Segment::open(&storage, id) else { return };
     let _ = segment.packs().count();
     let segment = Arc::new(segment);
-    let lease = storage.lease().expect("memory can be shared");
+    let lease = storage.lease(&|| {}).expect("memory can be shared");
     let _ = lease.when_alone(|alone| merge_full_tiers(&storage, &vec![segment; 5], alone));
     let index = Index::open(&storage).expect("memory can be listed");
     for window in bytes.chunks_exact(32).take(64) {

@@ -140,7 +140,7 @@ mod tests {
     impl Vanishing {
         /// As another process deletes it, which has the storage alone before.
         fn vanish(&self, key: &Key) -> Result<(), storage::Error> {
-            let gone = self.0.lease()?.when_alone(|alone| self.0.delete(key, alone))?;
+            let gone = self.0.lease(&|| {})?.when_alone(|alone| self.0.delete(key, alone))?;
             gone.ok_or_else(|| storage::Error::Locked { place: self.0.describe() })
         }
     }
@@ -158,8 +158,8 @@ mod tests {
             self.0.guarded()
         }
 
-        fn lease(&self) -> Result<Lease, storage::Error> {
-            self.0.lease()
+        fn lease(&self, waits: &dyn Fn()) -> Result<Lease, storage::Error> {
+            self.0.lease(waits)
         }
 
         fn reserve(&self, name: &str) -> Result<Option<Reservation>, storage::Error> {

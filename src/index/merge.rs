@@ -343,12 +343,12 @@ mod tests {
     }
 
     fn merged(storage: &MemoryStorage, segments: &[Arc<Segment>]) -> Result<Merged, Error> {
-        let merged = storage.lease()?.when_alone(|alone| merge_full_tiers(storage, segments, alone));
+        let merged = storage.lease(&|| {})?.when_alone(|alone| merge_full_tiers(storage, segments, alone));
         merged.map(|merged| merged.expect("nobody else is there"))
     }
 
     fn left_out(storage: &MemoryStorage, segments: &[Arc<Segment>], packs: &[PackId]) -> Result<Merged, Error> {
-        let merged = storage.lease()?.when_alone(|alone| leave_out(storage, segments, packs, alone));
+        let merged = storage.lease(&|| {})?.when_alone(|alone| leave_out(storage, segments, packs, alone));
         merged.map(|merged| merged.expect("nobody else is there"))
     }
 

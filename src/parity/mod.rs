@@ -275,7 +275,7 @@ mod tests {
             storage.lose(&object);
             assert_eq!(restore(&storage, &object).expect("all of it"), Some(Restored::Again));
             assert_eq!(storage.get(&object, 2_000).expect("it is there"), bytes);
-            let lease = storage.lease().expect("memory");
+            let lease = storage.lease(&|| {}).expect("memory");
             lease.when_alone(|alone| delete(&storage, &object, alone)).expect("memory").expect("nobody else is there");
             assert_eq!(restore(&storage, &object).expect("memory"), None);
             assert!(storage.stat(&object).is_err());

@@ -55,8 +55,16 @@ impl Repository {
     /// # Errors
     /// [`Error::NotFound`], [`Error::BadConfig`], [`Error::OlderVersion`], [`Error::NewerVersion`], [`Error::UnknownFeature`], [`Error::Storage`].
     pub fn open(storage: Arc<dyn Storage>) -> Result<Self, Error> {
+        Self::open_telling(storage, &|| {})
+    }
+
+    /// Opens a repository that is there; `waits` is called once when another process has it alone, which is waited for.
+    ///
+    /// # Errors
+    /// Those of [`Repository::open`].
+    pub fn open_telling(storage: Arc<dyn Storage>, waits: &dyn Fn()) -> Result<Self, Error> {
         let config = Config::read(storage.as_ref())?.ok_or_else(|| Error::NotFound { place: storage.describe() })?;
-        let lease = storage.lease()?;
+        let lease = storage.lease(waits)?;
         Ok(Self { storage, config, lease })
     }
 

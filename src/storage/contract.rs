@@ -19,7 +19,7 @@ pub fn check(open: &dyn Fn() -> Arc<dyn Storage>) {
 
 /// Runs what takes a proof that nobody else is there.
 fn alone<T>(storage: &dyn Storage, work: impl FnOnce(&ExclusiveLease) -> Result<T, Error>) -> T {
-    let lease = storage.lease().expect("nobody has it alone");
+    let lease = storage.lease(&|| {}).expect("nobody has it alone");
     lease.when_alone(work).expect("no failure").expect("nobody else is there")
 }
 
@@ -100,8 +100,8 @@ fn areas(storage: &dyn Storage) {
 
 /// Who shares it keeps others from having it alone, and a name is held once.
 fn exclusion(one: &dyn Storage, other: &dyn Storage) {
-    let lease = one.lease().expect("nobody has it alone");
-    let second = other.lease().expect("it is shared");
+    let lease = one.lease(&|| {}).expect("nobody has it alone");
+    let second = other.lease(&|| {}).expect("it is shared");
     let try_alone = || lease.if_alone(|_| Ok::<_, Error>(())).expect("no failure");
     assert_eq!(try_alone(), None, "somebody else is there");
     drop(second);
@@ -119,7 +119,7 @@ fn exclusion(one: &dyn Storage, other: &dyn Storage) {
 fn alone_sweeps(storage: &dyn Storage) {
     let key = Key::new(Area::Index, "kept");
     storage.put(&key, b"1", PutMode::Exclusive).expect("put");
-    let lease = storage.lease().expect("nobody has it alone");
+    let lease = storage.lease(&|| {}).expect("nobody has it alone");
     let swept = lease.when_alone(|alone| storage.sweep(alone));
     assert_eq!(swept.expect("no failure"), Some(()));
     assert_eq!(storage.stat(&key).expect("what is complete stays"), 1);

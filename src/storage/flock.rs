@@ -80,11 +80,11 @@ impl Exclusion for ReadOnly {
     }
 }
 
-/// Takes the repository's lock together with others who share it, waiting for one who excludes them.
+/// Takes the repository's lock together with others who share it, waiting for one who excludes them. `waits` is called once then.
 ///
 /// # Errors
 /// [`Error::Locked`] after thirty seconds, [`Error::Lock`].
-pub(super) fn lease(root: LocalRoot<'_>) -> Result<Lease, Error> {
+pub(super) fn lease(root: LocalRoot<'_>, waits: &dyn Fn()) -> Result<Lease, Error> {
     let exclusion: Box<dyn Exclusion> = match open_lock_file(root, REPOSITORY) {
         Err(Error::Lock { source, place }) if source.kind() == io::ErrorKind::ReadOnlyFilesystem => {
             Box::new(ReadOnly { place })
@@ -96,7 +96,7 @@ pub(super) fn lease(root: LocalRoot<'_>) -> Result<Lease, Error> {
             Box::new(Flock { file, place, root })
         }
     };
-    Lease::shared(exclusion, &root.path().display().to_string())
+    Lease::shared(exclusion, &root.path().display().to_string(), waits)
 }
 
 /// Reserves a snapshot's name until the file is dropped; `None` when another process holds it.
@@ -178,7 +178,7 @@ mod tests {
     fn whoever_excludes_others_is_waited_for() {
         let folder = tempfile::tempdir().expect("temporary folder");
         let sharing = |file: &File| flock(file, FlockOperation::NonBlockingLockShared);
-        let own = at(folder.path(), lease).expect("nobody excludes anybody");
+        let own = at(folder.path(), |root| lease(root, &|| {})).expect("nobody excludes anybody");
         let other = File::open(folder.path().join("locks/repository")).expect("the lock file");
         let alone = own.when_alone(|_| {
             assert_eq!(sharing(&other), Err(Errno::WOULDBLOCK));
@@ -193,11 +193,11 @@ mod tests {
     fn a_lock_whose_file_is_gone_or_another_one_is_lost() {
         let folder = tempfile::tempdir().expect("temporary folder");
         let file = folder.path().join("locks/repository");
-        let first = at(folder.path(), lease).expect("nobody excludes anybody");
+        let first = at(folder.path(), |root| lease(root, &|| {})).expect("nobody excludes anybody");
         first.check().expect("it is held");
         std::fs::remove_file(&file).expect("ours");
         assert!(matches!(first.check(), Err(Error::LockLost { .. })));
-        let second = at(folder.path(), lease).expect("nobody excludes anybody");
+        let second = at(folder.path(), |root| lease(root, &|| {})).expect("nobody excludes anybody");
         second.check().expect("it is held");
         assert!(matches!(first.check(), Err(Error::LockLost { .. })));
         let deleted = first.if_alone(|_| -> Result<(), Error> { unreachable!("it is not alone") });
@@ -214,11 +214,11 @@ mod tests {
         std::fs::create_dir_all(root.join(FOLDER)).expect("create");
         std::fs::create_dir(&outside).expect("create");
         std::os::unix::fs::symlink(outside.join("made"), root.join(FOLDER).join(REPOSITORY)).expect("link");
-        assert!(at(&root, lease).is_err());
+        assert!(at(&root, |root| lease(root, &|| {})).is_err());
         std::fs::remove_dir_all(root.join(FOLDER)).expect("remove");
         std::os::unix::fs::symlink(&outside, root.join(FOLDER)).expect("link");
         std::fs::write(outside.join("kept"), "x").expect("write");
-        assert!(at(&root, lease).is_err() && at(&root, |root| reserve(root, "name")).is_err());
+        assert!(at(&root, |root| lease(root, &|| {})).is_err() && at(&root, |root| reserve(root, "name")).is_err());
         at(&root, sweep_reservations);
         assert_eq!(std::fs::read_dir(&outside).expect("list").count(), 1, "nothing was made or removed");
     }
@@ -234,7 +234,7 @@ mod tests {
         at(&root, |opened| {
             std::fs::rename(&root, folder.path().join("moved")).expect("rename");
             std::os::unix::fs::symlink(&outside, &root).expect("link");
-            let _lock = lease(opened).expect("lock");
+            let _lock = lease(opened, &|| {}).expect("lock");
             sweep_reservations(opened);
         });
         assert_eq!(std::fs::read_dir(outside.join(FOLDER)).expect("list").count(), 1);

@@ -45,13 +45,13 @@ pub struct Lease {
 pub struct ExclusiveLease(());
 
 impl Lease {
-    /// Shares the storage that this keeps, waiting for somebody who has it alone.
+    /// Shares the storage that this keeps, waiting for somebody who has it alone. `waits` is called once when that has to be.
     ///
     /// # Errors
     /// [`Error::Locked`] after thirty seconds, with this place; [`Error::Lock`].
-    pub fn shared(exclusion: Box<dyn Exclusion>, place: &str) -> Result<Self, Error> {
+    pub fn shared(exclusion: Box<dyn Exclusion>, place: &str, waits: &dyn Fn()) -> Result<Self, Error> {
         let lease = Self { exclusion };
-        if lease.wait(|exclusion| exclusion.try_shared())? {
+        if lease.wait(|exclusion| exclusion.try_shared(), waits)? {
             Ok(lease)
         } else {
             Err(Error::Locked { place: place.to_owned() })
@@ -90,7 +90,7 @@ impl Lease {
         &self,
         work: impl FnOnce(&ExclusiveLease) -> Result<T, E>,
     ) -> Result<Option<T>, E> {
-        let is_alone = self.wait(|exclusion| exclusion.try_alone())?;
+        let is_alone = self.wait(|exclusion| exclusion.try_alone(), &|| {})?;
         self.run(is_alone, work)
     }
 
@@ -111,8 +111,12 @@ impl Lease {
         result
     }
 
-    fn wait(&self, take: impl Fn(&dyn Exclusion) -> Result<bool, Error>) -> Result<bool, Error> {
+    fn wait(&self, take: impl Fn(&dyn Exclusion) -> Result<bool, Error>, waits: &dyn Fn()) -> Result<bool, Error> {
         let deadline = Instant::now() + PATIENCE;
+        if take(self.exclusion.as_ref())? {
+            return Ok(true);
+        }
+        waits();
         loop {
             if take(self.exclusion.as_ref())? {
                 return Ok(true);

@@ -143,8 +143,8 @@ impl Storage for LocalStorage {
         Ok(Guarded::new(self.folder.local()?.directory()))
     }
 
-    fn lease(&self) -> Result<Lease, Error> {
-        flock::lease(self.folder.local()?)
+    fn lease(&self, waits: &dyn Fn()) -> Result<Lease, Error> {
+        flock::lease(self.folder.local()?, waits)
     }
 
     fn reserve(&self, name: &str) -> Result<Option<Reservation>, Error> {
@@ -285,7 +285,7 @@ mod tests {
 
     /// Runs what takes a proof that nobody else is there.
     fn alone<T>(storage: &LocalStorage, work: impl FnOnce(&ExclusiveLease) -> Result<T, Error>) -> Result<T, Error> {
-        storage.lease()?.when_alone(work).map(|result| result.expect("nobody else is there"))
+        storage.lease(&|| {})?.when_alone(work).map(|result| result.expect("nobody else is there"))
     }
 
     #[test]

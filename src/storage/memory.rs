@@ -150,9 +150,9 @@ impl Storage for MemoryStorage {
         Ok(Guarded::default())
     }
 
-    fn lease(&self) -> Result<Lease, Error> {
+    fn lease(&self, waits: &dyn Fn()) -> Result<Lease, Error> {
         let exclusion = MemoryExclusion { users: Arc::clone(&self.users), hold: Mutex::new(Hold::Nothing) };
-        Lease::shared(Box::new(exclusion), "memory")
+        Lease::shared(Box::new(exclusion), "memory", waits)
     }
 
     fn reserve(&self, name: &str) -> Result<Option<Reservation>, Error> {

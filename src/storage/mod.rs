@@ -88,11 +88,11 @@ pub trait Storage: Send + Sync + fmt::Debug {
     /// [`Error::Missing`], [`Error::Io`].
     fn guarded(&self) -> Result<Guarded, Error>;
 
-    /// Shares it with others, waiting for somebody who has it alone.
+    /// Shares it with others, waiting for somebody who has it alone. `waits` is called once when that has to be.
     ///
     /// # Errors
     /// [`Error::Locked`] after thirty seconds, [`Error::Lock`], [`Error::Io`].
-    fn lease(&self) -> Result<Lease, Error>;
+    fn lease(&self, waits: &dyn Fn()) -> Result<Lease, Error>;
 
     /// Holds the name of a snapshot against others; `None` when somebody has it.
     ///

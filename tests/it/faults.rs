@@ -139,8 +139,8 @@ impl Storage for Faulty {
         self.inner.guarded()
     }
 
-    fn lease(&self) -> Result<Lease, storage::Error> {
-        self.inner.lease()
+    fn lease(&self, waits: &dyn Fn()) -> Result<Lease, storage::Error> {
+        self.inner.lease(waits)
     }
 
     fn reserve(&self, name: &str) -> Result<Option<Reservation>, storage::Error> {

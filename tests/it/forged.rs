@@ -346,7 +346,7 @@ fn a_merge_of_segments_keeps_what_is_true() {
         forge(&storage, what);
         let index = Index::open(storage.as_ref()).expect("the index");
         let segments: Vec<_> = index.segments().iter().cloned().chain(index.segments().iter().cloned()).collect();
-        let lease = storage.lease().expect("nobody else is there");
+        let lease = storage.lease(&|| {}).expect("nobody else is there");
         lease.when_alone(|alone| merge_full_tiers(storage.as_ref(), &segments, alone)).expect("merged");
         drop(lease);
         nights.assert_whole(&format!("{what:?}, then a merge"));
@@ -385,7 +385,7 @@ fn a_prune_deletes_no_pack_for_another_one_that_only_says_the_same() {
 
 /// Removes an object that is ours.
 fn remove(storage: &dyn Storage, key: &Key) {
-    let lease = storage.lease().expect("nobody has it alone");
+    let lease = storage.lease(&|| {}).expect("nobody has it alone");
     lease.when_alone(|alone| storage.delete(key, alone)).expect("no failure").expect("nobody else is there");
 }
 

@@ -59,8 +59,8 @@ impl Storage for Remote {
         self.ask().guarded()
     }
 
-    fn lease(&self) -> Result<Lease, Error> {
-        self.ask().lease()
+    fn lease(&self, waits: &dyn Fn()) -> Result<Lease, Error> {
+        self.ask().lease(waits)
     }
 
     fn reserve(&self, name: &str) -> Result<Option<Reservation>, Error> {

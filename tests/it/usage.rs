@@ -1,8 +1,10 @@
 //! The edges of the program: exit statuses, what is said to people, and what scripts rely on.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
+use rustix::fs::{FlockOperation, flock};
 use serde_json::Value;
 
 use super::strangers::as_stranger;
@@ -333,4 +335,19 @@ fn a_scheme_that_is_not_known_is_no_folder() {
     assert_eq!(fs::read_dir(system.path("")).expect("ours").count(), 1, "nothing was made");
     system.ok(&["--backup-dir", "./a:b", "create"]);
     assert!(system.exists("a:b/config"));
+}
+
+/// `list` and `create` were silent for half a minute, and then the repository was locked.
+#[test]
+fn that_another_command_is_waited_for_is_said() {
+    let system = System::with_model("one");
+    system.create();
+    let lock = File::open(system.path("backups/locks/repository")).expect("it is there");
+    flock(&lock, FlockOperation::NonBlockingLockExclusive).expect("nobody else has it");
+    let mut child = system.command(&["list"]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it starts");
+    let stderr = BufReader::new(child.stderr.take().expect("it is piped"));
+    let line = stderr.lines().next().expect("it says something").expect("text");
+    assert!(line.starts_with("note: another command has the repository to itself"), "{line}");
+    drop(lock);
+    assert!(child.wait().expect("it is ours").success());
 }

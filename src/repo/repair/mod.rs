@@ -41,7 +41,7 @@ impl Repository {
         };
         refuse_other_formats(storage.as_ref())?;
         let config = Config::new()?;
-        let lease = storage.lease()?;
+        let lease = storage.lease(&|| {})?;
         if !write {
             return Ok((Self { storage, config, lease }, Some(error)));
         }

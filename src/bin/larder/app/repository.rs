@@ -14,6 +14,9 @@ use super::identity::{check_repository_is_known, doubt_of_repository, warn_of_ot
 use crate::config::{Parity, Settings, check_repository, repository_refused, strange_folder_above};
 use crate::host::state;
 
+/// What is said while another command deletes, merges or repairs.
+const WAITING: &str = "another command has the repository to itself: it is waited for, for half a minute at most";
+
 impl Context<'_> {
     /// The storage of the repository, which need not be there.
     pub(crate) fn storage(&self) -> anyhow::Result<Arc<dyn Storage>> {
@@ -24,7 +27,8 @@ impl Context<'_> {
 
     /// Opens the repository, which must be there.
     pub(crate) fn repository(&self) -> anyhow::Result<Repository> {
-        let repository = Repository::open(self.storage()?)?;
+        let waits = || self.events.note(WAITING);
+        let repository = Repository::open_telling(self.storage()?, &waits)?;
         if let Some((why, _)) = doubt_of_repository(self, Some(&repository)) {
             self.events.warn(&why);
         }
