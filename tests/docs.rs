@@ -4,8 +4,12 @@
 //! Whether what the document says of them is right is not known here.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::process::Command;
 
+/// Messages in `docs/messages.md` that servers and their clients say.
+const OF_OTHERS: [&str; 3] = ["Connection refused", "fe_sendauth: no password supplied", "permission denied for table"];
+const MESSAGES: &str = include_str!("../docs/messages.md");
 const DOCUMENT: &str = include_str!("../docs/cli.md");
 const EXIT: &str = include_str!("../src/bin/larder/exit.rs");
 
@@ -46,6 +50,54 @@ fn every_exit_status_is_in_the_table() {
         let row = format!("| {status} | ");
         assert!(DOCUMENT.lines().any(|line| line.starts_with(&row)), "docs/cli.md has no exit status {status}");
     }
+}
+
+/// One of them was written down from memory.
+#[test]
+fn every_message_that_is_explained_is_one_that_is_said() {
+    let sources = sources_below(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
+    let rows = MESSAGES.lines().filter_map(|line| line.strip_prefix("| *")?.split(" | ").next());
+    let texts: Vec<&str> = rows.flat_map(|row| row.split('*')).filter(|text| text.len() > 10).collect();
+    assert!(texts.len() > 25, "the table is not understood");
+    for text in texts {
+        let part = longest_part(text);
+        let is_known =
+            sources.contains(part) || OF_OTHERS.iter().any(|other| part.contains(other) || other.contains(part));
+        assert!(is_known, "nothing says '{part}' of '{text}'");
+    }
+}
+
+/// The longest part of a message between what stands for a name or a number.
+fn longest_part(text: &str) -> &str {
+    let is_placeholder = |word: &str| {
+        word.contains('…')
+            || word.starts_with('`')
+            || word.chars().all(|char| !char.is_lowercase())
+            || word.contains('\'')
+    };
+    let (mut best, mut start, mut position) = ("", 0, 0);
+    for word in text.split_inclusive(' ').chain(["…"]) {
+        if is_placeholder(word.trim()) {
+            let part = text[start..position].trim();
+            best = if part.len() > best.len() { part } else { best };
+            start = (position + word.len()).min(text.len());
+        }
+        position += word.len();
+    }
+    best
+}
+
+/// The texts of all sources.
+fn sources_below(folder: &Path) -> String {
+    let mut text = String::new();
+    for entry in std::fs::read_dir(folder).expect("a folder of sources").flatten() {
+        if entry.path().is_dir() {
+            text.push_str(&sources_below(&entry.path()));
+        } else if entry.path().extension().is_some_and(|extension| extension == "rs") {
+            text.push_str(&std::fs::read_to_string(entry.path()).expect("a source"));
+        }
+    }
+    text
 }
 
 /// What the program prints for these arguments, which ask for help.
